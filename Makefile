@@ -1,0 +1,45 @@
+# Every target makes what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+CORE   := $(VENV)/.core
+DEV    := $(VENV)/.dev
+export HF_HUB_OFFLINE ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+.PHONY: help setup demo test lint types bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: $(CORE)  ## make .venv and install the project in it
+
+$(CORE): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or newer, or give PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed; give PYTHON=…"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -e . -c constraints.txt
+	@touch $(CORE)
+
+$(DEV): pyproject.toml $(CORE)
+	$(PY) -m pip install -q -e '.[dev]' -c constraints.txt
+	@touch $(DEV)
+
+demo: $(CORE)  ## train attention fusion on the embedded RGB + UV specimens, and show what each modality knows
+	$(PY) -m multimodal_lab.run fusion=attention modality=rgb_uv
+
+lint: $(DEV)  ## style
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(DEV)  ## types
+	$(VENV)/bin/mypy
+
+test: $(DEV) lint types  ## lint, type-check, run the tests
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist worksteal
+
+bench: $(DEV)  ## ratios against peers, as tables
+	@for f in scripts/bench/*.py; do $(PY) $$f || exit 1; done
+
+clean:  ## remove .venv and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,1 @@
+"""A laboratory for multimodal and cross-modal learning."""

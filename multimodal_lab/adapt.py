@@ -1,0 +1,27 @@
+"""Change a built System before training: freeze some of it."""
+
+from __future__ import annotations
+
+import difflib
+
+from torch import nn
+
+from multimodal_lab.backbone.frozen import freeze as freeze_module
+
+
+def freeze(system: nn.Module, *, modules: list[str]) -> None:
+    """Freeze the modules of these dotted names and all below them: no gradient, and evaluation mode for good.
+
+    `[backbones]` freezes every backbone, `[backbones.each.rgb]` one. A name that is no module of the system is a
+    ValueError with the nearest; a module without parameters is allowed.
+    """
+    known = dict(system.named_modules())
+    for name in modules:
+        if not name or name not in known:
+            names = [n for n in known if n]
+            near = ", ".join(difflib.get_close_matches(name, names, 3, 0.3)) or ", ".join(names[:5])
+            raise ValueError(f"adapt.modules: no module named {name!r} in the system; nearest: {near}")
+    for name in modules:
+        freeze_module(known[name])
+    if not any(p.requires_grad for p in system.parameters()):
+        raise ValueError(f"adapt.modules={modules} freezes the whole system: nothing is left to train")

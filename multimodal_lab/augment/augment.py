@@ -1,0 +1,172 @@
+"""Augment: a batch in, its views out, on the device that the batch is on."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from multimodal_lab.augment.draw import Draw
+from multimodal_lab.augment.geometry import Geometric
+from multimodal_lab.augment.op import Photometric, listed, on_rows
+from multimodal_lab.augment.warp import Size, Step, grid, sample
+from multimodal_lab.bounds import Count
+from multimodal_lab.types import Batch, Stream
+
+Op = Geometric | Photometric
+LOWEST, HIGHEST = -0.5, 4.0
+
+
+class Augment(nn.Module):
+    """Make `views` of every sample by `ops`, in their order.
+
+    Geometry is drawn once per view for all image streams and the mask, photometry per view and stream; neighbouring
+    geometric ops are resampled once. Text is left alone. Every draw is a pure function of seed, epoch, sample id, view,
+    the op's name in `ops` and, for photometry, the stream's name: adding or moving an op changes no other op's draws.
+
+    streams: the modality's, by name. ops: by name, geometric or photometric. size: H = W of the output of the ops that
+    set one (random_resized_crop, resize, resize_and_pad); None leaves each stream's own.
+    """
+
+    def __init__(
+        self, streams: dict[str, Stream], *, ops: dict[str, Op], views: Count = 2, size: Count | None = None
+    ) -> None:
+        super().__init__()
+        if views < 1:
+            raise ValueError(f"augment.views is {views}, expected 1 or more")
+        for name, op in ops.items():
+            if not isinstance(op, Op):
+                raise TypeError(f"augment.ops.{name} is a {type(op).__name__}, expected a geometric or photometric op")
+        self.streams = streams
+        self.images = [name for name, stream in streams.items() if stream.kind == "image"]
+        self.views = views
+        self.size = size
+        self.runs = [
+            (together, list(names)) for together, names in groupby(ops, lambda k: isinstance(ops[k], Geometric))
+        ]
+        self.geometric = {name: op for name, op in ops.items() if isinstance(op, Geometric)}
+        self.photometric = {name: op for name, op in ops.items() if isinstance(op, Photometric)}
+        self.targets = {name: op.targets(name, streams) for name, op in self.photometric.items()}
+        self._check_geometry()
+        self._checked: set[str] = set()
+
+    def _check_geometry(self) -> None:
+        if self.geometric and not self.images:
+            name = next(iter(self.geometric))
+            raise ValueError(f"augment.ops.{name} works on image streams; {listed(self.streams)}. Remove it")
+        if self.size is not None and all(op.sizing == "keeps" for op in self.geometric.values()):
+            raise ValueError(
+                f"augment.size is {self.size}, but no op sets a size; expected one of random_resized_crop, resize, "
+                "resize_and_pad"
+            )
+        for name, op in self.geometric.items():
+            if op.sizing == "must" and self.size is None:
+                raise ValueError(f"augment.ops.{name} needs augment.size: found null, expected a number of pixels")
+
+    @torch.no_grad()
+    def forward(self, batch: Batch, seed: int, epoch: int) -> Batch:
+        """N samples to views * N, view-major: all of view 0, then all of view 1.
+
+        Images are expected at about [0, 1], not normalised; reflectance above 1 is kept. Equal ids are views of one
+        sample. Rows of a missing modality stay zero, and so do pixels outside the mask, which is read to the nearest
+        pixel.
+        """
+        self._check_range(batch)
+        view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
+        out = _repeated(batch, self.views)
+        draw = Draw.start(out.ids, view, seed, epoch)
+        for together, names in self.runs:
+            if together:
+                out = self._warp(out, names, draw)
+                continue
+            for name in names:
+                out = self._change(out, name, draw.fold(name))
+        return _finished(out, self.images)
+
+    def _check_range(self, batch: Batch) -> None:
+        """Look at the first batch of each stream only: the host waits for the answer."""
+        for name in (k for k in self.images if k not in self._checked):
+            low, high = (float(v) for v in batch.inputs[name].aminmax())
+            if not (low >= LOWEST and high <= HIGHEST):
+                raise ValueError(
+                    f"augmentation: stream {name} has values from {low:.4g} to {high:.4g}, expected about 0 to 1 "
+                    f"(at the most {LOWEST:g} to {HIGHEST:g}); scale the data, and leave mean and std to the system"
+                )
+            self._checked.add(name)
+
+    def _change(self, batch: Batch, name: str, draw: Draw) -> Batch:
+        inputs = dict(batch.inputs)
+        for key in self.targets[name]:
+            x = inputs[key]
+            seen = x if x.dim() == 4 else x[:, :, None, None]
+            inputs[key] = self.photometric[name](seen, draw.fold(key), self.streams[key]).reshape(x.shape)
+        return batch.replace(inputs=inputs)
+
+    def _warp(self, batch: Batch, names: list[str], draw: Draw) -> Batch:
+        """Compose the named geometric ops, then read every image and the mask once."""
+        reference = batch.inputs[self.images[0]] if batch.mask is None else batch.mask
+        canvas: Size = (reference.shape[-2], reference.shape[-1])
+        steps: list[Step] = []
+        moved = torch.zeros(len(batch), dtype=torch.bool, device=reference.device)
+        for name in names:
+            op, own = self.geometric[name], draw.fold(name)
+            if op.p == 0 and op.sizing == "keeps":
+                continue
+            on = op.on(own)
+            after = canvas if op.sizing == "keeps" else self._out(canvas)
+            steps.append(op.step(on, op.params(own, canvas), canvas, after))
+            moved, canvas = moved | on, after
+        if not steps:
+            return batch
+        sized = any(self.geometric[name].sizing != "keeps" for name in names)
+        grids: dict[Size, Tensor] = {}
+
+        def read(x: Tensor, mode: str) -> Tensor:
+            before: Size = (x.shape[-2], x.shape[-1])
+            size = self._out(before) if sized else before
+            if size not in grids:
+                grids[size] = grid(steps, size, x.device)
+            if size != before:
+                return sample(x, grids[size], mode)
+            return on_rows(moved, x, lambda rows: sample(x[rows], grids[size][rows], mode))
+
+        inputs = {k: read(x, "bilinear") if k in self.images else x for k, x in batch.inputs.items()}
+        return batch.replace(inputs=inputs, mask=None if batch.mask is None else read(batch.mask, "nearest"))
+
+    def _out(self, size: Size) -> Size:
+        return size if self.size is None else (self.size, self.size)
+
+
+def _repeated(batch: Batch, times: int) -> Batch:
+    """Every row `times` times, view-major."""
+
+    def many(x: Tensor) -> Tensor:
+        return x if times == 1 else torch.cat([x] * times)
+
+    def all_of(d: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {k: many(v) for k, v in d.items()}
+
+    mask = None if batch.mask is None else many(batch.mask)
+    return Batch(
+        all_of(batch.inputs), all_of(batch.targets), all_of(batch.present), many(batch.ids), many(batch.groups), mask
+    )
+
+
+def _finished(batch: Batch, images: list[str]) -> Batch:
+    """Zero outside the mask and where a modality is missing, whatever the ops put there."""
+    inputs = dict(batch.inputs)
+    for name in images:
+        x = inputs[name]
+        if batch.mask is not None:
+            if batch.mask.shape[-2:] != x.shape[-2:]:
+                raise ValueError(
+                    f"augmentation: the mask is {list(batch.mask.shape[-2:])} pixels and stream {name} is "
+                    f"{list(x.shape[-2:])}; expected equal sizes, as one mask serves all image streams"
+                )
+            x = x * batch.mask
+        inputs[name] = x
+    for name, x in inputs.items():
+        if x.is_floating_point():
+            inputs[name] = torch.where(batch.present[name].view(-1, *[1] * (x.dim() - 1)), x, 0)
+    return batch.replace(inputs=inputs)

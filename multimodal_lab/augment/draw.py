@@ -1,0 +1,97 @@
+"""Random numbers without a generator: each is a pure function of (seed, epoch, sample, view, name, counter).
+
+A hash of the counter takes the place of a state (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), so
+a sample's augmentation does not depend on the batch it came in, on its order, on workers or on a restart, and no global
+generator is read or written. Integers alone are mixed and tables alone are looked up: CPU and CUDA give equal bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+_TABLE_BITS = 16
+
+
+def _shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
+    """Logical right shift; torch's own keeps the sign."""
+    return (z >> bits).bitwise_and_((1 << (width - bits)) - 1)
+
+
+def mix(z: Tensor) -> Tensor:
+    """One step of splitmix64 (Steele et al. 2014), int64 of any shape to int64: each bit out hangs on every bit in."""
+    z = z + _GOLDEN
+    z = (z ^ _shifted(z, 30)) * (0xBF58476D1CE4E5B9 - (1 << 64))
+    z = (z ^ _shifted(z, 27)) * (0x94D049BB133111EB - (1 << 64))
+    return z ^ _shifted(z, 31)
+
+
+@lru_cache(maxsize=4096)
+def _token(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+@lru_cache(maxsize=8)
+def _quantiles(device: torch.device) -> Tensor:
+    """The standard normal's quantiles at the middles of 2^16 equal steps, scaled to unit variance."""
+    steps = torch.arange(1 << _TABLE_BITS, dtype=torch.float64)
+    z: Tensor = torch.special.ndtri((steps + 0.5) / len(steps))
+    return (z / z.square().mean().sqrt()).float().to(device)
+
+
+@lru_cache(maxsize=64)
+def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
+    """A small float64 matrix kept on `device`, so that a step does not wait for its copy."""
+    return torch.tensor(values, dtype=torch.float64).to(device)
+
+
+class Draw:
+    """One stream of random numbers per row. keys: (N,) int64."""
+
+    def __init__(self, keys: Tensor) -> None:
+        self.keys = keys
+
+    @classmethod
+    def start(cls, ids: Tensor, view: Tensor, seed: int, epoch: int) -> Draw:
+        """From sample ids (N,) and view numbers (N,), both int64."""
+        return cls(mix(mix(ids ^ _token(f"{seed}/{epoch}")) + view * _GOLDEN))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def fold(self, name: str) -> Draw:
+        """An independent stream for each name: an op, a stream, a parameter."""
+        return Draw(mix(self.keys ^ _token(name)))
+
+    def rows(self, index: Tensor | slice) -> Draw:
+        """The same draws for some rows alone."""
+        return Draw(self.keys[index])
+
+    def uniform(self, count: int) -> Tensor:
+        """(N, count) float32 in [0, 1), 24 random bits each."""
+        counter = torch.arange(1, count + 1, device=self.keys.device) * _GOLDEN
+        return _shifted(mix(self.keys[:, None] + counter), 40).float() * 2.0**-24
+
+    def between(self, low: float, high: float, count: int) -> Tensor:
+        """(N, count) float32, uniform in [low, high)."""
+        return low + (high - low) * self.uniform(count)
+
+    def normal(self, count: int) -> Tensor:
+        """(N, count) float32 standard normal, within 4.33: 16 hashed bits each, looked up in a table of quantiles.
+
+        The hash is lowbias32 (Wellons 2018) with the second half of the key mixed in midway. It is the cheap draw for
+        a field of one number per pixel.
+        """
+        low, high = self.keys.contiguous().view(torch.int32).view(-1, 2).unbind(1)
+        half = (count + 1) // 2
+        counter = torch.arange(half, device=self.keys.device, dtype=torch.int32) * (0x9E3779B1 - (1 << 32))
+        h = low[:, None] + counter
+        h.bitwise_xor_(_shifted(h, 16, 32)).mul_(0x7FEB352D).bitwise_xor_(high[:, None])
+        h.bitwise_xor_(_shifted(h, 15, 32)).mul_(0x846CA68B - (1 << 32))
+        h.bitwise_xor_(_shifted(h, 16, 32))
+        index = torch.cat([h & 0xFFFF, _shifted(h, 16, 32)], 1)[:, :count]
+        return _quantiles(self.keys.device).index_select(0, index.reshape(-1)).view(len(self), count)

@@ -1,0 +1,111 @@
+"""What the photometric ops share: a probability per sample, the streams they touch, and their ranges checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from multimodal_lab.augment.draw import Draw
+from multimodal_lab.types import Kind, Stream
+
+Params = dict[str, Tensor]
+Rows = Tensor | slice
+
+
+def span(
+    name: str, value: Sequence[float], low: float = float("-inf"), high: float = float("inf")
+) -> tuple[float, float]:
+    """`value` as (smallest, largest), both within [low, high]; else a `ValueError` that names the knob."""
+    if len(value) != 2 or not low <= value[0] <= value[1] <= high:
+        raise ValueError(f"{name}: found {list(value)}, expected [smallest, largest] within [{low:g}, {high:g}]")
+    return float(value[0]), float(value[1])
+
+
+def number(name: str, value: float, low: float = 0.0, high: float = float("inf")) -> float:
+    """`value` within [low, high]; else a `ValueError` that names the knob."""
+    if not low <= value <= high:
+        raise ValueError(f"{name}: found {value}, expected a number within [{low:g}, {high:g}]")
+    return float(value)
+
+
+def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor]) -> Tensor:
+    """`act(rows)`, which gives the new values of those rows, where `on` (N,) bool; `x` itself elsewhere.
+
+    On the CPU only those rows are worked on; on a device all are, as counting the rows would make the host wait for it.
+    """
+    if x.device.type != "cpu":
+        return torch.where(on.view(-1, *[1] * (x.dim() - 1)), act(slice(None)), x)
+    rows = on.nonzero()[:, 0]
+    if len(rows) == len(x):
+        return act(slice(None))
+    if len(rows) == 0:
+        return x
+    out = x.clone()
+    out[rows] = act(rows)
+    return out
+
+
+def gray(x: Tensor, stream: Stream) -> Tensor:
+    """One band, (N, 1, H, W), from all: luma (ITU-R BT.601) of bands named R, G, B in this order, else their mean."""
+    if is_rgb(stream):
+        return 0.299 * x[:, 0:1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:3]
+    return x.mean(1, keepdim=True)
+
+
+def is_rgb(stream: Stream) -> bool:
+    """Whether the bands are the three of a colour image, by name and in order."""
+    return [band.name.lower() for band in stream.bands] in (["r", "g", "b"], ["red", "green", "blue"])
+
+
+class Photometric:
+    """An op on values: `params` draws, `apply` acts. `p` is per sample and stream; `streams` None means all of `kinds`.
+
+    Vectors (N, C) are seen as (N, C, 1, 1). Nothing is clamped: values below 0 and above 1 stay what they are.
+    """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("image",)
+
+    def __init__(self, p: float, streams: list[str] | None) -> None:
+        self.p = number(f"{type(self).__name__}: p", p, 0.0, 1.0)
+        self.streams = streams
+
+    def targets(self, name: str, streams: Mapping[str, Stream]) -> list[str]:
+        """The names of the streams that this op, called `name` in the config, touches; none is a `ValueError`."""
+        fit = [key for key, stream in streams.items() if stream.kind in self.kinds]
+        chosen = fit if self.streams is None else [key for key in fit if key in self.streams]
+        if chosen:
+            return chosen
+        if self.streams is None:
+            raise ValueError(
+                f"augment.ops.{name} works on {' and '.join(self.kinds)} streams; {listed(streams)}. Remove it"
+            )
+        near = [m for s in self.streams for m in difflib.get_close_matches(s, fit, 1, 0)]
+        hint = f"nearest: {near[0]}" if near else f"it has no {' or '.join(self.kinds)} stream"
+        raise ValueError(f"augment.ops.{name}.streams names {', '.join(self.streams)}; {listed(streams)}; {hint}")
+
+    def params(self, draw: Draw, shape: torch.Size, stream: Stream) -> Params:
+        """What is drawn for rows of `shape` (N, C, H, W), by kornia's names; every tensor starts with N."""
+        raise NotImplementedError
+
+    def apply(self, x: Tensor, params: Params, stream: Stream) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        raise NotImplementedError
+
+    def __call__(self, x: Tensor, draw: Draw, stream: Stream) -> Tensor:
+        """(N, C, H, W) to the same, acting on each row with probability `p`."""
+        if self.p == 0:
+            return x
+        on = draw.fold("p").uniform(1)[:, 0] < self.p
+        return on_rows(on, x, lambda rows: self._on(x[rows], draw.rows(rows), stream))
+
+    def _on(self, x: Tensor, draw: Draw, stream: Stream) -> Tensor:
+        return self.apply(x, self.params(draw, x.shape, stream), stream)
+
+
+def listed(streams: Mapping[str, Stream]) -> str:
+    """The modality's streams and their kinds, for an error."""
+    return f"the modality has {', '.join(f'{key} ({stream.kind})' for key, stream in streams.items())}"

@@ -1,0 +1,1 @@
+"""Encoders: a stream in, Features out."""

@@ -1,0 +1,28 @@
+"""Freeze a module so that nothing in it moves."""
+
+from __future__ import annotations
+
+from types import MethodType
+
+from torch import nn
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """No gradient for any parameter, and evaluation mode for good: a later `train()` on any parent leaves it there.
+
+    Running statistics of norms therefore stay as they are and dropout stays off. The forward pass needs no `no_grad`:
+    autograd records nothing when neither weights nor inputs want gradients, and where an input does (a frozen fusion
+    behind a backbone that trains) its gradient must pass. Returns the same module.
+    """
+    module.requires_grad_(False)
+    module.eval()
+    for part in module.modules():
+        part.__dict__["train"] = MethodType(
+            _stay, part
+        )  # on the instance: names, state_dict and deepcopy are untouched
+    return module
+
+
+def _stay(self: nn.Module, mode: bool = True) -> nn.Module:
+    """`train` of a frozen module: whatever `mode` says, it stays in evaluation mode."""
+    return self

@@ -1,0 +1,199 @@
+"""Before anything heavy is imported: is every job that a command line asks for a job that can run?"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from multimodal_lab import schema
+from multimodal_lab.expect import Problem
+from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
+from multimodal_lab.signature import signature
+from multimodal_lab.targets import conf_dir, nearest
+
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
+SHOWN = 12
+
+
+class ConfigError(ValueError):
+    """A command line that can't run: one sentence for each thing wrong with it."""
+
+
+def preflight(argv: Sequence[str]) -> None:
+    """Compose and check every job that `argv` (without the program's name) asks for.
+
+    Raises `ConfigError` that lists every problem: key, value, what was expected, the nearest valid choice. Flags that
+    only show something (`--help`, `--cfg`, `--info`, …) are left to Hydra. Imports neither torch nor any component.
+    """
+    args = _flags(argv)
+    if args is None:
+        return
+    folders = (Path(args.config_path).resolve() if args.config_path else conf_dir(), *_extra(args))
+    known = groups(folders)
+    top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
+    overrides, found = parse(args.overrides, top)
+    found += [p for o in overrides for p in choice_problems(o, known)]
+    found += [p for o in overrides for p in _sweep_problems(o, args.multirun)]
+    _refuse(found)
+    with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
+        _refuse(Jobs(args.config_name or "config", folders, known).problems(overrides, args.multirun))
+
+
+class Jobs:
+    """The jobs of one command line, composed once for each set of group choices and checked one by one."""
+
+    def __init__(self, name: str, folders: tuple[Path, ...], known: dict[str, list[str]]) -> None:
+        self.name = name
+        self.known = known
+        self.paths = [f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders[1:])}]"] if folders[1:] else []
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
+        self.parser = OverridesParser.create()
+
+    def problems(self, overrides: list[Override], multirun: bool) -> list[Problem]:
+        """What is wrong with any job. Hydra's own node, where a config may name a sweep, is the first job's."""
+        jobs = expand(overrides)
+        try:
+            hydra = self._base(self.parser.parse_overrides(jobs[0])).hydra
+            found = list(hydra_problems(hydra))
+            if multirun or hydra.mode == RunMode.MULTIRUN:
+                lines = [f"{k}={v}" for k, v in (hydra.sweeper.get("params") or {}).items()]
+                jobs = expand([*self.parser.parse_overrides(lines), *overrides])
+            for job in representative(jobs):
+                found += self._job(self.parser.parse_overrides(job))
+            for job in jobs if not found else ():
+                found += self._job(self.parser.parse_overrides(job))
+        except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+            return [_told(error, [str(o.input_line) for o in overrides], self.known)]
+        return list({str(p): p for p in found}.values())
+
+    def _job(self, overrides: list[Override]) -> list[Problem]:
+        cfg = self._base(overrides)
+        values = [o for o in overrides if not (is_choice(o, self.known) or o.is_hydra_override())]
+        if values:
+            cfg = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
+            OmegaConf.set_struct(cfg, True)
+        found = [p for p in (apply(o, cfg, self.known) for o in values) if p]
+        return found or schema.check(cfg)
+
+    def _base(self, overrides: list[Override]) -> DictConfig:
+        """The config of these group choices, before single values are set."""
+        chosen = [str(o.input_line) for o in overrides if is_choice(o, self.known) or o.is_hydra_override()]
+        key = tuple(chosen)
+        if key not in self.composed:
+            self.composed[key] = compose(self.name, [*self.paths, *chosen], return_hydra_config=True)
+        return self.composed[key]
+
+
+def expand(overrides: list[Override]) -> list[list[str]]:
+    """The override lines of each job, sweeps multiplied out as Hydra's own sweeper does; intervals are left out."""
+    plain = [o for o in overrides if not o.is_sweep_override() or o.is_discrete_sweep()]
+    jobs: list[list[str]] = BasicSweeper.split_arguments(plain, None)[0]
+    return jobs
+
+
+def representative(jobs: list[list[str]]) -> list[list[str]]:
+    """The fewest first jobs that show every override once: a wrong one among many jobs is told without waiting for all."""
+    seen: set[str] = set()
+    chosen: list[list[str]] = []
+    for job in jobs:
+        if not seen.issuperset(job):
+            chosen.append(job)
+            seen.update(job)
+    return chosen
+
+
+def hydra_problems(node: DictConfig) -> Iterator[Problem]:
+    """Classes that Hydra's own node names: its plugins' and ours, and no other."""
+    plain = OmegaConf.to_container(node, resolve=False)
+    for key, name in _classes(plain, "hydra"):
+        logging = key.startswith(("hydra.job_logging", "hydra.hydra_logging"))
+        if not str(name).startswith(("logging.", "colorlog.", "ext://sys.std") if logging else PLUGINS):
+            yield Problem(key, name, "not a class that Hydra may build here; remove it")
+
+
+def _classes(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for k, v in value.items():
+            if k in {"_target_", "()", "class", "factory"}:
+                yield f"{key}.{k}", v
+            elif k != "help":
+                yield from _classes(v, f"{key}.{k}")
+    elif isinstance(value, list):
+        for i, v in enumerate(value):
+            yield from _classes(v, f"{key}.{i}")
+
+
+def _flags(argv: Sequence[str]) -> argparse.Namespace | None:
+    """The flags, or None where Hydra only shows something; an unknown flag is a `ConfigError`."""
+    parser = get_args_parser()
+    args, rest = parser.parse_known_intermixed_args(list(argv))
+    flags = [option for action in parser._actions for option in action.option_strings]
+    if unknown := [r for r in rest if r.startswith("-")]:
+        near = nearest(unknown[0].partition("=")[0], flags)[0]
+        raise ConfigError(f"{unknown[0]}: no such flag; there are {', '.join(flags)} (nearest: {near})")
+    if args.experimental_rerun:
+        raise ConfigError("--experimental-rerun: refused, it unpickles a file; type the overrides instead")
+    shows = (args.help, args.hydra_help, args.cfg, args.info, args.shell_completion)
+    return None if any(shows) else args
+
+
+def _extra(args: argparse.Namespace) -> list[Path]:
+    if not args.config_dir:
+        return []
+    folder = Path(args.config_dir).resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"--config-dir={args.config_dir}: no such folder")
+    return [folder]
+
+
+def _sweep_problems(override: Override, multirun: bool) -> Iterator[Problem]:
+    if not override.is_sweep_override() or multirun:
+        return
+    key = override.get_key_element()
+    text = override.get_value_string()
+    simple = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP
+    near = f"-m {key}={text}" if not simple else f"-m {key}={text}, or {key}=[{text}] for a list"
+    yield Problem(key, text, "several values: add -m to run one job for each", near)
+
+
+def _told(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Problem:
+    """Hydra's own error as a problem: its first sentences, the override it speaks of, the nearest one that works."""
+    sentences = [s.strip() for s in str(error.__cause__ or error).splitlines() if s.strip()]
+    words = " ".join(sentences[:2]) or type(error).__name__
+    named = [one for one in lines if one.lstrip("+~").partition("=")[0].partition("@")[0] in words]
+    key, _, value = (named or lines or ["config"])[0].partition("=")
+    group = key.lstrip("+~").partition("@")[0]
+    added = re.search(r"use (\+\S+)", " ".join(sentences))
+    if options := list(getattr(error, "options", None) or []):
+        words, near = f"expected one of {', '.join(options)}", f"{key}={nearest(value, options)[0]}"
+    elif added:
+        words, near = "is not among the choices made so far; add it", added[1]
+    elif "Could not delete" in words:
+        near = f"{group}=none" if "none" in known.get(group, []) else f"{group}=[]"
+    elif "Multiple values" in words:
+        words, near = "has a choice already; change it without the +", f"{group}={value}"
+    else:
+        near = f"{group}={(nearest(value, known[group]) or [''])[0]}" if group in known else ""
+    return Problem(key, value, words, near if near != f"{key}={value}" else "")
+
+
+def _refuse(found: list[Problem]) -> None:
+    if not found:
+        return
+    lines = [str(p) for p in found[:SHOWN]]
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    raise ConfigError("\n".join([*lines, *more]))

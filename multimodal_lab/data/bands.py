@@ -1,0 +1,139 @@
+"""Cut a stream from stored bands by name, wavelength or place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data.source import DataError
+from multimodal_lab.types import Band, Stream
+
+KINDS = ("image", "vector", "text")
+KEYS = ("kind", "take", "field", "pca", "role", "vocab", "length", "tokens")
+RULES = ("every", "nm", "nearest", "index")
+
+
+def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:
+    """The stream that one entry of a modality YAML asks for, cut from the stored `bands`.
+
+    facts: `kind` (image, vector, text), `take` (see `select`), `field`. Sizes and statistics are filled in later, from
+    the data. Raises `DataError` for an unknown key or kind, or a band that isn't there.
+    """
+    unknown = [k for k in facts if k not in KEYS]
+    if unknown:
+        raise DataError(f"modality.{name}: unknown key {unknown[0]!r}; {_nearest(unknown[0], KEYS)}")
+    kind = facts.get("kind", "image")
+    if kind not in KINDS:
+        raise DataError(f"modality.{name}.kind: {kind!r} is not a kind; {_nearest(str(kind), KINDS)}")
+    field = facts.get("field") or ""
+    if kind == "text":
+        if "take" in facts or "pca" in facts:
+            raise DataError(f"modality.{name}: a text stream has no bands to take; name its column with `field`")
+        return Stream(name, "text", field=field or name)
+    if "take" not in facts:
+        raise DataError(f"modality.{name}: no `take`; name its bands, or `take: all`")
+    chosen = select(facts["take"], bands, f"modality.{name}.take")
+    return Stream(name, kind, tuple(bands[i] for i in chosen), field=field)
+
+
+def select(take: Any, bands: tuple[Band, ...], where: str = "take") -> list[int]:
+    """Places in `bands` that `take` asks for, in the order asked.
+
+    take: "all"; a list of names or shell patterns (`[R, G, "UV*"]`) or of places (`[0, 50, 100]`); `{every: n}`;
+    `{nm: [[low, high], …]}`, low <= nm < high; `{nearest: [650, 550, 450]}` in nm; `{index: [places]}`.
+    Raises `DataError` where nothing matches or a band would be taken twice.
+    """
+    if not bands:
+        raise DataError(f"{where}: the data set has no bands to take from")
+    if take == "all":
+        return list(range(len(bands)))
+    if isinstance(take, str):
+        take = [take]
+    if isinstance(take, dict):
+        chosen = _by_rule(take, bands, where)
+    elif take and all(isinstance(t, int) for t in take):
+        chosen = _by_place(take, bands, where)
+    else:
+        chosen = [i for t in take for i in _by_name(str(t), bands, where)]
+    if not chosen:
+        raise DataError(f"{where}: {take} takes no band; there are {_listing(bands)}")
+    twice = [bands[i].name for i in chosen if chosen.count(i) > 1]
+    if twice:
+        raise DataError(f"{where}: band {twice[0]} is taken twice by {take}")
+    return chosen
+
+
+def indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
+    """Where the bands of `stream` stand among the stored `bands`, by name; `DataError` names one that is absent."""
+    places = {band.name: i for i, band in enumerate(bands)}
+    for band in stream.bands:
+        if band.name not in places:
+            raise DataError(f"stream {stream.name}: no band {band.name!r}; {_nearest(band.name, tuple(places))}")
+    return [places[band.name] for band in stream.bands]
+
+
+def _by_name(pattern: str, bands: tuple[Band, ...], where: str) -> list[int]:
+    names = [band.name for band in bands]
+    found = [names.index(pattern)] if pattern in names else [i for i, n in enumerate(names) if fnmatchcase(n, pattern)]
+    if not found:
+        raise DataError(f"{where}: no band matches {pattern!r}; {_nearest(pattern, names)}")
+    return found
+
+
+def _by_place(places: Sequence[int], bands: tuple[Band, ...], where: str) -> list[int]:
+    for i in places:
+        if not 0 <= i < len(bands):
+            raise DataError(f"{where}: no band at place {i}; there are {len(bands)}, 0 to {len(bands) - 1}")
+    return list(places)
+
+
+def _by_rule(rule: dict[str, Any], bands: tuple[Band, ...], where: str) -> list[int]:
+    if len(rule) != 1 or next(iter(rule)) not in RULES:
+        raise DataError(f"{where}: {rule} is not one rule; {_nearest(next(iter(rule), ''), RULES)}")
+    key, value = next(iter(rule.items()))
+    if key == "index":
+        return _by_place(value, bands, where)
+    if key == "every":
+        if not isinstance(value, int) or value < 1:
+            raise DataError(f"{where}.every: {value!r} is not a whole number from 1")
+        return list(range(0, len(bands), value))
+    nm = np.array([np.nan if band.nm is None else band.nm for band in bands])
+    if np.isnan(nm).all():
+        raise DataError(
+            f"{where}.{key}: the bands of this data set have no wavelengths; take them by name: {_listing(bands)}"
+        )
+    return _regions(value, nm, where) if key == "nm" else [_closest(float(v), nm, where) for v in value]
+
+
+def _regions(regions: Sequence[Sequence[float]], nm: np.ndarray, where: str) -> list[int]:
+    chosen: list[int] = []
+    for low, high in regions:
+        inside = np.flatnonzero((nm >= low) & (nm < high))
+        if not len(inside):
+            raise DataError(
+                f"{where}.nm: no band from {low} to {high} nm; they lie between {np.nanmin(nm):g} and {np.nanmax(nm):g}"
+            )
+        chosen += [int(i) for i in inside]
+    return chosen
+
+
+def _closest(wanted: float, nm: np.ndarray, where: str) -> int:
+    known = np.sort(nm[~np.isnan(nm)])
+    step = np.diff(known).max() if len(known) > 1 else 0.0
+    if not known[0] - step <= wanted <= known[-1] + step:
+        raise DataError(f"{where}.nearest: {wanted:g} nm is outside the bands, {known[0]:g} to {known[-1]:g} nm")
+    return int(np.nanargmin(np.abs(nm - wanted)))
+
+
+def _listing(bands: Sequence[Band]) -> str:
+    names = [band.name for band in bands]
+    return ", ".join(names) if len(names) <= 16 else f"{', '.join(names[:6])}, … {names[-1]} ({len(names)} bands)"
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name.strip("*?"), names, 3, 0.0) if len(names) > 16 else list(names)
+    return f"{'nearest' if len(names) > 16 else 'there are'}: {', '.join(near)}"

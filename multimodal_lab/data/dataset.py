@@ -1,0 +1,91 @@
+"""A data set made ready for one experiment: streams, splits, labels, statistics and batches."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from multimodal_lab.bounds import Count, Natural
+from multimodal_lab.data import record
+from multimodal_lab.data.fingerprint import fingerprint
+from multimodal_lab.data.fit import fit as fit_to
+from multimodal_lab.data.plan import plan
+from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.data.resize import Resize
+from multimodal_lab.data.sample import Samples
+from multimodal_lab.data.scaling import Scaling
+from multimodal_lab.data.source import DataError, Source
+from multimodal_lab.data.split import Split
+from multimodal_lab.data.targets import encode, refuse_single
+
+
+class Data:
+    """A source and the choices that make inputs of it; `prepare` cuts the streams of a modality and learns their facts.
+
+    source: a reader. root: the folder its paths are relative to. size, resize, fit: see `Resize`; None keeps the stored
+    size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table. batch_size: samples of
+    one step over all ranks. workers: processes that load, 0 loads in this one. cache: keep finished arrays in memory,
+    and so check every sample before training. mask: `zero` blanks what lies outside the specimen, `keep` leaves the
+    background.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        scaling: Scaling,
+        split: Split,
+        labels: list[str],
+        root: str | None = None,
+        size: Count | None = None,
+        resize: Literal["area", "none"] = "area",
+        fit: Literal["pad", "stretch"] = "pad",
+        batch_size: Count = 64,
+        workers: Natural = 0,
+        cache: bool = False,
+        mask: Literal["zero", "keep"] = "zero",
+    ) -> None:
+        self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
+        self.resize = Resize(size, resize, fit)
+        self.batch_size, self.workers, self.cache, self.zero = batch_size, workers, cache, mask == "zero"
+
+    def prepare(self, modality: dict[str, dict[str, Any]], seed: int, frozen: dict[str, Any] | None = None) -> Prepared:
+        """Cut the streams of `modality` and split, label and measure the samples.
+
+        modality: {stream: facts}, see `bands.resolve`. seed: of the sample order. frozen: the `record()` of a trained
+        run, whose statistics, components, tokenizers and classes are used instead of learning them, so that new files
+        are seen as the training files were; its splits are used again if the data are the same, else there is only
+        "all". Raises `DataError` for anything in the data or the modality that can't be used.
+        """
+        table = self.source.samples
+        if not len(table):
+            raise DataError("data.source: it holds no samples")
+        plans = {name: plan(name, facts, self.source.bands) for name, facts in modality.items()}
+        if all(p.target for p in plans.values()):
+            raise DataError(f"modality: no input stream among {', '.join(plans) or 'none'}")
+        samples = Samples(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
+        mark = fingerprint(self.source, self.root)
+        if frozen is None:
+            splits = self.split.assign(table)
+            fit_to(samples, splits["train"])
+            classes = None
+        else:
+            splits = record.restore(frozen, samples, mark)
+            classes = frozen["classes"]
+        targets = {label: encode(table, label, classes and classes.get(label)) for label in self.labels}
+        if frozen is None and self.split.rare == "refuse":
+            for label, target in targets.items():
+                refuse_single(table, label, target)
+        facts = {"seed": seed, "fingerprint": mark, "modality": modality, "labels": self.labels}
+        prepared = Prepared(
+            samples,
+            splits=splits,
+            targets=targets,
+            groups=self.split.by if frozen is None or self.split.by in table else None,
+            seed=seed,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            facts=facts,
+        )
+        if self.cache:
+            prepared.stack.keep()
+        return prepared

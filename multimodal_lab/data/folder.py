@@ -1,0 +1,90 @@
+"""Find the files of a data set, and keep paths that a file names inside the data set's own folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pandas as pd
+
+from multimodal_lab.data.source import DataError
+
+SHOWN = 5
+
+
+def existing(root: str) -> Path:
+    """`root` as an absolute path without links; `DataError` if it is not a folder."""
+    path = Path(root).expanduser().resolve()
+    if not path.is_dir():
+        raise DataError(f"data.root: {path} is {'a file, not a folder' if path.exists() else 'not there'}")
+    return path
+
+
+def find(root: Path, suffixes: Sequence[str]) -> list[str]:
+    """Paths relative to `root`, sorted, of the files below it that end in one of `suffixes`, hidden ones left out.
+
+    Raises `DataError` naming the folder and the suffixes if there is none.
+    """
+    endings = tuple(s.lower() for s in suffixes)
+    found = (p.relative_to(root) for p in root.rglob("*") if p.name.lower().endswith(endings) and p.is_file())
+    paths = sorted(p.as_posix() for p in found if not any(part.startswith(".") for part in p.parts))
+    if not paths:
+        raise DataError(f"{root}: no file that ends in {', '.join(suffixes)}, there or in its subfolders")
+    return paths
+
+
+def inside(root: Path, name: object, where: str) -> Path:
+    """The file below `root` that `name`, read from a file, means; `DataError` naming `where` if it is elsewhere."""
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{where}: expected a path relative to {root}, found {name!r}")
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or "\0" in name:
+        raise DataError(f"{where}: {name!r} is an absolute path, expected one relative to {root}")
+    if ".." in PurePosixPath(name.replace("\\", "/")).parts:
+        raise DataError(f"{where}: {name!r} leaves {root} by '..'")
+    path = root / name
+    if not Path(os.path.realpath(path)).is_relative_to(root):
+        raise DataError(f"{where}: {name!r} is a link that leaves {root}")
+    if not path.is_file():
+        raise DataError(f"{where}: no file {name!r} in {root}")
+    return path
+
+
+def given(root: Path, name: str, key: str) -> Path:
+    """The existing file that the config names, absolute or relative to `root`; `DataError` names the config's `key`."""
+    path = root / Path(name).expanduser()
+    if not path.is_file():
+        raise DataError(f"{key}: no file {path}")
+    return path
+
+
+@contextmanager
+def readable(name: str, what: str) -> Iterator[None]:
+    """Make a `DataError` that names the file of whatever a parser raises; on damaged files that can be anything."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name}: not a whole, readable {what}: {type(error).__name__}: {error}") from error
+
+
+def table(paths: Sequence[str], suffixes: Sequence[str]) -> pd.DataFrame:
+    """A table of samples with `id`, the path without its suffix, and `path`; two files of one name are refused."""
+    ids = [_without_suffix(p, suffixes) for p in paths]
+    samples = pd.DataFrame({"id": ids, "path": list(paths)})
+    twice = samples[samples.id.duplicated(keep=False)].path.tolist()
+    if twice:
+        raise DataError(f"{some(twice)}: the same name with two suffixes, expected one file per sample")
+    return samples
+
+
+def some(names: Sequence[object]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - SHOWN
+    return ", ".join(str(n) for n in names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _without_suffix(path: str, suffixes: Sequence[str]) -> str:
+    return next(path[: -len(s)] for s in suffixes if path.lower().endswith(s.lower()))

@@ -1,0 +1,204 @@
+"""Folders of ordinary images: PNG, JPEG and TIFF, 8 or 16 bit, flat or one folder per class."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from multimodal_lab.data.card import asked, need_kind
+from multimodal_lab.data.folder import existing, find, table
+from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.types import Band, Stream
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "TIFF")
+GREY = ("L", "LA", "I;16", "I;16B")
+COLOUR = ("RGB", "RGBA", "P")
+Colour = Literal["rgb", "grey"]
+Alpha = Literal["refuse", "drop", "mask", "white", "black"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """Size as shown (a JPEG's EXIF rotation applied), colour, alpha channel and bits per value of one image file."""
+
+    height: int
+    width: int
+    grey: bool
+    alpha: bool
+    bits: int
+
+
+class Images:
+    """Every PNG, JPEG and TIFF below `root`, as bands R, G, B, or `grey`.
+
+    Opening reads headers only and raises `DataError` for a file that is no image, is beyond the limits, has another
+    colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
+    the specimen's mask (then every file needs one), `white` and `black` put the image on that ground, `drop` forgets
+    it.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        colour: Colour = "rgb",
+        alpha: Alpha = "refuse",
+        labels: Labels | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.root = existing(root)
+        self.colour, self.alpha = colour, alpha
+        self.identity = (colour, alpha)
+        self.limits = limits or Limits()
+        self.bands: tuple[Band, ...] = bands_of(colour)
+        paths = find(self.root, SUFFIXES)
+        headers = [read_header(self.root / p, p, colour, alpha, self.limits) for p in paths]
+        for path, header in zip(paths, headers):
+            if header.bits != headers[0].bits:
+                raise DataError(f"{path}: {header.bits} bits, expected {headers[0].bits} as in {paths[0]}")
+            if alpha == "mask" and not header.alpha:
+                raise DataError(f"{path}: no alpha channel, expected one in every file (data.source.alpha=mask)")
+        size = {"height": [h.height for h in headers], "width": [h.width for h in headers]}
+        samples = table(paths, SUFFIXES).assign(**size)
+        self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""
+        path = str(self.samples.path.iloc[index])
+        need_kind(streams, ["image"], path)
+        needed, places = asked(self.bands, streams)
+        values, mask = decode(self.root / path, path, self.colour, self.alpha, self.limits)
+        return Raw({name: values[needed][p] for name, p in places.items()}, mask, float(np.iinfo(values.dtype).max))
+
+
+def bands_of(colour: Colour) -> tuple[Band, ...]:
+    """The bands of an ordinary image."""
+    return (Band("grey"),) if colour == "grey" else (Band("R"), Band("G"), Band("B"))
+
+
+def read_header(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
+    """Check one image's header against the limits and what is expected of its colour and alpha channel."""
+    with _opened(file, name) as image:
+        return _checked(image, name, colour, alpha, limits)
+
+
+def decode(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> tuple[np.ndarray, np.ndarray | None]:
+    """(C, H, W) uint8 or uint16, and with alpha=mask where alpha > 0 (H, W) bool; the header is checked first."""
+    with _opened(file, name) as image:
+        header = _checked(image, name, colour, alpha, limits)
+        try:
+            if header.bits == 16 and image.mode not in GREY:
+                x = _deep(file, image)
+            else:
+                x = _shallow(image)
+        except (OSError, ValueError, SyntaxError, RuntimeError, struct.error, EOFError) as error:
+            raise DataError(f"{name}: truncated or damaged, its pixels can't be decoded: {error}") from error
+    count = 1 if header.grey else 3
+    return _without_alpha(x[:count], x[count] if header.alpha else None, alpha)
+
+
+def _opened(file: Path, name: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # The limit is ours: it is checked right after, before anything is decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(file, formats=FORMATS)
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        struct.error,
+    ) as error:
+        size = file.stat().st_size if file.is_file() else 0
+        raise DataError(
+            f"{name}: not a PNG, JPEG or TIFF image that can be opened ({size:,} bytes): {error}"
+        ) from error
+
+
+def _checked(image: Image.Image, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
+    if image.mode not in (*GREY, *COLOUR):
+        raise DataError(f"{name}: pixels of kind {image.mode}, expected grey or RGB of 8 or 16 bits")
+    # A JPEG of several frames is a photograph with its own previews: the first is the photograph.
+    if image.format in ("PNG", "TIFF") and getattr(image, "n_frames", 1) != 1:
+        raise DataError(f"{name}: {getattr(image, 'n_frames', 1)} images in one file, expected 1")
+    grey = image.mode in GREY
+    if grey != (colour == "grey"):
+        raise DataError(f"{name}: a {'grey' if grey else 'colour'} image, expected data.source.colour={colour}")
+    has_alpha = image.mode in ("LA", "RGBA") or "transparency" in image.info
+    if has_alpha and alpha == "refuse":
+        raise DataError(
+            f"{name}: has an alpha channel; say what it means: data.source.alpha=mask, white, black or drop"
+        )
+    bits = _bits(image)
+    if bits not in (8, 16):
+        raise DataError(f"{name}: {bits} bits per value, expected 8 or 16")
+    width, height = image.size
+    limits.check(name, pixels=width * height, bands=1 if grey else 3, itemsize=bits // 8)
+    # Asking a PNG for EXIF would decode it; a PNG is taken as stored.
+    orientation = 1 if image.format == "PNG" else image.getexif().get(0x0112, 1)
+    turned = orientation in (5, 6, 7, 8)
+    if orientation != 1 and bits == 16 and not grey:
+        raise DataError(f"{name}: EXIF orientation {orientation} in a 16-bit colour image, expected 1")
+    return Header(width if turned else height, height if turned else width, grey, has_alpha, bits)
+
+
+def _bits(image: Image.Image) -> int:
+    if image.mode.startswith("I;16"):
+        return 16
+    if image.mode == "P":
+        return 8
+    if image.format == "PNG":
+        # Pillow reads 16-bit colour as 8 bits without a word; the depth stands in the file's first chunk.
+        with open(str(getattr(image, "filename", "")), "rb") as file:
+            return max(8, file.read(25)[24])
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, (8,))
+        return max(8, int(bits[0] if isinstance(bits, tuple) else bits))
+    return 8
+
+
+def _shallow(image: Image.Image) -> np.ndarray:
+    upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
+    if "transparency" in upright.info or upright.mode == "P":
+        see_through = "transparency" in upright.info
+        grey = upright.mode in GREY
+        upright = upright.convert(("LA" if grey else "RGBA") if see_through else "RGB")
+    x = np.array(upright)
+    x = x[None] if x.ndim == 2 else np.moveaxis(x, 2, 0)
+    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+
+
+def _deep(file: Path, image: Image.Image) -> np.ndarray:
+    """16-bit colour, which Pillow can't hold: (C, H, W) uint16."""
+    if image.format == "TIFF":
+        import tifffile
+
+        x = tifffile.imread(file)
+        return np.ascontiguousarray(x if x.shape[0] in (3, 4) and x.shape[-1] not in (3, 4) else np.moveaxis(x, -1, 0))
+    from torchvision.io import ImageReadMode, decode_png, read_file
+
+    return np.asarray(decode_png(read_file(str(file)), ImageReadMode.UNCHANGED).numpy())
+
+
+def _without_alpha(x: np.ndarray, opacity: np.ndarray | None, alpha: Alpha) -> tuple[np.ndarray, np.ndarray | None]:
+    if opacity is None or alpha == "drop":
+        return x, None
+    if alpha == "mask":
+        return x, opacity > 0
+    top = np.iinfo(x.dtype).max
+    share = opacity / top
+    ground = top if alpha == "white" else 0
+    return np.rint(x * share + ground * (1 - share)).astype(x.dtype), None

@@ -1,0 +1,37 @@
+"""What a header may claim before anything is decoded or allocated: the one place for these limits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from multimodal_lab.bounds import Count
+from multimodal_lab.data.source import DataError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest sample accepted, in pixels (H x W), bands and decoded bytes; and the most samples of one set."""
+
+    pixels: Count = 100_000_000
+    bands: Count = 10_000
+    bytes: Count = 4 * 2**30
+    samples: Count = 50_000_000
+
+    def check(self, where: str, *, pixels: int = 1, bands: int = 1, itemsize: int = 1) -> None:
+        """Refuse (`DataError`) what a header claims if it is empty or beyond a limit; `where` names the file."""
+        claims = {"pixels": pixels, "bands": bands, "bytes": math.prod((pixels, bands, itemsize))}
+        for name, claim in claims.items():
+            most = getattr(self, name)
+            if claim < 1:
+                raise DataError(f"{where}: its header claims {claim} {name}, expected at least 1")
+            if claim > most:
+                hint = f"data.source.limits.{name} raises it"
+                raise DataError(f"{where}: its header claims {claim:,} {name}, the limit is {most:,} ({hint})")
+
+    def count(self, where: str, samples: int) -> None:
+        """Refuse (`DataError`) a set of no samples, or of more than the limit."""
+        if not 1 <= samples <= self.samples:
+            raise DataError(
+                f"{where}: {samples:,} samples, expected 1 to {self.samples:,} (data.source.limits.samples raises it)"
+            )

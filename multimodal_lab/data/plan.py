@@ -1,0 +1,76 @@
+"""What a modality YAML asks for, and what fitting it to a training split has learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data.bands import resolve
+from multimodal_lab.data.source import DataError
+from multimodal_lab.types import Band, Stream
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stream: `stored` is what the reader is asked for, the rest says what is made of it."""
+
+    stored: Stream
+    target: bool = False
+    pca: int = 0
+    vocab: int = 2000
+    length: int = 24
+    model: str = "word"
+
+
+def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Plan:
+    """Read one entry of a modality YAML; `DataError` names a wrong key or value."""
+    stored = resolve(name, facts, bands)
+    role = facts.get("role", "input")
+    if role not in ("input", "target") or (role == "target" and stored.kind != "text"):
+        raise DataError(f"modality.{name}.role: {role!r}; a text stream may be input or target, all others are input")
+    text = {k: facts[k] for k in ("vocab", "length") if k in facts}
+    if stored.kind != "text" and (text or "tokens" in facts):
+        raise DataError(
+            f"modality.{name}: {next(iter(text), 'tokens')} belongs to a text stream, this one is {stored.kind}"
+        )
+    if facts.get("tokens", "word") not in ("word", "bpe"):
+        raise DataError(f"modality.{name}.tokens: {facts['tokens']!r}; there are word, bpe")
+    for key in ("pca", "vocab", "length"):
+        if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
+            raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
+    return Plan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **text)
+
+
+@dataclass
+class Fitted:
+    """What the training split taught about one stream, in plain JSON types.
+
+    layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy. pca: `mean` (C,)
+    and `components` (k, C). tokenizer: its JSON text. mean, std: per band of the finished stream. size: its pixels a
+    side.
+    """
+
+    layout: dict[str, Any] = field(default_factory=dict)
+    scaling: dict[str, Any] = field(default_factory=dict)
+    pca: dict[str, Any] = field(default_factory=dict)
+    tokenizer: str = ""
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+    size: int | None = None
+    vocab: int | None = None
+
+
+def finished(plan: Plan, fitted: Fitted) -> Stream:
+    """The stream that a backbone is built for."""
+    if plan.stored.kind == "text":
+        return replace(plan.stored, vocab=fitted.vocab, length=plan.length)
+    bands = tuple(Band(f"PC{i + 1}") for i in range(plan.pca)) or plan.stored.bands
+    return replace(plan.stored, bands=bands, size=fitted.size, mean=tuple(fitted.mean), std=tuple(fitted.std))
+
+
+def project(x: np.ndarray, pca: dict[str, Any]) -> np.ndarray:
+    """(C, H, W) or (C,) onto the fitted components: (k, …) float32."""
+    mean = np.asarray(pca["mean"], dtype=np.float32).reshape(-1, *(1,) * (x.ndim - 1))
+    return np.tensordot(np.asarray(pca["components"], dtype=np.float32), x - mean, 1)

@@ -1,0 +1,134 @@
+"""A prepared data set: its streams, splits and targets, and batches of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from multimodal_lab.data import loader, record
+from multimodal_lab.data.order import permutation, stable_ids
+from multimodal_lab.data.plan import finished
+from multimodal_lab.data.sample import Samples
+from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import Rows
+from multimodal_lab.data.stack import Stacker
+from multimodal_lab.data.targets import Target, counts
+from multimodal_lab.types import Batch, Stream
+
+
+class Prepared:
+    """What `Data.prepare` gives.
+
+    streams: {name: Stream} with size, vocab, length, mean and std filled in. target_streams: text to be produced, found
+    in `batch.targets[name]` (N, L). splits: {split: row numbers}; "all", every row, is always there for `batches`.
+    classes: {label: names}, empty for a number. targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over
+    all rows. counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of
+    the data.
+    """
+
+    def __init__(
+        self,
+        reader: Samples,
+        *,
+        splits: Rows,
+        targets: dict[str, Target],
+        groups: str | None,
+        seed: int,
+        batch_size: int,
+        workers: int,
+        facts: dict[str, Any],
+    ) -> None:
+        self.reader, self.splits, self.seed, self.batch_size, self.workers = reader, splits, seed, batch_size, workers
+        self.facts = facts
+        self.samples: pd.DataFrame = reader.table
+        self.tokens = reader.tokens
+        self.fingerprint = str(facts["fingerprint"])
+        done = {name: finished(p, reader.fitted[name]) for name, p in reader.plans.items()}
+        self.streams: dict[str, Stream] = {n: s for n, s in done.items() if not reader.plans[n].target}
+        self.target_streams: dict[str, Stream] = {n: s for n, s in done.items() if reader.plans[n].target}
+        self.targets = {label: target.values for label, target in targets.items()}
+        self.classes = {label: target.classes for label, target in targets.items()}
+        self.counts = {s: {label: counts(t, rows) for label, t in targets.items()} for s, rows in splits.items()}
+        self.ids = stable_ids([str(i) for i in self.samples["id"]])
+        names = self.samples[groups or "id"].astype(str).to_numpy(dtype=object)
+        self.stack = Stacker(reader, done, self.ids, seed)
+        self.groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+    def record(self) -> dict[str, Any]:
+        """All that was chosen and learnt, in plain JSON types; `Data.prepare(frozen=…)` reads it back."""
+        return record.record(self)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of a split, ascending; an unknown one is a `DataError`."""
+        if split == "all":
+            return np.arange(len(self.samples))
+        if split not in self.splits:
+            raise DataError(f"no split {split!r}; there are {', '.join([*self.splits, 'all'])}")
+        return self.splits[split]
+
+    def steps(self, split: str, *, batch_size: int | None = None, world: int = 1, drop_last: bool = False) -> int:
+        """How many global batches one pass makes; with `drop_last`, none at all or uneven shares are a `DataError`."""
+        size, count = batch_size or self.batch_size, len(self.rows(split))
+        if drop_last and size % world:
+            raise DataError(
+                f"data.batch_size {size} can't be shared evenly by {world} processes; take a multiple of {world}"
+            )
+        if drop_last and count < size:
+            raise DataError(f"data.batch_size {size} is more than the {count} samples of {split}; at most {count}")
+        return loader.steps(count, size, drop_last)
+
+    def batches(
+        self,
+        split: str,
+        *,
+        epoch: int = 0,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        drop_last: bool = False,
+    ) -> Iterator[Batch]:
+        """One pass over a split for one rank, from global batch `start` on.
+
+        batch_size counts over all ranks; each takes every world-th row of each global batch, and a rank left without
+        rows in an uneven last batch skips it. shuffle: the order of (seed, epoch), and captions drawn by (seed, epoch,
+        id); without it rows stand in table order and the first caption is taken. The batches are equal for any number
+        of workers.
+        """
+        size = batch_size or self.batch_size
+        self.steps(split, batch_size=size, world=world, drop_last=drop_last)
+        rows = self.rows(split)
+        if shuffle:
+            rows = rows[permutation(self.ids[rows], self.seed, epoch)]
+        mine = list(loader.shards(rows, size, drop_last, start, rank, world))
+        return loader.batches(_Fetch(self, epoch if shuffle else None), mine, self.workers)
+
+    def batch(self, rows: np.ndarray, epoch: int | None = None) -> Batch:
+        """The given rows as one batch; `epoch` draws among several captions, None takes the first."""
+        made = self.stack(rows, epoch)
+        targets = {label: torch.from_numpy(values[rows]) for label, values in self.targets.items()}
+        targets |= {name: made.values[name] for name in self.target_streams}
+        mask = None if made.mask is None else made.mask[:, None].float()
+        return Batch(
+            inputs={name: made.values[name] for name in self.streams},
+            targets=targets,
+            present={name: made.present[name] for name in self.streams},
+            ids=torch.from_numpy(self.ids[rows]),
+            groups=torch.from_numpy(self.groups[rows]),
+            mask=mask,
+        )
+
+
+class _Fetch:
+    """What a worker process needs to make batches of one epoch."""
+
+    def __init__(self, prepared: Prepared, epoch: int | None) -> None:
+        self.prepared, self.epoch = prepared, epoch
+
+    def __call__(self, rows: np.ndarray) -> Batch:
+        return self.prepared.batch(rows, self.epoch)

@@ -1,0 +1,75 @@
+"""The record of a prepared data set: written with a run, read back to treat new files as its training files were."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multimodal_lab.data.fit import restore as restore_tokens
+from multimodal_lab.data.plan import Fitted
+from multimodal_lab.data.sample import Samples
+from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import Rows
+
+if TYPE_CHECKING:
+    from multimodal_lab.data.prepared import Prepared
+
+
+def record(prepared: Prepared) -> dict[str, Any]:
+    """In plain JSON types: facts, choices, classes, counts, splits as lists of ids, what each stream learnt."""
+    reader = prepared.reader
+    names = [str(i) for i in prepared.samples["id"]]
+    streams = {}
+    for name, plan in reader.plans.items():
+        done = (prepared.streams | prepared.target_streams)[name]
+        streams[name] = {
+            "kind": done.kind,
+            "target": plan.target,
+            "stored": [[b.name, b.nm, b.unit] for b in plan.stored.bands],
+            "bands": [[b.name, b.nm, b.unit] for b in done.bands],
+            "length": done.length,
+            **asdict(reader.fitted[name]),
+        }
+    return {
+        **prepared.facts,
+        "choices": choices(reader),
+        "classes": prepared.classes,
+        "counts": prepared.counts,
+        "splits": {split: [names[i] for i in rows] for split, rows in prepared.splits.items()},
+        "streams": streams,
+    }
+
+
+def choices(reader: Samples) -> dict[str, Any]:
+    """How pixels become inputs: the scaling policy and its arguments, the resizing, the masking."""
+    scaling = {"policy": type(reader.scaling).__name__, **vars(reader.scaling)}
+    return {"scaling": scaling, "resize": vars(reader.resize), "mask": "zero" if reader.zero else "keep"}
+
+
+def restore(frozen: dict[str, Any], samples: Samples, fingerprint: str) -> Rows:
+    """Give `samples` what a trained run learnt and return its splits if the data are the same, else none.
+
+    Raises `DataError` where a stream is new to the run, its bands differ, or scaling, resizing or masking differ.
+    """
+    for key, now in choices(samples).items():
+        then = frozen["choices"][key]
+        if now != then:
+            raise DataError(f"data.{key}: {now} here, but the run was trained with {then}")
+    for name, plan in samples.plans.items():
+        if name not in frozen["streams"]:
+            raise DataError(f"modality: the run has no stream {name!r}; it has {', '.join(frozen['streams'])}")
+        facts = frozen["streams"][name]
+        bands = [b.name for b in plan.stored.bands]
+        trained = [b[0] for b in facts["stored"]]
+        if bands != trained:
+            raise DataError(
+                f"modality.{name}: takes bands {', '.join(bands)}, but the run was trained on {', '.join(trained)}"
+            )
+        samples.fitted[name] = Fitted(**{k: facts[k] for k in Fitted.__dataclass_fields__})
+    restore_tokens(samples)
+    if frozen["fingerprint"] != fingerprint:
+        return {}
+    places = {str(name): i for i, name in enumerate(samples.table["id"])}
+    return {split: np.array([places[i] for i in ids], dtype=np.int64) for split, ids in frozen["splits"].items()}

@@ -1,0 +1,68 @@
+"""Bring images to one square size, only where the config says so."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from multimodal_lab.data.source import DataError
+
+Rule = Literal["area", "none"]
+Fit = Literal["pad", "stretch"]
+
+
+class Resize:
+    """To (size, size): `area` averages (antialiased) where it shrinks, interpolates where it grows; `none` only checks.
+
+    `fit="pad"` keeps the shape of a non-square image and pads it with zeros (mask: off), `fit="stretch"` doesn't.
+    `size=None` leaves images as they are; they must be square then.
+    """
+
+    def __init__(self, size: int | None, rule: Rule, fit: Fit) -> None:
+        self.size, self.rule, self.fit = size, rule, fit
+
+    def image(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """(C, H, W) to (C, size, size) float32; pixels outside `mask` take no part in the averages."""
+        if self._keeps(x.shape[1:]):
+            return x
+        if mask is None:
+            return self._fitted(torch.from_numpy(np.ascontiguousarray(x)), soft=True).numpy()
+        weight = torch.from_numpy(mask.astype(np.float32))[None]
+        inside = torch.from_numpy(np.where(mask, x, np.float32(0)))
+        share = self._fitted(weight, soft=True)
+        return (self._fitted(inside, soft=True) / share.clamp_min(1e-6)).numpy()
+
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """(H, W) to (size, size) bool, nearest neighbour."""
+        if self._keeps(mask.shape):
+            return mask
+        return self._fitted(torch.from_numpy(mask.astype(np.float32))[None], soft=False)[0].numpy() > 0.5
+
+    def _keeps(self, shape: tuple[int, ...]) -> bool:
+        height, width = shape
+        wanted = self.size or height
+        if height == width == wanted:
+            return True
+        if self.size is None:
+            raise DataError(f"{height} x {width} pixels is not square; set data.size, and data.fit to pad or stretch")
+        if self.rule == "none":
+            raise DataError(f"{height} x {width} pixels, expected data.size {wanted}; data.resize=area would resize it")
+        return False
+
+    def _fitted(self, x: Tensor, soft: bool) -> Tensor:
+        side = int(self.size or 0)
+        height, width = x.shape[1:]
+        high, wide = side, side
+        if self.fit == "pad":
+            scale = side / max(height, width)
+            high, wide = max(1, round(height * scale)), max(1, round(width * scale))
+        if soft:
+            y = F.interpolate(x[None], (high, wide), mode="bilinear", antialias=True, align_corners=False)[0]
+        else:
+            y = F.interpolate(x[None], (high, wide), mode="nearest-exact")[0]
+        top, left = (side - high) // 2, (side - wide) // 2
+        return F.pad(y, (left, side - wide - left, top, side - high - top))

@@ -1,0 +1,232 @@
+"""One cube and its label map: patches around labelled pixels, split by blocks that share no pixel."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.bounds import Count, Fraction, Natural
+from multimodal_lab.data.blocks import Blocks, assign
+from multimodal_lab.data.card import asked, full_scale, need_kind, need_number, numbered
+from multimodal_lab.data.folder import existing, given
+from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.source import Card, DataError, Raw
+from multimodal_lab.types import Band, Stream
+
+
+class Scene:
+    """Patches of `patch` x `patch` pixels around the labelled pixels of one cube; class 0 is unlabelled and left out.
+
+    cube, map: files below `root`: MATLAB 5 .mat, .npy, ENVI, or HDF5; `cube_key` and `map_key` name the array where a
+    file holds several. axes: of the stored cube. The scene is divided into near-square blocks of about `block` pixels a
+    side and whole blocks go to train, val and test, so that each class is in each split where it can be; a warning
+    names those that are not. A patch never leaves its block: at an edge it is mirrored (`reflect`) or left out
+    (`drop`), so that no pixel is shared across splits. stride: take every n-th pixel down and across. names: of the
+    classes from 1 on. An image stream gets the patch, a vector stream its centre pixel. The samples have columns
+    `label`, `block`, `split`, `row`, `column`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        cube: str,
+        map: str,
+        cube_key: str | None = None,
+        map_key: str | None = None,
+        axes: Literal["hwc", "chw"] = "hwc",
+        card: Card | None = None,
+        label: str = "label",
+        names: list[str] | None = None,
+        patch: Count = 9,
+        stride: Count = 1,
+        block: Count = 16,
+        edge: Literal["reflect", "drop"] = "reflect",
+        train: Fraction = 0.5,
+        val: Fraction = 0.1,
+        test: Fraction = 0.4,
+        seed: Natural = 0,
+        limits: Limits | None = None,
+    ) -> None:
+        self.root = existing(root)
+        self.limits = limits or Limits()
+        self.patch, self.axes, self.edge = patch, axes, edge
+        self.identity = (cube, map, axes, patch, stride, block, edge)
+        self._cube_at = (given(self.root, cube, "data.source.cube"), cube_key)
+        self._values: np.ndarray | None = None
+        height, width, count, dtype, known = self._header(cube)
+        self.bands: tuple[Band, ...] = card.bands if card else known
+        if len(self.bands) != count:
+            raise DataError(f"{cube}: {count} bands ({axes}), expected {len(self.bands)} as in the card")
+        self._scale = full_scale(dtype)
+        classes = self._classes(given(self.root, map, "data.source.map"), map, map_key, (height, width), cube)
+        self.blocks = Blocks(height, width, block)
+        if edge == "reflect":
+            self.blocks.need(patch)
+        split = assign(self.blocks.ids, classes, {"train": train, "val": val, "test": test}, seed)
+        self.samples: pd.DataFrame = self._table(cube, classes, split, stride, label, names)
+        self.limits.count(cube, len(self.samples))
+        self._at = self.samples[["row", "column"]].to_numpy()
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """(C, patch, patch) for an image stream, (C,) for a vector stream, as stored."""
+        need_kind(streams, ["image", "vector"], str(self.samples.path.iloc[index]))
+        needed, places = asked(self.bands, streams)
+        rows, columns = self.window(index)
+        row, column = self._at[index]
+        cube = self._cube()
+        inputs: dict[str, Any] = {}
+        for stream in streams:
+            bands = [needed[i] for i in places[stream.name]]
+            if stream.kind == "vector":
+                spectrum = cube[:, row, column] if self.axes == "chw" else cube[row, column]
+                inputs[stream.name] = np.ascontiguousarray(spectrum[bands], dtype=cube.dtype.newbyteorder("="))
+                continue
+            where = (bands, rows, columns) if self.axes == "chw" else (rows, columns, bands)
+            values = cube[np.ix_(*where)] if self.axes == "chw" else np.moveaxis(cube[np.ix_(*where)], 2, 0)
+            inputs[stream.name] = np.ascontiguousarray(values, dtype=cube.dtype.newbyteorder("="))
+        return Raw(inputs, None, self._scale)
+
+    def window(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows and the columns of the scene, (patch,) each, that sample `index` reads; all in its own block."""
+        return self.blocks.window(int(self._at[index][0]), int(self._at[index][1]), self.patch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_values": None}
+
+    def _cube(self) -> np.ndarray:
+        if self._values is None:
+            file, key = self._cube_at
+            self._values = load(file, key, self.limits)
+        return self._values
+
+    def _header(self, name: str) -> tuple[int, int, int, np.dtype, tuple[Band, ...]]:
+        file, key = self._cube_at
+        values = load(file, key, self.limits)
+        if values.ndim != 3:
+            raise DataError(f"{name}: an array of shape {values.shape}, expected three axes, {self.axes}")
+        need_number(values.dtype, name)
+        size = dict(zip("chw" if _envi(file) else self.axes, values.shape))
+        self.axes = "chw" if _envi(file) else self.axes
+        self.limits.check(name, pixels=size["h"] * size["w"], bands=size["c"], itemsize=values.dtype.itemsize)
+        self._values = values
+        known = _envi_bands(file, self.limits) if _envi(file) else numbered(size["c"])
+        return size["h"], size["w"], size["c"], values.dtype, known
+
+    def _classes(self, file: Path, name: str, key: str | None, shape: tuple[int, int], cube: str) -> np.ndarray:
+        found = load(file, key, self.limits)
+        values = np.asarray(found[0] if _envi(file) and len(found) == 1 else found)
+        if values.shape != shape:
+            raise DataError(f"{name}: a label map of shape {values.shape}, expected {shape} as in {cube}")
+        if values.dtype.kind not in "iuf" or (values != np.rint(values)).any() or values.min() < 0:
+            raise DataError(f"{name}: expected whole class numbers from 0, found {values.dtype} from {values.min()}")
+        if not values.any():
+            raise DataError(f"{name}: every pixel is 0, which means unlabelled")
+        return values.astype(np.int64)
+
+    def _table(
+        self, cube: str, classes: np.ndarray, split: dict[int, str], stride: int, label: str, names: list[str] | None
+    ) -> pd.DataFrame:
+        if names is not None and len(names) != classes.max():
+            raise DataError(
+                f"data.source.names: {len(names)} names, expected {classes.max()}, the largest class of the map"
+            )
+        if label in ("id", "path", "row", "column", "block", "split"):
+            raise DataError(f"data.source.label: {label!r} is a column of the reader's own, choose another name")
+        rows, columns = np.nonzero(classes)
+        keep = (rows % stride == 0) & (columns % stride == 0)
+        if self.edge == "drop":
+            keep &= self.blocks.inner(rows, columns, self.patch)
+        rows, columns = rows[keep], columns[keep]
+        if not len(rows):
+            raise DataError(
+                f"{cube}: no labelled pixel is left at patch {self.patch}, stride {stride}, edge={self.edge}"
+            )
+        blocks = self.blocks.ids[rows, columns]
+        named = [names[k - 1] if names else str(k) for k in classes[rows, columns]]
+        table = pd.DataFrame(
+            {"id": [f"{r}_{c}" for r, c in zip(rows, columns)], "path": cube, "row": rows, "column": columns}
+        )
+        table = table.assign(block=blocks, split=[split[b] for b in blocks], **{label: named})
+        found = names or sorted({str(k) for k in np.unique(classes) if k}, key=int)
+        _report(table, label, found, set(split.values()), cube)
+        return table
+
+
+def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
+    """The array of a MATLAB 5 .mat, .npy, ENVI (C, H, W) or HDF5 file, checked before it is decoded."""
+    suffix = file.suffix.lower()
+    if suffix == ".mat":
+        return _mat(file, key, limits)
+    if suffix == ".npy":
+        try:
+            return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"{file.name}: not a whole .npy file of plain numbers: {error}") from error
+    if suffix in (".h5", ".hdf5"):
+        from multimodal_lab.data.hdf5 import dataset, open_file
+
+        if key is None:
+            raise DataError(f"{file.name}: which data set? name it in data.source.cube_key or map_key")
+        with open_file(file, file.name, 64) as opened:
+            data = dataset(opened, key, file.name)
+            limits.check(file.name, bands=int(np.prod(data.shape, dtype=object)), itemsize=data.dtype.itemsize)
+            return np.asarray(data[:])
+    if _envi(file):
+        from multimodal_lab.data.envi import read_header
+
+        return read_header(file, file.name, {}, limits).cube(file)
+    raise DataError(
+        f"{file.name}: expected .mat, .npy, .h5, .hdf5, .bil, .bip, .bsq or .img, found {suffix or 'no suffix'}"
+    )
+
+
+def _mat(file: Path, key: str | None, limits: Limits) -> np.ndarray:
+    from scipy.io import loadmat, whosmat
+
+    try:
+        held = {name: (shape, kind) for name, shape, kind in whosmat(str(file))}
+    except NotImplementedError as error:
+        raise DataError(f"{file.name}: a MATLAB 7.3 file, expected version 5; save it with -v7") from error
+    except Exception as error:  # a damaged file fails in any way it likes inside the parser
+        raise DataError(f"{file.name}: not a readable MATLAB 5 file: {error}") from error
+    if key is None and len(held) == 1:
+        key = next(iter(held))
+    if key not in held:
+        raise DataError(f"{file.name}: no array {key!r}; there are {', '.join(held)} (data.source.cube_key or map_key)")
+    shape, kind = held[key]
+    if kind in ("cell", "struct", "object", "char", "function", "opaque", "sparse"):
+        raise DataError(f"{file.name}: {key} is a {kind}, expected an array of numbers")
+    limits.check(
+        file.name, pixels=int(np.prod(shape[:2], dtype=object)), bands=int(np.prod(shape[2:], dtype=object)), itemsize=8
+    )
+    try:
+        return np.asarray(loadmat(str(file), variable_names=[key])[key])
+    except Exception as error:  # as above
+        raise DataError(f"{file.name}: {key} can't be decoded, the file is truncated or damaged: {error}") from error
+
+
+def _envi(file: Path) -> bool:
+    return file.suffix.lower() in (".bil", ".bip", ".bsq", ".img")
+
+
+def _envi_bands(file: Path, limits: Limits) -> tuple[Band, ...]:
+    from multimodal_lab.data.envi import read_header
+
+    return read_header(file, file.name, {}, limits).bands
+
+
+def _report(table: pd.DataFrame, label: str, names: Sequence[str], splits: set[str], cube: str) -> None:
+    """Warn of classes without a sample in some split."""
+    absent = []
+    for name in names:
+        lacking = splits - set(table.split[table[label] == name])
+        if lacking:
+            absent.append(f"{name} (not in {', '.join(sorted(lacking))})")
+    if absent:
+        warnings.warn(f"{cube}: too small or too clustered to be in every split: {'; '.join(absent)}", stacklevel=2)

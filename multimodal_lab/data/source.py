@@ -1,0 +1,55 @@
+"""What a reader of one format must give: a table of samples and their raw arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.types import Band, Stream
+
+
+class DataError(ValueError):
+    """Bad input, in one sentence: the file or key, what was found, what was expected."""
+
+
+@dataclass
+class Raw:
+    """One sample as stored. inputs[stream]: image (C, H, W), vector (C,), text str; None where the modality is missing.
+
+    mask (H, W) bool, True on the specimen, or None. `full_scale` is the largest value the stored type can hold (65535,
+    255; 1.0 for floats): the `dtype_max` scaling policy divides by it.
+    """
+
+    inputs: dict[str, Any]
+    mask: np.ndarray | None = None
+    full_scale: float = 1.0
+
+
+class Source(Protocol):
+    """One stored data set.
+
+    `bands`: what its cubes or vectors hold, in stored order, without the mask (for text-only or many-field sets, the bands
+    of an image field). `samples`: one row a sample, a unique string column `id`, then one column for every label, group or
+    bookkeeping fact (`path`, an official `split`, …); a missing label is None/NaN. Opening a source validates headers only.
+    """
+
+    bands: tuple[Band, ...]
+    samples: pd.DataFrame
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """Read only what `streams` ask for of sample `index` (a row number of `samples`); raise `DataError` if it is bad."""
+        ...
+
+
+@dataclass(frozen=True)
+class Card:
+    """The facts of a data set that its files don't hold: bands, the mask band and its threshold, what a pixel value means."""
+
+    bands: tuple[Band, ...]
+    mask_band: str | None = None
+    mask_threshold: float = 0.0
+    notes: dict[str, str] = field(default_factory=dict)

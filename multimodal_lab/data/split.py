@@ -1,0 +1,164 @@
+"""Train, validation and test: whole groups only, stratified, fixed by a seed whatever the order of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.bounds import Fraction, Natural
+from multimodal_lab.data.order import keys, stable_id
+from multimodal_lab.data.source import DataError
+
+Rows = dict[str, np.ndarray]
+NAMES = ("train", "val", "test")
+OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
+
+
+class Split:
+    """Give every group (all rows with one value of `by`; each row by itself without it) to one of train, val and test.
+
+    `stratify` names a column whose values each split gets in proportion, counted in groups; it must be constant within
+    a group. `column` names an official split (train, val or test): it is followed, and where it has no val, `val` is
+    the share carved by group out of its train. `rare="train"` puts strata with fewer groups than splits into train,
+    and keeps label classes of one sample, instead of refusing them. `seed` is the split's own: runs with different
+    seeds share their test set unless you tie the two.
+    """
+
+    def __init__(
+        self,
+        *,
+        by: str | None = None,
+        stratify: str | None = None,
+        train: Fraction = 0.7,
+        val: Fraction = 0.1,
+        test: Fraction = 0.2,
+        column: str | None = None,
+        rare: Literal["refuse", "train"] = "refuse",
+        seed: Natural = 0,
+    ) -> None:
+        if column is None and abs(train + val + test - 1) > 1e-6:
+            raise DataError(f"data.split: train, val and test must add up to 1, got {train} + {val} + {test}")
+        if train == 0:
+            raise DataError("data.split.train: 0 leaves nothing to train on")
+        self.by, self.stratify, self.column, self.rare, self.seed = by, stratify, column, rare, seed
+        self.shares = {"train": train, "val": val, "test": test}
+
+    def assign(self, samples: pd.DataFrame) -> Rows:
+        """Row numbers of each split, ascending; a split with share 0 is left out.
+
+        Raises `DataError` for an absent column, a missing group, a group in two official splits, an empty split, or a
+        stratum with fewer groups than splits.
+        """
+        groups = self.groups(samples)
+        strata = self._strata(samples, groups)
+        if self.column is None:
+            shares = {k: v for k, v in self.shares.items() if v > 0}
+            return self._deal(np.arange(len(samples)), groups, strata, shares)
+        rows = self._official(samples, groups)
+        if "val" in rows or self.shares["val"] == 0:
+            return rows
+        carve = {"train": 1 - self.shares["val"], "val": self.shares["val"]}
+        carved = self._deal(rows["train"], groups, strata, carve)
+        return {**carved, **{k: v for k, v in rows.items() if k != "train"}}
+
+    def groups(self, samples: pd.DataFrame) -> np.ndarray:
+        """(N,) str: the group of each row."""
+        column = _column(samples, self.by or "id", "data.split.by")
+        if column.isna().any():
+            row = samples["id"].iloc[int(column.isna().to_numpy().argmax())]
+            raise DataError(f"data.split.by: sample {row!r} has no {self.by}; give it one or leave it out")
+        return column.astype(str).to_numpy(dtype=object)
+
+    def _strata(self, samples: pd.DataFrame, groups: np.ndarray) -> np.ndarray:
+        if self.stratify is None:
+            return np.full(len(samples), "", dtype=object)
+        column = _column(samples, self.stratify, "data.split.stratify")
+        values = column.astype(object).where(column.notna(), "missing").map(str).to_numpy(dtype=object)
+        first: dict[str, str] = {}
+        for group, value in zip(groups, values, strict=True):
+            if first.setdefault(group, value) != value:
+                raise DataError(
+                    f"data.split.stratify: {self.by} {group!r} has {self.stratify} {first[group]!r} and {value!r}; "
+                    f"stratify by a column that is constant within {self.by}, or set data.split.stratify=null"
+                )
+        return values
+
+    def _official(self, samples: pd.DataFrame, groups: np.ndarray) -> Rows:
+        column = _column(samples, str(self.column), "data.split.column")
+        names = np.array([OFFICIAL.get(str(v).lower(), str(v).lower()) for v in column], dtype=object)
+        for i, name in enumerate(names):
+            if name not in NAMES:
+                row = samples["id"].iloc[i]
+                raise DataError(
+                    f"data.split.column: sample {row!r} has {self.column} {column.iloc[i]!r}, not train, val or test"
+                )
+        seen: dict[str, str] = {}
+        for group, name in zip(groups, names, strict=True):
+            if seen.setdefault(group, name) != name:
+                raise DataError(
+                    f"data.split: {self.by} {group!r} is in both {seen[group]} and {name} of column {self.column}"
+                )
+        rows = {name: np.flatnonzero(names == name) for name in NAMES if (names == name).any()}
+        if "train" not in rows:
+            raise DataError(f"data.split.column: no row has {self.column} 'train'")
+        return rows
+
+    def _deal(self, rows: np.ndarray, groups: np.ndarray, strata: np.ndarray, shares: dict[str, float]) -> Rows:
+        members: dict[str, list[str]] = {}
+        for group, stratum in sorted({(groups[i], strata[i]) for i in rows}):
+            members.setdefault(stratum, []).append(group)
+        home: dict[str, str] = {}
+        for stratum, names in sorted(members.items()):
+            if len(names) < len(shares):
+                self._refuse(stratum, names, shares)
+                home.update(dict.fromkeys(names, "train"))
+                continue
+            order = np.argsort(keys(np.array([stable_id(n) for n in names]), self.seed), kind="stable")
+            ends = np.cumsum(_quotas(len(names), list(shares.values())))
+            for place, i in enumerate(order):
+                home[names[i]] = list(shares)[int(np.searchsorted(ends, place, side="right"))]
+        where = np.array([home[groups[i]] for i in rows], dtype=object)
+        result = {name: rows[where == name] for name in shares}
+        for name, found in result.items():
+            if not len(found):
+                raise DataError(
+                    f"data.split: {name} is empty; {len(members)} strata were all put into train by rare=train"
+                )
+        return result
+
+    def _refuse(self, stratum: str, names: Sequence[str], shares: dict[str, float]) -> None:
+        if self.rare == "train" and self.stratify:
+            return
+        unit = self.by or "specimen"
+        what = f"{self.stratify} {stratum!r}" if self.stratify else "the data set"
+        choices = (
+            "set data.split.rare=train, data.split.stratify=null, or leave it out"
+            if self.stratify
+            else "set a share to 0"
+        )
+        raise DataError(
+            f"data.split: {what} has {len(names)} {unit} ({names[0]!r}{', …' if len(names) > 1 else ''}), too few for "
+            f"{', '.join(shares)}: at least {len(shares)}; {choices}"
+        )
+
+
+def _quotas(count: int, shares: Sequence[float]) -> list[int]:
+    """Whole numbers that add up to `count` in proportion to `shares`, each at least 1 (largest remainders)."""
+    exact = np.array(shares) / sum(shares) * count
+    quotas = np.maximum(np.floor(exact + 1e-9).astype(int), 1)
+    while quotas.sum() != count:
+        gap = exact - quotas
+        if quotas.sum() < count:
+            quotas[int(gap.argmax())] += 1
+        else:
+            quotas[int(np.where(quotas > 1, gap, np.inf).argmin())] -= 1
+    return [int(q) for q in quotas]
+
+
+def _column(samples: pd.DataFrame, name: str, where: str) -> pd.Series:
+    if name not in samples:
+        raise DataError(f"{where}: no column {name!r}; there are {', '.join(map(str, samples.columns))}")
+    return samples[name]

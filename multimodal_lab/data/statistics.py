@@ -1,0 +1,77 @@
+"""Mean, deviation and covariance of bands in one pass, in double precision."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multimodal_lab.data.source import DataError
+
+
+class Moments:
+    """Running mean and variance per band, merged sample by sample (Welford 1962; Chan, Golub, LeVeque 1979)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = np.zeros(0)
+        self.square = np.zeros(0)
+
+    def add(self, x: np.ndarray) -> None:
+        """Take in (C, n) values, n >= 1."""
+        x = x.astype(np.float64)
+        n, mean = x.shape[1], x.mean(1)
+        square = ((x - mean[:, None]) ** 2).sum(1)
+        if not self.count:
+            self.count, self.mean, self.square = n, mean, square
+            return
+        total, step = self.count + n, mean - self.mean
+        self.square = self.square + square + step**2 * (self.count * n / total)
+        self.mean = self.mean + step * (n / total)
+        self.count = total
+
+    def result(self, where: str, names: tuple[str, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+        """(C,) mean and (C,) population standard deviation; no values, or a constant band, is a `DataError`."""
+        if not self.count:
+            raise DataError(f"{where}: no sample of the training split has it, so that it has no statistics")
+        std = np.sqrt(self.square / self.count)
+        flat = np.flatnonzero(std <= 1e-12 * np.maximum(1.0, np.abs(self.mean)))
+        if len(flat):
+            band = names[flat[0]] if names else str(flat[0])
+            value = self.mean[flat[0]]
+            raise DataError(
+                f"{where}: band {band} is constant ({value:g}) over the training split; leave it out of `take`"
+            )
+        return self.mean, std
+
+
+class Covariance:
+    """Running mean and covariance between bands, for principal components."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = np.zeros(0)
+        self.scatter = np.zeros((0, 0))
+
+    def add(self, x: np.ndarray) -> None:
+        """Take in (C, n) values."""
+        x = x.astype(np.float64)
+        n, mean = x.shape[1], x.mean(1)
+        centred = x - mean[:, None]
+        scatter = centred @ centred.T
+        if not self.count:
+            self.count, self.mean, self.scatter = n, mean, scatter
+            return
+        total, step = self.count + n, mean - self.mean
+        self.scatter = self.scatter + scatter + np.outer(step, step) * (self.count * n / total)
+        self.mean = self.mean + step * (n / total)
+        self.count = total
+
+    def components(self, k: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+        """(C,) mean and (k, C) leading directions, each one's largest entry positive; `DataError` if k is too large."""
+        most = min(len(self.mean), self.count - 1)
+        if k > most:
+            raise DataError(
+                f"{where}: {k} components of {len(self.mean)} bands and {self.count} pixels; at most {most}"
+            )
+        directions = np.linalg.eigh(self.scatter)[1][:, ::-1][:, :k].T
+        signs = np.sign(directions[np.arange(k), np.abs(directions).argmax(1)])
+        return self.mean, directions * signs[:, None]

@@ -1,0 +1,102 @@
+"""Labels of the sample table as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.data.source import DataError
+
+
+@dataclass(frozen=True)
+class Target:
+    """One label: `values` (N,) int64 class places, -1 where missing; (N,) float32, NaN where missing; or (N, K) float32
+    several-hot, rows of -1 where missing. `classes` names the K classes, empty for a number."""
+
+    values: np.ndarray
+    classes: list[str]
+
+
+def encode(samples: pd.DataFrame, label: str, classes: Sequence[str] | None = None) -> Target:
+    """Column `label` as a `Target`: floats stay numbers, lists become several-hot, everything else a class.
+
+    Classes are sorted (whole numbers by size) over all rows, unless `classes` of a trained run are given: then an
+    unknown class is -1, and an absent column is all missing. Raises `DataError` for an absent column, or one with no
+    values.
+    """
+    if label not in samples:
+        if classes is None:
+            raise DataError(f"data.labels: no column {label!r}; there are {', '.join(map(str, samples.columns))}")
+        return Target(np.full(len(samples), -1, dtype=np.int64), list(classes))
+    column = samples[label]
+    values = [None if _missing(v) else v for v in column]
+    kept = [v for v in values if v is not None]
+    if not kept and classes is None:
+        raise DataError(f"data.labels: column {label!r} holds no values")
+    if any(isinstance(v, list | tuple | np.ndarray | set) for v in kept):
+        return _several(values, label, classes)
+    if pd.api.types.is_float_dtype(column) and not classes:
+        return Target(column.to_numpy(dtype=np.float32, na_value=np.nan), [])
+    names = list(classes) if classes is not None else _sorted(kept)
+    places = {name: i for i, name in enumerate(names)}
+    return Target(np.array([-1 if v is None else places.get(str(v), -1) for v in values], dtype=np.int64), names)
+
+
+def refuse_single(samples: pd.DataFrame, label: str, target: Target) -> None:
+    """A class with one sample can't be both learnt and held out: a `DataError` that names it and the choices."""
+    if not target.classes or target.values.ndim == 2:
+        return
+    found = np.bincount(target.values[target.values >= 0], minlength=len(target.classes))
+    for place in np.flatnonzero(found == 1):
+        row = samples["id"].iloc[int(np.flatnonzero(target.values == place)[0])]
+        raise DataError(
+            f"data.labels: {label} {target.classes[place]!r} has one sample ({row!r}), which can't be both learnt and "
+            f"held out; leave it out, take {label} off data.labels, or keep it with data.split.rare=train"
+        )
+
+
+def counts(target: Target, rows: np.ndarray) -> dict[str, int]:
+    """How many of `rows` have each class, and how many none (`missing`); for a number, how many have it (`present`)."""
+    values = target.values[rows]
+    if not target.classes:
+        return {"present": int(np.isfinite(values).sum()), "missing": int((~np.isfinite(values)).sum())}
+    if values.ndim == 2:
+        known = values[values[:, 0] >= 0]
+        found = known.sum(0).astype(int)
+        missing = len(values) - len(known)
+    else:
+        found = np.bincount(values[values >= 0], minlength=len(target.classes))
+        missing = int((values < 0).sum())
+    named = {name: int(n) for name, n in zip(target.classes, found, strict=True)}
+    return {**named, "missing": missing} if missing else named
+
+
+def _several(values: list[Any], label: str, classes: Sequence[str] | None) -> Target:
+    for v in values:
+        if isinstance(v, str):
+            raise DataError(f"data.labels: column {label!r} mixes lists and single values ({v!r})")
+    names = list(classes) if classes is not None else _sorted([item for v in values if v is not None for item in v])
+    places = {name: i for i, name in enumerate(names)}
+    hot = np.zeros((len(values), len(names)), dtype=np.float32)
+    for row, items in zip(hot, values, strict=True):
+        if items is None:
+            row[:] = -1
+            continue
+        row[[places[str(i)] for i in items if str(i) in places]] = 1
+    return Target(hot, names)
+
+
+def _sorted(values: list[Any]) -> list[str]:
+    unique = set(values)
+    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in unique)
+    return [str(v) for v in sorted(unique)] if whole else sorted({str(v) for v in unique})
+
+
+def _missing(value: Any) -> bool:
+    if isinstance(value, list | tuple | np.ndarray | set):
+        return False
+    return value is None or bool(pd.isna(value))

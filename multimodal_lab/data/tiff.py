@@ -1,0 +1,184 @@
+"""Folders of multi-band TIFF files, one file per sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from multimodal_lab.data.card import asked, need_kind, need_number, pixel_bands, specimen
+from multimodal_lab.data.folder import existing, find, table
+from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.source import Card, DataError, Raw
+from multimodal_lab.types import Band, Stream
+
+SUFFIXES = (".tif", ".tiff")
+Layout = Literal["from_header", "bands_first", "bands_last"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """How one file holds its values: (C, H, W) if `bands_first`, else (H, W, C); from `offset` on if in one piece."""
+
+    height: int
+    width: int
+    count: int
+    dtype: np.dtype
+    full_scale: float
+    bands_first: bool
+    pages: bool
+    offset: int | None
+
+
+class Tiff:
+    """Every .tif and .tiff below `root`: planar, pixel-interleaved or one page per band, 8 or 16 bit or float.
+
+    `card` names all bands in stored order; its mask band becomes the mask. Opening reads headers only and raises
+    `DataError` for a truncated file, another number of bands than the card's, or another type than the first file's.
+    `layout` overrides which axis of a three-axis file counts bands. Files that are neither compressed nor tiled are
+    read by offset, only the bands asked for.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        card: Card,
+        labels: Labels | None = None,
+        layout: Layout = "from_header",
+        limits: Limits | None = None,
+    ) -> None:
+        self.root = existing(root)
+        self.card = card
+        self.bands: tuple[Band, ...] = pixel_bands(card)
+        limits = limits or Limits()
+        paths = find(self.root, SUFFIXES)
+        self._headers = [read_header(self.root / p, p, len(card.bands), layout, limits) for p in paths]
+        self._same_type(paths)
+        size = {"height": [h.height for h in self._headers], "width": [h.width for h in self._headers]}
+        samples = table(paths, SUFFIXES).assign(**size)
+        self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """The bands of `streams` as stored, and the mask; damage or a mask that isn't binary is a `DataError`."""
+        path = str(self.samples.path.iloc[index])
+        need_kind(streams, ["image"], path)
+        needed, places = asked(self.bands, streams)
+        stored = [b.name for b in self.card.bands]
+        wanted = [stored.index(self.bands[i].name) for i in needed]
+        mask_at = [] if self.card.mask_band is None else [stored.index(self.card.mask_band)]
+        header = self._headers[index]
+        values = read_bands(self.root / path, path, header, wanted + mask_at)
+        mask = specimen(values[-1], self.card, path) if mask_at else None
+        return Raw({name: values[p] for name, p in places.items()}, mask, header.full_scale)
+
+    def _same_type(self, paths: Sequence[str]) -> None:
+        first = self._headers[0]
+        for path, header in zip(paths, self._headers):
+            if header.dtype != first.dtype:
+                raise DataError(f"{path}: values of type {header.dtype}, expected {first.dtype} as in {paths[0]}")
+
+
+def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limits) -> Header:
+    """Check one file's header against the `count` of bands expected, the limits and the file's size."""
+    try:
+        with tifffile.TiffFile(file) as tif:
+            series = tif.series
+            pages = [p for s in series for p in s.pages if p is not None]
+            if len(series) != 1:
+                shapes = ", ".join(str(s.shape) for s in series)
+                raise DataError(
+                    f"{name}: images of {len(series)} different shapes ({shapes}), expected one of {count} bands"
+                )
+            header = _parsed(series[0], pages, tif.byteorder, name, count, layout)
+            _supported(pages[0].aspage(), name)
+            limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
+            _complete(pages, header, file, name)
+            return header
+    except DataError:
+        raise
+    except Exception as error:  # a damaged header fails in any way it likes inside the parser
+        raise DataError(f"{name}: not a readable TIFF file: {error}") from error
+
+
+def read_bands(file: Path, name: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
+    """The `wanted` bands as (C, H, W) in native byte order; `DataError` if the file can't be decoded."""
+    shape = (header.count, header.height, header.width)
+    try:
+        if header.offset is not None:
+            values = _by_offset(file, header, wanted)
+        elif header.pages:
+            with tifffile.TiffFile(file) as tif:
+                values = np.stack([tif.series[0].pages[i].asarray() for i in wanted])
+        else:
+            whole = tifffile.imread(file, series=0)
+            planes = (
+                whole.reshape(shape) if header.bands_first else np.moveaxis(whole.reshape(*shape[1:], shape[0]), 2, 0)
+            )
+            values = planes[list(wanted)]
+    except Exception as error:  # decoders raise their own errors on damaged data
+        raise DataError(f"{name}: its pixels can't be decoded: {error}") from error
+    return np.ascontiguousarray(values, dtype=header.dtype.newbyteorder("="))
+
+
+def _parsed(series: Any, pages: Sequence[Any], byteorder: str, name: str, count: int, layout: Layout) -> Header:
+    shape, axes = tuple(series.shape), series.axes
+    if layout != "from_header" and len(shape) == 3:
+        axes = "CYX" if layout == "bands_first" else "YXC"
+    if "Y" not in axes or axes[axes.index("Y") + 1 :][:1] != "X" or len(shape) > 3:
+        raise DataError(f"{name}: axes {axes} of shape {shape}, expected {count} bands of one image")
+    y = axes.index("Y")
+    height, width = shape[y : y + 2]
+    found = math.prod(shape) // (height * width)
+    if found != count:
+        hint = "; data.source.layout=bands_last if its bands come last" if shape[-1] == count else ""
+        raise DataError(f"{name}: {found} bands ({axes} {shape}), expected {count} as in the card{hint}")
+    dtype = np.dtype(series.dtype)
+    need_number(dtype, name)
+    bits = pages[0].bitspersample
+    top = float(2**bits - 1) if dtype.kind == "u" else float(np.iinfo(dtype).max) if dtype.kind == "i" else 1.0
+    by_page = y == 1 and layout == "from_header" and len(pages) == count
+    return Header(
+        height, width, count, dtype.newbyteorder(byteorder), top, y == 1 or count == 1, by_page, series.dataoffset
+    )
+
+
+def _supported(page: Any, name: str) -> None:
+    if page.photometric.name in ("MINISWHITE", "PALETTE"):
+        raise DataError(f"{name}: photometric interpretation {page.photometric.name}, expected MINISBLACK or RGB")
+    try:
+        tifffile.TIFF.DECOMPRESSORS[page.compression]
+    except KeyError as error:
+        raise DataError(
+            f"{name}: compressed by {page.compression.name}, which needs `pip install imagecodecs`"
+        ) from error
+
+
+def _complete(pages: Sequence[Any], header: Header, file: Path, name: str) -> None:
+    ends = [o + n for p in pages for o, n in zip(p.dataoffsets, p.databytecounts)]
+    if header.offset is not None:
+        ends.append(header.offset + header.count * header.height * header.width * header.dtype.itemsize)
+    size = file.stat().st_size
+    if max(ends, default=0) > size:
+        raise DataError(f"{name}: truncated, {size:,} bytes, expected at least {max(ends):,} from its header")
+
+
+def _by_offset(file: Path, header: Header, wanted: Sequence[int]) -> np.ndarray:
+    plane = header.height * header.width
+    with file.open("rb", buffering=0) as stream:
+        if not header.bands_first:
+            stream.seek(header.offset or 0)
+            values = np.fromfile(stream, header.dtype, plane * header.count)
+            return values.reshape(header.height, header.width, header.count).transpose(2, 0, 1)[list(wanted)]
+        out = np.empty((len(wanted), header.height, header.width), header.dtype)
+        for place, band in enumerate(wanted):
+            stream.seek((header.offset or 0) + band * plane * header.dtype.itemsize)
+            out[place] = np.fromfile(stream, header.dtype, plane).reshape(header.height, header.width)
+        return out

@@ -1,0 +1,122 @@
+"""The few distributed facts and the one collective with a gradient that the losses need."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as td
+from torch import Tensor
+
+
+_alone = False
+
+
+def active() -> bool:
+    """Whether a process group runs, and this is not a pass that one rank makes alone."""
+    return td.is_available() and td.is_initialized() and not _alone
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this rank computes as a single process: no collective is entered (a validation pass of rank 0)."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
+
+
+def start(device: torch.device) -> None:
+    """Join the process group that torchrun announces in the environment; alone: nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not td.is_initialized():
+        td.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def end() -> None:
+    """Leave the process group once every rank is here."""
+    if td.is_available() and td.is_initialized():
+        td.barrier()
+        td.destroy_process_group()
+
+
+def world() -> int:
+    """How many ranks."""
+    return td.get_world_size() if active() else 1
+
+
+def rank() -> int:
+    """This rank; 0 alone."""
+    return td.get_rank() if active() else int(os.environ.get("RANK", "0"))
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.rows = len(x)
+        parts = [torch.empty_like(x) for _ in range(world())]
+        td.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].contiguous().clone()
+        td.all_reduce(total)
+        start = rank() * ctx.rows
+        return total[start : start + ctx.rows]
+
+
+def gather(x: Tensor) -> Tensor:
+    """Rows of every rank, (N, …) to (world·N, …), with gradient; every rank must bring the same N. Alone: `x` itself.
+
+    Backward sums the gradients of all ranks. A loss that every rank computes over the gathered rows as a global mean
+    therefore gives each rank world × its share of the gradient, and DDP's averaging over ranks makes it exact.
+    """
+    if not active():
+        return x
+    if not x.is_floating_point():
+        parts = [torch.empty_like(x) for _ in range(world())]
+        td.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+    gathered: Tensor = _Gather.apply(x)
+    return gathered
+
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    """The mean of `x` over ranks, detached: for logging and counts."""
+    y = x.detach().clone()
+    if active():
+        td.all_reduce(y)
+        y /= world()
+    return y
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether `flag` is true on any rank; every rank must ask."""
+    if not active():
+        return flag
+    x = torch.tensor([float(flag)], device=_device())
+    td.all_reduce(x, op=td.ReduceOp.MAX)
+    return bool(x.item())
+
+
+def from_main(value: float) -> float:
+    """Rank 0's number, on every rank."""
+    if not active():
+        return value
+    x = torch.tensor([value], dtype=torch.float64, device=_device())
+    td.broadcast(x, 0)
+    return float(x.item())
+
+
+def _device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if td.get_backend() == "nccl" else torch.device("cpu")
+
+
+def local_rank() -> int:
+    """This rank's number on its own machine, as torchrun gives it."""
+    return int(os.environ.get("LOCAL_RANK", "0"))

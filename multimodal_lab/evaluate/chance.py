@@ -1,0 +1,33 @@
+"""What a model that never looks at its input scores on the same held-out rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.tasks import kind, labelled
+
+
+def chance(train: Embeddings, test: Embeddings) -> dict[str, float]:
+    """`chance/<label>` for every label that a probe reads, over all labelled test rows.
+
+    Classes: the share of the commonest class of test, which no constant answer can beat, with `chance_prior/<label>`,
+    what always answering the commonest class of train gets there. Several 0/1 labels: the mean share of positives
+    over the classes that have any, the macro average precision of random scores. Values: 0, the R2 of the mean.
+    """
+    found: dict[str, float] = {}
+    for label, target in test.targets.items():
+        what = kind(target)
+        y, seen = target[labelled(target)], train.targets[label][labelled(train.targets[label])]
+        if not len(y) or not len(seen) or what == "sequence":
+            continue
+        if what == "classes":
+            found[f"chance/{label}"] = float(np.unique(y, return_counts=True)[1].max() / len(y))
+            classes, counts = np.unique(seen, return_counts=True)
+            found[f"chance_prior/{label}"] = float((y == classes[counts.argmax()]).mean())
+        elif what == "multilabel":
+            share = y.mean(0)
+            found[f"chance/{label}"] = float(share[share > 0].mean()) if share.any() else float("nan")
+        else:
+            found[f"chance/{label}"] = 0.0
+    return found

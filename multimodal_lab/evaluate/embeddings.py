@@ -1,0 +1,218 @@
+"""Embeddings of every stream and of fused: a pass over a trained system, and the tables they are kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from multimodal_lab.evaluate import table
+from multimodal_lab.evaluate.quiet import undisturbed
+from multimodal_lab.evaluate.thumbnails import Thumbnails
+from multimodal_lab.types import Batch, Features, Stream
+
+
+class Encoder(Protocol):
+    """What `embed` asks of a system."""
+
+    def encode(self, batch: Batch) -> tuple[dict[str, Features], dict[str, Any]]:
+        """Features of every stream and of fused, and what every head says."""
+        ...
+
+
+class Data(Protocol):
+    """What `embed` asks of prepared data: ids (N,) int64 and samples["id"] name the same rows."""
+
+    streams: dict[str, Stream]
+    classes: dict[str, list[str]]
+    ids: np.ndarray
+    samples: pd.DataFrame
+
+    def batches(self, split: str, *, epoch: int, shuffle: bool, drop_last: bool) -> Iterator[Batch]:
+        """The batches of one split in a fixed order."""
+        ...
+
+
+@dataclass
+class Embeddings:
+    """Vectors and truth of N samples.
+
+    vectors[name] (N, D) float32 for every stream and `fused`, zero where missing; present[name] (N,) bool;
+    targets[label]: (N,) class index with -1 where missing, (N,) or (N, P) float with NaN, (N, K) 0/1; classes[label]:
+    class names; ids: one a sample (its file name); groups (N,); split (N,) str; projected[name] (N, E): the output of
+    a projection head where there is one, the space that contrastive losses shaped.
+    """
+
+    vectors: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    classes: dict[str, list[str]]
+    ids: list[str]
+    groups: np.ndarray
+    split: np.ndarray
+    projected: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def space(self, name: str, projection: bool) -> np.ndarray:
+        """The projected vectors of `name` if asked for and there are any, else its own."""
+        return self.projected.get(name, self.vectors[name]) if projection else self.vectors[name]
+
+    def rows(self, index: np.ndarray) -> Embeddings:
+        """The samples of `index`: a boolean mask (N,) or row numbers."""
+
+        def cut(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {k: v[index] for k, v in arrays.items()}
+
+        ids = np.asarray(self.ids, dtype=object)[index].tolist()
+        return replace(
+            self, vectors=cut(self.vectors), present=cut(self.present), targets=cut(self.targets), ids=ids,
+            groups=self.groups[index], split=self.split[index], projected=cut(self.projected),
+        )  # fmt: skip
+
+    def select(self, split: str) -> Embeddings:
+        """The samples of one split; a split without any is an error that names those there are."""
+        chosen = self.split == split
+        if not chosen.any():
+            raise ValueError(
+                f"no sample is in split {split!r}; there are {', '.join(sorted(set(self.split.tolist())))}"
+            )
+        return self.rows(chosen)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write `<name>.parquet` and `<name>.csv` for every name (see `table`); return the files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        spaces = {**self.vectors, **{f"{k}.projection": v for k, v in self.projected.items()}}
+        paths = []
+        for name, x in spaces.items():
+            rows = table.rows(self, x, self.present[name.removesuffix(".projection")])
+            paths += table.write(folder, name, rows)
+        return paths
+
+    @classmethod
+    def load(cls, folder: Path) -> Embeddings:
+        """Read what `save` wrote; the CSV files are not needed."""
+        found = {p.name.removesuffix(".parquet"): table.read(p) for p in sorted(folder.glob("*.parquet"))}
+        own = {k: v for k, v in found.items() if not k.endswith(".projection")}
+        if not own:
+            raise FileNotFoundError(f"{folder} holds no embeddings (expected one .parquet file a stream)")
+        first = next(iter(own.values()))
+        names = [n for n in first.names if n in own]
+        return cls(
+            {n: own[n].x for n in names}, {n: own[n].present for n in names}, first.targets, first.classes,
+            first.ids, first.groups, first.split,
+            {n: found[f"{n}.projection"].x for n in names if f"{n}.projection" in found},
+        )  # fmt: skip
+
+
+def embed(
+    system: Encoder,
+    data: Data,
+    device: torch.device | str,
+    splits: Sequence[str],
+    *,
+    normalise: bool = False,
+    thumbnails: Path | None = None,
+) -> Embeddings:
+    """Embed every sample of `splits` once, in their order; `thumbnails` is a file to write small pictures to."""
+    names = dict(zip(data.ids.tolist(), map(str, data.samples["id"]), strict=True))
+    pictures = None if thumbnails is None else Thumbnails(data.streams)
+
+    def batches() -> Iterator[tuple[str, Batch]]:
+        for split in splits:
+            for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
+                if pictures is not None:
+                    pictures.add(split, batch)
+                yield split, batch
+
+    found = embed_batches(system, batches(), device, names=names, classes=data.classes, normalise=normalise)
+    if pictures is not None and thumbnails is not None:
+        pictures.save(thumbnails)
+    return found
+
+
+def embed_batches(
+    system: Encoder,
+    batches: Iterable[tuple[str, Batch]],
+    device: torch.device | str = "cpu",
+    *,
+    names: Mapping[int, str],
+    classes: Mapping[str, list[str]],
+    normalise: bool = False,
+) -> Embeddings:
+    """Encode (split, batch) pairs in evaluation mode without gradient; modes and random state are left as found.
+
+    names[id] is the file name of the sample with that `Batch.ids`; pooled vectors are taken, of unit length if
+    `normalise`. A vector that is not finite is a `ValueError` that names the stream and the sample. Rows stand in the
+    order of the batches.
+    """
+    with undisturbed(system if isinstance(system, nn.Module) else None), torch.no_grad():
+        parts = [_part(system, batch.to(device), split, normalise) for split, batch in batches]
+    if not parts:
+        raise ValueError("nothing to embed: the loader gave no batch")
+    whole = _Part(*(_joined([getattr(p, f) for p in parts]) for f in _Part.__annotations__))
+    result = Embeddings(
+        whole.vectors, whole.present, whole.targets, dict(classes), [names[int(i)] for i in whole.ids],
+        whole.groups, whole.split, whole.projected,
+    )  # fmt: skip
+    _require_finite(result)
+    return result
+
+
+@dataclass
+class _Part:
+    vectors: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    projected: dict[str, np.ndarray]
+    ids: np.ndarray
+    groups: np.ndarray
+    split: np.ndarray
+
+
+def _part(system: Encoder, batch: Batch, split: str, normalise: bool) -> _Part:
+    features, out = system.encode(batch)
+    present = {k: f.present for k, f in features.items()}
+    projection = out.get("projection")
+    projected = projection if isinstance(projection, Mapping) else {}
+
+    def vector(x: Tensor, rows: Tensor) -> np.ndarray:
+        x = x.float()
+        x = nn.functional.normalize(x, dim=1) if normalise else x
+        return _array(torch.where(rows[:, None], x, 0))
+
+    return _Part(
+        {k: vector(f.pooled, present[k]) for k, f in features.items()},
+        {k: _array(v) for k, v in present.items()},
+        {k: _array(v) for k, v in batch.targets.items()},
+        {k: vector(v, present[k]) for k, v in projected.items() if k in present},
+        _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
+    )  # fmt: skip
+
+
+def _array(x: Tensor) -> np.ndarray:
+    array: np.ndarray = x.detach().cpu().numpy()
+    return array
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], dict):
+        return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    return np.concatenate(parts)
+
+
+def _require_finite(e: Embeddings) -> None:
+    for name, x in [*e.vectors.items(), *e.projected.items()]:
+        bad = ~np.isfinite(x).all(1)
+        if bad.any():
+            first = e.ids[int(bad.argmax())]
+            raise ValueError(
+                f"{int(bad.sum())} of {len(e)} embeddings of {name} are not finite (first: {first}): the model diverged"
+            )

@@ -1,0 +1,34 @@
+"""k nearest neighbours among the training embeddings."""
+
+from __future__ import annotations
+
+import torch
+
+from multimodal_lab.bounds import Count
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.metric import classification
+from multimodal_lab.metric.neighbours import Metric, top_k, vote
+
+
+class KNN:
+    """Majority vote of the k nearest training rows, for every name and class label.
+
+    Scores: `knn/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, and k, the neighbours asked: fewer than
+    configured where there are fewer training rows.
+    """
+
+    def __init__(self, *, k: Count = 5, metric: Metric = "cosine") -> None:
+        self.k, self.metric = k, metric
+
+    def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
+        """Flat scores on test."""
+        ledger = Ledger("knn")
+        for task in ledger.tasks(train, test):
+            k = min(self.k, len(task.train_y))
+            labels, target = torch.as_tensor(task.train_y).long(), torch.as_tensor(task.y).long()
+            classes = int(max(labels.max(), target.max())) + 1
+            closeness, index = top_k(torch.as_tensor(task.x), torch.as_tensor(task.train_x), k, self.metric)
+            predicted = vote(closeness, labels[index], classes)
+            ledger.put(task.key, **classification.scores(predicted, target, classes), k=k)
+        return ledger.scores

@@ -1,0 +1,122 @@
+"""Linear probes: what can a linear model read from frozen embeddings?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import Ridge
+from torch import Tensor
+from torchmetrics.functional import r2_score
+
+from multimodal_lab.bounds import Count, Natural
+from multimodal_lab.evaluate.chance import chance
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.tasks import Ledger, Task
+from multimodal_lab.metric import classification, logistic
+from multimodal_lab.metric.folds import deal
+
+Model = Callable[[Tensor], Tensor]
+Fit = Callable[[Tensor, Tensor, Sequence[float]], list[Model]]
+Score = Callable[[Tensor, Tensor], float]
+
+
+class Probe:
+    """Logistic regression (classes, several 0/1 labels) or ridge regression (values) on standardised embeddings.
+
+    The strength is chosen among `strengths` (C: larger is weaker regularisation) by validation inside the training
+    rows, in folds that no group crosses; of equal scores the strongest regularisation wins. Then it is refitted on
+    all of them. Test rows are only predicted. Scores: `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1,
+    or macro_ap with n_absent (classes without a positive, left out), or r2; C, the strength chosen; and
+    `chance/<label>` (see `chance`).
+    """
+
+    def __init__(
+        self, *, strengths: Sequence[float] = (0.001, 0.01, 0.1, 1.0), folds: Count = 3, seed: Natural = 0
+    ) -> None:
+        if not strengths or min(strengths) <= 0:
+            raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")
+        self.strengths, self.folds, self.seed = sorted(strengths), folds, seed
+
+    def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
+        """Flat scores on test."""
+        ledger = Ledger("probe")
+        for task in ledger.tasks(train, test, ("classes", "multilabel", "values")):
+            center, scale = task.train_x.mean(0), task.train_x.std(0)
+            scale[scale < 1e-8] = 1  # a dimension that never moves says nothing; dividing by it would make noise of it
+            x, held = (torch.as_tensor((part - center) / scale).float() for part in (task.train_x, task.x))
+            judge = {"classes": self._classes, "multilabel": self._multilabel, "values": self._values}[task.kind]
+            ledger.put(task.key, **judge(task, x, held))
+        return {**ledger.scores, **chance(train, test)}
+
+    def _classes(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
+        seen, y = np.unique(task.train_y, return_inverse=True)
+        truth = torch.as_tensor(y)
+        binary = len(seen) == 2
+        target = truth[:, None].float() if binary else F.one_hot(truth, len(seen)).float()
+
+        def hit(z: Tensor, t: Tensor) -> float:
+            return float(((z > 0) == (t > 0) if binary else z.argmax(1) == t.argmax(1)).double().mean())
+
+        model, strength = self._choose(
+            x, target, y, task.train_groups, _logistic("sigmoid" if binary else "softmax"), hit
+        )
+        z = model(held)
+        index = (z[:, 0] > 0).long() if binary else z.argmax(1)
+        count = int(max(seen.max(), task.y.max())) + 1
+        predicted, truth = torch.as_tensor(seen).long()[index], torch.as_tensor(task.y).long()
+        return {**classification.scores(predicted, truth, count), "C": strength}
+
+    def _multilabel(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
+        def precision(z: Tensor, t: Tensor) -> float:
+            return classification.average_precision(z, t)[0]
+
+        target = torch.as_tensor(task.train_y).float()
+        model, strength = self._choose(x, target, None, task.train_groups, _logistic("sigmoid"), precision)
+        macro, absent = classification.average_precision(model(held), torch.as_tensor(task.y))
+        return {"macro_ap": macro, "n_absent": absent, "C": strength}
+
+    def _values(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
+        y, truth = (torch.as_tensor(v).double().reshape(len(v), -1) for v in (task.train_y, task.y))
+        if len(truth) < 2:
+            return {"r2": float("nan")}
+        model, strength = self._choose(x, y, None, task.train_groups, _ridge, _r2)
+        return {"r2": _r2(model(held), truth), "C": strength}
+
+    def _choose(
+        self, x: Tensor, y: Tensor, classes: np.ndarray | None, groups: np.ndarray, fit: Fit, score: Score
+    ) -> tuple[Model, float]:
+        folds = min(self.folds, len(np.unique(groups)))
+        totals = np.zeros(len(self.strengths))
+        if folds > 1 and len(self.strengths) > 1:
+            fold = torch.as_tensor(deal(groups, classes, folds, self.seed))
+            for i in range(folds):
+                inside, outside = fold != i, fold == i
+                models = fit(x[inside], y[inside], self.strengths)
+                totals += np.nan_to_num([score(m(x[outside]), y[outside]) for m in models])
+        # where nothing was compared (one group, or nothing ever right) neither end of the list has an argument
+        best = int(totals.argmax()) if totals.any() else len(self.strengths) // 2
+        return fit(x, y, [self.strengths[best]])[0], self.strengths[best]
+
+
+def _logistic(link: logistic.Link) -> Fit:
+    def fit(x: Tensor, y: Tensor, strengths: Sequence[float]) -> list[Model]:
+        return [partial(logistic.predict, w=w) for w in logistic.fit(x, y, strengths, link)]
+
+    return fit
+
+
+def _ridge(x: Tensor, y: Tensor, strengths: Sequence[float]) -> list[Model]:
+    # alpha = 1 / C on the summed squared error, as C does for the logistic loss
+    return [partial(_predict, Ridge(alpha=1 / c).fit(x.double().numpy(), y.numpy())) for c in strengths]
+
+
+def _predict(model: Ridge, x: Tensor) -> Tensor:
+    return torch.as_tensor(model.predict(x.double().numpy())).reshape(len(x), -1)
+
+
+def _r2(predicted: Tensor, truth: Tensor) -> float:
+    return float(r2_score(predicted.double(), truth.double())) if len(truth) > 1 else float("nan")

@@ -1,0 +1,30 @@
+"""Look at a system without leaving a trace in it or in any random state."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def undisturbed(system: nn.Module | None) -> Iterator[None]:
+    """Evaluation mode inside; afterwards modes and the random state of Python, NumPy and torch are as before."""
+    modes = [] if system is None else [(m, m.training) for m in system.modules()]
+    python, legacy = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        try:
+            if system is not None:
+                system.eval()
+            yield
+        finally:
+            # module by module: a frozen backbone that was in evaluation mode must not wake up in training mode
+            for module, training in modes:
+                module.training = training
+            random.setstate(python)
+            np.random.set_state(legacy)

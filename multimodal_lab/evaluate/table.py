@@ -1,0 +1,119 @@
+"""The tables that embeddings are kept in: one Parquet file and one CSV for each name.
+
+Parquet: `id, split, group, present, label.<label>…, x1..xD`; a label is its class name (missing: null), a number, or
+a list of 0/1; x is null where the modality is missing. Class lists and the order of names ride in the schema's
+metadata, so that a file can be read without the run that wrote it. CSV: `filename,x1..xD`, empty where the modality
+is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+_KEY = b"multimodal_lab"
+_LABEL = "label."
+
+
+class _Truth(Protocol):
+    vectors: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    classes: dict[str, list[str]]
+    ids: list[str]
+    groups: np.ndarray
+    split: np.ndarray
+
+
+@dataclass
+class Rows:
+    """One file's content: x (N, D) float32, present (N,), the truth of `Embeddings`, and all names in their order."""
+
+    x: np.ndarray
+    present: np.ndarray
+    targets: dict[str, np.ndarray]
+    classes: dict[str, list[str]]
+    ids: list[str]
+    groups: np.ndarray
+    split: np.ndarray
+    names: list[str]
+
+
+def rows(e: _Truth, x: np.ndarray, present: np.ndarray) -> Rows:
+    """The table of one name's x (N, D)."""
+    return Rows(x, present, e.targets, e.classes, e.ids, e.groups, e.split, list(e.vectors))
+
+
+def write(folder: Path, name: str, rows: Rows) -> list[Path]:
+    """Write `<name>.parquet` and `<name>.csv`, each to a temporary name first; return both paths."""
+    missing = ~rows.present
+    xs = {f"x{i + 1}": pa.array(column, mask=missing) for i, column in enumerate(rows.x.T.astype(np.float32))}
+    fixed = {
+        "id": pa.array(rows.ids, pa.string()),
+        "split": pa.array(rows.split.tolist(), pa.string()),
+        "group": pa.array(rows.groups),
+        "present": pa.array(rows.present),
+    }
+    labels = {_LABEL + k: _stored(v, rows.classes.get(k, [])) for k, v in rows.targets.items()}
+    facts = {"classes": rows.classes, "names": rows.names, "dtypes": {k: str(v.dtype) for k, v in rows.targets.items()}}
+    whole = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: json.dumps(facts).encode()})
+    parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
+    _replace(parquet, lambda path: pq.write_table(whole, path))
+    _replace(csv, lambda path: pa_csv.write_csv(pa.table({"filename": fixed["id"], **xs}), path))
+    return [parquet, csv]
+
+
+def read(path: Path) -> Rows:
+    """Read one Parquet file that `write` made; x is zero where the modality is missing."""
+    whole = pq.read_table(path)
+    metadata = whole.schema.metadata or {}
+    if _KEY not in metadata:
+        raise ValueError(f"{path} was not written by this project: its schema carries no {_KEY.decode()!r} metadata")
+    facts = json.loads(metadata[_KEY])
+    present = np.asarray(whole["present"].to_pylist(), dtype=bool)
+    width = sum(n.startswith("x") and n[1:].isdigit() for n in whole.column_names)
+    x = np.zeros((len(whole), width), dtype=np.float32)
+    for i in range(width):
+        x[present, i] = np.asarray(whole[f"x{i + 1}"])[present]
+    targets = {
+        k: _restored(whole[_LABEL + k].to_pylist(), facts["classes"].get(k, []), dtype)
+        for k, dtype in facts["dtypes"].items()
+    }
+    split = np.asarray(whole["split"].to_pylist(), dtype=str)
+    ids = whole["id"].to_pylist()
+    return Rows(x, present, targets, facts["classes"], ids, np.asarray(whole["group"]), split, facts["names"])
+
+
+def _stored(target: np.ndarray, classes: Sequence[str]) -> Any:
+    if target.ndim > 1:
+        return pa.array(target.reshape(len(target), -1).tolist())
+    if target.dtype.kind in "iu" and classes:
+        if len(set(classes)) < len(classes) or target.max(initial=-1) >= len(classes):
+            raise ValueError(
+                f"{len(classes)} class names for indices up to {target.max()}: expected a distinct one each"
+            )
+        return pa.array([classes[i] if i >= 0 else None for i in target.tolist()], pa.string())
+    return pa.array(target)
+
+
+def _restored(values: list[Any], classes: Sequence[str], dtype: str) -> np.ndarray:
+    if classes and any(isinstance(v, str) for v in values):
+        index = {c: i for i, c in enumerate(classes)}
+        values = [-1 if v is None else index[v] for v in values]
+    elif classes and all(v is None for v in values):
+        values = [-1] * len(values)
+    return np.asarray(values, dtype=dtype)
+
+
+def _replace(path: Path, save: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    save(part)
+    os.replace(part, path)

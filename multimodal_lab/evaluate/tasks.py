@@ -1,0 +1,101 @@
+"""Which (name, label) pairs an evaluator can judge and on which rows; what is left out is counted, never in silence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from multimodal_lab.evaluate.embeddings import Embeddings
+
+Kind = Literal["classes", "multilabel", "values", "sequence"]
+_CLASSES: tuple[Kind, ...] = ("classes",)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One label read from one name: x (N, D), y as in `Embeddings.targets` less missing rows; `key` begins scores."""
+
+    key: str
+    name: str
+    label: str
+    kind: Kind
+    train_x: np.ndarray
+    train_y: np.ndarray
+    train_groups: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+
+
+def kind(target: np.ndarray) -> Kind:
+    """One class a sample (integers), several (N, K) of 0/1, real values, or a sequence (a caption), judged by none."""
+    if target.ndim == 1:
+        return "values" if target.dtype.kind == "f" else "classes"
+    known = target[np.isfinite(target)] if target.dtype.kind == "f" else target
+    if np.isin(known, (-1, 0, 1)).all():
+        return "multilabel"
+    return "values" if target.dtype.kind == "f" and target.ndim == 2 else "sequence"
+
+
+def labelled(target: np.ndarray) -> np.ndarray:
+    """(N,) bool: rows whose label is known, neither negative (classes, 0/1) nor NaN."""
+    flat = target.reshape(len(target), -1)
+    return np.asarray((np.isfinite(flat) if kind(target) == "values" else flat >= 0).all(1))
+
+
+class Ledger:
+    """The flat scores of one evaluator, with what was skipped and why."""
+
+    def __init__(self, evaluator: str) -> None:
+        self.evaluator = evaluator
+        self.scores: dict[str, float] = {}
+
+    def skip(self, key: str, reason: str) -> None:
+        """Record `<key>/skipped/<reason>` = 1 and say so in the log."""
+        self.scores[f"{key}/skipped/{reason}"] = 1.0
+        log.info("%s skipped: %s", key, reason.replace("_", " "))
+
+    def put(self, key: str, **scores: float) -> None:
+        """Record `<key>/<score>` for each."""
+        self.scores.update({f"{key}/{k}": float(v) for k, v in scores.items()})
+
+    def tasks(self, train: Embeddings, test: Embeddings, kinds: Collection[Kind] = _CLASSES) -> Iterator[Task]:
+        """Every pair that test rows can judge after fitting on train rows; counts n, n_missing, n_train, n_unseen.
+
+        n_missing: test rows left out because the modality or the label is missing. n_unseen: test rows of a class
+        that no training row has: they stay in and can only be wrong. A label all of whose test classes are unseen is
+        skipped.
+        """
+        for task in self.held_out(test, kinds):
+            known = train.present[task.name] & labelled(train.targets[task.label])
+            x, y = train.vectors[task.name][known], train.targets[task.label][known]
+            unseen = np.zeros(len(task.y), dtype=bool) if task.kind != "classes" else ~np.isin(task.y, y)
+            if not len(y) or (task.kind == "classes" and len(np.unique(y)) < 2):
+                self.skip(task.key, "fewer_than_two_training_classes" if task.kind == "classes" else "no_training_rows")
+            elif unseen.all():
+                self.skip(task.key, "no_test_class_in_training")
+            else:
+                self.put(task.key, n_train=len(y), n_unseen=unseen.sum())
+                facts = (task.key, task.name, task.label, task.kind)
+                yield Task(*facts, x, y, train.groups[known], task.x, task.y)
+
+    def held_out(self, test: Embeddings, kinds: Collection[Kind] = _CLASSES) -> Iterator[Task]:
+        """Every pair that can be judged on test rows alone (train_x and train_y are empty); counts n and n_missing."""
+        for name, vectors in test.vectors.items():
+            for label, target in test.targets.items():
+                key = f"{self.evaluator}/{name}/{label}"
+                what = kind(target)
+                if what not in kinds:
+                    self.skip(key, f"target_is_{what}")
+                    continue
+                known = test.present[name] & labelled(target)
+                self.put(key, n=known.sum(), n_missing=(~known).sum())
+                if not known.any():
+                    self.skip(key, "no_test_rows")
+                    continue
+                none = np.zeros(0, dtype=np.int64)
+                yield Task(key, name, label, what, vectors[:0], target[:0], none, vectors[known], target[known])

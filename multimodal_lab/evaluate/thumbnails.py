@@ -1,0 +1,82 @@
+"""Small pictures of image streams, for figures."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from multimodal_lab.types import Batch, Stream
+
+ROWS = "rows"
+_PLACES = "RGB"
+
+
+class Thumbnails:
+    """Collects pictures of the first `limit` samples of each split, of every image stream.
+
+    Shown are the bands R, G, B where there are such, else the first three; one band is grey, of two the second is green
+    and blue. A missing modality is black.
+    """
+
+    def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = 1000) -> None:
+        self.size, self.limit = size, limit
+        self.bands = {name: _shown(s) for name, s in streams.items() if s.kind == "image" and name != ROWS}
+        self._found: dict[str, list[Tensor]] = {name: [] for name in self.bands}
+        self._rows: list[int] = []
+        self._taken: Counter[str] = Counter()
+        self._seen = 0
+
+    def add(self, split: str, batch: Batch) -> None:
+        """Take what still fits of one batch; batches come in the order of the embeddings' rows."""
+        n = min(len(batch), self.limit - self._taken[split])
+        self._rows += range(self._seen, self._seen + n)
+        self._seen += len(batch)
+        self._taken[split] += n
+        for name, bands in self.bands.items() if n else ():
+            x = batch.inputs[name][:n, bands].float().cpu()
+            x = torch.where(batch.present[name][:n, None, None, None].cpu(), x, torch.nan)
+            self._found[name].append(F.interpolate(x, size=(self.size, self.size), mode="area").half())
+
+    def save(self, path: Path) -> None:
+        """Write an npz: `rows` (T,) of the embeddings that have a picture, and <stream> (T, size, size, 3) uint8."""
+        arrays: dict[str, Any] = {ROWS: np.array(self._rows, dtype=np.int64)}
+        arrays |= {name: stretched(torch.cat(parts)) for name, parts in self._found.items() if parts}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as f:
+            np.savez_compressed(f, **arrays)
+        os.replace(part, path)
+
+
+def load(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The rows that have pictures, and the pictures by stream."""
+    with np.load(path, allow_pickle=False) as f:
+        return f[ROWS], {k: f[k] for k in f.files if k != ROWS}
+
+
+def stretched(x: Tensor) -> np.ndarray:
+    """(T, 3, h, w), NaN where missing, to (T, h, w, 3) uint8: the 1st to 99th percentile of all spans the range.
+
+    One range for the three bands, so that hues stay; NaN is black.
+    """
+    known = x[~x.isnan()].float().numpy()
+    low, high = np.percentile(known, (1, 99)) if known.size else (0.0, 1.0)
+    scaled = (x.float() - float(low)) / max(float(high - low), 1e-6)
+    array: np.ndarray = (scaled.nan_to_num(0).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return array
+
+
+def _shown(stream: Stream) -> list[int]:
+    names = [b.name.upper() for b in stream.bands]
+    if all(place in names for place in _PLACES):
+        return [names.index(place) for place in _PLACES]
+    last = stream.channels - 1
+    return [0, min(1, last), min(2, last)]

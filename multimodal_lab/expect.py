@@ -1,0 +1,254 @@
+"""What an annotation lets a config say, and the sentence for what it doesn't."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from multimodal_lab import bounds
+from multimodal_lab.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
+from multimodal_lab.targets import nearest
+
+MISSING = "???"
+
+
+class Unknown:
+    """A value not known here: an interpolation of another node, or one that only a running job can resolve."""
+
+    def __repr__(self) -> str:
+        return "an interpolation"
+
+
+UNKNOWN = Unknown()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a config: where, what was found, what was expected, the nearest valid choice."""
+
+    key: str
+    found: object
+    expected: str
+    near: str = ""
+
+    def __str__(self) -> str:
+        hint = f" (nearest: {self.near})" if self.near else ""
+        return f"{self.key}={show(self.found)}: {self.expected}{hint}"
+
+
+@dataclass(frozen=True)
+class Expect:
+    """The values an annotation allows: `fits` looks at the value itself, `items` and `fields` at what it holds."""
+
+    text: str
+    fits: Callable[[object], bool]
+    choices: tuple[str, ...] = ()
+    clamp: Callable[[float], float | None] = lambda _: None
+    items: tuple[Expect, ...] = ()  # one for all items, or one for each
+    fields: Signature | None = None
+    options: tuple[Expect, ...] = ()
+
+    def near(self, value: object) -> str:
+        """The nearest valid value, as it would be typed; "" if there is none to name."""
+        choices = (*self.choices, *(c for option in self.options for c in option.choices))
+        if choices:
+            return nearest(value, choices)[0]
+        bounds_ = [o.clamp for o in (self, *self.options)]
+        clamped = [c(value) for c in bounds_] if is_number(value) and isinstance(value, int | float) else []
+        return next((f"{c:g}" for c in clamped if c is not None), "")
+
+
+def problems(expect: Expect, value: object, key: str) -> Iterator[Problem]:
+    """Everything in `value`, found at `key`, that `expect` does not allow."""
+    if isinstance(value, Unknown) or value == MISSING:
+        return
+    if expect.options:
+        yield from _union_problems(expect, value, key)
+    elif not expect.fits(value):
+        yield Problem(key, value, f"expected {expect.text}", _typed(key, expect.near(value)))
+    elif isinstance(value, list) and expect.items:
+        if len(expect.items) > 1 and len(value) != len(expect.items):
+            yield Problem(key, value, f"expected {len(expect.items)} values, {expect.text}, found {len(value)}")
+            return
+        each = expect.items if len(expect.items) > 1 else expect.items * len(value)
+        for i, (item, v) in enumerate(zip(each, value)):
+            yield from problems(item, v, f"{key}.{i}")
+    elif isinstance(value, dict) and "_target_" not in value:
+        for k, v in value.items() if expect.items else ():
+            yield from problems(expect.items[0], v, f"{key}.{k}")
+        if expect.fields:
+            yield from field_problems(expect.fields, value, key)
+
+
+def field_problems(known: Signature, node: dict[str, object], key: str) -> Iterator[Problem]:
+    """Unknown, missing and wrong keys of a plain node whose keys are the fields of a dataclass."""
+    for k, v in node.items():
+        if k in known.parameters:
+            yield from problems(expected(known.parameters[k]), v, join(key, k))
+        else:
+            yield unknown_key(join(key, str(k)), v, list(known.parameters), key or "the config")
+    for k in known.parameters.keys() - node.keys():
+        if known.parameters[k].required:
+            yield Problem(join(key, k), None, f"missing; expected {expected(known.parameters[k]).text}")
+
+
+def unknown_key(key: str, value: object, choices: list[str], owner: str) -> Problem:
+    """A key that its owner doesn't have."""
+    near = nearest(key.rpartition(".")[2], choices)
+    has = ", ".join(choices) or "no keys"
+    return Problem(key, value, f"no such key; {owner} has {has}", join(key.rpartition(".")[0], near[0]) if near else "")
+
+
+def expected(parameter: Parameter) -> Expect:
+    """What the annotation of a parameter allows; a default of None is allowed besides."""
+    found = parse(parameter.annotation, parameter.module)
+    null = isinstance(parameter.default, ast.Constant) and parameter.default.value is None
+    return _union([found, NULL]) if null and found is not ANYTHING else found
+
+
+def parse(node: ast.expr | None, module: Module) -> Expect:
+    """An annotation, its names looked up in `module`, as an `Expect`."""
+    match node:
+        case None:
+            return ANYTHING
+        case ast.Constant(value=None):
+            return NULL
+        case ast.Constant(value=str(text)):
+            return parse(ast.parse(text, mode="eval").body, module)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _union([parse(left, module), parse(right, module)])
+        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
+            return _generic(name, inner.elts if isinstance(inner, ast.Tuple) else [inner], module)
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return _named(name, module)
+    return ANYTHING
+
+
+def is_number(value: object) -> bool:
+    """A finite int or float; a bool is neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: object) -> bool:
+    """An int that is not a bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_target(value: object) -> bool:
+    """A node that builds an object."""
+    return isinstance(value, dict) and "_target_" in value
+
+
+def show(value: object) -> str:
+    """A value as it would be typed."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        text = "{" + ", ".join(f"{k}: {show(v)}" for k, v in value.items()) + "}"
+    elif isinstance(value, list):
+        text = "[" + ", ".join(show(v) for v in value) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def join(key: str, name: str) -> str:
+    """`key.name`, or `name` at the top."""
+    return f"{key}.{name}" if key else name
+
+
+ANYTHING = Expect("anything", lambda _: True)
+NULL = Expect("null", lambda v: v is None, ("null",))
+WHOLE = Expect("an integer", is_whole)
+NUMBER = Expect("a number", is_number)
+TEXT = Expect("text", lambda v: isinstance(v, str))
+FLAG = Expect("true or false", lambda v: isinstance(v, bool), ("true", "false"))
+NODE = Expect("a node with a _target_", is_target)
+TENSOR = Expect("a path such as out.projection", lambda _: False)  # no config holds a tensor
+LIST = Expect("a list", lambda v: isinstance(v, list))
+DICT = Expect("a dict", lambda v: isinstance(v, dict))
+_PLAIN = {"int": WHOLE, "float": NUMBER, "str": TEXT, "Path": TEXT, "bool": FLAG, "None": NULL}
+_PLAIN |= {"Callable": NODE, "Module": NODE, "Tensor": TENSOR}
+_PLAIN |= {"list": LIST, "tuple": LIST, "set": LIST, "Sequence": LIST, "Iterable": LIST, "dict": DICT, "Mapping": DICT}
+
+
+def _named(name: str, module: Module) -> Expect:
+    if name in _PLAIN and name not in module.definitions:
+        return _PLAIN[name]
+    if module.imports.get(name, ("",))[0] == bounds.__name__ and hasattr(bounds, name):
+        base, interval = getattr(bounds, name).__origin__, getattr(bounds, name).__metadata__[0]
+        return _ranged(_PLAIN[base.__name__], interval)
+    found = lookup(module, name)
+    if found is None:
+        return ANYTHING
+    owner, definition = found
+    if isinstance(definition, ast.ClassDef):
+        fields = of_class(owner, definition) if is_dataclass(definition) else None
+        return Expect("a dict", lambda v: isinstance(v, dict), fields=fields) if fields else NODE
+    return parse(definition, owner) if isinstance(definition, ast.expr) else ANYTHING
+
+
+def _ranged(plain: Expect, interval: bounds.Range) -> Expect:
+    def clamp(value: float) -> float | None:
+        inside = min(max(value, interval.low), interval.high)
+        return inside if inside in interval else None
+
+    return replace(plain, text=f"{plain.text} {interval}", fits=lambda v: plain.fits(v) and v in interval, clamp=clamp)  # type: ignore[operator]
+
+
+def _generic(name: str, inner: list[ast.expr], module: Module) -> Expect:
+    if name == "Literal":
+        return _literal(inner)
+    if name == "Annotated":
+        return _annotated(inner, module)
+    if name in {"Optional", "Union"}:
+        return _union([parse(i, module) for i in inner] + ([NULL] if name == "Optional" else []))
+    if name in {"list", "Sequence", "Iterable", "set"} or (name == "tuple" and ast.unparse(inner[-1]) == "..."):
+        item = parse(inner[0], module)
+        return Expect(f"a list of {item.text}", LIST.fits, items=(item,))
+    if name == "tuple":
+        items = tuple(parse(i, module) for i in inner)
+        return Expect(f"[{', '.join(i.text for i in items)}]", LIST.fits, items=items)
+    if name in {"dict", "Mapping"}:
+        item = parse(inner[-1], module)
+        return Expect(f"a dict of {item.text}", DICT.fits, items=(item,))
+    return _named(name, module)
+
+
+def _literal(inner: list[ast.expr]) -> Expect:
+    values = [ast.literal_eval(i) for i in inner]
+    words = tuple(show(v) for v in values)
+    return Expect(f"one of {', '.join(words)}", lambda v: any(v == w and type(v) is type(w) for w in values), words)
+
+
+def _annotated(inner: list[ast.expr], module: Module) -> Expect:
+    plain = parse(inner[0], module)
+    call = inner[1] if len(inner) > 1 else None
+    if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Range"):
+        numbers = {k.arg or "": ast.literal_eval(k.value) for k in call.keywords}
+        return _ranged(plain, bounds.Range(*map(ast.literal_eval, call.args), **numbers))
+    return plain
+
+
+def _union(options: list[Expect]) -> Expect:
+    flat = [o for option in options for o in (option.options or (option,))]
+    if any(o is ANYTHING for o in flat):
+        return ANYTHING
+    return Expect(" or ".join(o.text for o in flat), lambda v: any(o.fits(v) for o in flat), options=tuple(flat))
+
+
+def _union_problems(expect: Expect, value: object, key: str) -> Iterator[Problem]:
+    found = [list(problems(option, value, key)) for option in expect.options]
+    if not all(found):
+        return
+    inside = [p for option, p in zip(expect.options, found) if option.fits(value)]
+    if inside:
+        yield from inside[0]
+    else:
+        yield Problem(key, value, f"expected {expect.text}", _typed(key, expect.near(value)))
+
+
+def _typed(key: str, near: str) -> str:
+    return f"{key}={near}" if near else ""

@@ -1,0 +1,187 @@
+"""One experiment from a composed config: build → fit → evaluate → everything a reader wants, in one directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from multimodal_lab import checkpoint, dist, provenance, rundir
+from multimodal_lab.build import build
+from multimodal_lab.evaluate.embeddings import Embeddings, embed
+from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.log import Log
+from multimodal_lab.system import System
+from multimodal_lab.train import autocast
+
+Scores = dict[str, float]
+
+
+def run(cfg: DictConfig, folder: Path) -> float:
+    """Run `cfg` in `folder`; returns the score: `cfg.score`, or the fused probe of `cfg.label` where it is null."""
+    began = time.monotonic()
+    device = pick_device(cfg.device)
+    dist.start(device)
+    main = dist.rank() == 0
+    plain = _plain(cfg, folder)
+    torch.manual_seed(cfg.seed)
+    data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed)
+    system = build_system(cfg, data).to(device)
+    augment = build(safe_instantiate(cfg.augment), streams=data.streams).to(device)
+    optimizer = safe_instantiate(cfg.optim)(system)
+    store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
+    store.require_space(system)
+    if main:
+        _write(folder, plain, data)
+    log = Log(folder, _trackers(cfg, folder, plain) if main else (), main)
+    log.say(f"{describe(system, data)}\nwriting to {folder}")
+    evaluators = safe_instantiate(cfg.evaluate)
+    state = safe_instantiate(cfg.train)(
+        system, data, optimizer, augment=augment, log=log, store=store, seed=cfg.seed, device=device,
+        validate=validator(system, data, augment, evaluators, cfg, device), facts=_facts(plain, data), resume=cfg.resume == "auto",
+    )
+    if cfg.train.monitor is not None and (best := store.best()) is not None:
+        checkpoint.load_weights(best, system)
+    dist.end()
+    if not main:
+        return 0.0
+    scores = evaluate(system, data, evaluators, device, folder)
+    facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
+    summary = {**scores, **facts}
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, default=float))
+    return _finish(cfg, folder, log, summary)
+
+
+def build_system(cfg: DictConfig, data: Any) -> System:
+    """The system of a config over prepared data, adapted as `adapt` says."""
+    classes = {label: len(names) for label, names in data.classes.items()}
+    system: System = safe_instantiate(cfg.system)(data.streams, classes)
+    if cfg.get("adapt") and "_target_" in cfg.adapt:
+        safe_instantiate(cfg.adapt)(system)
+    return system
+
+
+def pick_device(wanted: str) -> torch.device:
+    """`auto` is this rank's GPU where there is one, else the CPU."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", dist.local_rank())
+    torch.cuda.set_device(device)
+    return device
+
+
+def validator(
+    system: System, data: Any, augment: Any, evaluators: Mapping[str, Any], cfg: DictConfig, device: torch.device
+) -> Callable[[], Scores]:
+    """A function that scores the validation split: every loss term as `val/…`, and the evaluator that `train.monitor` names.
+
+    Views are drawn as in epoch 0 every time, so that only the weights move the figure.
+    """
+    wanted = str(cfg.train.monitor or "").split("/")[1:2]
+    chosen = {name: evaluators[name] for name in wanted if name in evaluators}
+
+    def validate() -> Scores:
+        system.eval()
+        sums: dict[str, float] = {}
+        rows = 0
+        with dist.alone(), torch.no_grad(), autocast(device, cfg.train.precision):
+            for batch in data.batches("val", epoch=0, shuffle=False, drop_last=False):
+                terms = system(augment(batch.to(device), cfg.seed, 0), 1.0)
+                rows += len(batch)
+                for key, value in terms.items():
+                    sums[key] = sums.get(key, 0.0) + float(value) * len(batch)
+            scores = {f"val/{k}": v / max(1, rows) for k, v in sums.items()}
+            if chosen:
+                found = embed(system, data, device, ("train", "val"))
+                for name, evaluator in chosen.items():
+                    scores.update({f"val/{k}": v for k, v in evaluator(found.select("train"), found.select("val")).items()})
+        return scores
+
+    return validate
+
+
+def evaluate(system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path) -> Scores:
+    """Embed every split once, save the embeddings, fit on train, score on test: the one time the test split is read."""
+    found: Embeddings = embed(system, data, device, ("train", "val", "test"), thumbnails=folder / "thumbnails.npz")
+    found.save(folder / "embeddings")
+    train, test = found.select("train"), found.select("test")
+    scores: Scores = {}
+    for evaluator in evaluators.values():
+        scores.update(evaluator(train, test))
+    return scores
+
+
+def embed_files(cfg: DictConfig, folder: Path, out: Path, record: dict[str, Any]) -> str:
+    """Embed all of `cfg.data` with the run in `folder` as it saw its own training data; returns what was written."""
+    device = pick_device(cfg.device)
+    modality = OmegaConf.to_container(cfg.modality, resolve=True)
+    data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
+    system = build_system(cfg, data).to(device)
+    store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
+    path = (store.best() if cfg.train.monitor else None) or store.newest()
+    if path is None:
+        raise checkpoint.CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
+    checkpoint.load_weights(path, system)
+    found = embed(system, data, device, ("all",))
+    files = found.save(out)
+    return f"{len(found)} samples embedded by {path}: {', '.join(sorted(f.name for f in files))} in {out}"
+
+
+def describe(system: System, data: Any) -> str:
+    """One line: streams, sizes, parameters."""
+    streams = ", ".join(f"{s.name} ({s.channels} bands)" if s.bands else s.name for s in data.streams.values())
+    counts = ", ".join(f"{len(rows)} {split}" for split, rows in data.splits.items())
+    size = sum(p.numel() for p in system.parameters())
+    return f"{streams}: {counts} samples; {size / 1e6:.2f} M parameters"
+
+
+def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    return {**{str(k): v for k, v in plain.items()}, "dir": str(folder)}
+
+
+def _write(folder: Path, plain: dict[str, Any], data: Any) -> None:
+    (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
+    (folder / "data.json").write_text(json.dumps(data.record(), indent=1))
+
+
+def _facts(plain: Mapping[str, Any], data: Any) -> dict[str, Any]:
+    fixed = {k: plain[k] for k in ("seed", "modality", "system", "augment", "optim", "train", "adapt")}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return {"config": digest, "data": data.fingerprint, "world": dist.world(), "torch": torch.__version__}
+
+
+def _trackers(cfg: DictConfig, folder: Path, plain: dict[str, Any]) -> list[Any]:
+    chosen = safe_instantiate(cfg.log)
+    name = cfg.name or folder.name
+    return [factory(folder=folder, name=name, config=plain) for factory in chosen.values()]
+
+
+def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any]) -> float:
+    from multimodal_lab.report import figures, summary as report
+
+    drawn = figures.draw(folder, list(cfg.figures), cfg.label)
+    log.finish(summary, drawn)
+    log.console.print(report.table(summary))
+    log.say(f"everything is in {folder}: summary.json, metrics.jsonl, embeddings/, figures/, checkpoints/, wandb/")
+    return score(summary, cfg.get("score"), cfg.label)
+
+
+def score(summary: Mapping[str, Any], key: str | None, label: str) -> float:
+    """The number a sweeper reads: `key`, or the probe's accuracy on `label` from fused, else from the best single stream."""
+    if key is not None:
+        if key not in summary:
+            raise ValueError(f"score={key}: the run has no such score; see summary.json for the {len(summary)} it has")
+        return float(summary[key])
+    ends = f"/{label}/accuracy"
+    found = {k: float(v) for k, v in summary.items() if k.startswith("probe/") and k.endswith(ends)}
+    return found.get(f"probe/fused{ends}", max(found.values(), default=float("nan")))

@@ -1,0 +1,1 @@
+"""Fusions: {stream: Features} to the same and `fused`."""

@@ -1,0 +1,38 @@
+"""What a head reads and how many classes it tells apart: chosen by name, refused with the nearest name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """`name` if it is one of `names`, else a ValueError that lists them and names the nearest."""
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, 1, 0)
+    raise ValueError(
+        f"{what}={name!r} is not there; there is {', '.join(names) or 'nothing'}. "
+        f"Nearest: {near[0] if near else 'nothing'}"
+    )
+
+
+def reading(head: str, dims: Mapping[str, int], reads: str | None) -> str:
+    """The name to read: `reads`, else fused, else the only stream; ValueError with several streams and no fused."""
+    if reads is not None:
+        return known(f"head={head}: reads", reads, dims)
+    if "fused" in dims:
+        return "fused"
+    if len(dims) == 1:
+        return next(iter(dims))
+    raise ValueError(
+        f"head={head} reads one vector, and there are {len(dims)} streams ({', '.join(dims)}) and no fused: "
+        "choose a fusion that gives it (concat, weighted, linear_projection, attention, cross_attend, modality_tokens),"
+        " set reads to one stream, or use head=decision"
+    )
+
+
+def count(head: str, classes: Mapping[str, int], label: str) -> int:
+    """How many classes `label` has in the data; ValueError for a label that the data lack."""
+    return classes[known(f"head={head}: label", label, classes)]

@@ -1,0 +1,56 @@
+"""Wire any function of tensors into a System by the names of its arguments."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+Scope = Mapping[str, Any]
+
+
+def lookup(scope: Scope, path: str) -> Any:
+    """The value at a dotted path such as `out.projection.rgb`; a wrong path is a `KeyError` that names the nearest right one."""
+    value: Any = scope
+    walked: list[str] = []
+    for part in path.split("."):
+        names = list(value) if isinstance(value, Mapping) else [n for n in vars(value) if not n.startswith("_")]
+        if part not in names:
+            where = ".".join(walked) or "the scope"
+            near = difflib.get_close_matches(part, names, 1, 0)
+            hint = ".".join([*walked, near[0]]) if near else "nothing"
+            raise KeyError(f"no {part!r} in {where} (path {path!r}); it has {', '.join(names) or 'nothing'}. Nearest: {hint}")
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+        walked.append(part)
+    return value
+
+
+class Keyed(nn.Module):
+    """`weight * fn(**arguments)`, the arguments found in a scope `{batch, features, out, present, progress}`.
+
+    Each keyword is a path (a string: looked up), a module (called with the training progress in [0, 1]: a learned
+    temperature, a schedule), or a constant. `fn` may be a function, a `functools.partial` or a module with parameters.
+    """
+
+    def __init__(self, fn: Callable[..., Tensor], weight: float = 1.0, name: str | None = None, **arguments: Any) -> None:
+        super().__init__()
+        self.fn = fn
+        self.weight = weight
+        self.name = name or _file_of(fn)
+        self.paths = {k: v for k, v in arguments.items() if isinstance(v, str)}
+        self.knobs = nn.ModuleDict({k: v for k, v in arguments.items() if isinstance(v, nn.Module)})
+        self.constants = {k: v for k, v in arguments.items() if k not in self.paths and k not in self.knobs}
+
+    def forward(self, scope: Scope) -> Tensor:
+        """Scope to a scalar; unweighted terms are not kept: what is logged is what is summed."""
+        found = {k: lookup(scope, path) for k, path in self.paths.items()}
+        knobs = {k: module(scope["progress"]) for k, module in self.knobs.items()}
+        return self.weight * self.fn(**found, **knobs, **self.constants)
+
+
+def _file_of(fn: Any) -> str:
+    owner = getattr(fn, "func", fn)
+    module = getattr(owner, "__module__", type(owner).__module__)
+    return str(module).rpartition(".")[2]

@@ -1,0 +1,140 @@
+"""Losses against labels. A missing label (-1, NaN) is ignored; means are over the valid labels of all DDP ranks.
+
+`logits` may be one tensor or {name: tensor}, one classifier a name: the value is then the mean over names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from multimodal_lab.bounds import Fraction, NonNegative
+from multimodal_lab.loss.exact import mean_over_all, wide
+from multimodal_lab.loss.names import mean_of
+
+Logits = Tensor | Mapping[str, Tensor]
+
+
+def cross_entropy(
+    logits: Logits, target: Tensor, label_smoothing: Fraction = 0.0, class_weight: list[float] | None = None
+) -> Tensor:
+    """Softmax cross-entropy: logits (N, K), target (N,) class index, -1 missing; a scalar, 0 with a graph if none is.
+
+    class_weight: one number >= 0 a class; the mean is then weighted by it, as torch's is.
+    A target of another shape or type is a `ValueError`.
+    """
+    _check_index(target, "cross_entropy")
+
+    def one(x: Tensor) -> Tensor:
+        weight = None if class_weight is None else _per_class(class_weight, x, "class_weight")
+        lost = F.cross_entropy(x, target, weight, ignore_index=-1, label_smoothing=label_smoothing, reduction="none")
+        return mean_over_all(lost, target >= 0, None if weight is None else weight[target.clamp(min=0)])
+
+    return _over_names(one, logits)
+
+
+def nll(log_probs: Logits, target: Tensor) -> Tensor:
+    """Negative log-likelihood: log_probs (N, K) that sum to 1, target (N,) class index, -1 missing; a scalar."""
+    _check_index(target, "nll")
+
+    def one(x: Tensor) -> Tensor:
+        return mean_over_all(F.nll_loss(x, target, ignore_index=-1, reduction="none"), target >= 0)
+
+    return _over_names(one, log_probs)
+
+
+def bce(logits: Logits, target: Tensor, pos_weight: float | list[float] | None = None) -> Tensor:
+    """Sigmoid cross-entropy, each class a yes or no: a scalar, the mean over known labels.
+
+    logits (N, K); target (N, K) in [0, 1], -1 or NaN where missing, or (N,) class index: each class against the rest
+    (with K = 1 it is 0 or 1). pos_weight multiplies the positives: one number, or one a class.
+    """
+
+    def one(x: Tensor) -> Tensor:
+        y, known = _labels(x, target)
+        weight = None if pos_weight is None else _per_class(pos_weight, x, "pos_weight")
+        return mean_over_all(F.binary_cross_entropy_with_logits(x, y, pos_weight=weight, reduction="none"), known)
+
+    return _over_names(one, logits)
+
+
+def asymmetric(
+    logits: Logits, target: Tensor, gamma_neg: NonNegative = 4.0, gamma_pos: NonNegative = 1.0, clip: Fraction = 0.05
+) -> Tensor:
+    """Asymmetric loss (Ridnik 2021, eq. 4-7): a scalar, the mean over known labels; shapes as for `bce`.
+
+    L+ = (1-p)^gamma_pos log p, L- = p_m^gamma_neg log(1-p_m), p_m = max(p - clip, 0): easy negatives count least, and
+    those below `clip` not at all.
+    """
+    log_clip = math.log(clip) if clip else -math.inf
+
+    def one(x: Tensor) -> Tensor:
+        y, known = _labels(x, target)
+        log_yes, log_no = F.logsigmoid(x), F.logsigmoid(-x)
+        yes = (gamma_pos * log_no).exp() * log_yes
+        counts = x.sigmoid() > clip
+        # Powers and logs only of numbers above 0: at 0 their gradients are infinite, and the mask would make them NaN.
+        shifted = torch.where(counts, x.sigmoid() - clip, 1.0)
+        log_rest = torch.logaddexp(log_no, torch.full_like(x, log_clip))
+        no = torch.where(counts, shifted.pow(gamma_neg) * log_rest, 0.0)
+        return mean_over_all(-(y * yes + (1 - y) * no), known)
+
+    return _over_names(one, logits)
+
+
+def focal(logits: Logits, target: Tensor, alpha: Fraction | None = 0.25, gamma: NonNegative = 2.0) -> Tensor:
+    """Focal loss (Lin 2017, eq. 5), -alpha_t (1-p_t)^gamma log p_t: a scalar, the mean over known labels.
+
+    Shapes as for `bce`; alpha is the weight of positives, 1 - alpha of negatives, None weighs neither.
+    """
+
+    def one(x: Tensor) -> Tensor:
+        y, known = _labels(x, target)
+        log_yes, log_no = F.logsigmoid(x), F.logsigmoid(-x)
+        yes, no = (gamma * log_no).exp() * log_yes, (gamma * log_yes).exp() * log_no
+        if alpha is not None:
+            yes, no = alpha * yes, (1 - alpha) * no
+        return mean_over_all(-(y * yes + (1 - y) * no), known)
+
+    return _over_names(one, logits)
+
+
+def _over_names(one: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
+    if isinstance(logits, Tensor):
+        return one(wide(logits))
+    return mean_of(one(wide(x)) for x in logits.values())
+
+
+def _check_index(target: Tensor, loss: str) -> None:
+    if target.ndim != 1 or target.is_floating_point():
+        raise ValueError(
+            f"{loss} needs one class index a row, (N,) int64, found a target of {tuple(target.shape)} {target.dtype}; "
+            "for several labels a row use loss=bce"
+        )
+
+
+def _labels(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """0/1 labels in the logits' shape and type, and which are known; the unknown are 0."""
+    if target.ndim == 1 and logits.shape[1:] == (1,):
+        target = target[:, None]
+    elif target.ndim == 1 and logits.ndim == 2 and not target.is_floating_point():
+        hot = F.one_hot(target.clamp(min=0), logits.shape[1]).to(logits.dtype)
+        return hot, (target >= 0)[:, None].expand_as(hot)
+    if target.shape != logits.shape:
+        raise ValueError(
+            f"logits {tuple(logits.shape)} against target {tuple(target.shape)}: expected a target of the same shape, "
+            "one 0/1 column a class, or (N,) int64 class indices"
+        )
+    known = target >= 0  # False for NaN as well
+    return torch.where(known, target, 0).to(logits.dtype), known
+
+
+def _per_class(weight: float | list[float], logits: Tensor, name: str) -> Tensor:
+    tensor = torch.as_tensor(weight, dtype=logits.dtype, device=logits.device)
+    if tensor.ndim and len(tensor) != logits.shape[1]:
+        raise ValueError(f"{name} has {len(tensor)} numbers for {logits.shape[1]} classes")
+    return tensor

@@ -1,0 +1,36 @@
+"""Cross-modal SimCLR: streams against each other, and each name against itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from multimodal_lab.bounds import NonNegative, Positive
+from multimodal_lab.loss.contrastive import info_nce
+from multimodal_lab.loss.names import mean_of, stream_pairs
+from multimodal_lab.loss.simclr import simclr
+
+
+def cross_modal(
+    z: Mapping[str, Tensor],
+    ids: Tensor,
+    present: Mapping[str, Tensor],
+    cross_weight: NonNegative,
+    intra_weight: NonNegative,
+    temperature: Positive | Tensor,
+) -> Tensor:
+    """`cross_weight` · mean over stream pairs of InfoNCE + `intra_weight` · mean over names of NT-Xent: a scalar.
+
+    z {name: (N, D)}, ids (N,), present {name: (N,) bool}. `fused` has seen both sides of a pair, so it has an intra
+    term only. The intra term needs two views (repeated ids): with one, no row has a positive and it is 0. The cross
+    term needs two streams: with one it is 0, and what is left is weighted SimCLR. A row whose partner modality is
+    missing is no anchor across, but still a negative.
+    """
+    total = intra_weight * simclr(z, ids, present, temperature)
+    pairs = stream_pairs(z)
+    if pairs:
+        total = total + cross_weight * mean_of(
+            info_nce(z[a], z[b], ids, ids, temperature, present_a=present[a], present_b=present[b]) for a, b in pairs
+        )
+    return total

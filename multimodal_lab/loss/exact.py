@@ -1,0 +1,36 @@
+"""What keeps a loss exact: at least float32 whatever the autocast, and means that DDP's averaging leaves right."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from multimodal_lab import dist
+
+
+def wide(x: Tensor) -> Tensor:
+    """`x` in float32 at least: float16 and bfloat16 are raised, float64 stays."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """(N, D) @ (D, M) in the inputs' own precision, which autocast would lower."""
+    with torch.autocast(a.device.type, enabled=False):
+        return wide(a) @ wide(b)
+
+
+def mean_where(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of gathered `values` (N,), alike on every rank, over `valid` (N,) bool; none valid gives 0 with a graph."""
+    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)
+
+
+def mean_over_all(values: Tensor, valid: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of this rank's own `values` over the valid rows of all ranks; none valid anywhere gives 0 with a graph.
+
+    values, valid (bool) and weight have any one shape. `values` carry `weight`, if given, already; it only replaces the
+    count of valid rows as the denominator. Each rank divides its sum by the ranks' mean count, so the average over
+    ranks of the values, and of the gradients as DDP takes it, is that of the global mean, however unevenly rows fall.
+    """
+    share = valid.to(values.dtype) if weight is None else torch.where(valid, weight, 0.0)
+    count = dist.mean_over_ranks(share.sum())
+    return torch.where(valid, values, 0.0).sum() / torch.where(count > 0, count, 1.0)

@@ -1,0 +1,83 @@
+"""Numbers of a loss that change while training: learned, or scheduled over its progress in [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multimodal_lab.bounds import Positive
+
+
+class _Project(torch.autograd.Function):
+    """Clamp whose gradient vanishes only where descent would leave the interval: a number at a bound can return."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bounds = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (x,), (low, high), grad = ctx.saved_tensors, ctx.bounds, grads[0]
+        outward = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
+        return torch.where(outward, 0.0, grad), None, None
+
+
+class Learned(nn.Module):
+    """A learned positive number, exp of a parameter, held in [low, high].
+
+    CLIP's temperature (Radford 2021, 2.5) is init 0.07, low 0.01. Returns a 0-d tensor. `ValueError` unless low <=
+    init <= high.
+    """
+
+    def __init__(self, init: Positive, low: Positive, high: Positive) -> None:
+        super().__init__()
+        if not 0 < low <= init <= high:
+            raise ValueError(f"Learned: expected 0 < low <= init <= high, found low {low}, init {init}, high {high}")
+        self.log = nn.Parameter(torch.tensor(math.log(init)))
+        self.low, self.high = low, high
+
+    def forward(self, progress: float) -> Tensor:
+        """The number as learned so far; `progress` plays no part."""
+        value: Tensor = _Project.apply(self.log, math.log(self.low), math.log(self.high))
+        return value.exp()
+
+
+class Free(nn.Module):
+    """A learned number of any sign, such as SigLIP's bias. Returns a 0-d tensor."""
+
+    def __init__(self, init: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(float(init)))
+
+    def forward(self, progress: float) -> Tensor:
+        """The number as learned so far; `progress` plays no part."""
+        return self.value
+
+
+class Linear(nn.Module):
+    """From `start` to `end` in a straight line."""
+
+    def __init__(self, start: float, end: float) -> None:
+        super().__init__()
+        self.start, self.end = start, end
+
+    def forward(self, progress: float) -> float:
+        """The number at `progress` in [0, 1]."""
+        return self.start + (self.end - self.start) * progress
+
+
+class Cosine(nn.Module):
+    """From `start` to `end` along half a cosine, flat at both ends."""
+
+    def __init__(self, start: float, end: float) -> None:
+        super().__init__()
+        self.start, self.end = start, end
+
+    def forward(self, progress: float) -> float:
+        """The number at `progress` in [0, 1]."""
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * progress)) / 2

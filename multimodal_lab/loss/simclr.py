@@ -1,0 +1,22 @@
+"""SimCLR: every name against itself, two views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from multimodal_lab.bounds import Positive
+from multimodal_lab.loss.contrastive import nt_xent
+from multimodal_lab.loss.names import mean_of
+
+
+def simclr(
+    z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], temperature: Positive | Tensor
+) -> Tensor:
+    """Mean over names of NT-Xent (Chen 2020, eq. 1): a scalar.
+
+    z {name: (N, D)}, ids (N,), present {name: (N,) bool}. Needs two views or more (repeated ids): with one view no
+    row has a positive and the value is 0.
+    """
+    return mean_of(nt_xent(z[name], ids, temperature, present[name]) for name in z)

@@ -1,0 +1,47 @@
+"""Representational similarity analysis: do two spaces agree on which samples are alike?"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def cosine(x: np.ndarray) -> np.ndarray:
+    """Cosine similarities (N, N) float64 of the rows of x (N, D); a zero row is 0 to all."""
+    x = x.astype(np.float64)
+    unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    similarities: np.ndarray = unit @ unit.T
+    return similarities
+
+
+def rsa(x: np.ndarray, y: np.ndarray, permutations: int = 0, seed: int = 0) -> tuple[float, float]:
+    """Spearman correlation of the upper triangles of two cosine matrices, and its one-sided permutation p.
+
+    x (N, D), y (N, E), row i of both is one sample, N >= 3. Entries of a similarity matrix are not independent, so a
+    parametric p would be far too small: p = (1 + how many orders of y's samples correlate as well) / (1 +
+    permutations), NaN if permutations is 0. The correlation is NaN where one matrix is constant.
+    Kriegeskorte et al. 2008; Mantel 1967.
+    """
+    upper = np.triu_indices(len(x), 1)
+    a, b = _ranks(cosine(x)[upper]), _ranks(cosine(y)[upper])
+    if not (a.any() and b.any()):
+        return float("nan"), float("nan")
+    found = float(a @ b)
+    if not permutations:
+        return found, float("nan")
+    square = np.zeros((len(x), len(x)))
+    square[upper] = b
+    square += square.T
+    draw = np.random.default_rng(seed)
+    orders = (draw.permutation(len(x)) for _ in range(permutations))
+    # the tolerance keeps an order that gives the same matrix from counting as lower by rounding
+    as_good = sum(float(a @ square[order[:, None], order][upper]) >= found - 1e-12 for order in orders)
+    return found, (1 + as_good) / (1 + permutations)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    # cosines that should tie differ in the last bits: without rounding, equal similarities would be ranked by noise
+    ranks = rankdata(values.round(12))
+    centred: np.ndarray = ranks - ranks.mean()
+    norm = float(np.linalg.norm(centred))
+    return centred / norm if norm > 0 else centred * 0

@@ -1,0 +1,85 @@
+"""Optimizers with parameter groups by module, and the learning-rate schedule."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from multimodal_lab.bounds import Fraction, NonNegative, Positive
+
+
+def adamw(
+    system: nn.Module,
+    *,
+    lr: Positive = 1e-3,
+    weight_decay: NonNegative = 0.01,
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999),
+    eps: Positive = 1e-8,
+    rates: dict[str, NonNegative] | None = None,
+) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019). `rates` {module prefix: lr} overrides `lr`; see `groups`."""
+    return torch.optim.AdamW(groups(system, lr, weight_decay, rates or {}), lr=lr, betas=tuple(betas), eps=eps)
+
+
+def sgd(
+    system: nn.Module,
+    *,
+    lr: Positive = 0.1,
+    weight_decay: NonNegative = 5e-4,
+    momentum: Fraction = 0.9,
+    nesterov: bool = False,
+    rates: dict[str, NonNegative] | None = None,
+) -> torch.optim.Optimizer:
+    """SGD with momentum. `rates` {module prefix: lr} overrides `lr`; see `groups`."""
+    return torch.optim.SGD(groups(system, lr, weight_decay, rates or {}), lr=lr, momentum=momentum, nesterov=nesterov)
+
+
+def groups(system: nn.Module, lr: float, weight_decay: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """One group for each (rate, decay or not): the longest prefix wins; norms, biases and scalars (ndim < 2) get no decay.
+
+    A prefix that names no module is a `ValueError` with the nearest one; one whose module has no parameters is fine.
+    """
+    known = {name for name, _ in system.named_modules() if name}
+    for prefix in rates:
+        if prefix not in known:
+            near = ", ".join(difflib.get_close_matches(prefix, known, 3, 0.3)) or ", ".join(sorted(known)[:5])
+            raise ValueError(f"optim.rates.{prefix}: no module of that name in the system; nearest: {near}")
+    found: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in system.named_parameters():
+        if parameter.requires_grad:
+            prefix = max((p for p in rates if name.startswith(p + ".")), key=len, default="")
+            found.setdefault((prefix, parameter.ndim >= 2), []).append(parameter)
+    return [
+        {
+            "params": params,
+            "lr": rates.get(prefix, lr),
+            "base_lr": rates.get(prefix, lr),
+            "weight_decay": weight_decay if decay else 0.0,
+            "name": (prefix or "rest") + ("" if decay else "/no_decay"),
+        }
+        for (prefix, decay), params in found.items()
+    ]
+
+
+def factor(step: int, total: int, *, warmup: float, kind: Literal["cosine", "constant"], floor: float) -> float:
+    """The multiplier of every group's own rate at `step` of `total`: linear warm-up over the share `warmup`, then cosine to
+    `floor` (Loshchilov & Hutter 2017, eq. 5) or constant. Being relative, a small rate is never raised to a shared minimum.
+    """
+    ramp = math.ceil(warmup * total)
+    if step < ramp:
+        return (step + 1) / (ramp + 1)
+    if kind == "constant":
+        return 1.0
+    done = (step - ramp) / max(1, total - ramp)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def set_rates(optimizer: torch.optim.Optimizer, multiplier: float) -> None:
+    """Set every group's rate to its own base rate times `multiplier`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * multiplier

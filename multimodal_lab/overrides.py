@@ -1,0 +1,181 @@
+"""Command-line overrides, read as Hydra reads them; what is wrong with one is a `Problem`, never a traceback."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from multimodal_lab.expect import Problem, show
+from multimodal_lab.targets import nearest
+
+# What of Hydra's own node may be set from the command line; the rest names classes or files to load.
+HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
+HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
+PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
+
+
+@lru_cache
+def groups(folders: tuple[Path, ...]) -> dict[str, list[str]]:
+    """{group: choices} of the config folders; a file two folders down is `sub/name` of one group and `name` of another."""
+    found: dict[str, set[str]] = {}
+    for folder in folders:
+        for where, _, files in os.walk(folder):
+            parts = Path(where).relative_to(folder).parts
+            names = [f.removesuffix(".yaml") for f in files if f.endswith(".yaml")]
+            for depth in range(1, len(parts) + 1):
+                inner = "".join(f"{part}/" for part in parts[depth:])
+                found.setdefault("/".join(parts[:depth]), set()).update(f"{inner}{name}" for name in names)
+    return {group: sorted(names) for group, names in found.items() if names}
+
+
+def parse(lines: list[str], known: list[str]) -> tuple[list[Override], list[Problem]]:
+    """The overrides that can be read, and a problem for each that can't; `known` are the keys to suggest."""
+    parser = OverridesParser.create()
+    good: list[Override] = []
+    bad: list[Problem] = []
+    for line in lines:
+        key, equals, value = line.lstrip("+~").partition("=")
+        try:
+            override = parser.parse_override(line)
+        except (HydraException, ValueError, RecursionError) as error:
+            near = nearest(key.split(".")[0].split("@")[0], known)
+            expects = "expected KEY=VALUE; quote a value that holds any of , : = { } [ ] ( ) as KEY='\"VALUE\"'"
+            reason = "" if not equals else f" ({str(error).splitlines()[0]})" if str(error) else ""
+            bad.append(
+                Problem(key or line, value, expects + reason, f"{near[0]}=…" if near else "")
+            )
+            continue
+        good.append(override)
+    return good, bad
+
+
+def is_choice(override: Override, known: dict[str, list[str]]) -> bool:
+    """Whether the override chooses files of a group, as opposed to setting a value in the composed config."""
+    if override.key_or_group.startswith("hydra/"):
+        return True
+    value = None if override.is_sweep_override() else override.value()
+    return override.key_or_group in known and not isinstance(value, dict)
+
+
+def choice_problems(override: Override, known: dict[str, list[str]]) -> Iterator[Problem]:
+    """Wrong groups, wrong choices, and keys of Hydra's own that a command line may not set."""
+    group, key = override.key_or_group, override.get_key_element().lstrip("+~")
+    values = _values(override)
+    if override.is_hydra_override():
+        yield from _hydra_problems(group, override, values)
+    elif group in known:
+        for value in values:
+            if isinstance(value, dict):
+                if group != "modality" or override.package is not None:
+                    expects = f"expected the name of a choice ({', '.join(known[group])}), then {group}.KEY=VALUE"
+                    yield Problem(key, value, expects, f"{key}={known[group][0]}")
+            elif value is None and override.is_delete():
+                continue
+            else:
+                for name in value if isinstance(value, list) else [value]:
+                    if not isinstance(name, str) or name not in known[group]:
+                        near = nearest(name, known[group])[0]
+                        yield Problem(key, name, f"expected one of {', '.join(known[group])}", f"{key}={near}")
+        if override.package and "." in override.package and override.package.split(".")[0] not in PLURAL.values():
+            near = f"{PLURAL.get(group, group)}.{override.package.split('.', 1)[1]}"
+            yield Problem(
+                key, values[0] if values else None, f"{override.package} is no place for a {group}", f"{group}@{near}"
+            )
+    elif "/" in group or override.package is not None:
+        near = nearest(group, known)[0]
+        yield Problem(key, values[0] if values else None, f"no such group; there are {', '.join(known)}", f"{near}=…")
+
+
+def _hydra_problems(group: str, override: Override, values: list[Any]) -> Iterator[Problem]:
+    rest = group.removeprefix("hydra").lstrip("./")
+    safe = group.startswith("hydra/") or any(rest == k or rest.startswith(f"{k}.") for k in HYDRA)
+    if not safe or "_target_" in group or any(_names_code(v) for v in values):
+        near = nearest(rest, HYDRA)[0]
+        yield Problem(
+            group, values[0] if values else None, f"can't be set here; hydra has {', '.join(HYDRA)}", f"hydra.{near}=…"
+        )
+
+
+def _names_code(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(str(k) in {"()", "_target_", "class"} or _names_code(v) for k, v in value.items())
+    return isinstance(value, list) and any(_names_code(v) for v in value)
+
+
+def _values(override: Override) -> list[Any]:
+    if override.is_sweep_override():
+        return list(override.sweep_iterator()) if override.is_discrete_sweep() else []
+    return [override.value()]
+
+
+def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> Problem | None:
+    """Set, add or delete one value of a composed config in place, as Hydra would; the problem if it can't."""
+    key, value = override.key_or_group, override.value()
+    found, node = _walk(cfg, key)
+    if override.is_delete():
+        if not found:
+            return _no_such_key(key, value, cfg, known)
+        with open_dict(cfg):
+            del _walk(cfg, key.rpartition(".")[0])[1][key.rpartition(".")[2]]
+        return None
+    if not found and not (override.is_add() or override.is_force_add()):
+        return _no_such_key(key, value, cfg, known)
+    if found and override.is_add() and not isinstance(value, dict | list) and not (node is None or node._is_none()):
+        return Problem(f"+{key}", value, "is there already; set it without the +", f"{key}={value}")
+    try:
+        OmegaConf.update(cfg, key, value, merge=True, force_add=override.is_add() or override.is_force_add())
+    except (ConfigKeyError, ConfigAttributeError):
+        return Problem(key, value, "adds keys, which takes a +", f"+{key}={show(value)}")
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        return Problem(key, value, f"can't be set: {str(error).splitlines()[0]}", _nearest_key(key, cfg, known))
+    return None
+
+
+def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:
+    """Whether `key` is there, and its node, unresolved."""
+    node: Any = cfg
+    for part in key.split(".") if key else ():
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_missing() or part not in node:
+            return False, None
+        node = node._get_node(part)
+    return True, node
+
+
+def _no_such_key(key: str, value: Any, cfg: DictConfig, known: dict[str, list[str]]) -> Problem:
+    parent, names = _neighbours(key, cfg, known)
+    where = parent or "the config"
+    return Problem(
+        key, value, f"no such key; {where} has {', '.join(names) or 'no keys'}", _nearest_key(key, cfg, known)
+    )
+
+
+def _nearest_key(key: str, cfg: DictConfig, known: dict[str, list[str]]) -> str:
+    parent, names = _neighbours(key, cfg, known)
+    missing = key[len(parent) + 1 if parent else 0 :]
+    near = nearest(missing.split(".")[0], names)
+    return (f"{parent}.{near[0]}" if parent else near[0]) if near else parent
+
+
+def _neighbours(key: str, cfg: DictConfig, known: dict[str, list[str]]) -> tuple[str, list[str]]:
+    """The deepest part of `key` that is there, and the names it holds."""
+    node: Any = cfg
+    walked: list[str] = []
+    for part in key.split("."):
+        below = node._get_node(part) if isinstance(node, DictConfig) and part in node else None
+        if not isinstance(below, DictConfig) or below._is_none() or below._is_missing():
+            break
+        node = below
+        walked.append(part)
+    names = [str(k) for k in node if not str(k).startswith("_")] if isinstance(node, DictConfig) else []
+    if not walked:
+        names = sorted({*names, *(g for g in known if "/" not in g)} - {"hydra"})
+    return ".".join(walked), names

@@ -1,0 +1,53 @@
+"""What must travel with every result: seed, versions, data, machine, cost."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import resource
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn", "hydra-core", "multimodal_lab")
+
+
+def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -> dict[str, Any]:
+    """Flat keys: `provenance/…`, wall time in seconds, peak memory in MB, training samples per second."""
+    cuda = device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated(device) if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "provenance/seed": seed,
+        "provenance/data_fingerprint": data.fingerprint,
+        "provenance/python": platform.python_version(),
+        **{f"provenance/{name}": _version(name) for name in PACKAGES},
+        "provenance/code": commit(),
+        "provenance/device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
+        "cost/wall_s": round(wall, 3),
+        "cost/train_s": round(state.seconds, 3),
+        "cost/peak_memory_mb": round(peak / 2**20, 1),
+        "cost/images_per_s": round(state.samples / max(state.seconds, 1e-9), 1),
+        "cost/steps": state.step,
+        **{f"data/{split}": len(rows) for split, rows in data.splits.items()},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def commit() -> str:
+    """The source's commit, `+` behind it where files were changed; `unknown` outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"

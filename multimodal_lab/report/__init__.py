@@ -1,0 +1,1 @@
+"""Figures, summaries and tables from the files of runs."""

@@ -1,0 +1,103 @@
+"""Learning curves from `metrics.jsonl`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from multimodal_lab.report import style
+
+log = logging.getLogger(__name__)
+Series = dict[str, tuple[np.ndarray, np.ndarray]]
+_LINES = 10
+_SCORES = ("accuracy", "macro_ap", "r2", "R@1", "spearman", "rankme", "score")
+
+
+def read(path: Path) -> Series:
+    """{key: (steps, values)} of a file with one JSON object a line that has `step` and flat numbers.
+
+    A last line cut short by a crash is left out; one that is broken before the end is an error that names it.
+    """
+    lines = path.read_text().splitlines()
+    found: dict[str, list[tuple[float, float]]] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            step = float(row.pop("step"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            if number == len(lines):
+                log.warning("%s: the last line is incomplete and left out", path)
+                break
+            raise ValueError(f"{path}: line {number} is not a JSON object with a number `step`") from None
+        for key, value in row.items():
+            if isinstance(value, (int, float)):
+                found.setdefault(key, []).append((step, float(value)))
+    columns = {key: np.array(points).T for key, points in found.items()}
+    return {key: (xy[0], xy[1]) for key, xy in columns.items()}
+
+
+def curves(folder: Path, file: Path) -> list[Path]:
+    """`curves.png`: losses of training and validation, validation scores, learning rates, gradient norm."""
+    series = read(file) if file.is_file() else {}
+    chosen = {title: {k: v for k, v in series.items() if belongs(k)} for title, belongs in _PANELS.items()}
+    chosen = {title: lines for title, lines in chosen.items() if lines}
+    if not chosen:
+        log.warning("no learning curves: %s has no rows", file)
+        return []
+    with style.look():
+        figure, axes = style.panels(1, len(chosen), 4.6, 3.4)
+        for axis, (title, lines) in zip(axes[0], chosen.items(), strict=True):
+            _panel(axis, title, lines)
+        return [style.save(figure, folder / "curves.png")]
+
+
+def _loss(key: str) -> bool:
+    head, _, rest = key.partition("/")
+    return head in ("train", "val") and "/" not in rest and rest not in ("grad_norm", "epoch", "samples")
+
+
+def _score(key: str) -> bool:
+    return key.startswith("val/") and key.count("/") > 1 and key.rpartition("/")[2] in _SCORES
+
+
+_PANELS: dict[str, Callable[[str], bool]] = {
+    "loss": _loss,
+    "validation": _score,
+    "learning rate": lambda key: key.startswith("lr/"),
+    "gradient norm": lambda key: key == "train/grad_norm",
+}
+
+
+def _panel(axis: Axes, title: str, lines: Series) -> None:
+    names = sorted(lines, key=lambda k: (not k.endswith("/total"), k))
+    terms = list(dict.fromkeys(_term(k) for k in names))
+    if "total" in terms and len(terms) == 2:  # one term and its total are one curve
+        terms = ["total"]
+    terms = terms[:_LINES]
+    for key in names:
+        if (term := _term(key)) not in terms:
+            continue
+        x, y = lines[key]
+        validation = title == "loss" and key.startswith("val/")
+        colour = style.INK if term == "total" else style.colour(terms.index(term) - ("total" in terms))
+        (line,) = axis.plot(x, y, color=colour, ls="--" if validation else "-", lw=1.6)
+        line.set_label(f"{term} (validation)" if validation else term)
+        if len(x) < 30:
+            line.set(marker="o", markersize=3)
+    axis.set(title=title, xlabel="optimizer step")
+    axis.grid(color="#E8E8E8", lw=0.7)
+    axis.set_axisbelow(True)
+    if len(names) > 1 or title == "loss":
+        axis.legend(fontsize=7)
+    values = np.concatenate([y for _, y in lines.values()])
+    if title == "gradient norm" and (values > 0).all() and values.max() > 50 * values.min():
+        axis.set_yscale("log")
+
+
+def _term(key: str) -> str:
+    return key.partition("/")[2]

@@ -1,0 +1,100 @@
+"""The directory of a run: a name no other run has, and one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+
+CONFIG = "config.yaml"
+LOCK = "run.lock"
+
+
+class DirectoryError(RuntimeError):
+    """A run directory that can't be used: which, who holds it, what to do."""
+
+
+def run_id() -> str:
+    """A fresh name: the time to the second and 64 random bits; under torchrun one name for all ranks of a launch."""
+    job = os.environ.get("TORCHELASTIC_RUN_ID")
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    if job is None:
+        return f"{stamp}_{secrets.token_hex(8)}"
+    if job != "none":
+        return f"torchrun_{job}_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    # the static rendezvous names every launch "none": the launcher's own process, on one machine, tells them apart
+    agent = os.getppid()
+    return f"torchrun_{socket.gethostname()}_{agent}_{_started(agent)}"
+
+
+def claim(folder: Path, resume: bool) -> None:
+    """Make this process the only writer of `folder`; call `release` at the end.
+
+    A directory that a run has already used is refused unless `resume`; one that a living process holds, always. The lock
+    of a process that died is taken over. Ranks other than 0 own nothing.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / CONFIG).exists() and not resume:
+            raise DirectoryError(f"dir={folder}: a run is here already; give another dir, or resume=auto to go on with it")
+        _lock(folder / LOCK)
+    except OSError as error:
+        raise DirectoryError(f"dir={folder}: can't be written ({error.strerror or error}); give a writable dir=…") from error
+
+
+def release(folder: Path) -> None:
+    """Give the directory up."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        (folder / LOCK).unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> None:
+    me = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot(), "started": _started(os.getpid())}
+    for _ in range(10):
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            if owner := _living(path):
+                raise DirectoryError(f"dir={path.parent}: process {owner} is writing here; wait for it or give another dir") from None
+            path.unlink(missing_ok=True)
+            continue
+        with os.fdopen(fd, "w") as f:
+            json.dump(me, f)
+        return
+    raise DirectoryError(f"dir={path.parent}: {LOCK} keeps changing hands; give another dir")
+
+
+def _living(path: Path) -> str | None:
+    try:
+        owner = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    if owner.get("host") != socket.gethostname():
+        return f"{owner.get('pid')} on {owner.get('host')}"
+    alive = owner.get("boot") == _boot() and _started(int(owner.get("pid", -1))) == owner.get("started") != ""
+    return str(owner["pid"]) if alive else None
+
+
+def _boot() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _started(pid: int) -> str:
+    """When a process began, in clock ticks since boot: with the pid it names the process for good."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def note_failure(folder: Path, text: str) -> None:
+    """Keep a failure's traceback beside what the run had written; an unwritable directory keeps the first error in view."""
+    with contextlib.suppress(OSError):
+        (folder / "error.txt").write_text(text)

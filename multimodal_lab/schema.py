@@ -1,0 +1,229 @@
+"""Typed configs: what a composed config may say, and everything that is wrong with one, before torch is imported.
+
+Nodes with a `_target_` are held to the signature of what they build; the rest to the dataclasses below; what no single
+node can know to `rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+
+from multimodal_lab.bounds import Count, Natural
+from multimodal_lab.expect import (
+    MISSING,
+    UNKNOWN,
+    Problem,
+    expected,
+    field_problems,
+    is_target,
+    join,
+    problems,
+    unknown_key,
+)
+from multimodal_lab.rules import rule_problems
+from multimodal_lab.signature import Parameter, Signature, SourceError, call_signature, signature
+from multimodal_lab.targets import allowed, is_allowed, near_allowed, nearest
+
+KEYED = "multimodal_lab.keyed.Keyed"
+# What code gives to a `_partial_` node, never a config; the second set only where the signature requires it.
+FACTS = {"stream", "streams", "dims", "classes", "system", "data", "optimizer", "augment", "validate", "store", "log"}
+FACTS |= {"device", "facts", "resume", "folder", "config"}
+REQUIRED_FACTS = {"seed", "name"}
+SPECIALS = {"_target_", "_partial_"}
+_WHOLE = re.compile(r"\$\{([\w.]+)\}")
+_LATE = re.compile(r"\$\{(hydra|now|run_id):")  # known only to a running job
+
+
+class Node(Protocol):
+    """A node with a `_target_`."""
+
+
+@dataclass
+class Take:
+    """One rule that takes bands: every n-th, regions in nm, the nearest to wavelengths in nm, places."""
+
+    every: Count | None = None
+    nm: list[tuple[float, float]] | None = None
+    nearest: list[float] | None = None
+    index: list[Natural] | None = None
+
+
+@dataclass
+class Stream:
+    """One entry of a modality: which stored bands or field it is cut from, and as what."""
+
+    kind: Literal["image", "vector", "text"] = "image"
+    take: str | list[str] | list[Natural] | Take | None = None
+    field: str | None = None
+    pca: Count | None = None
+    role: Literal["input", "target"] = "input"
+    vocab: Count | None = None
+    length: Count | None = None
+    tokens: Literal["word", "bpe"] | None = None
+
+
+@dataclass
+class Config:
+    """The top level of `config.yaml`."""
+
+    modality: dict[str, Stream]
+    backbone: Node
+    fusion: Node
+    head: Node
+    loss: Node
+    data: Node
+    optim: Node
+    train: Node
+    system: Node
+    augment: Node | dict[str, Node] | None = None
+    adapt: Node | dict[str, Node] | None = None
+    evaluate: dict[str, Node] = field(default_factory=dict)
+    log: dict[str, Node] = field(default_factory=dict)
+    backbones: dict[str, Node] = field(default_factory=dict)
+    heads: dict[str, Node] = field(default_factory=dict)
+    losses: dict[str, Node] = field(default_factory=dict)
+    seed: Natural = 0
+    name: str | None = None
+    label: str = "species"
+    dir: str = ""
+    resume: Literal["never", "auto"] = "never"
+    device: str = "auto"
+    score: str | None = None
+    figures: list[str] = field(default_factory=list)
+
+
+def check(cfg: DictConfig | dict[str, Any]) -> list[Problem]:
+    """Everything that is wrong with a composed config, the `hydra` node left out; [] if it may run."""
+    tree, lost = resolved(cfg if isinstance(cfg, DictConfig) else OmegaConf.create(cfg))
+    found = [*field_problems(signature(f"{__name__}.Config"), tree, ""), *_missing(tree, ""), *node_problems(tree, "")]
+    return [*found, *lost] or rule_problems(tree)
+
+
+def resolved(cfg: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
+    """The config as plain values, and the interpolations that lead nowhere.
+
+    Interpolations of whole nodes, which are checked at their own place, and late ones are UNKNOWN.
+    """
+    found: list[Problem] = []
+
+    def plain(value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v, join(path, str(k))) for k, v in value.items()}
+        if isinstance(value, list):
+            return [plain(v, f"{path}[{i}]") for i, v in enumerate(value)]
+        return _leaf(cfg, value, path, found) if isinstance(value, str) and "${" in value else value
+
+    raw: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
+    raw.pop("hydra", None)
+    return plain(raw, ""), found
+
+
+def _leaf(cfg: DictConfig, text: str, path: str, found: list[Problem]) -> Any:
+    if _LATE.search(text):
+        return UNKNOWN
+    try:
+        value = OmegaConf.select(cfg, path, throw_on_resolution_failure=True)
+    except InterpolationToMissingValueError:
+        return UNKNOWN  # the missing value is named at its own place
+    except (OmegaConfBaseException, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        if not _LATE.search(reason):
+            found.append(Problem(path, text, f"can't be resolved: {reason}", _near_key(cfg, text)))
+        return UNKNOWN
+    if OmegaConf.is_config(value):
+        return UNKNOWN if _WHOLE.fullmatch(text) else OmegaConf.to_container(value, resolve=True)
+    return value
+
+
+def _near_key(cfg: DictConfig, text: str) -> str:
+    keys = [str(k) for k in cfg]
+    named = _WHOLE.search(text)
+    return f"${{{nearest(named[1], keys)[0]}}}" if named and keys else ""
+
+
+def _missing(value: Any, key: str) -> Iterator[Problem]:
+    if value == MISSING:
+        yield Problem(key, MISSING, f"missing; give {key}=…")
+    for k, v in value.items() if isinstance(value, dict) else ():
+        yield from _missing(v, join(key, str(k)))
+
+
+def node_problems(value: Any, key: str) -> Iterator[Problem]:
+    """Everything wrong with the nodes in `value` that build objects, at any depth."""
+    if isinstance(value, dict):
+        if any(isinstance(k, str) and k.startswith("_") and k.endswith("_") for k in value):
+            yield from _target_problems(value, key)
+        for k, v in value.items():
+            yield from node_problems(v, join(key, str(k)))
+    elif isinstance(value, list):
+        for i, v in enumerate(value):
+            yield from node_problems(v, f"{key}.{i}")
+
+
+def _target_problems(node: dict[str, Any], key: str) -> Iterator[Problem]:
+    target = node.get("_target_")
+    for special in node.keys() - SPECIALS:
+        if str(special).startswith("_") and str(special).endswith("_"):
+            expects = "not allowed; only _target_ and _partial_ are read"
+            yield Problem(join(key, special), node[special], expects, nearest(special, SPECIALS)[0])
+    if not isinstance(node.get("_partial_", False), bool):
+        yield Problem(join(key, "_partial_"), node["_partial_"], "expected true or false", "_partial_=true")
+    if not isinstance(target, str) or not is_allowed(target):
+        near, count = near_allowed(str(target)), len(allowed())
+        yield Problem(join(key, "_target_"), target, f"not one of the {count} names that a config may build", near)
+        return
+    try:
+        yield from _argument_problems(signature(target), node, key)
+    except SourceError as error:
+        yield Problem(join(key, "_target_"), target, str(error))
+        return
+    if target == KEYED:
+        yield from _keyed_problems(node, key)
+
+
+def _argument_problems(known: Signature, node: dict[str, Any], key: str) -> Iterator[Problem]:
+    partial = node.get("_partial_") is True
+    knobs = [k for k, p in known.parameters.items() if not (partial and is_fact(p))]
+    for k in (k for k in node if k not in SPECIALS):
+        if k in knobs:
+            yield from problems(expected(known.parameters[k]), node[k], join(key, k))
+        elif k in known.parameters:
+            yield Problem(join(key, k), node[k], f"is given to {known.label} by the stage before; remove it")
+        elif known.open_to is None and not str(k).startswith("_"):
+            yield unknown_key(join(key, str(k)), node[k], knobs, known.label)
+    for k in known.parameters.keys() - node.keys():
+        if known.parameters[k].required and not partial:
+            text = expected(known.parameters[k]).text
+            yield Problem(join(key, k), None, f"missing; {known.label} needs {text}; give {join(key, k)}=…")
+
+
+def is_fact(parameter: Parameter) -> bool:
+    """Whether code gives this argument of a `_partial_` node."""
+    return parameter.name in FACTS or (parameter.name in REQUIRED_FACTS and parameter.required)
+
+
+def _keyed_problems(node: dict[str, Any], key: str) -> Iterator[Problem]:
+    """The arguments that a `Keyed` passes on are held to the signature of its function."""
+    fn = node.get("fn")
+    target = fn.get("_target_") if isinstance(fn, dict) else None
+    takes = call_signature(target) if isinstance(fn, dict) and isinstance(target, str) and is_allowed(target) else None
+    if takes is None or fn is None:
+        return
+    given = node.keys() - SPECIALS - {"fn", "weight", "name"}
+    built = fn.keys() if fn.get("_partial_") else set()
+    for k in sorted(given):
+        if k not in takes.parameters and takes.open_to is None:
+            yield unknown_key(join(key, k), node[k], [*takes.parameters, "weight"], takes.label)
+        elif k in built:
+            yield Problem(join(key, k), node[k], f"also set at {key}.fn.{k}; keep one of the two")
+        elif k in takes.parameters and not isinstance(node[k], str) and not is_target(node[k]):
+            yield from problems(expected(takes.parameters[k]), node[k], join(key, k))
+    for k in takes.parameters.keys() - given - built:
+        if takes.parameters[k].required:
+            yield Problem(join(key, k), None, f"missing; {takes.label} needs a path such as out.projection")

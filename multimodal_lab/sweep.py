@@ -1,0 +1,23 @@
+"""At the end of a multirun: one table of every job's choices and scores, on the terminal and as `sweep.csv`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+
+class Table(Callback):
+    """Hydra calls this when all jobs of a sweep have ended, however they ended."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Read each job's `summary.json`; a job without one is listed as failed."""
+        from rich.console import Console
+
+        from multimodal_lab.report import sweep
+
+        folder = Path(config.hydra.sweep.dir)
+        if folder.is_dir():
+            Console().print(sweep.table(folder, config.label))

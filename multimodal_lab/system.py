@@ -1,0 +1,159 @@
+"""The one system every experiment is: streams → backbones → fusion → heads → losses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multimodal_lab.build import build
+from multimodal_lab.keyed import Keyed, Scope
+from multimodal_lab.types import Batch, Features, Stream
+
+Factory = Callable[..., Any]
+
+
+class Normalise(nn.Module):
+    """(x - mean) / std per band, the statistics those of the training split; a constant band (std 0) is only centred.
+
+    Text has no statistics and passes.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        shape = (-1, 1, 1) if stream.kind == "image" else (-1,)
+        self.register_buffer("mean", torch.tensor(stream.mean or [0.0] * stream.channels).view(shape))
+        std = torch.tensor(stream.std or [1.0] * stream.channels).view(shape)
+        self.register_buffer("std", torch.where(std > 0, std, torch.ones_like(std)))
+        self.active = stream.kind != "text"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, …) to the same shape."""
+        return (x - self.mean) / self.std if self.active else x
+
+
+class Backbones(nn.Module):
+    """{stream: input} to {stream: Features}: one backbone a stream, or one shared by all that have none of their own.
+
+    A factory whose signature asks for `streams` is built once and called once with a dict; any other is built per stream.
+    """
+
+    def __init__(self, streams: Mapping[str, Stream], default: Factory, own: Mapping[str, Factory]) -> None:
+        super().__init__()
+        if unknown := sorted(own.keys() - streams.keys()):
+            raise ValueError(f"backbones.{unknown[0]}: no such stream; the modality has {', '.join(streams)}")
+        rest = [name for name in streams if name not in own]
+        together = _wants(default, "streams") and bool(rest)
+        self.shared = build(default, streams={n: streams[n] for n in rest}) if together else None
+        alone = own if together else {**dict.fromkeys(rest, default), **own}
+        self.each = nn.ModuleDict({name: build(alone[name], stream=streams[name]) for name in streams if name in alone})
+        self.dims: dict[str, int] = {
+            name: int(self.each[name].dim) if name in self.each else int(self.shared.dims[name]) for name in streams
+        }
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Features]:
+        """Inputs (N, …) per stream to Features per stream, in the order of the streams."""
+        together = self.shared({n: inputs[n] for n in self.dims if n not in self.each}) if self.shared is not None else {}
+        return {n: self.each[n](inputs[n]) if n in self.each else together[n] for n in self.dims}
+
+
+class System(nn.Module):
+    """Wire the stages: widths flow from backbones to fusion to heads, losses find their arguments by name.
+
+    `classes` {label: K} is given to heads that ask for it. `head` is called by its file name (`out.projection`),
+    `heads` and `losses` add more under names of their own.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, Stream],
+        classes: Mapping[str, int],
+        *,
+        backbone: Factory,
+        fusion: Factory,
+        head: Factory,
+        loss: Keyed,
+        backbones: Mapping[str, Factory] | None = None,
+        heads: Mapping[str, Factory] | None = None,
+        losses: Mapping[str, Keyed] | None = None,
+    ) -> None:
+        super().__init__()
+        self.streams = dict(streams)
+        self.normalise = nn.ModuleDict({name: Normalise(s) for name, s in streams.items()})
+        self.backbones = Backbones(streams, backbone, backbones or {})
+        self.fusion = build(fusion, dims=dict(self.backbones.dims))
+        self.dims: dict[str, int] = dict(self.fusion.dims)
+        named = {_file(head): head, **(heads or {})}
+        self.heads = nn.ModuleDict({name: self._head(factory, classes) for name, factory in named.items()})
+        self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
+
+    def _head(self, factory: Factory, classes: Mapping[str, int]) -> nn.Module:
+        facts: dict[str, Any] = {"dims": dict(self.dims)}
+        if _wants(factory, "classes"):
+            facts["classes"] = dict(classes)
+        module: nn.Module = build(factory, **facts)
+        return module
+
+    def features(self, batch: Batch) -> dict[str, Features]:
+        """Features of every stream, and `fused` where the fusion adds it; missing rows are zero with mask False."""
+        rows = {name: batch.present[name] for name in self.streams}
+        inputs = {name: self.normalise[name](_clean(batch.inputs[name], rows[name])) for name in self.streams}
+        encoded = {name: f.keep(rows[name]) for name, f in self.backbones(inputs).items()}
+        fused: dict[str, Features] = self.fusion(encoded)
+        return fused
+
+    def encode(self, batch: Batch) -> tuple[dict[str, Features], dict[str, Any]]:
+        """Features by name and what every head says of them."""
+        features = self.features(batch)
+        return features, {name: head(features, batch) for name, head in self.heads.items()}
+
+    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """The weighted loss terms by name and their sum, `total`. `progress` in [0, 1] drives scheduled weights."""
+        features, out = self.encode(batch)
+        present = {name: f.present for name, f in features.items()}
+        scope: Scope = {"batch": batch, "features": features, "out": out, "present": present, "progress": progress}
+        terms: dict[str, Tensor] = {name: term(scope) for name, term in self.losses.items()}
+        return {**terms, "total": torch.stack(list(terms.values())).sum()}
+
+    def unused(self) -> list[str]:
+        """After a backward: the modules whose trainable parameters got no gradient, as short as tells them apart."""
+        idle = [name for name, p in self.named_parameters() if p.requires_grad and p.grad is None]
+        return list(dict.fromkeys(_module(name) for name in idle))
+
+
+def check_used(system: System) -> None:
+    """Refuse a system with a composed but unused part, in one sentence."""
+    if idle := system.unused():
+        raise ValueError(f"composed but unused: {', '.join(idle)}. Does a head or a loss read it?")
+
+
+def prefixes(system: nn.Module) -> set[str]:
+    """Every module name that a config may name as a prefix: `backbones`, `backbones.each.rgb`, `fusion`, …"""
+    return {name for name, _ in system.named_modules() if name}
+
+
+def _clean(x: Tensor, rows: Tensor) -> Tensor:
+    keep = rows.view(-1, *[1] * (x.ndim - 1))
+    return torch.where(keep, x, torch.zeros((), dtype=x.dtype, device=x.device))
+
+
+def _wants(factory: Factory, fact: str) -> bool:
+    return fact in inspect.signature(getattr(factory, "func", factory)).parameters
+
+
+def _file(factory: Factory) -> str:
+    return str(getattr(factory, "func", factory).__module__).rpartition(".")[2]
+
+
+def _module(parameter: str) -> str:
+    parts = parameter.split(".")
+    depth = 3 if parts[0] == "backbones" and parts[1] == "each" else 2 if parts[0] in {"heads", "losses", "backbones"} else 1
+    return ".".join(parts[:depth])
+
+
+def trainable(module: nn.Module) -> Iterable[tuple[str, nn.Parameter]]:
+    """Named parameters with gradients on."""
+    return ((name, p) for name, p in module.named_parameters() if p.requires_grad)

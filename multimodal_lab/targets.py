@@ -1,0 +1,75 @@
+"""Which names a config may build: the exact `_target_` names of the installed `conf/`, a short list, and extensions."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+# What conf/ may name beyond this project, and the file that defines it: one name, one object.
+THIRD_PARTY = {
+    "torch.nn.BCEWithLogitsLoss": "torch/nn/modules/loss.py",
+    "torch.nn.CrossEntropyLoss": "torch/nn/modules/loss.py",
+    "torch.nn.L1Loss": "torch/nn/modules/loss.py",
+    "torch.nn.MSELoss": "torch/nn/modules/loss.py",
+    "torch.optim.Adam": "torch/optim/adam.py",
+    "torch.optim.AdamW": "torch/optim/adamw.py",
+    "torch.optim.SGD": "torch/optim/sgd.py",
+}
+_TARGET = re.compile(r"\b_target_[\"']?\s*:\s*[\"']?(multimodal_lab(?:\.\w+)+)")
+
+
+def conf_dir() -> Path:
+    """The installed config tree: inside the package (a wheel) or beside it (a checkout)."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"no config.yaml in {package}/conf or {package.parent}/conf: install the package again")
+
+
+@lru_cache
+def ours() -> frozenset[str]:
+    """Every `multimodal_lab.` name that a file of the installed conf/ gives as a `_target_`."""
+    names: set[str] = set()
+    for file in conf_dir().rglob("*.yaml"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            names.update(_TARGET.findall(line.partition("#")[0]))
+    return frozenset(names)
+
+
+@lru_cache
+def extensions() -> frozenset[str]:
+    """Names that installed packages add: entry points of the group `multimodal_lab.targets`, `pkg.module:Class`."""
+    from importlib import metadata  # slow, and only a name that nothing else allows needs it
+
+    return frozenset(point.value.replace(":", ".") for point in metadata.entry_points(group="multimodal_lab.targets"))
+
+
+def is_allowed(name: str) -> bool:
+    """Whether `name` is exactly one of the allowed names."""
+    return name in ours() or name in THIRD_PARTY or name in extensions()
+
+
+@lru_cache
+def allowed() -> tuple[str, ...]:
+    """Every allowed name, sorted."""
+    return tuple(sorted({*ours(), *THIRD_PARTY, *extensions()}))
+
+
+@lru_cache
+def near_allowed(name: str) -> str:
+    """The three allowed names most like `name`."""
+    return ", ".join(nearest(name, allowed(), 3))
+
+
+def nearest(word: object, choices: Iterable[str], n: int = 1) -> list[str]:
+    """The `n` most similar of `choices`, best first; never empty unless `choices` is."""
+    return difflib.get_close_matches(str(word), list(choices), n, 0)
+
+
+def refusal(name: object, key: str) -> str:
+    """The sentence that refuses the target `name` found at `key`."""
+    return f"{key}={name}: not one of the {len(allowed())} names that a config may build; nearest: {near_allowed(str(name))}"

@@ -1,0 +1,128 @@
+"""The contract: three types that every stage speaks.
+
+Letters used in every docstring: N samples, L tokens, D width, C channels (bands), H W pixels, T time steps, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Kind = Literal["image", "vector", "text"]
+
+
+@dataclass(frozen=True)
+class Band:
+    """One measured band: its name, its centre in nm where it has one, and the unit of its values."""
+
+    name: str
+    nm: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """All that a backbone must know of one input.
+
+    image: (N, C, H, W) float, C = len(bands), H = W = `size`; vector: (N, C) float; text: (N, L) int64 tokens below
+    `vocab`, 0 where padded, L = `length`. `mean` and `std` are per band, from the training split; the System normalises
+    with them. `field` names the column or file of the data set that the stream is cut from ("" = its only one).
+    """
+
+    name: str
+    kind: Kind = "image"
+    bands: tuple[Band, ...] = ()
+    size: int | None = None
+    vocab: int | None = None
+    length: int | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    field: str = ""
+
+    @property
+    def channels(self) -> int:
+        """How many bands."""
+        return len(self.bands)
+
+
+@dataclass
+class Batch:
+    """What a loader gives and augmentation returns.
+
+    inputs[stream] (N, …); targets[label] (N, …), class index int64 with -1 where the label is missing, or float;
+    present[stream] (N,) bool; ids (N,) int64, equal ids are views of one sample; groups (N,) int64;
+    mask (N, 1, H, W) float 0/1, the specimen's pixels, shared by all image streams, or None.
+    """
+
+    inputs: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    present: dict[str, Tensor]
+    ids: Tensor
+    groups: Tensor
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
+        """The same batch on `device`."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.to(device, non_blocking=non_blocking)
+
+        def moved(d: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {k: move(v) for k, v in d.items()}
+
+        mask = None if self.mask is None else move(self.mask)
+        return Batch(moved(self.inputs), moved(self.targets), moved(self.present), move(self.ids), move(self.groups), mask)
+
+    def replace(self, **changes: Any) -> Batch:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass
+class Features:
+    """What backbones and fusions emit: tokens (N, L, D), pooled (N, D), mask (N, L) bool, True where a token is real.
+
+    A missing modality is a row whose mask is all False; its tokens and pooled vector are zero. `weights` carries what a
+    fusion wants to show, by name: gates (N, M), attention maps (N, heads, L, L').
+    """
+
+    tokens: Tensor
+    pooled: Tensor
+    mask: Tensor
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def from_tokens(cls, tokens: Tensor, pooled: Tensor | None = None) -> Features:
+        """All tokens real; pooled is their mean unless given."""
+        mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        return cls(tokens, tokens.mean(1) if pooled is None else pooled, mask)
+
+    @classmethod
+    def from_vector(cls, x: Tensor) -> Features:
+        """One token per sample, L = 1."""
+        return cls.from_tokens(x.unsqueeze(1), x)
+
+    @property
+    def present(self) -> Tensor:
+        """(N,) bool: the rows that have at least one real token."""
+        return self.mask.any(1)
+
+    @property
+    def dim(self) -> int:
+        """The width D."""
+        return self.pooled.shape[-1]
+
+    def keep(self, rows: Tensor) -> Features:
+        """The same with every row outside `rows` (N,) bool made missing: mask False, values zero (NaN and Inf too)."""
+        mask = self.mask & rows[:, None]
+        zero = self.tokens.new_zeros(())
+        tokens = torch.where(mask[..., None], self.tokens, zero)
+        pooled = torch.where(rows[:, None], self.pooled, zero)
+        return Features(tokens, pooled, mask, self.weights)

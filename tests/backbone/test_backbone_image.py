@@ -1,0 +1,221 @@
+"""timm models with any bands, and where their weights come from."""
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from multimodal_lab.backbone import weights as files
+from multimodal_lab.backbone.image import Image
+from multimodal_lab.types import Band, Stream
+
+RGB = ["R|B04", "G|B03", "B|B02"]
+MODELS = ["test_vit", "test_resnet", "test_convnext"]
+SHAPES = [
+    "test_vit", "test_vit2", "test_vit3", "test_vit4", "test_vit_relpos", "test_resnet", "test_convnext", "test_nfnet",
+    "test_efficientnet", "test_byobnet", "test_mambaout", "mobilenetv3_small_050", "vit_tiny_patch16_dinov3_qkvb",
+]  # fmt: skip
+
+
+def stream(*names, size=32):
+    return Stream("s", bands=tuple(Band(n) for n in names), size=size)
+
+
+def build(name, s, **more):
+    return Image(s, **{"model": name, "pretrained_bands": RGB} | more)
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory):
+    """Made-up pretrained files: timm's own models of three bands and a classifier, random but fixed."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def make(name):
+        path = folder / f"{name}.safetensors"
+        if not path.exists():
+            torch.manual_seed(0)
+            state = timm.create_model(name, num_classes=10).state_dict()
+            if "cls_token" in state:
+                state["cls_token"].normal_()
+            save_file(state, path)
+        return str(path)
+
+    return make
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_any_timm_model_has_grid_tokens_and_one_width_and_no_idle_parameter(name):
+    torch.manual_seed(0)
+    net = build(name, stream("R", "G", "UV", "B", size=64))
+    f = net(torch.randn(2, 4, 64, 64))
+    side = round(f.tokens.shape[1] ** 0.5)
+    assert f.tokens.shape == (2, side * side, net.dim)
+    assert f.pooled.shape == (2, net.dim)
+    for read in (f.tokens, f.pooled):
+        net.zero_grad(set_to_none=True)
+        (read**3).sum().backward(retain_graph=True)
+        assert not [n for n, p in net.named_parameters() if p.grad is None]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_picture_gives_the_same_features_in_any_order_of_bands(name, pretrained):
+    file = pretrained(name)
+    torch.manual_seed(1)
+    x = torch.randn(2, 3, 32, 32)
+    want = build(name, stream("R", "G", "B"), weights=file).eval()(x)
+    for names, order in ((("G", "B", "R"), [1, 2, 0]), (("B02", "B03", "B04"), [2, 1, 0])):
+        f = build(name, stream(*names), weights=file).eval()(x[:, order])
+        torch.testing.assert_close(f.pooled, want.pooled, rtol=1e-4, atol=1e-5)
+    five = build(name, stream("U", "R", "G", "V", "B"), weights=file, new_bands="zero").eval()
+    f = five(torch.cat([torch.randn(2, 1, 32, 32), x[:, :2], torch.randn(2, 1, 32, 32), x[:, 2:]], 1))
+    torch.testing.assert_close(f.pooled, want.pooled, rtol=1e-4, atol=1e-5)
+    wrong = build(name, stream("R", "G", "B"), weights=file).eval()(x[:, [2, 1, 0]])
+    assert (wrong.pooled - want.pooled).abs().max() > 1e-4  # order does matter where names don't follow
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_loaded_weights_give_what_timm_gives(name, pretrained):
+    state = load_file(pretrained(name))
+    extra = {"img_size": 160} if "vit" in name else {}
+    peer = timm.create_model(name, num_classes=10, **extra).eval()
+    peer.load_state_dict(state)
+    size = 160 if "vit" in name else 32
+    net = build(name, stream("R", "G", "B", size=size), weights=pretrained(name)).eval()
+    x = torch.randn(2, 3, size, size)
+    torch.testing.assert_close(net(x).pooled, peer.forward_head(peer.forward_features(x), pre_logits=True))
+
+
+@pytest.mark.parametrize("c", [2, 7, 408])
+def test_pretrained_weights_on_any_number_of_bands(c, pretrained):
+    s = stream(*["R", "G", "B"][: min(c, 3)], *(f"x{i}" for i in range(c - 3)))
+    f = build("test_vit", s, weights=pretrained("test_vit"))(torch.randn(1, c, 32, 32))
+    assert f.pooled.isfinite().all()
+
+
+def test_pool_and_prefix_tokens():
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 64, 64)
+    net = build("vit_tiny_patch16_dinov3_qkvb", stream("R", "G", "B", size=64), pool="mean").eval()
+    found = net.model.forward_features(x)
+    assert net.prefix == 5  # class and four registers
+    assert found.shape[1] == 16 + 5
+    f = net(x)
+    assert torch.equal(f.tokens, found[:, 5:])
+    torch.testing.assert_close(f.pooled, found[:, 5:].mean(1))
+    net.pool = "cls"
+    torch.testing.assert_close(net(x).pooled, found[:, 0])
+    assert build("test_vit", stream("R")).pool == "cls"
+    assert build("test_resnet", stream("R")).pool == "mean"
+    with pytest.raises(ValueError, match="test_resnet has no class token"):
+        build("test_resnet", stream("R"), pool="cls")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "fit"),
+    [("test_vit", 120, "112 or 128"), ("test_vit", 10, "16"), ("test_convnext", 30, "28 or 32"),
+     ("vit_tiny_patch16_dinov3_qkvb", 120, "112 or 128")],
+)  # fmt: skip
+def test_a_patch_that_does_not_divide_is_refused_with_the_sizes_that_do(name, size, fit):
+    with pytest.raises(ValueError, match=f"doesn't divide the {size} px.*sizes that do: {fit}$"):
+        build(name, stream("R", size=size))
+
+
+def test_a_resnet_takes_any_size():
+    assert build("test_resnet", stream("R", size=37))(torch.randn(2, 1, 37, 37)).pooled.isfinite().all()
+
+
+def test_wrong_names_are_refused_with_the_nearest():
+    with pytest.raises(ValueError, match=r"nearest: .*resnet18"):
+        build("resnet81", stream("R"))
+    with pytest.raises(ValueError, match="no such model"):
+        build("hf-hub:someone/resnet18", stream("R"))
+    with pytest.raises(ValueError, match="no such model"):
+        build("resnet18.no_such_tag", stream("R"))
+
+
+def test_missing_weights_say_where_and_how(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
+    with pytest.raises(FileNotFoundError) as error:
+        build("vit_small_patch16_dinov3.lvd1689m", stream("R"), weights="cache")
+    for part in (
+        str(tmp_path / "hf"),
+        "hf download timm/vit_small_patch16_dinov3.lvd1689m model.safetensors",
+        "random",
+    ):
+        assert part in str(error.value)
+    with pytest.raises(FileNotFoundError, match="timm knows no pretrained weights"):
+        build("test_vit_relpos", stream("R"), weights="cache")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        build("test_vit", stream("R"), weights=str(tmp_path / "none.safetensors"))
+    with pytest.raises(ValueError, match="expected random, cache, or a file"):
+        build("test_vit", stream("R"), weights="imagenet")
+
+
+def test_the_cache_is_read(tmp_path, monkeypatch):
+    state = timm.create_model("resnet18").state_dict()
+    cfg = timm.get_pretrained_cfg("resnet18").to_dict()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(state, tmp_path / "hub" / "checkpoints" / cfg["url"].rpartition("/")[2])
+    net = build("resnet18", stream("B", "G", "R"), weights="cache")
+    assert torch.equal(net.model.conv1.weight, state["conv1.weight"].flip(1))
+    snapshot = tmp_path / "hf" / f"models--{cfg['hf_hub_id'].replace('/', '--')}"
+    (snapshot / "snapshots" / "abc").mkdir(parents=True)
+    (snapshot / "refs").mkdir()
+    (snapshot / "refs" / "main").write_text("abc")
+    state["conv1.weight"] += 1
+    save_file(state, snapshot / "snapshots" / "abc" / "model.safetensors")
+    assert files.locate("cache", cfg, "resnet18").name == "model.safetensors"
+
+
+def test_wrappers_and_prefixes_are_seen_through_and_misfits_are_not(tmp_path, pretrained):
+    state = load_file(pretrained("test_resnet"))
+    path = tmp_path / "w.pth"
+    torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}, path)
+    net = build("test_resnet", stream("R", "G", "B"), weights=str(path))
+    assert torch.equal(net.model.conv1[0].weight, state["conv1.0.weight"])
+    bad = {k: v for k, v in state.items() if "layer4" not in k} | {"extra.weight": torch.ones(1)}
+    bad["layer1.0.bn1.bias"] = torch.ones(3)
+    torch.save(bad, path)
+    with pytest.raises(
+        ValueError, match=r"missing \(first: layer4.*1 not in the model.*extra.*1 of another shape.*\(3,\)"
+    ):
+        build("test_resnet", stream("R"), weights=str(path))
+    for other in ("test_vit", "test_convnext"):
+        with pytest.raises(ValueError, match="missing"):
+            build(other, stream("R"), weights=pretrained("test_resnet"))
+
+
+def test_a_hostile_or_broken_file_is_refused_and_runs_nothing(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(marker), "w"))
+
+    for name, write in {
+        "evil.pt": lambda p: torch.save({"state_dict": {"a": Evil()}}, p),
+        "text.pt": lambda p: p.write_text("hello"),
+        "empty.safetensors": lambda p: p.write_bytes(b""),
+        "list.pt": lambda p: torch.save([1, 2], p),
+    }.items():
+        write(tmp_path / name)
+        with pytest.raises(ValueError, match=name):
+            build("test_vit", stream("R"), weights=str(tmp_path / name))
+    assert not marker.exists()
+
+
+def test_frozen_running_statistics_stay_after_train(pretrained):
+    net = build("test_resnet", stream("R", "G", "B"), weights=pretrained("test_resnet"), freeze=True)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    torch.nn.Sequential(net).train()
+    assert net(torch.randn(4, 3, 32, 32)).pooled.grad_fn is None
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+def test_checkpointing_and_drop_path_are_passed_on():
+    net = build("test_vit", stream("R"), drop_path=0.2, checkpointing=True)
+    assert net.model.grad_checkpointing
+    assert max(getattr(m, "drop_prob", 0) for m in net.modules()) == pytest.approx(0.2)

@@ -1,0 +1,44 @@
+"""Small real things that many tests share: specimens, a system composed from conf/, a run from the command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    "data.source.individuals=64", "data.source.size=32", "data.source.species=4", "data.split.stratify=species",
+    "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]",
+]  # fmt: skip
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+OmegaConf.register_new_resolver("run_id", lambda: "test", replace=True)
+
+
+@pytest.fixture(scope="session")
+def composed():
+    """A function of overrides to the composed config, small unless `small=False`."""
+
+    def make(*overrides: str, small: bool = True):
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose("config", overrides=[*(SMALL if small else ()), *overrides])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def cli():
+    """Run `python -m multimodal_lab.<module> …`; gives the completed process."""
+
+    def call(*words: str, module: str = "run", small: bool = True, check: bool = True, cwd: Path | None = None, **extra: str):
+        command = [sys.executable, "-m", f"multimodal_lab.{module}", *(SMALL if small else ()), *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **extra}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=280)
+        assert not check or done.returncode == 0, f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    return call

@@ -1,0 +1,249 @@
+"""Every evaluator on embeddings whose truth is known: a separable label, one at chance, missing rows, odd targets."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.linear_model import LogisticRegression
+
+from multimodal_lab.evaluate.centroid import Centroid
+from multimodal_lab.evaluate.chance import chance
+from multimodal_lab.evaluate.collapse import Collapse
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.kmeans import KMeans
+from multimodal_lab.evaluate.knn import KNN
+from multimodal_lab.evaluate.probe import Probe
+from multimodal_lab.evaluate.retrieval import Retrieval
+from multimodal_lab.evaluate.rsa import RSA
+from multimodal_lab.evaluate.silhouette import Silhouette
+from multimodal_lab.evaluate.tasks import kind
+from multimodal_lab.evaluate.variance import Variance
+
+CONF = Path(__file__).parents[2] / "conf" / "evaluate"
+NAMES = ("rgb", "uv", "fused")
+
+
+def made(n=240, d=16, seed=0):
+    """species is in both streams, sex in uv alone, coin in none; 10 % lack uv, 5 % lack their species."""
+    rng = np.random.default_rng(seed)
+    species, sex, coin = rng.integers(0, 4, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
+    centres = rng.normal(size=(4, d)) * 2
+    rgb = centres[species] + rng.normal(size=(n, d))
+    uv = centres[species] + np.outer(sex * 4 - 2, np.ones(d)) + rng.normal(size=(n, d))
+    seen = rng.random(n) > 0.1
+    species = np.where(rng.random(n) < 0.05, -1, species)
+    uv[~seen] = 0
+    vectors = {"rgb": rgb, "uv": uv, "fused": np.concatenate([rgb, uv], 1)}
+    traits = (rgb[:, :3] > 0).astype(np.int64)
+    traits[:, 2] = 0
+    targets = {"species": species, "sex": sex, "coin": coin, "traits": traits, "mass": rgb[:, 0] * 2 + 1,
+               "caption": rng.integers(2, 50, (n, 6))}  # fmt: skip
+    whole = np.ones(n, dtype=bool)
+    split = np.where(np.arange(n) < n * 2 // 3, "train", "test")
+    e = Embeddings({k: v.astype(np.float32) for k, v in vectors.items()}, {"rgb": whole, "uv": seen, "fused": whole},
+                   targets, {}, [f"{i}.tif" for i in range(n)], np.arange(n) // 2, split)  # fmt: skip
+    return e.select("train"), e.select("test")
+
+
+@pytest.fixture(scope="module")
+def both():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def probed(both):
+    return Probe()(*both)
+
+
+@pytest.mark.parametrize("file", sorted(p.name for p in CONF.glob("*.yaml")))
+def test_configs_build_what_they_name_and_list_every_default(file, both):
+    ((key, config),) = yaml.safe_load((CONF / file).read_text()).items()
+    assert key == file.removesuffix(".yaml")
+    module, _, name = config.pop("_target_").rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    assert vars(cls(**config)) == vars(cls())
+    scores = cls(**config)(*both)
+    assert all(type(v) is float for v in scores.values())
+    heads = {k.split("/")[0] for k in scores} - ({"chance", "chance_prior"} if key == "probe" else set())
+    assert heads == {key}
+
+
+@pytest.mark.parametrize("evaluator", [KNN(), Centroid(), KNN(metric="euclidean"), Centroid(metric="euclidean")])
+def test_classifiers_find_what_is_there_and_nothing_else(evaluator, both):
+    scores = evaluator(*both)
+    key = type(evaluator).__name__.lower()
+    assert scores[f"{key}/rgb/species/accuracy"] > 0.95
+    assert scores[f"{key}/uv/sex/accuracy"] > 0.9
+    assert abs(scores[f"{key}/rgb/sex/accuracy"] - 0.5) < 0.2
+    assert scores[f"{key}/rgb/mass/skipped/target_is_values"] == 1
+    assert scores[f"{key}/rgb/traits/skipped/target_is_multilabel"] == 1
+    assert scores[f"{key}/rgb/caption/skipped/target_is_sequence"] == 1
+
+
+def test_probe_reads_classes_several_labels_and_values(both, probed):
+    assert probed["probe/fused/species/accuracy"] > 0.95
+    assert probed["probe/uv/sex/balanced_accuracy"] > 0.95
+    assert probed["probe/uv/sex/macro_f1"] > 0.95
+    assert abs(probed["probe/fused/coin/accuracy"] - 0.5) < 0.2
+    assert probed["probe/rgb/traits/macro_ap"] > 0.9
+    assert probed["probe/rgb/traits/n_absent"] == 1
+    assert probed["probe/rgb/mass/r2"] > 0.95
+    assert "probe/rgb/caption/accuracy" not in probed
+    train, test = both
+    assert probed["chance/sex"] == np.bincount(test.targets["sex"]).max() / 80
+    commonest = np.bincount(train.targets["sex"]).argmax()
+    assert probed["chance_prior/sex"] == (test.targets["sex"] == commonest).mean()
+    assert probed["chance/mass"] == 0
+    assert probed["chance/traits"] == pytest.approx(test.targets["traits"][:, :2].mean())
+
+
+def test_missing_rows_are_left_out_and_counted(both, probed):
+    _, test = both
+    seen, labelled = test.present["uv"], test.targets["species"] >= 0
+    assert 0 < (seen & labelled).sum() < seen.sum() < 80
+    assert probed["probe/uv/species/n"] == (seen & labelled).sum()
+    assert probed["probe/uv/species/n_missing"] == 80 - (seen & labelled).sum()
+    assert probed["probe/uv/sex/n"] == seen.sum()
+
+
+def test_missing_rows_say_nothing(both):
+    """Whatever stands in the row of a missing modality or label, no score moves."""
+    changed = tuple(e.rows(np.arange(len(e))) for e in both)
+    for e in changed:
+        e.vectors["uv"][~e.present["uv"]] = 1e6
+    for evaluator in (
+        KNN(),
+        Probe(),
+        Centroid(),
+        KMeans(),
+        Silhouette(),
+        Retrieval(),
+        RSA(permutations=9),
+        Variance(),
+        Collapse(),
+    ):
+        ours, theirs = evaluator(*both), evaluator(*changed)
+        assert ours == pytest.approx(theirs, nan_ok=True), type(evaluator)
+
+
+def test_probe_equals_sklearn_with_the_strength_it_chose(both, probed):
+    train, test = both
+    x, center, scale = train.vectors["rgb"], train.vectors["rgb"].mean(0), train.vectors["rgb"].std(0)
+    model = LogisticRegression(C=probed["probe/rgb/coin/C"], max_iter=5000)
+    model.fit((x - center) / scale, train.targets["coin"])
+    expected = model.score((test.vectors["rgb"] - center) / scale, test.targets["coin"])
+    assert probed["probe/rgb/coin/accuracy"] == pytest.approx(expected, abs=1.01 / 80)
+
+
+def test_probe_chooses_its_strength_without_test_and_by_group():
+    """Vectors name their group, groups carry random labels: inside a group a weak penalty wins, across groups it can't."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 6)
+    x = (rng.normal(size=(40, 60))[groups] + 0.1 * rng.normal(size=(240, 60))).astype(np.float32)
+    y = rng.integers(0, 2, 40)[groups]
+    whole, split = np.ones(240, dtype=bool), np.full(240, "train")
+    ids = [str(i) for i in range(240)]
+
+    def probe(groups):
+        train = Embeddings({"a": x}, {"a": whole}, {"y": y}, {}, ids, groups, split)
+        seen = []
+        evaluator = Probe(strengths=[1e-4, 1.0])
+        choose = evaluator._choose
+
+        def spied(x, y, classes, groups, fit, score):
+            return choose(x, y, classes, groups, fit, lambda z, t: seen.append(score(z, t)) or seen[-1])
+
+        evaluator._choose = spied
+        first = evaluator(train, train)["probe/a/y/C"]
+        flipped = Embeddings({"a": x}, {"a": whole}, {"y": 1 - y}, {}, ids, groups, split)
+        assert Probe(strengths=[1e-4, 1.0])(train, flipped)["probe/a/y/C"] == first
+        return np.mean(seen[1::2])
+
+    assert probe(groups) < 0.75  # no group is on both sides
+    assert probe(np.arange(240)) > 0.95  # every row its own group: the same vectors leak, as they would
+
+
+def test_unseen_classes_are_counted_or_skipped(both):
+    train, test = (e.rows(np.arange(len(e))) for e in both)
+    train.targets["species"] = np.where(train.targets["species"] == 3, -1, train.targets["species"])
+    scores = KNN()(train, test)
+    assert scores["knn/rgb/species/n_unseen"] == (test.targets["species"] == 3).sum() > 0
+    assert scores["knn/rgb/species/accuracy"] < 0.85
+    test.targets["species"] = np.full(80, 9)
+    assert KNN()(train, test)["knn/rgb/species/skipped/no_test_class_in_training"] == 1
+    assert Probe()(train, test)["probe/rgb/species/skipped/no_test_class_in_training"] == 1
+    train.targets["sex"][:] = 1
+    assert KNN()(train, test)["knn/rgb/sex/skipped/fewer_than_two_training_classes"] == 1
+    test.present["uv"][:] = False
+    assert KNN()(train, test)["knn/uv/coin/skipped/no_test_rows"] == 1
+
+
+def test_clusters_and_spread(both):
+    km, si, va = (cls()(*both) for cls in (KMeans, Silhouette, Variance))
+    assert km["kmeans/rgb/species/ari"] > 0.9
+    assert km["kmeans/rgb/species/k"] == 4
+    assert abs(km["kmeans/rgb/coin/ari"]) < 0.1
+    assert si["silhouette/rgb/species/score"] > 0.3 > abs(si["silhouette/rgb/coin/score"]) + 0.2
+    assert va["variance/rgb/species/explained"] > 0.5
+    assert va["variance/rgb/coin/explained"] == pytest.approx(va["variance/rgb/coin/chance"], abs=0.02)
+
+
+def test_silhouette_leaves_single_samples_out(both):
+    train, test = (e.rows(np.arange(len(e))) for e in both)
+    test.targets["species"][test.targets["species"] >= 0] = 0
+    test.targets["species"][:2] = [7, 8]
+    scores = Silhouette()(train, test)
+    assert scores["silhouette/rgb/species/n_single"] == 2
+    assert scores["silhouette/rgb/species/skipped/fewer_than_two_classes_of_two"] == 1
+    assert Silhouette(limit=30)(train, test)["silhouette/rgb/coin/n_used"] == 30
+
+
+def test_retrieval_between_names_uses_the_projection_and_skips_other_widths(both):
+    train, test = both
+    scores = Retrieval(labels=["species", "mass"])(train, test)
+    n = test.present["uv"].sum()
+    assert scores["retrieval/rgb->uv/n"] == n
+    assert scores["retrieval/rgb->uv/chance_R@5"] == pytest.approx(5 / n)
+    assert scores["retrieval/rgb->uv/species/R@1"] > scores["retrieval/rgb->uv/R@1"]
+    assert scores["retrieval/rgb->uv/mass/skipped/target_is_values"] == 1
+    assert scores["retrieval/fused->uv/skipped/width_32_is_not_16"] == 1
+    z = np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32)
+    projected = test.rows(np.arange(80))
+    projected.projected = {"rgb": z, "uv": z * 3}
+    assert Retrieval()(train, projected)["retrieval/uv->rgb/R@1"] == 1
+    assert Retrieval()(train, projected)["retrieval/uv->rgb/projected"] == 1
+    assert Retrieval(projection=False)(train, projected)["retrieval/uv->rgb/R@1"] < 1
+    with pytest.raises(ValueError, match="no label 'spices'; there are species"):
+        Retrieval(labels=["spices"])(train, test)
+
+
+def test_rsa_and_collapse(both):
+    train, test = (e.rows(np.arange(len(e))) for e in both)
+    rsa = RSA(permutations=19)(train, test)
+    assert rsa["rsa/rgb-fused/spearman"] > 0.5
+    assert rsa["rsa/rgb-fused/p"] == 0.05
+    assert rsa["rsa/rgb-uv/n_used"] == test.present["uv"].sum()
+    healthy = Collapse()(train, test)
+    test.vectors["rgb"][:] = 1
+    sick = Collapse()(train, test)
+    assert healthy["collapse/rgb/rankme"] > 5 > 1.1 > sick["collapse/rgb/rankme"]
+    assert healthy["collapse/rgb/uniformity"] < -1 < -1e-6 < sick["collapse/rgb/uniformity"]
+    assert 0 < healthy["collapse/rgb-uv/alignment"] < 2
+    assert sick["collapse/rgb-fused/skipped/width_16_is_not_32"] == 1
+    assert RSA()(train, test)["rsa/rgb-uv/skipped/all_similarities_equal"] == 1
+
+
+def test_kinds():
+    assert kind(np.array([0, -1, 2])) == "classes"
+    assert kind(np.array([0.5, np.nan])) == "values"
+    assert kind(np.array([[0.0, 1], [np.nan, 1]])) == "multilabel"
+    assert kind(np.array([[0.2, 1], [1, 1]])) == "values"
+    assert kind(np.array([[5, 1], [1, 0]])) == "sequence"
+
+
+def test_chance_needs_labelled_rows(both):
+    train, test = (e.rows(np.arange(len(e))) for e in both)
+    test.targets["sex"][:] = -1
+    assert "chance/sex" not in chance(train, test)

@@ -1,0 +1,63 @@
+"""Made-up features and batches, and the heads of conf/, for the tests of this folder."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+
+from multimodal_lab.types import Batch, Features
+
+CONF = Path(__file__).parents[2] / "conf" / "head"
+
+
+@pytest.fixture
+def make() -> Callable[..., dict[str, Features]]:
+    """`make(dims, n, present=…, tokens=…, seed=…)`: features as a fusion hands them over."""
+
+    def features(
+        dims: dict[str, int], n: int = 4, present: dict[str, Tensor] | None = None, tokens: int = 3, seed: int = 0
+    ) -> dict[str, Features]:
+        out = {}
+        for i, (name, dim) in enumerate(dims.items()):
+            x = torch.randn(n, tokens, dim, generator=torch.Generator().manual_seed(seed * 100 + i))
+            rows = torch.ones(n, dtype=torch.bool) if present is None else present[name]
+            out[name] = Features.from_tokens(x).keep(rows)
+        return out
+
+    return features
+
+
+@pytest.fixture
+def batch() -> Callable[..., Batch]:
+    """`batch(n, caption=words)`: a batch with these targets and nothing else."""
+
+    def empty(n: int, **targets: Tensor) -> Batch:
+        return Batch({}, targets, {}, torch.arange(n), torch.arange(n))
+
+    return empty
+
+
+@pytest.fixture
+def build() -> Callable[..., Any]:
+    """`build("projection", dims, dim=8)`: the head of that YAML with some knobs changed and facts filled in."""
+
+    def head(name: str, dims: dict[str, int], **knobs: Any) -> nn.Module:
+        conf = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+        module, _, cls = conf["_target_"].rpartition(".")
+        kept = {k: v for k, v in conf.items() if not k.startswith("_")}
+        if "label" in kept:
+            kept |= {"label": "species", "classes": {"species": 5, "sex": 2}}
+        if "vocab" in kept:
+            kept |= {"vocab": 9}
+        torch.manual_seed(0)
+        made: nn.Module = getattr(importlib.import_module(module), cls)(dims=dims, **{**kept, **knobs})
+        return made
+
+    return head

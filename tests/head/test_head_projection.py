@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+DIMS = {"rgb": 6, "uv": 4, "fused": 8}
+
+
+def test_every_name_gets_dim(build, make, batch):
+    out = build("projection", DIMS, dim=7)(make(DIMS, 3), batch(3))
+    assert {k: tuple(z.shape) for k, z in out.items()} == {"rgb": (3, 7), "uv": (3, 7), "fused": (3, 7)}
+
+
+def test_own_mlps_are_the_paper_formula(build, make, batch):
+    head, features = build("projection", DIMS, hidden=9), make(DIMS, 3)
+    mlp = head.own["uv"]
+    want = torch.relu(features["uv"].pooled @ mlp.first.weight.T + mlp.first.bias) @ mlp.last.weight.T + mlp.last.bias
+    torch.testing.assert_close(head(features, batch(3))["uv"], want)
+
+
+def test_shared_is_one_mlp_and_adapts_other_widths_only(build, make, batch):
+    equal = build("projection", {"rgb": 6, "uv": 6}, shared=True)
+    features = make({"rgb": 6}, 3)
+    out = equal({"rgb": features["rgb"], "uv": features["rgb"]}, batch(3))
+    assert torch.equal(out["rgb"], out["uv"])
+    assert not list(equal.adapt)
+    assert sorted(build("projection", DIMS, shared=True).adapt) == ["rgb", "uv"]
+    own = build("projection", {"rgb": 6, "uv": 6})({"rgb": features["rgb"], "uv": features["rgb"]}, batch(3))
+    assert not torch.allclose(own["rgb"], own["uv"])
+
+
+def test_null_hidden_is_linear(build, make, batch):
+    head = build("projection", {"rgb": 6}, hidden=None)
+    x = make({"rgb": 6}, 3)["rgb"]
+    double = make({"rgb": 6}, 3)["rgb"]
+    double.pooled = x.pooled * 2
+    bias = head.own["rgb"].last.bias
+    one, two = head({"rgb": x}, batch(3))["rgb"], head({"rgb": double}, batch(3))["rgb"]
+    torch.testing.assert_close(2 * (one - bias), two - bias)
+
+
+def test_a_norm_without_a_hidden_layer_is_refused(build):
+    with pytest.raises(ValueError, match="norm=batch stands in the hidden layer, and hidden is null"):
+        build("projection", DIMS, hidden=None, norm="batch")

@@ -1,0 +1,253 @@
+"""Losses as their papers write them: loops over single numbers; no masks, no shifts, nothing shared with the code."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else torch.zeros((), dtype=torch.float64)
+
+
+def cos(u, v):
+    dot = sum(u[k] * v[k] for k in range(len(u)))
+    return dot / (torch.sqrt(sum(u[k] ** 2 for k in range(len(u)))) * torch.sqrt(sum(v[k] ** 2 for k in range(len(v)))))
+
+
+def one_way(a, b, ids_a, ids_b, tau, seen_a, seen_b, same_set):
+    """Khosla 2020 eq. 2: for each anchor the mean over its positives of -log(exp(s_p / tau) / sum exp(s / tau))."""
+    lost = []
+    for i in range(len(a)):
+        others = [j for j in range(len(b)) if seen_b[j] and not (same_set and i == j)]
+        positives = [j for j in others if ids_a[i] == ids_b[j]]
+        if not seen_a[i] or not positives:
+            continue
+        e = {j: torch.exp(cos(a[i], b[j]) / tau) for j in others}
+        total = sum(e.values())
+        lost.append(mean(-torch.log(e[j] / total) for j in positives))
+    return mean(lost)
+
+
+def info_nce(a, b, ids_a, ids_b, tau, seen_a=None, seen_b=None, exclude_self=False):
+    seen_a = [True] * len(a) if seen_a is None else seen_a
+    seen_b = [True] * len(b) if seen_b is None else seen_b
+    ids_a, ids_b = ids_a.tolist(), ids_b.tolist()
+    there = one_way(a, b, ids_a, ids_b, tau, seen_a, seen_b, exclude_self)
+    back = one_way(b, a, ids_b, ids_a, tau, seen_b, seen_a, exclude_self)
+    return (there + back) / 2
+
+
+def pairs(z):
+    return list(combinations([n for n in z if n != "fused"], 2))
+
+
+def simclr(z, ids, present, temperature):
+    """Chen 2020 eq. 1 where every id occurs twice."""
+    return mean(info_nce(x, x, ids, ids, temperature, present[n], present[n], True) for n, x in z.items())
+
+
+def supcon(z, ids, present, temperature):
+    return simclr(z, ids, {n: present[n] & (ids != -1) for n in z}, temperature)
+
+
+def clip(z, ids, present, temperature):
+    return mean(info_nce(z[a], z[b], ids, ids, temperature, present[a], present[b]) for a, b in pairs(z))
+
+
+def cross_modal(z, ids, present, cross_weight, intra_weight, temperature):
+    return cross_weight * clip(z, ids, present, temperature) + intra_weight * simclr(z, ids, present, temperature)
+
+
+def siglip(z, ids, present, scale, bias):
+    """Zhai 2023 eq. 1."""
+
+    def one(a, b):
+        rows = [i for i in range(len(ids)) if present[a][i]]
+        columns = [j for j in range(len(ids)) if present[b][j]]
+        total = 0.0
+        for i in rows:
+            for j in columns:
+                y = 1 if ids[i] == ids[j] else -1
+                total = total - torch.log(1 / (1 + torch.exp(-y * (scale * cos(z[a][i], z[b][j]) + bias))))
+        return total / ((len(rows) + len(columns)) / 2)
+
+    return mean(one(a, b) for a, b in pairs(z))
+
+
+def dcl(z, ids, present, temperature):
+    """Yeh 2022 eq. 6: the positive is not in the denominator."""
+
+    def one(x, seen):
+        lost = []
+        for i in range(len(x)):
+            others = [j for j in range(len(x)) if j != i and seen[j]]
+            yes, no = [j for j in others if ids[j] == ids[i]], [j for j in others if ids[j] != ids[i]]
+            if seen[i] and yes and no:
+                total = sum(torch.exp(cos(x[i], x[j]) / temperature) for j in no)
+                lost.append(mean(-cos(x[i], x[j]) / temperature for j in yes) + torch.log(total))
+        return mean(lost)
+
+    return mean(one(x, present[n]) for n, x in z.items())
+
+
+def triplet(z, ids, present, margin, mining="hardest"):
+    def one(a, b):
+        lost = []
+        for i in range(len(ids)):
+            columns = [j for j in range(len(ids)) if present[b][j]]
+            yes = [cos(z[a][i], z[b][j]) for j in columns if ids[j] == ids[i]]
+            no = [cos(z[a][i], z[b][j]) for j in columns if ids[j] != ids[i]]
+            if not present[a][i] or not yes or not no:
+                continue
+            if mining == "hardest":
+                lost.append(torch.clamp(margin + max(no) - min(yes), min=0))
+                continue
+            for positive in yes:
+                below = [s for s in no if s < positive]
+                chosen = max(below) if below else min(no)
+                lost.append(torch.clamp(margin + chosen - positive, min=0))
+        return mean(lost)
+
+    return mean(one(*names) for a, b in pairs(z) for names in ((a, b), (b, a)))
+
+
+def matched(z, ids, present, between):
+    """Lists of (row of one side, row of the other)."""
+    half = len(ids) // 2
+    if between in ("views", "both"):
+        for n, x in z.items():
+            yield [(x[i], x[i + half]) for i in range(half) if present[n][i] and present[n][i + half]]
+    if between in ("modalities", "both"):
+        for a, b in pairs(z):
+            yield [(z[a][i], z[b][i]) for i in range(len(ids)) if present[a][i] and present[b][i]]
+
+
+def vicreg(z, ids, present, invariance, variance, covariance, between="views"):
+    """Bardes 2022 eq. 1-6, scaled as its appendix's code."""
+
+    def one(rows):
+        n, d = len(rows), len(rows[0][0])
+        s = sum((x[k] - y[k]) ** 2 for x, y in rows for k in range(d)) / (n * d)
+        v = c = 0.0
+        for side in (0, 1):
+            average = [mean(r[side][k] for r in rows) for k in range(d)]
+            cov = [
+                [sum((r[side][k] - average[k]) * (r[side][q] - average[q]) for r in rows) / (n - 1) for q in range(d)]
+                for k in range(d)
+            ]
+            v = v + mean(torch.clamp(1 - torch.sqrt(cov[k][k] + 1e-4), min=0) for k in range(d)) / 2
+            c = c + sum(cov[k][q] ** 2 for k in range(d) for q in range(d) if k != q) / d
+        return invariance * s + variance * v + covariance * c
+
+    return mean(one(rows) for rows in matched(z, ids, present, between))
+
+
+def barlow_twins(z, ids, present, redundancy, between="views"):
+    """Zbontar 2021 eq. 1-2, variances + 1e-5."""
+
+    def one(rows):
+        n, d = len(rows), len(rows[0][0])
+        unit = []
+        for side in (0, 1):
+            average = [mean(r[side][k] for r in rows) for k in range(d)]
+            spread = [torch.sqrt(mean((r[side][k] - average[k]) ** 2 for r in rows) + 1e-5) for k in range(d)]
+            unit.append([[(r[side][k] - average[k]) / spread[k] for k in range(d)] for r in rows])
+        total = 0.0
+        for k in range(d):
+            for q in range(d):
+                c = sum(unit[0][i][k] * unit[1][i][q] for i in range(n)) / n
+                total = total + ((1 - c) ** 2 if k == q else redundancy * c**2)
+        return total
+
+    return mean(one(rows) for rows in matched(z, ids, present, between))
+
+
+def log_softmax(row):
+    total = torch.log(sum(torch.exp(x) for x in row))
+    return [x - total for x in row]
+
+
+def cross_entropy(logits, target, label_smoothing=0.0, class_weight=None):
+    """Szegedy 2016 section 7: the target is (1 - e) of the class and e / K of each."""
+    k = logits.shape[1]
+    weight = class_weight or [1.0] * k
+    lost, drawn = 0.0, 0.0
+    for row, y in zip(logits, target.tolist()):
+        if y == -1:
+            continue
+        log_p = log_softmax(row)
+        wanted = [(1 - label_smoothing) * (c == y) + label_smoothing / k for c in range(k)]
+        lost = lost - sum(weight[c] * wanted[c] * log_p[c] for c in range(k))
+        drawn += weight[y]
+    return lost / drawn
+
+
+def nll(log_probs, target):
+    return mean(-row[y] for row, y in zip(log_probs, target.tolist()) if y != -1)
+
+
+def known(logits, target):
+    for row, labels in zip(logits, target.tolist()):
+        for k, x in enumerate(row):
+            if labels[k] != -1 and not math.isnan(labels[k]):
+                yield k, 1 / (1 + torch.exp(-x)), labels[k]
+
+
+def bce(logits, target, pos_weight=None):
+    w = pos_weight or [1.0] * logits.shape[1]
+    return mean(-(w[k] * y * torch.log(p) + (1 - y) * torch.log(1 - p)) for k, p, y in known(logits, target))
+
+
+def asymmetric(logits, target, gamma_neg=4.0, gamma_pos=1.0, clip=0.05):
+    """Ridnik 2021 eq. 4-7."""
+
+    def one(p, y):
+        p_m = torch.clamp(p - clip, min=0)
+        yes, no = (1 - p) ** gamma_pos * torch.log(p), p_m**gamma_neg * torch.log(1 - p_m)
+        return -y * yes - (1 - y) * no
+
+    return mean(one(p, y) for _, p, y in known(logits, target))
+
+
+def focal(logits, target, alpha=0.25, gamma=2.0):
+    """Lin 2017 eq. 5."""
+
+    def one(p, y):
+        p_t = p if y == 1 else 1 - p
+        a_t = 1 if alpha is None else alpha if y == 1 else 1 - alpha
+        return -a_t * (1 - p_t) ** gamma * torch.log(p_t)
+
+    return mean(one(p, y) for _, p, y in known(logits, target))
+
+
+def caption(logits, tokens, pad=0):
+    lost = []
+    for n in range(len(tokens)):
+        for t in range(tokens.shape[1] - 1):
+            nxt = int(tokens[n, t + 1])
+            if nxt != pad:
+                lost.append(-log_softmax(logits[n, t])[nxt])
+    return mean(lost)
+
+
+def value_and_gradients(fn, *leaves: Tensor):
+    """fn's value at fresh copies of `leaves`, and the gradient of each (zero where it has none)."""
+    fresh = [x.detach().clone().requires_grad_() for x in leaves]
+    value = fn(*fresh)
+    grads = torch.autograd.grad(value, fresh, allow_unused=True)
+    return [value.detach(), *(torch.zeros_like(x) if g is None else g for x, g in zip(fresh, grads))]
+
+
+def assert_same(ours, theirs, rtol, atol=0.0):
+    """Value and gradients, each within rtol of its largest number: small entries are differences of large ones."""
+    assert len(ours) == len(theirs)
+    for x, y in zip(ours, theirs):
+        assert torch.isfinite(x).all()
+        assert x.shape == y.shape
+        scale = float(y.abs().max())
+        assert float((x - y).abs().max()) <= rtol * scale + atol, (float((x - y).abs().max()), scale)

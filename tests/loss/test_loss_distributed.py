@@ -1,0 +1,141 @@
+"""Two gloo processes under DDP give one process's loss and gradients, however unevenly the valid rows fall."""
+
+import os
+import socket
+from functools import partial
+
+import pytest
+import torch
+import torch.distributed as td
+import torch.multiprocessing as mp
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from multimodal_lab.loss.barlow_twins import barlow_twins
+from multimodal_lab.loss.caption import caption
+from multimodal_lab.loss.classification import asymmetric, bce, cross_entropy, focal, nll
+from multimodal_lab.loss.clip import clip
+from multimodal_lab.loss.cross_modal import cross_modal
+from multimodal_lab.loss.dcl import dcl
+from multimodal_lab.loss.knob import Free, Learned
+from multimodal_lab.loss.siglip import siglip
+from multimodal_lab.loss.simclr import simclr
+from multimodal_lab.loss.supcon import supcon
+from multimodal_lab.loss.triplet import triplet
+from multimodal_lab.loss.vicreg import vicreg
+
+N, D, K, L = 6, 5, 3, 4  # samples of both ranks together
+NAMES = ("rgb", "uv", "fused")
+CONTRASTIVE = {
+    "simclr": partial(simclr, temperature=0.1),
+    "cross_modal": partial(cross_modal, cross_weight=0.7, intra_weight=0.3),
+    "clip": clip,
+    "siglip": siglip,
+    "supcon": partial(supcon, temperature=0.1),
+    "dcl": partial(dcl, temperature=0.1),
+    "hardest": partial(triplet, margin=0.3),
+    "semi_hard": partial(triplet, margin=0.3, mining="semi_hard"),
+    "vicreg": partial(vicreg, invariance=25.0, variance=25.0, covariance=1.0),
+    "vicreg_modalities": partial(vicreg, invariance=25.0, variance=25.0, covariance=1.0, between="modalities"),
+    "barlow_twins": partial(barlow_twins, redundancy=0.01, between="both"),
+}
+LABELLED = {
+    "cross_entropy": partial(cross_entropy, label_smoothing=0.1),
+    "weighted": partial(cross_entropy, class_weight=[0.2, 1.0, 3.0]),
+    "nll": nll,
+    "bce": partial(bce, pos_weight=2.0),
+    "asymmetric": asymmetric,
+    "focal": focal,
+}
+CASES = [*CONTRASTIVE, *LABELLED, "caption", "unlabelled"]
+# Uneven on purpose: rank 0 holds samples 0-2, rank 1 samples 3-5; rank 1 has one label, and its rgb is mostly missing.
+LABELS = torch.tensor([0, 2, 1, -1, 1, -1])
+HERE = torch.tensor([[1, 1], [1, 1], [1, 0], [0, 1], [1, 1], [0, 0]], dtype=torch.bool)
+TOKENS = torch.tensor([[1, 2, 2, 2], [1, 1, 2, 0], [1, 2, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+
+
+class Toy(nn.Module):
+    """An encoder for each name, a classifier, a captioner, and one loss with learned numbers."""
+
+    def __init__(self, case):
+        super().__init__()
+        torch.manual_seed(0)
+        self.case = case
+        self.encoders = nn.ModuleDict({n: nn.Linear(D, D) for n in NAMES})
+        self.classifier, self.captioner = nn.Linear(D, K), nn.Linear(D, (L - 1) * K)
+        self.temperature, self.scale, self.bias = Learned(0.2, 0.01, 1.0), Learned(5.0, 1.0, 100.0), Free(-2.0)
+        self.double()
+
+    def forward(self, x, samples):
+        views = samples.repeat(2)
+        here = HERE[views]
+        present = {"rgb": here[:, 0], "uv": here[:, 1], "fused": here.any(1)}
+        z = {n: self.encoders[n](x[n]) for n in NAMES}
+        scores = self.classifier(z["rgb"])
+        touched = sum(p.sum() for p in self.parameters()) * 0  # no parameter unused, as in a System
+        return touched + self.loss(z, views, present, scores)
+
+    def loss(self, z, views, present, scores):
+        if self.case == "caption":
+            return caption(self.captioner(z["uv"]).view(-1, L - 1, K), TOKENS[views])
+        if self.case == "unlabelled":
+            return cross_entropy(scores, torch.full_like(views, -1))
+        if self.case in LABELLED:
+            return LABELLED[self.case](scores, LABELS[views])
+        learned = {"temperature": self.temperature(0.0)} if self.case in ("clip", "cross_modal") else {}
+        if self.case == "siglip":
+            learned = {"scale": self.scale(0.0), "bias": self.bias(0.0)}
+        ids = LABELS[views] if self.case == "supcon" else views
+        return CONTRASTIVE[self.case](z, ids, present, **learned)
+
+
+def inputs(samples):
+    """Views of `samples`, stacked; a view of a sample is the same wherever it is drawn."""
+    x = torch.randn(2, len(NAMES), N, D, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    return {n: x[:, i, samples].flatten(0, 1) for i, n in enumerate(NAMES)}
+
+
+def result(model, samples):
+    value = model(inputs(samples), samples)
+    value.backward()
+    return value.detach(), [p.grad.clone() for p in model.parameters()]
+
+
+def worker(rank, port, folder):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    td.init_process_group("gloo", rank=rank, world_size=2)
+    found = {}
+    for case in CASES:
+        value, grads = result(DistributedDataParallel(Toy(case)), torch.arange(rank * 3, rank * 3 + 3))
+        td.all_reduce(value)
+        found[case] = [value / 2, *grads]
+    torch.save(found, f"{folder}/{rank}.pt")
+    td.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(worker, (port, str(folder)), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_equal_one(both, case):
+    value, grads = result(Toy(case), torch.arange(N))
+    assert (value == 0) == (case == "unlabelled")
+    for rank in both:
+        for ours, alone in zip(rank[case], [value, *grads]):
+            torch.testing.assert_close(ours, alone, rtol=1e-6, atol=1e-12)
+
+
+def test_the_ranks_really_disagree(both):
+    """Each rank's own mean of its own rows, the usual mistake, is not the global mean here."""
+    alone, _ = result(Toy("cross_entropy"), torch.arange(N))
+    halves = [result(Toy("cross_entropy"), torch.arange(r * 3, r * 3 + 3))[0] for r in (0, 1)]
+    assert abs(sum(halves) / 2 - alone) > 1e-3
+    torch.testing.assert_close(both[0]["cross_entropy"][0], alone)

@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.retrieval import retrieval_average_precision, retrieval_hit_rate
+
+from multimodal_lab.metric import retrieval
+
+
+def slow(scores, same):
+    """Rank of the best positive and average precision per query, by sorting lists, negatives first among equals."""
+    first, precision = [], []
+    for row, hits in zip(scores.tolist(), same.tolist(), strict=True):
+        if not any(hits):
+            continue
+        order = sorted(zip(row, hits, strict=True), key=lambda p: (-p[0], p[1]))
+        places = [i + 1 for i, (_, hit) in enumerate(order) if hit]
+        first.append(places[0])
+        precision.append(sum((j + 1) / p for j, p in enumerate(places)) / len(places))
+    return first, precision
+
+
+def case(n, m, classes, seed, levels=None):
+    g = torch.Generator().manual_seed(seed)
+    a, b = torch.randn(n, 6, generator=g), torch.randn(m, 6, generator=g)
+    if levels:  # small integers: inner products are exact, so that there are many true ties
+        a, b = (a * levels).round(), (b * levels).round()
+    return a, b, torch.randint(classes, (n,), generator=g), torch.randint(classes, (m,), generator=g)
+
+
+@pytest.mark.parametrize("levels", [None, 1])
+@pytest.mark.parametrize(("n", "m", "classes"), [(12, 30, 4), (40, 7, 9), (1, 1, 1), (25, 25, 60)])
+def test_equals_sorting_lists(n, m, classes, levels):
+    a, b, ia, ib = case(n, m, classes, n + m, levels)
+    ranked = retrieval.rank(a, b, ia, ib)
+    first, precision = slow(a @ b.T, ia[:, None] == ib[None])
+    assert ranked.first.tolist() == first
+    assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+    assert ranked.without == n - len(first)
+
+
+def test_one_positive_each_takes_the_counting_path_and_agrees(monkeypatch):
+    a, b, *_ = case(50, 50, 1, 3, levels=2)
+    ids = torch.arange(50)
+    first, precision = slow(a @ b.T, torch.eye(50, dtype=torch.bool))
+    monkeypatch.setattr(retrieval, "_many", None)  # would raise if it sorted
+    monkeypatch.setattr(retrieval, "_BUDGET", 170)  # several chunks, the last one short
+    ranked = retrieval.rank(a, b, ids, ids)
+    assert ranked.first.tolist() == first
+    assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+
+
+def test_equals_torchmetrics_on_positive_scores():
+    a, b, ia, ib = case(20, 40, 5, 0)
+    ranked = retrieval.rank(a, b, ia, ib)
+    shifted = (a @ b.T) - (a @ b.T).min() + 1  # torchmetrics drops positives with a score <= 0
+    same = ia[:, None] == ib[None]
+    rows = [i for i in range(20) if same[i].any()]
+    ap = np.mean([float(retrieval_average_precision(shifted[i], same[i])) for i in rows])
+    assert retrieval.mean_average_precision(ranked) == pytest.approx(ap, abs=1e-6)
+    for k in (1, 5, 10):
+        hits = np.mean([float(retrieval_hit_rate(shifted[i], same[i], top_k=k)) for i in rows])
+        assert retrieval.recall_at(ranked, k) == pytest.approx(hits, abs=1e-6)
+
+
+def test_a_collapse_is_the_worst_rank_not_the_best():
+    same = torch.ones(8, 4)
+    ranked = retrieval.rank(same, same, torch.arange(8), torch.arange(8))
+    assert ranked.first.tolist() == [8] * 8
+    assert retrieval.recall_at(ranked, 1) == 0
+
+
+def test_median_and_chance():
+    ranked = retrieval.Ranked(torch.tensor([1, 2, 5, 9]), torch.ones(4).double(), torch.tensor([1, 2, 3, 10]), 10, 0)
+    assert retrieval.median_rank(ranked) == 3.5
+    expected = np.mean([1 - math.comb(10 - p, 3) / math.comb(10, 3) for p in (1, 2, 3, 10)])
+    assert retrieval.chance_recall(ranked, 3) == pytest.approx(expected)
+    assert retrieval.chance_recall(ranked, 50) == pytest.approx(1)
+
+
+def test_different_widths_are_refused():
+    with pytest.raises(ValueError, match="width 3 and keys 4"):
+        retrieval.rank(torch.ones(2, 3), torch.ones(2, 4), torch.arange(2), torch.arange(2))

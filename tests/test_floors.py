@@ -1,0 +1,77 @@
+"""The house rules that an ast can see: floors, lazy imports, no pickle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "multimodal_lab"
+COMPONENTS = {"backbone", "fusion", "head", "loss", "augment", "data", "metric"}
+FLOORS = {
+    0: {"types", "build", "keyed", "dist", "bounds"},
+    1: COMPONENTS,
+    2: {"system", "optim", "adapt"},
+    3: {"train", "evaluate", "checkpoint", "log", "stats", "report", "provenance"},
+}
+FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
+HEAVY = {"transformers", "tokenizers", "wandb", "h5py", "timm", "kornia", "sklearn", "matplotlib", "umap", "tifffile", "torchmetrics"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{a.name}" for a in node.names}
+    return found
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def ours(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imports(path) if name.startswith("multimodal_lab.")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_only_its_own_floor_and_those_below(path):
+    here = room(path)
+    floor = FLOOR.get(here, 4)
+    for other in ours(path):
+        above = FLOOR.get(other, 4)
+        assert above <= floor, f"{path.name} on floor {floor} imports {other} from floor {above}"
+        if floor == 1 and above == 1:
+            assert other == here, f"{here} imports its sibling {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_hydra_and_omegaconf_live_on_the_top_floor_only(path):
+    if FLOOR.get(room(path), 4) < 4:
+        assert not {n for n in imports(path) if n.split(".")[0] in {"hydra", "omegaconf"}}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_stay_small_and_nothing_unpickles(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 260
+    for phrase in ("weights_only=False", "allow_pickle=True", "import pickle", "torch.hub", "joblib.load"):
+        assert phrase not in text
+
+
+def test_the_floor_test_sees_a_wrong_import(tmp_path, monkeypatch):
+    bad = tmp_path / "fusion" / "bad.py"
+    bad.parent.mkdir()
+    bad.write_text("from multimodal_lab.system import System\n")
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    with pytest.raises(AssertionError, match="floor 1 imports system"):
+        test_a_file_imports_only_its_own_floor_and_those_below(bad)
+
+
+def test_conf_is_the_mirror_of_the_package():
+    free = {"modality", "experiment", "study", "train", "optim", "adapt", "log", "hydra"}
+    for folder in (p for p in (ROOT / "conf").iterdir() if p.is_dir() and p.name not in free):
+        assert (PACKAGE / folder.name).is_dir(), folder

@@ -1,0 +1,168 @@
+import os
+from functools import partial
+
+import pytest
+from omegaconf import OmegaConf
+from torch import nn
+
+from multimodal_lab import instantiate as door
+from multimodal_lab.instantiate import TargetError, safe_instantiate, verify
+from multimodal_lab.targets import allowed
+from multimodal_lab.types import Stream
+
+UNSAFE = """
+os.system os.popen os.execv os.execvp os.spawnl os.spawnv os.posix_spawn os.remove os.unlink os.rename os.replace
+os.rmdir os.removedirs os.makedirs os.chmod os.chown os.kill os.putenv os.symlink os.link os.open os.fork os._exit
+os.environ.update posix.system posix.execv posixpath.os.system nt.system
+subprocess.run subprocess.call subprocess.Popen subprocess.check_output subprocess.check_call subprocess.getoutput
+subprocess.getstatusoutput subprocess.os.system
+builtins.eval builtins.exec builtins.compile builtins.open builtins.__import__ builtins.getattr builtins.setattr
+builtins.delattr builtins.globals builtins.input builtins.breakpoint builtins.type builtins.print builtins.dict eval exec
+open print __import__ io.open io.FileIO codecs.open
+pathlib.Path.write_text pathlib.Path.write_bytes pathlib.Path.unlink pathlib.Path.open pathlib.Path.read_text
+pathlib.Path pathlib.os.system shutil.rmtree shutil.copyfile shutil.copy shutil.move shutil.copytree shutil.chown
+shutil.unpack_archive shutil.make_archive shutil.os.system
+importlib.import_module importlib.reload importlib.__import__ importlib.util.spec_from_file_location
+importlib.machinery.SourceFileLoader runpy.run_path runpy.run_module pkgutil.resolve_name pydoc.locate
+pydoc.pipepager imp.load_source zipimport.zipimporter site.addsitedir
+pickle.load pickle.loads pickle.Unpickler _pickle.loads marshal.loads shelve.open dill.loads cloudpickle.loads
+joblib.load numpy.load numpy.save numpy.fromfile numpy.memmap numpy.ctypeslib.load_library numpy.f2py.compile
+numpy.lib.npyio.load pandas.read_pickle pandas.read_csv pandas.eval
+torch.load torch.save torch.hub.load torch.hub.load_state_dict_from_url torch.hub.download_url_to_file torch.jit.load
+torch.ops.load_library torch.classes.load_library torch.utils.cpp_extension.load torch.utils.model_zoo.load_url
+torch.package.PackageImporter torch.distributed.checkpoint.load torch.serialization.load torch.serialization.os.system
+torch.compile torch.nn.Module torch.nn.CrossEntropyLoss.load_state_dict torch.optim.os.system torch.nn
+torchvision.datasets.utils.download_url timm.create_model timm.models.load_checkpoint transformers.pipeline
+transformers.AutoModel.from_pretrained safetensors.torch.save_file h5py.File tifffile.imwrite PIL.Image.open wandb.init
+hydra.utils.instantiate hydra.utils.call hydra.utils.get_method hydra.utils.get_class hydra.utils.get_object
+hydra.main hydra.compose hydra._internal.utils._locate hydra._internal.instantiate._instantiate2.instantiate
+omegaconf.OmegaConf.load omegaconf.OmegaConf.save omegaconf.OmegaConf.register_new_resolver
+operator.attrgetter operator.methodcaller operator.itemgetter operator.call functools.partial functools.reduce
+functools.partialmethod itertools.starmap map types.FunctionType types.CodeType inspect.os.system
+logging.os.system logging.config.dictConfig logging.config.fileConfig logging.FileHandler logging.shutil.rmtree
+socket.socket socket.create_connection http.server.HTTPServer urllib.request.urlopen urllib.request.urlretrieve
+ctypes.CDLL ctypes.cdll.LoadLibrary ctypes.pythonapi.PyRun_SimpleString multiprocessing.Process threading.Thread
+concurrent.futures.ThreadPoolExecutor asyncio.run asyncio.create_subprocess_shell code.interact pty.spawn cProfile.run
+timeit.timeit trace.Trace bdb.Bdb pdb.run webbrowser.open antigravity sys.exit sys.settrace sys.modules.clear gc.collect
+signal.signal atexit.register faulthandler.enable tempfile.mkdtemp tarfile.open zipfile.ZipFile sqlite3.connect yaml.load
+yaml.unsafe_load xml.etree.ElementTree.parse venv.create ensurepip.bootstrap pip.main distutils.core.run_setup
+multimodal_lab.run.os.system multimodal_lab.run.main multimodal_lab.rundir.os.remove multimodal_lab.keyed.nn.Module
+multimodal_lab.keyed.difflib.get_close_matches multimodal_lab.instantiate.safe_instantiate multimodal_lab.checkpoint.load
+multimodal_lab.instantiate.importlib.import_module multimodal_lab.loss.clip.clip.__globals__ multimodal_lab.optim.torch.load
+multimodal_lab.Keyed.fn multimodal_lab multimodal_lab.fusion multimodal_lab.fusion.attention.nn.Linear
+""".split()
+
+FORMS = {
+    "top level": lambda target, arg: {"_target_": target, "_partial_": False, "command": arg},
+    "nested": lambda target, arg: {"_target_": "torch.nn.MSELoss", "reduction": {"_target_": target, "command": arg}},
+    "partial": lambda target, arg: {"_target_": target, "_partial_": True, "command": arg},
+    "args": lambda target, arg: {"_target_": target, "_args_": [arg]},
+    "list element": lambda target, arg: {"a": [1, {"b": [{"_target_": target, "command": arg}]}]},
+    "resolved": lambda target, arg: {"n": {"_target_": "${t}", "command": arg}, "t": target},
+}
+
+
+@pytest.fixture
+def never_built(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError(f"built {args} {kwargs}")
+
+    monkeypatch.setattr(door, "instantiate", refuse)
+
+
+def test_the_list_of_unsafe_targets_is_long_enough():
+    assert len(set(UNSAFE)) >= 150
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_unsafe_targets_are_refused_in_every_place(form, never_built, tmp_path):
+    marker = tmp_path / "marker"
+    for target in UNSAFE:
+        with pytest.raises(TargetError) as refused:
+            safe_instantiate(FORMS[form](target, f"touch {marker}"))
+        message = str(refused.value)
+        if form == "args":
+            assert message.startswith("_args_: not allowed")
+        else:
+            key = {"nested": "reduction._target_", "list element": "a.1.b.0._target_", "resolved": "n._target_"}
+            assert message.startswith(f"{key.get(form, '_target_')}={target}:"), message
+            assert sum(name in message for name in allowed()) >= 3, message
+    assert not marker.exists()
+
+
+def test_every_allowed_name_resolves_to_the_object_of_that_name():
+    for name in allowed():
+        verify(name, "_target_")
+
+
+def test_another_object_under_an_allowed_name_is_refused(monkeypatch):
+    import multimodal_lab.loss.clip as clip
+
+    monkeypatch.setattr(clip, "clip", os.system)
+    with pytest.raises(TargetError, match="resolves to posix.system, which is another object"):
+        safe_instantiate({"_target_": "multimodal_lab.loss.clip.clip", "_partial_": True})
+
+
+def test_text_that_would_be_read_twice_is_refused():
+    node = OmegaConf.create({"_target_": "torch.nn.MSELoss", "reduction": "\\${oc.create:{_target_:os.system}}"})
+    with pytest.raises(TargetError, match="an interpolation is left"):
+        safe_instantiate(node)
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ({"_target_": None}, "_target_=None"),
+        ({"_target_": ["torch.nn.MSELoss"]}, "_target_="),
+        ({"_target_": {"_target_": "torch.nn.MSELoss"}}, "_target_="),
+        ({"_target_": "torch.nn.MSELoss "}, "nearest: torch.nn.MSELoss"),
+        ({"_target_": "torch.nn.MSELoss", "_recursive_": False}, "_recursive_: not allowed"),
+        ({"_target_": "torch.nn.MSELoss", "_convert_": "none"}, "_convert_: not allowed"),
+        ({"_target_": "torch.nn.MSELoss", "_partial_": "yes"}, "expected true or false"),
+        ({"a": {"_partial_": True}}, "a._partial_: there is no _target_"),
+    ],
+)
+def test_malformed_special_keys(node, words):
+    with pytest.raises(TargetError) as refused:
+        safe_instantiate(node)
+    assert words in str(refused.value)
+
+
+def test_builds_nested_objects_with_plain_values():
+    node = OmegaConf.create(
+        {
+            "size": 7,
+            "loss": {
+                "_target_": "multimodal_lab.keyed.Keyed",
+                "fn": {"_target_": "multimodal_lab.loss.clip.clip", "_partial_": True},
+                "z": "out.projection",
+                "weights": ["${size}", 2],
+                "temperature": {"_target_": "multimodal_lab.loss.knob.Linear", "start": 0.2, "end": 0.1},
+            },
+        }
+    )
+    keyed = safe_instantiate(node.loss)
+    assert keyed.paths == {"z": "out.projection"}
+    assert type(keyed.constants["weights"]) is list
+    assert keyed.constants["weights"] == [7, 2]
+    assert isinstance(keyed.knobs["temperature"], nn.Module)
+
+
+def test_dicts_lists_and_plain_values_pass():
+    assert safe_instantiate(OmegaConf.create({})) == {}
+    assert safe_instantiate({"a": [1, {"b": None}]}) == {"a": [1, {"b": None}]}
+    assert safe_instantiate(None) is None
+
+
+def test_objects_given_by_code_arrive_as_they_are():
+    streams = {"rgb": Stream("rgb")}
+    node = {"_target_": "multimodal_lab.augment.augment.Augment", "ops": {}, "views": 1}
+    assert safe_instantiate(node, streams=streams).streams is streams
+    factory = safe_instantiate({**node, "_partial_": True}, streams=streams)
+    assert isinstance(factory, partial)
+    assert factory.keywords["streams"] is streams
+
+
+def test_an_argument_that_the_config_also_sets_is_refused():
+    with pytest.raises(TargetError, match="views comes from code"):
+        safe_instantiate({"_target_": "multimodal_lab.augment.augment.Augment", "views": 1}, views=2)
