@@ -45,7 +45,7 @@ def preflight(argv: Sequence[str]) -> None:
     folders = (Path(args.config_path).resolve() if args.config_path else conf_dir(), *_extra(args))
     known = groups(folders)
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
-    overrides, found = parse(args.overrides, top)
+    overrides, found = parse(args.overrides, top, known)
     found += [p for o in overrides for p in choice_problems(o, known)]
     found += [p for o in overrides for p in _sweep_problems(o, args.multirun)]
     _refuse(found)
@@ -106,7 +106,7 @@ def expand(overrides: list[Override]) -> list[list[str]]:
 
 
 def representative(jobs: list[list[str]]) -> list[list[str]]:
-    """The fewest first jobs that show every override once: a wrong one among many jobs is told without waiting for all."""
+    """First jobs that between them show every override: a wrong one is told without waiting for all jobs."""
     seen: set[str] = set()
     chosen: list[list[str]] = []
     for job in jobs:

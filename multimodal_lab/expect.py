@@ -52,12 +52,13 @@ class Expect:
 
     def near(self, value: object) -> str:
         """The nearest valid value, as it would be typed; "" if there is none to name."""
-        choices = (*self.choices, *(c for option in self.options for c in option.choices))
-        if choices:
-            return nearest(value, choices)[0]
-        bounds_ = [o.clamp for o in (self, *self.options)]
-        clamped = [c(value) for c in bounds_] if is_number(value) and isinstance(value, int | float) else []
-        return next((f"{c:g}" for c in clamped if c is not None), "")
+        every = (self, *self.options)
+        if isinstance(value, int | float) and is_number(value):
+            clamped = [option.clamp(value) for option in every]
+            if inside := [c for c in clamped if c is not None]:
+                return f"{inside[0]:g}"
+        choices = [choice for option in every for choice in option.choices]
+        return nearest(value, choices)[0] if choices else ""
 
 
 def problems(expect: Expect, value: object, key: str) -> Iterator[Problem]:
@@ -233,7 +234,7 @@ def _annotated(inner: list[ast.expr], module: Module) -> Expect:
 
 
 def _union(options: list[Expect]) -> Expect:
-    flat = [o for option in options for o in (option.options or (option,))]
+    flat = list({o.text: o for option in options for o in (option.options or (option,))}.values())
     if any(o is ANYTHING for o in flat):
         return ANYTHING
     return Expect(" or ".join(o.text for o in flat), lambda v: any(o.fits(v) for o in flat), options=tuple(flat))

@@ -20,39 +20,51 @@ from multimodal_lab.targets import nearest
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
+FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 
 @lru_cache
 def groups(folders: tuple[Path, ...]) -> dict[str, list[str]]:
-    """{group: choices} of the config folders; a file two folders down is `sub/name` of one group and `name` of another."""
+    """{group: choices} of the config folders; the root's own files are no group."""
     found: dict[str, set[str]] = {}
     for folder in folders:
         for where, _, files in os.walk(folder):
             parts = Path(where).relative_to(folder).parts
             names = [f.removesuffix(".yaml") for f in files if f.endswith(".yaml")]
-            for depth in range(1, len(parts) + 1):
-                inner = "".join(f"{part}/" for part in parts[depth:])
-                found.setdefault("/".join(parts[:depth]), set()).update(f"{inner}{name}" for name in names)
-    return {group: sorted(names) for group, names in found.items() if names}
+            found.setdefault("/".join(parts), set()).update(names)
+            if len(parts) > 1 and parts[0] in FOLDERS:
+                found.setdefault(parts[0], set()).update("/".join([*parts[1:], name]) for name in names)
+    return {group: sorted(names) for group, names in found.items() if group and names}
 
 
-def parse(lines: list[str], known: list[str]) -> tuple[list[Override], list[Problem]]:
-    """The overrides that can be read, and a problem for each that can't; `known` are the keys to suggest."""
-    parser = OverridesParser.create()
+class Choices:
+    """The part of Hydra's config loader that `fusion=glob(*)` asks."""
+
+    def __init__(self, known: dict[str, list[str]]) -> None:
+        self.known = known
+
+    def get_group_options(self, group_name: str, results_filter: Any = None) -> list[str]:
+        """The choices of a group; none where there is no such group, which is told elsewhere."""
+        return self.known.get(group_name, [])
+
+
+def parse(lines: list[str], keys: list[str], known: dict[str, list[str]]) -> tuple[list[Override], list[Problem]]:
+    """The overrides that can be read, and a problem for each that can't, with the nearest of `keys`."""
+    parser = OverridesParser.create(config_loader=Choices(known))  # type: ignore[arg-type]
     good: list[Override] = []
     bad: list[Problem] = []
     for line in lines:
         key, equals, value = line.lstrip("+~").partition("=")
         try:
-            override = parser.parse_override(line)
+            (override,) = parser.parse_overrides([line])
+            if not override.key_or_group:
+                raise ValueError("no key")
         except (HydraException, ValueError, RecursionError) as error:
-            near = nearest(key.split(".")[0].split("@")[0], known)
+            near = nearest(key.split(".")[0].split("@")[0], keys)
             expects = "expected KEY=VALUE; quote a value that holds any of , : = { } [ ] ( ) as KEY='\"VALUE\"'"
             reason = "" if not equals else f" ({str(error).splitlines()[0]})" if str(error) else ""
-            bad.append(
-                Problem(key or line, value, expects + reason, f"{near[0]}=…" if near else "")
-            )
+            bad.append(Problem(key or line, value, expects + reason, f"{near[0]}=…" if near else ""))
             continue
         good.append(override)
     return good, bad
@@ -136,7 +148,7 @@ def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> P
     except (ConfigKeyError, ConfigAttributeError):
         return Problem(key, value, "adds keys, which takes a +", f"+{key}={show(value)}")
     except (OmegaConfBaseException, ValueError, TypeError) as error:
-        return Problem(key, value, f"can't be set: {str(error).splitlines()[0]}", _nearest_key(key, cfg, known))
+        return Problem(key, value, f"can't be set: {str(error).splitlines()[0]}", f"~{key} +{key}={show(value)}")
     return None
 
 
@@ -144,7 +156,7 @@ def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:
     """Whether `key` is there, and its node, unresolved."""
     node: Any = cfg
     for part in key.split(".") if key else ():
-        if not isinstance(node, DictConfig) or node._is_none() or node._is_missing() or part not in node:
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_missing() or part not in list(node.keys()):
             return False, None
         node = node._get_node(part)
     return True, node
@@ -170,7 +182,7 @@ def _neighbours(key: str, cfg: DictConfig, known: dict[str, list[str]]) -> tuple
     node: Any = cfg
     walked: list[str] = []
     for part in key.split("."):
-        below = node._get_node(part) if isinstance(node, DictConfig) and part in node else None
+        below = node._get_node(part) if isinstance(node, DictConfig) and part in list(node.keys()) else None
         if not isinstance(below, DictConfig) or below._is_none() or below._is_missing():
             break
         node = below

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from multimodal_lab.expect import Problem, is_number, is_target, join
-from multimodal_lab.targets import nearest
+from multimodal_lab.targets import conf_dir, nearest
 
 KINDS = {"text": "text", "vector": "vector", "spectral": "vector"}  # any other backbone: image
 TWO_VIEWS = {"simclr", "dcl"}  # and vicreg, barlow_twins and cross_modal as they are set
@@ -140,7 +140,18 @@ def _path(tree: Tree, key: str, path: str) -> Iterator[Problem]:
             choices = ["inputs", "targets", "present", "ids", "groups", "mask"]
     if choices and rest[0] not in choices:
         expects = f"no stage gives {prefix}.{rest[0]}; there is {', '.join(f'{prefix}.{c}' for c in choices)}"
-        yield Problem(key, path, expects, f"{key}={prefix}.{nearest(rest[0], choices)[0]}")
+        near = f"{key}={prefix}.{nearest(rest[0], choices)[0]}"
+        yield Problem(key, path, expects, _other_choice(key, rest[0], choices) if prefix == "out" else near)
+
+
+def _other_choice(key: str, wanted: str, there: list[str]) -> str:
+    """A head that gives `wanted`, if there is one, or the losses that read what is there."""
+    heads_, losses_ = conf_dir() / "head", conf_dir() / "loss"
+    head = nearest(wanted, [f.stem for f in heads_.glob("*.yaml")])[0]
+    readers = [f.stem for f in sorted(losses_.glob("*.yaml")) if any(f"out.{name}" in f.read_text() for name in there)]
+    if head in there:
+        return f"{key}=out.{head}"
+    return ", ".join([f"head={head}", *(f"loss={name}" for name in readers[:4])])
 
 
 def names_clash(tree: Tree) -> Iterator[Problem]:

@@ -38,6 +38,7 @@ REQUIRED_FACTS = {"seed", "name"}
 SPECIALS = {"_target_", "_partial_"}
 _WHOLE = re.compile(r"\$\{([\w.]+)\}")
 _LATE = re.compile(r"\$\{(hydra|now|run_id):")  # known only to a running job
+_LATER = re.compile(r"interpolation type (hydra|now|run_id)\b|HydraConfig was not set")
 
 
 class Node(Protocol):
@@ -133,7 +134,7 @@ def _leaf(cfg: DictConfig, text: str, path: str, found: list[Problem]) -> Any:
         return UNKNOWN  # the missing value is named at its own place
     except (OmegaConfBaseException, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        if not _LATE.search(reason):
+        if not _LATER.search(reason):
             found.append(Problem(path, text, f"can't be resolved: {reason}", _near_key(cfg, text)))
         return UNKNOWN
     if OmegaConf.is_config(value):
@@ -142,9 +143,10 @@ def _leaf(cfg: DictConfig, text: str, path: str, found: list[Problem]) -> Any:
 
 
 def _near_key(cfg: DictConfig, text: str) -> str:
-    keys = [str(k) for k in cfg]
     named = _WHOLE.search(text)
-    return f"${{{nearest(named[1], keys)[0]}}}" if named and keys else ""
+    root = named[1].partition(".")[0] if named else ""
+    keys = [str(k) for k in cfg]
+    return f"another choice of {root}" if root in keys else f"${{{nearest(root, keys)[0]}}}" if keys else ""
 
 
 def _missing(value: Any, key: str) -> Iterator[Problem]:

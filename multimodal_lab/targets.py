@@ -72,4 +72,5 @@ def nearest(word: object, choices: Iterable[str], n: int = 1) -> list[str]:
 
 def refusal(name: object, key: str) -> str:
     """The sentence that refuses the target `name` found at `key`."""
-    return f"{key}={name}: not one of the {len(allowed())} names that a config may build; nearest: {near_allowed(str(name))}"
+    near, count = near_allowed(str(name)), len(allowed())
+    return f"{key}={name}: not one of the {count} names that a config may build; nearest: {near}"

@@ -1,5 +1,6 @@
 import os
 from functools import partial
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -10,47 +11,7 @@ from multimodal_lab.instantiate import TargetError, safe_instantiate, verify
 from multimodal_lab.targets import allowed
 from multimodal_lab.types import Stream
 
-UNSAFE = """
-os.system os.popen os.execv os.execvp os.spawnl os.spawnv os.posix_spawn os.remove os.unlink os.rename os.replace
-os.rmdir os.removedirs os.makedirs os.chmod os.chown os.kill os.putenv os.symlink os.link os.open os.fork os._exit
-os.environ.update posix.system posix.execv posixpath.os.system nt.system
-subprocess.run subprocess.call subprocess.Popen subprocess.check_output subprocess.check_call subprocess.getoutput
-subprocess.getstatusoutput subprocess.os.system
-builtins.eval builtins.exec builtins.compile builtins.open builtins.__import__ builtins.getattr builtins.setattr
-builtins.delattr builtins.globals builtins.input builtins.breakpoint builtins.type builtins.print builtins.dict eval exec
-open print __import__ io.open io.FileIO codecs.open
-pathlib.Path.write_text pathlib.Path.write_bytes pathlib.Path.unlink pathlib.Path.open pathlib.Path.read_text
-pathlib.Path pathlib.os.system shutil.rmtree shutil.copyfile shutil.copy shutil.move shutil.copytree shutil.chown
-shutil.unpack_archive shutil.make_archive shutil.os.system
-importlib.import_module importlib.reload importlib.__import__ importlib.util.spec_from_file_location
-importlib.machinery.SourceFileLoader runpy.run_path runpy.run_module pkgutil.resolve_name pydoc.locate
-pydoc.pipepager imp.load_source zipimport.zipimporter site.addsitedir
-pickle.load pickle.loads pickle.Unpickler _pickle.loads marshal.loads shelve.open dill.loads cloudpickle.loads
-joblib.load numpy.load numpy.save numpy.fromfile numpy.memmap numpy.ctypeslib.load_library numpy.f2py.compile
-numpy.lib.npyio.load pandas.read_pickle pandas.read_csv pandas.eval
-torch.load torch.save torch.hub.load torch.hub.load_state_dict_from_url torch.hub.download_url_to_file torch.jit.load
-torch.ops.load_library torch.classes.load_library torch.utils.cpp_extension.load torch.utils.model_zoo.load_url
-torch.package.PackageImporter torch.distributed.checkpoint.load torch.serialization.load torch.serialization.os.system
-torch.compile torch.nn.Module torch.nn.CrossEntropyLoss.load_state_dict torch.optim.os.system torch.nn
-torchvision.datasets.utils.download_url timm.create_model timm.models.load_checkpoint transformers.pipeline
-transformers.AutoModel.from_pretrained safetensors.torch.save_file h5py.File tifffile.imwrite PIL.Image.open wandb.init
-hydra.utils.instantiate hydra.utils.call hydra.utils.get_method hydra.utils.get_class hydra.utils.get_object
-hydra.main hydra.compose hydra._internal.utils._locate hydra._internal.instantiate._instantiate2.instantiate
-omegaconf.OmegaConf.load omegaconf.OmegaConf.save omegaconf.OmegaConf.register_new_resolver
-operator.attrgetter operator.methodcaller operator.itemgetter operator.call functools.partial functools.reduce
-functools.partialmethod itertools.starmap map types.FunctionType types.CodeType inspect.os.system
-logging.os.system logging.config.dictConfig logging.config.fileConfig logging.FileHandler logging.shutil.rmtree
-socket.socket socket.create_connection http.server.HTTPServer urllib.request.urlopen urllib.request.urlretrieve
-ctypes.CDLL ctypes.cdll.LoadLibrary ctypes.pythonapi.PyRun_SimpleString multiprocessing.Process threading.Thread
-concurrent.futures.ThreadPoolExecutor asyncio.run asyncio.create_subprocess_shell code.interact pty.spawn cProfile.run
-timeit.timeit trace.Trace bdb.Bdb pdb.run webbrowser.open antigravity sys.exit sys.settrace sys.modules.clear gc.collect
-signal.signal atexit.register faulthandler.enable tempfile.mkdtemp tarfile.open zipfile.ZipFile sqlite3.connect yaml.load
-yaml.unsafe_load xml.etree.ElementTree.parse venv.create ensurepip.bootstrap pip.main distutils.core.run_setup
-multimodal_lab.run.os.system multimodal_lab.run.main multimodal_lab.rundir.os.remove multimodal_lab.keyed.nn.Module
-multimodal_lab.keyed.difflib.get_close_matches multimodal_lab.instantiate.safe_instantiate multimodal_lab.checkpoint.load
-multimodal_lab.instantiate.importlib.import_module multimodal_lab.loss.clip.clip.__globals__ multimodal_lab.optim.torch.load
-multimodal_lab.Keyed.fn multimodal_lab multimodal_lab.fusion multimodal_lab.fusion.attention.nn.Linear
-""".split()
+UNSAFE = Path(__file__).with_name("unsafe_targets.txt").read_text(encoding="utf-8").split()
 
 FORMS = {
     "top level": lambda target, arg: {"_target_": target, "_partial_": False, "command": arg},
@@ -99,7 +60,7 @@ def test_another_object_under_an_allowed_name_is_refused(monkeypatch):
     import multimodal_lab.loss.clip as clip
 
     monkeypatch.setattr(clip, "clip", os.system)
-    with pytest.raises(TargetError, match="resolves to posix.system, which is another object"):
+    with pytest.raises(TargetError, match=r"resolves to posix\.system, which is another object"):
         safe_instantiate({"_target_": "multimodal_lab.loss.clip.clip", "_partial_": True})
 
 

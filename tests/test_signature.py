@@ -33,7 +33,13 @@ def test_calling_a_built_module_takes_what_its_forward_takes():
 
 
 @pytest.mark.parametrize(
-    "name", ["multimodal_lab.fusion.attention.Attenton", "multimodal_lab.nothing.Here", "multimodal_lab.fusion", "no_such_pkg.x"]
+    "name",
+    [
+        "multimodal_lab.fusion.attention.Attenton",
+        "multimodal_lab.nothing.Here",
+        "multimodal_lab.fusion",
+        "no_such_pkg.x",
+    ],
 )
 def test_what_is_not_there_is_an_error(name):
     with pytest.raises(SourceError):
@@ -110,4 +116,3 @@ def test_reading_every_signature_imports_neither_torch_nor_numpy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
-

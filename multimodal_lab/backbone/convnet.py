@@ -20,21 +20,25 @@ def stage(channels: int, width: int, norm: bool = True) -> nn.Sequential:
     """
     conv = nn.Conv2d(channels, width, 3, stride=2, padding=1)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    nn.init.zeros_(conv.bias if conv.bias is not None else torch.empty(0))
     groups = width // GROUP if width % GROUP == 0 else 1
     return nn.Sequential(conv, nn.GroupNorm(groups, width) if norm else nn.Identity(), nn.GELU())
 
 
 def grid_features(grid: Tensor) -> Features:
-    """(N, D, H, W) to Features: H*W tokens in row order, pooled their mean."""
-    return Features.from_tokens(grid.flatten(2).transpose(1, 2))
+    """(N, D, H, W) to Features: H*W tokens in row order; pooled is half their mean and half their maximum, per channel.
+
+    The mean alone loses a mark of few pixels among many: the hue of a patch stays at chance where the maximum finds it.
+    """
+    tokens = grid.flatten(2).transpose(1, 2)
+    return Features.from_tokens(tokens, (tokens.mean(1) + tokens.amax(1)) / 2)
 
 
 class ConvNet(nn.Module):
     """Strided 3x3 convolutions, one per width: 20 MFLOP for a 64x64 image of three bands at the default widths.
 
     Built with an image stream of any bands. The first stage has no norm: the absolute level of a band is a measurement
-    (how much UV a patch reflects), and a norm right after the first convolution would divide it away.
+    (how much UV a patch reflects), and a norm right after the first convolution divides it away where an image has no
+    background to compare with.
     """
 
     def __init__(self, stream: Stream, *, widths: list[Count], freeze: bool = False) -> None:
@@ -50,5 +54,5 @@ class ConvNet(nn.Module):
             freeze_module(self)
 
     def forward(self, x: Tensor) -> Features:
-        """x (N, C, H, W) to tokens (N, H/2^n * W/2^n, D), n stages, and their mean as pooled."""
+        """x (N, C, H, W) to tokens (N, H/2^n * W/2^n, D), n stages; pooled: see `grid_features`."""
         return grid_features(self.stages(x.contiguous(memory_format=torch.channels_last)))

@@ -58,7 +58,7 @@ class Hyperspectral(nn.Module):
             freeze_module(self)
 
     def forward(self, x: Tensor) -> Features:
-        """x (N, C, H, W) to grid tokens, their mean, and `weights["bands"]` (N, C): the share let through."""
+        """x (N, C, H, W) to grid tokens, pooled, and `weights["bands"]` (N, C): the share let through."""
         mixed, gate = self.bands(x)
         features = grid_features(self.stages(mixed))
         features.weights = {"bands": gate.detach()}

@@ -34,5 +34,5 @@ class Shared(nn.Module):
             freeze_module(self)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Features]:
-        """{stream: (N, C, H, W)} to {stream: Features}, grid tokens and their mean."""
+        """{stream: (N, C, H, W)} to {stream: Features}, grid tokens and pooled as in `grid_features`."""
         return {name: grid_features(self.trunk(self.stems[name](x))) for name, x in inputs.items()}

@@ -23,9 +23,9 @@ class Data:
 
     source: a reader. root: the folder its paths are relative to. size, resize, fit: see `Resize`; None keeps the stored
     size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table. batch_size: samples of
-    one step over all ranks. workers: processes that load, 0 loads in this one. cache: keep finished arrays in memory,
-    and so check every sample before training. mask: `zero` blanks what lies outside the specimen, `keep` leaves the
-    background.
+    one step over all ranks. workers: processes that load, 0 loads in this one. cache: keep finished arrays in memory.
+    mask: `zero` blanks what lies outside the specimen, `keep` leaves the background. check: `all` reads every sample
+    before training, so that a bad one stops the run then; `train` meets bad held-out ones when it comes to them.
     """
 
     def __init__(
@@ -43,10 +43,12 @@ class Data:
         workers: Natural = 0,
         cache: bool = False,
         mask: Literal["zero", "keep"] = "zero",
+        check: Literal["all", "train"] = "all",
     ) -> None:
         self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
         self.resize = Resize(size, resize, fit)
         self.batch_size, self.workers, self.cache, self.zero = batch_size, workers, cache, mask == "zero"
+        self.check = check
 
     def prepare(self, modality: dict[str, dict[str, Any]], seed: int, frozen: dict[str, Any] | None = None) -> Prepared:
         """Cut the streams of `modality` and split, label and measure the samples.
@@ -88,4 +90,7 @@ class Data:
         )
         if self.cache:
             prepared.stack.keep()
+        elif frozen is None and self.check == "all":
+            for row in set(range(len(table))) - set(splits["train"].tolist()):
+                samples.raw(row)
         return prepared

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.plan import Fitted, Plan
+from multimodal_lab.data.plan import Plan
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.scaling import inside_mask
 from multimodal_lab.data.source import DataError
@@ -15,15 +15,27 @@ from multimodal_lab.data.statistics import Covariance, Moments
 
 def fit(samples: Samples, train: np.ndarray) -> None:
     """Fill `samples.fitted` and `samples.tokens` from the rows `train`: scaling, components, statistics, tokenizers."""
-    for name, plan in samples.plans.items():
-        if plan.stored.kind == "text":
-            _fit_text(samples, name, plan, train)
-            continue
-        fitted = samples.fitted[name]
-        fitted.scaling = samples.scaling.fit(samples.pixels(train, name, scaled=False))
+    arrays = {name: plan for name, plan in samples.plans.items() if plan.stored.kind != "text"}
+    for name, plan in arrays.items():
+        samples.fitted[name].scaling = samples.scaling.fit(samples.pixels(train, name, scaled=False))
         if plan.pca:
             _fit_components(samples, name, plan, train)
-        _fit_statistics(samples, name, plan, fitted, train)
+    moments = {name: Moments() for name in arrays}
+    texts: dict[str, list[str]] = {name: [] for name in samples.plans if name not in arrays}
+    for row in train:
+        for name, found in texts.items():
+            found += samples.captions(int(row), name)
+        for name, moment in moments.items():
+            x, mask = samples.finished(int(row), name)
+            if x is not None:
+                samples.fitted[name].size = x.shape[-1] if x.ndim == 3 else None
+                moment.add(inside_mask(x, mask))
+    for name, moment in moments.items():
+        names = () if arrays[name].pca else tuple(band.name for band in arrays[name].stored.bands)
+        mean, std = moment.result(f"stream {name}", names)
+        samples.fitted[name].mean, samples.fitted[name].std = mean.tolist(), std.tolist()
+    for name, found in texts.items():
+        _fit_text(samples, name, samples.plans[name], found)
 
 
 def _fit_components(samples: Samples, name: str, plan: Plan, train: np.ndarray) -> None:
@@ -34,22 +46,7 @@ def _fit_components(samples: Samples, name: str, plan: Plan, train: np.ndarray) 
     samples.fitted[name].pca = {"mean": mean.tolist(), "components": components.tolist()}
 
 
-def _fit_statistics(samples: Samples, name: str, plan: Plan, fitted: Fitted, train: np.ndarray) -> None:
-    moments = Moments()
-    for row in train:
-        x, mask = samples.finished(int(row), name)
-        if x is None:
-            continue
-        if x.ndim == 3:
-            fitted.size = x.shape[-1]
-        moments.add(inside_mask(x, mask))
-    names = () if plan.pca else tuple(band.name for band in plan.stored.bands)
-    mean, std = moments.result(f"stream {name}", names)
-    fitted.mean, fitted.std = mean.tolist(), std.tolist()
-
-
-def _fit_text(samples: Samples, name: str, plan: Plan, train: np.ndarray) -> None:
-    texts = [text for row in train for text in samples.captions(int(row), name)]
+def _fit_text(samples: Samples, name: str, plan: Plan, texts: list[str]) -> None:
     if not texts:
         raise DataError(f"stream {name}: no sample of the training split has text in {plan.stored.field!r}")
     samples.tokens[name] = _tokens().train(texts, plan.vocab, plan.length, plan.model)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.card import asked, full_scale, need_kind, need_number
-from multimodal_lab.data.folder import existing, find
+from multimodal_lab.data.folder import existing, find, readable
 from multimodal_lab.data.labels import Labels
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
@@ -100,7 +100,10 @@ class Hdf5:
         return self._open[key]
 
     def _values(self, path: str, name: str, index: int, local: list[int]) -> np.ndarray:
-        data = dataset(self._file(path), name, path)
+        with readable(path, "HDF5 file"):
+            return self._cut(dataset(self._file(path), name, path), index, local)
+
+    def _cut(self, data: h5py.Dataset, index: int, local: list[int]) -> np.ndarray:
         row, top, left = (int(v) for v in self._at[index])
         band: Any = slice(local[0], local[-1] + 1)
         pick = [i - local[0] for i in local]
@@ -109,14 +112,11 @@ class Hdf5:
         size = self.crop or 0
         window = (slice(top, top + size), slice(left, left + size)) if self.crop else (slice(None),) * (data.ndim - 2)
         place = {"n": (row,), "c": (band,), "h": window[:1], "w": window[1:]}
-        try:
-            values = data[tuple(p for a in self.axes for p in place[a])]
-        except OSError as error:
-            raise DataError(f"{path}: {name} at row {row} can't be decoded: {error}") from error
+        values = data[tuple(p for a in self.axes for p in place[a])]
         return np.asarray((np.moveaxis(values, -1, 0) if self.axes.endswith("c") else values)[pick])
 
     def _rows(self, path: str, only: bool, columns: dict[str, str], stride: int) -> pd.DataFrame:
-        with open_file(self.root / path, path, 1) as file:
+        with readable(path, "HDF5 file"), open_file(self.root / path, path, 1) as file:
             sizes = {name: self._size(file, name, path) for name in self.datasets}
             first = next(iter(sizes))
             for name, size in sizes.items():
@@ -159,10 +159,8 @@ class Hdf5:
 
 def open_file(file: Path, name: str, cache_mb: int) -> h5py.File:
     """A file open for reading; `DataError` if it isn't whole HDF5."""
-    try:
+    with readable(name, "HDF5 file"):
         return h5py.File(file, "r", rdcc_nbytes=cache_mb * 2**20)
-    except OSError as error:
-        raise DataError(f"{name}: not a readable HDF5 file, or truncated: {error}") from error
 
 
 def dataset(file: h5py.File, name: str, path: str, limits: Limits | None = None) -> h5py.Dataset:

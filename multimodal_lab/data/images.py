@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from multimodal_lab.data.card import asked, need_kind
-from multimodal_lab.data.folder import existing, find, table
+from multimodal_lab.data.folder import existing, find, readable, table
 from multimodal_lab.data.labels import Labels
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import DataError, Raw
@@ -89,43 +88,24 @@ def bands_of(colour: Colour) -> tuple[Band, ...]:
 
 def read_header(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
     """Check one image's header against the limits and what is expected of its colour and alpha channel."""
-    with _opened(file, name) as image:
+    with readable(name, "image"), _opened(file, name) as image:
         return _checked(image, name, colour, alpha, limits)
 
 
 def decode(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> tuple[np.ndarray, np.ndarray | None]:
     """(C, H, W) uint8 or uint16, and with alpha=mask where alpha > 0 (H, W) bool; the header is checked first."""
-    with _opened(file, name) as image:
+    with readable(name, "image: its pixels can't be decoded"), _opened(file, name) as image:
         header = _checked(image, name, colour, alpha, limits)
-        try:
-            if header.bits == 16 and image.mode not in GREY:
-                x = _deep(file, image)
-            else:
-                x = _shallow(image)
-        except (OSError, ValueError, SyntaxError, RuntimeError, struct.error, EOFError) as error:
-            raise DataError(f"{name}: truncated or damaged, its pixels can't be decoded: {error}") from error
+        x = _deep(file, image) if header.bits == 16 and image.mode not in GREY else _shallow(image)
     count = 1 if header.grey else 3
     return _without_alpha(x[:count], x[count] if header.alpha else None, alpha)
 
 
 def _opened(file: Path, name: str) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            # The limit is ours: it is checked right after, before anything is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(file, formats=FORMATS)
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        ValueError,
-        SyntaxError,
-        struct.error,
-    ) as error:
-        size = file.stat().st_size if file.is_file() else 0
-        raise DataError(
-            f"{name}: not a PNG, JPEG or TIFF image that can be opened ({size:,} bytes): {error}"
-        ) from error
+    with readable(name, "PNG, JPEG or TIFF image"), warnings.catch_warnings():
+        # The limit is ours: it is checked right after, before anything is decoded.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=FORMATS)
 
 
 def _checked(image: Image.Image, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from multimodal_lab.data.folder import given, some
+from multimodal_lab.data.folder import given, readable, some
 from multimodal_lab.data.source import DataError
 
 # An individual's number is unique within its species only, so `individual` takes the species in.
@@ -120,27 +120,24 @@ class Labels:
 def read_table(path: Path, key: str | None = None) -> pd.DataFrame:
     """A CSV, TSV, Parquet or JSONL file, its column `key` as text; a broken or other one is a `DataError`."""
     suffix = path.suffix.lower()
-    try:
+    with readable(str(path), f"{suffix[1:]} table"):
         if suffix in (".csv", ".tsv"):
-            return pd.read_csv(
-                path,
-                sep="," if suffix == ".csv" else "\t",
-                dtype={key: str} if key else None,
-                dtype_backend="numpy_nullable",
-            )
+            separator, kinds = ("," if suffix == ".csv" else "\t"), ({key: str} if key else None)
+            rows = pd.read_csv(path, sep=separator, dtype=kinds, dtype_backend="numpy_nullable")
+            if not isinstance(rows.index, pd.RangeIndex):  # pandas would take the surplus for an index
+                raise DataError(f"{path}: rows with more values than the header names, expected {len(rows.columns)}")
+            return rows
         if suffix == ".parquet":
             return pd.read_parquet(path, dtype_backend="numpy_nullable")
         if suffix == ".jsonl":
             return frame(read_lines(path))
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: not readable as {suffix[1:]}: {error}") from error
     raise DataError(f"{path}: expected .csv, .tsv, .parquet or .jsonl, found {suffix or 'no suffix'}")
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:
     """The objects of a JSONL file, one a line; `DataError` names the line that isn't one."""
     rows = []
-    with path.open(encoding="utf-8") as file:
+    with readable(str(path), "JSONL file in UTF-8"), path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

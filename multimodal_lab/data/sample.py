@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.order import keys, stable_id
 from multimodal_lab.data.plan import Fitted, Plan, project
 from multimodal_lab.data.resize import Resize
 from multimodal_lab.data.scaling import Scaling, inside_mask
@@ -18,9 +17,10 @@ from multimodal_lab.data.source import DataError, Raw, Source
 
 @dataclass
 class Item:
-    """inputs[stream]: (C, S, S) or (C,) float32, None where missing; mask (S, S) bool or None."""
+    """inputs[stream]: (C, S, S) or (C,) float32, None where missing; texts[stream]; mask (S, S) bool or None."""
 
     inputs: dict[str, np.ndarray | None]
+    texts: dict[str, list[str]]
     mask: np.ndarray | None
 
 
@@ -36,7 +36,8 @@ class Samples:
         self.paths = list(self.table["path"]) if "path" in self.table else []
         self.fitted = {name: Fitted() for name in plans}
         self.tokens: dict[str, Any] = {}
-        self.cached: dict[int, Raw] | None = {} if cache else None
+        self.cached: dict[int, Raw] = {}
+        self.cache = cache
 
     def called(self, row: int) -> str:
         """How messages name a sample."""
@@ -45,7 +46,7 @@ class Samples:
 
     def raw(self, row: int) -> Raw:
         """The stored arrays, checked: shape, type, finite values, a mask that isn't empty."""
-        if self.cached is not None and row in self.cached:
+        if row in self.cached:
             return self.cached[row]
         try:
             raw = self.source.read(row, [p.stored for p in self.plans.values()])
@@ -54,8 +55,9 @@ class Samples:
         except Exception as error:  # a decoder may raise anything: the sample must be named all the same
             raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}") from error
         self._check(row, raw)
-        if self.cached is not None:
-            self.cached[row] = raw
+        if not self.cache:
+            self.cached.clear()  # all streams of one sample are cut from one reading of it
+        self.cached[row] = raw
         return raw
 
     def scaled(self, row: int, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
@@ -68,29 +70,16 @@ class Samples:
         return self.scaling.apply(x, mask, raw.full_scale, self.fitted[name].scaling), mask
 
     def item(self, row: int) -> Item:
-        """All streams of one sample but text."""
+        """All streams of one sample."""
         arrays = [name for name, plan in self.plans.items() if plan.stored.kind != "text"]
         inputs = {name: self.finished(row, name)[0] for name in arrays}
+        texts = {name: self.captions(row, name) for name in self.plans if name not in arrays}
         mask = self.raw(row).mask if arrays else None
-        return Item(inputs, None if mask is None else self._small(row, mask))
-
-    def words(self, row: int, name: str, epoch: int | None, seed: int, number: int) -> np.ndarray | None:
-        """Text stream `name` as (L,) tokens, None where missing.
-
-        Of several texts, the one that the hash of (seed, epoch, `number`) draws, `number` being the sample's own hash;
-        the first where `epoch` is None.
-        """
-        texts = self.captions(row, name)
-        if not texts:
-            return None
-        which = 0 if epoch is None else int(keys(np.array([number]), seed, epoch, stable_id("caption"))[0] % len(texts))
-        return np.asarray(self.tokens[name].encode(texts[which]))
+        return Item(inputs, texts, None if mask is None else self._small(row, mask))
 
     def drop(self, row: int) -> None:
-        """Let go of the stored arrays of one sample; texts stay."""
-        if self.cached is not None:
-            texts = {n: self.raw(row).inputs[n] for n, p in self.plans.items() if p.stored.kind == "text"}
-            self.cached[row] = Raw(texts)
+        """Let go of the stored arrays of one sample."""
+        self.cached.pop(row, None)
 
     def finished(self, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Stream `name` as a network sees it before normalisation, and its mask; (None, None) where it is missing."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from multimodal_lab.bounds import Count
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.statistics import Moments
 
@@ -79,7 +80,7 @@ class Percentile:
     """Send each band's `low` and `high` percentile of the training split to 0 and 1."""
 
     def __init__(
-        self, *, low: float = 1.0, high: float = 99.0, clip: bool = False, pixels_per_sample: int = 1024
+        self, *, low: float = 1.0, high: float = 99.0, clip: bool = False, pixels_per_sample: Count = 1024
     ) -> None:
         if not 0 <= low < high <= 100:
             raise DataError(f"data.scaling: percentiles must satisfy 0 <= low < high <= 100, got {low} and {high}")

@@ -13,7 +13,7 @@ import pandas as pd
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data.blocks import Blocks, assign
 from multimodal_lab.data.card import asked, full_scale, need_kind, need_number, numbered
-from multimodal_lab.data.folder import existing, given
+from multimodal_lab.data.folder import existing, given, readable
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.types import Band, Stream
@@ -164,16 +164,14 @@ def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
     if suffix == ".mat":
         return _mat(file, key, limits)
     if suffix == ".npy":
-        try:
+        with readable(file.name, ".npy file of plain numbers"):
             return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
-        except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"{file.name}: not a whole .npy file of plain numbers: {error}") from error
     if suffix in (".h5", ".hdf5"):
         from multimodal_lab.data.hdf5 import dataset, open_file
 
         if key is None:
             raise DataError(f"{file.name}: which data set? name it in data.source.cube_key or map_key")
-        with open_file(file, file.name, 64) as opened:
+        with readable(file.name, "HDF5 file"), open_file(file, file.name, 64) as opened:
             data = dataset(opened, key, file.name)
             limits.check(file.name, bands=int(np.prod(data.shape, dtype=object)), itemsize=data.dtype.itemsize)
             return np.asarray(data[:])
@@ -189,12 +187,8 @@ def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
 def _mat(file: Path, key: str | None, limits: Limits) -> np.ndarray:
     from scipy.io import loadmat, whosmat
 
-    try:
+    with readable(file.name, "MATLAB 5 file (of 7.3, save it again with -v7)"):
         held = {name: (shape, kind) for name, shape, kind in whosmat(str(file))}
-    except NotImplementedError as error:
-        raise DataError(f"{file.name}: a MATLAB 7.3 file, expected version 5; save it with -v7") from error
-    except Exception as error:  # a damaged file fails in any way it likes inside the parser
-        raise DataError(f"{file.name}: not a readable MATLAB 5 file: {error}") from error
     if key is None and len(held) == 1:
         key = next(iter(held))
     if key not in held:
@@ -205,10 +199,8 @@ def _mat(file: Path, key: str | None, limits: Limits) -> np.ndarray:
     limits.check(
         file.name, pixels=int(np.prod(shape[:2], dtype=object)), bands=int(np.prod(shape[2:], dtype=object)), itemsize=8
     )
-    try:
+    with readable(file.name, "MATLAB 5 file"):
         return np.asarray(loadmat(str(file), variable_names=[key])[key])
-    except Exception as error:  # as above
-        raise DataError(f"{file.name}: {key} can't be decoded, the file is truncated or damaged: {error}") from error
 
 
 def _envi(file: Path) -> bool:

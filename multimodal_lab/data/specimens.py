@@ -133,7 +133,8 @@ class Specimens:
 
     def _colours(self, individual: int, kind: _Species, own: np.random.Generator) -> np.ndarray:
         sex, morph, bar, tail = (2 * b - 1 for b in self._bits(individual))
-        colours = kind.palette + own.normal(0, 0.02, kind.palette.shape).astype(np.float32)
+        colours = kind.palette + own.normal(0, 0.05, kind.palette.shape).astype(np.float32)
+        colours[:, 0] = GROUND  # the drawer tells nothing of who lies in it
         colours[UV, REGIONS.index("throat")] = 0.45 + 0.25 * sex * self.unique_uv + own.normal(0, 0.03)
         colours[RGB, REGIONS.index("belly")] += morph * self.unique_rgb * RUFOUS
         colours[RGB, REGIONS.index("bar")] = 0.45 + 0.3 * bar * self.synergy + own.normal(0, 0.03)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from multimodal_lab.data.sample import Samples
+from multimodal_lab.data.order import keys, stable_id
+from multimodal_lab.data.sample import Item, Samples
 from multimodal_lab.types import Stream
 
 
@@ -19,6 +19,7 @@ class Stacked:
 
     values: dict[str, Tensor]
     present: dict[str, Tensor]
+    texts: dict[str, list[list[str]]]
     mask: Tensor | None
 
 
@@ -30,47 +31,56 @@ class Stacker:
         self.kept: Stacked | None = None
 
     def __call__(self, rows: np.ndarray, epoch: int | None) -> Stacked:
-        """The given rows; `epoch` draws among several captions, None takes the first."""
-        made = self._read(rows) if self.kept is None else _picked(self.kept, torch.from_numpy(rows))
-        for name, stream in self.streams.items():
-            if stream.kind == "text":
-                made.values[name], made.present[name] = self._words(name, stream, rows, epoch)
+        """The given rows; of several texts, the one drawn by hash of (seed, epoch, id), the first without epoch."""
+        made = self._read(rows) if self.kept is None else _picked(self.kept, rows)
+        for name, texts in made.texts.items():
+            draw = keys(self.ids[rows], self.seed, epoch, stable_id("caption")) if epoch is not None else 0 * rows
+            made.values[name] = self._words(name, [t[int(k % len(t))] if t else "" for t, k in zip(texts, draw)])
+            made.present[name] = torch.tensor([bool(t) for t in texts])
         return made
 
     def keep(self) -> None:
         """Finish every sample once and let go of what was stored."""
         self.kept = self._read(np.arange(len(self.ids)), drop=True)
 
-    def _read(self, rows: Sequence[int] | np.ndarray, drop: bool = False) -> Stacked:
+    def _read(self, rows: np.ndarray, drop: bool = False) -> Stacked:
         arrays = {n: s for n, s in self.streams.items() if s.kind != "text"}
         values = {n: torch.zeros(len(rows), *_shape(s)) for n, s in arrays.items()}
         present = {n: torch.zeros(len(rows), dtype=torch.bool) for n in arrays}
-        mask: Tensor | None = None
+        made = Stacked(values, present, {n: [] for n in self.streams if n not in arrays}, None)
         for i, row in enumerate(rows):
-            item = self.reader.item(int(row))
-            for name, x in item.inputs.items():
-                if x is not None:
-                    values[name][i] = torch.from_numpy(x)
-                    present[name][i] = True
-            if item.mask is not None:
-                if mask is None:
-                    mask = torch.zeros(len(rows), *item.mask.shape, dtype=torch.bool)
-                mask[i] = torch.from_numpy(item.mask)
+            _put(made, i, self.reader.item(int(row)), len(rows))
             if drop:
                 self.reader.drop(int(row))
-        return Stacked(values, present, mask)
+        return made
 
-    def _words(self, name: str, stream: Stream, rows: np.ndarray, epoch: int | None) -> tuple[Tensor, Tensor]:
-        found = [self.reader.words(int(r), name, epoch, self.seed, int(self.ids[r])) for r in rows]
-        empty = np.zeros(stream.length or 0, dtype=np.int64)
-        tokens = np.stack([empty if w is None else w for w in found])
-        return torch.from_numpy(tokens), torch.tensor([w is not None for w in found])
+    def _words(self, name: str, texts: list[str]) -> Tensor:
+        out = torch.zeros(len(texts), self.streams[name].length or 0, dtype=torch.int64)
+        for i, text in enumerate(texts):
+            if text:
+                out[i] = torch.from_numpy(self.reader.tokens[name].encode(text))
+        return out
 
 
-def _picked(kept: Stacked, rows: Tensor) -> Stacked:
-    values = {n: x[rows] for n, x in kept.values.items()}
-    present = {n: x[rows] for n, x in kept.present.items()}
-    return Stacked(values, present, None if kept.mask is None else kept.mask[rows])
+def _put(made: Stacked, i: int, item: Item, count: int) -> None:
+    for name, x in item.inputs.items():
+        if x is not None:
+            made.values[name][i] = torch.from_numpy(x)
+            made.present[name][i] = True
+    for name, texts in item.texts.items():
+        made.texts[name].append(texts)
+    if item.mask is not None:
+        if made.mask is None:
+            made.mask = torch.zeros(count, *item.mask.shape, dtype=torch.bool)
+        made.mask[i] = torch.from_numpy(item.mask)
+
+
+def _picked(kept: Stacked, rows: np.ndarray) -> Stacked:
+    at = torch.from_numpy(rows)
+    values = {n: x[at] for n, x in kept.values.items()}
+    present = {n: x[at] for n, x in kept.present.items()}
+    texts = {n: [x[int(r)] for r in rows] for n, x in kept.texts.items()}
+    return Stacked(values, present, texts, None if kept.mask is None else kept.mask[at])
 
 
 def _shape(stream: Stream) -> tuple[int, ...]:

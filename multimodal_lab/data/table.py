@@ -12,7 +12,7 @@ import pandas as pd
 
 from multimodal_lab.data.bands import indices
 from multimodal_lab.data.card import need_kind
-from multimodal_lab.data.folder import existing, given, some
+from multimodal_lab.data.folder import existing, given, readable, some
 from multimodal_lab.data.labels import read_table
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import DataError, Raw
@@ -158,7 +158,7 @@ def _line(rows: pd.DataFrame, at: int) -> int:
 def _from_hdf5(path: Path, values: str, centres: str | None, limits: Limits) -> pd.DataFrame:
     from multimodal_lab.data.hdf5 import column, dataset, open_file
 
-    with open_file(path, path.name, 1) as file:
+    with readable(path.name, "HDF5 file"), open_file(path, path.name, 1) as file:
         data = dataset(file, values, path.name)
         if data.ndim != 2 or data.dtype.kind not in "iuf":
             raise DataError(

@@ -13,7 +13,7 @@ import pandas as pd
 import tifffile
 
 from multimodal_lab.data.card import asked, need_kind, need_number, pixel_bands, specimen
-from multimodal_lab.data.folder import existing, find, table
+from multimodal_lab.data.folder import existing, find, readable, table
 from multimodal_lab.data.labels import Labels
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
@@ -88,30 +88,25 @@ class Tiff:
 
 def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limits) -> Header:
     """Check one file's header against the `count` of bands expected, the limits and the file's size."""
-    try:
-        with tifffile.TiffFile(file) as tif:
-            series = tif.series
-            pages = [p for s in series for p in s.pages if p is not None]
-            if len(series) != 1:
-                shapes = ", ".join(str(s.shape) for s in series)
-                raise DataError(
-                    f"{name}: images of {len(series)} different shapes ({shapes}), expected one of {count} bands"
-                )
-            header = _parsed(series[0], pages, tif.byteorder, name, count, layout)
-            _supported(pages[0].aspage(), name)
-            limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
-            _complete(pages, header, file, name)
-            return header
-    except DataError:
-        raise
-    except Exception as error:  # a damaged header fails in any way it likes inside the parser
-        raise DataError(f"{name}: not a readable TIFF file: {error}") from error
+    with readable(name, "TIFF file"), tifffile.TiffFile(file) as tif:
+        series = tif.series
+        pages = [p for s in series for p in s.pages if p is not None]
+        if len(series) != 1:
+            shapes = ", ".join(str(s.shape) for s in series)
+            raise DataError(
+                f"{name}: images of {len(series)} different shapes ({shapes}), expected one of {count} bands"
+            )
+        header = _parsed(series[0], pages, tif.byteorder, name, count, layout)
+        _supported(pages[0].aspage(), name)
+        limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
+        _complete(pages, header, file, name)
+        return header
 
 
 def read_bands(file: Path, name: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
     """The `wanted` bands as (C, H, W) in native byte order; `DataError` if the file can't be decoded."""
     shape = (header.count, header.height, header.width)
-    try:
+    with readable(name, "TIFF file: its pixels can't be decoded"):
         if header.offset is not None:
             values = _by_offset(file, header, wanted)
         elif header.pages:
@@ -123,8 +118,6 @@ def read_bands(file: Path, name: str, header: Header, wanted: Sequence[int]) -> 
                 whole.reshape(shape) if header.bands_first else np.moveaxis(whole.reshape(*shape[1:], shape[0]), 2, 0)
             )
             values = planes[list(wanted)]
-    except Exception as error:  # decoders raise their own errors on damaged data
-        raise DataError(f"{name}: its pixels can't be decoded: {error}") from error
     return np.ascontiguousarray(values, dtype=header.dtype.newbyteorder("="))
 
 
@@ -162,6 +155,11 @@ def _supported(page: Any, name: str) -> None:
 
 
 def _complete(pages: Sequence[Any], header: Header, file: Path, name: str) -> None:
+    for page in pages:
+        # A parser may fill with zeros what a header promises and the file doesn't hold.
+        expected, found = math.prod(page.keyframe.chunked), sum(n > 0 for n in page.databytecounts)
+        if found != expected or len(page.dataoffsets) != expected:
+            raise DataError(f"{name}: {found} strips or tiles with data, expected {expected} from its header")
     ends = [o + n for p in pages for o, n in zip(p.dataoffsets, p.databytecounts)]
     if header.offset is not None:
         ends.append(header.offset + header.count * header.height * header.width * header.dtype.itemsize)

@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 from torchmetrics.functional import r2_score
 
-from multimodal_lab.bounds import Count, Natural
+from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import Ledger, Task
@@ -35,7 +35,7 @@ class Probe:
     """
 
     def __init__(
-        self, *, strengths: Sequence[float] = (0.001, 0.01, 0.1, 1.0), folds: Count = 3, seed: Natural = 0
+        self, *, strengths: Sequence[Positive] = (0.001, 0.01, 0.1, 1.0), folds: Count = 3, seed: Natural = 0
     ) -> None:
         if not strengths or min(strengths) <= 0:
             raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")

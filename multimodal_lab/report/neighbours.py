@@ -18,6 +18,7 @@ from multimodal_lab.report import style
 from multimodal_lab.report.shown import Shown
 
 log = logging.getLogger(__name__)
+Classes = tuple[str, np.ndarray, list[str]]
 _QUERIES, _NEAR, _PAIRS = 6, 6, 6
 SAME, ALIKE = style.PALETTE[0], style.PALETTE[1]
 
@@ -59,7 +60,7 @@ def nearest(
     return queries, rows[order[:, :_NEAR]]
 
 
-def _classes(shown: Shown, label: str | None) -> tuple[str, np.ndarray, list[str]] | None:
+def _classes(shown: Shown, label: str | None) -> Classes | None:
     if label is None or label not in shown.embeddings.targets or kind(shown.embeddings.targets[label]) != "classes":
         return None
     target = shown.embeddings.targets[label]
@@ -67,24 +68,22 @@ def _classes(shown: Shown, label: str | None) -> tuple[str, np.ndarray, list[str
     return label, target, names
 
 
-def _figure(
-    shown: Shown,
-    a: str,
-    b: str,
-    queries: np.ndarray,
-    found: np.ndarray,
-    classes: tuple[str, np.ndarray, list[str]] | None,
-) -> Figure:
-    figure, axes = style.panels(len(queries), 1 + found.shape[1], 1.25, 1.4)
+def _figure(shown: Shown, a: str, b: str, queries: np.ndarray, found: np.ndarray, classes: Classes | None) -> Figure:
+    rows, columns = len(queries), 1 + found.shape[1]
+    # one panel for all pictures: a panel each would take seconds to lay out
+    figure, ((axes,),) = style.panels(1, 1, 1.3 * columns, 1.3 * rows + 1.0)
+    style.bare(axes)
     ids = shown.embeddings.ids
     for i, query in enumerate(queries):
-        _cell(axes[i, 0], shown, a, query, classes, style.INK)
+        _cell(axes, (0.0, i), shown, a, query, classes, style.INK)
         for j, row in enumerate(found[i]):
             alike = classes is not None and classes[1][row] == classes[1][query] >= 0
             edge = SAME if ids[row] == ids[query] else ALIKE if alike else "#D5D5D5"
-            _cell(axes[i, j + 1], shown, b, row, classes, edge)
-    axes[0, 0].set_title(f"{a} query", fontsize=9)
-    axes[0, 1].set_title(f"nearest in {b}", fontsize=9)
+            _cell(axes, (j + 1.15, i), shown, b, row, classes, edge)
+    # after the pictures, each of which sets the limits to its own
+    axes.set(xlim=(-0.55, columns - 0.3), ylim=(rows - 0.3, -0.7), aspect="equal")
+    for x, text in ((-0.45, f"{a} query"), (0.7, f"nearest in {b}")):
+        axes.text(x, -0.52, text, fontweight="bold", va="bottom")
     handles = [Line2D([], [], color=SAME, lw=3, label="the same sample")]
     if classes is not None:
         handles.append(Line2D([], [], color=ALIKE, lw=3, label=f"the same {classes[0]}"))
@@ -94,16 +93,16 @@ def _figure(
 
 
 def _cell(
-    axes: Axes, shown: Shown, name: str, row: int, classes: tuple[str, np.ndarray, list[str]] | None, edge: str
+    axes: Axes, at: tuple[float, float], shown: Shown, name: str, row: int, classes: Classes | None, edge: str
 ) -> None:
-    style.bare(axes)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    (x, y), half = at, 0.43
     images = shown.pictures.get(name)
     if images is not None and shown.has_picture[row]:
-        axes.imshow(images[row], extent=(0, 1, 0, 1), interpolation="bilinear")
+        axes.imshow(images[row], extent=(x - half, x + half, y + half, y - half), interpolation="bilinear")
     else:
-        axes.text(0.5, 0.5, Path(shown.embeddings.ids[row]).stem[-14:], ha="center", va="center", fontsize=6, wrap=True)
-    axes.add_patch(Rectangle((0.01, 0.01), 0.98, 0.98, fill=False, edgecolor=edge, linewidth=3))
+        axes.text(x, y, Path(shown.embeddings.ids[row]).stem[-14:], ha="center", va="center", fontsize=6)
+    axes.add_patch(Rectangle((x - half, y - half), 2 * half, 2 * half, fill=False, edgecolor=edge, linewidth=3))
     if classes is not None:
         value = int(classes[1][row])
-        axes.set_xlabel("missing" if value < 0 else classes[2][value][:18], fontsize=7, labelpad=1)
+        called = "missing" if value < 0 else classes[2][value][:18]
+        axes.text(x, y + half + 0.02, called, ha="center", va="top", fontsize=7)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from multimodal_lab.report import choices
 from multimodal_lab.report.summary import SCORES
@@ -35,7 +37,7 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def table(folder: Path, label: str | None = None) -> Table:
+def table(folder: Path, label: str | None = None) -> RenderableType:
     """Collect every run below `folder` into `folder/sweep.csv`; return the terminal's table: means ± sd over seeds.
 
     Its columns are what was chosen and the probe's score on `label` (None: on every label) with chance, and R@1 between
@@ -43,7 +45,7 @@ def table(folder: Path, label: str | None = None) -> Table:
     """
     folders = sorted((p.parent for p in folder.glob("*/config.yaml")), key=lambda p: (len(p.name), p.name))
     if not folders:
-        return Table(title=f"no runs in {folder}", box=None)
+        return Text(f"no runs in {folder}")
     runs = collect(folders)
     runs.to_csv(folder / "sweep.csv", index=False)
     return _drawn(runs, choices.columns(runs), _wanted(runs, label), folder)

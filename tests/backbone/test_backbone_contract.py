@@ -23,9 +23,7 @@ SMALL = {
     "text": ["dropout=0"],
     "image": ["model=test_vit"],
     "resnet18": ["model=test_resnet"],
-    "vit_small": ["model=test_vit4"],
     "convnext_tiny": ["model=test_convnext"],
-    "efficientnet_lite0": ["model=test_efficientnet"],
 }
 
 
@@ -86,17 +84,18 @@ def test_shape_and_the_claimed_width(name, c):
     assert f.pooled.isfinite().all()
 
 
-@pytest.mark.parametrize("read", ["tokens", "pooled"])
 @pytest.mark.parametrize("name", SMALL)
-def test_gradient_reaches_every_parameter_from_tokens_and_from_pooled_alone(name, read):
+def test_gradient_reaches_every_parameter_from_tokens_and_from_pooled_alone(name):
     s = stream(kind=KIND.get(name, "image"))
     module, call, _ = made(name, s, SMALL[name])
-    (getattr(call(draw(s, 4)), read) ** 3).sum().backward()
-    idle = [n for n, p in module.named_parameters() if p.grad is None and not n.startswith("stems.t")]
-    assert not idle
+    f = call(draw(s, 4))
+    for read in (f.tokens, f.pooled):
+        module.zero_grad(set_to_none=True)
+        (read**3).sum().backward(retain_graph=True)
+        assert not [n for n, p in module.named_parameters() if p.grad is None and not n.startswith("stems.t")]
 
 
-@pytest.mark.parametrize("name", [n for n in SMALL if n not in ("resnet18", "efficientnet_lite0")])
+@pytest.mark.parametrize("name", [n for n in SMALL if n != "resnet18"])
 def test_no_row_leaks_into_another_even_in_training(name):
     s = stream(kind=KIND.get(name, "image"))
     _, call, _ = made(name, s, SMALL[name])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from multimodal_lab.backbone.convnet import ConvNet
+from multimodal_lab.backbone.convnet import ConvNet, grid_features
 from multimodal_lab.backbone.hyperspectral import BandAttention, Hyperspectral
 from multimodal_lab.backbone.shared import Shared
 from multimodal_lab.backbone.spectral import Spectral
@@ -44,6 +44,16 @@ def test_convnet_tokens_are_in_row_order():
         moved = (net(x).tokens - net(changed).tokens).abs().sum(2)[0]
     assert difference[0, -1] > 0
     assert moved.view(8, 8).argmax() == 7
+
+
+def test_pooled_sees_both_the_mean_and_a_mark_of_few_pixels():
+    grid = torch.randn(2, 3, 4, 4)
+    f = grid_features(grid)
+    assert torch.equal(f.tokens[1, 6], grid[1, :, 1, 2])
+    for n in range(2):
+        for d in range(3):
+            cells = [float(v) for v in grid[n, d].flatten()]
+            assert float(f.pooled[n, d]) == pytest.approx((sum(cells) / 16 + max(cells)) / 2, abs=1e-6)
 
 
 def test_convnet_learns_an_absolute_level():

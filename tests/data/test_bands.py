@@ -1,9 +1,15 @@
+from pathlib import Path
+
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from multimodal_lab.data.bands import indices, resolve, select
+from multimodal_lab.data.plan import plan
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band, Stream
 
+CONF = Path(__file__).parents[2] / "conf"
 SEVEN = tuple(Band(n, nm) for n, nm in [("UV1", 360.0), ("B", 460.0), ("G", 540.0), ("R", 620.0), ("NIR", 800.0)])
 CUBE = tuple(Band(f"B{i:03d}", 300.0 + i) for i in range(401))
 BARE = (Band("VV"), Band("VH"))
@@ -83,3 +89,35 @@ def test_wrong_facts_are_refused_by_name(facts, word):
 def test_indices_names_an_absent_band():
     with pytest.raises(DataError, match=r"s1: no band 'HH'.*VV"):
         indices(Stream("s1", bands=(Band("HH"),)), BARE)
+
+
+EVERY = (
+    *[Band(n) for n in ("R", "G", "B", "UV1", "UV2", "UV3", "NIR", "VV", "VH")],
+    *[Band(f"B{i:02d}") for i in (1, 2, 3, 4, 5, 6, 7, 8)],
+    *[Band(n) for n in ("B8A", "B09", "B11", "B12")],
+    *[Band(f"nm{i}", float(i)) for i in range(300, 701)],
+)
+CHANNELS = {
+    "rgb": [3],
+    "uv": [3],
+    "rgb_uv": [3, 3],
+    "rgb_uv_stacked": [6],
+    "rgb_nir": [3, 1],
+    "s1_s2": [3, 11],
+    "s2": [12],
+    "s2_rgb_rest": [3, 9],
+    "uv_vis": [100, 301],
+    "multispectral": [len(EVERY)],
+    "hyperspectral": [len(EVERY)],
+    "image_text": [3, 0],
+    "image_caption": [3, 0],
+}
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (CONF / "modality").glob("*.yaml")))
+def test_every_modality_of_conf_can_be_cut(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        modality = OmegaConf.to_container(compose(f"modality/{name}").modality)
+    streams = [plan(stream, facts, EVERY).stored for stream, facts in modality.items()]
+    assert all(s.kind == "text" or s.channels for s in streams)
+    assert [s.channels for s in streams] == CHANNELS.get(name, [s.channels for s in streams])

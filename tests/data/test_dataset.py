@@ -76,6 +76,25 @@ def test_cache_changes_nothing_and_reads_each_sample_once(data, made, rgb_uv):
     assert sorted(reads) == list(range(24))
 
 
+def test_without_cache_a_batch_reads_each_sample_once_for_all_its_streams(data, made, rgb_uv):
+    source, reads = made(), []
+    prepared = data(source).prepare({**rgb_uv, **TEXT}, 0)
+    read = source.read
+    source.read = lambda index, streams: reads.append(index) or read(index, streams)
+    list(prepared.batches("all"))
+    assert reads == list(range(24))
+
+
+def test_held_out_samples_are_checked_before_training_unless_told_not_to(data, made):
+    source = made()
+    source.masks[data(source).prepare(CUBE, 0).splits["test"][0]][:] = False
+    with pytest.raises(DataError, match="mask is all zero"):
+        data(source).prepare(CUBE, 0)
+    prepared = data(source, check="train").prepare(CUBE, 0)
+    with pytest.raises(DataError, match="mask is all zero"):
+        list(prepared.batches("test"))
+
+
 def test_a_missing_modality_is_zeros_and_not_present(data, made):
     source = made()
     source.arrays[3] = None

@@ -115,7 +115,7 @@ def test_bad_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t\.jsonl: line 2 is not JSON"):
         Labels(table="t.jsonl")(tmp_path, files("a.png"))
     (tmp_path / "t.parquet").write_text("no parquet")
-    with pytest.raises(DataError, match=r"t\.parquet: not readable as parquet"):
+    with pytest.raises(DataError, match=r"t\.parquet: not a whole, readable parquet table"):
         Labels(table="t.parquet")(tmp_path, files("a.png"))
     (tmp_path / "t.xlsx").write_text("")
     with pytest.raises(DataError, match=r"expected \.csv, \.tsv, \.parquet or \.jsonl, found \.xlsx"):

@@ -172,7 +172,7 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     ):
         opened(tmp_path, map="small.npy")
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"objects\.npy: not a whole \.npy file of plain numbers"):
+    with pytest.raises(DataError, match=r"objects\.npy: not a whole, readable \.npy file of plain numbers"):
         opened(tmp_path, map="objects.npy")
     with pytest.raises(DataError, match=r"cube\.npy: 4 bands \(hwc\), expected 3 as in the card"):
         opened(tmp_path, card=card(list("abc")))

@@ -150,3 +150,9 @@ def test_a_sample_costs_little(source):
         return (time.process_time() - start) / 50
 
     assert min(cost() for _ in range(3)) < 4e-3  # about 0.6 ms on an idle core; the bound is for busy ones
+
+
+def test_the_background_is_the_same_for_all():
+    source = Specimens(individuals=32, noise=0.0)
+    ground = np.array([image[:, ~mask].mean(1) for image, mask in map(source.array, range(64))]) / 65535
+    assert np.allclose(ground, 0.55, rtol=0.09)  # but for the exposure

@@ -105,8 +105,11 @@ def test_bad_tables_are_named(tmp_path: Path) -> None:
     source = opened(tmp_path)
     with pytest.raises(DataError, match=r"t\.csv holds vector streams, not image"):
         source.read(0, [Stream("x", bands=source.bands)])
+    (tmp_path / "t.csv").write_text("specimen,nm400\na,1,2\n")
+    with pytest.raises(DataError, match=r"t\.csv: rows with more values than the header names, expected 2"):
+        opened(tmp_path)
     (tmp_path / "t.csv").write_text("")
-    with pytest.raises(DataError, match=r"t\.csv: not readable as csv"):
+    with pytest.raises(DataError, match=r"t\.csv: not a whole, readable csv table"):
         opened(tmp_path)
 
 

@@ -103,6 +103,14 @@ def test_a_truncated_file_is_named_at_opening(tmp_path: Path, layout: str, compr
         Tiff(str(tmp_path), card=SEVEN)
 
 
+def test_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", cube(height=20), "planar")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tif:
+        tif.pages[0].tags["ImageLength"].overwrite(2000)
+    with pytest.raises(DataError, match=r"a\.tif: 7 strips or tiles with data, expected 700"):
+        Tiff(str(tmp_path), card=SEVEN)
+
+
 def test_truncation_tells_both_sizes(tmp_path: Path) -> None:
     write(tmp_path / "short.tif", cube(height=40, width=40), "planar")
     whole = (tmp_path / "short.tif").read_bytes()
@@ -121,7 +129,7 @@ def test_damaged_compressed_pixels_are_named(tmp_path: Path) -> None:
     data = bytearray((tmp_path / "a.tif").read_bytes())
     data[at : at + 40] = bytes(40)
     (tmp_path / "a.tif").write_bytes(data)
-    with pytest.raises(DataError, match=r"a\.tif: its pixels can't be decoded"):
+    with pytest.raises(DataError, match=r"a\.tif: .*its pixels can't be decoded"):
         source.read(0, streams(source))
 
 
@@ -153,7 +161,7 @@ def test_no_tiff_and_not_a_tiff(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not there"):
         Tiff(str(tmp_path / "nowhere"), card=SEVEN)
     (tmp_path / "text.tif").write_text("no image")
-    with pytest.raises(DataError, match=r"text\.tif: not a readable TIFF"):
+    with pytest.raises(DataError, match=r"text\.tif: not a whole, readable TIFF"):
         Tiff(str(tmp_path), card=SEVEN)
 
 

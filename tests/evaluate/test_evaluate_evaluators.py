@@ -138,7 +138,7 @@ def test_probe_equals_sklearn_with_the_strength_it_chose(both, probed):
 
 
 def test_probe_chooses_its_strength_without_test_and_by_group():
-    """Vectors name their group, groups carry random labels: inside a group a weak penalty wins, across groups it can't."""
+    """Vectors name their group and groups carry random labels: only validation that cuts groups finds any signal."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 6)
     x = (rng.normal(size=(40, 60))[groups] + 0.1 * rng.normal(size=(240, 60))).astype(np.float32)

@@ -1,0 +1,106 @@
+import json
+
+import pandas as pd
+import pytest
+import yaml
+from rich.console import Console
+
+from multimodal_lab.report import choices, summary, sweep
+
+SCORES = {
+    "probe/fused/species/accuracy": 0.9, "probe/fused/species/n": 80.0, "probe/rgb/species/accuracy": 0.7,
+    "probe/uv/species/accuracy": float("nan"), "chance/species": 0.25, "probe/rgb/mass/r2": 0.5,
+    "probe/rgb/individual/skipped/no_test_class_in_training": 1.0, "retrieval/rgb->uv/R@1": 0.4,
+    "retrieval/rgb->uv/R@5": 0.6, "retrieval/rgb->uv/R@10": 0.8, "retrieval/rgb->uv/map": 0.5,
+    "retrieval/rgb->uv/median_rank": 2.5, "retrieval/rgb->uv/n": 72.0, "retrieval/rgb->uv/chance_R@1": 1 / 72,
+    "retrieval/fused->uv/skipped/width_1_is_not_2": 1.0, "provenance/seed": 3, "cost/wall_s": 61.2,
+}  # fmt: skip
+
+
+def printed(renderable):
+    console = Console(width=140, record=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def line(text, word):
+    return next(one.split() for one in text.splitlines() if word in one)
+
+
+def test_summary_says_every_score_beside_chance():
+    text = printed(summary.table(SCORES))
+    assert "\x1b" not in text  # plain where there is no terminal
+    assert line(text, "label") == ["label", "score", "n", "chance", "rgb", "uv", "fused"]
+    assert line(text, "species") == ["species", "accuracy", "80", "0.250", "0.700", "–", "0.900"]
+    assert "no test class in training" in text
+    assert line(text, "mass")[1] == "R²"
+    assert line(text, "rgb → uv") == ["rgb", "→", "uv", "0.400", "0.600", "0.800", "0.014", "0.500", "2.5", "72"]
+    assert "fused → uv" not in text
+    assert "seed 3 · wall time 61 s" in text
+
+
+def test_summary_falls_back_and_degrades():
+    text = printed(summary.table({"knn/rgb/sex/accuracy": 0.5}))
+    assert "by knn" in text
+    assert "no scores" in printed(summary.table({}))
+
+
+def made(folder, configs, scores):
+    for i, (config, score) in enumerate(zip(configs, scores, strict=True)):
+        one = folder / str(i)
+        one.mkdir(parents=True)
+        (one / "config.yaml").write_text(yaml.safe_dump({**config, "dir": str(one)}))
+        if score is not None:
+            (one / "summary.json").write_text(json.dumps(score))
+    return folder
+
+
+def config(fusion, streams, seed):
+    node = {"_target_": f"multimodal_lab.fusion.{fusion}.{fusion.title()}", "width": len(fusion)}
+    return {"fusion": node, "system": {"fusion": node}, "modality": {s: {"take": [s]} for s in streams}, "seed": seed,
+            "loss": {"_target_": "multimodal_lab.keyed.Keyed", "weight": 1.0}}  # fmt: skip
+
+
+def test_sweep_names_what_differs_and_means_over_seeds(tmp_path):
+    configs = [config(f, m, s) for f, m in (("concat", ["rgb"]), ("attention", ["rgb", "uv"])) for s in (0, 1)]
+    rest = {"probe/rgb/sex/accuracy": 0.1, "chance/species": 0.25, "probe/rgb/species/n": 9.0}
+    scores = [{"probe/rgb/species/accuracy": v, **rest} for v in (0.5, 0.7, 0.9)]
+    made(tmp_path, configs, [*scores, None])
+    text = printed(sweep.table(tmp_path, "species"))
+    assert line(text, "concat") == ["concat", "rgb", "2", "0.250", "±", "0.000", "0.600", "±", "0.141"]
+    assert line(text, "attention") == ["attention", "rgb+uv", "2", "(1", "failed)", "0.250", "0.900"]
+    assert "sex" not in text
+    table = pd.read_csv(tmp_path / "sweep.csv")
+    assert table["fusion"].tolist() == ["concat", "concat", "attention", "attention"]
+    assert table["seed"].tolist() == [0, 1, 0, 1]
+    assert table["status"].tolist() == ["done"] * 3 + ["no summary.json"]
+    assert table["probe/rgb/sex/accuracy"].tolist()[:3] == [0.1] * 3
+    assert "probe/rgb/species/n" not in table
+
+
+def test_sweep_prefers_recorded_choices(tmp_path):
+    scores = [{"choices/fusion": f, "choices/data": "same", "knn/rgb/x/accuracy": 0.5} for f in ("a", "b")]
+    made(tmp_path, [config("concat", ["rgb"], 0)] * 2, scores)
+    runs = sweep.collect([tmp_path / "0", tmp_path / "1"])
+    assert choices.columns(runs) == ["fusion"]
+    assert runs["fusion"].tolist() == ["a", "b"]
+
+
+def test_sweep_of_nothing_and_of_one(tmp_path):
+    assert "no runs" in printed(sweep.table(tmp_path))
+    made(tmp_path, [config("concat", ["rgb"], 0)], [{"probe/rgb/x/accuracy": 0.5}])
+    assert line(printed(sweep.table(tmp_path)), "0.500") == ["1", "0.500"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 2}]),
+        ([{"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}], [{"a.c": 2}, {"a.c": 3}]),
+        ([{"fn": {"_target_": "m.x.f"}, "w": 1}, {"fn": {"_target_": "m.y.g"}, "w": 1}], [{"fn": "x"}, {"fn": "y"}]),
+        ([{"a": [1, 2]}, {"a": None}], [{"a": "[1, 2]"}, {"a": None}]),
+    ],
+)
+def test_differing(values, expected):
+    assert choices.differing(values) == expected

@@ -1,0 +1,185 @@
+import re
+import subprocess
+import sys
+import textwrap
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+from hydra import compose as real_compose
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+from multimodal_lab import check
+from multimodal_lab.check import ConfigError, preflight
+from multimodal_lab.overrides import groups
+from multimodal_lab.targets import conf_dir
+
+
+def read(name):
+    """The lines of a file beside this one, comments and blanks left out."""
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+GROUPS = {name: choices for name, choices in groups((conf_dir(),)).items() if "/" not in name and name != "hydra"}
+HINT = re.compile(
+    r"nearest: \S|expected (one of|an integer|a number|true or false|text|null|a list|a dict|a node|\d|KEY)|give "
+)
+
+
+@pytest.fixture(autouse=True)
+def composed_once(monkeypatch):
+    """Lines that choose the same files share one composition, as the jobs of a sweep do."""
+    monkeypatch.setattr(check, "compose", lambda name, lines, **kw: shared(name, tuple(lines)))
+
+
+@lru_cache
+def shared(name, lines):
+    return real_compose(name, list(lines), return_hydra_config=True)
+
+
+def refusal(*argv):
+    with pytest.raises(ConfigError) as error:
+        preflight(list(argv))
+    return str(error.value)
+
+
+def split(line):
+    """The words of a line, as a shell would give them; a dict in braces is one word."""
+    return [word for word in re.split(r" (?![^{]*\})", line) if word]
+
+
+def typo(word):
+    """The word with its last letter three times: a typo that is no other word of the tree."""
+    return word + 2 * word[-1]
+
+
+def leaves(node, key):
+    """(key, value) of all plain values of a config node, special keys left out."""
+    for k, v in node.items():
+        if isinstance(v, dict):
+            yield from leaves(v, f"{key}.{k}")
+        elif not k.startswith("_"):
+            yield f"{key}.{k}", v
+
+
+def default_config():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return OmegaConf.to_container(shared("config", ()), resolve=False)
+
+
+@lru_cache
+def generated():
+    """Malformed lines made from the config tree itself: (line, what its message must hold)."""
+    tree = default_config()
+    checked = ("fusion", "backbone", "head", "loss", "optim", "train", "data", "augment", "evaluate", "modality")
+    found = [(f"{group}={typo(GROUPS[group][0])}", f"{group}=") for group in GROUPS]
+    found += [(f"{group}={typo(GROUPS[group][-1])}", f"{group}={GROUPS[group][-1]}") for group in GROUPS]
+    found += [(f"{typo(group)}={choices[0]}", group) for group, choices in GROUPS.items()]
+    found += [(f"+{group}@{typo(group)}.x={GROUPS[group][0]}", group) for group in ("head", "loss", "backbone")]
+    for name in checked:
+        keys = list(leaves(tree[name], name))[:14]
+        found += [(f"{key.rpartition('.')[0]}.{typo(key.rpartition('.')[2])}=1", key) for key, _ in keys[:4]]
+        found += [(f"+{key}_of_no_one=1", f"{key}_of_no_one") for key, _ in keys[:2] if name != "data"]
+        numbers = [key for key, v in keys if isinstance(v, int | float)]
+        found += [(f"{key}=abc", f"{key}=abc") for key in numbers[:4]]
+        found += [(f"{key}={{a: 1}}", key) for key in numbers[:1]]
+        found += [
+            (f"{key}=-7", f"{key}=-7")
+            for key in numbers[:2]
+            if "seed" not in key and key != "loss.weight" and name not in ("data", "augment")
+        ]
+    return found
+
+
+WRITTEN = [tuple(line.split("  =>  ")) for line in read("malformed_lines.txt")]
+
+
+@pytest.mark.parametrize(("line", "words"), [*WRITTEN, *generated()])
+def test_a_malformed_line_is_refused_with_its_key_and_the_nearest_choice(line, words):
+    argv = split(line)
+    message = refusal(*argv)
+    assert words in message
+    keys = [re.sub(r"[@=.].*", "", word.lstrip("+~-")) for word in argv]
+    assert any(key[:4] in message for key in keys)
+    assert HINT.search(message) or any(
+        w in message for w in ("remove it", "KEY=VALUE", "no such", "unpickles", "hydra has")
+    )
+    assert "Traceback" not in message
+
+
+def test_there_are_two_hundred_of_them():
+    lines = [line for line, _ in [*WRITTEN, *generated()]]
+    assert len(set(lines)) >= 200
+
+
+VALID = ["", *read("valid_lines.txt")]
+
+
+@pytest.mark.parametrize("line", VALID)
+def test_a_valid_line_passes(line):
+    assert preflight(split(line)) is None
+
+
+def test_there_are_fifty_valid_lines():
+    assert len(VALID) >= 50
+
+
+@pytest.mark.parametrize("flag", ["--help", "--cfg=job", "--hydra-help", "--info=defaults"])
+def test_flags_that_only_show_something_are_left_to_hydra(flag):
+    preflight([flag, "fusion=nonsense"])
+
+
+def test_each_thing_wrong_is_told_at_once():
+    message = refusal("fusion.widht=1", "optim.lrr=1", "train.epochs=0")
+    assert all(key in message for key in ("fusion.width", "optim.lr", "train.epochs")) or message.count("\n") == 1
+
+
+def test_refusing_costs_little_and_imports_nothing_heavy():
+    code = (
+        "import sys, time\nfrom multimodal_lab.check import ConfigError, preflight\n"
+        "try:\n    preflight(['fusion.heads=0'])\n    raise SystemExit('not refused')\nexcept ConfigError:\n    pass\n"
+        "print(time.process_time(), [m for m in ('torch', 'numpy', 'pandas', 'timm', 'kornia') if m in sys.modules])"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
+    assert all(run.stdout.split(" ", 1)[1].strip() == "[]" for run in runs)
+    assert min(float(run.stdout.split()[0]) for run in runs) < 1.5
+
+
+@pytest.fixture
+def miniature(tmp_path, monkeypatch):
+    """A config tree of the caller's own: it may choose values, and build nothing that the installed conf/ doesn't name."""
+
+    monkeypatch.setattr(check, "compose", real_compose)
+
+    def write(hydra="", extra=""):
+        (tmp_path / "config.yaml").write_text(textwrap.dedent(hydra) + textwrap.dedent(extra))
+        return [f"--config-path={tmp_path}"]
+
+    return write
+
+
+def test_a_sweep_named_in_a_config_is_expanded(miniature):
+    argv = miniature("hydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,-1'}}}\n", "seed: 0\n")
+    assert "seed=-1: expected an integer >= 0" in refusal(*argv)
+
+
+@pytest.mark.parametrize(
+    "hydra",
+    [
+        "hydra: {callbacks: {x: {_target_: os.system}}}",
+        "hydra: {launcher: {_target_: subprocess.run}}",
+        "hydra: {job_logging: {handlers: {x: {class: os.system}}}}",
+        "hydra: {job_logging: {formatters: {x: {(): os.system}}}}",
+        "hydra: {job_logging: {filters: {x: {(): builtins.eval}}}}",
+    ],
+)
+def test_hydras_own_node_builds_only_its_plugins(miniature, hydra):
+    assert "not a class that Hydra may build" in refusal(*miniature(hydra + "\n"))
+
+
+def test_a_config_tree_of_ones_own_widens_nothing(miniature):
+    message = refusal(*miniature("", "fusion: {_target_: os.system}\nhead: {_target_: multimodal_lab.run.os.system}\n"))
+    assert "fusion._target_=os.system" in message
+    assert "head._target_=multimodal_lab.run.os.system" in message

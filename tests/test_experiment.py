@@ -1,0 +1,147 @@
+"""Whole experiments, in process: every choice in conf/ runs, and a run leaves what it promises."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from multimodal_lab import experiment
+
+ROOT = Path(__file__).parents[1]
+QUICK = ["train.max_steps=2", "train.log_every=1"]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A folder of image–caption pairs whose words say what is drawn."""
+    folder = tmp_path_factory.mktemp("pairs")
+    rng = np.random.default_rng(0)
+    colours = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 50, 220)}
+    with (folder / "index.jsonl").open("w") as f:
+        for i in range(60):
+            word = list(colours)[i % 3]
+            pixels = np.clip(np.array(colours[word]) + rng.normal(0, 10, (16, 16, 3)), 0, 255).astype(np.uint8)
+            row = {"id": f"{i:03d}", "text": f"a {word} square", "tags": [word, "square"], "group": word}
+            for style in ("noto", "twemoji", "fluent"):
+                Image.fromarray(pixels).save(folder / f"{i:03d}_{style}.png")
+                row[style] = f"{i:03d}_{style}.png"
+            row["split"] = ("train", "train", "train", "val", "test")[i // 3 % 5]
+            f.write(json.dumps(row) + "\n")
+    return folder
+
+
+def names(group):
+    return sorted(str(p.relative_to(ROOT / "conf" / group).with_suffix("")) for p in (ROOT / "conf" / group).rglob("*.yaml"))
+
+
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+@pytest.mark.parametrize("name", names("experiment"))
+def test_every_experiment_runs(composed, tmp_path, pairs, name):
+    text = (ROOT / "conf/experiment" / f"{name}.yaml").read_text()
+    if "/data: emoji" in text:
+        own = [f"data.root={pairs}", "data.size=16", "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]"]
+        cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
+    elif "/data:" in text:
+        pytest.skip(f"{name} is for one real data set; its reader and its parts have tests of their own")
+    else:
+        cfg = composed(f"experiment={name}", *QUICK)
+    experiment.run(cfg, tmp_path)
+    assert summary(tmp_path)["cost/steps"] == 2
+
+
+@pytest.mark.parametrize("fusion", names("fusion"))
+def test_every_fusion_runs(composed, tmp_path, fusion):
+    experiment.run(composed(f"fusion={fusion}", "evaluate=[knn]", *QUICK), tmp_path)
+    found = summary(tmp_path)
+    streams = {"rgb", "uv"} | ({"fused"} if fusion != "separate" else set())
+    assert {k.split("/")[1] for k in found if k.startswith("knn/")} == streams
+
+
+IMAGE_MODALITIES = ["rgb", "uv", "rgb_uv", "rgb_uv_stacked", "multispectral", "hyperspectral"]
+
+
+@pytest.mark.parametrize("modality", IMAGE_MODALITIES)
+def test_every_modality_of_the_specimens_runs(composed, tmp_path, modality):
+    fusion = "attention" if modality == "rgb_uv" else "separate"
+    loss = "cross_modal" if modality == "rgb_uv" else "simclr"
+    experiment.run(composed(f"modality={modality}", f"fusion={fusion}", f"loss={loss}", "evaluate=[knn]", *QUICK), tmp_path)
+    assert summary(tmp_path)["cost/steps"] == 2
+
+
+@pytest.fixture(scope="module")
+def finished(composed, tmp_path_factory):
+    """One small run with everything on."""
+    folder = tmp_path_factory.mktemp("run")
+    cfg = composed("train.epochs=3", "figures=[pca,neighbours,similarity,curves]", "log=wandb", "data.source.missing=0.1")
+    experiment.run(cfg, folder)
+    return folder
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    for name in ("config.yaml", "data.json", "metrics.jsonl", "summary.json", "thumbnails.npz"):
+        assert (finished / name).is_file(), name
+    assert {p.name for p in (finished / "figures").glob("*.png")}
+    assert list((finished / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert not list(finished.rglob("*.pkl")) + list(finished.rglob("*.pt"))
+
+
+def test_the_summary_has_flat_scores_for_every_stream_and_its_provenance(finished):
+    found = summary(finished)
+    for stream in ("rgb", "uv", "fused"):
+        for key in (f"knn/{stream}/species/accuracy", f"probe/{stream}/sex/accuracy", f"centroid/{stream}/species/accuracy"):
+            assert 0 <= found[key] <= 1, key
+    assert 0 <= found["retrieval/rgb->uv/R@1"] <= 1
+    for key in ("provenance/seed", "provenance/data_fingerprint", "provenance/torch", "provenance/device", "cost/wall_s",
+                "cost/peak_memory_mb", "cost/images_per_s", "chance/sex"):  # fmt: skip
+        assert key in found, key
+    assert all(not isinstance(v, dict | list) for v in found.values())
+
+
+def test_embeddings_are_written_for_every_stream_and_for_fused(finished):
+    for name in ("rgb", "uv", "fused"):
+        frame = pd.read_parquet(finished / "embeddings" / f"{name}.parquet")
+        rows = list(csv.reader((finished / "embeddings" / f"{name}.csv").open()))
+        width = sum(c.startswith("x") and c[1:].isdigit() for c in frame.columns)
+        assert rows[0] == ["filename", *(f"x{i + 1}" for i in range(width))]
+        assert set(frame["split"]) == {"train", "val", "test"}
+
+
+def test_a_finished_run_resumed_changes_nothing(composed, finished):
+    before = summary(finished)
+    cfg = composed("train.epochs=3", "log=none", "data.source.missing=0.1", "resume=auto")
+    experiment.run(cfg, finished)
+    after = summary(finished)
+    same = [k for k in before if k.split("/")[0] in {"knn", "probe", "retrieval", "rsa", "centroid", "kmeans"}]
+    assert same
+    assert {k: before[k] for k in same} == {k: after[k] for k in same}
+
+
+def test_every_weight_in_the_config_changes_the_training(composed, tmp_path):
+    """A knob that changes nothing is a lie: each of these must move the first losses."""
+
+    def losses(name, *overrides):
+        experiment.run(composed("evaluate=[]", "train.validate_every=0", "train.max_steps=3", "train.log_every=1", *overrides), tmp_path / name)
+        return [r["train/total"] for r in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines()) if "train/total" in r]
+
+    base = losses("base")
+    assert losses("again") == base
+    knobs = ["loss.cross_weight=0.8", "loss.intra_weight=0.2", "loss.temperature=0.2", "loss.weight=2", "optim.lr=0.01", "seed=1",
+             "head.dim=64", "fusion.width=64", "train.clip_norm=0.01", "optim.rates={backbones: 1e-5}", "train.warmup=0.9",
+             "augment.ops.random_rotation.degrees=90", "data.split.train=0.4", "optim=sgd", "train.accumulate=2"]  # fmt: skip
+    for i, knob in enumerate(knobs):
+        assert losses(str(i), knob) != base, knob
+
+
+def test_the_score_is_what_was_asked_for(finished):
+    found = summary(finished)
+    assert experiment.score(found, None, "sex") == found["probe/fused/sex/accuracy"]
+    assert experiment.score(found, "knn/uv/sex/accuracy", "species") == found["knn/uv/sex/accuracy"]
+    with pytest.raises(ValueError, match="no such score"):
+        experiment.score(found, "knn/uv/sex/acc", "species")

@@ -1,0 +1,160 @@
+"""The command line, as a user meets it."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+QUICK = ["train.max_steps=3", "train.log_every=1", "evaluate=[knn]"]
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(folder):
+    return [r["train/total"] for r in rows(folder) if "train/total" in r]
+
+
+def test_help_and_cfg_answer_without_torch(cli):
+    for words in (["--help"], ["--cfg", "job"]):
+        code = f"import sys; sys.argv=['run',*{words!r}]\ntry:\n    from multimodal_lab.run import main; main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert done.stdout.strip().endswith("False"), done.stdout[-500:]
+        assert "fusion" in done.stdout
+
+
+def test_a_run_ends_with_a_summary_and_a_second_one_in_its_directory_is_refused(cli, tmp_path):
+    done = cli(f"dir={tmp_path / 'mine'}", *QUICK)
+    assert "Held-out scores" in done.stdout
+    assert str(tmp_path / "mine") in done.stdout.replace("\n", "")
+    again = cli(f"dir={tmp_path / 'mine'}", *QUICK, check=False)
+    assert again.returncode != 0
+    assert "a run is here already" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def test_two_processes_equal_one(cli, tmp_path):
+    """The same global batch over two ranks: losses and weights to 1e-6."""
+    cli(f"dir={tmp_path / 'one'}", *QUICK)
+    words = [*QUICK, f"dir={tmp_path / 'two'}"]
+    from conftest import SMALL
+
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "multimodal_lab.run"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launcher, *SMALL, *words], capture_output=True, text=True, env=env, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert two == pytest.approx(one, rel=1e-6)
+    a, b = ([r["train/grad_norm"] for r in rows(tmp_path / n) if "train/grad_norm" in r] for n in ("one", "two"))
+    assert b == pytest.approx(a, rel=1e-5)
+    from safetensors.torch import load_file
+
+    weights = [load_file(next((tmp_path / n / "checkpoints").glob("step_*")) / "model.safetensors") for n in ("one", "two")]
+    assert max((weights[0][k] - weights[1][k]).abs().max().item() for k in weights[0]) < 1e-5
+
+
+def test_a_sweep_ends_with_a_table_and_survives_a_failing_job(cli, tmp_path):
+    bad = "optim.rates={fusio: 1e-3}"
+    done = cli("-m", f"hydra.sweep.dir={tmp_path / 'sweep'}", "fusion=concat,separate", *QUICK)
+    assert "concat" in done.stdout
+    assert "separate" in done.stdout
+    table = list(csv.DictReader((tmp_path / "sweep" / "sweep.csv").open()))
+    assert len(table) == 2
+    done = cli("-m", f"hydra.sweep.dir={tmp_path / 'second'}", f"{bad},{{fusion: 1e-3}}", *QUICK, check=False)
+    assert done.returncode != 0
+    assert "nearest: fusion" in done.stderr
+    assert (tmp_path / "second" / "0" / "error.txt").is_file()
+    assert (tmp_path / "second" / "1" / "summary.json").is_file()
+
+
+def test_the_joblib_launcher_runs_jobs_side_by_side(cli, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the sweep extra is not installed")
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}", "seed=0,1", *QUICK]
+    done = cli(*words)
+    assert {p.parent.name for p in tmp_path.glob("*/summary.json")} == {"0", "1"}, done.stderr
+    assert losses(tmp_path / "0") != losses(tmp_path / "1")
+
+
+def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
+    from conftest import SMALL
+
+    command = [sys.executable, "-m", "multimodal_lab.run", *SMALL, "train.max_steps=1", "evaluate=[]"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    many = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [p.communicate()[1] and p.returncode or p.returncode for p in many] == [0, 0, 0]
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+def test_new_files_are_embedded_by_a_trained_run(cli, tmp_path):
+    cli(f"dir={tmp_path / 'run'}", *QUICK)
+    done = cli(f"run={tmp_path / 'run'}", f"out={tmp_path / 'out'}", "data=specimens", "data.source.individuals=8",
+               "data.source.size=32", "data.source.species=4", module="embed", small=False)  # fmt: skip
+    assert "16 samples embedded" in done.stdout
+    with (tmp_path / "out" / "fused.csv").open() as f:
+        assert len(list(f)) == 17
+
+
+def test_embed_says_what_it_lacks(cli, tmp_path):
+    for words, said in ((["data=specimens"], "run=DIR is missing"), ([f"run={tmp_path}"], "no run here")):
+        done = cli(*words, module="embed", small=False, check=False)
+        assert done.returncode != 0
+        assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fusion=atention"], "attention"),
+        (["fusion.widht=3"], "width"),
+        (["fusion._target_=os.system"], "os.system"),
+        (["head=classifier", "fusion=separate", "loss=cross_entropy"], "decision"),
+        (["data.batch_size=0"], "data.batch_size"),
+    ],
+)
+def test_a_wrong_line_is_one_clear_error_before_anything_is_written(cli, tmp_path, words, said):
+    done = cli(*words, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_data_is_one_clear_error(cli, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = cli("data=multispectral_tiff", f"data.root={tmp_path / 'empty'}", small=False, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert str(tmp_path / "empty") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_output_is_refused(cli, tmp_path):
+    tmp_path.chmod(0o500)
+    done = cli(f"dir={tmp_path / 'x'}", check=False)
+    assert done.returncode != 0
+    assert "can't be written" in done.stderr
+
+
+def test_the_output_may_not_lie_below_a_file(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = cli(f"dir={tmp_path / 'file' / 'x'}", check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+def test_the_wheel_carries_the_configs(tmp_path):
+    build = shutil.which("hatchling") or Path(sys.executable).parent / "hatchling"
+    if not Path(build).exists():
+        pytest.skip("hatchling is not installed here; pip builds in an environment of its own")
+    subprocess.run([str(build), "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    import zipfile
+
+    files = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    assert "multimodal_lab/conf/config.yaml" in files
