@@ -19,8 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import schema
-from multimodal_lab.expect import Problem
 from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
+from multimodal_lab.problem import Problem
+from multimodal_lab.quick import quick_problems
 from multimodal_lab.signature import signature
 from multimodal_lab.targets import conf_dir, nearest
 
@@ -48,7 +49,7 @@ def preflight(argv: Sequence[str]) -> None:
     overrides, found = parse(args.overrides, top, known)
     found += [p for o in overrides for p in choice_problems(o, known)]
     found += [p for o in overrides for p in _sweep_problems(o, args.multirun)]
-    _refuse(found)
+    _refuse(found or ([] if folders[1:] or args.config_name else quick_problems(overrides, folders[0], known)))
     with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
         _refuse(Jobs(args.config_name or "config", folders, known).problems(overrides, args.multirun))
 
@@ -72,18 +73,19 @@ class Jobs:
             if multirun or hydra.mode == RunMode.MULTIRUN:
                 lines = [f"{k}={v}" for k, v in (hydra.sweeper.get("params") or {}).items()]
                 jobs = expand([*self.parser.parse_overrides(lines), *overrides])
-            for job in representative(jobs):
-                found += self._job(self.parser.parse_overrides(job))
+            first = representative(jobs)
+            for job in first:
+                found += self._job(self.parser.parse_overrides(job), alone=len(jobs) == 1)
             for job in jobs if not found else ():
-                found += self._job(self.parser.parse_overrides(job))
+                found += self._job(self.parser.parse_overrides(job)) if job not in first else []
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             return [_told(error, [str(o.input_line) for o in overrides], self.known)]
         return list({str(p): p for p in found}.values())
 
-    def _job(self, overrides: list[Override]) -> list[Problem]:
+    def _job(self, overrides: list[Override], alone: bool = False) -> list[Problem]:
         cfg = self._base(overrides)
         values = [o for o in overrides if not (is_choice(o, self.known) or o.is_hydra_override())]
-        if values:
+        if values and not alone:
             cfg = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
             OmegaConf.set_struct(cfg, True)
         found = [p for p in (apply(o, cfg, self.known) for o in values) if p]

@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from multimodal_lab import bounds
+from multimodal_lab.problem import MISSING, Problem, Unknown, is_number, is_target, join, show, unknown_key
 from multimodal_lab.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
 from multimodal_lab.targets import nearest
-
-MISSING = "???"
-
-
-class Unknown:
-    """A value not known here: an interpolation of another node, or one that only a running job can resolve."""
-
-    def __repr__(self) -> str:
-        return "an interpolation"
-
-
-UNKNOWN = Unknown()
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a config: where, what was found, what was expected, the nearest valid choice."""
-
-    key: str
-    found: object
-    expected: str
-    near: str = ""
-
-    def __str__(self) -> str:
-        hint = f" (nearest: {self.near})" if self.near else ""
-        return f"{self.key}={show(self.found)}: {self.expected}{hint}"
 
 
 @dataclass(frozen=True)
@@ -95,13 +69,6 @@ def field_problems(known: Signature, node: dict[str, object], key: str) -> Itera
             yield Problem(join(key, k), None, f"missing; expected {expected(known.parameters[k]).text}")
 
 
-def unknown_key(key: str, value: object, choices: list[str], owner: str) -> Problem:
-    """A key that its owner doesn't have."""
-    near = nearest(key.rpartition(".")[2], choices)
-    has = ", ".join(choices) or "no keys"
-    return Problem(key, value, f"no such key; {owner} has {has}", join(key.rpartition(".")[0], near[0]) if near else "")
-
-
 def expected(parameter: Parameter) -> Expect:
     """What the annotation of a parameter allows; a default of None is allowed besides."""
     found = parse(parameter.annotation, parameter.module)
@@ -127,37 +94,9 @@ def parse(node: ast.expr | None, module: Module) -> Expect:
     return ANYTHING
 
 
-def is_number(value: object) -> bool:
-    """A finite int or float; a bool is neither."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def is_whole(value: object) -> bool:
     """An int that is not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_target(value: object) -> bool:
-    """A node that builds an object."""
-    return isinstance(value, dict) and "_target_" in value
-
-
-def show(value: object) -> str:
-    """A value as it would be typed."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, dict):
-        text = "{" + ", ".join(f"{k}: {show(v)}" for k, v in value.items()) + "}"
-    elif isinstance(value, list):
-        text = "[" + ", ".join(show(v) for v in value) + "]"
-    else:
-        text = str(value)
-    return text if len(text) <= 80 else text[:77] + "…"
-
-
-def join(key: str, name: str) -> str:
-    """`key.name`, or `name` at the top."""
-    return f"{key}.{name}" if key else name
 
 
 ANYTHING = Expect("anything", lambda _: True)

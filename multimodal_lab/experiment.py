@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import checkpoint, dist, provenance, rundir
@@ -30,6 +31,9 @@ def run(cfg: DictConfig, folder: Path) -> float:
     dist.start(device)
     main = dist.rank() == 0
     plain = _plain(cfg, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if main:
+        (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
     torch.manual_seed(cfg.seed)
     data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed)
     system = build_system(cfg, data).to(device)
@@ -38,9 +42,9 @@ def run(cfg: DictConfig, folder: Path) -> float:
     store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
     store.require_space(system)
     if main:
-        _write(folder, plain, data)
+        (folder / "data.json").write_text(json.dumps(data.record(), indent=1))
     log = Log(folder, _trackers(cfg, folder, plain) if main else (), main)
-    log.say(f"{describe(system, data)}\nwriting to {folder}")
+    log.say("\n".join([describe(system, data), *data.notes, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     state = safe_instantiate(cfg.train)(
         system, data, optimizer, augment=augment, log=log, store=store, seed=cfg.seed, device=device,
@@ -53,7 +57,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         return 0.0
     scores = evaluate(system, data, evaluators, device, folder)
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
-    summary = {**scores, **facts}
+    summary = {**scores, **facts, **_choices()}
     (folder / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, default=float))
     return _finish(cfg, folder, log, summary)
 
@@ -149,9 +153,12 @@ def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return {**{str(k): v for k, v in plain.items()}, "dir": str(folder)}
 
 
-def _write(folder: Path, plain: dict[str, Any], data: Any) -> None:
-    (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
-    (folder / "data.json").write_text(json.dumps(data.record(), indent=1))
+def _choices() -> dict[str, str]:
+    """`choices/<group>`: what the command line chose, where Hydra composed this run."""
+    if not HydraConfig.initialized():
+        return {}
+    chosen = HydraConfig.get().runtime.choices
+    return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
 
 
 def _facts(plain: Mapping[str, Any], data: Any) -> dict[str, Any]:
@@ -167,7 +174,8 @@ def _trackers(cfg: DictConfig, folder: Path, plain: dict[str, Any]) -> list[Any]
 
 
 def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any]) -> float:
-    from multimodal_lab.report import figures, summary as report
+    from multimodal_lab.report import figures
+    from multimodal_lab.report import summary as report
 
     drawn = figures.draw(folder, list(cfg.figures), cfg.label)
     log.finish(summary, drawn)

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from multimodal_lab.expect import Problem, show
+from multimodal_lab.problem import Problem, show
 from multimodal_lab.targets import nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
@@ -64,7 +64,7 @@ def parse(lines: list[str], keys: list[str], known: dict[str, list[str]]) -> tup
             near = nearest(key.split(".")[0].split("@")[0], keys)
             expects = "expected KEY=VALUE; quote a value that holds any of , : = { } [ ] ( ) as KEY='\"VALUE\"'"
             reason = "" if not equals else f" ({str(error).splitlines()[0]})" if str(error) else ""
-            bad.append(Problem(key or line, value, expects + reason, f"{near[0]}=…" if near else ""))
+            bad.append(Problem(key or "KEY", value, expects + reason, f"{near[0]}=…" if near else ""))
             continue
         good.append(override)
     return good, bad
@@ -81,7 +81,7 @@ def is_choice(override: Override, known: dict[str, list[str]]) -> bool:
 def choice_problems(override: Override, known: dict[str, list[str]]) -> Iterator[Problem]:
     """Wrong groups, wrong choices, and keys of Hydra's own that a command line may not set."""
     group, key = override.key_or_group, override.get_key_element().lstrip("+~")
-    values = _values(override)
+    values = values_of(override)
     if override.is_hydra_override():
         yield from _hydra_problems(group, override, values)
     elif group in known:
@@ -123,9 +123,10 @@ def _names_code(value: Any) -> bool:
     return isinstance(value, list) and any(_names_code(v) for v in value)
 
 
-def _values(override: Override) -> list[Any]:
+def values_of(override: Override) -> list[Any]:
+    """The value, or all values of a sweep; [] for an interval."""
     if override.is_sweep_override():
-        return list(override.sweep_iterator()) if override.is_discrete_sweep() else []
+        return [Override._convert_value(v) for v in override.sweep_iterator()] if override.is_discrete_sweep() else []
     return [override.value()]
 
 

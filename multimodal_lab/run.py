@@ -10,13 +10,18 @@ import sys
 import traceback
 from pathlib import Path
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+import yaml
 
-from multimodal_lab import rundir
-from multimodal_lab.check import ConfigError, preflight
-from multimodal_lab.instantiate import conf_dir
+# OmegaConf derives its loader from yaml.SafeLoader: libyaml's has the same grammar and halves the time of a composition.
+yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
+
+import hydra  # noqa: E402
+from hydra.core.hydra_config import HydraConfig  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
+
+from multimodal_lab import rundir  # noqa: E402
+from multimodal_lab.check import ConfigError, preflight  # noqa: E402
+from multimodal_lab.instantiate import conf_dir  # noqa: E402
 
 OmegaConf.register_new_resolver("run_id", rundir.run_id, use_cache=True, replace=True)
 

@@ -15,17 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from multimodal_lab.bounds import Count, Natural
-from multimodal_lab.expect import (
-    MISSING,
-    UNKNOWN,
-    Problem,
-    expected,
-    field_problems,
-    is_target,
-    join,
-    problems,
-    unknown_key,
-)
+from multimodal_lab.expect import expected, field_problems, problems
+from multimodal_lab.loss_rules import ROOTS, is_path
+from multimodal_lab.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
 from multimodal_lab.rules import rule_problems
 from multimodal_lab.signature import Parameter, Signature, SourceError, call_signature, signature
 from multimodal_lab.targets import allowed, is_allowed, near_allowed, nearest
@@ -224,8 +216,13 @@ def _keyed_problems(node: dict[str, Any], key: str) -> Iterator[Problem]:
             yield unknown_key(join(key, k), node[k], [*takes.parameters, "weight"], takes.label)
         elif k in built:
             yield Problem(join(key, k), node[k], f"also set at {key}.fn.{k}; keep one of the two")
-        elif k in takes.parameters and not isinstance(node[k], str) and not is_target(node[k]):
-            yield from problems(expected(takes.parameters[k]), node[k], join(key, k))
+        elif k in takes.parameters and not is_target(node[k]) and not is_path(node[k]):
+            expects = expected(takes.parameters[k])
+            if isinstance(node[k], str) and not expects.fits(1):
+                near = f"{join(key, k)}={nearest(node[k], ROOTS)[0]}"
+                yield Problem(join(key, k), node[k], f"expected a path that starts with {', '.join(ROOTS)}", near)
+            else:
+                yield from problems(expects, node[k], join(key, k))
     for k in takes.parameters.keys() - given - built:
         if takes.parameters[k].required:
             yield Problem(join(key, k), None, f"missing; {takes.label} needs a path such as out.projection")

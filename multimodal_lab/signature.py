@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from multimodal_lab.targets import THIRD_PARTY
@@ -71,7 +71,7 @@ class Signature:
         return ".".join(self.target.split(".")[-2:])
 
 
-@lru_cache
+@cache
 def signature(target: str) -> Signature:
     """What a class's `__init__` (a dataclass's fields) or a function takes; `SourceError` if it can't be read."""
     module, node = definition(target)
@@ -87,7 +87,7 @@ def of_class(module: Module, node: ast.ClassDef) -> Signature:
     return Signature(f"{module.name}.{node.name}", *_of_class(module, node))
 
 
-@lru_cache
+@cache
 def call_signature(target: str) -> Signature | None:
     """What calling the built object takes: a function's arguments, a class's `forward`; None if unknown."""
     module, node = definition(target)
@@ -120,7 +120,7 @@ def locate(target: str) -> tuple[str, str]:
     raise SourceError(f"{target}: no such module")
 
 
-@lru_cache
+@cache
 def module_named(name: str) -> Module:
     """Parse the source file of the module `name`."""
     path = _file(name)

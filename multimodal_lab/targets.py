@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 # What conf/ may name beyond this project, and the file that defines it: one name, one object.
@@ -30,7 +30,7 @@ def conf_dir() -> Path:
     raise FileNotFoundError(f"no config.yaml in {package}/conf or {package.parent}/conf: install the package again")
 
 
-@lru_cache
+@cache
 def ours() -> frozenset[str]:
     """Every `multimodal_lab.` name that a file of the installed conf/ gives as a `_target_`."""
     names: set[str] = set()
@@ -40,7 +40,7 @@ def ours() -> frozenset[str]:
     return frozenset(names)
 
 
-@lru_cache
+@cache
 def extensions() -> frozenset[str]:
     """Names that installed packages add: entry points of the group `multimodal_lab.targets`, `pkg.module:Class`."""
     from importlib import metadata  # slow, and only a name that nothing else allows needs it
@@ -53,13 +53,13 @@ def is_allowed(name: str) -> bool:
     return name in ours() or name in THIRD_PARTY or name in extensions()
 
 
-@lru_cache
+@cache
 def allowed() -> tuple[str, ...]:
     """Every allowed name, sorted."""
     return tuple(sorted({*ours(), *THIRD_PARTY, *extensions()}))
 
 
-@lru_cache
+@cache
 def near_allowed(name: str) -> str:
     """The three allowed names most like `name`."""
     return ", ".join(nearest(name, allowed(), 3))

@@ -1,3 +1,4 @@
+import copy
 import re
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from omegaconf import OmegaConf
 
 from multimodal_lab import check
 from multimodal_lab.check import ConfigError, preflight
-from multimodal_lab.overrides import groups
+from multimodal_lab.overrides import apply, groups, is_choice, parse
+from multimodal_lab.quick import quick_problems
 from multimodal_lab.targets import conf_dir
 
 
@@ -31,7 +33,7 @@ HINT = re.compile(
 @pytest.fixture(autouse=True)
 def composed_once(monkeypatch):
     """Lines that choose the same files share one composition, as the jobs of a sweep do."""
-    monkeypatch.setattr(check, "compose", lambda name, lines, **kw: shared(name, tuple(lines)))
+    monkeypatch.setattr(check, "compose", lambda name, lines, **kw: copy.deepcopy(shared(name, tuple(lines))))
 
 
 @lru_cache
@@ -80,10 +82,10 @@ def generated():
     found += [(f"+{group}@{typo(group)}.x={GROUPS[group][0]}", group) for group in ("head", "loss", "backbone")]
     for name in checked:
         keys = list(leaves(tree[name], name))[:14]
-        found += [(f"{key.rpartition('.')[0]}.{typo(key.rpartition('.')[2])}=1", key) for key, _ in keys[:4]]
-        found += [(f"+{key}_of_no_one=1", f"{key}_of_no_one") for key, _ in keys[:2] if name != "data"]
+        found += [(f"{key.rpartition('.')[0]}.{typo(key.rpartition('.')[2])}=1", key) for key, _ in keys[:3]]
+        found += [(f"+{key}_of_no_one=1", f"{key}_of_no_one") for key, _ in keys[:1] if name != "data"]
         numbers = [key for key, v in keys if isinstance(v, int | float)]
-        found += [(f"{key}=abc", f"{key}=abc") for key in numbers[:4]]
+        found += [(f"{key}=abc", f"{key}=abc") for key in numbers[:3]]
         found += [(f"{key}={{a: 1}}", key) for key in numbers[:1]]
         found += [
             (f"{key}=-7", f"{key}=-7")
@@ -136,6 +138,35 @@ def test_each_thing_wrong_is_told_at_once():
     assert all(key in message for key in ("fusion.width", "optim.lr", "train.epochs")) or message.count("\n") == 1
 
 
+SET = (
+    "seed=3 ++name=a +modality.nir={kind: image, take: [NIR]} ~optim.rates optim.betas=[0.8,0.9] "
+    "+optim.rates={fusion: 1.0}",
+    "+backbone@backbones.uv=vit_small evaluate=[knn] modality.rgb.take=[R] ++heads.x={a: 1} name='1' loss.z='a,b'",
+)
+
+
+@pytest.mark.parametrize("line", SET)
+def test_values_are_set_as_hydra_sets_them(line):
+    lines = split(line)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        theirs = OmegaConf.to_container(real_compose("config", lines), resolve=False)
+        parsed, found = parse(lines, [], GROUPS)
+        jobs = check.Jobs("config", (conf_dir(),), GROUPS)
+        ours = jobs._base(parsed)
+        found += [apply(o, ours, GROUPS) for o in parsed if not is_choice(o, GROUPS)]
+    assert {**OmegaConf.to_container(ours, resolve=False), "hydra": None} == {**theirs, "hydra": None}
+    assert not any(found)
+
+
+def test_the_quick_check_says_nothing_that_the_full_check_does_not(monkeypatch):
+    monkeypatch.setattr(check, "quick_problems", lambda *args: [])
+    for line in ("fusion.heads=0", "fusion.widht=3", "loss.temperature=abc", "-m train.epochs=1,0", "+optim.lrr=3"):
+        full = refusal(*split(line))
+        with monkeypatch.context() as again:
+            again.setattr(check, "quick_problems", quick_problems)
+            assert full.split(":")[0] == refusal(*split(line)).split(":")[0]
+
+
 def test_refusing_costs_little_and_imports_nothing_heavy():
     code = (
         "import sys, time\nfrom multimodal_lab.check import ConfigError, preflight\n"
@@ -149,7 +180,7 @@ def test_refusing_costs_little_and_imports_nothing_heavy():
 
 @pytest.fixture
 def miniature(tmp_path, monkeypatch):
-    """A config tree of the caller's own: it may choose values, and build nothing that the installed conf/ doesn't name."""
+    """A config tree of the caller's own: it chooses values, and builds only what the installed conf/ names."""
 
     monkeypatch.setattr(check, "compose", real_compose)
 

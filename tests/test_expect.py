@@ -1,6 +1,7 @@
 import pytest
 
-from multimodal_lab.expect import UNKNOWN, expected, problems, show
+from multimodal_lab.expect import expected, problems
+from multimodal_lab.problem import UNKNOWN, show
 from multimodal_lab.signature import Module, Parameter
 
 SOURCE = """
@@ -25,8 +26,8 @@ class Box:
 def f(
     whole: int, number: float, text: str, flag: bool, path: Path, count: Count, natural: Natural, positive: Positive,
     nonnegative: NonNegative, fraction: Fraction, kind: Kind, maybe: str | None, old: Optional[int],
-    either: Union[int, str], words: list[str], pair: tuple[float, float], many: tuple[int, ...], table: dict[str, Positive],
-    nested: list[list[int]],
+    either: Union[int, str], words: list[str], pair: tuple[float, float], many: tuple[int, ...],
+    table: dict[str, Positive], nested: list[list[int]],
     op: Op, ops: dict[str, Op], call: Callable[..., int], box: Box, anything: Any, untyped, array: np.ndarray,
     knob: Positive | Tensor, module: nn.Module | None, odd: Annotated[int, Range(low=1, high=9)], quoted: "Count",
     level: Literal[1, 2, None], plain: Sequence, null: int = None,

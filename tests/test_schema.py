@@ -190,6 +190,14 @@ WRONG = [
     ({"evaluate__knn__k": "five"}, "evaluate.knn.k", "integer"),
     ({"evaluate__knn": 5}, "evaluate.knn", "_target_"),
     ({"fusion": None}, "fusion", "_target_"),
+    ({"fusion": {**GOOD["backbone"]}}, "fusion._target_", "a name in multimodal_lab.fusion"),
+    (
+        {"loss": {"_target_": "torch.nn.MSELoss"}, "heads__x": GOOD["backbone"]},
+        "heads.x._target_",
+        "multimodal_lab.head",
+    ),
+    ({"system": {"_target_": f"{L}.optim.sgd", "_partial_": True}}, "system._target_", "System or a subclass"),
+    ({"loss__temperature": "warm"}, "loss.temperature", "a number > 0 or a path"),
     ({"fusion": DROP}, "fusion", "missing"),
     (
         {"adapt": {"_target_": f"{L}.adapt.freeze", "_partial_": True, "modules": ["backbone"]}},

@@ -16,10 +16,8 @@ def freeze(module: nn.Module) -> nn.Module:
     """
     module.requires_grad_(False)
     module.eval()
-    for part in module.modules():
-        part.__dict__["train"] = MethodType(
-            _stay, part
-        )  # on the instance: names, state_dict and deepcopy are untouched
+    for part in module.modules():  # on the instance, so that names, state_dict and deepcopy are untouched
+        part.__dict__["train"] = MethodType(_stay, part)
     return module
 
 

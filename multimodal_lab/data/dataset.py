@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Natural
-from multimodal_lab.data import record
+from multimodal_lab.data import choose, record
 from multimodal_lab.data.fingerprint import fingerprint
 from multimodal_lab.data.fit import fit as fit_to
-from multimodal_lab.data.plan import plan
+from multimodal_lab.data.plan import Plan, plan
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.resize import Resize
 from multimodal_lab.data.sample import Samples
@@ -22,10 +23,11 @@ class Data:
     """A source and the choices that make inputs of it; `prepare` cuts the streams of a modality and learns their facts.
 
     source: a reader. root: the folder its paths are relative to. size, resize, fit: see `Resize`; None keeps the stored
-    size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table. batch_size: samples of
-    one step over all ranks. workers: processes that load, 0 loads in this one. cache: keep finished arrays in memory.
-    mask: `zero` blanks what lies outside the specimen, `keep` leaves the background. check: `all` reads every sample
-    before training, so that a bad one stops the run then; `train` meets bad held-out ones when it comes to them.
+    size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table, `auto` or
+    None for all that can be learnt: see `choose` for `auto` here and in the split. batch_size: samples of one step over
+    all ranks. workers: processes that load, 0 loads in this one. cache: keep finished arrays in memory. mask: `zero`
+    blanks what lies outside the specimen, `keep` leaves the background. check: `all` reads every sample before
+    training, so that a bad one stops the run then; `train` meets bad held-out ones when it comes to them.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class Data:
         *,
         scaling: Scaling,
         split: Split,
-        labels: list[str],
+        labels: list[str] | Literal["auto"] | None,
         root: str | None = None,
         size: Count | None = None,
         resize: Literal["area", "none"] = "area",
@@ -66,23 +68,31 @@ class Data:
             raise DataError(f"modality: no input stream among {', '.join(plans) or 'none'}")
         samples = Samples(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
         mark = fingerprint(self.source, self.root)
+        chosen = self._choose(plans, frozen)
         if frozen is None:
-            splits = self.split.assign(table)
+            splits = chosen.split.assign(table)
             fit_to(samples, splits["train"])
             classes = None
         else:
             splits = record.restore(frozen, samples, mark)
             classes = frozen["classes"]
-        targets = {label: encode(table, label, classes and classes.get(label)) for label in self.labels}
-        if frozen is None and self.split.rare == "refuse":
+        targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
+        if frozen is None and chosen.split.rare == "refuse":
             for label, target in targets.items():
                 refuse_single(table, label, target)
-        facts = {"seed": seed, "fingerprint": mark, "modality": modality, "labels": self.labels}
+        facts = {
+            "seed": seed,
+            "fingerprint": mark,
+            "modality": modality,
+            "labels": chosen.labels,
+            "split": {"by": chosen.split.by, "stratify": chosen.split.stratify, "column": chosen.split.column},
+            "notes": chosen.notes,
+        }
         prepared = Prepared(
             samples,
             splits=splits,
             targets=targets,
-            groups=self.split.by if frozen is None or self.split.by in table else None,
+            groups=chosen.split.by if frozen is None or chosen.split.by in table else None,
             seed=seed,
             batch_size=self.batch_size,
             workers=self.workers,
@@ -94,3 +104,11 @@ class Data:
             for row in set(range(len(table))) - set(splits["train"].tolist()):
                 samples.raw(row)
         return prepared
+
+    def _choose(self, plans: dict[str, Plan], frozen: dict[str, Any] | None) -> choose.Choice:
+        table = self.source.samples
+        if frozen is not None:
+            return choose.frozen(table, self.labels, self.split, frozen)
+        texts = {p.stored.field for p in plans.values() if p.stored.field}
+        found = choose.choose(table, self.labels, self.split, texts)
+        return replace(found, notes=[*getattr(self.source, "notes", []), *found.notes])

@@ -100,6 +100,7 @@ class Envi:
         self.identity = (calibrate, self._reference.tolist())
         samples = table(paths, SUFFIXES).assign(**size)
         self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
+        self.notes = [] if labels is None else labels.notes
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams`, as stored or calibrated (float32), and the mask."""

@@ -68,17 +68,18 @@ class Hdf5:
         self._at = samples[["row", "top", "left"]].to_numpy()
         samples = samples.drop(columns=["row", "top", "left"] if crop is None else ["row"])
         self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
+        self.notes = [] if labels is None else labels.notes
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` of one row or crop; a stream across data sets of two types is float32.
 
-        `full_scale` is 1 where the data sets asked for differ in it.
+        `full_scale` is that of each stream, 1 where the data sets it is cut from differ in it.
         """
         path = str(self.samples.path.iloc[index])
         need_kind(streams, ["vector"] if self.axes == "nc" else ["image"], path)
         needed, _ = asked(self.bands, streams)
         found: dict[str, np.ndarray] = {}
-        scales = set()
+        scales: dict[str, float] = {}
         start = 0
         for name, names in self.datasets.items():
             local = [i - start for i in needed if start <= i < start + len(names)]
@@ -86,8 +87,10 @@ class Hdf5:
             if local:
                 values = self._values(path, name, index, local)
                 found.update({names[i]: v for i, v in zip(local, values)})
-                scales.add(full_scale(values.dtype))
-        return Raw({s.name: _stacked(s, found, path) for s in streams}, None, scales.pop() if len(scales) == 1 else 1.0)
+                scales.update({names[i]: full_scale(values.dtype) for i in local})
+        each = {s.name: {scales[b.name] for b in s.bands} for s in streams}
+        stacked = {s.name: _stacked(s, found, path) for s in streams}
+        return Raw(stacked, None, {name: own.pop() if len(own) == 1 else 1.0 for name, own in each.items()})
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}

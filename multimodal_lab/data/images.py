@@ -71,6 +71,7 @@ class Images:
         size = {"height": [h.height for h in headers], "width": [h.width for h in headers]}
         samples = table(paths, SUFFIXES).assign(**size)
         self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
+        self.notes = [] if labels is None else labels.notes
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""

@@ -11,13 +11,9 @@ from typing import Literal
 import pandas as pd
 
 from multimodal_lab.data.folder import given, readable, some
+from multimodal_lab.data.names import PRESETS, infer
 from multimodal_lab.data.source import DataError
 
-# An individual's number is unique within its species only, so `individual` takes the species in.
-PRESETS = {
-    "birds": r"(?P<individual>(?P<species>[^_]+_[^_]+)_[^_]+)_(?P<sex>[MFU])(?:_(?P<view>[^_]+))?(?:_.*)?",
-    "lepidoptera": r"(?P<individual>(?P<species>.+)_\d+)(?P<view>[A-Za-z])_(?P<date>\d{6})",
-}
 RESERVED = ("id", "path", "height", "width")
 
 
@@ -25,8 +21,9 @@ class Labels:
     """One column per label for a table of files; every choice may be set, and no two may name the same column.
 
     folders: names for the folders between the root and the file, outermost first. pattern: a preset (`birds`:
-    Genus_species_<individual>_<sex>_<view>; `lepidoptera`: Genus species_<individual><view>_<ddmmyy>) or a regular
-    expression with named groups that the whole file name without suffix must match. table: CSV, TSV, Parquet or JSONL,
+    Genus_species_<individual>_<sex>_<view>; `lepidoptera`: Genus species_<individual><view>_<ddmmyy>), a regular
+    expression with named groups that the whole file name without suffix must match, or `auto`: what `names.infer` finds
+    where neither folders nor a table are given, told in `notes`. table: CSV, TSV, Parquet or JSONL,
     absolute or below the root, whose column `key` is a file's id, relative path, name, or name without suffix;
     `columns` are the ones to take (all by default), in which a file may lack a value only if `missing_labels` is
     `keep`.
@@ -48,13 +45,16 @@ class Labels:
         self.key = key
         self.columns = columns
         self.missing_labels = missing_labels
+        self.notes: list[str] = []
 
     def __call__(self, root: Path, samples: pd.DataFrame) -> pd.DataFrame:
         """`samples` (with `id` and `path`) and the label columns; `DataError` for files without, or a clash."""
         parts = []
         if self.folders:
             parts.append(pd.DataFrame([self._from_folders(p) for p in samples.path], columns=self.folders))
-        if self.pattern:
+        if self.pattern == "auto":
+            parts += self._inferred(samples)
+        elif self.pattern:
             parts.append(self._from_names(samples))
         if self.table:
             parts.append(self._from_table(given(root, self.table, "data.source.labels.table"), samples))
@@ -75,6 +75,13 @@ class Labels:
                 f"({'/'.join(self.folders)}/{PurePosixPath(path).name})"
             )
         return parents
+
+    def _inferred(self, samples: pd.DataFrame) -> list[pd.DataFrame]:
+        if self.folders or self.table:
+            return []
+        found, note = infer(samples)
+        self.notes = [note]
+        return [found]
 
     def _from_names(self, samples: pd.DataFrame) -> pd.DataFrame:
         regex = _compiled(str(self.pattern))

@@ -85,7 +85,7 @@ class Pairs:
         if not stream.field and len(choices) == 1:
             return choices[0]
         if stream.field not in choices:
-            expected = f"a {stream.kind} column of {self.file}: {', '.join(choices) or 'there is none'}"
+            expected = f"one of the {stream.kind} columns of {self.file}: {', '.join(choices) or 'there is none'}"
             raise DataError(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
         return stream.field
 

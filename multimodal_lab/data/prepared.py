@@ -27,7 +27,7 @@ class Prepared:
     in `batch.targets[name]` (N, L). splits: {split: row numbers}; "all", every row, is always there for `batches`.
     classes: {label: names}, empty for a number. targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over
     all rows. counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of
-    the data.
+    the data. notes: what was chosen where the config said `auto`, a sentence each.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Prepared:
         self.samples: pd.DataFrame = reader.table
         self.tokens = reader.tokens
         self.fingerprint = str(facts["fingerprint"])
+        self.notes: list[str] = facts["notes"]
         done = {name: finished(p, reader.fitted[name]) for name, p in reader.plans.items()}
         self.streams: dict[str, Stream] = {n: s for n, s in done.items() if not reader.plans[n].target}
         self.target_streams: dict[str, Stream] = {n: s for n, s in done.items() if reader.plans[n].target}

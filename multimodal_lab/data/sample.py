@@ -67,7 +67,7 @@ class Samples:
         if x is None:
             return None
         mask = raw.mask if x.ndim == 3 else None
-        return self.scaling.apply(x, mask, raw.full_scale, self.fitted[name].scaling), mask
+        return self.scaling.apply(x, mask, raw.scale(name), self.fitted[name].scaling), mask
 
     def item(self, row: int) -> Item:
         """All streams of one sample."""
@@ -169,7 +169,7 @@ class Samples:
         found = {
             "shape": list(x.shape),
             "dtype": str(x.dtype),
-            "full_scale": float(raw.full_scale),
+            "full_scale": raw.scale(name),
             "masked": mask is not None,
         }
         layout = self.fitted[name].layout

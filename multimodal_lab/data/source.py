@@ -18,36 +18,42 @@ class DataError(ValueError):
 
 @dataclass
 class Raw:
-    """One sample as stored. inputs[stream]: image (C, H, W), vector (C,), text str; None where the modality is missing.
+    """One sample as stored. inputs[stream]: image (C, H, W), vector (C,), text str or list[str]; None where missing.
 
     mask (H, W) bool, True on the specimen, or None. `full_scale` is the largest value the stored type can hold (65535,
-    255; 1.0 for floats): the `dtype_max` scaling policy divides by it.
+    255; 1.0 for floats), of all streams or {stream: its own}: the `dtype_max` scaling policy divides by it.
     """
 
     inputs: dict[str, Any]
     mask: np.ndarray | None = None
-    full_scale: float = 1.0
+    full_scale: float | dict[str, float] = 1.0
+
+    def scale(self, stream: str) -> float:
+        """The full scale of one stream."""
+        return float(self.full_scale[stream] if isinstance(self.full_scale, dict) else self.full_scale)
 
 
 class Source(Protocol):
     """One stored data set.
 
-    `bands`: what its cubes or vectors hold, in stored order, without the mask (for text-only or many-field sets, the bands
-    of an image field). `samples`: one row a sample, a unique string column `id`, then one column for every label, group or
-    bookkeeping fact (`path`, an official `split`, …); a missing label is None/NaN. Opening a source validates headers only.
+    `bands`: what its cubes or vectors hold, in stored order, without the mask (for text-only or many-field sets, the
+    bands of an image field). `samples`: one row a sample, a unique string column `id`, then one column for every label,
+    group or bookkeeping fact (`path`, an official `split`, …); a missing label is None/NaN. Opening a source validates
+    headers only. Three more attributes are read where there: `identity` (choices that change pixels) and `card`, whose
+    `repr` the data's fingerprint takes in, and `notes`, list[str], what was inferred and a run should tell.
     """
 
     bands: tuple[Band, ...]
     samples: pd.DataFrame
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
-        """Read only what `streams` ask for of sample `index` (a row number of `samples`); raise `DataError` if it is bad."""
+        """Read only what `streams` ask for of sample `index` (a row of `samples`); raise `DataError` if it is bad."""
         ...
 
 
 @dataclass(frozen=True)
 class Card:
-    """The facts of a data set that its files don't hold: bands, the mask band and its threshold, what a pixel value means."""
+    """What the files of a data set don't say: its bands, the mask band and its threshold, what a pixel value means."""
 
     bands: tuple[Band, ...]
     mask_band: str | None = None

@@ -65,6 +65,7 @@ class Tiff:
         size = {"height": [h.height for h in self._headers], "width": [h.width for h in self._headers]}
         samples = table(paths, SUFFIXES).assign(**size)
         self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
+        self.notes = [] if labels is None else labels.notes
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as stored, and the mask; damage or a mask that isn't binary is a `DataError`."""

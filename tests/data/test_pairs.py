@@ -64,9 +64,13 @@ def test_one_column_needs_no_field(tmp_path: Path) -> None:
     write(tmp_path, row())
     raw = opened(tmp_path, images=["photo"]).read(0, [image(""), text("text")])
     assert np.array_equal(raw.inputs[" image"], X.transpose(2, 0, 1))
-    with pytest.raises(DataError, match=r"field: none, expected a image column of index\.jsonl: photo, drawing"):
+    with pytest.raises(
+        DataError, match=r"field: none, expected one of the image columns of index\.jsonl: photo, drawing"
+    ):
         opened(tmp_path).read(0, [image("")])
-    with pytest.raises(DataError, match=r"field: caption, expected a text column of index\.jsonl: text, tags"):
+    with pytest.raises(
+        DataError, match=r"field: caption, expected one of the text columns of index\.jsonl: text, tags"
+    ):
         opened(tmp_path).read(0, [text("caption")])
 
 

@@ -1,0 +1,111 @@
+"""Labels, groups and strata that a config leaves to the sample table (`auto`): chosen by rule, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from multimodal_lab.data.split import Split
+
+AUTO = "auto"
+BOOKKEEPING = {"id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left"}
+GROUP, STRATUM = "individual", "species"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """labels: columns of the sample table. split: with no `auto` left in it. notes: what was chosen, in sentences."""
+
+    labels: list[str]
+    split: Split
+    notes: list[str]
+
+
+def choose(table: pd.DataFrame, labels: list[str] | str | None, split: Split, texts: Collection[str] = ()) -> Choice:
+    """Settle what is `auto`; what is explicit stays.
+
+    labels: every column but bookkeeping, the groups and the fields of text streams (`texts`) that has at least two
+    values, is not unique per row or group and, unless `data.split.rare=train`, has no class of one sample. by:
+    `individual`, where there are fewer of them than rows. stratify: `species`, else the first label, where each class
+    has a group for every split and no group two classes; never over an official split.
+    """
+    made = copy(split)
+    notes = []
+    if split.by == AUTO:
+        made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else None
+    groups = pd.Series(made.groups(table), index=table.index)
+    if labels is None or isinstance(labels, str):
+        taken, left = _labels(table, groups, made, {*BOOKKEEPING, *texts, made.by, made.column})
+        notes.append(f"labels: {', '.join(taken) or 'none'}{_listed(left)}")
+    else:
+        taken = labels
+    if split.stratify == AUTO:
+        made.stratify = _stratum(table, groups, made, taken)
+    if AUTO in (split.by, split.stratify):
+        notes.append(_told(made))
+    return Choice(taken, made, notes)
+
+
+def frozen(table: pd.DataFrame, labels: list[str] | str | None, split: Split, record: dict[str, Any]) -> Choice:
+    """What is `auto`, as the trained run of `record` had it; new files need not have its groups."""
+    made = copy(split)
+    if split.by == AUTO:
+        by = record["split"]["by"]
+        made.by = by if by in table else None
+    return Choice(labels if isinstance(labels, list) else list(record["labels"]), made, [])
+
+
+def _labels(
+    table: pd.DataFrame, groups: pd.Series, split: Split, skip: Collection[str | None]
+) -> tuple[list[str], dict[str, str]]:
+    """The columns to learn from, and why each of the others was left out."""
+    reasons = {c: _unfit(table[c], groups, split) for c in map(str, table.columns) if c not in skip}
+    return [c for c, why in reasons.items() if not why], {c: why for c, why in reasons.items() if why}
+
+
+def _unfit(column: pd.Series, groups: pd.Series, split: Split) -> str:
+    known = column.dropna().astype(object)
+    if known.map(lambda v: isinstance(v, list | tuple | set)).any():  # several labels a row
+        return ""
+    counts = known.map(str).value_counts()
+    if len(counts) < 2:
+        return "fewer than two values"
+    if len(counts) == len(known):
+        return "another value in every row"
+    if split.by and groups.groupby(known.map(str)).nunique().max() == 1:
+        return f"each value in one {split.by} only"
+    if pd.api.types.is_float_dtype(column) or split.rare == "train" or counts.iloc[-1] > 1:
+        return ""
+    return f"{counts.index[-1]!r} has one sample; data.split.rare=train data.labels=[{column.name}] takes it"
+
+
+def _stratum(table: pd.DataFrame, groups: pd.Series, split: Split, labels: list[str]) -> str | None:
+    wanted = [STRATUM] if STRATUM in table else []
+    fit = (c for c in [*wanted, *labels[:1]] if _fits(table[c], groups, split))
+    return None if split.column else next(fit, None)
+
+
+def _fits(column: pd.Series, groups: pd.Series, split: Split) -> bool:
+    if pd.api.types.is_float_dtype(column) or column.map(lambda v: isinstance(v, list)).any():
+        return False
+    strata = column.astype(object).where(column.notna(), "missing").map(str)
+    enough = groups.groupby(strata).nunique().min() >= sum(share > 0 for share in split.shares.values())
+    return bool(enough and strata.groupby(groups).nunique().max() == 1)
+
+
+def _told(split: Split) -> str:
+    by = (
+        f"no {split.by} in two splits"
+        if split.by
+        else f"each sample by itself (there is no column `{GROUP}` to group by)"
+    )
+    parts = [by, f"stratified by {split.stratify}" if split.stratify else "not stratified"]
+    return f"split: {', '.join([*parts, *([f'official column {split.column}'] if split.column else [])])}"
+
+
+def _listed(left: dict[str, str]) -> str:
+    return f" (left out: {'; '.join(f'{c}, {why}' for c, why in left.items())})" if left else ""
