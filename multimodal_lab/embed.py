@@ -12,7 +12,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import rundir
+from multimodal_lab import resolvers, rundir
 from multimodal_lab.check import ConfigError, preflight
 from multimodal_lab.instantiate import conf_dir
 
@@ -36,6 +36,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
 
 def main() -> None:
     """The command line."""
+    resolvers.register()
     words = dict(a.split("=", 1) for a in sys.argv[1:] if a.startswith(("run=", "out=")))
     rest = [a for a in sys.argv[1:] if not a.startswith(("run=", "out="))]
     if "run" not in words or any(a in {"-h", "--help"} for a in rest):

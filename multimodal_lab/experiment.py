@@ -17,6 +17,7 @@ from multimodal_lab import checkpoint, dist, provenance, rundir
 from multimodal_lab.build import build
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.keyed import Keyed
 from multimodal_lab.log import Log
 from multimodal_lab.system import System
 from multimodal_lab.train import autocast
@@ -25,7 +26,7 @@ Scores = dict[str, float]
 
 
 def run(cfg: DictConfig, folder: Path) -> float:
-    """Run `cfg` in `folder`; returns the score: `cfg.score`, or the fused probe of `cfg.label` where it is null."""
+    """Run `cfg` in `folder`; returns the score: `cfg.score`, or the fused probe of the label where it is null."""
     began = time.monotonic()
     device = pick_device(cfg.device)
     dist.start(device)
@@ -44,7 +45,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     if main:
         (folder / "data.json").write_text(json.dumps(data.record(), indent=1))
     log = Log(folder, _trackers(cfg, folder, plain) if main else (), main)
-    log.say("\n".join([describe(system, data), *data.notes, f"writing to {folder}"]))
+    label, told = shown_label(cfg.label, data)
+    log.say("\n".join([describe(system, data), *data.notes, *told, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     state = safe_instantiate(cfg.train)(
         system, data, optimizer, augment=augment, log=log, store=store, seed=cfg.seed, device=device,
@@ -59,13 +61,14 @@ def run(cfg: DictConfig, folder: Path) -> float:
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices()}
     (folder / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, default=float))
-    return _finish(cfg, folder, log, summary)
+    return _finish(cfg, folder, log, summary, label)
 
 
 def build_system(cfg: DictConfig, data: Any) -> System:
     """The system of a config over prepared data, adapted as `adapt` says."""
     classes = {label: len(names) for label, names in data.classes.items()}
     system: System = safe_instantiate(cfg.system)(data.streams, classes)
+    _require_targets(system, [*data.targets, *data.target_streams])
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         safe_instantiate(cfg.adapt)(system)
     return system
@@ -147,6 +150,23 @@ def describe(system: System, data: Any) -> str:
     return f"{streams}: {counts} samples; {size / 1e6:.2f} M parameters"
 
 
+def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:
+    """The label that figures and the score use, and a sentence if it is not the one `wanted`, which the data lack."""
+    found = wanted if wanted in data.targets else next(iter(data.classes), wanted)
+    return found, [] if found == wanted else [f"label: the data have no {wanted}; figures and the score use {found}"]
+
+
+def _require_targets(system: System, there: list[str]) -> None:
+    """Refuse a loss whose target the data lack; where labels are read off the files, no config can tell before."""
+    losses = {term: loss for term, loss in system.losses.items() if isinstance(loss, Keyed)}
+    for term, loss in losses.items():
+        for argument, path in loss.paths.items():
+            name = path.removeprefix("batch.targets.").split(".")[0]
+            if path.startswith("batch.targets.") and name not in there:
+                choices = ", ".join(there) or "none: see data.source.labels and data.labels"
+                raise ValueError(f"loss {term}: {argument} is {path}, but the data have no label {name!r}; there are {choices}")
+
+
 def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
@@ -173,15 +193,15 @@ def _trackers(cfg: DictConfig, folder: Path, plain: dict[str, Any]) -> list[Any]
     return [factory(folder=folder, name=name, config=plain) for factory in chosen.values()]
 
 
-def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any]) -> float:
+def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any], label: str) -> float:
     from multimodal_lab.report import figures
     from multimodal_lab.report import summary as report
 
-    drawn = figures.draw(folder, list(cfg.figures), cfg.label)
+    drawn = figures.draw(folder, list(cfg.figures), label)
     log.finish(summary, drawn)
     log.console.print(report.table(summary))
     log.say(f"everything is in {folder}: summary.json, metrics.jsonl, embeddings/, figures/, checkpoints/, wandb/")
-    return score(summary, cfg.get("score"), cfg.label)
+    return score(summary, cfg.get("score"), label)
 
 
 def score(summary: Mapping[str, Any], key: str | None, label: str) -> float:

@@ -16,14 +16,36 @@ import yaml
 yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
 
 import hydra  # noqa: E402
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
-from omegaconf import DictConfig, OmegaConf  # noqa: E402
+from hydra.types import RunMode  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
 
-from multimodal_lab import rundir  # noqa: E402
+from multimodal_lab import resolvers, rundir  # noqa: E402
 from multimodal_lab.check import ConfigError, preflight  # noqa: E402
 from multimodal_lab.instantiate import conf_dir  # noqa: E402
+from multimodal_lab.overrides import groups  # noqa: E402
 
-OmegaConf.register_new_resolver("run_id", rundir.run_id, use_cache=True, replace=True)
+resolvers.register()
+
+HELP = """What does each modality know, what do they know together, and does the second one add anything?
+
+  python -m multimodal_lab.run fusion=attention modality=rgb_uv          one experiment
+  python -m multimodal_lab.run -m modality=rgb,uv,rgb_uv seed=0,1,2      a sweep, with a table at the end
+  python -m multimodal_lab.run experiment=clip data.root=/folder         a whole system by name
+  python -m multimodal_lab.run data=multispectral_tiff data.root=/folder your own files
+  python -m multimodal_lab.run dir=runs/mine resume=auto                 go on where a run stopped
+  python -m multimodal_lab.embed run=runs/mine data.root=/folder         embed files with a trained run
+
+Choose from a group with GROUP=CHOICE, set a value with KEY=VALUE (fusion.width=64 train.epochs=20), add a key that is
+not there yet with +KEY=VALUE (+optim.rates.backbones=1e-4):
+
+{choices}
+
+  -m                      sweep over comma-separated choices; flags come before choices
+  hydra/launcher=joblib   jobs of a sweep side by side; hydra/launcher=submitit_slurm on a cluster
+  --cfg job               print the composed configuration and stop
+  --info defaults         print where each part of it comes from"""
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
@@ -33,14 +55,18 @@ def job(cfg: DictConfig) -> float:
     A failure is told in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    rundir.claim(folder, cfg.resume == "auto")
     try:
+        rundir.claim(folder, cfg.resume == "auto")
         from multimodal_lab.experiment import run
 
         return run(cfg, folder)
     except Exception as error:
-        rundir.note_failure(folder, traceback.format_exc())
-        print(f"failed: {folder}: {error}", file=sys.stderr, flush=True)
+        stopped = type(error).__name__ == "Interrupted"
+        if not stopped and not isinstance(error, rundir.DirectoryError):
+            rundir.note_failure(folder, traceback.format_exc())
+        print(f"{'stopped' if stopped else 'error'}: {error} ({folder})", file=sys.stderr, flush=True)
+        if stopped or HydraConfig.get().mode == RunMode.RUN:
+            sys.exit(75 if stopped else 1)  # no further job of a sweep after Ctrl-C
         raise
     finally:
         rundir.release(folder)
@@ -49,8 +75,12 @@ def job(cfg: DictConfig) -> float:
 def main() -> None:
     """The command line: exit 0 when done, 2 for a configuration that can't run, 75 when stopped and saved, 1 otherwise."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(HELP.format(choices="\n".join(f"  {k}: {', '.join(v)}" for k, v in sorted(groups((conf_dir(),)).items()))))
+        return
     try:
         preflight(sys.argv[1:])
+        BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # every job has just been composed and checked
         job()
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -58,9 +88,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        stopped = type(error).__name__ == "Interrupted"
-        print(f"{'stopped' if stopped else 'error'}: {error}", file=sys.stderr)
-        sys.exit(75 if stopped else 1)
+        sys.exit(f"error: a job of this sweep failed, see above ({error})")
 
 
 if __name__ == "__main__":

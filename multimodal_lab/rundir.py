@@ -49,9 +49,10 @@ def claim(folder: Path, resume: bool) -> None:
 
 
 def release(folder: Path) -> None:
-    """Give the directory up."""
-    if int(os.environ.get("RANK", "0")) == 0:
-        (folder / LOCK).unlink(missing_ok=True)
+    """Give the directory up, if it is ours."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads((folder / LOCK).read_text())["pid"] == os.getpid():
+            (folder / LOCK).unlink()
 
 
 def _lock(path: Path) -> None:

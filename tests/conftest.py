@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+
+from small import SMALL
+
+from multimodal_lab import resolvers
 
 ROOT = Path(__file__).parents[1]
-SMALL = [
-    "data.source.individuals=64", "data.source.size=32", "data.source.species=4", "data.split.stratify=species",
-    "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]",
-]  # fmt: skip
-
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-OmegaConf.register_new_resolver("run_id", lambda: "test", replace=True)
+resolvers.register()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small import SMALL
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["train.max_steps=3", "train.log_every=1", "evaluate=[knn]"]
@@ -42,10 +43,9 @@ def test_a_run_ends_with_a_summary_and_a_second_one_in_its_directory_is_refused(
 
 def test_two_processes_equal_one(cli, tmp_path):
     """The same global batch over two ranks: losses and weights to 1e-6."""
-    cli(f"dir={tmp_path / 'one'}", *QUICK)
-    words = [*QUICK, f"dir={tmp_path / 'two'}"]
-    from conftest import SMALL
-
+    plain = [*QUICK, "optim=sgd", "optim.lr=0.01"]  # Adam's first steps are near sign(g): they blow rounding up
+    cli(f"dir={tmp_path / 'one'}", *plain)
+    words = [*plain, f"dir={tmp_path / 'two'}"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "multimodal_lab.run"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launcher, *SMALL, *words], capture_output=True, text=True, env=env, timeout=280)
@@ -57,7 +57,7 @@ def test_two_processes_equal_one(cli, tmp_path):
     from safetensors.torch import load_file
 
     weights = [load_file(next((tmp_path / n / "checkpoints").glob("step_*")) / "model.safetensors") for n in ("one", "two")]
-    assert max((weights[0][k] - weights[1][k]).abs().max().item() for k in weights[0]) < 1e-5
+    assert max((weights[0][k] - weights[1][k]).abs().max().item() for k in weights[0]) < 1e-6
 
 
 def test_a_sweep_ends_with_a_table_and_survives_a_failing_job(cli, tmp_path):
@@ -66,9 +66,9 @@ def test_a_sweep_ends_with_a_table_and_survives_a_failing_job(cli, tmp_path):
     assert "separate" in done.stdout
     table = list(csv.DictReader((tmp_path / "sweep" / "sweep.csv").open()))
     assert len(table) == 2
-    done = cli("-m", f"hydra.sweep.dir={tmp_path / 'second'}", "seed=0,1", "+optim.rates.fusio=1e-3", *QUICK, check=False)
+    done = cli("-m", f"hydra.sweep.dir={tmp_path / 'second'}", "data.batch_size=100000,16", *QUICK, check=False)
     assert done.returncode != 0
-    assert "nearest: fusion" in done.stderr
+    assert "data.batch_size 100000 is more than" in done.stderr
     assert (tmp_path / "second" / "0" / "error.txt").is_file()
     assert (tmp_path / "second" / "1" / "summary.json").is_file()
 
@@ -82,9 +82,7 @@ def test_the_joblib_launcher_runs_jobs_side_by_side(cli, tmp_path):
 
 
 def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
-    from conftest import SMALL
-
-    command = [sys.executable, "-m", "multimodal_lab.run", *SMALL, "train.max_steps=1", "evaluate=[]"]
+    command = [sys.executable, "-m", "multimodal_lab.run", *SMALL, "train.max_steps=1", "evaluate=[collapse]"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     many = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(3)]
     assert [p.communicate()[1] and p.returncode or p.returncode for p in many] == [0, 0, 0]

@@ -1,0 +1,1 @@
+"""Data: readers of stored sets, and what makes batches of them."""

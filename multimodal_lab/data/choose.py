@@ -34,7 +34,7 @@ def choose(table: pd.DataFrame, labels: list[str] | str | None, split: Split, te
     has a group for every split and no group two classes; never over an official split.
     """
     made = copy(split)
-    notes = []
+    notes: list[str] = []
     if split.by == AUTO:
         made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else None
     groups = pd.Series(made.groups(table), index=table.index)
@@ -43,10 +43,11 @@ def choose(table: pd.DataFrame, labels: list[str] | str | None, split: Split, te
         notes.append(f"labels: {', '.join(taken) or 'none'}{_listed(left)}")
     else:
         taken = labels
+    unfit: dict[str, str] = {}
     if split.stratify == AUTO:
-        made.stratify = _stratum(table, groups, made, taken)
+        made.stratify, unfit = _stratum(table, groups, made, taken)
     if AUTO in (split.by, split.stratify):
-        notes.append(_told(made))
+        notes.append(_told(made, unfit))
     return Choice(taken, made, notes)
 
 
@@ -83,28 +84,39 @@ def _unfit(column: pd.Series, groups: pd.Series, split: Split) -> str:
     return f"{counts.index[-1]!r} has one sample; data.split.rare=train data.labels=[{column.name}] takes it"
 
 
-def _stratum(table: pd.DataFrame, groups: pd.Series, split: Split, labels: list[str]) -> str | None:
-    wanted = [STRATUM] if STRATUM in table else []
-    fit = (c for c in [*wanted, *labels[:1]] if _fits(table[c], groups, split))
-    return None if split.column else next(fit, None)
+def _stratum(
+    table: pd.DataFrame, groups: pd.Series, split: Split, labels: list[str]
+) -> tuple[str | None, dict[str, str]]:
+    """The column to stratify by, and why the better ones can't be."""
+    if split.column:
+        return None, {}
+    reasons: dict[str, str] = {}
+    for column in dict.fromkeys([*([STRATUM] if STRATUM in table else []), *labels[:1]]):
+        reasons[column] = _uneven(table[column], groups, split)
+        if not reasons[column]:
+            return column, {c: why for c, why in reasons.items() if why}
+    return None, reasons
 
 
-def _fits(column: pd.Series, groups: pd.Series, split: Split) -> bool:
-    if pd.api.types.is_float_dtype(column) or column.map(lambda v: isinstance(v, list)).any():
-        return False
+def _uneven(column: pd.Series, groups: pd.Series, split: Split) -> str:
+    if pd.api.types.is_float_dtype(column) or column.map(lambda v: isinstance(v, list | tuple | set)).any():
+        return "no classes"
     strata = column.astype(object).where(column.notna(), "missing").map(str)
-    enough = groups.groupby(strata).nunique().min() >= sum(share > 0 for share in split.shares.values())
-    return bool(enough and strata.groupby(groups).nunique().max() == 1)
+    if strata.groupby(groups).nunique().max() > 1:
+        return f"differs within {split.by}"
+    found = groups.groupby(strata).nunique().sort_values(kind="stable")
+    parts = sum(share > 0 for share in split.shares.values())
+    unit = split.by or "sample"
+    return f"{found.index[0]!r} has {found.iloc[0]} {unit}, fewer than {parts} splits" if found.iloc[0] < parts else ""
 
 
-def _told(split: Split) -> str:
-    by = (
-        f"no {split.by} in two splits"
-        if split.by
-        else f"each sample by itself (there is no column `{GROUP}` to group by)"
-    )
+def _told(split: Split, unfit: dict[str, str]) -> str:
+    alone = f"each sample by itself (there is no column `{GROUP}` to group by)"
+    by = f"no {split.by} in two splits" if split.by else alone
     parts = [by, f"stratified by {split.stratify}" if split.stratify else "not stratified"]
-    return f"split: {', '.join([*parts, *([f'official column {split.column}'] if split.column else [])])}"
+    parts += [f"official column {split.column}"] if split.column else []
+    reasons = "; ".join(f"not by {column}, {why}" for column, why in unfit.items())
+    return f"split: {', '.join(parts)}" + (f" ({reasons})" if reasons else "")
 
 
 def _listed(left: dict[str, str]) -> str:

@@ -21,10 +21,10 @@ class Split:
     """Give every group (all rows with one value of `by`; each row by itself without it) to one of train, val and test.
 
     `stratify` names a column whose values each split gets in proportion, counted in groups; it must be constant within
-    a group. A `Data` settles both where they are `auto`. `column` names an official split (train, val or test): it is followed, and where it has no val, `val` is
-    the share carved by group out of its train. `rare="train"` puts strata with fewer groups than splits into train,
-    and keeps label classes of one sample, instead of refusing them. `seed` is the split's own: runs with different
-    seeds share their test set unless you tie the two.
+    a group. A `Data` settles both where they are `auto`. `column` names an official split (train, val or test): it is
+    followed, and where it has no val, `val` is the share carved by group out of its train. `rare="train"` puts strata
+    with fewer groups than splits into train, and keeps label classes of one sample, instead of refusing them. `seed` is
+    the split's own: runs with different seeds share their test set unless you tie the two.
     """
 
     def __init__(

@@ -40,8 +40,8 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
 def table(folder: Path, label: str | None = None) -> RenderableType:
     """Collect every run below `folder` into `folder/sweep.csv`; return the terminal's table: means ± sd over seeds.
 
-    Its columns are what was chosen and the probe's score on `label` (None: on every label) with chance, and R@1 between
-    streams; the CSV has all main scores of each run.
+    Its columns are what was chosen and the probe's score on `label` (None, or where no run has it: on every label) with
+    chance, and R@1 between streams; the CSV has all main scores of each run.
     """
     folders = sorted((p.parent for p in folder.glob("*/config.yaml")), key=lambda p: (len(p.name), p.name))
     if not folders:
@@ -82,6 +82,8 @@ def _wanted(runs: pd.DataFrame, label: str | None) -> list[str]:
         parts = column.split("/")
         return parts[0] == evaluator and (label is None or parts[2] == label)
 
+    if not any(map(fits, names)):  # the data of these runs have other labels
+        label = None
     scored = sorted((c for c in names if fits(c)), key=lambda c: (c.split("/")[2], c.split("/")[1] == "fused"))
     between = [c for c in names if c.startswith("retrieval/") and c.count("/") == 2 and "fused" not in c]
     chance = [c for c in names if c == f"chance/{label}"]

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from multimodal_lab.data.card import card
+from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.hdf5 import Hdf5
 from multimodal_lab.data.labels import Labels
 from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import Split
 from multimodal_lab.types import Stream
 
 S2 = ["B02", "B03", "B04"]
@@ -53,8 +56,17 @@ def test_streams_cut_across_data_sets(tmp_path: Path, options: dict[str, Any]) -
     assert raw.inputs["B04-B02"].dtype == np.uint16
     assert source.samples.id.tolist() == ["0", "1", "2", "3"]
     assert source.samples.place.tolist() == ["p0", "p1", "p2", "p3"]
-    assert source.read(0, [rgb]).full_scale == 65535
-    assert raw.full_scale == 1
+    assert [raw.scale(name) for name in ("VH-B02-VV", "B04-B02")] == [1, 65535]
+
+
+def test_each_stream_is_scaled_by_its_own_type(tmp_path: Path) -> None:
+    s2, s1 = write(tmp_path / "a.h5", 12)
+    data = Data(opened(tmp_path), scaling=DtypeMax(), split=Split(), labels=[])
+    prepared = data.prepare({n: {"kind": "image", "take": bands} for n, bands in (("s2", S2), ("s1", S1))}, 0)
+    inputs = prepared.batch(np.arange(12)).inputs
+    assert np.allclose(inputs["s2"], s2 / 65535)
+    assert np.allclose(inputs["s1"], s1)
+    assert prepared.record()["streams"]["s2"]["layout"]["full_scale"] == 65535
 
 
 def test_many_files(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Captions that a trained run writes for held-out images, each beside the reference:
+
+python scripts/caption.py runs/mine [how many, default 10] [beam width, default 3]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from multimodal_lab import checkpoint, rundir
+from multimodal_lab.experiment import build_system
+from multimodal_lab.head.caption_lstm import CaptionLSTM
+from multimodal_lab.instantiate import safe_instantiate
+
+
+def main() -> None:
+    """Load the run as it saw its own data, write captions for the test split, and print the first of them."""
+    if not 2 <= len(sys.argv) <= 4:
+        sys.exit(__doc__)
+    folder = Path(sys.argv[1])
+    count, beam = (int(a) for a in (*sys.argv[2:], *("10", "3")[len(sys.argv) - 2 :]))
+    cfg = OmegaConf.load(folder / rundir.CONFIG)
+    assert isinstance(cfg, DictConfig)
+    record = json.loads((folder / "data.json").read_text())
+    data = safe_instantiate(cfg.data).prepare(
+        OmegaConf.to_container(cfg.modality, resolve=True), cfg.seed, frozen=record
+    )
+    system = build_system(cfg, data).eval()
+    store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
+    path = (store.best() if cfg.train.monitor else None) or store.newest()
+    heads = [h for h in system.heads.values() if isinstance(h, CaptionLSTM)]
+    if path is None or not heads:
+        sys.exit(f"error: {folder}: {'no checkpoint' if heads else 'a run without head=caption_lstm'}")
+    checkpoint.load_weights(path, system)
+    head, right, total, loss = heads[0], 0, 0, 0.0
+    words = data.tokens[head.target]
+    for batch in data.batches("test", epoch=0, shuffle=False, drop_last=False):
+        with torch.no_grad():
+            loss += float(system(batch)["total"]) * len(batch)
+            written = head.generate(system.features(batch), batch.targets[head.target].shape[1] - 1, beam)
+        for ours, theirs in zip(written.tolist(), batch.targets[head.target].tolist(), strict=True):
+            caption, reference = words.decode(ours), words.decode(theirs)
+            right, total = right + (caption == reference), total + 1
+            if total <= count:
+                print(f"{reference:32} | {caption}")
+    print(f"{right} of {total} captions are the reference word for word; held-out loss {loss / total:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+import pytest
+
+from multimodal_lab.data.folder import table
+from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.names import infer
+
+BIRDS = [f"Genus_{s}_{i}_{'MF'[i % 2]}_{v}.tif" for s in ("alba", "nigra") for i in range(3) for v in ("Back", "Side")]
+
+
+def files(*paths):
+    return table(paths, [".tif"])
+
+
+def test_a_preset_is_taken_where_every_name_matches():
+    found, note = infer(files(*BIRDS))
+    assert list(found.columns) == ["individual", "species", "sex", "view"]
+    assert found.iloc[1].tolist() == ["Genus_alba_0", "Genus_alba", "M", "Side"]
+    assert "all 12 match data.source.labels.pattern=birds (individual, species, sex, view)" in note
+    found, note = infer(files("x/Arctia caja_1D_030717.tif", "x/Arctia caja_1V_030717.tif"))
+    assert found["species"].tolist() == ["Arctia caja"] * 2
+    assert "pattern=lepidoptera" in note
+
+
+def test_one_folder_per_class_is_a_label_called_folder():
+    found, note = infer(files("a/1.tif", "b/1.tif", "a/2.tif", "b/2.tif"))
+    assert found["folder"].tolist() == ["a", "b", "a", "b"]
+    assert "2 folders" in note
+    assert "data.source.labels.folders=[individual]" in note
+
+
+@pytest.mark.parametrize(
+    ("paths", "reason"),
+    [
+        (["1.tif", "2.tif"], "none matches a preset (birds, lepidoptera); all lie in one folder"),
+        ([*BIRDS, "IMG_1.tif"], "12 of 13 match birds, but not IMG_1"),
+        (["a/1.tif", "a/2.tif", "3.tif"], "not every file lies in exactly one folder"),
+        (["a/x/1.tif", "a/x/2.tif", "b/x/1.tif", "b/x/2.tif"], "not every file lies in exactly one folder"),
+        (["a/1.tif", "a/2.tif", "b/3.tif"], "folder b holds one file"),
+        (["a/1.tif", "a/2.tif"], "all lie in one folder"),
+        (["train/1.tif", "train/2.tif", "Test/3.tif", "Test/4.tif"], "folder Test, train is called like a split"),
+        (["a/A_b_1_M_2D_030717.tif", "a/A_b_1_M_2V_030717.tif"], "every file name matches birds and lepidoptera"),
+    ],
+)
+def test_where_there_is_doubt_there_is_no_label_and_a_note_says_how(paths, reason):
+    found, note = infer(files(*paths))
+    assert found.shape == (len(paths), 0)
+    assert reason in note
+    for key in ("data.source.labels.pattern=birds", "data.source.labels.folders=[species]", "labels.table=FILE"):
+        assert key in note
+
+
+def test_auto_gives_way_to_what_is_explicit(tmp_path):
+    labels = Labels(pattern="auto", folders=["site"])
+    assert list(labels(tmp_path, files(*(f"x/{b}" for b in BIRDS))).columns) == ["id", "path", "site"]
+    assert labels.notes == []
+    (tmp_path / "t.csv").write_text("filename,species\n" + "".join(f"{b},x\n" for b in BIRDS))
+    labels = Labels(pattern="auto", table="t.csv")
+    assert list(labels(tmp_path, files(*BIRDS)).columns) == ["id", "path", "species"]
+    plain = Labels()
+    assert list(plain(tmp_path, files(*BIRDS)).columns) == ["id", "path"]
+    assert plain.notes == []
