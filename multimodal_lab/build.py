@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 
-
 def build(factory: Any, /, **facts: Any) -> Any:
     """Call `factory(**facts)`, refusing a fact that the config also sets.
 
@@ -21,5 +20,7 @@ def build(factory: Any, /, **facts: Any) -> Any:
     clash = sorted(facts.keys() & factory.keywords.keys())
     if clash:
         name = getattr(factory.func, "__qualname__", str(factory.func))
-        raise ValueError(f"{name}: {', '.join(clash)} comes from the stage before it and can't be set in the config; remove it")
+        raise ValueError(
+            f"{name}: {', '.join(clash)} comes from the stage before it and can't be set in the config; remove it"
+        )
     return factory(**facts)

@@ -33,9 +33,13 @@ class Store:
         size = 3 * sum(t.numel() * t.element_size() for t in system.state_dict().values())
         needed, free = (self.keep + 2) * size, shutil.disk_usage(self.folder.parent).free
         if needed > free:
-            raise CheckpointError(f"{self.folder}: {needed:,} bytes needed for checkpoints, {free:,} free; lower train.keep")
+            raise CheckpointError(
+                f"{self.folder}: {needed:,} bytes needed for checkpoints, {free:,} free; lower train.keep"
+            )
 
-    def save(self, system: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], best: bool = False) -> Path:
+    def save(
+        self, system: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], best: bool = False
+    ) -> Path:
         """Write weights, optimizer and `state` (plain JSON types); at every instant an older good checkpoint remains."""
         final = self.folder / f"step_{state['step']:08d}"
         aside = self.folder / f".tmp_{final.name}"

@@ -11,7 +11,6 @@ import torch
 import torch.distributed as td
 from torch import Tensor
 
-
 _alone = False
 
 

@@ -51,7 +51,11 @@ def main() -> None:
         cfg = configured(folder, rest)
         from multimodal_lab.experiment import embed_files
 
-        print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded")), json.loads((folder / "data.json").read_text())))
+        print(
+            embed_files(
+                cfg, folder, Path(words.get("out", folder / "embedded")), json.loads((folder / "data.json").read_text())
+            )
+        )
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 

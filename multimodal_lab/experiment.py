@@ -49,8 +49,17 @@ def run(cfg: DictConfig, folder: Path) -> float:
     log.say("\n".join([describe(system, data), *data.notes, *told, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     state = safe_instantiate(cfg.train)(
-        system, data, optimizer, augment=augment, log=log, store=store, seed=cfg.seed, device=device,
-        validate=validator(system, data, augment, evaluators, cfg, device), facts=_facts(plain, data), resume=cfg.resume == "auto",
+        system,
+        data,
+        optimizer,
+        augment=augment,
+        log=log,
+        store=store,
+        seed=cfg.seed,
+        device=device,
+        validate=validator(system, data, augment, evaluators, cfg, device),
+        facts=_facts(plain, data),
+        resume=cfg.resume == "auto",
     )
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         checkpoint.load_weights(best, system)
@@ -96,6 +105,8 @@ def validator(
     chosen = {name: evaluators[name] for name in wanted if name in evaluators}
 
     def validate() -> Scores:
+        if not len(data.splits["val"]):
+            return {}
         system.eval()
         sums: dict[str, float] = {}
         rows = 0
@@ -108,8 +119,8 @@ def validator(
             scores = {f"val/{k}": v / max(1, rows) for k, v in sums.items()}
             if chosen:
                 found = embed(system, data, device, ("train", "val"))
-                for name, evaluator in chosen.items():
-                    scores.update({f"val/{k}": v for k, v in evaluator(found.select("train"), found.select("val")).items()})
+                train, val = found.select("train"), found.select("val")
+                scores |= {f"val/{k}": v for evaluator in chosen.values() for k, v in evaluator(train, val).items()}
         return scores
 
     return validate
@@ -117,7 +128,9 @@ def validator(
 
 def evaluate(system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path) -> Scores:
     """Embed every split once, save the embeddings, fit on train, score on test: the one time the test split is read."""
-    found: Embeddings = embed(system, data, device, ("train", "val", "test"), thumbnails=folder / "thumbnails.npz")
+    found: Embeddings = embed(
+        system, data, device, [s for s in data.splits if len(data.splits[s])], thumbnails=folder / "thumbnails.npz"
+    )
     found.save(folder / "embeddings")
     train, test = found.select("train"), found.select("test")
     scores: Scores = {}
@@ -164,7 +177,9 @@ def _require_targets(system: System, there: list[str]) -> None:
             name = path.removeprefix("batch.targets.").split(".")[0]
             if path.startswith("batch.targets.") and name not in there:
                 choices = ", ".join(there) or "none: see data.source.labels and data.labels"
-                raise ValueError(f"loss {term}: {argument} is {path}, but the data have no label {name!r}; there are {choices}")
+                raise ValueError(
+                    f"loss {term}: {argument} is {path}, but the data have no label {name!r}; there are {choices}"
+                )
 
 
 def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:

@@ -21,7 +21,9 @@ def lookup(scope: Scope, path: str) -> Any:
             where = ".".join(walked) or "the scope"
             near = difflib.get_close_matches(part, names, 1, 0)
             hint = ".".join([*walked, near[0]]) if near else "nothing"
-            raise KeyError(f"no {part!r} in {where} (path {path!r}); it has {', '.join(names) or 'nothing'}. Nearest: {hint}")
+            raise KeyError(
+                f"no {part!r} in {where} (path {path!r}); it has {', '.join(names) or 'nothing'}. Nearest: {hint}"
+            )
         value = value[part] if isinstance(value, Mapping) else getattr(value, part)
         walked.append(part)
     return value
@@ -34,7 +36,9 @@ class Keyed(nn.Module):
     temperature, a schedule), or a constant. `fn` may be a function, a `functools.partial` or a module with parameters.
     """
 
-    def __init__(self, fn: Callable[..., Tensor], weight: float = 1.0, name: str | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, fn: Callable[..., Tensor], weight: float = 1.0, name: str | None = None, **arguments: Any
+    ) -> None:
         super().__init__()
         self.fn = fn
         self.weight = weight

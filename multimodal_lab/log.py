@@ -16,8 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class Tracker(Protocol):
     """A place that follows a run: W&B, TensorBoard."""
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None: ...
-    def finish(self, summary: Mapping[str, Any], figures: Iterable[Path]) -> None: ...
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """One row of numbers at an optimizer step."""
+        ...
+
+    def finish(self, summary: Mapping[str, Any], figures: Iterable[Path]) -> None:
+        """The final scores and figures."""
+        ...
 
 
 class Wandb:
@@ -40,8 +45,15 @@ class Wandb:
         settings = wandb.Settings(silent=True, x_disable_stats=True)
         self._wandb = wandb
         self._run = wandb.init(
-            project=project, entity=entity, group=group, tags=tags or None, name=name, dir=str(folder), mode=mode,
-            config=config, settings=settings,
+            project=project,
+            entity=entity,
+            group=group,
+            tags=tags or None,
+            name=name,
+            dir=str(folder),
+            mode=mode,
+            config=config,
+            settings=settings,
         )
         self._run.define_metric("optimizer_step")
         self._run.define_metric("*", step_metric="optimizer_step")
@@ -114,7 +126,13 @@ class Log:
     def start(self, step: int, total: int) -> None:
         """Begin the progress display."""
         if self.main and sys.stdout.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
             self._bar = Progress(*columns, console=self.console, transient=True)
             self._bar.start()
             self._bar.add_task("training", total=total, completed=step)

@@ -23,7 +23,7 @@ def adamw(
     rates: dict[str, NonNegative] | None = None,
 ) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019). `rates` {module prefix: lr} overrides `lr`; see `groups`."""
-    return torch.optim.AdamW(groups(system, lr, weight_decay, rates or {}), lr=lr, betas=tuple(betas), eps=eps)
+    return torch.optim.AdamW(groups(system, lr, weight_decay, rates or {}), lr=lr, betas=(betas[0], betas[1]), eps=eps)
 
 
 def sgd(

@@ -17,7 +17,9 @@ PACKAGES = ("torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn", "
 def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -> dict[str, Any]:
     """Flat keys: `provenance/…`, wall time in seconds, peak memory in MB, training samples per second."""
     cuda = device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated(device) if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = (
+        torch.cuda.max_memory_allocated(device) if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
     return {
         "provenance/seed": seed,
         "provenance/data_fingerprint": data.fingerprint,
@@ -46,7 +48,10 @@ def commit() -> str:
     here = Path(__file__).parent
     try:
         done = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"], capture_output=True, text=True, timeout=5
+            ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            timeout=5,
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"

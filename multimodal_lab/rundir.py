@@ -42,10 +42,14 @@ def claim(folder: Path, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / CONFIG).exists() and not resume:
-            raise DirectoryError(f"dir={folder}: a run is here already; give another dir, or resume=auto to go on with it")
+            raise DirectoryError(
+                f"dir={folder}: a run is here already; give another dir, or resume=auto to go on with it"
+            )
         _lock(folder / LOCK)
     except OSError as error:
-        raise DirectoryError(f"dir={folder}: can't be written ({error.strerror or error}); give a writable dir=…") from error
+        raise DirectoryError(
+            f"dir={folder}: can't be written ({error.strerror or error}); give a writable dir=…"
+        ) from error
 
 
 def release(folder: Path) -> None:
@@ -62,7 +66,9 @@ def _lock(path: Path) -> None:
             fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             if owner := _living(path):
-                raise DirectoryError(f"dir={path.parent}: process {owner} is writing here; wait for it or give another dir") from None
+                raise DirectoryError(
+                    f"dir={path.parent}: process {owner} is writing here; wait for it or give another dir"
+                ) from None
             path.unlink(missing_ok=True)
             continue
         with os.fdopen(fd, "w") as f:

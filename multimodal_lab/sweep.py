@@ -20,4 +20,4 @@ class Table(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         if folder.is_dir():
-            Console().print(sweep.table(folder, config.label))
+            Console().print(sweep.table(folder))

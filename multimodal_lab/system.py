@@ -22,6 +22,9 @@ class Normalise(nn.Module):
     Text has no statistics and passes.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, stream: Stream) -> None:
         super().__init__()
         shape = (-1, 1, 1) if stream.kind == "image" else (-1,)
@@ -47,16 +50,20 @@ class Backbones(nn.Module):
             raise ValueError(f"backbones.{unknown[0]}: no such stream; the modality has {', '.join(streams)}")
         rest = [name for name in streams if name not in own]
         together = _wants(default, "streams") and bool(rest)
-        self.shared = build(default, streams={n: streams[n] for n in rest}) if together else None
+        self.shared: Any = build(default, streams={n: streams[n] for n in rest}) if together else None
         alone = own if together else {**dict.fromkeys(rest, default), **own}
         self.each = nn.ModuleDict({name: build(alone[name], stream=streams[name]) for name in streams if name in alone})
-        self.dims: dict[str, int] = {
-            name: int(self.each[name].dim) if name in self.each else int(self.shared.dims[name]) for name in streams
+        dims: dict[str, Any] = {
+            **({} if self.shared is None else self.shared.dims),
+            **{n: m.dim for n, m in self.each.items()},
         }
+        self.dims: dict[str, int] = {name: int(dims[name]) for name in streams}
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Features]:
         """Inputs (N, …) per stream to Features per stream, in the order of the streams."""
-        together = self.shared({n: inputs[n] for n in self.dims if n not in self.each}) if self.shared is not None else {}
+        together = (
+            self.shared({n: inputs[n] for n in self.dims if n not in self.each}) if self.shared is not None else {}
+        )
         return {n: self.each[n](inputs[n]) if n in self.each else together[n] for n in self.dims}
 
 
@@ -150,7 +157,13 @@ def _file(factory: Factory) -> str:
 
 def _module(parameter: str) -> str:
     parts = parameter.split(".")
-    depth = 3 if parts[0] == "backbones" and parts[1] == "each" else 2 if parts[0] in {"heads", "losses", "backbones"} else 1
+    depth = (
+        3
+        if parts[0] == "backbones" and parts[1] == "each"
+        else 2
+        if parts[0] in {"heads", "losses", "backbones"}
+        else 1
+    )
     return ".".join(parts[:depth])
 
 

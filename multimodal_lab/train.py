@@ -27,10 +27,15 @@ Precision = Literal["fp32", "bf16", "fp16"]
 class Data(Protocol):
     """What the loop asks of prepared data."""
 
-    def steps(self, split: str, *, drop_last: bool) -> int: ...
+    def steps(self, split: str, *, world: int, drop_last: bool) -> int:
+        """How many global batches one pass makes."""
+        ...
+
     def batches(
         self, split: str, *, epoch: int, shuffle: bool, start: int, rank: int, world: int, drop_last: bool
-    ) -> Iterator[Batch]: ...
+    ) -> Iterator[Batch]:
+        """This rank's share of one pass, from global batch `start` on."""
+        ...
 
 
 class Interrupted(Exception):
@@ -87,7 +92,7 @@ def fit(
     between a run and its resume. Randomness is a function of (seed, epoch or step, rank, sample id) alone: neither a restart,
     nor a validation pass, nor the number of workers changes it. Ctrl-C and SIGTERM save, then raise `Interrupted`.
     """
-    per_epoch = math.ceil(data.steps("train", drop_last=True) / accumulate)
+    per_epoch = math.ceil(data.steps("train", world=dist.world(), drop_last=True) / accumulate)
     total = min(epochs * per_epoch, max_steps or epochs * per_epoch)
     store.keep = keep
     state, main = State(facts=dict(facts)), dist.rank() == 0
@@ -114,7 +119,13 @@ def fit(
         while not done:
             epoch, progress = state.epoch, state.step / total
             batches = data.batches(
-                "train", epoch=epoch, shuffle=True, start=state.offset * accumulate, rank=dist.rank(), world=dist.world(), drop_last=True
+                "train",
+                epoch=epoch,
+                shuffle=True,
+                start=state.offset * accumulate,
+                rank=dist.rank(),
+                world=dist.world(),
+                drop_last=True,
             )
             system.train()
             while (group := list(itertools.islice(batches, accumulate))) and not done:
@@ -123,7 +134,11 @@ def fit(
                 progress = state.step / total
                 for i, batch in enumerate(group):
                     view = augment(batch.to(device), seed, epoch)
-                    waits = model.no_sync() if isinstance(model, DistributedDataParallel) and i + 1 < len(group) else contextlib.nullcontext()
+                    waits = (
+                        model.no_sync()
+                        if isinstance(model, DistributedDataParallel) and i + 1 < len(group)
+                        else contextlib.nullcontext()
+                    )
                     with waits, autocast(device, precision):
                         terms = model(view, progress)
                     with waits:
@@ -146,11 +161,22 @@ def fit(
                     sums, summed = {}, 0
                     refuse_non_finite(float(bad), row, state.step)
                     rates = {f"lr/{g['name']}": g["lr"] for g in optimizer.param_groups}
-                    log.scalars(state.step, {**row, **rates, "train/grad_norm": float(norm), "train/epoch": epoch, "train/samples": state.samples})
+                    log.scalars(
+                        state.step,
+                        {
+                            **row,
+                            **rates,
+                            "train/grad_norm": float(norm),
+                            "train/epoch": epoch,
+                            "train/samples": state.samples,
+                        },
+                    )
                     log.progress(state.step, f"epoch {epoch + 1}/{epochs} loss {row['train/total']:.4f}")
                 if stop.asked():
                     save()
-                    raise Interrupted(f"stopped by {stop.name} at step {state.step}, saved; the same command with resume=auto goes on")
+                    raise Interrupted(
+                        f"stopped by {stop.name} at step {state.step}, saved; the same command with resume=auto goes on"
+                    )
             if state.offset >= per_epoch:
                 state.epoch, state.offset = epoch + 1, 0
             last, better = done or state.epoch >= epochs, False
@@ -171,7 +197,9 @@ def _select(
     if monitor is None:
         return False, done
     if dist.rank() == 0 and monitor not in scores:
-        raise ValueError(f"train.monitor={monitor}: no such score; the validation pass gives {', '.join(sorted(scores))}")
+        raise ValueError(
+            f"train.monitor={monitor}: no such score; the validation pass gives {', '.join(sorted(scores))}"
+        )
     value = dist.from_main(float(scores.get(monitor, 0.0)))
     better = state.best is None or (value < state.best if mode == "min" else value > state.best)
     state.best, state.stale = (value, 0) if better else (state.best, state.stale + 1)
@@ -191,7 +219,9 @@ def refuse_non_finite(bad: float, row: Mapping[str, float], step: int) -> None:
     """Stop when the loss has not been finite for steps in a row, naming the terms."""
     if bad >= 10 or (bad and not all(map(math.isfinite, row.values())) and bad >= 5):
         terms = ", ".join(f"{k}={v}" for k, v in row.items() if not math.isfinite(v))
-        raise FloatingPointError(f"the loss has not been finite for {bad:.0f} steps at step {step} ({terms}); lower optim.lr or use precision=bf16")
+        raise FloatingPointError(
+            f"the loss has not been finite for {bad:.0f} steps at step {step} ({terms}); lower optim.lr or use precision=bf16"
+        )
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:

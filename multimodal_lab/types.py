@@ -78,7 +78,9 @@ class Batch:
             return {k: move(v) for k, v in d.items()}
 
         mask = None if self.mask is None else move(self.mask)
-        return Batch(moved(self.inputs), moved(self.targets), moved(self.present), move(self.ids), move(self.groups), mask)
+        return Batch(
+            moved(self.inputs), moved(self.targets), moved(self.present), move(self.ids), move(self.groups), mask
+        )
 
     def replace(self, **changes: Any) -> Batch:
         """A copy with some fields changed."""

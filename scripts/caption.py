@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import checkpoint, rundir
 from multimodal_lab.experiment import build_system
-from multimodal_lab.head.caption_lstm import CaptionLSTM
+from multimodal_lab.head.caption_lstm import PAD, CaptionLSTM
 from multimodal_lab.instantiate import safe_instantiate
 
 
@@ -37,18 +37,20 @@ def main() -> None:
     if path is None or not heads:
         sys.exit(f"error: {folder}: {'no checkpoint' if heads else 'a run without head=caption_lstm'}")
     checkpoint.load_weights(path, system)
-    head, right, total, loss = heads[0], 0, 0, 0.0
+    head, right, total, loss, spoken = heads[0], 0, 0, 0.0, 0
     words = data.tokens[head.target]
+    texts = dict(zip(data.ids.tolist(), data.samples[cfg.modality[head.target].field], strict=True))
     for batch in data.batches("test", epoch=0, shuffle=False, drop_last=False):
         with torch.no_grad():
-            loss += float(system(batch)["total"]) * len(batch)
+            tokens = int((batch.targets[head.target][:, 1:] != PAD).sum())  # the loss is a mean over these
+            loss, spoken = loss + float(system(batch)["total"]) * tokens, spoken + tokens
             written = head.generate(system.features(batch), batch.targets[head.target].shape[1] - 1, beam)
-        for ours, theirs in zip(written.tolist(), batch.targets[head.target].tolist(), strict=True):
-            caption, reference = words.decode(ours), words.decode(theirs)
-            right, total = right + (caption == reference), total + 1
+        for ours, key in zip(written.tolist(), batch.ids.tolist(), strict=True):
+            caption, reference = words.decode(ours), str(texts[key])
+            right, total = right + (caption == reference.lower()), total + 1
             if total <= count:
                 print(f"{reference:32} | {caption}")
-    print(f"{right} of {total} captions are the reference word for word; held-out loss {loss / total:.3f}")
+    print(f"{right} of {total} captions are the reference word for word; held-out loss {loss / spoken:.3f} a token")
 
 
 if __name__ == "__main__":

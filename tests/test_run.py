@@ -25,8 +25,15 @@ def losses(folder):
 
 def test_help_and_cfg_answer_without_torch(cli):
     for words in (["--help"], ["--cfg", "job"]):
-        code = f"import sys; sys.argv=['run',*{words!r}]\ntry:\n    from multimodal_lab.run import main; main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        code = f"import sys\nsys.argv=['run', *{words!r}]\nfrom multimodal_lab.run import main\n"
+        code += "try:\n    main()\nexcept SystemExit:\n    pass\nprint('torch' in sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
         assert done.stdout.strip().endswith("False"), done.stdout[-500:]
         assert "fusion" in done.stdout
 
@@ -46,7 +53,15 @@ def test_two_processes_equal_one(cli, tmp_path):
     plain = [*QUICK, "optim=sgd", "optim.lr=0.01"]  # Adam's first steps are near sign(g): they blow rounding up
     cli(f"dir={tmp_path / 'one'}", *plain)
     words = [*plain, f"dir={tmp_path / 'two'}"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "multimodal_lab.run"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "multimodal_lab.run",
+    ]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launcher, *SMALL, *words], capture_output=True, text=True, env=env, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -56,7 +71,9 @@ def test_two_processes_equal_one(cli, tmp_path):
     assert b == pytest.approx(a, rel=1e-5)
     from safetensors.torch import load_file
 
-    weights = [load_file(next((tmp_path / n / "checkpoints").glob("step_*")) / "model.safetensors") for n in ("one", "two")]
+    weights = [
+        load_file(next((tmp_path / n / "checkpoints").glob("step_*")) / "model.safetensors") for n in ("one", "two")
+    ]
     assert max((weights[0][k] - weights[1][k]).abs().max().item() for k in weights[0]) < 1e-6
 
 
@@ -75,7 +92,14 @@ def test_a_sweep_ends_with_a_table_and_survives_a_failing_job(cli, tmp_path):
 
 def test_the_joblib_launcher_runs_jobs_side_by_side(cli, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the sweep extra is not installed")
-    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}", "seed=0,1", *QUICK]
+    words = [
+        "-m",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        f"hydra.sweep.dir={tmp_path}",
+        "seed=0,1",
+        *QUICK,
+    ]
     done = cli(*words)
     assert {p.parent.name for p in tmp_path.glob("*/summary.json")} == {"0", "1"}, done.stderr
     assert losses(tmp_path / "0") != losses(tmp_path / "1")
@@ -84,8 +108,11 @@ def test_the_joblib_launcher_runs_jobs_side_by_side(cli, tmp_path):
 def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
     command = [sys.executable, "-m", "multimodal_lab.run", *SMALL, "train.max_steps=1", "evaluate=[collapse]"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    many = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(3)]
-    assert [p.communicate()[1] and p.returncode or p.returncode for p in many] == [0, 0, 0]
+    many = [
+        subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    assert [(p.communicate()[1] and p.returncode) or p.returncode for p in many] == [0, 0, 0]
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
 

@@ -32,8 +32,11 @@ def test_a_used_directory_is_refused_unless_resumed(tmp_path):
 
 
 def test_a_living_writer_is_named_and_a_dead_one_taken_over(tmp_path):
-    script = "import sys,pathlib; from multimodal_lab import rundir; rundir.claim(pathlib.Path(sys.argv[1]), True); print('held', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    script = "import sys,pathlib\nfrom multimodal_lab import rundir\n"
+    script += "rundir.claim(pathlib.Path(sys.argv[1]), True)\nprint('held', flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(rundir.DirectoryError, match=str(holder.pid)):
             rundir.claim(tmp_path, resume=True)
@@ -46,9 +49,13 @@ def test_a_living_writer_is_named_and_a_dead_one_taken_over(tmp_path):
 def test_only_one_of_many_gets_a_directory(tmp_path):
     script = (
         "import sys,pathlib,time\nfrom multimodal_lab import rundir\n"
-        "try:\n    rundir.claim(pathlib.Path(sys.argv[1]), True); print('mine'); time.sleep(2)\nexcept rundir.DirectoryError:\n    print('refused')"
+        "try:\n    rundir.claim(pathlib.Path(sys.argv[1]), True)\n    print('mine')\n    time.sleep(2)\n"
+        "except rundir.DirectoryError:\n    print('refused')"
     )
-    many = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    many = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
     said = sorted(p.communicate()[0].strip() for p in many)
     assert said == ["mine"] + ["refused"] * 5
 

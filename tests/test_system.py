@@ -9,7 +9,10 @@ from multimodal_lab.types import Band, Batch, Stream
 
 
 def streams(names=("rgb", "uv"), size=16):
-    return {n: Stream(n, bands=tuple(Band(f"{n}{i}") for i in range(3)), size=size, mean=(0.4,) * 3, std=(0.2,) * 3) for n in names}
+    return {
+        n: Stream(n, bands=tuple(Band(f"{n}{i}") for i in range(3)), size=size, mean=(0.4,) * 3, std=(0.2,) * 3)
+        for n in names
+    }
 
 
 def batch(names=("rgb", "uv"), n=6, size=16, views=2, seed=0):
@@ -35,7 +38,7 @@ def test_widths_flow_from_backbones_to_fusion_to_heads(composed):
     s = system(composed, "fusion=concat", "fusion.width=24", "backbone.widths=[8,20]", "head.dim=7")
     features, out = s.encode(batch())
     assert {k: f.dim for k, f in features.items()} == {"rgb": 20, "uv": 20, "fused": 24} == s.dims
-    assert {k: tuple(z.shape) for k, z in out["projection"].items()} == {k: (12, 7) for k in ("rgb", "uv", "fused")}
+    assert {k: tuple(z.shape) for k, z in out["projection"].items()} == dict.fromkeys(("rgb", "uv", "fused"), (12, 7))
 
 
 def test_a_stream_may_have_a_backbone_of_its_own(composed):
@@ -55,7 +58,9 @@ def test_a_backbone_for_no_stream_is_refused(composed):
 
 
 def test_the_total_is_the_sum_of_the_weighted_terms(composed):
-    s = system(composed, "+head@heads.classifier=classifier", "+loss@losses.label=cross_entropy", "losses.label.weight=0.5")
+    s = system(
+        composed, "+head@heads.classifier=classifier", "+loss@losses.label=cross_entropy", "losses.label.weight=0.5"
+    )
     s.eval()
     terms = s(batch())
     assert set(terms) == {"cross_modal", "label", "total"}
@@ -82,7 +87,9 @@ def test_inputs_are_normalised_by_the_streams_statistics(composed):
     assert "normalise.rgb.mean" in s.state_dict()
 
 
-@pytest.mark.parametrize("fusion", ["concat", "attention", "weighted", "linear_projection", "cross_attend", "modality_tokens"])
+@pytest.mark.parametrize(
+    "fusion", ["concat", "attention", "weighted", "linear_projection", "cross_attend", "modality_tokens"]
+)
 def test_a_missing_modality_leaks_nothing_not_even_nan(composed, fusion):
     s = system(composed, f"fusion={fusion}").eval()
     one, two = batch(), batch()
@@ -96,7 +103,9 @@ def test_a_missing_modality_leaks_nothing_not_even_nan(composed, fusion):
     assert a["fused"].present.all()
 
 
-@pytest.mark.parametrize("fusion", ["concat", "attention", "weighted", "linear_projection", "cross_attend", "modality_tokens"])
+@pytest.mark.parametrize(
+    "fusion", ["concat", "attention", "weighted", "linear_projection", "cross_attend", "modality_tokens"]
+)
 def test_what_rgb_knows_does_not_depend_on_uv(composed, fusion):
     s = system(composed, f"fusion={fusion}").eval()
     one, two = batch(), batch()

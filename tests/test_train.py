@@ -26,7 +26,9 @@ class Bench:
     def fit(self, *, seed=0, facts=None, validate=lambda: {}, **knobs):
         torch.manual_seed(seed)
         self.data = safe_instantiate(self.cfg.data).prepare(safe_instantiate(self.cfg.modality), seed)
-        self.system = safe_instantiate(self.cfg.system)(self.data.streams, {k: len(v) for k, v in self.data.classes.items()})
+        self.system = safe_instantiate(self.cfg.system)(
+            self.data.streams, {k: len(v) for k, v in self.data.classes.items()}
+        )
         augment = build(safe_instantiate(self.cfg.augment), streams=self.data.streams)
         optimizer = optim.adamw(self.system, lr=1e-3)
         self.folder.mkdir(exist_ok=True)

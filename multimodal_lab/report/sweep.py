@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 from rich import box
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -37,33 +37,61 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def table(folder: Path, label: str | None = None) -> RenderableType:
-    """Collect every run below `folder` into `folder/sweep.csv`; return the terminal's table: means ± sd over seeds.
+def table(folder: Path) -> RenderableType:
+    """Collect every run below `folder` into `folder/sweep.csv`; return the terminal's tables: means ± sd over seeds.
 
-    Its columns are what was chosen and the probe's score on `label` (None, or where no run has it: on every label) with
-    chance, and R@1 between streams; the CSV has all main scores of each run.
+    A row is a set of choices and a label, a column a stream; R@1 between streams stands below. The CSV has all main scores
+    of each run.
     """
     folders = sorted((p.parent for p in folder.glob("*/config.yaml")), key=lambda p: (len(p.name), p.name))
     if not folders:
         return Text(f"no runs in {folder}")
     runs = collect(folders)
     runs.to_csv(folder / "sweep.csv", index=False)
-    return _drawn(runs, choices.columns(runs), _wanted(runs, label), folder)
-
-
-def _drawn(runs: pd.DataFrame, chosen: list[str], scores: list[str], folder: Path) -> Table:
-    groups = [c for c in chosen if c != "seed"]
+    groups = [c for c in choices.columns(runs) if c != "seed"]
     title = f"{len(runs)} runs, all scores in {folder / 'sweep.csv'}"
+    return Group(_labels(runs, groups, title), *_retrieval(runs, groups))
+
+
+def _parts(runs: pd.DataFrame, groups: list[str]) -> list[tuple[list[str], pd.DataFrame]]:
+    """The runs of each set of choices, and how many they are, failed ones told."""
+    parts = list(runs.groupby(groups, sort=False, dropna=False)) if groups else [((), runs)]
+    failed = [int((part["status"] == FAILED).sum()) for _, part in parts]
+    counts = [f"{len(part)}" + (f" ({n} failed)" if n else "") for (_, part), n in zip(parts, failed, strict=True)]
+    return [([*map(str, key), count], part) for (key, part), count in zip(parts, counts, strict=True)]
+
+
+def _labels(runs: pd.DataFrame, groups: list[str], title: str) -> Table:
+    names = [str(c) for c in runs.columns]
+    evaluator = next((e for e in ("probe", "knn", "centroid") if any(c.startswith(f"{e}/") for c in names)), "probe")
+    scores = [c.split("/") for c in names if c.startswith(f"{evaluator}/")]
+    streams = sorted(dict.fromkeys(parts[1] for parts in scores), key="fused".__eq__)
+    labels = dict.fromkeys(parts[2] for parts in scores)
+    drawn = _table([*groups, "runs", "label"], ["chance", *streams], title)
+    for head, part in _parts(runs, groups):
+        for label in labels or [""]:
+            kind = next((parts[3] for parts in scores if parts[2] == label), "")
+            cells = [f"{evaluator}/{stream}/{label}/{kind}" for stream in streams]
+            drawn.add_row(*head, label, *(_spread(part, c) for c in (f"chance/{label}", *cells)))
+    return drawn
+
+
+def _retrieval(runs: pd.DataFrame, groups: list[str]) -> list[Table]:
+    pairs = [str(c) for c in runs.columns if str(c).startswith("retrieval/") and "fused" not in str(c)]
+    if not pairs:
+        return []
+    drawn = _table([*groups, "runs"], [c.split("/")[1] for c in pairs], "R@1 of the same sample")
+    for head, part in _parts(runs, groups):
+        drawn.add_row(*head, *(_spread(part, c) for c in pairs))
+    return [drawn]
+
+
+def _table(left: list[str], right: list[str], title: str) -> Table:
     drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for column in (*groups, "runs"):
+    for column in left:
         drawn.add_column(column)
-    for column in scores:
-        drawn.add_column(_heading(column), justify="right")
-    parts = runs.groupby(groups, sort=False, dropna=False) if groups else [((), runs)]
-    for key, part in parts:
-        failed = int((part["status"] == FAILED).sum())
-        count = f"{len(part)}" + (f" ({failed} failed)" if failed else "")
-        drawn.add_row(*(str(k) for k in key), count, *(_spread(part[c]) for c in scores))
+    for column in right:
+        drawn.add_column(column, justify="right")
     return drawn
 
 
@@ -74,31 +102,8 @@ def _main(key: str) -> bool:
     return (parts[0] == "retrieval" and parts[-1] == "R@1") or parts[0] == "chance" or key == "cost/wall_s"
 
 
-def _wanted(runs: pd.DataFrame, label: str | None) -> list[str]:
-    names = [str(c) for c in runs.columns]
-    evaluator = next((e for e in ("probe", "knn", "centroid") if any(c.startswith(f"{e}/") for c in names)), "probe")
-
-    def fits(column: str) -> bool:
-        parts = column.split("/")
-        return parts[0] == evaluator and (label is None or parts[2] == label)
-
-    if not any(map(fits, names)):  # the data of these runs have other labels
-        label = None
-    scored = sorted((c for c in names if fits(c)), key=lambda c: (c.split("/")[2], c.split("/")[1] == "fused"))
-    between = [c for c in names if c.startswith("retrieval/") and c.count("/") == 2 and "fused" not in c]
-    chance = [c for c in names if c == f"chance/{label}"]
-    return [*chance, *scored, *between]
-
-
-def _heading(column: str) -> str:
-    parts = column.split("/")
-    if parts[0] == "chance":
-        return "chance"
-    return f"{parts[1]} R@1" if parts[0] == "retrieval" else f"{parts[1]} {parts[2]}"
-
-
-def _spread(values: pd.Series) -> str:
-    known = values.dropna()
+def _spread(part: pd.DataFrame, column: str) -> str:
+    known = part[column].dropna() if column in part else part.iloc[:0, 0]
     if known.empty:
         return "–"
     sd = known.std() if len(known) > 1 else math.nan

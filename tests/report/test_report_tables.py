@@ -67,10 +67,10 @@ def test_sweep_names_what_differs_and_means_over_seeds(tmp_path):
     rest = {"probe/rgb/sex/accuracy": 0.1, "chance/species": 0.25, "probe/rgb/species/n": 9.0}
     scores = [{"probe/rgb/species/accuracy": v, **rest} for v in (0.5, 0.7, 0.9)]
     made(tmp_path, configs, [*scores, None])
-    text = printed(sweep.table(tmp_path, "species"))
-    assert line(text, "concat") == ["concat", "rgb", "2", "0.250", "±", "0.000", "0.600", "±", "0.141"]
-    assert line(text, "attention") == ["attention", "rgb+uv", "2", "(1", "failed)", "0.250", "0.900"]
-    assert "sex" not in text
+    text = printed(sweep.table(tmp_path))
+    assert line(text, "0.600") == ["concat", "rgb", "2", "species", "0.250", "±", "0.000", "0.600", "±", "0.141"]
+    assert line(text, "0.900") == ["attention", "rgb+uv", "2", "(1", "failed)", "species", "0.250", "0.900"]
+    assert line(text, "0.100 ± 0.000") == ["concat", "rgb", "2", "sex", "–", "0.100", "±", "0.000"]
     table = pd.read_csv(tmp_path / "sweep.csv")
     assert table["fusion"].tolist() == ["concat", "concat", "attention", "attention"]
     assert table["seed"].tolist() == [0, 1, 0, 1]
@@ -90,7 +90,7 @@ def test_sweep_prefers_recorded_choices(tmp_path):
 def test_sweep_of_nothing_and_of_one(tmp_path):
     assert "no runs" in printed(sweep.table(tmp_path))
     made(tmp_path, [config("concat", ["rgb"], 0)], [{"probe/rgb/x/accuracy": 0.5}])
-    assert line(printed(sweep.table(tmp_path)), "0.500") == ["1", "0.500"]
+    assert line(printed(sweep.table(tmp_path)), "0.500") == ["1", "x", "–", "0.500"]
 
 
 @pytest.mark.parametrize(
