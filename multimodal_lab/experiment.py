@@ -105,7 +105,7 @@ def validator(
     chosen = {name: evaluators[name] for name in wanted if name in evaluators}
 
     def validate() -> Scores:
-        if not len(data.splits["val"]):
+        if not len(data.splits.get("val", ())):
             return {}
         system.eval()
         sums: dict[str, float] = {}

@@ -82,6 +82,7 @@ def main() -> None:
             HELP.format(choices="\n".join(f"  {k}: {', '.join(v)}" for k, v in sorted(groups((conf_dir(),)).items())))
         )
         return
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in {"-m", "--multirun"})  # argparse wants them first
     try:
         preflight(sys.argv[1:])
         # every job has just been composed and checked
