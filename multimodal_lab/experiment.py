@@ -215,7 +215,8 @@ def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any],
     drawn = figures.draw(folder, list(cfg.figures), label)
     log.finish(summary, drawn)
     log.console.print(report.table(summary))
-    log.say(f"everything is in {folder}: summary.json, metrics.jsonl, embeddings/, figures/, checkpoints/, wandb/")
+    held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
+    log.say(f"everything is in {folder}: {', '.join(held)}")
     return score(summary, cfg.get("score"), label)
 
 

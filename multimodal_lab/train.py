@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from multimodal_lab import checkpoint, dist, optim
 from multimodal_lab.bounds import Count, Fraction, Natural, Positive
 from multimodal_lab.log import Log
+from multimodal_lab.stop import Stop
 from multimodal_lab.system import System, check_used
 from multimodal_lab.types import Batch
 
@@ -115,7 +115,7 @@ def fit(
             store.save(system, optimizer, asdict(state), best)
 
     log.start(state.step, total)
-    with _Stop() as stop:
+    with Stop() as stop:
         while not done:
             epoch, progress = state.epoch, state.step / total
             batches = data.batches(
@@ -228,36 +228,6 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     """The autocast region of a precision; fp32 is none."""
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     return torch.autocast(device.type, dtype=dtype) if dtype else contextlib.nullcontext()
-
-
-class _Stop:
-    """Ctrl-C, SIGTERM and SIGUSR1 set a flag that the loop polls; every rank sees it at the same step."""
-
-    def __init__(self) -> None:
-        self.name = ""
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Stop:
-        with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-                self._before[number] = signal.signal(number, self._flag)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _flag(self, number: int, _: object) -> None:
-        if self.name and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.name = signal.Signals(number).name
-
-    def asked(self) -> bool:
-        """Whether any rank was asked to stop."""
-        if dist.any_rank(bool(self.name)):
-            self.name = self.name or "a signal to another rank"
-            return True
-        return False
 
 
 def _mix(*numbers: int) -> int:

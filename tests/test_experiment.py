@@ -52,7 +52,7 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
             f"data.root={pairs}",
             "data.size=16",
             "data.batch_size=16",
-            "backbone.widths=[8,16]",
+            *([] if "/backbone: e" in text else ["backbone.widths=[8,16]"]),
             "log=none",
             "figures=[]",
         ]
@@ -160,7 +160,7 @@ def test_every_weight_in_the_config_changes_the_training(composed, tmp_path):
     assert losses("again") == base
     knobs = ["loss.cross_weight=0.8", "loss.intra_weight=0.2", "loss.temperature=0.2", "loss.weight=2", "optim.lr=0.01", "seed=1",
              "head.dim=64", "fusion.width=64", "train.clip_norm=0.01", "+optim.rates.backbones=1e-5", "train.warmup=0.9",
-             "augment.ops.random_rotation.degrees=90", "data.split.train=0.4", "optim=sgd", "train.accumulate=2"]  # fmt: skip
+             "augment.ops.random_rotation.degrees=90", "data.split.seed=1", "optim=sgd", "train.accumulate=2"]  # fmt: skip
     for i, knob in enumerate(knobs):
         assert losses(str(i), knob) != base, knob
 

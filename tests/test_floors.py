@@ -12,7 +12,7 @@ FLOORS = {
     0: {"types", "build", "keyed", "dist", "bounds"},
     1: COMPONENTS,
     2: {"system", "optim", "adapt"},
-    3: {"train", "evaluate", "checkpoint", "log", "stats", "report", "provenance"},
+    3: {"train", "evaluate", "checkpoint", "log", "stats", "report", "provenance", "stop"},
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 HEAVY = {

@@ -26,7 +26,7 @@ class Thumbnails:
     and blue. A missing modality is black.
     """
 
-    def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = 1000) -> None:
+    def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = 2000) -> None:
         self.size, self.limit = size, limit
         self.bands = {name: _shown(s) for name, s in streams.items() if s.kind == "image" and name != ROWS}
         self._found: dict[str, list[Tensor]] = {name: [] for name in self.bands}

@@ -96,6 +96,7 @@ EVERY = (
     *[Band(f"B{i:02d}") for i in (1, 2, 3, 4, 5, 6, 7, 8)],
     *[Band(n) for n in ("B8A", "B09", "B11", "B12")],
     *[Band(f"nm{i}", float(i)) for i in range(300, 701)],
+    Band("nm1600", 1600.0),
 )
 CHANNELS = {
     "rgb": [3],

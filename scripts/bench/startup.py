@@ -1,0 +1,62 @@
+"""What a command line costs before anything is trained: CPU seconds, and whether torch was imported.
+
+python scripts/bench/startup.py
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+
+RUN = "from multimodal_lab.run import main\nimport sys\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+TORCH = "print('torch' in sys.modules, file=sys.stderr)"
+SWEEP = ["-m", "modality=rgb,uv,rgb_uv_stacked,rgb_uv", "fusion=separate,concat,attention", "seed=0,1,2"]
+COMPOSE = """
+import sys, time
+from multimodal_lab import run
+from multimodal_lab.check import preflight
+from multimodal_lab.instantiate import conf_dir
+from hydra import compose, initialize_config_dir
+preflight(["fusion=concat"])
+t = time.process_time(); preflight(sys.argv[1:]); a = time.process_time() - t
+with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    t = time.process_time()
+    for seed in range(10): compose("config", [f"seed={seed}", "fusion=concat"], return_hydra_config=True)
+    b = (time.process_time() - t) / 10
+print(1000 * a / 36, 1000 * b)
+"""
+
+
+def cpu(words: list[str]) -> tuple[float, str]:
+    """CPU seconds of one fresh process, and what it said of torch."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = f"import sys\nsys.argv = ['run', *{words!r}]\n{RUN}{TORCH}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return spent, done.stderr.strip().splitlines()[-1]
+
+
+def main() -> None:
+    """Print the table: the median of five after a warm-up."""
+    bare = subprocess.run(
+        [sys.executable, "-c", "import time,hydra;print(time.process_time())"], capture_output=True, text=True
+    )
+    print(f"{'import hydra alone':44} {float(bare.stdout):6.2f} s CPU")
+    for words in (["--help"], ["--cfg", "job"], ["fusion=atention"], ["head=classifier", "fusion=separate"]):
+        cpu(words)
+        runs = sorted(cpu(words) for _ in range(5))
+        print(f"{' '.join(words):44} {runs[2][0]:6.2f} s CPU   torch imported: {runs[2][1]}")
+    began = time.time()
+    done = subprocess.run([sys.executable, "-c", COMPOSE, *SWEEP], capture_output=True, text=True, check=True)
+    check, compose = map(float, done.stdout.split())
+    print(
+        f"{'a job of a sweep of 36: check + composition':44} {check:.0f} + {compose:.0f} = {check + compose:.0f} ms CPU"
+    )
+    print(f"(sweep row took {time.time() - began:.1f} s)")
+
+
+if __name__ == "__main__":
+    main()
