@@ -7,10 +7,10 @@ DEV    := $(VENV)/.dev
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo test lint types bench clean
+.PHONY: help setup demo test test-slow lint types bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 setup: $(CORE)  ## make .venv and install the project in it
 
@@ -37,6 +37,9 @@ types: $(DEV)  ## types
 
 test: $(DEV) lint types  ## lint, type-check, run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist worksteal
+
+test-slow: $(DEV)  ## the trials of minutes that `make test` leaves out
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 -m slow
 
 bench: $(DEV)  ## ratios against peers, as tables
 	@for f in scripts/bench/*.py; do $(PY) $$f || exit 1; done

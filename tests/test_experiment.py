@@ -165,6 +165,19 @@ def test_every_weight_in_the_config_changes_the_training(composed, tmp_path):
         assert losses(str(i), knob) != base, knob
 
 
+def test_tensorboard_follows_a_run_where_it_is_asked_for(composed, tmp_path):
+    pytest.importorskip("tensorboard", reason="the viz extra is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    experiment.run(composed("log=tensorboard", "evaluate=[knn]", *QUICK), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    expected = [r["train/total"] for r in rows if "train/total" in r]
+    assert [e.value for e in events.Scalars("train/total")] == pytest.approx(expected, rel=1e-6)
+    assert "final/knn/fused/species/accuracy" in events.Tags()["scalars"]
+
+
 def test_the_score_is_what_was_asked_for(finished):
     found = summary(finished)
     assert experiment.score(found, None, "sex") == found["probe/fused/sex/accuracy"]

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from multimodal_lab.data.card import asked, full_scale, need_kind, numbered, pixel_bands, specimen
 from multimodal_lab.data.folder import existing, find, given, table
-from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.types import Band, Stream
@@ -96,11 +95,11 @@ class Envi:
             )
         self.bands: tuple[Band, ...] = pixel_bands(self.card)
         self._reference = self._spectra(references, white, dark)
-        size = {"height": [h.lines for h in self._headers], "width": [h.samples for h in self._headers]}
         self.identity = (calibrate, self._reference.tolist())
-        samples = table(paths, SUFFIXES).assign(**size)
-        self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
-        self.notes = [] if labels is None else labels.notes
+        sized = table(paths, SUFFIXES).assign(
+            height=[h.lines for h in self._headers], width=[h.samples for h in self._headers]
+        )
+        self.samples, self.notes = labelled(self.root, sized, labels)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams`, as stored or calibrated (float32), and the mask."""

@@ -15,7 +15,7 @@ import pandas as pd
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.card import asked, full_scale, need_kind, need_number
 from multimodal_lab.data.folder import existing, find, readable
-from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.types import Band, Stream
@@ -67,8 +67,7 @@ class Hdf5:
         self.limits.count(str(self.root), len(samples))
         self._at = samples[["row", "top", "left"]].to_numpy()
         samples = samples.drop(columns=["row", "top", "left"] if crop is None else ["row"])
-        self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
-        self.notes = [] if labels is None else labels.notes
+        self.samples, self.notes = labelled(self.root, samples, labels)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` of one row or crop; a stream across data sets of two types is float32.

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps
 
 from multimodal_lab.data.card import asked, need_kind
 from multimodal_lab.data.folder import existing, find, readable, table
-from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.types import Band, Stream
@@ -68,10 +67,8 @@ class Images:
                 raise DataError(f"{path}: {header.bits} bits, expected {headers[0].bits} as in {paths[0]}")
             if alpha == "mask" and not header.alpha:
                 raise DataError(f"{path}: no alpha channel, expected one in every file (data.source.alpha=mask)")
-        size = {"height": [h.height for h in headers], "width": [h.width for h in headers]}
-        samples = table(paths, SUFFIXES).assign(**size)
-        self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
-        self.notes = [] if labels is None else labels.notes
+        sized = table(paths, SUFFIXES).assign(height=[h.height for h in headers], width=[h.width for h in headers])
+        self.samples, self.notes = labelled(self.root, sized, labels)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""

@@ -124,6 +124,11 @@ class Labels:
             warnings.warn(f"{path}{also}".replace("; ", ": ", 1), stacklevel=2)
 
 
+def labelled(root: Path, samples: pd.DataFrame, labels: Labels | None) -> tuple[pd.DataFrame, list[str]]:
+    """The samples with their label columns, and what there is to say of how these were found."""
+    return (samples, []) if labels is None else (labels(root, samples), labels.notes)
+
+
 def read_table(path: Path, key: str | None = None) -> pd.DataFrame:
     """A CSV, TSV, Parquet or JSONL file, its column `key` as text; a broken or other one is a `DataError`."""
     suffix = path.suffix.lower()

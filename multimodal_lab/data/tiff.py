@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import tifffile
 
 from multimodal_lab.data.card import asked, need_kind, need_number, pixel_bands, specimen
 from multimodal_lab.data.folder import existing, find, readable, table
-from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.types import Band, Stream
@@ -62,10 +61,10 @@ class Tiff:
         paths = find(self.root, SUFFIXES)
         self._headers = [read_header(self.root / p, p, len(card.bands), layout, limits) for p in paths]
         self._same_type(paths)
-        size = {"height": [h.height for h in self._headers], "width": [h.width for h in self._headers]}
-        samples = table(paths, SUFFIXES).assign(**size)
-        self.samples: pd.DataFrame = samples if labels is None else labels(self.root, samples)
-        self.notes = [] if labels is None else labels.notes
+        sized = table(paths, SUFFIXES).assign(
+            height=[h.height for h in self._headers], width=[h.width for h in self._headers]
+        )
+        self.samples, self.notes = labelled(self.root, sized, labels)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as stored, and the mask; damage or a mask that isn't binary is a `DataError`."""
