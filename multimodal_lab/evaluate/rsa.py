@@ -19,7 +19,7 @@ class RSA:
     most `limit` samples, drawn by `seed` (the cost grows with their square). Widths may differ.
     """
 
-    def __init__(self, *, permutations: Natural = 199, limit: Count = 1000, seed: Natural = 0) -> None:
+    def __init__(self, *, permutations: Natural = 199, limit: Count = 500, seed: Natural = 0) -> None:
         self.permutations, self.limit, self.seed = permutations, limit, seed
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
