@@ -28,6 +28,7 @@ Scores = dict[str, float]
 def run(cfg: DictConfig, folder: Path) -> float:
     """Run `cfg` in `folder`; returns the score: `cfg.score`, or the fused probe of the label where it is null."""
     began = time.monotonic()
+    provenance.restart_peak()
     device = pick_device(cfg.device)
     dist.start(device)
     main = dist.rank() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import resource
@@ -17,9 +18,7 @@ PACKAGES = ("torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn", "
 def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -> dict[str, Any]:
     """Flat keys: `provenance/…`, wall time in seconds, peak memory in MB, training samples per second."""
     cuda = device.type == "cuda"
-    peak = (
-        torch.cuda.max_memory_allocated(device) if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    peak = torch.cuda.max_memory_allocated(device) if cuda else _peak()
     return {
         "provenance/seed": seed,
         "provenance/data_fingerprint": data.fingerprint,
@@ -34,6 +33,22 @@ def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -
         "cost/steps": state.step,
         **{f"data/{split}": len(rows) for split, rows in data.splits.items()},
     }
+
+
+def restart_peak() -> None:
+    """Count peak memory from here on, so that a sweep's later jobs don't report an earlier one's."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak() -> int:
+    """Bytes of this process's resident peak since `restart_peak`; since its start where the system can't say."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _version(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,4 +21,4 @@ class Table(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         if folder.is_dir():
-            Console().print(sweep.table(folder))
+            Console(width=None if sys.stdout.isatty() else 160).print(sweep.table(folder))

@@ -91,7 +91,7 @@ def _table(left: list[str], right: list[str], title: str) -> Table:
     for column in left:
         drawn.add_column(column)
     for column in right:
-        drawn.add_column(column, justify="right")
+        drawn.add_column(column, justify="right", no_wrap=True)
     return drawn
 
 

@@ -1,0 +1,19 @@
+import numpy as np
+
+from multimodal_lab import provenance
+
+
+def test_the_peak_counts_from_the_restart():
+    big = np.ones(30_000_000)
+    before = provenance._peak()
+    del big
+    provenance.restart_peak()
+    after = provenance._peak()
+    assert before - after > 200e6
+    more = np.ones(15_000_000)
+    assert provenance._peak() - after > 100e6
+    del more
+
+
+def test_the_code_is_named():
+    assert provenance.commit()
