@@ -3,9 +3,9 @@
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -173,12 +173,19 @@ def test_the_output_may_not_lie_below_a_file(cli, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_wheel_carries_the_configs(tmp_path):
-    build = shutil.which("hatchling") or Path(sys.executable).parent / "hatchling"
-    if not Path(build).exists():
-        pytest.skip("hatchling is not installed here; pip builds in an environment of its own")
-    subprocess.run([str(build), "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
-    import zipfile
-
-    files = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
-    assert "multimodal_lab/conf/config.yaml" in files
+def test_an_installed_wheel_carries_the_configs_and_runs(tmp_path):
+    python = [sys.executable, "-m"]
+    build = [*python, "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        assert "multimodal_lab/conf/config.yaml" in wheel.namelist()
+        wheel.extractall(tmp_path / "site")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    where = "import multimodal_lab.instantiate as i; print(i.conf_dir())"
+    found = subprocess.run(
+        [sys.executable, "-c", where], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == str(tmp_path / "site" / "multimodal_lab" / "conf")
+    shown = [*python, "multimodal_lab.run", "--cfg", "job"]
+    done = subprocess.run(shown, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert "multimodal_lab.system.System" in done.stdout
