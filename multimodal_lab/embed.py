@@ -5,7 +5,6 @@ Without `data=…` the run's own data are embedded. Scaling, statistics, classes
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -51,11 +50,7 @@ def main() -> None:
         cfg = configured(folder, rest)
         from multimodal_lab.experiment import embed_files
 
-        print(
-            embed_files(
-                cfg, folder, Path(words.get("out", folder / "embedded")), json.loads((folder / "data.json").read_text())
-            )
-        )
+        print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, dist, provenance, rundir
+from multimodal_lab import checkpoint, dist, provenance, resume, rundir
 from multimodal_lab.build import build
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.instantiate import safe_instantiate
@@ -23,6 +22,7 @@ from multimodal_lab.system import System
 from multimodal_lab.train import autocast
 
 Scores = dict[str, float]
+DATA = "data.json"
 
 
 def run(cfg: DictConfig, folder: Path) -> float:
@@ -34,8 +34,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     main = dist.rank() == 0
     plain = _plain(cfg, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if main:
-        (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
+    if main and not (folder / rundir.CONFIG).exists():
+        _write_config(folder, plain)
     torch.manual_seed(cfg.seed)
     data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed)
     system = build_system(cfg, data).to(device)
@@ -43,8 +43,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     optimizer = safe_instantiate(cfg.optim)(system)
     store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
     store.require_space(system)
-    if main:
-        (folder / "data.json").write_text(json.dumps(data.record(), indent=1))
+    if main and not (folder / DATA).exists():
+        _write_data(folder, data)
     log = Log(folder, _trackers(cfg, folder, plain) if main else (), main)
     label, told = shown_label(cfg.label, data)
     log.say("\n".join([describe(system, data), *data.notes, *told, f"writing to {folder}"]))
@@ -59,9 +59,12 @@ def run(cfg: DictConfig, folder: Path) -> float:
         seed=cfg.seed,
         device=device,
         validate=validator(system, data, augment, evaluators, cfg, device),
-        facts=_facts(plain, data),
+        facts=resume.facts(plain, data),
         resume=cfg.resume == "auto",
     )
+    if main:  # a resume that fit refuses leaves the records of the run that is there as they were
+        _write_config(folder, plain)
+        _write_data(folder, data)
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         checkpoint.load_weights(best, system)
     dist.end()
@@ -140,9 +143,21 @@ def evaluate(system: System, data: Any, evaluators: Mapping[str, Any], device: t
     return scores
 
 
-def embed_files(cfg: DictConfig, folder: Path, out: Path, record: dict[str, Any]) -> str:
+def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
     """Embed all of `cfg.data` with the run in `folder` as it saw its own training data; returns what was written."""
     device = pick_device(cfg.device)
+    system, data, path = trained(cfg, folder, device)
+    found = embed(system, data, device, ("all",))
+    files = found.save(out)
+    return f"{len(found)} samples embedded by {path}: {', '.join(sorted(f.name for f in files))} in {out}"
+
+
+def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System, Any, Path]:
+    """The system that the run in `folder` trained, `cfg.data` as it saw its own data, and the checkpoint used.
+
+    That is the best one where a score was watched, else the newest. `CheckpointError` if there is none.
+    """
+    record = json.loads((folder / DATA).read_text())
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data).to(device)
@@ -151,9 +166,7 @@ def embed_files(cfg: DictConfig, folder: Path, out: Path, record: dict[str, Any]
     if path is None:
         raise checkpoint.CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
     checkpoint.load_weights(path, system)
-    found = embed(system, data, device, ("all",))
-    files = found.save(out)
-    return f"{len(found)} samples embedded by {path}: {', '.join(sorted(f.name for f in files))} in {out}"
+    return system, data, path
 
 
 def describe(system: System, data: Any) -> str:
@@ -189,18 +202,20 @@ def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return {**{str(k): v for k, v in plain.items()}, "dir": str(folder)}
 
 
+def _write_config(folder: Path, plain: dict[str, Any]) -> None:
+    (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
+
+
+def _write_data(folder: Path, data: Any) -> None:
+    (folder / DATA).write_text(json.dumps(data.record(), indent=1))
+
+
 def _choices() -> dict[str, str]:
     """`choices/<group>`: what the command line chose, where Hydra composed this run."""
     if not HydraConfig.initialized():
         return {}
     chosen = HydraConfig.get().runtime.choices
     return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
-
-
-def _facts(plain: Mapping[str, Any], data: Any) -> dict[str, Any]:
-    fixed = {k: plain[k] for k in ("seed", "modality", "system", "augment", "optim", "train", "adapt")}
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    return {"config": digest, "data": data.fingerprint, "world": dist.world(), "torch": torch.__version__}
 
 
 def _trackers(cfg: DictConfig, folder: Path, plain: dict[str, Any]) -> list[Any]:

@@ -45,7 +45,7 @@ not there yet with +KEY=VALUE (+optim.rates.backbones=1e-4):
 {choices}
 
   -m                      sweep over comma-separated choices; flags come before choices
-  hydra/launcher=joblib   jobs of a sweep side by side; hydra/launcher=submitit_slurm on a cluster
+  hydra/launcher=joblib   jobs of a sweep side by side; hydra/launcher=slurm on a cluster
   --cfg job               print the composed configuration and stop
   --info defaults         print where each part of it comes from"""
 

@@ -5,7 +5,6 @@ python scripts/caption.py runs/mine [how many, default 10] [beam width, default 
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import checkpoint, rundir
-from multimodal_lab.experiment import build_system
+from multimodal_lab.experiment import trained
 from multimodal_lab.head.caption_lstm import PAD, CaptionLSTM
-from multimodal_lab.instantiate import safe_instantiate
 
 
 def main() -> None:
@@ -26,17 +24,14 @@ def main() -> None:
     count, beam = (int(a) for a in (*sys.argv[2:], *("10", "3")[len(sys.argv) - 2 :]))
     cfg = OmegaConf.load(folder / rundir.CONFIG)
     assert isinstance(cfg, DictConfig)
-    record = json.loads((folder / "data.json").read_text())
-    data = safe_instantiate(cfg.data).prepare(
-        OmegaConf.to_container(cfg.modality, resolve=True), cfg.seed, frozen=record
-    )
-    system = build_system(cfg, data).eval()
-    store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
-    path = (store.best() if cfg.train.monitor else None) or store.newest()
+    try:
+        system, data, _ = trained(cfg, folder, torch.device("cpu"))
+    except checkpoint.CheckpointError as error:
+        sys.exit(f"error: {error}")
+    system.eval()
     heads = [h for h in system.heads.values() if isinstance(h, CaptionLSTM)]
-    if path is None or not heads:
-        sys.exit(f"error: {folder}: {'no checkpoint' if heads else 'a run without head=caption_lstm'}")
-    checkpoint.load_weights(path, system)
+    if not heads:
+        sys.exit(f"error: {folder}: a run without head=caption_lstm")
     head, right, total, loss, spoken = heads[0], 0, 0, 0.0, 0
     words = data.tokens[head.target]
     texts = dict(zip(data.ids.tolist(), data.samples[cfg.modality[head.target].field], strict=True))

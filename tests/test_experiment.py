@@ -151,6 +151,15 @@ def test_a_finished_run_resumed_changes_nothing(composed, finished):
     assert {k: before[k] for k in same} == {k: after[k] for k in same}
 
 
+@pytest.mark.parametrize("change", ["data.split.seed=1", "data.batch_size=8", "optim.lr=0.5", "seed=3"])
+def test_a_resume_that_would_not_be_exact_is_refused_and_leaves_the_run_as_it_was(composed, finished, change):
+    before = {name: (finished / name).read_bytes() for name in ("config.yaml", "data.json", "summary.json")}
+    cfg = composed("train.epochs=3", "log=none", "data.source.missing=0.1", "resume=auto", change)
+    with pytest.raises(ValueError, match="can't go on exactly: config: was"):
+        experiment.run(cfg, finished)
+    assert before == {name: (finished / name).read_bytes() for name in before}
+
+
 def test_every_weight_in_the_config_changes_the_training(composed, tmp_path):
     """A knob that changes nothing is a lie: each of these must move the first losses."""
 
