@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from multimodal_lab.bounds import Positive
-from multimodal_lab.loss.contrastive import checked, compare, log_p, mean_positive, rows
-from multimodal_lab.loss.exact import mean_where
+from multimodal_lab.loss.contrastive import nt_xent
 from multimodal_lab.loss.names import mean_of
 
 
@@ -20,13 +18,4 @@ def dcl(z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], tem
     two views or more stacked along N, ids (N,), present {name: (N,) bool}. Rows without a positive or a negative are no
     anchors.
     """
-    return mean_of(_one(z[name], ids, present[name], temperature) for name in z)
-
-
-def _one(z: Tensor, ids: Tensor, present: Tensor, temperature: float | Tensor) -> Tensor:
-    own = rows(z, ids, present)
-    pairs = compare(own, own, exclude_self=True)
-    # Both parts lack the same log-denominator of log p, which therefore cancels.
-    logs = log_p(pairs.cosine / checked(temperature), pairs.positive | pairs.negative)
-    against = logs.masked_fill(~pairs.negative, torch.finfo(logs.dtype).min).logsumexp(1)
-    return mean_where(against - mean_positive(logs, pairs.positive), pairs.positive.any(1) & pairs.negative.any(1))
+    return mean_of(nt_xent(z[name], ids, temperature, present[name], decoupled=True) for name in z)

@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import Positive
-from multimodal_lab.loss.contrastive import Pairs, Rows, compare, rows
-from multimodal_lab.loss.names import FUSED, mean_of, required_pairs
+from multimodal_lab.loss.made import made
+from multimodal_lab.loss.names import mean_of, required_pairs
+from multimodal_lab.loss.ranks import total
+from multimodal_lab.loss.side import Own, everyone, gradient, local, own
+from multimodal_lab.loss.tiles import Block, Tiles
 
 
 def siglip(
@@ -27,13 +30,57 @@ def siglip(
     present {name: (N,) bool}; `fused` is left out. Published start: scale 10, bias -10, both learned. Fewer than two
     streams is a `ValueError`.
     """
-    own = {name: rows(x, ids, present[name]) for name, x in z.items() if name != FUSED}
-    return mean_of(_pair(own[a], own[b], scale, bias) for a, b in required_pairs(z, "siglip"))
+    return mean_of(_pair(z[a], z[b], ids, present[a], present[b], scale, bias) for a, b in required_pairs(z, "siglip"))
 
 
-def _pair(a: Rows, b: Rows, scale: float | Tensor, bias: float | Tensor) -> Tensor:
-    pairs: Pairs = compare(a, b)
-    logits = pairs.cosine * scale + bias
-    lost = -F.logsigmoid(torch.where(pairs.positive, logits, -logits))
-    count = (a.present.sum() + b.present.sum()) / 2
-    return torch.where(pairs.positive | pairs.negative, lost, 0.0).sum() / count.clamp(min=1)
+def _pair(
+    a: Tensor,
+    b: Tensor,
+    ids: Tensor,
+    present_a: Tensor,
+    present_b: Tensor,
+    scale: float | Tensor,
+    bias: float | Tensor,
+) -> Tensor:
+    return made(
+        lambda wanted: _tiled(own(a, ids, present_a), own(b, ids, present_b), scale, bias, wanted), a, b, scale, bias
+    )
+
+
+def _tiled(a: Own, b: Own, scale: float | Tensor, bias: float | Tensor, wanted: bool) -> tuple[Tensor, list[Tensor]]:
+    """The value; where `wanted`, the gradients of both inputs, of scale and of bias, in the same pass."""
+    mine, every = local(a), everyone(b)
+    tiles, told = Tiles(mine, every), mine.unit.new_zeros(3)  # of all ranks: lost, bias' gradient, scale's gradient
+    grad_a, grad_b = torch.zeros_like(mine.unit), torch.zeros_like(every.unit)
+    count = total((a.present.sum() + b.present.sum()).to(mine.unit.dtype)).clamp(min=2) / 2
+    for block in tiles:
+        kept, weights = _tile(tiles, block, scale, bias)
+        told[0] -= kept.sum()
+        if wanted:
+            told[1] += weights.sum()
+            grad_a[block.rows].addmm_(weights, every.unit[block.columns])
+            grad_b[block.columns].addmm_(weights.T, mine.unit[block.rows])
+    told[2] = (grad_a * mine.unit).sum()
+    value, bias_slope, slope = total(told) / count
+    if not wanted:
+        return value, []
+    factor = scale / count
+    pulled = gradient(a, mine, grad_a, factor)
+    del mine, grad_a, tiles  # before the other side asks for as much
+    return value, [pulled, gradient(b, every, grad_b, factor, everyones=True), slope, bias_slope]
+
+
+def _tile(tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor) -> tuple[Tensor, Tensor]:
+    """log sigmoid of each pair of a tile, and its loss's derivative by the logit; both 0 where a row is missing."""
+    mask = tiles.mask(block)
+    logits = tiles.logits(block, scale, None).add_(bias)
+    sign = None if mask is None else 1 - 2 * mask.positive
+    if sign is not None:
+        logits *= sign
+    kept = F.logsigmoid(-logits)
+    weights = logits.sigmoid_()
+    if sign is not None:
+        weights *= sign
+    if mask is not None and mask.hidden is not None:
+        kept, weights = kept.masked_fill_(mask.hidden, 0.0), weights.masked_fill_(mask.hidden, 0.0)
+    return kept, weights

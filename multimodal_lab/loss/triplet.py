@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
-from multimodal_lab.loss.contrastive import Pairs, Rows, compare, rows
 from multimodal_lab.loss.exact import mean_where
 from multimodal_lab.loss.names import FUSED, mean_of, required_pairs
+from multimodal_lab.loss.pairs import Pairs, Rows, compare, rows
 
 INF = float("inf")
 

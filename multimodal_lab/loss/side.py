@@ -1,0 +1,104 @@
+"""One side of a tiled comparison: the unit rows that are there, sorted by id so that positives meet in few tiles."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from multimodal_lab import dist
+from multimodal_lab.loss.exact import wide
+from multimodal_lab.loss.ranks import own_part
+
+
+class Own(NamedTuple):
+    """This rank's rows as they came, without a graph: x (N, D); norm (N, 1), 1 for a zero row; ids (N,); present (N,) bool."""
+
+    x: Tensor
+    norm: Tensor
+    ids: Tensor
+    present: Tensor
+
+    def unit(self) -> Tensor:
+        """(N, D) in float32 or wider, a missing row zero; made when needed, since the sorted copy is what is kept."""
+        return torch.where(self.present[:, None], wide(self.x), 0.0).div_(self.norm)
+
+
+class Side(NamedTuple):
+    """Rows sorted by id: unit (M, D); ids (M,); place (M,), where each stood, counted from `first` over all ranks.
+
+    seen (M,) bool on an accelerator, where missing rows stay and every shape is known without asking it; None on the
+    CPU, where they are left out.
+    """
+
+    unit: Tensor
+    ids: Tensor
+    place: Tensor
+    seen: Tensor | None
+    first: int = 0
+
+    def back(self, values: Tensor, count: int) -> Tensor:
+        """`values` (M, …) where their rows stood, (count, …), and 0 where none is."""
+        out = values.new_zeros(count, *values.shape[1:])
+        out[self.place] = values
+        return out
+
+
+def one_id_a_row(x: Tensor, ids: Tensor) -> None:
+    """`ValueError` unless ids are (N,) for x (N, D)."""
+    if ids.shape != x.shape[:1]:
+        raise ValueError(
+            f"a contrastive loss needs one id a row, found ids {tuple(ids.shape)} for {tuple(x.shape)} rows"
+        )
+
+
+def own(x: Tensor, ids: Tensor, present: Tensor | None) -> Own:
+    """Rows x (N, D) with their ids (N,); all are present unless `present` (N,) bool says otherwise."""
+    one_id_a_row(x, ids)
+    if present is None:
+        present = torch.ones_like(ids, dtype=torch.bool)
+    norm = torch.linalg.vector_norm(wide(x), dim=1, keepdim=True)
+    # Dividing a zero row by a tiny epsilon, as F.normalize does, would multiply its gradient by 1e12.
+    return Own(x.detach(), torch.where(norm > 1e-12, norm, 1.0), ids, present)
+
+
+def everyone(rows: Own) -> Side:
+    """The rows of all ranks, each of which must bring as many; alone: this rank's."""
+    return _sorted(dist.gather(rows.unit()), dist.gather(rows.ids), dist.gather(rows.present))
+
+
+def local(rows: Own) -> Side:
+    """This rank's rows."""
+    return _sorted(rows.unit(), rows.ids, rows.present, len(rows.ids) * dist.rank() if dist.active() else 0)
+
+
+def _sorted(unit: Tensor, ids: Tensor, present: Tensor, first: int = 0) -> Side:
+    if _asks(ids):
+        there = present.nonzero().squeeze(1)
+        order = there[ids[there].argsort(stable=True)]
+        return Side(unit[order], ids[order], order, None, first)
+    order = ids.argsort(stable=True)
+    return Side(unit[order], ids[order], order, present[order], first)
+
+
+def _asks(x: Tensor) -> bool:
+    """Whether the number of rows that are there may be asked: an accelerator would have to be waited for."""
+    return x.is_cpu
+
+
+def gradient(rows: Own, side: Side, grad: Tensor, scale: float | Tensor, everyones: bool = False) -> Tensor:
+    """The gradient with respect to x (N, D), from `grad` (M, D): that with respect to the side's unit rows over `scale`.
+
+    everyones: the side is `everyone` and each rank found a part of `grad`; the parts are added up. As for
+    `dist.gather`, the result is times the number of ranks: DDP's averaging makes it exact.
+    """
+    count = len(rows.ids)
+    if everyones and dist.active():
+        grad = own_part(side.back(grad, count * dist.world()))
+    else:
+        grad = side.back(grad, count)
+    grad *= scale * dist.world()
+    unit = rows.unit()
+    grad.addcmul_(unit, torch.linalg.vecdot(grad, unit)[:, None], value=-1)
+    return grad.div_(rows.norm)

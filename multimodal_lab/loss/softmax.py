@@ -1,0 +1,162 @@
+"""Softmax losses over all pairs by tiles: a first pass for the sums, a second for the gradient.
+
+The idea is FlashAttention's (Dao 2022), which Inf-CL (Cheng 2024) takes to contrastive losses.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from multimodal_lab import dist
+from multimodal_lab.loss.ranks import total
+from multimodal_lab.loss.side import Own, Side, everyone, gradient, local
+from multimodal_lab.loss.sums import Sums, along
+from multimodal_lab.loss.tiles import LOW, Block, Mask, Tiles
+
+KEPT = 2**22
+"""Tiles of up to this many numbers altogether are kept for the second pass, more are computed again."""
+
+
+class Anchors(NamedTuple):
+    """What the second pass needs of one side's rows, each (M,).
+
+    factor · exp(logit - shift) is a pair's share of the anchor's softmax times the anchor's weight in the loss; push
+    is that weight over the anchor's number of positives. A row that is no anchor has factor and push 0.
+    """
+
+    shift: Tensor
+    factor: Tensor
+    push: Tensor
+
+
+class Softmax:
+    """One comparison: tiles, the scale of the logits, and which pairs stand in the denominator.
+
+    decoupled leaves positives out of it (Yeh 2022).
+    """
+
+    def __init__(self, tiles: Tiles, scale: float | Tensor, decoupled: bool, twice: bool) -> None:
+        self.tiles, self.scale, self.decoupled = tiles, scale, decoupled
+        self.bounded = _bounded(scale, tiles.a.unit.dtype)
+        self.keep = twice and len(tiles.a.ids) * len(tiles.b.ids) <= KEPT
+        self.kept: list[tuple[Tensor, Mask | None]] = []
+
+    def first(self, rows: Sums, columns: Sums) -> None:
+        """Sum every tile into its anchors."""
+        for block in self.tiles:
+            mask = self.tiles.mask(block)
+            logits = self.tiles.logits(block, self.scale, mask)
+            ways = [(rows, block.rows, 1), (columns, block.columns, 0)][: 1 + block.both]
+            if mask is not None:
+                drawn = logits * mask.positive
+                for sums, at, dim in ways:
+                    sums.draw(at, dim, mask.positive, drawn)
+                self._decouple(logits, mask)
+            if self.bounded:
+                logits.exp_()
+            for sums, at, dim in ways:
+                terms = logits if self.bounded else sums.exp(at, dim, logits, self.tiles.buffer("terms", block))
+                sums.add(at, dim, terms, mask)
+            if self.keep:
+                self.kept.append((logits.clone(), mask))
+
+    def second(self, rows: Anchors, columns: Anchors, grad_a: Tensor, grad_b: Tensor) -> None:
+        """Add the gradient with respect to unit rows, over the scale, to grad_a (N, D) and grad_b (M, D)."""
+        a, b = self.tiles.a.unit, self.tiles.b.unit
+        kept = iter(self.kept)
+        for block in self.tiles:
+            logits, mask = next(kept) if self.keep else self._again(block)
+            weights = self._weights(block, logits, rows, columns)
+            if mask is not None:
+                weights -= mask.positive * (along(rows.push[block.rows], 1) + columns.push[block.columns])
+            grad_a[block.rows].addmm_(weights, b[block.columns])
+            if block.both:
+                grad_b[block.columns].addmm_(weights.T, a[block.rows])
+        self.kept.clear()
+
+    def _again(self, block: Block) -> tuple[Tensor, Mask | None]:
+        mask = self.tiles.mask(block)
+        logits = self._decouple(self.tiles.logits(block, self.scale, mask), mask)
+        return logits.exp_() if self.bounded else logits, mask
+
+    def _decouple(self, logits: Tensor, mask: Mask | None) -> Tensor:
+        return logits.masked_fill_(mask.positive > 0, LOW) if self.decoupled and mask is not None else logits
+
+    def _weights(self, block: Block, logits: Tensor, rows: Anchors, columns: Anchors) -> Tensor:
+        """Each pair's share in the two softmaxes that it stands in, times the anchors' weights."""
+        (i, j, _), room = block, self.tiles.buffer("terms", block)
+        there, back = along(rows.factor[i], 1), columns.factor[j]
+        if self.bounded:
+            return logits.mul_(torch.add(there, back, out=room))
+        other = torch.sub(logits, along(rows.shift[i], 1), out=room).exp_().mul_(there)
+        return other.addcmul_(logits.sub_(columns.shift[j]).exp_(), back)
+
+
+def _bounded(scale: float | Tensor, dtype: torch.dtype) -> bool:
+    """Whether exp of a logit and its inverse are finite, with room for the sum; an accelerator's number is not read."""
+    if isinstance(scale, Tensor) and not scale.is_cpu:
+        return False
+    return 2 * float(scale) < 0.9 * math.log(torch.finfo(dtype).max)
+
+
+def symmetric(rows: Own, scale: float | Tensor, decoupled: bool, wanted: bool) -> tuple[Tensor, list[Tensor]]:
+    """NT-Xent of rows with themselves: the value; where `wanted`, the gradients of x and of the scale."""
+    every = everyone(rows)
+    mine = local(rows) if dist.active() else every
+    task = Softmax(Tiles(mine, every, exclude_self=True, one_way=True), scale, decoupled, wanted)
+    sums = Sums(mine, task.bounded)
+    task.first(sums, sums)
+    value, anchors = _anchors(sums, decoupled, share=1.0, parts=True)
+    if not wanted:
+        return value, []
+    grad = torch.zeros_like(mine.unit)
+    task.second(anchors, _gathered(anchors, mine, every, len(rows.ids)), grad, grad)
+    slope = total((grad * mine.unit).sum()) / 2  # of cos(i, j) and of cos(j, i): one number
+    return value, [gradient(rows, mine, grad, scale), slope]
+
+
+def two_way(a: Own, b: Own, scale: float | Tensor, exclude_self: bool, wanted: bool) -> tuple[Tensor, list[Tensor]]:
+    """InfoNCE of a with b, both directions: the value; where `wanted`, the gradients of both inputs and of the scale."""
+    mine, every = local(a), everyone(b)
+    task = Softmax(Tiles(mine, every, exclude_self=exclude_self), scale, False, wanted)
+    rows, columns = Sums(mine, task.bounded), Sums(every, task.bounded)
+    task.first(rows, columns)
+    columns.over_ranks()
+    there, row_anchors = _anchors(rows, False, share=0.5, parts=True)
+    back, column_anchors = _anchors(columns, False, share=0.5, parts=False)
+    if not wanted:
+        return there + back, []
+    grad_a, grad_b = torch.zeros_like(mine.unit), torch.zeros_like(every.unit)
+    task.second(row_anchors, column_anchors, grad_a, grad_b)
+    slope = total((grad_a * mine.unit).sum())
+    pulled = gradient(a, mine, grad_a, scale)
+    del mine, grad_a, task  # before the other side asks for as much
+    return there + back, [pulled, gradient(b, every, grad_b, scale, everyones=True), slope]
+
+
+def _anchors(sums: Sums, decoupled: bool, share: float, parts: bool) -> tuple[Tensor, Anchors]:
+    """`share` of the mean loss over the anchors of all ranks, of which each holds a part or all, and their weights."""
+    negative, positive = sums.result()
+    is_anchor = sums.count > 0
+    if decoupled:
+        is_anchor &= sums.some_negative()
+    lost = negative if decoupled else torch.logaddexp(negative, positive)
+    found = torch.stack([torch.where(is_anchor, lost, 0.0).sum(), is_anchor.sum()])
+    value, number = total(found) if parts else found
+    weight = share / number.clamp(min=1)
+    denominator = sums.negative if decoupled else sums.negative + sums.positive
+    shift = torch.where(is_anchor, sums.shift, -LOW)
+    factor, push = (torch.where(is_anchor, weight / x, 0.0) for x in (denominator, sums.count))
+    return value * weight, Anchors(shift, factor, push)
+
+
+def _gathered(anchors: Anchors, mine: Side, every: Side, count: int) -> Anchors:
+    """This rank's anchors to those of all ranks, in the order of `every`."""
+    if mine is every:
+        return anchors
+    told = dist.gather(mine.back(torch.stack(anchors, 1), count))
+    return Anchors(*told[every.place].unbind(1))

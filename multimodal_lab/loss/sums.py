@@ -1,0 +1,72 @@
+"""What an anchor of a softmax loss must know of its row of logits, gathered tile by tile."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from multimodal_lab.loss.ranks import largest, total
+from multimodal_lab.loss.side import Side
+from multimodal_lab.loss.tiles import LOW, Mask
+
+
+def along(values: Tensor, dim: int) -> Tensor:
+    """`values` of a tile's rows (dim 1: they stand in a column) or of its columns (dim 0)."""
+    return values[:, None] if dim == 1 else values
+
+
+class Sums:
+    """Running sums of the anchors of one side: exp(logit - shift) over negatives and over positives, and the positives.
+
+    The positives are summed apart: what is left of a small loss is the negatives' share, which would drown beside
+    them. The shift is 0 where `bounded` logits cannot overflow, else the largest logit so far.
+    """
+
+    def __init__(self, side: Side, bounded: bool) -> None:
+        count, like = len(side.ids), side.unit
+        self.bounded = bounded
+        self.shift = like.new_full((count,), 0.0 if bounded else LOW)
+        self.totals = like.new_zeros(4, count)
+        self.negative, self.positive, self.drawn, self.count = self.totals
+
+    def draw(self, at: slice, dim: int, positive: Tensor, drawn: Tensor) -> None:
+        """Add the positives of a tile, 1 where they are, and `drawn`, their logits, 0 elsewhere."""
+        self.drawn[at] += drawn.sum(dim)
+        self.count[at] += positive.sum(dim)
+
+    def add(self, at: slice, dim: int, terms: Tensor, mask: Mask | None) -> None:
+        """Add a tile of exp(logit - shift)."""
+        if mask is not None:
+            found = terms * mask.positive
+            self.positive[at] += found.sum(dim)
+            terms = terms - found  # exactly 0 at a positive
+        self.negative[at] += terms.sum(dim)
+
+    def exp(self, at: slice, dim: int, logits: Tensor, out: Tensor) -> Tensor:
+        """exp(logit - shift) into `out`, after the shift has followed this tile's largest logit."""
+        self._move(torch.maximum(self.shift[at], logits.amax(dim)), at)
+        return torch.sub(logits, along(self.shift[at], dim), out=out).exp_()
+
+    def _move(self, shift: Tensor, at: slice) -> None:
+        self.totals[:2, at] *= (self.shift[at] - shift).exp()
+        self.shift[at] = shift
+
+    def over_ranks(self) -> None:
+        """Add what the other ranks saw of the same anchors."""
+        if not self.bounded:
+            self._move(largest(self.shift), slice(None))
+        total(self.totals)
+
+    def some_negative(self) -> Tensor:
+        """(M,) bool: anchors whose tiles held a logit to sum, where positives were hidden."""
+        return torch.logical_and(self.negative > 0, self.shift > LOW)
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Log-sums of each anchor's negatives and of its positives, less its mean positive logit.
+
+        An anchor without positives gets numbers that mean nothing.
+        """
+        base = self.shift - self.drawn / self.count.clamp(min=1)
+        # One positive is its own mean: exactly 0, not the rounding of the log of an exp.
+        positive = torch.where(self.count == 1, 0.0, self.positive.log() + base)
+        return self.negative.log() + base, positive

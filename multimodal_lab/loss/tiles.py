@@ -1,0 +1,90 @@
+"""Rows against rows, a tile at a time: no matrix of all pairs ever exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from multimodal_lab.loss.side import Side
+
+EDGE, ACCELERATED = 384, 4096
+"""Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator."""
+
+LOW = -1e30
+"""Stands for minus infinity in a logit, without its NaN: exp of it is 0 and 0 times it is 0."""
+
+
+class Block(NamedTuple):
+    """One tile: slices of rows and columns; `both` where its columns are anchors too."""
+
+    rows: slice
+    columns: slice
+    both: bool
+
+
+class Mask(NamedTuple):
+    """What a tile has beside negatives: positive pairs, 1 and else 0, and hidden ones, True, never to be compared."""
+
+    positive: Tensor
+    hidden: Tensor | None
+
+
+class Tiles:
+    """The tiles of side a against side b.
+
+    one_way: only rows are anchors. Where b is a itself the pair (i, j) is also (j, i): then the tiles of the upper
+    triangle are enough, those beside the diagonal counting both ways. exclude_self hides each row from itself.
+    """
+
+    def __init__(self, a: Side, b: Side, *, exclude_self: bool = False, one_way: bool = False) -> None:
+        self.a, self.b, self.exclude_self, self.one_way = a, b, exclude_self, one_way
+        self.edge = EDGE if a.unit.is_cpu else ACCELERATED
+        self.spare: dict[str, Tensor] = {}
+
+    def __iter__(self) -> Iterator[Block]:
+        columns = list(_slices(len(self.b.ids), self.edge))
+        for i, rows in enumerate(_slices(len(self.a.ids), self.edge)):
+            for j, these in enumerate(columns):
+                if self.a is not self.b:
+                    yield Block(rows, these, not self.one_way)
+                elif j >= i:
+                    yield Block(rows, these, j > i)
+
+    def buffer(self, name: str, block: Block) -> Tensor:
+        """Room for one tile, the same at every call with this name."""
+        shape = block.rows.stop - block.rows.start, block.columns.stop - block.columns.start
+        if name not in self.spare:
+            self.spare[name] = self.a.unit.new_empty(self.edge**2)
+        return self.spare[name][: shape[0] * shape[1]].view(shape)
+
+    def logits(self, block: Block, scale: float | Tensor, mask: Mask | None) -> Tensor:
+        """scale · cosine of a tile, `LOW` where hidden; overwritten by the next call."""
+        x, y = self.a.unit[block.rows] * scale, self.b.unit[block.columns]
+        logits = torch.mm(x, y.T, out=self.buffer("logits", block))
+        return logits if mask is None or mask.hidden is None else logits.masked_fill_(mask.hidden, LOW)
+
+    def mask(self, block: Block) -> Mask | None:
+        """Of a tile that may hold a positive or hidden pair; None for one that holds none."""
+        (rows, columns, _), a, b = block, self.a, self.b
+        if a.seen is None and not _overlap(a.ids[rows], b.ids[columns]):
+            return None
+        positive, hidden = a.ids[rows, None] == b.ids[columns], None
+        if a.seen is not None and b.seen is not None:
+            hidden = ~(a.seen[rows, None] & b.seen[columns])
+        if self.exclude_self:
+            itself = (a.place[rows, None] + a.first) == (b.place[columns] + b.first)
+            hidden = itself if hidden is None else hidden | itself
+        if hidden is not None:
+            positive &= ~hidden
+        return Mask(positive.to(a.unit.dtype), hidden)
+
+
+def _overlap(x: Tensor, y: Tensor) -> bool:
+    return bool(x[0] <= y[-1]) and bool(y[0] <= x[-1])
+
+
+def _slices(count: int, edge: int) -> Iterator[slice]:
+    return (slice(first, min(first + edge, count)) for first in range(0, count, edge))

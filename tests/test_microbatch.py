@@ -1,0 +1,228 @@
+"""Parts of a batch, joined for heads and losses, give the value and the gradient of the whole."""
+
+import os
+import re
+import socket
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as td
+import torch.multiprocessing as mp
+from omegaconf import OmegaConf
+from torch import nn
+
+from multimodal_lab import microbatch, optim
+from multimodal_lab.fusion.concat import Concat
+from multimodal_lab.head.caption_lstm import CaptionLSTM
+from multimodal_lab.head.classifier import Classifier
+from multimodal_lab.head.decision import Decision
+from multimodal_lab.head.projection import Projection
+from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.step import Step
+from multimodal_lab.system import System
+from multimodal_lab.train import fit
+from multimodal_lab.types import Band, Batch, Features, Stream
+
+LOSSES = sorted((Path(__file__).parents[1] / "conf" / "loss").glob("*.yaml"))
+NEEDS_TWO = {"clip", "siglip", "triplet"}
+HEADS = {
+    "projection": partial(Projection, dim=6, hidden=8, norm="batch"),
+    "classifier": partial(Classifier, label="species", dropout=0.0),
+    "decision": partial(Decision, label="species", dropout=0.0),
+    "caption_lstm": partial(CaptionLSTM, vocab=7, width=8, embed=5, dropout=0.0, reads="a"),
+}
+N, VIEWS, ROWS = 7, 2, 4  # 14 rows in parts of 4, the last ragged
+
+
+class Encoder(nn.Module):
+    """Two tokens a row, dropped out."""
+
+    def __init__(self, stream, dropout=0.0):
+        super().__init__()
+        self.dim = 8
+        self.first, self.second = nn.Linear(stream.channels, 16), nn.Linear(8, 8)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        tokens = self.dropout(self.second(torch.tanh(self.first(x)).unflatten(1, (2, 8))))
+        return Features.from_tokens(tokens)
+
+
+def system(loss, names=("a", "b"), dropout=0.0):
+    config = OmegaConf.create({"label": "species", "loss": OmegaConf.load(loss)})
+    head = re.search(r"out\.(\w+)", loss.read_text()).group(1)
+    streams = {n: Stream(n, "vector", tuple(Band(f"{n}{i}") for i in range(5))) for n in names}
+    torch.manual_seed(0)
+    return System(
+        streams,
+        {"species": 3},
+        backbone=partial(Encoder, dropout=dropout),
+        fusion=partial(Concat, width=8),
+        head=HEADS[head],
+        loss=safe_instantiate(config.loss),
+    )
+
+
+def batch(names=("a", "b"), n=N, seed=1, dtype=torch.float64):
+    make = torch.Generator().manual_seed(seed)
+    rows, ids = n * VIEWS, torch.arange(n).repeat(VIEWS)
+    here = torch.rand(n, len(names), generator=make) < 0.7
+    here[0] = True
+    here = here.repeat(VIEWS, 1)
+    tokens = torch.randint(0, 7, (rows, 5), generator=make)
+    return Batch(
+        {name: torch.randn(rows, 5, generator=make, dtype=torch.float64).to(dtype) for name in names},
+        {"species": ids % 3, "caption": tokens},
+        {name: here[:, i] for i, name in enumerate(names)},
+        ids,
+        ids,
+    )
+
+
+def gradients(model):
+    return {k: p.grad.clone() for k, p in model.named_parameters() if p.grad is not None}
+
+
+def by_parts(model, whole, rows=ROWS):
+    terms = microbatch.backward(model, whole, 0.3, rows=rows, scaled=lambda x: 3 * x)
+    return terms["total"].detach(), gradients(model)
+
+
+def at_once(model, whole):
+    total = model(whole, 0.3)["total"]
+    (3 * total).backward()
+    return total.detach(), gradients(model)
+
+
+def assert_equal(ours, theirs, rtol):
+    assert ours[1].keys() == theirs[1].keys()
+    # Some gradients are exactly zero (a shift that a batch norm takes away) and come out as rounding of the others.
+    largest = max(float(g.abs().max()) for g in theirs[1].values())
+    torch.testing.assert_close(ours[0], theirs[0], rtol=rtol, atol=0)
+    for name, g in theirs[1].items():
+        torch.testing.assert_close(ours[1][name], g, rtol=0, atol=rtol * largest, msg=name)
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b"), ("a", "b", "c")], ids=len)
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda p: p.stem)
+def test_parts_are_the_whole_for_every_loss(loss, names):
+    if loss.stem in NEEDS_TWO and len(names) == 1:
+        with pytest.raises(ValueError, match="compares two streams or more"):
+            by_parts(system(loss, names).double(), batch(names))
+        return
+    # In float32 the whole batch at once is itself up to 2e-6 away from float64.
+    for dtype, rtol in [(torch.float64, 1e-12), (torch.float32, 5e-6)]:
+        found, expected = (run(system(loss, names).to(dtype), batch(names, dtype=dtype)) for run in (by_parts, at_once))
+        assert any(g.abs().max() > 0 for g in expected[1].values())
+        assert_equal(found, expected, rtol)
+
+
+def test_each_part_by_itself_is_not_the_whole():
+    """What plain accumulation gives: other negatives, another gradient."""
+    loss = next(p for p in LOSSES if p.stem == "simclr")
+    whole, model = batch(), system(loss).double()
+    expected = at_once(system(loss).double(), whole)
+    for i in range(0, len(whole), ROWS):
+        model(microbatch.part(whole, slice(i, i + ROWS)), 0.3)["total"].backward()
+    with pytest.raises(AssertionError):
+        assert_equal((expected[0], gradients(model)), expected, 1e-3)
+
+
+def test_dropout_draws_the_same_in_both_passes():
+    loss = next(p for p in LOSSES if p.stem == "clip")
+    whole = batch()
+    model, other = (system(loss, dropout=0.5).double() for _ in range(2))
+    torch.manual_seed(5)
+    found = by_parts(model, whole)
+    torch.manual_seed(5)
+    parts = [microbatch.part(whole, slice(i, i + ROWS)) for i in range(0, len(whole), ROWS)]
+    features = [other.features(one) for one in parts]  # with a graph, all of it in memory
+    joined = {
+        n: Features(*(torch.cat([getattr(f[n], key) for f in features]) for key in ("tokens", "pooled", "mask")))
+        for n in features[0]
+    }
+    total = other.judge(joined, whole, 0.3)["total"]
+    (3 * total).backward()
+    assert_equal(found, (total.detach(), gradients(other)), 1e-12)
+
+
+def test_running_statistics_move_once_a_part_and_a_frozen_backbone_is_passed_over():
+    loss = next(p for p in LOSSES if p.stem == "clip")
+    model = system(loss).double()
+    model.backbones.each["a"].second = nn.Sequential(nn.Linear(8, 8), nn.Flatten(0, 0), nn.BatchNorm1d(2)).double()
+    for p in model.backbones.each["b"].parameters():
+        p.requires_grad_(False)
+    by_parts(model, batch())
+    assert model.backbones.each["a"].second[2].num_batches_tracked == 4
+    assert model.backbones.each["b"].first.weight.grad is None
+    assert model.backbones.each["a"].first.weight.grad.abs().max() > 0
+    assert model.heads["projection"].own["a"].batch.running_mean.abs().max() > 0
+
+
+def step(composed, **knobs):
+    cfg = composed("fusion.dropout=0", "fusion.width=16", "loss=cross_modal")
+    torch.manual_seed(0)
+    made = safe_instantiate(cfg.system)({n: Stream(n, bands=(Band("x"),) * 3, size=16) for n in "ab"}, {"species": 3})
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return Step(
+        made, optim.adamw(made, lr=1e-3), scaler, lambda b, seed, epoch: b, torch.device("cpu"), "fp32", 0, 1.0, **knobs
+    )
+
+
+def test_a_step_by_parts_is_the_step(composed):
+    images = torch.randn(2, 12, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    ids, here = torch.arange(6).repeat(2), torch.ones(12, dtype=torch.bool)
+    whole = Batch({"a": images[0], "b": images[1]}, {"species": ids % 3}, {"a": here, "b": here}, ids, ids)
+    results = []
+    for knobs in ({}, {"micro_batch": 5}):
+        s = step(composed, **knobs)
+        seen = []
+        s.system.backbones.register_forward_hook(lambda m, x, out, seen=seen: seen.append(len(x[0]["a"])))
+        terms = s.gradient([whole, whole], 0, 0, 0.0)
+        results.append((terms["total"], gradients(s.system)))
+        assert max(seen) == knobs.get("micro_batch", 12)
+    assert_equal(*reversed(results), 1e-5)
+
+
+def test_compile_with_parts_is_refused():
+    with pytest.raises(ValueError, match=r"train\.compile and train\.micro_batch"):
+        fit(
+            None, None, None, augment=None, validate=None, log=None, store=None, seed=0, device=None, facts={},
+            compile=True, micro_batch=4,
+        )  # fmt: skip
+
+
+def worker(rank, port, folder):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    td.init_process_group("gloo", rank=rank, world_size=2)
+    found = {}
+    for loss in LOSSES:
+        model = system(loss).double()
+        total, _ = by_parts(model, batch_of(rank), rows=3)
+        microbatch.average(model)
+        td.all_reduce(total)
+        found[loss.stem] = total / 2, gradients(model)
+    torch.save(found, f"{folder}/{rank}.pt")
+    td.destroy_process_group()
+
+
+def batch_of(rank):
+    """Four of eight samples, both views; rows 0-3 and 8-11 of the whole, or the others."""
+    whole = batch(n=8)
+    rows = torch.cat([torch.arange(4), torch.arange(8, 12)]) + 4 * rank
+    return microbatch.part(whole, rows)
+
+
+def test_two_processes_by_parts_are_one_at_once(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    for loss in LOSSES:
+        expected = at_once(system(loss).double(), batch(n=8))
+        for found in ranks:
+            assert_equal(found[loss.stem], expected, 1e-10)
