@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
-from multimodal_lab.augment.op import Photometric, listed, on_rows
+from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count
 from multimodal_lab.types import Batch, Stream
@@ -76,12 +77,13 @@ class Augment(nn.Module):
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
         out = _repeated(batch, self.views)
         draw = Draw.start(out.ids, view, seed, epoch)
+        theirs = {x.data_ptr() for x in batch.inputs.values()}  # the caller's tensors are never written into
         for together, names in self.runs:
             if together:
                 out = self._warp(out, names, draw)
                 continue
             for name in names:
-                out = self._change(out, name, draw.fold(name))
+                out = self._change(out, name, draw.fold(name), theirs)
         return _finished(out, self.images)
 
     def _check_range(self, batch: Batch) -> None:
@@ -95,12 +97,13 @@ class Augment(nn.Module):
                 )
             self._checked.add(name)
 
-    def _change(self, batch: Batch, name: str, draw: Draw) -> Batch:
+    def _change(self, batch: Batch, name: str, draw: Draw, theirs: set[int]) -> Batch:
         inputs = dict(batch.inputs)
         for key in self.targets[name]:
             x = inputs[key]
             seen = x if x.dim() == 4 else x[:, :, None, None]
-            inputs[key] = self.photometric[name](seen, draw.fold(key), self.streams[key]).reshape(x.shape)
+            own = x.data_ptr() not in theirs
+            inputs[key] = self.photometric[name](seen, draw.fold(key), self.streams[key], own).reshape(x.shape)
         return batch.replace(inputs=inputs)
 
     def _warp(self, batch: Batch, names: list[str], draw: Draw) -> Batch:
@@ -168,5 +171,9 @@ def _finished(batch: Batch, images: list[str]) -> Batch:
         inputs[name] = x
     for name, x in inputs.items():
         if x.is_floating_point():
-            inputs[name] = torch.where(batch.present[name].view(-1, *[1] * (x.dim() - 1)), x, 0)
+            inputs[name] = on_rows(~batch.present[name], x, partial(_nothing, x))
     return batch.replace(inputs=inputs)
+
+
+def _nothing(x: Tensor, rows: Rows) -> Tensor:
+    return torch.zeros_like(x[rows])

@@ -19,6 +19,7 @@ from multimodal_lab.augment.warp import Homography, Size, Spline, Step
 from multimodal_lab.bounds import Fraction, NonNegative
 
 _CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+_STRAIGHT = ((0.0, 0.0),) * 6 + ((1.0, 0.0), (0.0, 1.0))  # a spline's weights that move nothing: five kernels, 1, x, y
 _CENTRES = ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0), (0.0, 0.0))
 
 
@@ -52,9 +53,9 @@ def _affine(rows: list[list[Tensor]], on: Tensor) -> Homography:
     return _where(on, torch.cat([full, constant(((0, 0, 1),), on.device).expand(len(on), 1, 3)], 1))
 
 
-def _where(on: Tensor, matrix: Tensor) -> Homography:
+def _where(on: Tensor, matrix: Tensor, affine: bool = True) -> Homography:
     eye = constant(((1, 0, 0), (0, 1, 0), (0, 0, 1)), on.device)
-    return Homography(torch.where(on[:, None, None], matrix, eye))
+    return Homography(torch.where(on[:, None, None], matrix, eye), affine)
 
 
 class RandomResizedCrop(Geometric):
@@ -214,7 +215,7 @@ class RandomPerspective(Geometric):
         """The homography that brings the end points back to the start points."""
         size = constant(((canvas[1], canvas[0]),), on.device)
         start, end = ((2 * params[k] + 1) / size - 1 for k in ("start_points", "end_points"))
-        return _where(on, get_perspective_transform(end, start))
+        return _where(on, get_perspective_transform(end, start), affine=False)
 
 
 class RandomThinPlateSpline(Geometric):
@@ -239,4 +240,4 @@ class RandomThinPlateSpline(Geometric):
         zero = torch.zeros_like(flat[:, :3])
         system = torch.cat([torch.cat([kernel, flat], -1), torch.cat([flat.mT, zero], -1)], 1)
         weights = torch.linalg.solve_ex(system, torch.cat([src, zero[..., :2]], 1))[0]
-        return Spline(_CENTRES, weights, on)
+        return Spline(_CENTRES, torch.where(on[:, None, None], weights, constant(_STRAIGHT, on.device)))

@@ -32,9 +32,10 @@ def number(name: str, value: float, low: float = 0.0, high: float = float("inf")
     return float(value)
 
 
-def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor]) -> Tensor:
+def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor], own: bool = False) -> Tensor:
     """`act(rows)`, which gives the new values of those rows, where `on` (N,) bool; `x` itself elsewhere.
 
+    `own` says that nobody else reads `x`: then it may be written into, where a copy costs as much as the act.
     On the CPU only those rows are worked on; on a device all are, as counting the rows would make the host wait for it.
     """
     if x.device.type != "cpu":
@@ -44,7 +45,7 @@ def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor]) -> Tensor:
         return act(slice(None))
     if len(rows) == 0:
         return x
-    out = x.clone()
+    out = x if own else x.clone()
     out[rows] = act(rows)
     return out
 
@@ -95,12 +96,12 @@ class Photometric:
         """(N, C, H, W) to the same shape."""
         raise NotImplementedError
 
-    def __call__(self, x: Tensor, draw: Draw, stream: Stream) -> Tensor:
-        """(N, C, H, W) to the same, acting on each row with probability `p`."""
+    def __call__(self, x: Tensor, draw: Draw, stream: Stream, own: bool = False) -> Tensor:
+        """(N, C, H, W) to the same, acting on each row with probability `p`; `own`: `x` may be written into."""
         if self.p == 0:
             return x
         on = draw.fold("p").uniform(1)[:, 0] < self.p
-        return on_rows(on, x, lambda rows: self._on(x[rows], draw.rows(rows), stream))
+        return on_rows(on, x, lambda rows: self._on(x[rows], draw.rows(rows), stream), own)
 
     def _on(self, x: Tensor, draw: Draw, stream: Stream) -> Tensor:
         return self.apply(x, self.params(draw, x.shape, stream), stream)

@@ -4,63 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from multimodal_lab.augment.gather import MANY, gathered
+
 Size = tuple[int, int]
 Points = tuple[Tensor, Tensor]
+Centres = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Homography:
     """(N, 3, 3) float64, output to input, in `grid_sample`'s frame: -1 and 1 are the outer edges of the image.
 
-    In that frame a map holds at every resolution, so streams of different sizes stay registered.
+    In that frame a map holds at every resolution, so streams of different sizes stay registered. `affine` says that the
+    last row is 0 0 1.
     """
 
     matrix: Tensor
+    affine: bool = True
 
     def then(self, outer: Homography) -> Homography:
         """First `outer`, then this one. Written out, as a batched product may round differently by batch size."""
         a, b = self.matrix, outer.matrix
-        return Homography(a[:, :, 0:1] * b[:, 0:1] + a[:, :, 1:2] * b[:, 1:2] + a[:, :, 2:3] * b[:, 2:3])
+        product = a[:, :, 0:1] * b[:, 0:1] + a[:, :, 1:2] * b[:, 1:2] + a[:, :, 2:3] * b[:, 2:3]
+        return Homography(product, self.affine and outer.affine)
 
-    def __call__(self, points: Points) -> Points:
-        """(N, h, w) x and y to the same."""
+    def __call__(self, points: Points, out: Tensor, axes: Size | None = None) -> None:
+        """x and y, (N or 1, h or 1, w or 1), to out (N, h, w, 2)."""
         m = self.matrix.float()[:, :, :, None, None]
         x, y = points
-        scale = m[:, 2, 0] * x + m[:, 2, 1] * y + m[:, 2, 2]
-        return (
-            (m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]) / scale,
-            (m[:, 1, 0] * x + m[:, 1, 1] * y + m[:, 1, 2]) / scale,
-        )
+        scale = None if self.affine else m[:, 2, 0] * x + (m[:, 2, 1] * y + m[:, 2, 2])
+        for i in (0, 1):
+            value = m[:, i, 0] * x + (m[:, i, 1] * y + m[:, i, 2])
+            out[..., i] = value if scale is None else value.div_(scale)
 
 
 @dataclass(frozen=True)
 class Spline:
     """A thin-plate spline (Bookstein 1989): f(v) = a0 + [ax ay] v + sum_j w_j U(|v - c_j|), U(r) = r^2 log r.
 
-    centres (K, 2), shared by all rows; weights (N, K + 3, 2), the kernel's then the affine part's; `on` (N,) bool.
+    centres (K, 2), shared by all rows; weights (N, K + 3, 2), the kernel's then the affine part's.
     """
 
-    centres: tuple[tuple[float, float], ...]
+    centres: Centres
     weights: Tensor
-    on: Tensor
 
-    def __call__(self, points: Points) -> Points:
-        """(N or 1, h, w) x and y to (N, h, w)."""
+    def __call__(self, points: Points, out: Tensor, axes: Size | None = None) -> None:
+        """x and y to out (N, h, w, 2); where they are the plain axes of an image of size `axes`, U is not computed again."""
         x, y = points
         w = self.weights.float()[:, :, :, None, None]
         k = len(self.centres)
-        out = [w[:, k, i] + w[:, k + 1, i] * x + w[:, k + 2, i] * y for i in (0, 1)]
-        for j, (cx, cy) in enumerate(self.centres):
-            square = (x - cx) ** 2 + (y - cy) ** 2
-            kernel = 0.5 * square * square.clamp_min(1e-30).log()
-            out = [out[i] + w[:, j, i] * kernel for i in (0, 1)]
-        on = self.on[:, None, None]
-        return torch.where(on, out[0], x), torch.where(on, out[1], y)
+        u = kernels(self.centres, axes, x.device) if axes else [kernel(x, y, centre) for centre in self.centres]
+        for i in (0, 1):
+            torch.add(w[:, k + 1, i] * x, w[:, k + 2, i] * y + w[:, k, i], out=out[..., i])
+            for j in range(k):
+                out[..., i].addcmul_(w[:, j, i], u[j])
+
+
+def kernel(x: Tensor, y: Tensor, centre: tuple[float, float]) -> Tensor:
+    """U(r) = r^2 log r of the distance to one centre."""
+    square = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
+    return square.clamp_min(1e-30).log_().mul_(square).mul_(0.5)
+
+
+@lru_cache(maxsize=16)
+def kernels(centres: Centres, size: Size, device: torch.device) -> list[Tensor]:
+    """U around each centre at each pixel of an image, (1, h, w) each: the spline's basis, the same for every batch."""
+    x, y = plain(size, device)
+    return [kernel(x, y, centre) for centre in centres]
+
+
+@lru_cache(maxsize=64)
+def plain(size: Size, device: torch.device) -> Points:
+    """The x (1, 1, w) and y (1, h, 1) of the pixels of an image of `size`."""
+    y, x = (((2 * torch.arange(n, device=device) + 1) / n - 1) for n in size)
+    return x[None, None, :], y[None, :, None]
 
 
 Step = Homography | Spline
@@ -68,19 +91,29 @@ Step = Homography | Spline
 
 def grid(steps: Sequence[Step], size: Size, device: torch.device) -> Tensor:
     """(N, h, w, 2): where in the input each pixel of an output of `size` comes from; `steps` in the order they act."""
-    h, w = size
-    y = ((2 * torch.arange(h, device=device) + 1) / h - 1)[None, :, None].expand(1, h, w)
-    x = ((2 * torch.arange(w, device=device) + 1) / w - 1)[None, None, :].expand(1, h, w)
-    points, matrix = (x, y), None
+    points = plain(size, device)
+    axes: Size | None = size
+    for step in composed(steps):
+        rows = len(step.matrix if isinstance(step, Homography) else step.weights)
+        out = torch.empty(rows, *size, 2, device=device)
+        step(points, out, axes)
+        points, axes = (out[..., 0], out[..., 1]), None
+    return out
+
+
+def composed(steps: Sequence[Step]) -> list[Step]:
+    """The maps from output to input, last step first, each run of homographies as one."""
+    maps: list[Step] = []
     for step in reversed(steps):
-        if isinstance(step, Homography):
-            matrix = step if matrix is None else step.then(matrix)
-            continue
-        points = step(points if matrix is None else matrix(points))
-        matrix = None
-    return torch.stack(points if matrix is None else matrix(points), -1)
+        if maps and isinstance(step, Homography) and isinstance(maps[-1], Homography):
+            maps[-1] = step.then(maps[-1])
+        else:
+            maps.append(step)
+    return maps
 
 
 def sample(x: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
     """(N, C, H, W) read at `where` (N, h, w, 2) to (N, C, h, w); zero outside."""
+    if mode == "bilinear" and x.shape[1] >= MANY and x.device.type == "cpu" and x.dtype == torch.float32:
+        return gathered(x, where)
     return F.grid_sample(x, where, mode=mode, padding_mode="zeros", align_corners=False)

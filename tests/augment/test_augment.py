@@ -269,3 +269,21 @@ def test_cuda_agrees_with_the_cpu():
     for name in ("rgb", "uv", "spectrum"):
         off = (here.inputs[name] - there.inputs[name].cpu()).abs() > 1e-3
         assert off.float().mean() < 0.01, name  # a mask pixel or a posterize step may fall to the other side
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("first", ["random_gaussian_noise", "random_erasing", "random_horizontal_flip"])
+def test_the_callers_tensors_are_never_written_into(views, first):
+    made = batch()
+    before = {k: v.clone() for k, v in made.inputs.items()}
+    chosen = {
+        "random_gaussian_noise": texture.RandomGaussianNoise(p=0.5),
+        "random_erasing": texture.RandomErasing(p=0.5),
+        "random_horizontal_flip": geometry.RandomHorizontalFlip(p=0.5),
+    }
+    ops = {first: chosen.pop(first), **chosen}
+    out = Augment(STREAMS, ops=ops, views=views)(made, 0, 0)
+    assert all(torch.equal(made.inputs[k], before[k]) for k in before)
+    assert not torch.equal(out.inputs["rgb"][:ROWS], before["rgb"])
+    again = Augment(STREAMS, ops=ops, views=views)(made, 0, 0)
+    assert all(torch.equal(out.inputs[k], again.inputs[k]) for k in before)

@@ -5,7 +5,8 @@ from kornia.geometry.bbox import bbox_generator
 
 from multimodal_lab.augment import geometry as g
 from multimodal_lab.augment.draw import Draw
-from multimodal_lab.augment.warp import grid, sample
+from multimodal_lab.augment.gather import gathered
+from multimodal_lab.augment.warp import Homography, grid, kernels, sample
 
 ROWS = 12
 SIZES = [(33, 40), (32, 32)]
@@ -159,3 +160,48 @@ def test_composition_acts_in_the_order_listed():
 def test_wrong_knobs_are_named(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@pytest.mark.parametrize("bands", [1, 5, 70])
+def test_reading_rows_of_bands_is_grid_sample(bands):
+    torch.manual_seed(0)
+    x, where = torch.randn(4, bands, 9, 14), torch.rand(4, 6, 7, 2) * 3 - 1.5
+    where[1] = 5.0
+    want = torch.nn.functional.grid_sample(x, where, padding_mode="zeros", align_corners=False)
+    torch.testing.assert_close(gathered(x, where), want, atol=1e-5, rtol=0)
+    assert (sample(x, where)[1] == 0).all()
+    where[2], where[3] = float("nan"), float("inf")
+    assert (gathered(x, where)[1:] == 0).all()
+
+
+def test_many_bands_and_few_are_warped_alike():
+    x = smooth((20, 30), bands=64)
+    turned, _ = warped(x, g.RandomRotation(degrees=40))
+    few, _ = warped(x[:, :3], g.RandomRotation(degrees=40))
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert not few.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(turned[:, :3], few, atol=1e-5, rtol=0)
+
+
+def test_the_splines_kernels_are_computed_once_for_a_size():
+    size, rows = (24, 31), torch.ones(ROWS, dtype=torch.bool)
+    op = g.RandomThinPlateSpline(scale=0.3)
+    step = op.step(rows, op.params(draws(), size), size, size)
+    nothing = Homography(torch.eye(3, dtype=torch.float64).expand(ROWS, 3, 3))
+    once = grid([step], size, torch.device("cpu"))
+    hits = kernels.cache_info().hits
+    again = grid([step], size, torch.device("cpu"))
+    assert kernels.cache_info().hits == hits + 1
+    torch.testing.assert_close(once, again, atol=0, rtol=0)
+    anew = grid([step, nothing], size, torch.device("cpu"))  # the outer map comes first: the axes are no longer plain
+    assert kernels.cache_info().hits == hits + 1
+    torch.testing.assert_close(once, anew, atol=1e-5, rtol=0)
+
+
+def test_rows_that_a_spline_leaves_alone_stay_in_place():
+    size, rows = (16, 16), torch.arange(ROWS) % 2 == 0
+    op = g.RandomThinPlateSpline(scale=0.3)
+    where = grid([op.step(rows, op.params(draws(), size), size, size)], size, torch.device("cpu"))
+    plain = grid([Homography(torch.eye(3, dtype=torch.float64).expand(ROWS, 3, 3))], size, torch.device("cpu"))
+    assert torch.equal(where[~rows], plain[~rows])
+    assert not torch.allclose(where[rows], plain[rows], atol=0.05)
