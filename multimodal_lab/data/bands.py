@@ -14,6 +14,8 @@ from multimodal_lab.types import Band, Stream
 
 KINDS = ("image", "vector", "text")
 KEYS = ("kind", "take", "field", "pca", "role", "vocab", "length", "tokens")
+KEPT = 256
+_known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
 
 
@@ -68,7 +70,20 @@ def select(take: Any, bands: tuple[Band, ...], where: str = "take") -> list[int]
 
 
 def indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
-    """Where the bands of `stream` stand among the stored `bands`, by name; `DataError` names one that is absent."""
+    """Where the bands of `stream` stand among the stored `bands`, by name; `DataError` names one that is absent.
+
+    Answers are kept by identity: a reader asks the same of every sample, and 408 names take as long as their reading.
+    """
+    key = (id(stream), id(bands))
+    known = _known.get(key)
+    if known is None:
+        if len(_known) > KEPT:
+            _known.clear()
+        known = _known[key] = (stream, bands, _indices(stream, bands))
+    return known[2]
+
+
+def _indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
     places = {band.name: i for i, band in enumerate(bands)}
     for band in stream.bands:
         if band.name not in places:

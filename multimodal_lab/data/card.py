@@ -82,6 +82,14 @@ def asked(bands: tuple[Band, ...], streams: Sequence[Stream]) -> tuple[list[int]
     return needed, {name: [place[i] for i in c] for name, c in chosen.items()}
 
 
+def taken(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
+    """The planes of (C, …) at `places`: a view where they lie side by side in order."""
+    first = places[0]
+    if all(p == first + i for i, p in enumerate(places)):
+        return values[first : first + len(places)]
+    return values[list(places)]
+
+
 def need_kind(streams: Sequence[Stream], kinds: Sequence[str], where: str) -> None:
     """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give."""
     for stream in streams:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
-from multimodal_lab.bounds import Count, Natural
+from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import choose, record
+from multimodal_lab.data.bad import OnError, find, stand_ins
 from multimodal_lab.data.fingerprint import fingerprint
 from multimodal_lab.data.fit import fit as fit_to
 from multimodal_lab.data.plan import Plan, plan
@@ -14,6 +15,7 @@ from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.resize import Resize
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.scaling import Scaling
+from multimodal_lab.data.shuffle import Shuffle
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split import Split
 from multimodal_lab.data.targets import encode, refuse_single
@@ -25,9 +27,13 @@ class Data:
     source: a reader. root: the folder its paths are relative to. size, resize, fit: see `Resize`; None keeps the stored
     size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table, `auto` or
     None for all that can be learnt: see `choose` for `auto` here and in the split. batch_size: samples of one step over
-    all ranks. workers: processes that load, 0 loads in this one. cache: keep finished arrays in memory. mask: `zero`
-    blanks what lies outside the specimen, `keep` leaves the background. check: `all` reads every sample before
-    training, so that a bad one stops the run then; `train` meets bad held-out ones when it comes to them.
+    all ranks. workers: processes that load (threads, where the data lie packed or in memory), 0 loads in this one.
+    cache: keep finished arrays in memory. mask: `zero` blanks what lies outside the specimen, `keep` leaves the
+    background. check: `all` reads every sample before training, so that a bad one stops the run then; `train` meets bad
+    held-out ones when it comes to them. on_error: what a sample that can't be read does: `raise` stops the run, `skip`
+    makes it one with every stream missing and no label, `substitute` does so too but in training, where the next
+    readable sample of the split stands in for it; both read every sample first, and stop above the share `max_bad`.
+    shuffle: re-pairs one stream among the samples of each split, see `Shuffle`: a negative control.
     """
 
     def __init__(
@@ -46,11 +52,15 @@ class Data:
         cache: bool = False,
         mask: Literal["zero", "keep"] = "zero",
         check: Literal["all", "train"] = "all",
+        on_error: OnError = "raise",
+        max_bad: Fraction = 0.001,
+        shuffle: Shuffle | None = None,
     ) -> None:
         self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
         self.resize = Resize(size, resize, fit)
         self.batch_size, self.workers, self.cache, self.zero = batch_size, workers, cache, mask == "zero"
-        self.check = check
+        self.check, self.on_error, self.max_bad = check, on_error, max_bad
+        self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
 
     def prepare(self, modality: dict[str, dict[str, Any]], seed: int, frozen: dict[str, Any] | None = None) -> Prepared:
         """Cut the streams of `modality` and split, label and measure the samples.
@@ -66,15 +76,19 @@ class Data:
         plans = {name: plan(name, facts, self.source.bands) for name, facts in modality.items()}
         if all(p.target for p in plans.values()):
             raise DataError(f"modality: no input stream among {', '.join(plans) or 'none'}")
+        if self.shuffle:
+            self.shuffle.require(plans)
         samples = Samples(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
         mark = fingerprint(self.source, self.root)
         chosen = self._choose(plans, frozen)
         if frozen is None:
             splits = chosen.split.assign(table)
-            fit_to(samples, splits["train"])
+            bad = find(samples, self.on_error, self.max_bad)
+            fit_to(samples, bad.good(splits["train"]))
             classes = None
         else:
             splits = record.restore(frozen, samples, mark)
+            bad = find(samples, self.on_error, self.max_bad)
             classes = frozen["classes"]
         targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
         if frozen is None and chosen.split.rare == "refuse":
@@ -86,7 +100,8 @@ class Data:
             "modality": modality,
             "labels": chosen.labels,
             "split": {"by": chosen.split.by, "stratify": chosen.split.stratify, "column": chosen.split.column},
-            "notes": chosen.notes,
+            "shuffle": asdict(self.shuffle) if self.shuffle else None,
+            "notes": [*chosen.notes, *bad.notes(self.on_error, len(table))],
         }
         prepared = Prepared(
             samples,
@@ -97,11 +112,13 @@ class Data:
             batch_size=self.batch_size,
             workers=self.workers,
             facts=facts,
+            bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
+            shuffle=self.shuffle,
         )
         if self.cache:
             prepared.stack.keep()
         elif frozen is None and self.check == "all":
-            for row in set(range(len(table))) - set(splits["train"].tolist()):
+            for row in set(range(len(table))) - set(splits["train"].tolist()) - bad.why.keys():
                 samples.raw(row)
         return prepared
 

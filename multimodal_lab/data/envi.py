@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from multimodal_lab.data.card import asked, full_scale, need_kind, numbered, pixel_bands, specimen
-from multimodal_lab.data.folder import existing, find, given, table
+from multimodal_lab.data.folder import existing, find, given, headers, readable_header, table
 from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
@@ -32,6 +33,7 @@ NANOMETRES = {
     "um": 1e3,
     "µm": 1e3,
 }
+HEADER = 2**24  # bytes: a text of a few thousand wavelengths is a hundredth of it
 NO_UNITS = {"unknown", "index", "none"}
 
 
@@ -78,6 +80,7 @@ class Envi:
         white: str | None = None,
         dark: str | None = None,
         limits: Limits | None = None,
+        on_error: Literal["raise", "skip", "substitute"] = "raise",
     ) -> None:
         self.root = existing(root)
         self.limits = limits or Limits()
@@ -86,18 +89,23 @@ class Envi:
         references = {p: given(self.root, p, "data.source.white or dark").resolve() for p in (white, dark) if p}
         paths = [p for p in find(self.root, SUFFIXES) if (self.root / p).resolve() not in references.values()]
         self.limits.count(str(self.root), len(paths))
-        self._headers = [read_header(self.root / p, p, self.fallback, self.limits) for p in paths]
-        self._same(paths)
-        self.card = card or Card(self._headers[0].bands)
-        if len(self.card.bands) != self._headers[0].count:
-            raise DataError(
-                f"{paths[0]}: {self._headers[0].count} bands, expected {len(self.card.bands)} as in the card"
-            )
+
+        def read(path: str, first: tuple[str, Header] | None) -> Header:
+            return _same(path, read_header(self.root / path, path, self.fallback, self.limits), first, calibrate)
+
+        self._headers = headers(paths, read, on_error)
+        at, self._first = next((p, h) for p, h in zip(paths, self._headers) if isinstance(h, Header))
+        self.card = card or Card(self._first.bands)
+        if len(self.card.bands) != self._first.count:
+            raise DataError(f"{at}: {self._first.count} bands, expected {len(self.card.bands)} as in the card")
         self.bands: tuple[Band, ...] = pixel_bands(self.card)
         self._reference = self._spectra(references, white, dark)
-        self.identity = (calibrate, self._reference.tolist())
+        # The header is half of the data: with another byte order the same file holds other values.
+        facts = hashlib.sha256(repr(self._headers).encode()).hexdigest()
+        self.identity = (calibrate, self._reference.tolist(), facts)
         sized = table(paths, SUFFIXES).assign(
-            height=[h.lines for h in self._headers], width=[h.samples for h in self._headers]
+            height=[getattr(h, "lines", 0) for h in self._headers],
+            width=[getattr(h, "samples", 0) for h in self._headers],
         )
         self.samples, self.notes = labelled(self.root, sized, labels)
 
@@ -108,7 +116,7 @@ class Envi:
         needed, places = asked(self.bands, streams)
         stored = [b.name for b in self.card.bands]
         wanted = [stored.index(self.bands[i].name) for i in needed]
-        header = self._headers[index]
+        header = readable_header(self._headers[index])
         cube = header.cube(self.root / path)
         values = np.ascontiguousarray(cube[wanted], dtype=header.dtype.newbyteorder("="))
         pixels = self._calibrated(values, wanted, header)
@@ -129,7 +137,7 @@ class Envi:
 
     def _spectra(self, files: dict[str, Path], white: str | None, dark: str | None) -> np.ndarray:
         """(2, C) float64: dark, and white - dark."""
-        count = self._headers[0].count
+        count = self._first.count
         if self.calibrate != "white_reference":
             if white or dark:
                 raise DataError(
@@ -148,22 +156,21 @@ class Envi:
 
     def _mean(self, file: Path, name: str) -> np.ndarray:
         header = read_header(file, name, self.fallback, self.limits)
-        if header.count != self._headers[0].count:
-            raise DataError(f"{name}: {header.count} bands, expected {self._headers[0].count} as in the samples")
+        if header.count != self._first.count:
+            raise DataError(f"{name}: {header.count} bands, expected {self._first.count} as in the samples")
         return np.asarray(header.cube(file).mean((1, 2), dtype=np.float64))
 
-    def _same(self, paths: Sequence[str]) -> None:
-        first = self._headers[0]
-        for path, header in zip(paths, self._headers):
-            if (header.count, header.dtype) != (first.count, first.dtype):
-                found, expected = f"{header.count} bands of {header.dtype}", f"{first.count} of {first.dtype}"
-                raise DataError(f"{path}: {found}, expected {expected} as in {paths[0]}")
-            if header.bands != first.bands:
-                raise DataError(f"{path}: its wavelengths or band names differ from those of {paths[0]}")
-            if self.calibrate == "gain" and len(header.gain) not in (1, header.count):
-                raise DataError(
-                    f"{path}: {len(header.gain)} values of 'gain' in its header, expected 1 or {header.count}"
-                )
+
+def _same(path: str, header: Header, first: tuple[str, Header] | None, calibrate: str) -> Header:
+    """The header, if it holds the bands of the first file in the same type, and the gains that `calibrate` needs."""
+    if first and (header.count, header.dtype) != (first[1].count, first[1].dtype):
+        expected = f"{first[1].count} of {first[1].dtype} as in {first[0]}"
+        raise DataError(f"{path}: {header.count} bands of {header.dtype}, expected {expected}")
+    if first and header.bands != first[1].bands:
+        raise DataError(f"{path}: its wavelengths or band names differ from those of {first[0]}")
+    if calibrate == "gain" and len(header.gain) not in (1, header.count):
+        raise DataError(f"{path}: {len(header.gain)} values of 'gain' in its header, expected 1 or {header.count}")
+    return header
 
 
 def table_408() -> np.ndarray:
@@ -198,6 +205,10 @@ def _header_file(file: Path, name: str) -> Path:
 
 
 def _fields(file: Path, name: str) -> dict[str, str]:
+    if file.stat().st_size > HEADER:
+        raise DataError(
+            f"{name}: its header {file.name} has {file.stat().st_size:,} bytes, expected a text below {HEADER:,}"
+        )
     text = file.read_text(encoding="latin-1")
     if text.count("{") != text.count("}"):
         raise DataError(f"{name}: its header {file.name} has {{ without }}")

@@ -14,24 +14,31 @@ ENDS = 1 << 16
 
 
 def fingerprint(source: Source, root: str | None) -> str:
-    """SHA-256 over the sample table, bands, `identity` or `card` of the source, and each file of column `path`.
+    """SHA-256 over the sample table, bands, `identity` or `card` of the source, and each file of column `path`
+    and of the source's columns of `images`, if it has such.
 
     Of a file: its size and content, up to 1 MiB whole, beyond that the first and last 64 KiB. Paths count relative to
-    `root`, modification times not at all.
+    `root`, modification times not at all. A source that knows its `fingerprint` (a packed one) has that of what it was
+    made from.
     """
+    own = getattr(source, "fingerprint", None)
+    if isinstance(own, str):
+        return own
     digest = hashlib.sha256()
     facts = [repr(getattr(source, "identity", None)), repr(getattr(source, "card", None)), repr(source.bands)]
     digest.update("\n".join(facts).encode())
     base = Path(root).expanduser().resolve() if root else None
     seen: set[str] = set()
+    columns = ("path", *getattr(source, "images", ()))
     for record in source.samples.to_dict("records"):
-        path = record.get("path")
-        if isinstance(path, str):
-            record["path"] = _relative(path, base)
+        paths = [path for column in columns if isinstance(path := record.get(column), str)]
+        if isinstance(record.get("path"), str):
+            record["path"] = _relative(record["path"], base)
         digest.update(json.dumps(record, sort_keys=True, default=_plain).encode())
-        if isinstance(path, str) and path not in seen:
-            seen.add(path)
-            _add_file(digest, path, base)
+        for path in paths:
+            if path not in seen:
+                seen.add(path)
+                _add_file(digest, path, base)
     return digest.hexdigest()
 
 

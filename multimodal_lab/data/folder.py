@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
 
 import pandas as pd
 
 from multimodal_lab.data.source import DataError
 
 SHOWN = 5
+H = TypeVar("H")
 
 
 def existing(root: str) -> Path:
@@ -70,6 +72,34 @@ def readable(name: str, what: str) -> Iterator[None]:
         raise DataError(f"{name}: not a whole, readable {what}: {type(error).__name__}: {error}") from error
 
 
+def headers(paths: Sequence[str], read: Callable[[str, tuple[str, H] | None], H], on_error: str) -> list[H | DataError]:
+    """What `read(path, first)` gives of each file, `first` being the first good path and its header, if there was one.
+
+    Unless `on_error` is `raise`, a `DataError` takes the place of the header; where no file can be read it is raised.
+    """
+    made: list[H | DataError] = []
+    first: tuple[str, H] | None = None
+    for path in paths:
+        try:
+            header = read(path, first)
+            first = first or (path, header)
+            made.append(header)
+        except DataError as error:
+            if on_error == "raise":
+                raise
+            made.append(error)
+    if made and first is None:
+        raise DataError(f"{len(made)} files, none of which can be read: {made[0]}")
+    return made
+
+
+def readable_header(found: H | DataError) -> H:
+    """A header that `headers` gave; the error that was kept in its place is raised."""
+    if isinstance(found, DataError):
+        raise found
+    return found
+
+
 def table(paths: Sequence[str], suffixes: Sequence[str]) -> pd.DataFrame:
     """A table of samples with `id`, the path without its suffix, and `path`; two files of one name are refused."""
     ids = [_without_suffix(p, suffixes) for p in paths]
@@ -78,6 +108,12 @@ def table(paths: Sequence[str], suffixes: Sequence[str]) -> pd.DataFrame:
     if twice:
         raise DataError(f"{some(twice)}: the same name with two suffixes, expected one file per sample")
     return samples
+
+
+def sized(paths: Sequence[str], suffixes: Sequence[str], found: Sequence[object]) -> pd.DataFrame:
+    """`table` with the `height` and `width` of each file's header, 0 where it could not be read."""
+    sizes = {name: [getattr(header, name, 0) for header in found] for name in ("height", "width")}
+    return table(paths, suffixes).assign(**sizes)
 
 
 def some(names: Sequence[object]) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import h5py
@@ -13,15 +11,17 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.data.card import asked, full_scale, need_kind, need_number
+from multimodal_lab.data.bands import indices
+from multimodal_lab.data.card import asked, full_scale, need_kind, need_number, taken
 from multimodal_lab.data.folder import existing, find, readable
+from multimodal_lab.data.h5 import claim, column, dataset, open_file
 from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.types import Band, Stream
 
-# What HDF5 decodes without loading a plugin from the machine.
-FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+KEPT = 64  # sets of streams whose plans are kept
+_Home = tuple[list[str], list[tuple[str, int]]]
 Axes = Literal["nchw", "nhwc", "nc", "chw", "hwc"]
 
 
@@ -57,6 +57,8 @@ class Hdf5:
         self.bands: tuple[Band, ...] = _ordered(card, datasets)
         self.identity = (datasets, axes, crop, stride)
         self._open: dict[tuple[int, str], h5py.File] = {}
+        self._plans: dict[tuple[int, ...], tuple[list[Stream], dict[str, list[int]], list[_Home]]] = {}
+        self._data: dict[tuple[int, str, str], h5py.Dataset] = {}  # checked
         if (crop is None) == (axes in ("chw", "hwc")):
             raise DataError(
                 f"data.source.crop: axes={axes} {'needs' if crop is None else 'has no use for'} a crop size"
@@ -68,31 +70,54 @@ class Hdf5:
         self._at = samples[["row", "top", "left"]].to_numpy()
         samples = samples.drop(columns=["row", "top", "left"] if crop is None else ["row"])
         self.samples, self.notes = labelled(self.root, samples, labels)
+        self._paths = [str(p) for p in self.samples.path]
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` of one row or crop; a stream across data sets of two types is float32.
 
         `full_scale` is that of each stream, 1 where the data sets it is cut from differ in it.
         """
-        path = str(self.samples.path.iloc[index])
+        path = self._paths[index]
         need_kind(streams, ["vector"] if self.axes == "nc" else ["image"], path)
-        needed, _ = asked(self.bands, streams)
-        found: dict[str, np.ndarray] = {}
+        wanted, homes = self._plan(streams)
+        values = {name: self._values(path, name, index, local) for name, local in wanted.items()}
+        made: dict[str, Any] = {}
         scales: dict[str, float] = {}
-        start = 0
-        for name, names in self.datasets.items():
-            local = [i - start for i in needed if start <= i < start + len(names)]
-            start += len(names)
-            if local:
-                values = self._values(path, name, index, local)
-                found.update({names[i]: v for i, v in zip(local, values)})
-                scales.update({names[i]: full_scale(values.dtype) for i in local})
-        each = {s.name: {scales[b.name] for b in s.bands} for s in streams}
-        stacked = {s.name: _stacked(s, found, path) for s in streams}
-        return Raw(stacked, None, {name: own.pop() if len(own) == 1 else 1.0 for name, own in each.items()})
+        for stream, (names, parts) in zip(streams, homes):
+            whole = len(names) == 1
+            made[stream.name] = (
+                taken(values[names[0]], [p for _, p in parts]) if whole else _stacked(stream, parts, values, path)
+            )
+            own = {full_scale(values[name].dtype) for name in names}
+            scales[stream.name] = own.pop() if len(own) == 1 else 1.0
+        return Raw(made, None, scales)
+
+    def _plan(self, streams: Sequence[Stream]) -> tuple[dict[str, list[int]], list[_Home]]:
+        """Which bands of each data set to read, and for each stream the data sets and places its bands come from.
+
+        Kept by identity: it is the same for every sample, and takes as long as reading one of 408 bands.
+        """
+        key = tuple(map(id, streams))
+        if key not in self._plans:
+            needed, _ = asked(self.bands, streams)
+            wanted: dict[str, list[int]] = {}
+            home: dict[int, tuple[str, int]] = {}
+            start = 0
+            for name, names in self.datasets.items():
+                local = [i - start for i in needed if start <= i < start + len(names)]
+                home.update({start + i: (name, place) for place, i in enumerate(local)})
+                if local:
+                    wanted[name] = local
+                start += len(names)
+            parts = [[home[i] for i in indices(s, self.bands)] for s in streams]
+            homes = [(list(dict.fromkeys(name for name, _ in each)), each) for each in parts]
+            if len(self._plans) > KEPT:
+                self._plans.clear()
+            self._plans[key] = (list(streams), wanted, homes)
+        return self._plans[key][1:]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}}
+        return {**self.__dict__, "_open": {}, "_data": {}, "_plans": {}}
 
     def _file(self, path: str) -> h5py.File:
         # A handle must not cross a fork, so each process has its own.
@@ -103,7 +128,10 @@ class Hdf5:
 
     def _values(self, path: str, name: str, index: int, local: list[int]) -> np.ndarray:
         with readable(path, "HDF5 file"):
-            return self._cut(dataset(self._file(path), name, path), index, local)
+            key = (os.getpid(), path, name)
+            if key not in self._data:
+                self._data[key] = dataset(self._file(path), name, path)
+            return self._cut(self._data[key], index, local)
 
     def _cut(self, data: h5py.Dataset, index: int, local: list[int]) -> np.ndarray:
         row, top, left = (int(v) for v in self._at[index])
@@ -115,7 +143,8 @@ class Hdf5:
         window = (slice(top, top + size), slice(left, left + size)) if self.crop else (slice(None),) * (data.ndim - 2)
         place = {"n": (row,), "c": (band,), "h": window[:1], "w": window[1:]}
         values = data[tuple(p for a in self.axes for p in place[a])]
-        return np.asarray((np.moveaxis(values, -1, 0) if self.axes.endswith("c") else values)[pick])
+        # A view of interleaved values: the copy into a batch is quicker at turning them round.
+        return taken(np.moveaxis(values, -1, 0) if self.axes.endswith("c") else values, pick)
 
     def _rows(self, path: str, only: bool, columns: dict[str, str], stride: int) -> pd.DataFrame:
         with readable(path, "HDF5 file"), open_file(self.root / path, path, 1) as file:
@@ -152,74 +181,12 @@ class Hdf5:
             found, expected = data.shape[self.axes.index("c")], len(self.datasets[name])
             raise DataError(f"{path}: {name} has {found} bands, expected {expected} as in data.source.datasets")
         need_number(data.dtype, f"{path}: {name}")
+        claim(data, f"{path}: {name}", self.limits, size.get("n", 1))
         pixels = self.crop**2 if self.crop else size.get("h", 1) * size.get("w", 1)
         self.limits.check(
             f"{path}: {name}", pixels=pixels, bands=len(self.datasets[name]), itemsize=data.dtype.itemsize
         )
         return size
-
-
-def open_file(file: Path, name: str, cache_mb: int) -> h5py.File:
-    """A file open for reading; `DataError` if it isn't whole HDF5."""
-    with readable(name, "HDF5 file"):
-        return h5py.File(file, "r", rdcc_nbytes=cache_mb * 2**20)
-
-
-def dataset(file: h5py.File, name: str, path: str, limits: Limits | None = None) -> h5py.Dataset:
-    """The data set `name`; `DataError` if a link, its storage or a filter leaves `file`."""
-    data = file[_resolved(file, name, path)]
-    if not isinstance(data, h5py.Dataset):
-        raise DataError(f"{path}: {name} is a group, expected a data set")
-    if data.external:
-        raise DataError(f"{path}: {name} is stored in other files (external storage), which is refused")
-    if data.is_virtual:
-        raise DataError(f"{path}: {name} is a virtual data set, which may read other files and is refused")
-    plan = data.id.get_create_plist()
-    for i in range(plan.get_nfilters()):
-        code = plan.get_filter(i)[0]
-        if code not in FILTERS:
-            raise DataError(
-                f"{path}: {name} is compressed by filter {code}, expected one of {', '.join(FILTERS.values())}"
-            )
-    cap = (limits or Limits()).bytes
-    chunk = int(np.prod(data.chunks or (1,), dtype=object)) * data.dtype.itemsize
-    if chunk > cap:
-        raise DataError(f"{path}: {name} has chunks of {chunk:,} bytes, the limit is {cap:,}")
-    return data
-
-
-def column(file: h5py.File, name: str, path: str, rows: int) -> Any:
-    """A label per row: numbers as they are, bytes as text."""
-    data = dataset(file, name, path)
-    if data.shape != (rows,):
-        raise DataError(f"{path}: {name} has shape {data.shape}, expected ({rows},), one value a row")
-    values = data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
-    if values.dtype.kind not in "iufbO" or (values.dtype.kind == "O" and not isinstance(values[0], str)):
-        raise DataError(f"{path}: {name} holds {data.dtype}, expected numbers or text")
-    return values
-
-
-def _resolved(file: h5py.File, name: str, path: str) -> str:
-    """Follow `name` link by link and give the path of hard links that it means; refuse what leaves the file."""
-    waiting = [p for p in name.split("/") if p]
-    done = "/"
-    for _ in range(100):
-        if not waiting:
-            return done
-        part = waiting.pop(0)
-        group = file[done]
-        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) and part in group else None
-        if link is None:
-            names = ", ".join(group) if isinstance(group, h5py.Group) else "nothing"
-            raise DataError(f"{path}: no data set {name!r}; {done} holds {names}")
-        if isinstance(link, h5py.ExternalLink):
-            raise DataError(f"{path}: {name} is an external link to {link.filename}, which is refused")
-        if isinstance(link, h5py.SoftLink):
-            waiting = [p for p in link.path.split("/") if p and p != "."] + waiting
-            done = "/" if link.path.startswith("/") else done
-        else:
-            done = posixpath.join(done, part)
-    raise DataError(f"{path}: {name} is a soft link that never ends")
 
 
 def _ordered(card: Card, datasets: dict[str, list[str]]) -> tuple[Band, ...]:
@@ -231,8 +198,8 @@ def _ordered(card: Card, datasets: dict[str, list[str]]) -> tuple[Band, ...]:
     return tuple(known[n] for n in names)
 
 
-def _stacked(stream: Stream, found: dict[str, np.ndarray], path: str) -> np.ndarray:
-    parts = [found[b.name] for b in stream.bands]
+def _stacked(stream: Stream, found: list[tuple[str, int]], values: dict[str, np.ndarray], path: str) -> np.ndarray:
+    parts = [values[name][place] for name, place in found]
     shapes = {p.shape for p in parts}
     if len(shapes) > 1:
         raise DataError(f"{path}: stream {stream.name} takes bands of different sizes: {sorted(shapes)}")

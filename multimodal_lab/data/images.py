@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from multimodal_lab.data.card import asked, need_kind
-from multimodal_lab.data.folder import existing, find, readable, table
+from multimodal_lab.data.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import DataError, Raw
@@ -43,7 +43,7 @@ class Images:
     Opening reads headers only and raises `DataError` for a file that is no image, is beyond the limits, has another
     colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
     the specimen's mask (then every file needs one), `white` and `black` put the image on that ground, `drop` forgets
-    it.
+    it. on_error: as in `Data`; unless it is `raise`, a file with a bad header is told when it is read.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Images:
         alpha: Alpha = "refuse",
         labels: Labels | None = None,
         limits: Limits | None = None,
+        on_error: Literal["raise", "skip", "substitute"] = "raise",
     ) -> None:
         self.root = existing(root)
         self.colour, self.alpha = colour, alpha
@@ -61,20 +62,24 @@ class Images:
         self.limits = limits or Limits()
         self.bands: tuple[Band, ...] = bands_of(colour)
         paths = find(self.root, SUFFIXES)
-        headers = [read_header(self.root / p, p, colour, alpha, self.limits) for p in paths]
-        for path, header in zip(paths, headers):
-            if header.bits != headers[0].bits:
-                raise DataError(f"{path}: {header.bits} bits, expected {headers[0].bits} as in {paths[0]}")
+
+        def read(path: str, first: tuple[str, Header] | None) -> Header:
+            header = read_header(self.root / path, path, colour, alpha, self.limits)
+            if first and header.bits != first[1].bits:
+                raise DataError(f"{path}: {header.bits} bits, expected {first[1].bits} as in {first[0]}")
             if alpha == "mask" and not header.alpha:
                 raise DataError(f"{path}: no alpha channel, expected one in every file (data.source.alpha=mask)")
-        sized = table(paths, SUFFIXES).assign(height=[h.height for h in headers], width=[h.width for h in headers])
-        self.samples, self.notes = labelled(self.root, sized, labels)
+            return header
+
+        self._headers = headers(paths, read, on_error)
+        self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""
         path = str(self.samples.path.iloc[index])
         need_kind(streams, ["image"], path)
         needed, places = asked(self.bands, streams)
+        readable_header(self._headers[index])
         values, mask = decode(self.root / path, path, self.colour, self.alpha, self.limits)
         return Raw({name: values[needed][p] for name, p in places.items()}, mask, float(np.iinfo(values.dtype).max))
 
@@ -87,13 +92,13 @@ def bands_of(colour: Colour) -> tuple[Band, ...]:
 def read_header(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
     """Check one image's header against the limits and what is expected of its colour and alpha channel."""
     with readable(name, "image"), _opened(file, name) as image:
-        return _checked(image, name, colour, alpha, limits)
+        return _checked(image, file, name, colour, alpha, limits)
 
 
 def decode(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> tuple[np.ndarray, np.ndarray | None]:
     """(C, H, W) uint8 or uint16, and with alpha=mask where alpha > 0 (H, W) bool; the header is checked first."""
     with readable(name, "image: its pixels can't be decoded"), _opened(file, name) as image:
-        header = _checked(image, name, colour, alpha, limits)
+        header = _checked(image, file, name, colour, alpha, limits)
         x = _deep(file, image) if header.bits == 16 and image.mode not in GREY else _shallow(image)
     count = 1 if header.grey else 3
     return _without_alpha(x[:count], x[count] if header.alpha else None, alpha)
@@ -106,7 +111,7 @@ def _opened(file: Path, name: str) -> Image.Image:
         return Image.open(file, formats=FORMATS)
 
 
-def _checked(image: Image.Image, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
+def _checked(image: Image.Image, file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
     if image.mode not in (*GREY, *COLOUR):
         raise DataError(f"{name}: pixels of kind {image.mode}, expected grey or RGB of 8 or 16 bits")
     # A JPEG of several frames is a photograph with its own previews: the first is the photograph.
@@ -125,6 +130,7 @@ def _checked(image: Image.Image, name: str, colour: Colour, alpha: Alpha, limits
         raise DataError(f"{name}: {bits} bits per value, expected 8 or 16")
     width, height = image.size
     limits.check(name, pixels=width * height, bands=1 if grey else 3, itemsize=bits // 8)
+    limits.swell(name, width * height * (1 if grey else 3) * bits // 8, file.stat().st_size)
     # Asking a PNG for EXIF would decode it; a PNG is taken as stored.
     orientation = 1 if image.format == "PNG" else image.getexif().get(0x0112, 1)
     turned = orientation in (5, 6, 7, 8)

@@ -11,6 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from multimodal_lab.data.folder import given, readable, some
+from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.names import PRESETS, infer
 from multimodal_lab.data.source import DataError
 
@@ -129,9 +130,10 @@ def labelled(root: Path, samples: pd.DataFrame, labels: Labels | None) -> tuple[
     return (samples, []) if labels is None else (labels(root, samples), labels.notes)
 
 
-def read_table(path: Path, key: str | None = None) -> pd.DataFrame:
+def read_table(path: Path, key: str | None = None, limits: Limits | None = None) -> pd.DataFrame:
     """A CSV, TSV, Parquet or JSONL file, its column `key` as text; a broken or other one is a `DataError`."""
-    suffix = path.suffix.lower()
+    suffix, limits = path.suffix.lower(), limits or Limits()
+    limits.file(str(path), path)
     with readable(str(path), f"{suffix[1:]} table"):
         if suffix in (".csv", ".tsv"):
             separator, kinds = ("," if suffix == ".csv" else "\t"), ({key: str} if key else None)
@@ -140,10 +142,21 @@ def read_table(path: Path, key: str | None = None) -> pd.DataFrame:
                 raise DataError(f"{path}: rows with more values than the header names, expected {len(rows.columns)}")
             return rows
         if suffix == ".parquet":
+            _require_parquet(path, limits)
             return pd.read_parquet(path, dtype_backend="numpy_nullable")
         if suffix == ".jsonl":
             return frame(read_lines(path))
     raise DataError(f"{path}: expected .csv, .tsv, .parquet or .jsonl, found {suffix or 'no suffix'}")
+
+
+def _require_parquet(path: Path, limits: Limits) -> None:
+    """Refuse a Parquet file whose footer claims more values than its bytes can be: a run of one value takes none."""
+    from pyarrow import parquet
+
+    facts = parquet.read_metadata(path)
+    limits.count(str(path), facts.num_rows)
+    whole = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
+    limits.swell(str(path), max(whole, facts.num_rows * facts.num_columns * 8), path.stat().st_size)
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
 
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.workers import AHEAD, Task, WorkerError
 from multimodal_lab.types import Batch
 
-Fetch = Callable[[np.ndarray], Batch]
-TIMEOUT = 300.0
+Fetch = Callable[[np.ndarray, int | None], Batch]
+TIMEOUT = 300.0  # seconds that one sample may take in another process, or one batch in a thread
 
 
 def steps(count: int, batch_size: int, drop_last: bool) -> int:
@@ -34,38 +33,27 @@ def shards(
             yield mine
 
 
-def batches(fetch: Fetch, rows: list[np.ndarray], workers: int) -> Iterator[Batch]:
-    """Fetch each entry of `rows` in order, here or in `workers` processes, whose `DataError` is raised here."""
-    if not workers:
-        yield from map(fetch, rows)
-        return
-    loader: DataLoader[Any] = DataLoader(
-        _Fetching(fetch, rows),
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_same,
-        timeout=TIMEOUT,
-        generator=torch.Generator(),
-    )
-    for found in loader:
-        if isinstance(found, DataError):
-            raise found
-        yield found
+def threaded(fetch: Fetch, tasks: list[Task], threads: int, called: Callable[[int], str]) -> Iterator[Batch]:
+    """Fetch whole batches ahead in `threads` threads, and give them in order; what a thread raises is raised here."""
+    waiting: deque[tuple[Task, Future[Batch]]] = deque()
+    pool = ThreadPoolExecutor(threads, "loader")
+    try:
+        for task in tasks:
+            waiting.append((task, pool.submit(fetch, *task)))
+            if len(waiting) >= AHEAD * threads:
+                yield _first(waiting, called)
+        while waiting:
+            yield _first(waiting, called)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Fetching(Dataset[Any]):
-    def __init__(self, fetch: Fetch, rows: list[np.ndarray]) -> None:
-        self.fetch, self.rows = fetch, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Batch | DataError:
-        try:
-            return self.fetch(self.rows[index])
-        except DataError as error:
-            return error
-
-
-def _same(x: Any) -> Any:
-    return x
+def _first(waiting: deque[tuple[Task, Future[Batch]]], called: Callable[[int], str]) -> Batch:
+    (rows, _), future = waiting.popleft()
+    try:
+        return future.result(TIMEOUT)
+    except TimeoutError:
+        if future.done():
+            raise
+        names = ", ".join(called(int(r)) for r in rows[:5])
+        raise WorkerError(f"{names}{' and more' * (len(rows) > 5)}: loading hangs: no batch in {TIMEOUT:g} s") from None

@@ -40,12 +40,13 @@ class Pairs:
         colour: Colour = "rgb",
         alpha: Literal["refuse", "drop", "white", "black"] = "refuse",
         limits: Limits | None = None,
+        on_error: Literal["raise", "skip", "substitute"] = "raise",
     ) -> None:
         self.root = existing(root)
         self.file, self.images, self.texts, self.colour = file, images, texts, colour
         self.alpha: Literal["refuse", "drop", "white", "black"] = alpha
         self.identity = (images, texts, colour, alpha)
-        self.id, self.missing = id, missing
+        self.id, self.missing, self.on_error = id, missing, on_error
         self.limits = limits or Limits()
         self.bands: tuple[Band, ...] = bands_of(colour)
         path = given(self.root, file, "data.source.file")
@@ -75,7 +76,7 @@ class Pairs:
         return Raw(inputs, None, scale)
 
     def _image(self, value: Any) -> np.ndarray | None:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not value:
             return None
         return decode(inside(self.root, value, self.file), value, self.colour, self.alpha, self.limits)[0]
 
@@ -102,7 +103,15 @@ class Pairs:
             if not all(isinstance(t, str) for t in texts or []):
                 raise DataError(f"{where}: {column!r} is {row[column]!r}, expected a text or a list of texts")
         files = [row[c] for c in self.images if row.get(c) not in (None, "")]
-        return [read_header(inside(self.root, f, where), str(f), self.colour, self.alpha, self.limits) for f in files]
+        found: list[Header] = []
+        for file in files:
+            try:
+                path = inside(self.root, file, where)
+                found.append(read_header(path, str(file), self.colour, self.alpha, self.limits))
+            except DataError:  # told again when the row is read
+                if self.on_error == "raise":
+                    raise
+        return found
 
     def _same_bits(self, headers: Sequence[Header]) -> None:
         bits = sorted({h.bits for h in headers})

@@ -73,4 +73,5 @@ def finished(plan: Plan, fitted: Fitted) -> Stream:
 def project(x: np.ndarray, pca: dict[str, Any]) -> np.ndarray:
     """(C, H, W) or (C,) onto the fitted components: (k, …) float32."""
     mean = np.asarray(pca["mean"], dtype=np.float32).reshape(-1, *(1,) * (x.ndim - 1))
-    return np.tensordot(np.asarray(pca["components"], dtype=np.float32), x - mean, 1)
+    # One order in memory, whatever a reader's view has: another one would sum in another order.
+    return np.tensordot(np.asarray(pca["components"], dtype=np.float32), np.ascontiguousarray(x - mean), 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,16 @@ import pandas as pd
 import torch
 
 from multimodal_lab.data import loader, record
+from multimodal_lab.data.bad import Bad
 from multimodal_lab.data.order import permutation, stable_ids
 from multimodal_lab.data.plan import finished
 from multimodal_lab.data.sample import Samples
+from multimodal_lab.data.shuffle import Shuffle
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Rows
 from multimodal_lab.data.stack import Stacker
 from multimodal_lab.data.targets import Target, counts
+from multimodal_lab.data.workers import Task, Workers
 from multimodal_lab.types import Batch, Stream
 
 
@@ -27,7 +31,8 @@ class Prepared:
     in `batch.targets[name]` (N, L). splits: {split: row numbers}; "all", every row, is always there for `batches`.
     classes: {label: names}, empty for a number. targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over
     all rows. counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of
-    the data. notes: what was chosen where the config said `auto`, a sentence each.
+    the data. notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read.
+    shuffle: re-pairs one stream.
     """
 
     def __init__(
@@ -41,9 +46,12 @@ class Prepared:
         batch_size: int,
         workers: int,
         facts: dict[str, Any],
+        bad: Bad | None = None,
+        shuffle: Shuffle | None = None,
     ) -> None:
         self.reader, self.splits, self.seed, self.batch_size, self.workers = reader, splits, seed, batch_size, workers
-        self.facts = facts
+        self.facts, self.bad = facts, bad or Bad()
+        targets = {label: replace(t, values=self.bad.blank(t.values)) for label, t in targets.items()}
         self.samples: pd.DataFrame = reader.table
         self.tokens = reader.tokens
         self.fingerprint = str(facts["fingerprint"])
@@ -56,8 +64,12 @@ class Prepared:
         self.counts = {s: {label: counts(t, rows) for label, t in targets.items()} for s, rows in splits.items()}
         self.ids = stable_ids([str(i) for i in self.samples["id"]])
         names = self.samples[groups or "id"].astype(str).to_numpy(dtype=object)
-        self.stack = Stacker(reader, done, self.ids, seed)
+        sources = {shuffle.stream: shuffle.sources(self.samples, self.ids, splits)} if shuffle else {}
+        self.notes += [shuffle.note(sources[shuffle.stream])] if shuffle else []
+        bands = {shuffle.stream: shuffle.places(done[shuffle.stream])} if shuffle else {}
+        self.stack = Stacker(reader, done, self.ids, seed, self.bad.why, sources, bands)
         self.groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        self._workers: Workers | None = None
 
     def record(self) -> dict[str, Any]:
         """All that was chosen and learnt, in plain JSON types; `Data.prepare(frozen=…)` reads it back."""
@@ -99,18 +111,36 @@ class Prepared:
         batch_size counts over all ranks; each takes every world-th row of each global batch, and a rank left without
         rows in an uneven last batch skips it. shuffle: the order of (seed, epoch), and captions drawn by (seed, epoch,
         id); without it rows stand in table order and the first caption is taken. The batches are equal for any number
-        of workers.
+        of workers: threads where samples lie ready in memory or in a packed store, else processes.
         """
         size = batch_size or self.batch_size
         self.steps(split, batch_size=size, world=world, drop_last=drop_last)
         rows = self.rows(split)
         if shuffle:
             rows = rows[permutation(self.ids[rows], self.seed, epoch)]
-        mine = list(loader.shards(rows, size, drop_last, start, rank, world))
-        return loader.batches(_Fetch(self, epoch if shuffle else None), mine, self.workers)
+        mine = loader.shards(rows, size, drop_last, start, rank, world)
+        tasks: list[Task] = [(part, epoch if shuffle else None) for part in mine]
+        if not self.workers:
+            return (self.batch(*task) for task in tasks)
+        if self.stack.kept is not None or getattr(self.reader.source, "threads", False):
+            return loader.threaded(self.batch, tasks, self.workers, self.reader.called)
+        return self._helped().run(tasks)
+
+    def _helped(self) -> Workers:
+        """Processes that are free: those of the pass before, where it is over."""
+        if self._workers is None or self._workers.busy or not self._workers.alive:
+            self._workers = Workers(_Fetch(self), self.reader.called, self.workers, loader.TIMEOUT)
+        return self._workers
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_workers": None}
 
     def batch(self, rows: np.ndarray, epoch: int | None = None) -> Batch:
-        """The given rows as one batch; `epoch` draws among several captions, None takes the first."""
+        """The given rows as one batch; `epoch` draws among several captions, None takes the first.
+
+        Rows that can't be read are missing, or stood in for where there is an epoch, see `Bad`.
+        """
+        rows = rows if epoch is None else self.bad.training(rows)
         made = self.stack(rows, epoch)
         targets = {label: torch.from_numpy(values[rows]) for label, values in self.targets.items()}
         targets |= {name: made.values[name] for name in self.target_streams}
@@ -126,10 +156,11 @@ class Prepared:
 
 
 class _Fetch:
-    """What a worker process needs to make batches of one epoch."""
+    """What a worker process needs to make batches."""
 
-    def __init__(self, prepared: Prepared, epoch: int | None) -> None:
-        self.prepared, self.epoch = prepared, epoch
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
 
-    def __call__(self, rows: np.ndarray) -> Batch:
-        return self.prepared.batch(rows, self.epoch)
+    def __call__(self, rows: np.ndarray, epoch: int | None, watch: Callable[[int], None]) -> Batch:
+        self.prepared.reader.watch = watch
+        return self.prepared.batch(rows, epoch)

@@ -37,6 +37,7 @@ def record(prepared: Prepared) -> dict[str, Any]:
         "choices": choices(reader),
         "classes": prepared.classes,
         "counts": prepared.counts,
+        "bad": {names[row]: why for row, why in prepared.bad.why.items()},
         "splits": {split: [names[i] for i in rows] for split, rows in prepared.splits.items()},
         "streams": streams,
     }

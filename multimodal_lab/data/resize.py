@@ -32,7 +32,7 @@ class Resize:
         if mask is None:
             return self._fitted(torch.from_numpy(np.ascontiguousarray(x)), soft=True).numpy()
         weight = torch.from_numpy(mask.astype(np.float32))[None]
-        inside = torch.from_numpy(np.where(mask, x, np.float32(0)))
+        inside = torch.from_numpy(np.ascontiguousarray(np.where(mask, x, np.float32(0))))
         share = self._fitted(weight, soft=True)
         return (self._fitted(inside, soft=True) / share.clamp_min(1e-6)).numpy()
 
@@ -41,6 +41,10 @@ class Resize:
         if self._keeps(mask.shape):
             return mask
         return self._fitted(torch.from_numpy(mask.astype(np.float32))[None], soft=False)[0].numpy() > 0.5
+
+    def require(self, shape: tuple[int, ...]) -> None:
+        """`DataError` for a (height, width) that can't become the wanted size."""
+        self._keeps(shape)
 
     def _keeps(self, shape: tuple[int, ...]) -> bool:
         height, width = shape

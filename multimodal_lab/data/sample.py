@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,10 @@ class Samples:
         self.paths = list(self.table["path"]) if "path" in self.table else []
         self.fitted = {name: Fitted() for name in plans}
         self.tokens: dict[str, Any] = {}
-        self.cached: dict[int, Raw] = {}
+        self.kept: dict[int, Raw] = {}
+        self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
         self.cache = cache
+        self.watch: Callable[[int], None] | None = None
 
     def called(self, row: int) -> str:
         """How messages name a sample."""
@@ -45,9 +48,13 @@ class Samples:
         return f"sample {self.names[row]!r}" + (f" ({path})" if isinstance(path, str) else "")
 
     def raw(self, row: int) -> Raw:
-        """The stored arrays, checked: shape, type, finite values, a mask that isn't empty."""
-        if row in self.cached:
-            return self.cached[row]
+        """The stored arrays, checked: shape, type, finite values, a mask that isn't empty. Threads may share this."""
+        thread = threading.get_ident()
+        at, raw = self.last.get(thread) or (row, self.kept.get(row))
+        if at == row and raw is not None:
+            return raw
+        if self.watch is not None:
+            self.watch(row)
         try:
             raw = self.source.read(row, [p.stored for p in self.plans.values()])
         except DataError as error:
@@ -55,10 +62,24 @@ class Samples:
         except Exception as error:  # a decoder may raise anything: the sample must be named all the same
             raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}") from error
         self._check(row, raw)
-        if not self.cache:
-            self.cached.clear()  # all streams of one sample are cut from one reading of it
-        self.cached[row] = raw
+        if self.cache:
+            self.kept[row] = raw
+        else:
+            self.last[thread] = row, raw
         return raw
+
+    def require(self, row: int) -> None:
+        """Raise what reading and resizing one sample would raise."""
+        raw = self.raw(row)
+        if raw.mask is not None and any(p.stored.kind != "text" for p in self.plans.values()):
+            self._small(row, raw.mask)
+        for name, plan in self.plans.items():
+            x = raw.inputs[name]
+            if plan.stored.kind == "image" and x is not None:
+                try:
+                    self.resize.require(x.shape[1:])
+                except DataError as error:
+                    raise self._named(row, error) from error
 
     def scaled(self, row: int, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
         """Stream `name` of one sample as float32 in stored shape, and its mask; None where it is missing."""
@@ -79,7 +100,7 @@ class Samples:
 
     def drop(self, row: int) -> None:
         """Let go of the stored arrays of one sample."""
-        self.cached.pop(row, None)
+        self.kept.pop(row, None)
 
     def finished(self, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Stream `name` as a network sees it before normalisation, and its mask; (None, None) where it is missing."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count, Fraction, Natural
+from multimodal_lab.data import matlab
 from multimodal_lab.data.blocks import Blocks, assign
 from multimodal_lab.data.card import asked, full_scale, need_kind, need_number, numbered
 from multimodal_lab.data.folder import existing, given, readable
@@ -162,18 +163,22 @@ def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
     """The array of a MATLAB 5 .mat, .npy, ENVI (C, H, W) or HDF5 file, checked before it is decoded."""
     suffix = file.suffix.lower()
     if suffix == ".mat":
-        return _mat(file, key, limits)
+        return matlab.load(file, key, limits)
     if suffix == ".npy":
         with readable(file.name, ".npy file of plain numbers"):
             return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
     if suffix in (".h5", ".hdf5"):
-        from multimodal_lab.data.hdf5 import dataset, open_file
+        from multimodal_lab.data.h5 import dataset, open_file
 
         if key is None:
             raise DataError(f"{file.name}: which data set? name it in data.source.cube_key or map_key")
         with readable(file.name, "HDF5 file"), open_file(file, file.name, 64) as opened:
             data = dataset(opened, key, file.name)
-            limits.check(file.name, bands=int(np.prod(data.shape, dtype=object)), itemsize=data.dtype.itemsize)
+            limits.swell(
+                f"{file.name}: {key}",
+                int(np.prod(data.shape, dtype=object)) * data.dtype.itemsize,
+                data.id.get_storage_size(),
+            )
             return np.asarray(data[:])
     if _envi(file):
         from multimodal_lab.data.envi import read_header
@@ -182,25 +187,6 @@ def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
     raise DataError(
         f"{file.name}: expected .mat, .npy, .h5, .hdf5, .bil, .bip, .bsq or .img, found {suffix or 'no suffix'}"
     )
-
-
-def _mat(file: Path, key: str | None, limits: Limits) -> np.ndarray:
-    from scipy.io import loadmat, whosmat
-
-    with readable(file.name, "MATLAB 5 file (of 7.3, save it again with -v7)"):
-        held = {name: (shape, kind) for name, shape, kind in whosmat(str(file))}
-    if key is None and len(held) == 1:
-        key = next(iter(held))
-    if key not in held:
-        raise DataError(f"{file.name}: no array {key!r}; there are {', '.join(held)} (data.source.cube_key or map_key)")
-    shape, kind = held[key]
-    if kind in ("cell", "struct", "object", "char", "function", "opaque", "sparse"):
-        raise DataError(f"{file.name}: {key} is a {kind}, expected an array of numbers")
-    limits.check(
-        file.name, pixels=int(np.prod(shape[:2], dtype=object)), bands=int(np.prod(shape[2:], dtype=object)), itemsize=8
-    )
-    with readable(file.name, "MATLAB 5 file"):
-        return np.asarray(loadmat(str(file), variable_names=[key])[key])
 
 
 def _envi(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,17 +23,47 @@ class Stacked:
     texts: dict[str, list[list[str]]]
     mask: Tensor | None
 
+    def take(self, name: str, other: Stacked, bands: list[int] | None) -> None:
+        """Have the stream `name` of another, or these bands of it: then it is there where both are."""
+        if bands is not None:
+            both = self.present[name] & other.present[name]
+            mixed = self.values[name].clone()
+            mixed[:, bands] = other.values[name][:, bands]
+            self.values[name] = torch.where(both.view(-1, *[1] * (mixed.ndim - 1)), mixed, 0.0)
+            self.present[name] = both
+            return
+        for mine, theirs in ((self.values, other.values), (self.present, other.present), (self.texts, other.texts)):
+            if name in theirs:
+                mine[name] = theirs[name]  # type: ignore[index,assignment]
+
 
 class Stacker:
-    """Makes `Stacked` of any rows; after `keep` from memory, else from the source."""
+    """Makes `Stacked` of any rows; after `keep` from memory, else from the source. `absent` rows miss every stream.
 
-    def __init__(self, reader: Samples, streams: dict[str, Stream], ids: np.ndarray, seed: int) -> None:
-        self.reader, self.streams, self.ids, self.seed = reader, streams, ids, seed
+    sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled; bands[stream]: places of
+    those that it takes, None for all.
+    """
+
+    def __init__(
+        self,
+        reader: Samples,
+        streams: dict[str, Stream],
+        ids: np.ndarray,
+        seed: int,
+        absent: Collection[int] = (),
+        sources: dict[str, np.ndarray] | None = None,
+        bands: dict[str, list[int] | None] | None = None,
+    ) -> None:
+        self.reader, self.streams, self.ids, self.seed, self.absent = reader, streams, ids, seed, absent
+        self.sources, self.bands = sources or {}, bands or {}
         self.kept: Stacked | None = None
 
     def __call__(self, rows: np.ndarray, epoch: int | None) -> Stacked:
         """The given rows; of several texts, the one drawn by hash of (seed, epoch, id), the first without epoch."""
         made = self._read(rows) if self.kept is None else _picked(self.kept, rows)
+        for name, source in self.sources.items():
+            other = self._read(source[rows]) if self.kept is None else _picked(self.kept, source[rows])
+            made.take(name, other, self.bands.get(name))
         for name, texts in made.texts.items():
             draw = keys(self.ids[rows], self.seed, epoch, stable_id("caption")) if epoch is not None else 0 * rows
             made.values[name] = self._words(name, [t[int(k % len(t))] if t else "" for t, k in zip(texts, draw)])
@@ -49,6 +80,10 @@ class Stacker:
         present = {n: torch.zeros(len(rows), dtype=torch.bool) for n in arrays}
         made = Stacked(values, present, {n: [] for n in self.streams if n not in arrays}, None)
         for i, row in enumerate(rows):
+            if row in self.absent:
+                for texts in made.texts.values():
+                    texts.append([])
+                continue
             _put(made, i, self.reader.item(int(row)), len(rows))
             if drop:
                 self.reader.drop(int(row))

@@ -51,7 +51,7 @@ class Table:
         limits = limits or Limits()
         limits.check(file, pixels=1, bands=1, itemsize=max(1, path.stat().st_size))
         hdf5 = path.suffix.lower() in (".h5", ".hdf5")
-        rows = _from_hdf5(path, values, centres, limits) if hdf5 else read_table(path, id)
+        rows = _from_hdf5(path, values, centres, limits) if hdf5 else read_table(path, id, limits)
         rows = _kept(rows, where or {}, file)
         names, self.bands = _bands([str(c) for c in rows.columns], pattern, unit, file)
         limits.check(file, bands=len(names), itemsize=4)
@@ -156,7 +156,7 @@ def _line(rows: pd.DataFrame, at: int) -> int:
 
 
 def _from_hdf5(path: Path, values: str, centres: str | None, limits: Limits) -> pd.DataFrame:
-    from multimodal_lab.data.hdf5 import column, dataset, open_file
+    from multimodal_lab.data.h5 import claim, column, dataset, open_file
 
     with readable(path.name, "HDF5 file"), open_file(path, path.name, 1) as file:
         data = dataset(file, values, path.name)
@@ -164,6 +164,7 @@ def _from_hdf5(path: Path, values: str, centres: str | None, limits: Limits) -> 
             raise DataError(
                 f"{path.name}: {values} has shape {data.shape} of {data.dtype}, expected numbers (samples, bands)"
             )
+        claim(data, f"{path.name}: {values}", limits, data.shape[0])
         limits.check(path.name, pixels=data.shape[0], bands=data.shape[1], itemsize=data.dtype.itemsize)
         count = data.shape[1]
         names = [f"B{i:03d}" for i in range(count)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +14,17 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.card import asked, need_kind, need_number, pixel_bands, specimen
-from multimodal_lab.data.folder import existing, find, readable, table
+from multimodal_lab.data.card import asked, need_kind, need_number, pixel_bands, specimen, taken
+from multimodal_lab.data.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.labels import Labels, labelled
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.limits import SMALL, Limits
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.types import Band, Stream
 
 SUFFIXES = (".tif", ".tiff")
+INFLATE: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
+MOST = 8000  # times that a byte can swell; what stays below 64 MiB even so is not looked at
+SLACK = 4096
 Layout = Literal["from_header", "bands_first", "bands_last"]
 
 
@@ -42,7 +48,8 @@ class Tiff:
     `card` names all bands in stored order; its mask band becomes the mask. Opening reads headers only and raises
     `DataError` for a truncated file, another number of bands than the card's, or another type than the first file's.
     `layout` overrides which axis of a three-axis file counts bands. Files that are neither compressed nor tiled are
-    read by offset, only the bands asked for.
+    read by offset, only the bands asked for. on_error: as in `Data`; unless it is `raise`, a file with a bad header is
+    told when it is read.
     """
 
     def __init__(
@@ -53,37 +60,36 @@ class Tiff:
         labels: Labels | None = None,
         layout: Layout = "from_header",
         limits: Limits | None = None,
+        on_error: Literal["raise", "skip", "substitute"] = "raise",
     ) -> None:
         self.root = existing(root)
         self.card = card
         self.bands: tuple[Band, ...] = pixel_bands(card)
         limits = limits or Limits()
         paths = find(self.root, SUFFIXES)
-        self._headers = [read_header(self.root / p, p, len(card.bands), layout, limits) for p in paths]
-        self._same_type(paths)
-        sized = table(paths, SUFFIXES).assign(
-            height=[h.height for h in self._headers], width=[h.width for h in self._headers]
-        )
-        self.samples, self.notes = labelled(self.root, sized, labels)
+
+        def read(path: str, first: tuple[str, Header] | None) -> Header:
+            header = read_header(self.root / path, path, len(card.bands), layout, limits)
+            if first and header.dtype != first[1].dtype:
+                raise DataError(f"{path}: values of type {header.dtype}, expected {first[1].dtype} as in {first[0]}")
+            return header
+
+        self._headers = headers(paths, read, on_error)
+        self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
+        stored = [b.name for b in card.bands]
+        self._paths, self._files = paths, [str(self.root / p) for p in paths]
+        self._stored = [stored.index(b.name) for b in self.bands]
+        self._mask_at = [] if card.mask_band is None else [stored.index(card.mask_band)]
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as stored, and the mask; damage or a mask that isn't binary is a `DataError`."""
-        path = str(self.samples.path.iloc[index])
+        path = self._paths[index]
         need_kind(streams, ["image"], path)
         needed, places = asked(self.bands, streams)
-        stored = [b.name for b in self.card.bands]
-        wanted = [stored.index(self.bands[i].name) for i in needed]
-        mask_at = [] if self.card.mask_band is None else [stored.index(self.card.mask_band)]
-        header = self._headers[index]
-        values = read_bands(self.root / path, path, header, wanted + mask_at)
-        mask = specimen(values[-1], self.card, path) if mask_at else None
-        return Raw({name: values[p] for name, p in places.items()}, mask, header.full_scale)
-
-    def _same_type(self, paths: Sequence[str]) -> None:
-        first = self._headers[0]
-        for path, header in zip(paths, self._headers):
-            if header.dtype != first.dtype:
-                raise DataError(f"{path}: values of type {header.dtype}, expected {first.dtype} as in {paths[0]}")
+        header = readable_header(self._headers[index])
+        values = read_bands(self._files[index], path, header, [*(self._stored[i] for i in needed), *self._mask_at])
+        mask = specimen(values[-1], self.card, path) if self._mask_at else None
+        return Raw({name: taken(values, p) for name, p in places.items()}, mask, header.full_scale)
 
 
 def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limits) -> Header:
@@ -100,10 +106,14 @@ def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limit
         _supported(pages[0].aspage(), name)
         limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
         _complete(pages, header, file, name)
+        if header.offset is None:
+            decoded = header.height * header.width * header.count * header.dtype.itemsize
+            limits.swell(name, decoded, file.stat().st_size)
+            _inflatable(pages, file, name)
         return header
 
 
-def read_bands(file: Path, name: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
+def read_bands(file: str, name: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
     """The `wanted` bands as (C, H, W) in native byte order; `DataError` if the file can't be decoded."""
     shape = (header.count, header.height, header.width)
     with readable(name, "TIFF file: its pixels can't be decoded"):
@@ -168,15 +178,44 @@ def _complete(pages: Sequence[Any], header: Header, file: Path, name: str) -> No
         raise DataError(f"{name}: truncated, {size:,} bytes, expected at least {max(ends):,} from its header")
 
 
-def _by_offset(file: Path, header: Header, wanted: Sequence[int]) -> np.ndarray:
-    plane = header.height * header.width
-    with file.open("rb", buffering=0) as stream:
+def _inflatable(pages: Sequence[Any], file: Path, name: str) -> None:
+    """Refuse a strip or tile that inflates to more than its share: a decoder inflates it whole before it looks."""
+    with file.open("rb") as stream:
+        for page in pages:
+            make = INFLATE.get(int(page.keyframe.compression))
+            share = math.prod(page.keyframe.chunks) * page.keyframe.dtype.itemsize
+            for offset, count in zip(page.dataoffsets, page.databytecounts):
+                if make is None or count * MOST < SMALL:
+                    continue
+                stream.seek(offset)
+                if len(make().decompress(stream.read(count), share + SLACK)) >= share + SLACK:
+                    raise DataError(f"{name}: a strip or tile holds more than the {share:,} bytes of its header")
+
+
+def _by_offset(file: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
+    """The wanted bands by `pread`, one call for bands side by side; of pixel-interleaved files the whole image."""
+    height, width, item = header.height, header.width, header.dtype.itemsize
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
         if not header.bands_first:
-            stream.seek(header.offset or 0)
-            values = np.fromfile(stream, header.dtype, plane * header.count)
-            return values.reshape(header.height, header.width, header.count).transpose(2, 0, 1)[list(wanted)]
-        out = np.empty((len(wanted), header.height, header.width), header.dtype)
-        for place, band in enumerate(wanted):
-            stream.seek((header.offset or 0) + band * plane * header.dtype.itemsize)
-            out[place] = np.fromfile(stream, header.dtype, plane).reshape(header.height, header.width)
+            whole = np.empty((height, width, header.count), header.dtype)
+            _fill(descriptor, whole, header.offset or 0)
+            return whole.transpose(2, 0, 1)[list(wanted)]
+        out = np.empty((len(wanted), height, width), header.dtype)
+        start = 0
+        for stop in range(1, len(wanted) + 1):
+            if stop == len(wanted) or wanted[stop] != wanted[stop - 1] + 1:
+                _fill(descriptor, out[start:stop], (header.offset or 0) + wanted[start] * height * width * item)
+                start = stop
         return out
+    finally:
+        os.close(descriptor)
+
+
+def _fill(descriptor: int, out: np.ndarray, offset: int) -> None:
+    view, done = out.reshape(-1).view(np.uint8).data, 0
+    while done < len(view):
+        got = os.preadv(descriptor, [view[done:]], offset + done)
+        if not got:
+            raise DataError(f"truncated while it was read: {done:,} of {len(view):,} bytes from {offset:,} on")
+        done += got

@@ -175,3 +175,16 @@ def test_a_card_names_bands_and_the_mask(tmp_path: Path) -> None:
     assert np.array_equal(raw.inputs["some"], x[[1]])
     assert raw.mask is not None
     assert raw.mask.sum() == 6
+
+
+def test_the_fingerprint_takes_in_the_headers(tmp_path: Path) -> None:
+    from multimodal_lab.data.fingerprint import fingerprint
+
+    (tmp_path / "a.bsq").write_bytes(bytes(range(24)))
+    text = "ENVI\nsamples = 2\nlines = 3\nbands = 2\ndata type = 12\ninterleave = bsq\nbyte order = 0\n"
+    (tmp_path / "a.hdr").write_text(text)
+    before = fingerprint(Envi(str(tmp_path)), str(tmp_path))
+    (tmp_path / "a.hdr").write_text(text + "\n")
+    assert fingerprint(Envi(str(tmp_path)), str(tmp_path)) == before
+    (tmp_path / "a.hdr").write_text(text.replace("order = 0", "order = 1"))
+    assert fingerprint(Envi(str(tmp_path)), str(tmp_path)) != before

@@ -207,11 +207,11 @@ def test_rows_that_disagree_and_bombs_are_refused(tmp_path: Path) -> None:
         opened(tmp_path, datasets={"s2": S2, "s1": S1})
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("s2", (2**40, 3, 2, 2), "u2", chunks=(1, 3, 2, 2))
-    with pytest.raises(DataError, match=r"a\.h5: 1,099,511,627,776 samples, expected 1 to"):
+    with pytest.raises(DataError, match=r"claims \(1099511627776, 3, 2, 2\) of uint16, .* from 0 stored"):
         Hdf5(str(tmp_path), datasets={"s2": S2}, card=card(S2))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("s2", (2, 3, 30000, 30000), "u2", chunks=(1, 3, 10, 10))
-    with pytest.raises(DataError, match=r"claims 900,000,000 pixels"):
+    with pytest.raises(DataError, match=r"claims \(2, 3, 30000, 30000\) of uint16"):
         Hdf5(str(tmp_path), datasets={"s2": S2}, card=card(S2))
 
 

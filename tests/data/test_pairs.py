@@ -160,3 +160,24 @@ def test_real_pairs() -> None:
     assert "smile" in raw.inputs["tags words"]
     gap = int(emoji.samples.fluent.isna().to_numpy().argmax())
     assert emoji.read(gap, [image("fluent")]).inputs["fluent image"] is None
+
+
+def test_the_fingerprint_takes_in_every_image_column(tmp_path):
+    import json
+
+    import numpy as np
+    from PIL import Image
+
+    from multimodal_lab.data.fingerprint import fingerprint
+    from multimodal_lab.data.pairs import Pairs
+
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "index.jsonl").write_text(json.dumps({"id": "1", "x": "a.png", "y": "b.png", "text": "words"}))
+
+    def mark():
+        return fingerprint(Pairs(str(tmp_path), images=["x", "y"], texts=["text"]), str(tmp_path))
+
+    before = mark()
+    Image.fromarray(np.ones((4, 4, 3), np.uint8)).save(tmp_path / "b.png")
+    assert mark() != before

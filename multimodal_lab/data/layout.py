@@ -1,0 +1,128 @@
+"""Where the bands of a stream lie in one record of a packed store, worked out once for records of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data.source import DataError
+from multimodal_lab.data.store import Part, aligned
+from multimodal_lab.types import Stream
+
+Planes = tuple[tuple[int, int], ...]  # (place among the parts, plane of that part) of each band of a stream, in order
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Planes side by side in a record, bytes `start` to `stop`; `pick` reorders them, None takes all as they lie."""
+
+    start: int
+    stop: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    pick: tuple[int, ...] | None = None
+
+    def of(self, record: np.ndarray, low: int) -> np.ndarray:
+        """The values, from bytes `low` on of the record; a view unless they are reordered."""
+        values = record[self.start - low : self.stop - low].view(self.dtype).reshape(self.shape)
+        return values if self.pick is None else values[list(self.pick)]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to cut streams from bytes `low` to `high` of a record: pieces a stream, None where it is missing."""
+
+    low: int
+    high: int
+    pieces: dict[str, tuple[Piece, ...] | None]
+    mask: Piece | None
+    full_scale: float | dict[str, float]
+
+    def cut(self, record: np.ndarray, low: int) -> tuple[dict[str, Any], np.ndarray | None]:
+        """The streams and the mask; a stream of parts of two types becomes float32, as the HDF5 reader has it."""
+        inputs: dict[str, Any] = dict.fromkeys(self.pieces)
+        for name, pieces in self.pieces.items():
+            if pieces is not None:
+                inputs[name] = _joined(name, [piece.of(record, low) for piece in pieces])
+        return inputs, None if self.mask is None else self.mask.of(record, low)
+
+
+class Layout:
+    """The extents of all parts of records whose index row says the same of them.
+
+    row: the fields `p0`, `p1`, … of an index row. `start[i]`: first byte of part i; `bytes`: of the whole record.
+    """
+
+    def __init__(self, parts: Sequence[Part], row: Any) -> None:
+        self.parts = parts
+        self.size: list[tuple[int, int]] = []
+        self.there: list[np.ndarray] = []
+        self.start: list[int] = []
+        end = 0
+        for i, part in enumerate(parts):
+            facts = row[f"p{i}"]
+            self.size.append((int(facts["height"]), int(facts["width"])))
+            self.there.append(np.unpackbits(facts["present"], count=part.planes).astype(bool))
+            self.start.append(aligned(end))
+            end = self.start[-1] + int(self.there[-1].sum()) * self.plane(i)
+        self.bytes = end
+
+    def plane(self, part: int) -> int:
+        """The bytes of one plane."""
+        height, width = self.size[part]
+        return max(1, height) * max(1, width) * np.dtype(self.parts[part].dtype).itemsize
+
+    def recipe(self, planes: dict[str, Planes]) -> Recipe:
+        """What to read for streams {name: planes}, and how to cut it."""
+        pieces = {name: self._pieces(wanted) for name, wanted in planes.items()}
+        at = next((i for i, p in enumerate(self.parts) if p.kind == "mask"), None)
+        mask = self._piece(at, [0]) if at is not None and self.there[at].all() else None
+        all_pieces = [p for group in pieces.values() for p in group or ()] + ([mask] if mask else [])
+        scales = {name: self._scale(wanted) for name, wanted in planes.items()}
+        one = set(scales.values())
+        return Recipe(
+            min((p.start for p in all_pieces), default=0),
+            max((p.stop for p in all_pieces), default=0),
+            pieces,
+            mask,
+            one.pop() if len(one) == 1 else scales,
+        )
+
+    def _pieces(self, wanted: Planes) -> tuple[Piece, ...] | None:
+        if not all(self.there[part][plane] for part, plane in wanted):
+            return None
+        if len({part for part, _ in wanted}) == 1:
+            return (self._piece(wanted[0][0], [plane for _, plane in wanted]),)
+        return tuple(self._piece(part, [plane]) for part, plane in wanted)
+
+    def _piece(self, part: int, planes: list[int]) -> Piece:
+        rank = np.cumsum(self.there[part]) - 1
+        at = [int(rank[i]) for i in planes]
+        low, high = min(at), max(at) + 1
+        kind, (height, width) = self.parts[part].kind, self.size[part]
+        shape = {"image": (high - low, height, width), "vector": (high - low,), "mask": (height, width)}[kind]
+        first, plane = self.start[part], self.plane(part)
+        pick = None if at == list(range(low, high)) else tuple(i - low for i in at)
+        return Piece(first + low * plane, first + high * plane, np.dtype(self.parts[part].dtype), shape, pick)
+
+    def _scale(self, wanted: Planes) -> float:
+        found = {self.parts[part].full_scale for part, _ in wanted}
+        return found.pop() if len(found) == 1 else 1.0
+
+
+def planes_of(stream: Stream, places: list[int], parts: Sequence[Part], field: str) -> Planes:
+    """The planes of a stream whose bands stand at `places` among the store's."""
+    own = [i for i, p in enumerate(parts) if (p.kind, p.field) == (stream.kind, field)]
+    home = {band: (i, plane) for i in own for plane, band in enumerate(parts[i].bands)}
+    return tuple(home[i] for i in places)
+
+
+def _joined(name: str, bands: list[np.ndarray]) -> np.ndarray:
+    if len(bands) == 1:
+        return bands[0]
+    if len({b.shape for b in bands}) > 1:
+        raise DataError(f"stream {name} takes bands of different sizes: {sorted({b.shape[1:] for b in bands})}")
+    return np.concatenate(bands if len({b.dtype for b in bands}) == 1 else [b.astype(np.float32) for b in bands])

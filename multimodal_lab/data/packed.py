@@ -1,0 +1,180 @@
+"""Samples of a packed store (see `store`): one `pread` a sample, only the bytes asked for, hashes checked."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.data import store
+from multimodal_lab.data.bands import indices
+from multimodal_lab.data.folder import existing, readable, some
+from multimodal_lab.data.layout import Layout, Planes, Recipe, planes_of
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.types import Band, Stream
+
+KEPT = 64  # sets of streams whose recipes are kept
+HEAD = 32  # bytes of an index row before the fields that say what its record holds
+
+
+class Packed:
+    """What `pack.py` made of another source: the same samples, table, bands, masks and missing streams.
+
+    verify: when a record's hash is compared with the index: at its `first` reading by this process, at `every` one, or
+    `never`. Opening checks the manifest's seal, the table, the indexes and the size of every shard. A record that is
+    damaged or cut short is a `DataError` that names sample, shard and both hashes. Threads may share it.
+    """
+
+    threads = True  # reading waits for the disk and copies memory, both outside of Python's lock
+
+    def __init__(self, root: str, *, verify: Literal["first", "every", "never"] = "first") -> None:
+        self.root = existing(root)
+        self.verify = verify
+        found = store.read_manifest(self.root)
+        self.bands: tuple[Band, ...] = store.bands_of(found)
+        self.parts = store.parts_of(found)
+        self.fields: dict[str, dict[str, Any]] = found["fields"]
+        self.texts: list[str] = found["texts"]
+        self.notes: list[str] = found["notes"]
+        self.fingerprint: str = found["fingerprint"]
+        self.shards: list[dict[str, Any]] = found["shards"]
+        self.hash_name: str = found["hash"]
+        self._hash = store.hasher(self.hash_name) if verify != "never" else None
+        self.samples = self._table(found)
+        self.index = self._indexes()
+        self._starts = np.cumsum([0, *(s["samples"] for s in self.shards)]).tolist()
+        self._paths = [self.root / store.shard_name(i, ".bin") for i in range(len(self.shards))]
+        if not len(self.samples) == len(self.index) == found["count"]:
+            there = f"{len(self.samples)} rows in its table, {len(self.index)} in its indexes"
+            raise DataError(f"{self.root / store.MANIFEST}: {found['count']} samples, but {there}")
+        self._offsets, self._sizes = (np.ascontiguousarray(self.index[f]) for f in ("offset", "bytes"))
+        self._seen = np.zeros(len(self.index), dtype=bool)
+        self._recipes: dict[tuple[int, ...], tuple[list[Stream], dict[bytes, Recipe]]] = {}
+        self._files: dict[int, int] = {}
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """The bands of `streams` as the packed source gave them, and the mask."""
+        arrays, texts = [s for s in streams if s.kind != "text"], {}
+        if len(arrays) < len(streams):
+            texts = {s.name: self._text(index, s) for s in streams if s.kind == "text"}
+        if not arrays:
+            return Raw(texts)
+        entry = self.index[index]
+        recipe = self._recipe(entry, arrays)
+        whole = self.verify == "every" or (self.verify == "first" and not self._seen[index])
+        low, high = (0, int(self._sizes[index])) if whole else (recipe.low, recipe.high)
+        record = np.empty(high - low, dtype=np.uint8)
+        file, _ = self._file(index)
+        short = _pread(file, record, int(self._offsets[index]) + low) < len(record)
+        if short or (whole and self._hash and self._hash(record) != entry["hash"].tobytes()):
+            raise DataError(self.damage(index) or f"{self._called(index)}: changed while it was read")
+        if whole:
+            self._seen[index] = True
+        inputs, mask = recipe.cut(record, low)
+        return Raw({**inputs, **texts}, mask, recipe.full_scale)
+
+    def damage(self, index: int) -> str | None:
+        """What is wrong with a record's bytes; None if they are those that were packed."""
+        entry = self.index[index]
+        record = np.empty(int(entry["bytes"]), dtype=np.uint8)
+        file, path = self._file(index)
+        got = _pread(file, record, int(entry["offset"]))
+        if got < len(record):
+            return f"{self._called(index)}: {path} is cut short, {got:,} of {len(record):,} bytes"
+        found, wanted = store.hasher(self.hash_name)(record).hex(), entry["hash"].tobytes().hex()
+        return None if found == wanted else f"{self._called(index)}: damaged in {path}, hash {found}, expected {wanted}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": {}, "_hash": None, "_recipes": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = {**state, "_hash": store.hasher(state["hash_name"]) if state["verify"] != "never" else None}
+
+    def _called(self, index: int) -> str:
+        return f"sample {str(self.samples['id'].iloc[index])!r}"
+
+    def _table(self, found: dict[str, Any]) -> pd.DataFrame:
+        path = self.root / store.TABLE
+        if not path.is_file() or store.file_hash(path) != found["table"]:
+            raise DataError(f"{path}: {'not the table that the manifest names' if path.is_file() else 'not there'}")
+        with readable(str(path), "table"):
+            return store.read_table(path)
+
+    def _indexes(self) -> np.ndarray:
+        """All rows of all shards' indexes, after the sizes and hashes of these files were compared."""
+        made = [np.empty(0, store.index_dtype(self.parts))]
+        for number, facts in enumerate(self.shards):
+            path, data = (self.root / store.shard_name(number, s) for s in (".npy", ".bin"))
+            size = data.stat().st_size if data.is_file() else 0
+            if size != facts["bytes"]:
+                raise DataError(f"{data}: {size:,} bytes, expected {facts['bytes']:,}: cut short or not of this store")
+            if not path.is_file() or store.file_hash(path) != facts["index"]:
+                raise DataError(f"{path}: {'not the index that the manifest names' if path.is_file() else 'not there'}")
+            with readable(str(path), "index"):
+                rows = np.load(path, allow_pickle=False)
+            if rows.dtype != made[0].dtype or (rows["bytes"] > size).any():
+                raise DataError(f"{path}: its rows are not those of {data.name}")
+            made.append(rows)
+        return np.concatenate(made)
+
+    def _text(self, index: int, stream: Stream) -> Any:
+        if stream.field not in self.texts:
+            raise DataError(f"stream {stream.name}: no text {stream.field!r}; there are {some(self.texts) or 'none'}")
+        return as_text(self.samples[stream.field].iloc[index])
+
+    def _recipe(self, entry: Any, arrays: list[Stream]) -> Recipe:
+        # By identity: hashing a stream of 408 bands takes as long as reading it.
+        if len(self._recipes) > KEPT:
+            self._recipes = {}
+        _, known = self._recipes.setdefault(tuple(map(id, arrays)), (arrays, {}))
+        shape = entry.tobytes()[HEAD:]
+        if shape not in known:
+            planes = {s.name: self._planes(s) for s in arrays}
+            known[shape] = Layout(self.parts, entry).recipe(planes)
+        return known[shape]
+
+    def _planes(self, stream: Stream) -> Planes:
+        facts = self.fields.get(stream.kind)
+        if facts is None:
+            raise DataError(f"stream {stream.name}: {self.root} holds {' and '.join(self.fields)}, not {stream.kind}")
+        field = facts["default"] if facts["any"] or not stream.field else stream.field
+        if field not in facts["names"]:
+            expected = f"one of the {stream.kind} columns: {', '.join(facts['names'])}"
+            raise DataError(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
+        return planes_of(stream, indices(stream, self.bands), self.parts, field)
+
+    def _file(self, index: int) -> tuple[int, Path]:
+        """The open shard of a sample, and its path."""
+        shard = bisect_right(self._starts, index) - 1
+        path = self._paths[shard]
+        if shard not in self._files:
+            try:
+                opened = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                raise DataError(f"{path}: can't be opened: {error.strerror}") from error
+            if self._files.setdefault(shard, opened) != opened:  # another thread was quicker
+                os.close(opened)
+        return self._files[shard], path
+
+
+def as_text(value: Any) -> Any:
+    """A cell of the sample table as the text of a stream: str or list of str; None where missing."""
+    if isinstance(value, str | list):
+        return value
+    return None if value is None or pd.isna(value) else str(value)
+
+
+def _pread(file: int, buffer: np.ndarray, offset: int) -> int:
+    """Fill `buffer` from `offset` on; returns how many bytes there were."""
+    view, done = buffer.data, 0
+    while done < len(buffer):
+        got = os.preadv(file, [view[done:]], offset + done)
+        if got == 0:
+            break
+        done += got
+    return done

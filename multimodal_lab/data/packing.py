@@ -1,0 +1,230 @@
+"""Write a packed store: shards in parallel, each whole or not there, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data import pool, store
+from multimodal_lab.data.packed import as_text
+from multimodal_lab.data.probe import Offer, single, together
+from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.store import Part
+from multimodal_lab.types import Stream
+
+SHARD_BYTES = 1 << 30
+SHARDS = 16  # at least, where there are samples enough: what a few processes share out evenly
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Packing:
+    """One store being written: `offer` as `probe` found it, `samples` of a shard, the name of the hash."""
+
+    source: Source
+    offer: Offer
+    folder: Path
+    samples: int
+    hash_name: str
+
+    @property
+    def shards(self) -> int:
+        """How many."""
+        return -(-len(self.source.samples) // self.samples)
+
+    def rows(self, shard: int) -> range:
+        """The samples of one shard."""
+        first = shard * self.samples
+        return range(first, min(first + self.samples, len(self.source.samples)))
+
+    def done(self, shard: int) -> bool:
+        """Whether a shard is whole: its index is written last."""
+        return (self.folder / store.shard_name(shard, ".npy")).is_file()
+
+
+def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> Packing:
+    """Start a store in `folder`, or go on with one begun there with the same `facts`; `DataError` if it holds another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / store.PLAN
+    hash_name = store.best_hash()
+    entry, _, _ = record(source, offer, 0, store.hasher(hash_name))
+    most = max(1, SHARD_BYTES // max(1, len(entry)))
+    size = max(1, min(most, -(-len(source.samples) // SHARDS)))
+    plan = {
+        "facts": facts,
+        "parts": [store.plain_part(p) for p in offer.parts],
+        "samples": size,
+        "hash": hash_name,
+    }
+    if path.is_file():
+        found = store.read_json(path)
+        if changed := [k for k in plan if found.get(k) != json.loads(json.dumps(plan[k]))]:
+            raise DataError(
+                f"{folder}: begun with another {', '.join(changed)}; give another out=DIR, or empty this one"
+            )
+    elif any(folder.iterdir()):
+        raise DataError(f"{folder}: not empty, and no store that was begun; give out= a folder of its own")
+    else:
+        store.write_json(path, plan)
+    return Packing(source, offer, folder, size, hash_name)
+
+
+def write(packing: Packing, workers: int, progress: Progress) -> None:
+    """Write the shards that are not there yet, in `workers` processes; a bad sample, or a dead process, is a `DataError`."""
+    todo = [s for s in range(packing.shards) if not packing.done(s)]
+    done = sum(len(packing.rows(s)) for s in range(packing.shards) if s not in set(todo))
+    progress(done, len(packing.source.samples))
+    for shard in _written(packing, todo, workers):
+        done += len(packing.rows(shard))
+        progress(done, len(packing.source.samples))
+
+
+def _written(packing: Packing, todo: list[int], workers: int) -> Iterator[int]:
+    if workers < 2 or len(todo) < 2:
+        yield from (write_shard(packing, s) for s in todo)
+        return
+    with pool.pool_of(workers, packing) as helpers:
+        waiting = [helpers.submit(_write_shard, s) for s in todo]
+        try:
+            yield from (future.result() for future in as_completed(waiting))
+        except BrokenProcessPool as error:
+            left = [s for s in todo if not packing.done(s)]
+            first = packing.rows(left[0]) if left else range(0)
+            raise DataError(
+                f"a packing process died (killed, out of memory, or a decoder crashed) in one of shards "
+                f"{left[:4]}, the first from sample {packing.source.samples['id'].iloc[first.start]!r} on; workers=1 "
+                "finds the sample; the same command goes on"
+            ) from error
+        finally:
+            helpers.shutdown(wait=False, cancel_futures=True)
+
+
+def _write_shard(shard: int) -> int:
+    return write_shard(pool.shared(), shard)
+
+
+def write_shard(packing: Packing, shard: int) -> int:
+    """Write one shard, then its moments, then its index, each flushed to the disk and renamed; returns its number."""
+    digest = store.hasher(packing.hash_name)
+    rows = packing.rows(shard)
+    index = np.zeros(len(rows), store.index_dtype(packing.offer.parts))
+    measured: list[np.ndarray] = []
+
+    def records(file: io.BufferedWriter) -> None:
+        offset = 0
+        for at, row in enumerate(rows):
+            content, entry, moments = record(packing.source, packing.offer, row, digest)
+            entry["offset"] = offset
+            index[at] = entry
+            measured.append(moments)
+            file.write(content)
+            padding = store.aligned(len(content)) - len(content)
+            file.write(bytes(padding))
+            offset += len(content) + padding
+
+    place = packing.folder / store.shard_name(shard, "")
+    store.write_whole(place.with_suffix(".bin"), records)
+    store.write_whole(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
+    store.write_whole(place.with_suffix(".npy"), lambda file: np.save(file, index))
+    return shard
+
+
+def record(
+    source: Source, offer: Offer, row: int, digest: Callable[[Any], bytes]
+) -> tuple[bytearray, np.ndarray, np.ndarray]:
+    """The bytes of one sample, its index row (offset 0), and (planes, 3) count, mean and squared deviations a band."""
+    named = f"sample {str(source.samples['id'].iloc[row])!r}"
+    raw, absent = _read(source, offer, row)
+    _check_texts(source, offer, row, raw, named)
+    entry = np.zeros((), store.index_dtype(offer.parts))
+    content = bytearray()
+    moments: list[np.ndarray] = []
+    for i, part in enumerate(offer.parts):
+        if part.kind == "mask":
+            values = None if raw.mask is None else np.asarray(raw.mask, dtype=bool)
+            there = np.array([values is not None])
+        else:
+            values, there = _block(raw, absent, i, part, source, named)
+            moments.append(_moments(values, there, raw.mask if part.kind == "image" else None))
+        entry[f"p{i}"]["present"] = np.packbits(there)
+        if values is None:
+            continue
+        if part.kind != "vector":
+            entry[f"p{i}"]["height"], entry[f"p{i}"]["width"] = values.shape[-2:]
+        content += bytes(store.aligned(len(content)) - len(content))
+        content += np.ascontiguousarray(values).astype(part.dtype, copy=False).tobytes()
+    entry["bytes"], entry["hash"] = len(content), np.void(digest(content))
+    return content, entry, np.concatenate(moments) if moments else np.zeros((0, 3))
+
+
+def _read(source: Source, offer: Offer, row: int) -> tuple[Raw, dict[int, Raw]]:
+    """The whole parts and texts of one sample; for each part that is missing, its bands one by one."""
+    arrays = [(i, p) for i, p in enumerate(offer.parts) if p.kind != "mask"]
+    streams = [together(p, source.bands, str(i)) for i, p in arrays]
+    streams += [Stream(f"text {t}", "text", field=t) for t in offer.texts]
+    raw = source.read(row, streams)
+    lacking = [(i, p) for i, p in arrays if raw.inputs[str(i)] is None and len(p.bands) > 1]
+    found = {}
+    for i, part in lacking:
+        found[i] = source.read(row, single(together(part, source.bands, "").kind, part.field, source.bands, part.bands))
+    return raw, found
+
+
+def _block(
+    raw: Raw, absent: dict[int, Raw], i: int, part: Part, source: Source, named: str
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """The bands of a part that are there, stacked, and (bands,) bool which."""
+    whole = raw.inputs[str(i)]
+    if whole is not None:
+        there, values, scale = np.ones(len(part.bands), dtype=bool), whole, raw.scale(str(i))
+    elif i not in absent:
+        return None, np.zeros(len(part.bands), dtype=bool)
+    else:
+        bands = [absent[i].inputs[f"{part.kind} {part.field} {b}"] for b in part.bands]
+        there = np.array([b is not None for b in bands])
+        if not there.any():
+            return None, there
+        values = np.concatenate([b for b in bands if b is not None])
+        scale = absent[i].scale(f"{part.kind} {part.field} {part.bands[int(there.argmax())]}")
+    found = (values.dtype.newbyteorder("<").str, scale)
+    if found != (part.dtype, part.full_scale):
+        names = f"{source.bands[part.bands[0]].name} to {source.bands[part.bands[-1]].name}"
+        expected = f"{np.dtype(part.dtype)} of full scale {part.full_scale:g} as in the samples before it"
+        raise DataError(f"{named}: bands {names} are {values.dtype} of full scale {scale:g}, expected {expected}")
+    return values, there
+
+
+def _moments(values: np.ndarray | None, there: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    made = np.zeros((len(there), 3))
+    if values is None:
+        return made
+    inside = (values[:, mask] if mask is not None else values.reshape(len(values), -1)).astype(np.float64)
+    if inside.shape[1]:
+        mean = inside.mean(1)
+        made[there] = np.stack([np.full(len(mean), inside.shape[1]), mean, ((inside.T - mean) ** 2).sum(0)], 1)
+    return made
+
+
+def _check_texts(source: Source, offer: Offer, row: int, raw: Raw, named: str) -> None:
+    for text in offer.texts:
+        found, kept = raw.inputs[f"text {text}"], as_text(source.samples[text].iloc[row])
+        if found != kept:
+            raise DataError(f"{named}: its text {text!r} is {found!r}, but the sample table says {kept!r}")
+
+
+def require_space(packing: Packing) -> None:
+    """`DataError` if the disk can't hold the shards that are left, as far as the first sample tells."""
+    entry, _, _ = record(packing.source, packing.offer, 0, store.hasher(packing.hash_name))
+    left = sum(len(packing.rows(s)) for s in range(packing.shards) if not packing.done(s))
+    needed, free = left * store.aligned(len(entry)), shutil.disk_usage(packing.folder).free
+    if needed > free:
+        raise DataError(f"out={packing.folder}: about {needed:,} bytes are needed, {free:,} are free")

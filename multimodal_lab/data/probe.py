@@ -1,0 +1,112 @@
+"""What a source can give, found by asking it: the parts of a packed record, image fields and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.store import Part
+from multimodal_lab.types import Band, Kind, Stream
+
+ARRAYS: tuple[Kind, ...] = ("image", "vector")
+NOWHERE = "\0"  # a field that no data set has
+
+
+@dataclass
+class Offer:
+    """parts: the blocks of a record, the mask last if there is one. fields: {kind: what `Stream.field` may say}, where
+    `any` ignores it and `default` is what none means. texts: columns that text streams can be cut from."""
+
+    parts: list[Part] = field(default_factory=list)
+    fields: dict[str, dict[str, Any]] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+
+
+def probe(source: Source) -> Offer:
+    """Ask a source for single bands of every kind and field, until the type of each is known.
+
+    A band that no sample has is left out. Raises what the source raises if it gives neither arrays nor texts.
+    """
+    offer = Offer()
+    columns = [str(c) for c in source.samples.columns]
+    refused: list[Exception] = []
+    for kind in ARRAYS if source.bands else ():
+        names = _fields(source, kind, columns, refused)
+        if names is not None:
+            offer.fields[kind] = names
+    for column in columns:
+        raw = _gives(source, Stream("x", "text", field=column), refused)
+        if raw is not None and isinstance(raw.inputs["x"], str | list | None):
+            offer.texts.append(column)
+    if source.bands and not offer.fields and refused:
+        raise refused[0]
+    offer.parts = _parts(source, offer.fields)
+    return offer
+
+
+def single(kind: Kind, name: str, bands: Sequence[Band], places: Sequence[int]) -> list[Stream]:
+    """A stream for each band alone."""
+    return [Stream(f"{kind} {name} {i}", kind, (bands[i],), field=name) for i in places]
+
+
+def together(part: Part, bands: Sequence[Band], name: str) -> Stream:
+    """All bands of a part as one stream called `name`."""
+    kind: Kind = "image" if part.kind == "image" else "vector"
+    return Stream(name, kind, tuple(bands[i] for i in part.bands), field=part.field)
+
+
+def _fields(source: Source, kind: Kind, columns: list[str], refused: list[Exception]) -> dict[str, Any] | None:
+    def gives(name: str) -> bool:
+        raw = _gives(source, Stream("x", kind, source.bands[:1], field=name), refused)
+        x = None if raw is None else raw.inputs["x"]
+        return raw is not None and (x is None or np.ndim(x) == (3 if kind == "image" else 1))
+
+    if gives(NOWHERE):
+        return {"any": True, "names": [""], "default": ""}
+    names = [c for c in columns if gives(c)]
+    alone = gives("")
+    if not names and not alone:
+        return None
+    return {"any": False, "names": names or [""], "default": (names or [""])[0] if alone else None}
+
+
+def _gives(source: Source, stream: Stream, refused: list[Exception]) -> Raw | None:
+    try:
+        return source.read(0, [stream])
+    except Exception as error:  # a reader says in its own way that it has no such stream
+        refused.append(error)
+        return None
+
+
+def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
+    waiting = [
+        stream
+        for kind in ARRAYS
+        for name in (fields[kind]["names"] if kind in fields else ())
+        for stream in single(kind, name, source.bands, range(len(source.bands)))
+    ]
+    places = {s.name: int(s.name.rsplit(" ", 1)[1]) for s in waiting}
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index in range(len(source.samples)):
+        if not waiting:
+            break
+        raw = source.read(index, waiting)
+        for stream in list(waiting):
+            x = raw.inputs[stream.name]
+            if x is not None:
+                key = (stream.kind, stream.field, x.dtype.str, raw.scale(stream.name), x.shape[1:])
+                groups.setdefault(key, []).append(places[stream.name])
+                waiting.remove(stream)
+    made = [Part(k[0], k[1], tuple(sorted(places)), _little(k[2]), k[3]) for k, places in groups.items()]
+    return [*made, Part("mask", "", (), "|b1", 1.0)] if made else []
+
+
+def _little(dtype: str) -> str:
+    found = np.dtype(dtype).newbyteorder("<").str
+    if np.dtype(found).kind not in "iuf":
+        raise DataError(f"values of type {dtype}, expected integers or floats")
+    return found

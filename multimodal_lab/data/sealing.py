@@ -1,0 +1,137 @@
+"""Finish a packed store: its table, its split, statistics and manifest; and check one again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data import pool, store
+from multimodal_lab.data.choose import choose
+from multimodal_lab.data.folder import some
+from multimodal_lab.data.packed import Packed
+from multimodal_lab.data.packing import Packing
+from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import Rows, Split
+
+
+def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> Rows:
+    """The split that the packed choices give, {} where they can't give one (each run then says why)."""
+    table = plan.source.samples
+    try:
+        return choose(table, labels, split, set(plan.offer.texts)).split.assign(table)
+    except DataError:
+        return {}
+
+
+def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Rows, duplicates: str) -> dict[str, Any]:
+    """Write table and manifest; returns the manifest.
+
+    duplicates: `refuse` raises a `DataError` for samples of equal content in two splits, `report` only lists them.
+    """
+    source, folder = plan.source, plan.folder
+    index = np.concatenate([_index(plan, s) for s in range(plan.shards)])
+    names = [str(i) for i in source.samples["id"]]
+    leaks = shared(index, names, splits)
+    if leaks and duplicates == "refuse":
+        raise DataError(
+            f"{len(leaks)} pairs of samples hold equal values in two splits: {some(leaks)}; take the copies out, group "
+            "them by data.split.by, or pack them all the same with duplicates=report"
+        )
+    store.write_table(folder / store.TABLE, source.samples)
+    moments = np.concatenate([np.load(_place(plan, s, ".moments"), allow_pickle=False) for s in range(plan.shards)])
+    made: dict[str, Any] = {
+        "format": store.FORMAT,
+        "version": store.VERSION,
+        "count": len(index),
+        "bands": [[b.name, b.nm, b.unit] for b in source.bands],
+        "parts": [store.plain_part(p) for p in plan.offer.parts],
+        "fields": plan.offer.fields,
+        "texts": plan.offer.texts,
+        "labels": [str(c) for c in source.samples.columns],
+        "fingerprint": fingerprint,
+        "notes": list(getattr(source, "notes", [])),
+        "card": repr(getattr(source, "card", None)),
+        "data": choices,
+        "splits": {name: len(rows) for name, rows in splits.items()},
+        "statistics": _statistics(plan, moments, splits),
+        "duplicates": leaks,
+        "hash": plan.hash_name,
+        "table": store.file_hash(folder / store.TABLE),
+        "shards": [_facts(plan, s) for s in range(plan.shards)],
+    }
+    store.write_json(folder / store.MANIFEST, {**made, "seal": store.seal(made)})
+    for shard in range(plan.shards):
+        _place(plan, shard, ".moments").unlink()
+    (folder / store.PLAN).unlink()
+    return store.read_manifest(folder)
+
+
+def shared(index: np.ndarray, names: list[str], splits: Rows) -> list[str]:
+    """Samples of equal content in two splits, as `a (train) = b (test)`, the first pair of each content."""
+    home = {int(row): split for split, rows in splits.items() for row in rows}
+    first: dict[bytes, int] = {}
+    found = []
+    for row in range(len(index)):
+        content = index[row].tobytes()[16:]  # hash, sizes and presence
+        one = first.setdefault(content, row)
+        if index[row]["bytes"] and home.get(one) != home.get(row):
+            found.append(f"{names[one]} ({home.get(one)}) = {names[row]} ({home.get(row)})")
+    return found
+
+
+def verify(folder: Path, workers: int, progress: Callable[[int, int], None]) -> list[str]:
+    """What is damaged in a store, a sentence each: every record is read and hashed again."""
+    source = Packed(str(folder), verify="never")
+    parts = np.array_split(np.arange(len(source.samples)), max(1, len(source.samples) // 256))
+    found: list[str] = []
+    done = 0
+    with pool.pool_of(workers, source) as helpers:
+        for part, bad in zip(parts, helpers.map(_damaged, parts)):
+            found += bad
+            done += len(part)
+            progress(done, len(source.samples))
+    return found
+
+
+def _damaged(rows: np.ndarray) -> list[str]:
+    source: Packed = pool.shared()
+    return [bad for row in rows if (bad := source.damage(int(row)))]
+
+
+def _place(plan: Packing, shard: int, suffix: str) -> Path:
+    return plan.folder / store.shard_name(shard, suffix)
+
+
+def _index(plan: Packing, shard: int) -> np.ndarray:
+    return np.asarray(np.load(_place(plan, shard, ".npy"), allow_pickle=False))
+
+
+def _facts(plan: Packing, shard: int) -> dict[str, Any]:
+    size = _place(plan, shard, ".bin").stat().st_size
+    index = store.file_hash(_place(plan, shard, ".npy"))
+    return {"bytes": size, "samples": len(plan.rows(shard)), "index": index}
+
+
+def _statistics(plan: Packing, moments: np.ndarray, splits: Rows) -> list[dict[str, Any]]:
+    """Mean and deviation of every band in stored units, over the training split's pixels inside the mask."""
+    rows = splits.get("train", np.arange(len(moments)))
+    count, mean, square = moments[rows].transpose(2, 0, 1)
+    total = count.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (count * mean).sum(0) / total
+        deviation = np.sqrt((square + count * (mean - centre) ** 2).sum(0) / total)
+    made, at = [], 0
+    for part in (p for p in plan.offer.parts if p.kind != "mask"):
+        each = slice(at, at + part.planes)
+        at += part.planes
+        facts = {"mean": _finite(centre[each]), "std": _finite(deviation[each]), "pixels": total[each].tolist()}
+        bands = [plan.source.bands[i].name for i in part.bands]
+        made.append({"kind": part.kind, "field": part.field, "bands": bands, **facts})
+    return made
+
+
+def _finite(values: np.ndarray) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in values]

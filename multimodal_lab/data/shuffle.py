@@ -1,0 +1,78 @@
+"""Re-pair one stream among samples: the negative control that keeps a fusion's capacity and takes the pairing away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.bounds import Natural
+from multimodal_lab.data.order import keys, stable_id
+from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import Rows
+from multimodal_lab.types import Stream
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """Rows of `stream` come from another sample of the same split, their presence with them; labels stay where they are.
+
+    within: a column of the samples, such as a label: the other sample has the same value there, so that the stream still
+    tells that label but nothing more of this sample. seed: of the re-pairing. bands: those that move, by name or pattern such as
+    `UV*`, where one stream holds both modalities; None: all.
+    """
+
+    stream: str
+    within: str | None = None
+    seed: Natural = 0
+    bands: list[str] | None = None
+
+    def sources(self, samples: pd.DataFrame, ids: np.ndarray, splits: Rows) -> np.ndarray:
+        """(N,) the row that each row takes its stream from: a permutation of each split, of ids and seed alone.
+
+        No row keeps its own but one that is alone in its split and class; rows of no split keep theirs.
+        `DataError` where there is no column `within`.
+        """
+        classes = np.zeros(len(ids), dtype=np.int64)
+        if self.within is not None:
+            if self.within not in samples:
+                there = ", ".join(map(str, samples.columns))
+                raise DataError(f"data.shuffle.within: no column {self.within!r}; there are {there}")
+            classes = pd.factorize(samples[self.within])[0].astype(np.int64)
+        found = np.arange(len(ids))
+        for rows in splits.values():
+            for value in np.unique(classes[rows]):
+                members = rows[classes[rows] == value]
+                circle = members[np.argsort(keys(ids[members], self.seed, stable_id("shuffle")), kind="stable")]
+                found[circle] = np.roll(circle, 1)  # a random circle: uniform, and nobody is next to itself
+        return found
+
+    def places(self, stream: Stream) -> list[int] | None:
+        """Where the bands that move stand in the stream; None for all. `DataError` where one is absent, or none stays."""
+        if self.bands is None:
+            return None
+        names = [band.name for band in stream.bands]
+        for pattern in self.bands:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise DataError(
+                    f"data.shuffle.bands: no band matches {pattern!r}; {stream.name} has {', '.join(names)}"
+                )
+        return [i for i, name in enumerate(names) if any(fnmatchcase(name, pattern) for pattern in self.bands)]
+
+    def require(self, streams: Iterable[str]) -> None:
+        """`DataError` unless `stream` is among `streams`."""
+        if self.stream not in (names := list(streams)):
+            raise DataError(f"data.shuffle.stream: no stream {self.stream!r}; the modality has {', '.join(names)}")
+
+    def note(self, sources: np.ndarray) -> str:
+        """The sentence that a run tells."""
+        among = "of the same split" + (f" and {self.within}" if self.within else "")
+        moved = int((sources != np.arange(len(sources))).sum())
+        what = f"{self.stream} ({', '.join(self.bands)})" if self.bands else self.stream
+        return (
+            f"shuffled: {what} of {moved} of {len(sources)} samples is another sample's, {among} "
+            f"(seed {self.seed}): a negative control"
+        )

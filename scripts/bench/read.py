@@ -1,0 +1,266 @@
+"""What reading costs beside the bare copy of the same bytes: packed stores, TIFF, HDF5 crops, and the loader.
+
+python scripts/bench/read.py [rounds]
+
+Made-up data in a temporary folder, page cache warm. Ratios of CPU time, except the loader's, which are of wall time;
+median and 25..75 % over rounds in which every candidate runs once, in rotated order.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import h5py
+import numpy as np
+import tifffile
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from multimodal_lab.data import packing, sealing
+from multimodal_lab.data.card import card
+from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.hdf5 import Hdf5
+from multimodal_lab.data.packed import Packed
+from multimodal_lab.data.probe import probe
+from multimodal_lab.data.scaling import DtypeMax
+from multimodal_lab.data.split import Split
+from multimodal_lab.data.tiff import Tiff
+from multimodal_lab.types import Stream
+
+COUNT, SIDE, BANDS = 64, 256, ["R", "G", "B", "UV1", "UV2", "UV3", "mask"]
+CARD = card(BANDS, mask_band="mask")
+SEVEN = card([*BANDS[:6], "NIR"])
+CUBE, CROP, DEPTH = 384, 64, 408
+Pass = Callable[[], Any]
+
+
+def scene(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """A smooth scene and noise, 12 bit in uint16."""
+    down, across = np.mgrid[: shape[1], : shape[2]]
+    smooth = 2000 + 1000 * np.sin(down / 20 + rng.random()) * np.cos(across / 30)
+    return (smooth + rng.normal(0, 40, shape)).clip(1, 4095).astype(np.uint16)
+
+
+def compared(title: str, passes: dict[str, Pass], reads: int, rounds: int, clock: Callable[[], float]) -> None:
+    """Run every candidate once a round, in rotated order, and print its ratio to the first one."""
+    spent: dict[str, list[float]] = {name: [] for name in passes}
+    names = list(passes)
+    for go in passes.values():
+        go()
+    for i in range(rounds):
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            began = clock()
+            passes[name]()
+            spent[name].append(clock() - began)
+    print(f"\n{title}")
+    for name, times in spent.items():
+        ratios = sorted(a / b for a, b in zip(times, spent[names[0]]))
+        low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
+        each = statistics.median(times) / reads * 1e6
+        print(f"  {name:52} {statistics.median(ratios):6.2f} x  [{low:.2f}..{high:.2f}]  {each:9.1f} us")
+
+
+def packed_store(source: Any, folder: Path) -> str:
+    plan = packing.begin(source, probe(source), folder, {"fingerprint": "bench"})
+    packing.write(plan, 1, lambda done, total: None)
+    sealing.finish(plan, "bench", {}, {}, "report")
+    return str(folder)
+
+
+def raw_files(paths: list[Path]) -> Pass:
+    buffer = memoryview(bytearray(max(p.stat().st_size for p in paths)))
+
+    def go() -> None:
+        for path in paths:
+            with path.open("rb", buffering=0) as file:
+                file.readinto(buffer)
+
+    return go
+
+
+def raw_records(path: Path, size: int, order: np.ndarray) -> Pass:
+    buffer = memoryview(bytearray(size))
+    file = path.open("rb", buffering=0)
+
+    def go() -> None:
+        for i in order:
+            file.seek(int(i) * size)
+            file.readinto(buffer)
+
+    return go
+
+
+def raw_crops(path: Path, source: Any, order: np.ndarray) -> Pass:
+    out = np.empty((CROP, CROP * DEPTH), np.uint16)
+    rows = [memoryview(row).cast("B") for row in out]
+    places = source.samples[["top", "left"]].to_numpy()[order]
+    file = path.open("rb", buffering=0)
+
+    def go() -> None:
+        for top, left in places.tolist():
+            for down, row in enumerate(rows):
+                file.seek(((top + down) * CUBE + left) * DEPTH * 2)
+                file.readinto(row)
+
+    return go
+
+
+def each(source: Any, streams: list[Stream], order: np.ndarray) -> Pass:
+    def go() -> None:
+        for i in order:
+            source.read(int(i), streams)
+
+    return go
+
+
+def images(folder: Path, rounds: int) -> None:
+    """7 bands of 256 x 256, 16 bit: one file a sample, and packed."""
+    rng = np.random.default_rng(0)
+    (folder / "tif").mkdir()
+    for i in range(COUNT):
+        cube = scene(rng, (7, SIDE, SIDE))
+        tifffile.imwrite(folder / f"tif/s{i:03d}.tif", cube, photometric="minisblack", planarconfig="separate")
+    source = Tiff(str(folder / "tif"), card=SEVEN)
+    root = packed_store(source, folder / "packed")
+    streams = [Stream("all", "image", source.bands)]
+    order = rng.permutation(COUNT)
+    size = 7 * SIDE * SIDE * 2
+    with (folder / "flat.bin").open("wb") as file:
+        for i in range(COUNT):
+            file.write(source.read(i, streams).inputs["all"].tobytes())
+    paths = [folder / f"tif/s{i:03d}.tif" for i in order]
+    compared(
+        f"packed, 7 bands of {SIDE} x {SIDE} uint16, random order (goal: 1.3 x)",
+        {
+            "raw readinto, one flat file": raw_records(folder / "flat.bin", size, order),
+            "packed": each(Packed(root), streams, order),
+            "packed, verify=never": each(Packed(root, verify="never"), streams, order),
+            "packed, verify=every": each(Packed(root, verify="every"), streams, order),
+            "packed, 3 of 7 bands": each(Packed(root), [Stream("rgb", "image", source.bands[:3])], order),
+        },
+        COUNT,
+        rounds,
+        time.process_time,
+    )
+    compared(
+        f"TIFF, 7 bands of {SIDE} x {SIDE} uint16, not compressed, one file a sample (goal: 1.6 x)",
+        {
+            "raw open, readinto": raw_files(paths),
+            "Tiff": each(source, streams, order),
+            "tifffile.imread": lambda: [tifffile.imread(p) for p in paths],
+        },
+        COUNT,
+        rounds,
+        time.process_time,
+    )
+
+
+def crops(folder: Path, rounds: int) -> None:
+    """64 x 64 x 408 out of one cube."""
+    rng = np.random.default_rng(0)
+    (folder / "h5").mkdir()
+    cube = np.moveaxis(scene(rng, (1, CUBE, CUBE)), 0, 2) + rng.integers(0, 60, (CUBE, CUBE, DEPTH)).astype(np.uint16)
+    with h5py.File(folder / "h5/cube.h5", "w", libver="latest") as file:
+        file.create_dataset("cube", data=cube, chunks=(32, 32, DEPTH))
+    names = [f"B{i:03d}" for i in range(DEPTH)]
+    how = {"datasets": {"cube": names}, "card": card(names), "axes": "hwc", "crop": CROP}
+    source = Hdf5(str(folder / "h5"), **how, stride=CROP // 2, cache_mb=256)
+    small = Hdf5(str(folder / "h5"), **how, stride=CROP // 2)
+    streams = [Stream("all", "image", source.bands)]
+    order = rng.permutation(len(source.samples))[:24]
+    cube.tofile(folder / "cube.raw")
+    compared(
+        f"a crop of {CROP} x {CROP} x {DEPTH} from an HDF5 cube in chunks of (32, 32, {DEPTH}) (goal: 1.7 x)",
+        {
+            "raw readinto of the crop's rows from a flat cube": raw_crops(folder / "cube.raw", source, order),
+            "Hdf5, chunk cache of 256 MB": each(source, streams, order),
+            "Hdf5, chunk cache as by default": each(small, streams, order),
+        },
+        24,
+        rounds,
+        time.process_time,
+    )
+
+
+class Rows(Dataset[Any]):
+    """The usual way: one sample an index, collated by the loader."""
+
+    def __init__(self, source: Packed, streams: list[Stream]) -> None:
+        self.source, self.streams = source, streams
+
+    def __len__(self) -> int:
+        return len(self.source.samples)
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(self.source.read(index, self.streams).inputs["all"])
+
+
+class Batches(Dataset[Any]):
+    """Whole batches by the project's own function: the same work in other hands."""
+
+    def __init__(self, prepared: Any, rows: list[np.ndarray]) -> None:
+        self.prepared, self.rows = prepared, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.prepared.batch(self.rows[index], 0).inputs
+
+
+def drained(batches: Iterator[Any]) -> None:
+    for _ in batches:
+        pass
+
+
+def loaders(folder: Path, rounds: int) -> None:
+    """A pass over the packed images, in batches of 16."""
+    root = str(folder / "packed")
+    split = Split(train=1.0, val=0.0, test=0.0)
+    facts = {"scaling": DtypeMax(), "split": split, "labels": [], "batch_size": 16}
+    modality = {"all": {"kind": "image", "take": "all"}}
+    made = {w: Data(Packed(root), workers=w, **facts).prepare(modality, 0) for w in (0, 2)}
+    store, streams = Packed(root), [made[0].reader.plans["all"].stored]
+    parts = [made[0].splits["train"][i : i + 16] for i in range(0, COUNT, 16)]
+    how: dict[str, Any] = {"num_workers": 2, "persistent_workers": True}
+    plain = DataLoader(Rows(store, streams), batch_size=16, shuffle=True, **how)
+    whole = DataLoader(Batches(made[0], parts), batch_size=None, **how)
+    times = 4
+    compared(
+        f"a pass over {COUNT} packed samples in batches of 16, wall time (goal: at most 0.5 x)",
+        {
+            "DataLoader(num_workers=2), finished batches": lambda: [drained(iter(whole)) for _ in range(times)],
+            "DataLoader(num_workers=2), stored values, collated": lambda: [drained(iter(plain)) for _ in range(times)],
+            "ours, 2 threads, finished batches": lambda: [
+                drained(made[2].batches("train", epoch=0, shuffle=True)) for _ in range(times)
+            ],
+            "ours, no threads, finished batches": lambda: [
+                drained(made[0].batches("train", epoch=0, shuffle=True)) for _ in range(times)
+            ],
+        },
+        COUNT * times,
+        rounds,
+        time.perf_counter,
+    )
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        images(Path(name), rounds)
+        crops(Path(name), rounds)
+        loaders(Path(name), rounds)
+
+
+if __name__ == "__main__":
+    main()
