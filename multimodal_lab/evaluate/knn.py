@@ -28,7 +28,8 @@ class KNN:
             k = min(self.k, len(task.train_y))
             labels, target = torch.as_tensor(task.train_y).long(), torch.as_tensor(task.y).long()
             classes = int(max(labels.max(), target.max())) + 1
-            closeness, index = top_k(torch.as_tensor(task.x), torch.as_tensor(task.train_x), k, self.metric)
+            x, train_x = (torch.as_tensor(part).to(test.device) for part in (task.x, task.train_x))
+            closeness, index = (found.cpu() for found in top_k(x, train_x, k, self.metric))
             predicted = vote(closeness, labels[index], classes)
             ledger.put(task.key, **classification.scores(predicted, target, classes), k=k)
         return ledger.scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from torch import Tensor
 from torchmetrics.functional import r2_score
 
 from multimodal_lab.bounds import Count, Natural, Positive
+from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.evaluate.tasks import Ledger, Task
 from multimodal_lab.metric import classification, logistic
 from multimodal_lab.metric.folds import deal
@@ -29,9 +32,9 @@ class Probe:
 
     The strength is chosen among `strengths` (C: larger is weaker regularisation) by validation inside the training
     rows, in folds that no group crosses; of equal scores the strongest regularisation wins. Then it is refitted on
-    all of them. Test rows are only predicted. Scores: `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1,
-    or macro_ap with n_absent (classes without a positive, left out), or r2; C, the strength chosen; and
-    `chance/<label>` (see `chance`).
+    all of them. Test rows are only predicted; `predictions` keeps what was said of each. Scores:
+    `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or macro_ap with n_absent (classes without a
+    positive, left out), or r2; C, the strength chosen; and `chance/<label>` (see `chance`).
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class Probe:
         if not strengths or min(strengths) <= 0:
             raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")
         self.strengths, self.folds, self.seed = sorted(strengths), folds, seed
+        self.predictions: list[Predicted] = []  # of the last call
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
         ledger = Ledger("probe")
+        self.predictions = []
         for task in ledger.tasks(train, test, ("classes", "multilabel", "values")):
             center, scale = task.train_x.mean(0), task.train_x.std(0)
             scale[scale < 1e-8] = 1  # a dimension that never moves says nothing; dividing by it would make noise of it
@@ -68,6 +73,8 @@ class Probe:
         index = (z[:, 0] > 0).long() if binary else z.argmax(1)
         count = int(max(seen.max(), task.y.max())) + 1
         predicted, truth = torch.as_tensor(seen).long()[index], torch.as_tensor(task.y).long()
+        chances = torch.cat([(-z).sigmoid(), z.sigmoid()], 1) if binary else z.softmax(1)
+        self._keep(task, predictions.of_classes(task.y, predicted.numpy(), seen, chances.numpy()))
         return {**classification.scores(predicted, truth, count), "C": strength}
 
     def _multilabel(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
@@ -76,7 +83,9 @@ class Probe:
 
         target = torch.as_tensor(task.train_y).float()
         model, strength = self._choose(x, target, None, task.train_groups, _logistic("sigmoid"), precision)
-        macro, absent = classification.average_precision(model(held), torch.as_tensor(task.y))
+        z = model(held)
+        macro, absent = classification.average_precision(z, torch.as_tensor(task.y))
+        self._keep(task, predictions.of_labels(task.y, z.sigmoid().numpy()))
         return {"macro_ap": macro, "n_absent": absent, "C": strength}
 
     def _values(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
@@ -84,7 +93,12 @@ class Probe:
         if len(truth) < 2:
             return {"r2": float("nan")}
         model, strength = self._choose(x, y, None, task.train_groups, _ridge, _r2)
-        return {"r2": _r2(model(held), truth), "C": strength}
+        predicted = model(held)
+        self._keep(task, predictions.of_values(truth.numpy(), predicted.numpy()))
+        return {"r2": _r2(predicted, truth), "C": strength}
+
+    def _keep(self, task: Task, said: dict[str, Any]) -> None:
+        self.predictions.append(Predicted("probe", task.name, task.label, task.rows, **said))
 
     def _choose(
         self, x: Tensor, y: Tensor, classes: np.ndarray | None, groups: np.ndarray, fit: Fit, score: Score

@@ -43,7 +43,7 @@ class Retrieval:
                 continue
             both = test.present[a] & test.present[b]
             ledger.put(key, projected=projected)
-            self._score(ledger, key, x, y, both, ids)
+            self._score(ledger, key, x, y, both, ids, test.device)
             for label in self.labels:
                 self._by_label(ledger, f"{key}/{label}", label, test, (x, y, both))
         return ledger.scores
@@ -57,15 +57,25 @@ class Retrieval:
         if kind(target) != "classes":
             ledger.skip(key, f"target_is_{kind(target)}")
             return
-        self._score(ledger, key, x, y, both & labelled(target), target)
+        self._score(ledger, key, x, y, both & labelled(target), target, test.device)
 
-    def _score(self, ledger: Ledger, key: str, x: np.ndarray, y: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> None:
+    def _score(
+        self,
+        ledger: Ledger,
+        key: str,
+        x: np.ndarray,
+        y: np.ndarray,
+        rows: np.ndarray,
+        ids: np.ndarray,
+        device: torch.device | str,
+    ) -> None:
         ledger.put(key, n=rows.sum(), n_missing=(~rows).sum())
         if not rows.any():
             ledger.skip(key, "no_test_rows")
             return
-        a, b = (F.normalize(torch.as_tensor(z[rows]).float(), dim=1) for z in (x, y))
-        which = torch.as_tensor(ids[rows])
+        # unit rows are made on the CPU: with them, ranks are the same on any device
+        a, b = (F.normalize(torch.as_tensor(z[rows]).float(), dim=1).to(device) for z in (x, y))
+        which = torch.as_tensor(ids[rows]).to(device)
         ranked = retrieval.rank(a, b, which, which)
         ledger.put(key, **{f"R@{k}": retrieval.recall_at(ranked, k) for k in self.at})
         ledger.put(key, **{f"chance_R@{k}": retrieval.chance_recall(ranked, k) for k in self.at})

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import silhouette_score
+import torch
 
 from multimodal_lab.bounds import Count, Natural
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import Ledger
 from multimodal_lab.metric.neighbours import Metric
+from multimodal_lab.metric.silhouette import silhouette
 
 
 class Silhouette:
     """Mean silhouette (Rousseeuw 1987), -1 to 1, of the held-out embeddings under each class label.
 
     Scores: `silhouette/<name>/<label>/` score; n_single: rows left out because their class has no other row;
-    n_used: rows used, at most `limit`, drawn by `seed` (the cost grows with their square).
+    n_used: rows used, at most `limit`, drawn by `seed` (the cost of Euclidean distances grows with their square).
     """
 
     def __init__(self, *, metric: Metric = "cosine", limit: Count = 5000, seed: Natural = 0) -> None:
@@ -33,5 +34,6 @@ class Silhouette:
             if len(np.unique(y[paired])) < 2:
                 ledger.skip(task.key, "fewer_than_two_classes_of_two")
             else:
-                ledger.put(task.key, score=silhouette_score(x[paired], y[paired], metric=self.metric))
+                rows, labels = torch.as_tensor(x[paired]), torch.as_tensor(y[paired])
+                ledger.put(task.key, score=silhouette(rows, labels, self.metric))
         return ledger.scores

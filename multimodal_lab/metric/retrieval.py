@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-_BUDGET = 4_000_000  # scores held at once: 16 MB in fp32 whatever N and M are
+from multimodal_lab.metric.counting import at_least, dots, slack
+
+_QUERIES = 4096  # queries whose bars are held at once
+_BUDGET = 2_000_000  # double-precision scores held at once where rows are sorted: 16 MB whatever N and M are
+_FEW = 32  # positives from which a sort of the row is cheaper than a count each
 
 
 @dataclass(frozen=True)
@@ -25,44 +30,74 @@ class Ranked:
     without: int
 
 
-def rank(a: Tensor, b: Tensor, ids_a: Tensor, ids_b: Tensor) -> Ranked:
+def rank(a: Tensor, b: Tensor, ids_a: Tensor, ids_b: Tensor, *, filters: Sequence[torch.dtype] | None = None) -> Ranked:
     """Rank the rows of b for each row of a by inner product; positives are the keys whose id equals the query's.
 
     a (N, D), b (M, D), unit rows for cosine; ids_a (N,), ids_b (M,) integers, N and M may differ, a query may have many
-    positives. **Ties are counted against the model**: a negative that scores as high as a positive stands before it, so
-    that collapsed embeddings get the worst rank and not the best. One positive per query costs a comparison per score;
-    more cost a sort of the row.
+    positives; all on one device. **Ties are counted against the model**: a negative that scores as high as a positive
+    stands before it, so that collapsed embeddings get the worst rank and not the best. Ranks are those of
+    double-precision products, equal within their rounding being a tie: the same on any device and with any `filters`
+    (see `at_least`). Nothing N x M is held. Up to 32 positives a query cost a comparison per score and positive; more
+    cost a sort of the row. ValueError where widths differ or a value is not finite.
     """
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"queries have width {a.shape[1]} and keys {b.shape[1]}: retrieval needs one space")
-    step = max(1, _BUDGET // max(1, len(b)))
-    parts = [_rank_rows(a[i : i + step] @ b.T, ids_a[i : i + step], ids_b) for i in range(0, len(a), step)]
-    if not parts:
-        none = torch.zeros(0, dtype=torch.int64)
-        return Ranked(none, none.double(), none, len(b), 0)
-    first, precision, positives = (torch.cat(column) for column in zip(*parts, strict=True))
-    some = positives > 0
-    return Ranked(first[some], precision[some], positives[some], len(b), int((~some).sum()))
+    for name, x in (("queries", a), ("keys", b)):
+        if x.numel() and not torch.isfinite(torch.stack(x.aminmax())).all():
+            raise ValueError(f"{name} hold values that are not finite: they have no rank")
+    order = ids_b.argsort()
+    ids = ids_b[order]
+    start, end = (torch.searchsorted(ids, ids_a, right=right) for right in (False, True))
+    positives = end - start
+    first, precision = torch.zeros_like(positives), positives.double()
+    queries = positives.argsort(stable=True)[int((positives == 0).sum()) :]  # those of as many positives side by side
+    few = positives[queries] <= _FEW
+    for part in torch.split(queries[few], _QUERIES) if few.any() else ():
+        above = _counted(a[part], b, _keys(order, start[part], positives[part]), filters)
+        first[part], precision[part] = _scored(above, positives[part])
+    for part in torch.split(queries[~few], max(1, _BUDGET // len(b))) if not few.all() else ():
+        above = _sorted(a[part], b, _keys(order, start[part], positives[part]))
+        first[part], precision[part] = _scored(above, positives[part])
+    found = positives > 0
+    return Ranked(first[found], precision[found], positives[found], len(b), int((~found).sum()))
 
 
-def _rank_rows(scores: Tensor, ids_a: Tensor, ids_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    same = ids_a[:, None] == ids_b[None]
-    positives = same.sum(1)
-    if int(positives.max()) > 1:
-        return *_many(scores, same, positives), positives
-    best = scores.masked_fill(~same, -torch.inf).amax(1, keepdim=True)
-    first = (scores >= best).sum(1)
-    return first, 1 / first.double(), positives
+def _keys(order: Tensor, start: Tensor, positives: Tensor) -> Tensor:
+    """The positives of each query, (R, P) rows of the keys, -1 where it has fewer."""
+    place = torch.arange(int(positives.max()), device=order.device)
+    return torch.where(place < positives[:, None], order[(start[:, None] + place).clamp(max=len(order) - 1)], -1)
 
 
-def _many(scores: Tensor, same: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
-    negative = scores.masked_fill(same, -torch.inf).sort(1).values
-    positive = scores.masked_fill(~same, -torch.inf).topk(int(positives.max()), 1).values
-    above = scores.shape[1] - torch.searchsorted(negative, positive.contiguous())
-    order = torch.arange(1, positive.shape[1] + 1, device=scores.device)
+def _counted(a: Tensor, b: Tensor, keys: Tensor, filters: Sequence[torch.dtype] | None) -> Tensor:
+    """How many negatives stand before each positive (R, P), the best positive first."""
+    real = keys >= 0
+    scores = torch.full(keys.shape, -torch.inf, dtype=torch.float64, device=a.device)
+    scores[real] = dots(a, b, real.nonzero()[:, 0], keys[real])
+    scores = scores.sort(1, descending=True).values
+    bars = torch.where(scores > -torch.inf, scores - slack(a, b), torch.inf)
+    return at_least(a, b, bars, keys, filters)
+
+
+def _sorted(a: Tensor, b: Tensor, keys: Tensor) -> Tensor:
+    """The same by sorting the negatives of each query, for any number of positives."""
+    scores = torch.cat([a.double() @ part.double().T for part in torch.split(b, _QUERIES)], 1)
+    rows, column = (keys >= 0).nonzero().unbind(1)
+    best = torch.full(keys.shape, -torch.inf, dtype=torch.float64, device=a.device)
+    best[rows, column] = scores[rows, keys[rows, column]]
+    scores[rows, keys[rows, column]] = -torch.inf
+    if scores.is_cuda:
+        scores = scores.sort(1).values
+    else:
+        scores.numpy().sort(axis=1)  # several times faster than torch's, which sorts indices along
+    best = best.sort(1, descending=True).values
+    return len(b) - torch.searchsorted(scores, best - slack(a, b))
+
+
+def _scored(above: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    """Rank of the best positive and average precision (R,) from the negatives before each positive (R, P)."""
+    order = torch.arange(1, above.shape[1] + 1, device=above.device)
     ranks = order + above
-    real = order <= positives[:, None]
-    precision = torch.where(real, order / ranks.double(), 0).sum(1) / positives.clamp(min=1)
+    precision = torch.where(order <= positives[:, None], order / ranks.double(), 0).sum(1) / positives
     return ranks[:, 0], precision
 
 

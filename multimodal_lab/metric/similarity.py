@@ -19,7 +19,7 @@ def rsa(x: np.ndarray, y: np.ndarray, permutations: int = 0, seed: int = 0) -> t
 
     x (N, D), y (N, E), row i of both is one sample, N >= 3. Entries of a similarity matrix are not independent, so a
     parametric p would be far too small: p = (1 + how many orders of y's samples correlate as well) / (1 +
-    permutations), NaN if permutations is 0. The correlation is NaN where one matrix is constant.
+    permutations), NaN if permutations is 0. The correlation is NaN where one matrix is constant. All pairs are held.
     Kriegeskorte et al. 2008; Mantel 1967.
     """
     upper = np.triu_indices(len(x), 1)
@@ -29,13 +29,13 @@ def rsa(x: np.ndarray, y: np.ndarray, permutations: int = 0, seed: int = 0) -> t
     found = float(a @ b)
     if not permutations:
         return found, float("nan")
-    square = np.zeros((len(x), len(x)))
-    square[upper] = b
-    square += square.T
+    left, right = (np.zeros((len(x), len(x))) for _ in range(2))
+    left[upper], right[upper] = a, b
+    right += right.T
     draw = np.random.default_rng(seed)
     orders = (draw.permutation(len(x)) for _ in range(permutations))
     # the tolerance keeps an order that gives the same matrix from counting as lower by rounding
-    as_good = sum(float(a @ square[order[:, None], order][upper]) >= found - 1e-12 for order in orders)
+    as_good = sum(float(np.vdot(left, right[order][:, order])) >= found - 1e-12 for order in orders)
     return found, (1 + as_good) / (1 + permutations)
 
 

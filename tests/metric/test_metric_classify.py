@@ -19,7 +19,7 @@ RNG = np.random.default_rng(1)
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_top_k_is_sklearns(metric, monkeypatch):
-    monkeypatch.setattr("multimodal_lab.metric.neighbours._BUDGET", 100)
+    monkeypatch.setattr("multimodal_lab.metric.neighbours._KEYS", 7)
     keys, queries = RNG.normal(size=(30, 5)), RNG.normal(size=(11, 5))
     distance, index = NearestNeighbors(n_neighbors=4, metric=metric).fit(keys).kneighbors(queries)
     closeness, found = top_k(torch.tensor(queries), torch.tensor(keys), 4, metric)
@@ -27,6 +27,34 @@ def test_top_k_is_sklearns(metric, monkeypatch):
     np.testing.assert_allclose(1 - closeness if metric == "cosine" else -closeness, distance, atol=1e-6)
     with pytest.raises(ValueError, match="expected 1 to 30"):
         top_k(torch.tensor(queries), torch.tensor(keys), 31)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize(("keys", "k"), [(900, 1), (1201, 5), (333, 20), (64, 64)])
+def test_groups_and_tiles_hold_the_k_nearest(keys, k, metric, monkeypatch):
+    monkeypatch.setattr("multimodal_lab.metric.neighbours._ROWS", 8)
+    monkeypatch.setattr("multimodal_lab.metric.neighbours._KEYS", 1100)
+    x, queries = RNG.normal(size=(keys, 3)), RNG.normal(size=(21, 3))
+    x[keys // 2 :] += 50  # far from the origin, where squares cancel
+    distance, index = NearestNeighbors(n_neighbors=k, metric=metric).fit(x).kneighbors(queries)
+    closeness, found = top_k(torch.tensor(queries), torch.tensor(x), k, metric)
+    np.testing.assert_array_equal(found, index)
+    np.testing.assert_allclose(1 - closeness if metric == "cosine" else -closeness, distance, atol=1e-9)
+
+
+def test_distances_far_from_the_origin_keep_their_digits():
+    x = torch.tensor(RNG.normal(size=(300, 4)) + 1e3).float()
+    closeness, index = top_k(x[:9], x, 4, "euclidean")
+    expected, where = (-torch.cdist(x[:9].double(), x.double())).topk(4, 1)
+    assert (index == where).all()
+    assert (closeness[:, 0] == 0).all()
+    torch.testing.assert_close(closeness.double(), expected, atol=0, rtol=2e-4)
+
+
+def test_equal_keys_are_all_found():
+    closeness, index = top_k(torch.ones(3, 4), torch.ones(2000, 4), 5)
+    assert all(len(set(row)) == 5 for row in index.tolist())
+    torch.testing.assert_close(closeness, torch.ones(3, 5))
 
 
 def test_vote_is_the_majority_and_ties_go_to_the_closer():
@@ -89,12 +117,16 @@ def problem(classes, n=200, d=12):
 
 def objective(x, y, w, c, link):
     ones = torch.cat([x, torch.ones(len(x), 1)], 1)
-    return logistic._objective(w[None], ones, y, torch.tensor([1 / (c * len(x))]), link)
+    return logistic._objective(w.T[None].contiguous(), ones, y, torch.tensor([1 / (c * len(x))]), link)
 
 
+@pytest.mark.parametrize("dependent", [False, True])
 @pytest.mark.parametrize("classes", [2, 6])
-def test_logistic_is_sklearns_at_equal_tolerance(classes):
+def test_logistic_is_sklearns_at_equal_tolerance(classes, dependent):
     x, y = problem(classes)
+    if dependent:  # along principal axes, away from the origin
+        x = x + 3 * RNG.normal(size=(len(x), 1)) + 1
+        assert logistic._axes(torch.tensor(x - x.mean(0)))[1] is not None
     strengths = [0.001, 0.1, 10.0]
     link = "sigmoid" if classes == 2 else "softmax"
     truth = torch.tensor(y)
@@ -112,6 +144,22 @@ def test_logistic_is_sklearns_at_equal_tolerance(classes):
         np.testing.assert_allclose(probability, expected[:, 1] if classes == 2 else expected, atol=2e-4)
 
 
+def test_nearly_dependent_columns_and_single_precision_converge():
+    """Without principal axes this takes hundreds of steps, and rounding stopped some short of their tolerance."""
+    x, y = problem(4)
+    mixed = x @ RNG.normal(size=(12, 30)) + 0.02 * RNG.normal(size=(200, 30)) + 3
+    mixed, target = torch.tensor(mixed / mixed.std(0)).float(), F.one_hot(torch.tensor(y), 4).float()
+    calls = []
+    evaluate = logistic._objective
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logistic, "_objective", lambda *a: calls.append(a) or evaluate(*a))
+        weights = logistic.fit(mixed, target, [0.01, 1.0, 10.0], "softmax", tol=1e-4)
+    assert len(calls) < 200
+    for w, c in zip(weights, [0.01, 1.0, 10.0], strict=True):
+        gradient = objective(mixed.double(), target.double(), w.double(), c, "softmax")[1]
+        assert gradient.abs().max() < 1.5e-4
+
+
 def test_several_labels_are_independent_problems():
     x, _ = problem(2)
     y = (x[:, :3] + RNG.normal(size=(200, 3)) > 0).astype(float)
@@ -126,9 +174,14 @@ def test_gradient_is_autograds_and_single_precision_suffices():
     target = F.one_hot(torch.tensor(y), 4).double()
     for link in ("softmax", "sigmoid"):
         w = torch.tensor(RNG.normal(size=(13, 4)), requires_grad=True)
-        value, gradient = objective(torch.tensor(x), target, w, 0.3, link)
-        (expected,) = torch.autograd.grad(value.sum(), w)
-        torch.testing.assert_close(gradient[0].view(13, 4).detach(), expected)
+        z = logistic.predict(torch.tensor(x), w)
+        soft = link == "softmax"
+        loss = F.cross_entropy(z, target) if soft else 4 * F.binary_cross_entropy_with_logits(z, target)
+        expected = loss + w[:-1].square().sum() / (2 * 0.3 * 50)
+        (slope,) = torch.autograd.grad(expected, w)
+        value, gradient = objective(torch.tensor(x), target, w.detach(), 0.3, link)
+        torch.testing.assert_close(value[0], expected.detach())
+        torch.testing.assert_close(gradient[0].T, slope)
     single = logistic.fit(torch.tensor(x).float(), target.float(), [0.1], "softmax")
     double = logistic.fit(torch.tensor(x), target, [0.1], "softmax")
     torch.testing.assert_close(single.double(), double, atol=2e-3, rtol=1e-2)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchmetrics.functional.retrieval import retrieval_average_precision, retrieval_hit_rate
 
-from multimodal_lab.metric import retrieval
+from multimodal_lab.metric import counting, retrieval
 
 
 def slow(scores, same):
@@ -44,11 +44,62 @@ def test_one_positive_each_takes_the_counting_path_and_agrees(monkeypatch):
     a, b, *_ = case(50, 50, 1, 3, levels=2)
     ids = torch.arange(50)
     first, precision = slow(a @ b.T, torch.eye(50, dtype=torch.bool))
-    monkeypatch.setattr(retrieval, "_many", None)  # would raise if it sorted
-    monkeypatch.setattr(retrieval, "_BUDGET", 170)  # several chunks, the last one short
+    monkeypatch.setattr(retrieval, "_sorted", None)  # would raise if it sorted
+    monkeypatch.setattr(counting, "_ROWS", 15)  # several tiles, the last ones short
+    monkeypatch.setattr(counting, "_KEYS", 7)
     ranked = retrieval.rank(a, b, ids, ids)
     assert ranked.first.tolist() == first
     assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+
+
+@pytest.mark.parametrize("filters", [[torch.float32], [torch.bfloat16, torch.float32], []])
+@pytest.mark.parametrize("few", [0, 32])
+def test_any_filter_and_either_way_of_ranking_equal_sorting_lists(filters, few, monkeypatch):
+    monkeypatch.setattr(counting, "_ROWS", 16)
+    monkeypatch.setattr(counting, "_KEYS", 24)
+    monkeypatch.setattr(retrieval, "_FEW", few)
+    monkeypatch.setattr(retrieval, "_BUDGET", 500)
+    for levels, scale, classes in ((None, 1e-3, 20), (1, 1.0, 20), (None, 1e4, 90)):
+        a, b, ia, ib = case(70, 101, classes, 5, levels)
+        a, b = a * scale, b * scale
+        a[3] = 0  # as near to one as to another
+        ranked = retrieval.rank(a, b, ia, ib, filters=filters)
+        first, precision = slow(a.double() @ b.double().T, ia[:, None] == ib[None])
+        assert ranked.first.tolist() == first
+        assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+
+
+def test_scores_that_no_low_precision_tells_apart_are_ranked_exactly():
+    """Keys one part in ten million apart: single precision alone ranks a third of them wrongly."""
+    g = torch.Generator().manual_seed(0)
+    base = torch.nn.functional.normalize(torch.randn(1, 64, generator=g).double(), dim=1)
+    b = base + 1e-7 * torch.randn(300, 64, generator=g).double()
+    a = base.expand(300, -1) + 0.1 * torch.randn(300, 64, generator=g).double()
+    scores, ids = a @ b.T, torch.arange(300)
+    expected = 1 + (scores > scores.diagonal()[:, None]).sum(1)
+    assert (retrieval.rank(a, b, ids, ids).first == expected).all()
+    single = a.float() @ b.float().T
+    assert (1 + (single > single.diagonal()[:, None]).sum(1) != expected).any()
+
+
+def test_a_margin_holds_where_torch_may_round_inputs(monkeypatch):
+    a, b, *_ = case(200, 200, 1, 7)
+    ids = torch.arange(200)
+    expected = retrieval.rank(a, b, ids, ids, filters=[]).first
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    product = torch.mm
+    rounded = lambda x, y, out: product(x.bfloat16().float(), y.bfloat16().float(), out=out)  # noqa: E731
+    monkeypatch.setattr(torch, "mm", rounded)
+    assert (retrieval.rank(a, b, ids, ids, filters=[torch.float32]).first == expected).all()
+
+
+def test_what_is_not_finite_has_no_rank():
+    a = torch.ones(3, 2)
+    for bad in (torch.nan, torch.inf):
+        b = a.clone()
+        b[1, 1] = bad
+        with pytest.raises(ValueError, match="keys hold values that are not finite"):
+            retrieval.rank(a, b, torch.arange(3), torch.arange(3))
 
 
 def test_equals_torchmetrics_on_positive_scores():

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import f_oneway, spearmanr
+from sklearn.metrics import silhouette_score
 
 from multimodal_lab.metric.hypersphere import alignment, uniformity
+from multimodal_lab.metric.silhouette import silhouette
 from multimodal_lab.metric.similarity import cosine, rsa
 from multimodal_lab.metric.spectrum import rankme
 from multimodal_lab.metric.variance import explained
@@ -89,3 +91,18 @@ def test_variance_explained_equals_a_loop_and_anova():
 def test_variance_expected_without_effect():
     values = [explained(RNG.normal(size=(40, 5)), np.arange(40) % 5) for _ in range(200)]
     assert np.mean(values) == pytest.approx(4 / 39, abs=0.01)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_silhouette_is_sklearns(metric, monkeypatch):
+    monkeypatch.setattr("multimodal_lab.metric.silhouette._BUDGET", 300)
+    x, y = RNG.normal(size=(61, 5)), RNG.choice([0, 2, 5], 61)
+    y[7] = 9  # alone in its class
+    x[3], x[4] = 0, x[5]
+    expected = silhouette_score(x, y, metric=metric)
+    assert silhouette(torch.tensor(x), torch.tensor(y), metric) == pytest.approx(expected, abs=1e-9)
+    apart = torch.tensor([[1.0, 0.0], [1, 0], [0, 1], [0, 1]])
+    assert silhouette(apart, torch.tensor([0, 0, 1, 1]), metric) == pytest.approx(1)
+    assert silhouette(torch.ones(4, 2), torch.tensor([0, 0, 1, 1]), metric) == pytest.approx(0)
+    with pytest.raises(ValueError, match="at least 2 classes, got 1"):
+        silhouette(apart, torch.zeros(4), metric)

@@ -1,0 +1,225 @@
+"""Retrieval ranks, nearest neighbours and linear probes against their peers and against a bare matrix product.
+
+python scripts/bench/evaluate.py        CPU time, one thread; some two minutes
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from _measure import extra_peak_mb, ratios, row
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from multimodal_lab.metric import logistic
+from multimodal_lab.metric.hypersphere import uniformity
+from multimodal_lab.metric.neighbours import top_k
+from multimodal_lab.metric.retrieval import mean_average_precision, rank
+from multimodal_lab.metric.silhouette import silhouette
+
+FP32, BF16 = (torch.float32,), (torch.bfloat16, torch.float32)
+STRENGTHS = [10.0**i for i in range(-4, 3)]
+ROUNDS = 7
+
+
+def pair(n: int, d: int, noise: float = 1.5) -> tuple[Tensor, Tensor]:
+    """Unit rows, the positive of each being its own number, with as much noise as `noise` times the signal."""
+    make = torch.Generator().manual_seed(0)
+    a = torch.randn(n, d, generator=make)
+    b = a + noise * torch.randn(n, d, generator=make)
+    return F.normalize(a, dim=1), F.normalize(b, dim=1)
+
+
+def product(a: Tensor, b: Tensor) -> Callable[[], None]:
+    """The limit: every score is made once, in tiles that stay in the cache, and nothing is done with it."""
+    out = torch.empty(512 * 2048)
+
+    def run() -> None:
+        for p in a.split(512):
+            for q in b.split(2048):
+                torch.mm(p, q.T, out=out[: len(p) * len(q)].view(len(p), len(q)))
+
+    return run
+
+
+def argsort(a: Tensor, b: Tensor) -> None:
+    for i in range(0, len(a), 512):
+        order = (a[i : i + 512] @ b.T).argsort(1, descending=True)
+        (order == torch.arange(i, i + len(order))[:, None]).nonzero()
+
+
+def retrieval() -> None:
+    print("Exact ranks, one positive a query; ratio to the bare product in fp32")
+    for n, d, noise in ((5000, 128, 1.5), (5000, 512, 1.5), (10000, 512, 1.5), (5000, 512, 20.0)):
+        a, b = pair(n, d, noise)
+        ids = torch.arange(n)
+        found = ratios(
+            {
+                "product": product(a, b),
+                "fp32": lambda a=a, b=b, ids=ids: rank(a, b, ids, ids, filters=FP32),
+                "bf16": lambda a=a, b=b, ids=ids: rank(a, b, ids, ids, filters=BF16),
+                **({"argsort": lambda a=a, b=b: argsort(a, b)} if n == 5000 and noise < 2 else {}),
+            },
+            "product",
+            ROUNDS,
+        )
+        what = f"ranks {n} x {n}, d={d}" + ("" if noise < 2 else ", nothing learnt")
+        row(f"{what}: fp32 filter", found["fp32"], "<= 1.15")
+        row(f"{what}: bf16 filter", found["bf16"], "<= 0.9")
+        if "argsort" in found:
+            row(f"{what}: argsort", found["argsort"])
+    many(*pair(4000, 512))
+    against_torchmetrics(*pair(1000, 512))
+
+
+def many(a: Tensor, b: Tensor) -> None:
+    for each in (5, 400):
+        ids = torch.arange(len(a)) // each
+        found = ratios({"product": product(a, b), "ours": lambda ids=ids: rank(a, b, ids, ids)}, "product", ROUNDS)
+        row(f"average precision 4000 x 4000, d=512, {each} positives each", found["ours"])
+
+
+def against_torchmetrics(a: Tensor, b: Tensor) -> None:
+    if importlib.util.find_spec("torchmetrics") is None:
+        row("torchmetrics RetrievalMAP", "not installed")
+        return
+    from torchmetrics.retrieval import RetrievalMAP
+
+    n = len(a)
+    ids = torch.arange(n)
+
+    def theirs() -> float:
+        metric = RetrievalMAP()
+        metric.update((a @ b.T).flatten(), torch.eye(n, dtype=torch.bool).flatten(), ids.repeat_interleave(n))
+        return float(metric.compute())
+
+    found = ratios(
+        {"product": product(a, b), "ours": lambda: rank(a, b, ids, ids), "torchmetrics": theirs}, "product", 3
+    )
+    same = abs(theirs() - mean_average_precision(rank(a, b, ids, ids)))
+    row("mAP 1000 x 1000, d=512: ours", found["ours"])
+    row("mAP 1000 x 1000, d=512: torchmetrics", found["torchmetrics"], "", f"differs by {same:.0e}")
+
+
+def neighbours() -> None:
+    print("\nNearest neighbours by cosine; ratio to the bare product")
+    for n, d, k in ((5000, 128, 5), (5000, 512, 5), (5000, 512, 20), (10000, 512, 5), (5000, 1024, 5)):
+        a, b = pair(n, d)
+        brute = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute", n_jobs=1).fit(b.numpy())
+        work: dict[str, Callable[[], Any]] = {
+            "product": product(a, b),
+            "ours": lambda a=a, b=b, k=k: top_k(a, b, k),
+            "euclidean": lambda a=a, b=b, k=k: top_k(a, b, k, "euclidean"),
+            "topk": lambda a=a, b=b, k=k: [(p @ b.T).topk(k, 1) for p in a.split(512)],
+        }
+        if n == 5000:
+            work["scikit-learn brute"] = lambda a=a, brute=brute: brute.kneighbors(a.numpy())
+        if importlib.util.find_spec("faiss") is not None:
+            import faiss
+
+            faiss.omp_set_num_threads(1)
+            index = faiss.IndexFlatIP(d)
+            index.add(b.numpy())
+            work["faiss IndexFlatIP"] = lambda a=a, index=index, k=k: index.search(a.numpy(), k)
+        found = ratios(work, "product", ROUNDS)
+        for name in list(work)[1:]:
+            row(f"{k} nearest {n} x {n}, d={d}: {name}", found[name], "<= 1.15" if name == "ours" else "")
+    if importlib.util.find_spec("faiss") is None:
+        row("faiss IndexFlatIP", "not installed")
+
+
+def probes() -> None:
+    print("\nLogistic regression at seven C at once, 1e-4 to 100; ratio to scikit-learn, one C after another")
+    print("(largest entry of the gradient 5e-5, scikit-learn's 1e-4: at equal ones either may end some 1e-5 higher)")
+    for n, d, k, factor in (
+        (4000, 128, 10, 0),
+        (4000, 512, 10, 0),
+        (4000, 512, 10, 3),
+        (4000, 512, 2, 0),
+        (4000, 512, 2, 3),
+    ):
+        make = np.random.default_rng(0)
+        y = make.integers(0, k, n)
+        x = make.normal(size=(k, d))[y] * 0.15 + make.normal(size=(n, d))
+        x = x + factor * make.normal(size=(n, 8)) @ make.normal(size=(8, d))
+        x = ((x - x.mean(0)) / x.std(0)).astype(np.float32)
+        tensor, truth = torch.as_tensor(x), torch.as_tensor(y)
+        target = (truth[:, None] if k == 2 else F.one_hot(truth, k)).float()
+        link: logistic.Link = "sigmoid" if k == 2 else "softmax"
+
+        def theirs(x: np.ndarray = x, y: np.ndarray = y) -> list[LogisticRegression]:
+            return [LogisticRegression(C=c, tol=1e-4, max_iter=1000).fit(x, y) for c in STRENGTHS]
+
+        def ours(x: Tensor = tensor, y: Tensor = target, link: logistic.Link = link) -> Tensor:
+            return logistic.fit(x, y, STRENGTHS, link, tol=5e-5, max_iter=1000)
+
+        found = ratios({"scikit-learn": theirs, "ours": ours}, "scikit-learn", 3)
+        excess = max(
+            objective(x, y, w, c) - objective(x, y, sklearns(m), c)
+            for w, m, c in zip(ours().double().numpy(), theirs(), STRENGTHS, strict=True)
+        )
+        what = f"probe {n} x {d}, {k} classes" + (f", 8 common factors of scale {factor}" if factor else "")
+        row(what, found["ours"], "<= 0.5", f"objective - scikit-learn's at most {excess:+.1e}")
+
+
+def sklearns(model: LogisticRegression) -> np.ndarray:
+    return np.concatenate([model.coef_.T, model.intercept_[None]])
+
+
+def objective(x: np.ndarray, y: np.ndarray, w: np.ndarray, c: float) -> float:
+    """Mean cross-entropy and penalty in double precision; one column of weights is binary regression."""
+    z = x.astype(np.float64) @ w[:-1] + w[-1]
+    if z.shape[1] == 1:
+        z = np.concatenate([np.zeros_like(z), z], 1)
+    top = z.max(1, keepdims=True)
+    loss = (np.log(np.exp(z - top).sum(1)) + top[:, 0] - z[np.arange(len(y)), y]).mean()
+    return float(loss + np.square(w[:-1]).sum() / (2 * c * len(x)))
+
+
+PEAKS = {
+    "ranks, one positive": lambda a, b: rank(a, b, torch.arange(len(a)), torch.arange(len(b))),
+    "ranks, fp32 filter": lambda a, b: rank(a, b, torch.arange(len(a)), torch.arange(len(b)), filters=FP32),
+    "ranks, 5 positives": lambda a, b: rank(a, b, torch.arange(len(a)) // 5, torch.arange(len(b)) // 5),
+    "20 nearest": lambda a, b: top_k(a, b, 20),
+    "20 nearest, euclidean": lambda a, b: top_k(a, b, 20, "euclidean"),
+    "silhouette, 10 classes": lambda a, b: silhouette(a, torch.arange(len(a)) % 10),
+    "uniformity": lambda a, b: uniformity(a),
+}
+
+
+def peaks() -> None:
+    print("\nExtra peak memory beside the embeddings, d=128, fresh processes")
+    for name in PEAKS:
+        for n in (8192, 65536) if name in (*list(PEAKS)[:2], "20 nearest") else (8192,):
+            words = [sys.executable, __file__, "--peak", name, str(n)]
+            found = float(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[-1])
+            row(f"{name}, N={n}", f"{found:.0f} MB", "<= 150 MB")
+
+
+def main() -> None:
+    """Print the tables."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    if "--peak" in sys.argv:
+        name, n = sys.argv[2:]
+        small, whole = pair(64, 128), pair(int(n), 128)
+        PEAKS[name](*small)
+        print(extra_peak_mb(lambda: PEAKS[name](*whole)))
+        return
+    retrieval()
+    neighbours()
+    probes()
+    peaks()
+
+
+if __name__ == "__main__":
+    main()
