@@ -1,0 +1,1 @@
+"""The study's statistics: pure functions on arrays."""

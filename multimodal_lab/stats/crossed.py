@@ -1,0 +1,93 @@
+"""Is a difference more than the luck of the seeds and of the groups in the test part? The test behind every verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from multimodal_lab.stats.folds import corrected_variance
+from multimodal_lab.stats.paired import Paired
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """A mean difference with its standard error, degrees of freedom, two-sided p and interval.
+
+    fixed_variance: the part of se^2 that more seeds can't lower (groups, splits); seed_variance: the part that falls as
+    1 / seeds. se is infinite (p is 1) with one seed or one group: then nothing says how far either would move the mean.
+    """
+
+    mean: float
+    se: float
+    df: float
+    p: float
+    low: float
+    high: float
+    seeds: int
+    splits: int
+    groups: int
+    seed_variance: float
+    fixed_variance: float
+
+
+def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0.95) -> Crossed:
+    """The mean difference of two arms, seeds and groups both taken as draws from many.
+
+    Seeds that share a test part share its luck: a t-test over seeds takes the groups for the whole world. Here the
+    variance of the mean is V = V_seed + V_group - V_both (two-way clustering: Cameron, Gelbach & Miller 2011), never
+    below either; V_group from leaving one group out (CV3: MacKinnon, Nielsen & Webb 2023),
+    which holds with unequal sizes. With more than one split, V_group gives way to Nadeau & Bengio's variance of the
+    splits where that is larger. t has Satterthwaite's degrees of freedom, of S - 1 and G* - 1, where G* = 1 / sum of
+    squared shares counts unequal groups as fewer (Carter, Schnepel & Steigerwald 2017).
+
+    test_per_train: test samples per training sample; needed with more than one split.
+    """
+    seeds, splits, groups = pairs.sums.shape
+    if splits > 1 and test_per_train is None:
+        raise ValueError(f"{splits} splits overlap in training: expected test_per_train (0.25 for 80/20), found none")
+    if seeds < 2 or groups < 2:
+        return _unknown(pairs)
+    seed, both = float(pairs.by_seed.var(ddof=1)) / seeds, _both(pairs)
+    rest, rest_df = group_variance(pairs), 1 / float((pairs.shares**2).sum()) - 1
+    if splits > 1 and test_per_train is not None:
+        folds = corrected_variance(pairs.by_split, test_per_train)
+        rest, rest_df = (folds, splits - 1.0) if folds > rest else (rest, rest_df)
+    variance = max(seed + rest - both, seed, rest)
+    if variance <= 0:
+        p = float(pairs.mean == 0)
+        return Crossed(pairs.mean, 0.0, rest_df, p, pairs.mean, pairs.mean, seeds, splits, groups, 0.0, 0.0)
+    least = min(seeds - 1.0, rest_df)
+    df = max(variance**2 / (seed**2 / (seeds - 1) + rest**2 / rest_df), least)
+    se = variance**0.5
+    reach = se * float(stats.t.ppf((1 + level) / 2, df))
+    p = float(2 * stats.t.sf(abs(pairs.mean) / se, df))
+    fixed = max(rest - both, 0.0)
+    low, high = pairs.mean - reach, pairs.mean + reach
+    return Crossed(pairs.mean, se, df, p, low, high, seeds, splits, groups, variance - fixed, fixed)
+
+
+def group_variance(pairs: Paired) -> float:
+    """Variance of the mean from the groups, (G - 1) / G x sum of (mean without g - mean)^2; (S, R, G) with G >= 2."""
+    sums, counts = pairs.sums.mean(0), pairs.counts
+    left = counts.sum(1, keepdims=True) - counts
+    # a split whose only group is left out has no mean of its own
+    there = left > 0
+    means = (sums.sum(1, keepdims=True) - sums) / np.where(there, left, 1) * there
+    without = means.sum(0)[there.any(0)] / there.sum(0)[there.any(0)]
+    return float((len(without) - 1) / len(without) * ((without - pairs.mean) ** 2).sum())
+
+
+def _both(pairs: Paired) -> float:
+    """Variance of the mean from what moves with seed and group together: counted in both other terms."""
+    seeds, splits, _ = pairs.sums.shape
+    centred = pairs.sums - pairs.runs[:, :, None] * pairs.counts
+    parts = (centred / pairs.counts.sum(1)[:, None]).sum(1) / splits
+    return float(((parts - parts.mean(0)) ** 2).sum() / (seeds * (seeds - 1)))
+
+
+def _unknown(pairs: Paired) -> Crossed:
+    inf = float("inf")
+    seeds, splits, groups = pairs.sums.shape
+    return Crossed(pairs.mean, inf, float("nan"), 1.0, -inf, inf, seeds, splits, groups, inf, inf)

@@ -1,0 +1,94 @@
+"""Paired differences of two arms, by seed, split and group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Summed differences of two arms over the test samples of every seed, split and group.
+
+    sums (S, R, G): arm minus baseline, summed over the samples of a group; counts (R, G): how many samples of the group
+    stand in the test part of the split; names (G,): the groups.
+    """
+
+    sums: np.ndarray
+    counts: np.ndarray
+    names: np.ndarray
+
+    @property
+    def runs(self) -> np.ndarray:
+        """Mean difference of every seed and split, (S, R): each a mean over test samples."""
+        means: np.ndarray = self.sums.sum(2) / self.counts.sum(1)
+        return means
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds and splits of the mean over test samples."""
+        return float(self.runs.mean())
+
+    @property
+    def shares(self) -> np.ndarray:
+        """The weight of every group in the mean, (G,), summing to 1."""
+        shares: np.ndarray = (self.counts / self.counts.sum(1, keepdims=True)).mean(0)
+        return shares
+
+    @property
+    def by_group(self) -> np.ndarray:
+        """What every group gives to the mean, (G,), summing to the mean."""
+        parts: np.ndarray = (self.sums.mean(0) / self.counts.sum(1, keepdims=True)).mean(0)
+        return parts
+
+    @property
+    def by_seed(self) -> np.ndarray:
+        """Mean difference of every seed over the splits, (S,)."""
+        means: np.ndarray = self.runs.mean(1)
+        return means
+
+    @property
+    def by_split(self) -> np.ndarray:
+        """Mean difference of every split over the seeds, (R,)."""
+        means: np.ndarray = self.runs.mean(0)
+        return means
+
+
+def paired(baseline: np.ndarray, arm: np.ndarray, groups: np.ndarray | None = None) -> Paired:
+    """The paired differences arm - baseline.
+
+    baseline, arm (S, R, N): the score of every sample (1 correct, 0 wrong, or any number) by seed and split; NaN where
+    the sample is not in the test part of that split. groups (N,): which samples belong together; None: each stands for
+    itself. A class-balanced mean is the mean of scores multiplied by N / (classes x samples of the class).
+    Raises ValueError where arms, seeds or splits are not paired: a difference of unequal test parts is no difference.
+    """
+    baseline, arm = np.asarray(baseline, float), np.asarray(arm, float)
+    if baseline.ndim != 3 or baseline.shape != arm.shape:
+        raise ValueError(f"scores are {baseline.shape} and {arm.shape}, expected two equal (seeds, splits, samples)")
+    groups = np.arange(baseline.shape[2]) if groups is None else np.asarray(groups)
+    if groups.shape != baseline.shape[2:]:
+        raise ValueError(f"groups are {groups.shape}, expected one for each of {baseline.shape[2]} samples")
+    tested = ~np.isnan(baseline)
+    _refuse_unequal(tested, ~np.isnan(arm))
+    names, index = np.unique(groups, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    starts = np.flatnonzero(np.diff(index[order], prepend=-1))
+    sums = np.add.reduceat(np.nan_to_num(arm - baseline)[..., order], starts, axis=2)
+    return Paired(sums, np.add.reduceat(tested[0][:, order].astype(float), starts, axis=1), names)
+
+
+def _refuse_unequal(baseline: np.ndarray, arm: np.ndarray) -> None:
+    if len(unequal := np.argwhere((baseline != arm).any(2))):
+        seed, split = unequal[0]
+        found = f"{baseline[seed, split].sum()} and {arm[seed, split].sum()}"
+        raise ValueError(
+            f"seed {seed}, split {split}: the arms have {found} test samples, or others; expected the same"
+        )
+    if len(unequal := np.argwhere((baseline != baseline[:1]).any(2))):
+        seed, split = unequal[0]
+        raise ValueError(
+            f"split {split}: seed {seed} has other test samples than seed 0; expected every seed on every split"
+        )
+    if len(empty := np.flatnonzero(~baseline[0].any(1))):
+        raise ValueError(f"split {empty[0]} has no test samples")

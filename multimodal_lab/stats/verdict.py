@@ -1,0 +1,174 @@
+"""Does the second modality add anything? The rules of docs/verdict.md, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from multimodal_lab.stats.crossed import Crossed
+from multimodal_lab.stats.equivalence import Equivalence
+
+Kind = Literal["adds", "redundant", "harms", "no evidence", "underpowered", "invalid"]
+REQUIRED = ("shuffled across classes", "duplicate")
+WITHIN = "shuffled within class"
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference, its interval, and its p, Holm-adjusted as docs/verdict.md says."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+    def above(self, alpha: float) -> bool:
+        """Surely more than 0."""
+        return self.mean > 0 and self.p < alpha
+
+    def __str__(self) -> str:
+        return f"{_points(self.mean)} points ({_points(self.low)} to {_points(self.high)}, p {_p(self.p)})"
+
+
+@dataclass(frozen=True)
+class Control:
+    """A negative control: what it gains over the baseline, and by how much the fused arm leads it (paired)."""
+
+    name: str
+    gain: Difference
+    lead: Difference
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a verdict may look at.
+
+    gain: fused minus the better single modality; detectable: the minimum detectable effect at 80 % power; worth: the
+    smallest gain that the study set out to see (None: twice the margin); problems: what makes the comparison void
+    (unequal splits or budgets, a label confounded with a group, mixed data), as sentences; need: the sentence of `power`.
+    Differences are fractions of 1: 0.01 is one point.
+    """
+
+    gain: Difference
+    equivalence: Equivalence
+    controls: Sequence[Control]
+    detectable: float
+    seeds: int
+    worth: float | None = None
+    alpha: float = 0.05
+    problems: Sequence[str] = ()
+    need: str = ""
+    baseline: str = "the better single modality"
+    fused: str = "fusion"
+    required: Sequence[str] = field(default=REQUIRED)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One of six words, and why in a sentence."""
+
+    kind: Kind
+    sentence: str
+
+
+def difference(found: Crossed, p: float) -> Difference:
+    """A crossed test's result with its Holm-adjusted p."""
+    return Difference(found.mean, found.low, found.high, p)
+
+
+def verdict(e: Evidence) -> Verdict:
+    """The first rule that holds. Rules 1 to 9 of docs/verdict.md."""
+    void = _void(e)
+    if void:
+        return Verdict("invalid", void)
+    if e.seeds < SEEDS:
+        few = f"{e.seeds} seed{_s(e.seeds)} cannot tell a gain from luck; {SEEDS} are the least."
+        return Verdict("underpowered", few)
+    if as_good := _as_good(e):
+        return Verdict("invalid", as_good)
+    if e.equivalence.shown:
+        return Verdict("redundant", _redundant(e))
+    if e.gain.mean < 0 and e.gain.p < e.alpha:
+        return Verdict("harms", f"{e.fused} loses to {e.baseline}: {e.gain}.")
+    if e.gain.above(e.alpha):
+        unsure = [c for c in e.controls if c.name != WITHIN and not c.lead.above(e.alpha)]
+        if unsure:
+            return Verdict("no evidence", _unsure(e, unsure[0]))
+        return Verdict("adds", _adds(e))
+    worth = 2 * e.equivalence.margin if e.worth is None else e.worth
+    unseen = f"{e.fused} against {e.baseline}: {e.gain}, neither surely other than 0 nor surely within the margin of "
+    unseen += _margin(e.equivalence.margin)
+    if e.detectable > worth:
+        need = f"; {e.need}" if e.need else ""
+        sees = f"a study of this size sees {_size(e.detectable)} points at best, and {_size(worth)} matter"
+        if e.detectable == float("inf"):
+            sees = "one group in the test part says nothing of others"
+        return Verdict("underpowered", f"{unseen}; {sees}{need}.")
+    sees = f"though a gain of {_size(e.detectable)} would have been found with 80 % chance"
+    return Verdict("no evidence", f"{unseen}, {sees}.")
+
+
+def _void(e: Evidence) -> str:
+    if e.problems:
+        return "the comparison does not stand: " + "; ".join(e.problems) + "."
+    there = {c.name for c in e.controls}
+    missing = [name for name in e.required if name not in there]
+    if missing:
+        return f"without the control{_s(len(missing))} {' and '.join(missing)} a gain cannot be told from capacity."
+    return ""
+
+
+def _as_good(e: Evidence) -> str:
+    for c in e.controls:
+        if c.name != WITHIN and c.gain.above(e.alpha) and not c.lead.above(e.alpha):
+            return (
+                f"the control {c.name} gains as much: {c.gain} over {e.baseline}, though it knows nothing new; {e.fused} "
+                f"gains {e.gain} and leads the control by {c.lead}. What is seen is capacity, a weak baseline or a leak."
+            )
+    return ""
+
+
+def _redundant(e: Evidence) -> str:
+    inside = f"the difference from {e.baseline} is within {_margin(e.equivalence.margin)}"
+    shown = f"{_points(e.equivalence.low)} to {_points(e.equivalence.high)}, p {_p(e.equivalence.p)}"
+    tail = f" A difference of {_points(e.gain.mean)} is sure, and too small to matter." if e.gain.p < e.alpha else ""
+    return f"{inside} ({shown}).{tail}"
+
+
+def _unsure(e: Evidence, c: Control) -> str:
+    return (
+        f"{e.fused} gains {e.gain} over {e.baseline}, but its lead over the control {c.name} is not sure: {c.lead}. The gain "
+        "may be capacity."
+    )
+
+
+def _adds(e: Evidence) -> str:
+    leads = "; ".join(f"{c.name} {c.lead}" for c in e.controls if c.name != WITHIN)
+    tail = ""
+    for c in e.controls:
+        if c.name == WITHIN:
+            sure = "needs the true pairs" if c.lead.above(e.alpha) else "is not shown to need the true pairs"
+            tail = f" The gain {sure}: against pairs shuffled within the class it leads by {c.lead}."
+    return f"{e.fused} gains {e.gain} over {e.baseline}, and leads its controls: {leads}.{tail}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _size(value: float) -> str:
+    return f"{100 * value:.3g}"
+
+
+def _margin(value: float) -> str:
+    return f"{_size(value)} point{'' if _size(value) == '1' else 's'}"
+
+
+def _p(value: float) -> str:
+    return "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,124 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from multimodal_lab.stats.crossed import crossed
+from multimodal_lab.stats.equivalence import tost
+from multimodal_lab.stats.paired import paired
+from multimodal_lab.stats.verdict import REQUIRED, WITHIN, Control, Difference, Evidence, difference, verdict
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
+import calibration
+
+
+def sure(mean):
+    return Difference(mean, mean - 0.01, mean + 0.01, 0.001)
+
+
+def unsure(mean):
+    return Difference(mean, mean - 0.1, mean + 0.1, 0.4)
+
+
+def evidence(gain=None, controls=None, equal=(0.05, 0.01), **more):
+    controls = controls or [Control(name, unsure(0.0), sure(0.05)) for name in REQUIRED]
+    return Evidence(gain or sure(0.05), tost(*equal, 10, 0.01), controls, **{"detectable": 0.03, "seeds": 5} | more)
+
+
+def only(name, gain, lead):
+    return [Control(n, gain if n == name else unsure(0.0), lead if n == name else sure(0.05)) for n in REQUIRED]
+
+
+CASES = {
+    "a sure gain that leads its controls": (evidence(), "adds", "gains +5.0 points (+4.0 to +6.0, p .001)"),
+    "unequal splits": (evidence(problems=["arms have unequal splits"]), "invalid", "arms have unequal splits"),
+    "a missing control": (evidence(controls=[Control(REQUIRED[0], unsure(0.0), sure(0.05))]), "invalid", "duplicate"),
+    "two seeds": (evidence(seeds=2), "underpowered", "2 seeds cannot tell"),
+    "a control gains as much": (
+        evidence(controls=only("duplicate", sure(0.05), unsure(0.0))), "invalid", "the control duplicate gains as much"),
+    "a control gains and fusion doesn't": (
+        evidence(gain=unsure(0.0), controls=only("duplicate", sure(0.05), unsure(-0.05))), "invalid", "gains as much"),
+    "a control gains a little, fusion much more": (
+        evidence(controls=only("duplicate", sure(0.01), sure(0.04))), "adds", "duplicate +4.0 points"),
+    "a gain whose lead is not sure": (
+        evidence(controls=only("duplicate", unsure(0.02), unsure(0.02))), "no evidence", "lead over the control duplicate"),
+    "no difference, shown": (evidence(gain=unsure(0.0), equal=(0.0, 0.002)), "redundant", "within 1 point ("),
+    "a sure gain too small to matter": (evidence(gain=sure(0.004), equal=(0.004, 0.001)), "redundant", "too small to matter"),
+    "a sure loss": (evidence(gain=sure(-0.05), equal=(-0.05, 0.01)), "harms", "fusion loses to"),
+    "not sure, and could not have been": (
+        evidence(gain=unsure(0.02), detectable=0.09, need="4 more seeds would do"), "underpowered", "4 more seeds would do."),
+    "not sure, though it could have been": (evidence(gain=unsure(0.02), detectable=0.02), "no evidence", "80 % chance"),
+    "not sure, by a goal of its own": (evidence(gain=unsure(0.02), detectable=0.09, worth=0.1), "no evidence", "80 % chance"),
+    "one group": (evidence(gain=unsure(0.02), detectable=float("inf")), "underpowered", "one group"),
+    "rule 2 before rule 3": (
+        evidence(seeds=2, controls=only("duplicate", sure(0.05), unsure(0.0))), "underpowered", "2 seeds"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_rule_gives_its_word_and_its_reason(name):
+    given, kind, why = CASES[name]
+    found = verdict(given)
+    assert found.kind == kind, found.sentence
+    assert why in found.sentence
+    assert found.sentence.endswith(".")
+
+
+def test_pairs_shuffled_within_the_class_never_void_a_gain_but_are_told():
+    """They carry the label with them: to gain as much says only that the gain is of the class, not of the pair."""
+    controls = [*evidence().controls, Control(WITHIN, sure(0.05), unsure(0.0))]
+    found = verdict(evidence(controls=controls))
+    assert found.kind == "adds"
+    assert "not shown to need the true pairs" in found.sentence
+    true = verdict(evidence(controls=[*evidence().controls, Control(WITHIN, sure(0.01), sure(0.04))]))
+    assert "The gain needs the true pairs" in true.sentence
+
+
+def test_the_written_rules_are_those_of_the_code():
+    text = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text()
+    kinds = [line.split("**")[1] for line in text.splitlines() if line[:1].isdigit() and "**" in line]
+    assert kinds == [
+        "invalid",
+        "underpowered",
+        "invalid",
+        "redundant",
+        "harms",
+        "no evidence",
+        "adds",
+        "underpowered",
+        "no evidence",
+    ]
+
+
+def test_a_crossed_test_becomes_a_difference():
+    draw = np.random.default_rng(0)
+    a = draw.normal(size=(4, 1, 30))
+    found = crossed(paired(a, a + draw.normal(0.5, 0.2, (4, 1, 30)), np.arange(30) % 6))
+    told = difference(found, 0.2)
+    assert (told.mean, told.low, told.high, told.p) == (found.mean, found.low, found.high, 0.2)
+    assert not told.above(0.05)
+    assert difference(found, 0.01).above(0.05)
+
+
+def test_null_studies_rarely_add_where_a_t_test_over_seeds_often_does():
+    """150 studies whose groups matter: the study's rate is about .02, that of the t-test over seeds about .3."""
+    found, _ = calibration.rates(calibration.WORLDS[1], 5, 150)
+    assert found["verdict"] <= found["test"] <= 9  # P(more than 9 at a true rate of .025) is under .01
+    assert found["t over seeds"] >= 30
+
+
+def test_a_true_gain_is_found():
+    found, points = calibration.rates(calibration.WORLDS[3], 5, 40, gain=0.6)
+    assert found["test"] >= 36
+    assert found["verdict"] >= 30
+    assert 0.08 < points < 0.16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("world", calibration.WORLDS[:-1], ids=lambda w: w.name)
+def test_the_verdict_is_calibrated(world, seeds):
+    found, _ = calibration.rates(world, seeds, 1000, first=1)
+    assert found["test"] <= 50
+    assert calibration.upper(found["test"], 1000) <= 0.07
