@@ -1,0 +1,31 @@
+"""The door by which Hydra finds the study sweeper; it is imported at every start, and imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Study(Sweeper):
+    """Runs the cells of the config's `study` with whatever launcher was chosen."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives, and make the launcher."""
+        from hydra.core.plugins import Plugins
+
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Train what is not trained yet."""
+        from multimodal_lab.study.sweep import sweep
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        assert self.launcher is not None
+        return sweep(self.config, self.hydra_context.config_loader, self.launcher, arguments)

@@ -1,0 +1,55 @@
+"""Short names for what a result depends on: the settings of a config that change numbers, and the package's own source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# Keys that change no number: where files lie, how they are loaded, what is kept.
+MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep", "save_every"}}
+# The files that end a run, and the keys of the first that name what the run was made of.
+SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
+OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
+OF_DATA = "provenance/data_fingerprint"
+BOOKKEEPING = {"dir", "name", "log", "resume", "device", "figures", "score", "study"}
+
+
+def config_key(plain: Mapping[str, Any]) -> str:
+    """16 hex digits that name a resolved config without its bookkeeping: equal keys mean equal numbers."""
+    facts = {k: v for key in plain if key not in BOOKKEEPING for k, v in flat(plain[key], key).items()}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def code() -> str:
+    """A digest of the package's own source, as it was when this process first asked: what is edited later doesn't run in it."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in sorted(here.rglob("*.py")):
+        digest.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def flat(node: Any, key: str) -> dict[str, Any]:
+    """{dotted key: plain value} of what stands at the top-level `key` of a config; what may move is left out."""
+    return _flat(node, key, MAY_MOVE.get(key, set()))
+
+
+def _flat(node: Any, key: str, skip: set[str]) -> dict[str, Any]:
+    """{dotted key: plain value}, the keys of `skip` left out at any depth."""
+    if isinstance(node, Mapping):
+        pairs = [(str(k), v) for k, v in node.items() if k not in skip]
+    elif isinstance(node, list) and any(isinstance(v, Mapping | list) for v in node):
+        pairs = [(str(i), v) for i, v in enumerate(node)]
+    else:
+        return {key: node if node is None or isinstance(node, list | bool | int | float | str) else str(node)}
+    return {k: v for name, child in pairs for k, v in _flat(child, f"{key}.{name}", skip).items()}

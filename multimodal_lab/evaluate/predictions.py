@@ -1,0 +1,98 @@
+"""What was predicted for every held-out sample: the table that paired comparisons of two systems need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from multimodal_lab.digest import PREDICTIONS
+from multimodal_lab.evaluate.embeddings import Embeddings
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One label read from one stream. rows (n,): places among the held-out samples; all else of these rows.
+
+    truth, predicted: class index (n,), 0/1 (n, K), values (n,) or (n, P). probability (n,) of the truth, NaN where the
+    evaluator gives none. score (n,), whose mean is the score of all: 1 or 0 for a class; the share of the K labels that
+    are right; for values 1 - squared error / variance, so that the mean is R².
+    """
+
+    evaluator: str
+    stream: str
+    label: str
+    rows: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    probability: np.ndarray
+    score: np.ndarray
+
+
+def of_classes(truth: np.ndarray, predicted: np.ndarray, seen: np.ndarray, chances: np.ndarray) -> dict[str, Any]:
+    """The last four of `Predicted`: chances (n, K) of the classes `seen` (K,); a class not among them has none."""
+    place = np.searchsorted(seen, truth).clip(max=len(seen) - 1)
+    probability = np.where(seen[place] == truth, chances[np.arange(len(truth)), place], 0.0)
+    return {"truth": truth, "predicted": predicted, "probability": probability, "score": predicted == truth}
+
+
+def of_labels(truth: np.ndarray, chances: np.ndarray) -> dict[str, Any]:
+    """The same of K labels: truth and chances (n, K); the probability is that of the whole row."""
+    predicted = chances > 0.5
+    own = np.where(truth > 0, chances, 1 - chances)
+    right = (predicted == (truth > 0)).mean(1)
+    return {"truth": truth, "predicted": predicted.astype(int), "probability": own.prod(1), "score": right}
+
+
+def of_values(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """The same of numbers, (n,) or (n, P); R² of several numbers is their mean."""
+    error = ((truth - predicted) ** 2).reshape(len(truth), -1)
+    variance = truth.reshape(len(truth), -1).var(0)
+    score = (1 - error / np.where(variance > 0, variance, np.nan)).mean(1)
+    return {"truth": truth, "predicted": predicted, "probability": np.full(len(truth), np.nan), "score": score}
+
+
+def write(folder: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
+    """Write `folder/predictions.parquet`, at once or not at all.
+
+    Columns: id, group, evaluator, stream, label, truth, predicted, probability, score. A class is its name, several
+    labels their names joined by `+`, a number its decimal form.
+    """
+    ids = np.asarray(test.ids, dtype=object)
+    parts = [_rows(p, ids, test.groups, test.classes.get(p.label, [])) for p in found]
+    table = pa.concat_tables(parts) if parts else _SCHEMA.empty_table()
+    part = folder / f"{PREDICTIONS}.part"
+    pq.write_table(table, part)
+    os.replace(part, folder / PREDICTIONS)
+
+
+_WORD = pa.dictionary(pa.int32(), pa.string())
+_SCHEMA = pa.schema(
+    [("id", pa.string()), ("group", pa.int64()), ("evaluator", _WORD), ("stream", _WORD), ("label", _WORD),
+     ("truth", _WORD), ("predicted", _WORD), ("probability", pa.float32()), ("score", pa.float64())]
+)  # fmt: skip
+
+
+def _rows(p: Predicted, ids: np.ndarray, groups: np.ndarray, classes: list[str]) -> pa.Table:
+    words = [pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(p.rows), np.int32)), [w]) for w in
+             (p.evaluator, p.stream, p.label)]  # fmt: skip
+    said = [_words(v, classes) for v in (p.truth, p.predicted)]
+    numbers = [pa.array(p.probability.astype(np.float32)), pa.array(p.score.astype(np.float64))]
+    columns = [pa.array(ids[p.rows], pa.string()), pa.array(groups[p.rows], pa.int64()), *words, *said, *numbers]
+    return pa.table(columns, schema=_SCHEMA)
+
+
+def _words(values: np.ndarray, classes: list[str]) -> pa.DictionaryArray:
+    if values.ndim == 1 and values.dtype.kind in "iu" and len(classes) > values.max(initial=-1):
+        return pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int32)), pa.array(classes, pa.string()))
+    if values.ndim > 1 and values.dtype.kind in "iub" and len(classes) == values.shape[1]:
+        named = ["+".join(c for c, v in zip(classes, row, strict=True) if v > 0) for row in values]
+    else:
+        named = [" ".join(f"{v:g}" for v in np.atleast_1d(row)) for row in values]
+    return pa.array(named, pa.string()).dictionary_encode()

@@ -1,0 +1,120 @@
+"""What a study says of itself: the node `study` of its YAML. No torch, no Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from multimodal_lab.bounds import Fraction, Natural
+from multimodal_lab.problem import Problem
+from multimodal_lab.targets import nearest
+
+FEWEST_SEEDS = 3
+Role = Literal["baseline", "fused", "control"]
+
+
+@dataclass
+class Control:
+    """An arm that can't know more than the baselines: what changes (`set`) of the fused arm `of`, whose capacity it has."""
+
+    of: str
+    kind: Literal["shuffled", "duplicate"]
+    set: list[str]
+
+
+@dataclass
+class Study:
+    """One question: does an arm know more than the better of its baselines?
+
+    arms: {name: overrides as typed on the command line}. baselines: those with one modality. controls: see `Control`.
+    seeds, splits: values of `seed` and `data.split.seed`. labels: those that are judged. margin: a difference smaller
+    than this is none. unequal: keys in which arms may differ though they are part of the budget, such as optim.lr. tuning:
+    {arm: configurations tried before}. mixed: whether cells of different source or data may stand in one directory.
+    """
+
+    arms: dict[str, list[str]]
+    baselines: list[str]
+    labels: list[str]
+    controls: dict[str, Control] = field(default_factory=dict)
+    seeds: list[Natural] = field(default_factory=lambda: [0, 1, 2, 3, 4])
+    splits: list[Natural] = field(default_factory=lambda: [0])
+    margin: Fraction = 0.02
+    unequal: list[str] = field(default_factory=list)
+    tuning: dict[str, Natural] = field(default_factory=dict)
+    mixed: bool = False
+
+    @property
+    def fused(self) -> list[str]:
+        """The arms that are no baselines."""
+        return [name for name in self.arms if name not in self.baselines]
+
+    def role(self, arm: str) -> Role:
+        """What an arm or a control is to the question."""
+        return "control" if arm in self.controls else "baseline" if arm in self.baselines else "fused"
+
+    def overrides(self) -> dict[str, list[str]]:
+        """{arm or control: its overrides}; a control has those of its arm, then its own."""
+        controls = {name: later(self.arms[c.of], c.set) for name, c in self.controls.items()}
+        return {**self.arms, **controls}
+
+
+def read(node: Mapping[str, Any]) -> Study:
+    """The study of a plain node that has passed the check of its types."""
+    controls = {name: Control(**facts) for name, facts in (node.get("controls") or {}).items()}
+    return Study(**{**node, "controls": controls})
+
+
+def later(first: list[str], second: list[str]) -> list[str]:
+    """Both lists of overrides; of one key the later stands."""
+    set_again = {key(line) for line in second}
+    return [*(line for line in first if key(line) not in set_again), *second]
+
+
+def key(line: str) -> str:
+    """What an override sets: `+data.shuffle={…}` sets `data.shuffle`."""
+    return line.lstrip("+~").partition("=")[0]
+
+
+def problems(study: Study) -> Iterator[Problem]:
+    """What is wrong with the names of a study, each a sentence."""
+    if not study.arms:
+        yield Problem("study.arms", {}, "a study has no arms; give at least one baseline and one other")
+        return
+    for name in [*study.arms, *study.controls]:
+        if not name.isidentifier():
+            yield Problem("study.arms", name, "not a name: letters, digits and _ (it names directories)")
+    for name in sorted(study.arms.keys() & study.controls.keys()):
+        yield Problem(f"study.controls.{name}", name, "is an arm already; choose another name")
+    named = [("study.baselines", b) for b in study.baselines]
+    named += [(f"study.controls.{name}.of", c.of) for name, c in study.controls.items()]
+    named += [("study.tuning", name) for name in study.tuning]
+    for where, name in named:
+        if name not in study.arms:
+            yield Problem(where, name, f"no such arm; there are {', '.join(study.arms)}", nearest(name, study.arms)[0])
+    if not study.baselines or not study.fused:
+        expects = "a study compares: expected at least one arm among the baselines and one that is not"
+        yield Problem("study.baselines", study.baselines, expects)
+    for where, values in (("seeds", study.seeds), ("splits", study.splits), ("labels", study.labels)):
+        if not values or len(set(values)) < len(values):  # type: ignore[arg-type]
+            yield Problem(f"study.{where}", values, "expected at least one, and none twice")
+    if study.tuning and "tuning" not in study.unequal and len({study.tuning.get(a, 0) for a in study.arms}) > 1:
+        yield Problem("study.tuning", study.tuning, "the arms were tuned unequally; tune them alike, or give "
+                      "study.unequal=[tuning] and the report says so")  # fmt: skip
+
+
+def warnings(study: Study) -> list[str]:
+    """Why the verdict will be weak whatever the cells say, a sentence each."""
+    found = []
+    if len(study.seeds) < FEWEST_SEEDS:
+        found.append(
+            f"study.seeds: {len(study.seeds)} seeds, fewer than {FEWEST_SEEDS}: the verdict can only be underpowered"
+        )
+    kinds = {c.kind for c in study.controls.values()}
+    for kind in ("shuffled", "duplicate"):
+        if kind not in kinds:
+            found.append(
+                f"study.controls: no {kind} control: a gain of capacity can't be told from information, so that the "
+                "verdict is no better than no evidence"
+            )
+    return found

@@ -1,0 +1,123 @@
+"""What has become of every cell of a study, read from its files: they are the only state, so that no kill can lose any.
+
+No torch and no Hydra: hundreds of cells are listed at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from multimodal_lab import digest, rundir
+from multimodal_lab.study import plan
+from multimodal_lab.study.plan import Cell, Plan, StudyError
+
+State = Literal["finished", "running", "failed", "partial", "waiting"]
+BEGUN = "cell.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell and what has become of it; `why` is a failure's last line, or who runs it; `summary` once finished."""
+
+    cell: Cell
+    folder: Path
+    state: State
+    why: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def entries(folder: Path, cells: Sequence[Cell]) -> list[Entry]:
+    """Every cell of a plan, in its order."""
+    return [entry(folder, cell) for cell in cells]
+
+
+def entry(folder: Path, cell: Cell) -> Entry:
+    """What has become of one cell: finished are those alone whose summary is sealed with its key and its predictions."""
+    own = folder / cell.folder
+    if summary := finished(own, cell.key):
+        return Entry(cell, own, "finished", summary=summary)
+    if owner := rundir.holder(own):
+        return Entry(cell, own, "running", f"process {owner}")
+    if (own / rundir.ERROR).exists():
+        return Entry(cell, own, "failed", _last_line(own / rundir.ERROR))
+    return Entry(cell, own, "partial" if (own / BEGUN).exists() else "waiting")
+
+
+def finished(own: Path, key: str) -> dict[str, Any]:
+    """The summary of a finished cell; {} where there is none, it is another config's, or its predictions are not its own."""
+    try:
+        summary: dict[str, Any] = json.loads((own / digest.SUMMARY).read_bytes())
+        sealed = summary[digest.OF_CONFIG] == key
+        whole = summary[digest.OF_PREDICTIONS] == digest.of_file(own / digest.PREDICTIONS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return summary if sealed and whole else {}
+
+
+def begin(own: Path, key: str) -> bool:
+    """Whether the cell in `own`, whose directory is ours, is still to be trained; then whatever must go is gone.
+
+    What another source left unfinished is removed: it can't go on exactly. A failure's `error.txt` goes, its checkpoints
+    stay. `StudyError` where the directory is another config's.
+    """
+    if finished(own, key):
+        return False
+    now = {"key": key, "source": digest.code()}
+    before = _begun(own)
+    if before and before.get("key") != key:
+        raise StudyError(f"{own}: holds another config ({before.get('key')}, expected {key}); move it away")
+    if before and before != now:
+        print(f"{own.name}: begun by another source ({before.get('source')}); begins anew", flush=True)
+        for path in own.iterdir():
+            if path.name != rundir.LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    plan.replace(own / BEGUN, now)
+    (own / rundir.ERROR).unlink(missing_ok=True)
+    return True
+
+
+def mixed(found: Sequence[Entry], source: str | None = None) -> list[str]:
+    """Sentences that say why finished cells can't be compared: other source, other data; `source` is the one to come."""
+    said = []
+    done = [e for e in found if e.state == "finished"]
+    for key, what in ((digest.OF_SOURCE, "source"), (digest.OF_DATA, "data")):
+        counts = Counter(str(e.summary.get(key)) for e in done)
+        if source is not None and key == digest.OF_SOURCE:
+            counts[source] += 0
+        if len(counts) > 1:
+            shares = ", ".join(f"{n} of {k[:12]}" if n else f"now {k[:12]}" for k, n in counts.most_common())
+            few = min((k for k in counts if counts[k]), key=lambda k: counts[k])
+            first = next(e.folder.name for e in done if str(e.summary.get(key)) == few)
+            said.append(
+                f"cells of different {what} stand in one directory ({shares}; such as {first}): what differs between "
+                "arms may be that"
+            )
+    return said
+
+
+def others(folder: Path, given: Plan) -> list[str]:
+    """Directories of cells that the plan no longer has: earlier configs, kept and not counted."""
+    names = {c.folder for c in given.cells}
+    return sorted(p.parent.name for p in folder.glob(f"*/{BEGUN}") if p.parent.name not in names)
+
+
+def _begun(own: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((own / BEGUN).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""

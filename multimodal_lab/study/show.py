@@ -1,0 +1,76 @@
+"""A study's cells on the terminal: how many are done, what they scored, what failed and why."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from multimodal_lab.study import ledger
+from multimodal_lab.study.ledger import Entry, State
+from multimodal_lab.study.plan import Plan
+
+STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
+SHOWN = 10
+KINDS = ("accuracy", "macro_ap", "r2")
+
+
+def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:
+    """How many cells are in which state, then failures, mixtures and directories that are no longer of the plan."""
+    counts = Counter(e.state for e in found)
+    states = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s])
+    yield f"{folder}: {len(found)} cells: {states or 'none'}"
+    failed = [e for e in found if e.state == "failed"]
+    yield from (f"failed: {e.folder.name}: {e.why}" for e in failed[:SHOWN])
+    if len(failed) > SHOWN:
+        yield f"and {len(failed) - SHOWN} more failed"
+    yield from (f"warning: {said}" for said in ledger.mixed(found))
+    if old := ledger.others(folder, made):
+        yield f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"
+
+
+def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | None = None) -> None:
+    """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of the probe of its stream."""
+    console = console or Console(width=None if sys.stdout.isatty() else 160)
+    drawn = Table(box=box.SIMPLE_HEAD, title_justify="left")
+    for column in ("arm", "is", "cells"):
+        drawn.add_column(column, no_wrap=True)
+    for label in made.study.labels:
+        drawn.add_column(label, justify="right", no_wrap=True)
+    for arm in made.study.overrides():
+        own = [e for e in found if e.cell.arm == arm]
+        scores = [[s for e in own if (s := score(e, label)) is not None] for label in made.study.labels]
+        drawn.add_row(arm, made.study.role(arm), _states(own), *(_spread(values) for values in scores))
+    console.print(drawn)
+    for line in [*lines(folder, made, found), *(f"warning: {w}" for w in made.warnings)]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def score(entry: Entry, label: str) -> float | None:
+    """The probe's score of a label, from fused where there is one, else from the arm's best stream; None if unfinished."""
+    streams: dict[str, float] = {}
+    for key, value in entry.summary.items():
+        parts = key.split("/")
+        if len(parts) == 4 and parts[0] == "probe" and parts[2] == label and parts[3] in KINDS:
+            streams[parts[1]] = float(value)
+    return streams.get("fused", max(streams.values(), default=None))
+
+
+def _states(own: Sequence[Entry]) -> str:
+    counts = Counter(e.state for e in own)
+    rest = [f"{counts[s]} {s}" for s in STATES[1:] if counts[s]]
+    return f"{counts['finished']}/{len(own)}" + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    sd = statistics.stdev(values) if len(values) > 1 else math.nan
+    return f"{statistics.fmean(values):.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")

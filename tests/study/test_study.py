@@ -1,0 +1,124 @@
+"""Real studies of tiny cells from the command line: kills, two launchers at once, failures, and what comes of them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import SMALL
+from tiny import write
+
+from multimodal_lab.study import ledger, outcomes, plan
+
+ROOT = Path(__file__).parents[2]
+FEWER = [line for line in SMALL if not line.startswith(("log=", "data.batch_size="))]
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """Start a study from a copy of the project, whose source nobody edits meanwhile; a function of words to the process."""
+    place = tmp_path_factory.mktemp("project")
+    for part in ("multimodal_lab", "conf", "hydra_plugins"):
+        shutil.copytree(ROOT / part, place / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def start(*words):
+        command = [sys.executable, "-m", "multimodal_lab.run", *words, *FEWER]
+        env = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    return start
+
+
+def ended(process):
+    said = process.communicate(timeout=240)[0]
+    return process.returncode, said
+
+
+def trained(said):
+    """The cells that a launcher began to train."""
+    return re.findall(r"writing to \S*?/([\w-]+)\n", said)
+
+
+def wait_for(found, seconds=120):
+    end = time.monotonic() + seconds
+    while not found() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert found()
+
+
+def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp_path, launch):
+    """One arm always fails: it stops no other cell, is told at once, and tried again by every call."""
+    changes = {"seeds: [0, 1]": "seeds: [3]", "unequal: []": "unequal: [data.batch_size]"}
+    changes["    concat:"] = "    broken: [modality=rgb, fusion=separate, data.batch_size=100000]\n    concat:"
+    runs = tmp_path / "runs"
+    words = [write(tmp_path, changes), "study=tiny", f"hydra.sweep.dir={runs}"]
+    first = launch(*words)
+    wait_for(lambda: list(runs.glob("rgb-*/summary.json")) and list(runs.glob("concat-*/metrics.jsonl")))
+    os.kill(first.pid, signal.SIGKILL)
+    said = ended(first)[1]
+    assert "error: data.batch_size 100000 is more than" in said
+    made = plan.load(runs)
+    states = {e.cell.arm: e.state for e in ledger.entries(runs, made.cells)}
+    assert states == {"rgb": "finished", "broken": "failed", "concat": "partial", "shuffled": "waiting"}
+    done = next(runs.glob("rgb-*/summary.json"))
+    before = done.stat()
+    codes, both = zip(*map(ended, [launch(*words), launch(*words)]), strict=True)
+    assert codes == (1, 1), both
+    assert any(text.splitlines()[1].startswith("failed: broken-s3-p0-") for text in both)  # or it runs already
+    for text in both:
+        assert "error: 1 of 4 cells failed; the same command runs them again" in text
+        assert "1 seeds, fewer than 3" in text
+        assert "no duplicate control" in text
+        assert "Traceback" not in text
+    again = [name.partition("-")[0] for text in both for name in trained(text)]
+    assert sorted(a for a in again if a != "broken") == ["concat", "shuffled"]
+    assert "broken" in again
+    assert done.stat() == before
+    found = outcomes.load(runs)
+    assert [(e.cell.arm, e.state) for e in found.unfinished] == [("broken", "failed")]
+    assert not found.invalid
+    check_outcomes(found)
+    check_shuffled(found)
+    done.write_text(done.read_text().replace('"provenance/source": "', '"provenance/source": "0'))
+    code, text = ended(launch(*words))
+    assert (code, trained(text)) == (1, [])
+    assert "cells of different source stand in one directory" in text
+
+
+def check_outcomes(found):
+    """The arrays say what each cell's summary says, on the same samples for all."""
+    for label in ("species", "sex"):
+        scores = found.scores(label)
+        assert scores.stream == {"rgb": "rgb", "concat": "fused", "shuffled": "fused"}
+        assert (scores.seeds, scores.splits, scores.left_out) == ([3], [0], [0])
+        for entry in found.finished:
+            own = scores.score[entry.cell.arm][0, 0]
+            key = f"probe/{scores.stream[entry.cell.arm]}/{label}/accuracy"
+            assert own.mean() == pytest.approx(entry.summary[key])
+            table = pd.read_parquet(entry.folder / "predictions.parquet").query("label == @label")
+            table = table[table.stream == scores.stream[entry.cell.arm]].set_index("id").loc[scores.ids]
+            assert (table.score.to_numpy() == own).all()
+            assert ((table.truth.astype(str) == table.predicted.astype(str)) == (table.score == 1)).all()
+            assert (table.truth.astype(str).to_numpy() == scores.truth).all()
+            assert table.probability.between(0, 1).all()
+    assert len(set(scores.groups)) == len(scores.ids) // 2  # two sides of each individual
+
+
+def check_shuffled(found):
+    """A control differs from its arm in the pairing alone."""
+    record = {e.cell.arm: json.loads((e.folder / "data.json").read_text()) for e in found.finished}
+    assert record["shuffled"]["splits"] == record["concat"]["splits"]
+    assert record["shuffled"]["shuffle"]["stream"] == "uv"
+    assert record["concat"]["shuffle"] is None
+    scores = found.scores("species")
+    assert not np.array_equal(scores.score["shuffled"], scores.score["concat"])

@@ -1,0 +1,157 @@
+"""What has become of cells: read from real files, whoever left them and however."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from multimodal_lab import digest, rundir
+from multimodal_lab.study import facts, ledger, plan
+from multimodal_lab.study.plan import Cell, Plan, StudyError
+
+STUDY = facts.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
+
+
+def cell(seed=0, arm="rgb"):
+    return Cell(arm, STUDY.role(arm), seed, 0, f"{arm}{seed:08d}".ljust(16, "0"), [f"modality={arm}"])
+
+
+def finish(folder, made, source="a", data="d", **scores):
+    """What a run that ended well leaves of what the ledger reads."""
+    own = folder / made.folder
+    own.mkdir(parents=True, exist_ok=True)
+    (own / digest.PREDICTIONS).write_bytes(b"table " * 20_000)
+    seal = {digest.OF_CONFIG: made.key, digest.OF_SOURCE: source, digest.OF_DATA: data}
+    seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
+    filler = {f"knn/rgb/label{i}/accuracy": i / 7 for i in range(150)}
+    (own / digest.SUMMARY).write_text(json.dumps({**filler, **seal, **scores}, indent=1))
+    return own
+
+
+def state(folder, made):
+    return ledger.entry(folder, made).state
+
+
+def test_a_cell_is_what_its_files_say(tmp_path):
+    made = cell()
+    own = tmp_path / made.folder
+    assert state(tmp_path, made) == "waiting"
+    own.mkdir()
+    assert ledger.begin(own, made.key)
+    assert state(tmp_path, made) == "partial"
+    rundir.claim(own, resume=True)
+    assert state(tmp_path, made) == "running"
+    rundir.release(own)
+    (own / rundir.ERROR).write_text("Traceback\n  …\nValueError: no such thing\n")
+    failed = ledger.entry(tmp_path, made)
+    assert (failed.state, failed.why) == ("failed", "ValueError: no such thing")
+    assert ledger.begin(own, made.key)
+    assert state(tmp_path, made) == "partial"
+    finish(tmp_path, made)
+    assert state(tmp_path, made) == "finished"
+    assert not ledger.begin(own, made.key)
+
+
+def test_half_written_damaged_and_other_results_do_not_count(tmp_path):
+    made = cell()
+    own = finish(tmp_path, made)
+    whole = (own / digest.SUMMARY).read_bytes()
+    (own / digest.SUMMARY).write_bytes(whole[: len(whole) // 2])
+    assert state(tmp_path, made) == "waiting"
+    (own / digest.SUMMARY).write_bytes(whole.replace(made.key.encode(), b"f" * 16))
+    assert state(tmp_path, made) == "waiting"
+    (own / digest.SUMMARY).write_bytes(whole)
+    (own / digest.PREDICTIONS).write_bytes(b"other")
+    assert state(tmp_path, made) == "waiting"
+
+
+def test_what_another_source_left_unfinished_begins_anew_and_a_strangers_is_refused(tmp_path):
+    made = cell()
+    own = tmp_path / made.folder
+    (own / "checkpoints").mkdir(parents=True)
+    assert ledger.begin(own, made.key)
+    assert (own / "checkpoints").is_dir()
+    plan.replace(own / ledger.BEGUN, {"key": made.key, "source": "older"})
+    assert ledger.begin(own, made.key)
+    assert not (own / "checkpoints").exists()
+    plan.replace(own / ledger.BEGUN, {"key": "0" * 16, "source": "older"})
+    with pytest.raises(StudyError, match="holds another config"):
+        ledger.begin(own, made.key)
+
+
+def test_mixed_source_and_data_are_told_with_the_odd_cell(tmp_path):
+    cells = [cell(i) for i in range(3)]
+    for i, made in enumerate(cells):
+        finish(tmp_path, made, data="x" if i == 2 else "d")
+    found = ledger.entries(tmp_path, cells)
+    (said,) = ledger.mixed(found)
+    assert "different data" in said
+    assert cells[2].folder in said
+    assert ["different source" in s for s in ledger.mixed(found, "b")] == [True, False]
+    assert not ledger.mixed(found[:2], "a")
+
+
+def test_a_plan_is_read_as_it_was_written_and_its_lack_is_one_sentence(tmp_path):
+    made = Plan(STUDY, [cell(0), cell(1, "concat")], ["train.epochs=1"], ["a warning"])
+    plan.write(tmp_path, made)
+    assert plan.load(tmp_path) == made
+    (tmp_path / plan.FILE).write_text("{")
+    with pytest.raises(StudyError, match="can't be read"):
+        plan.load(tmp_path)
+    with pytest.raises(StudyError, match="no study here"):
+        plan.load(tmp_path / "nowhere")
+
+
+def test_two_hundred_cells_are_listed_without_torch(tmp_path, cli):
+    cells = [cell(i, arm) for i in range(100) for arm in ("rgb", "concat")]
+    for i, made in enumerate(cells):
+        if i % 10:
+            finish(tmp_path, made, **{"probe/rgb/species/accuracy": 0.5})
+    plan.write(tmp_path, Plan(STUDY, cells, [], []))
+    done = cli("status", f"runs={tmp_path}", module="study", small=False, check=False)
+    assert done.returncode == 3
+    assert "200 cells: 180 finished, 20 waiting" in done.stdout
+    code = (
+        "import sys\nsys.argv = ['study', 'status', f'runs={sys.argv[1]}']\n"
+        "from multimodal_lab.study import __main__ as m\n"
+        "try:\n    m.main()\nexcept SystemExit:\n    pass\n"
+        "print([n for n in ('torch', 'numpy', 'pandas', 'hydra', 'omegaconf') if n in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status"], "runs=DIR is missing"),
+        (["status", "runs=/nowhere"], "no study here"),
+        (["status", "run=x"], "no run=…"),
+    ],
+)
+def test_a_wrong_line_is_one_sentence(cli, words, said):
+    done = cli(*words, module="study", small=False, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_two_that_find_a_dead_owners_lock_are_not_both_let_in(tmp_path):
+    """The slow look makes the race certain where nothing guards it: each would unlink the lock that another just made."""
+    script = (
+        "import sys,pathlib,time\nfrom multimodal_lab import rundir\nlook = rundir._living\n"
+        "def slow(path):\n    found = look(path)\n    time.sleep(0.05)\n    return found\nrundir._living = slow\n"
+        "while time.time() < float(sys.argv[2]):\n    pass\n"
+        "for own in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n    try:\n"
+        "        rundir.claim(own, True)\n        print(own.name)\n    except rundir.Held:\n        pass\ntime.sleep(1)"
+    )
+    stale = {"pid": 999_999_999, "host": socket.gethostname(), "boot": "", "started": "1"}
+    for name in "abcde":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / rundir.LOCK).write_text(json.dumps(stale))
+    command = [sys.executable, "-c", script, str(tmp_path), str(time.time() + 1)]
+    many = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert sorted(name for p in many for name in p.communicate()[0].split()) == list("abcde")

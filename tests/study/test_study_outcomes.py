@@ -1,0 +1,109 @@
+"""Predictions of many cells as arrays, against slow loops over what was written."""
+
+import json
+
+import numpy as np
+import pytest
+
+from multimodal_lab import digest
+from multimodal_lab.evaluate import predictions
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.predictions import Predicted
+from multimodal_lab.study import facts, outcomes, plan
+from multimodal_lab.study.plan import Cell, Plan, StudyError
+
+ARMS = {"rgb": ["modality=rgb"], "uv": ["modality=uv"], "concat": ["fusion=concat"]}
+STREAM = {"rgb": "rgb", "uv": "uv", "concat": "fused"}
+SEEDS, SPLITS, N = [0, 1, 4], [0, 2], 30
+
+
+def held_out(split):
+    return np.random.default_rng(split).permutation(N)[:12]
+
+
+def write_cell(folder, made, lack=()):
+    """A finished cell; `lack`: samples without UV, which only the arm uv needs."""
+    rng = np.random.default_rng([made.seed, made.split, len(made.arm)])
+    rows = held_out(made.split)
+    truth = np.arange(N)[rows] % 2
+    test = Embeddings({}, {}, {}, {"sex": ["f", "m"]}, [f"s{i:02d}" for i in rows], rows // 2, np.full(12, "test"))
+    kept = np.flatnonzero(~np.isin(rows, lack)) if made.arm == "uv" else np.arange(12)
+    score = rng.integers(0, 2, len(kept))
+    said = np.where(score, truth[kept], 1 - truth[kept])
+    own = folder / made.folder
+    own.mkdir(parents=True)
+    streams = ["rgb", "uv", "fused"] if made.arm == "concat" else [made.arm]
+    chance = np.full(len(kept), 0.5)
+    found = [Predicted("probe", s, "sex", kept, truth[kept], said, chance, score) for s in streams]
+    predictions.write(own, test, found)
+    seal = {digest.OF_CONFIG: made.key, digest.OF_SOURCE: "a", digest.OF_DATA: "d", "data/test": 12, "data/train": 18}
+    seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
+    seal |= {f"probe/{s}/sex/n": 12.0 for s in streams}
+    (own / digest.SUMMARY).write_text(json.dumps(seal))
+    return {f"s{rows[k]:02d}": int(v) for k, v in zip(kept, score, strict=True)}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A function of (cells left out, samples without UV) to the loaded study and what was written of each cell."""
+
+    def make(skip=lambda cell: False, lack=()):
+        named = facts.Study(ARMS, ["rgb", "uv"], ["sex"], seeds=SEEDS, splits=SPLITS)
+        cells = [
+            Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".ljust(16, "0"), [])
+            for r in SPLITS
+            for s in SEEDS
+            for arm in ARMS
+        ]
+        written = {(c.arm, c.seed, c.split): write_cell(tmp_path, c, lack) for c in cells if not skip(c)}
+        plan.write(tmp_path, Plan(named, cells, [], []))
+        return outcomes.load(tmp_path), written
+
+    return make
+
+
+def test_every_number_is_that_of_its_cell_and_sample(study):
+    found, written = study()
+    scores = found.scores("sex")
+    assert (scores.seeds, scores.splits, scores.stream, scores.left_out) == (SEEDS, SPLITS, STREAM, [0, 0])
+    assert scores.ids.tolist() == sorted({i for own in written.values() for i in own})
+    for arm in ARMS:
+        for i, seed in enumerate(SEEDS):
+            for j, split in enumerate(SPLITS):
+                own = written[arm, seed, split]
+                for k, name in enumerate(scores.ids):
+                    value = scores.score[arm][i, j, k]
+                    assert value == own[name] if name in own else np.isnan(value)
+    assert scores.groups.tolist() == [int(n[1:]) // 2 for n in scores.ids]
+    assert scores.truth.tolist() == ["fm"[int(n[1:]) % 2] for n in scores.ids]
+    assert found.test_per_train == 12 / 18
+    assert found.streams("concat", "sex") == ["rgb", "uv", "fused"]
+
+
+def test_samples_that_some_arm_lacks_are_left_out_of_all_and_counted(study):
+    lack = held_out(0)[:3]
+    found, _ = study(lack=lack)
+    scores = found.scores("sex")
+    gone = [int(np.isin(held_out(r), lack).sum()) for r in SPLITS]
+    assert scores.left_out == gone
+    tested = [(~np.isnan(scores.score[a])).sum(2) for a in ARMS]
+    assert all((t == [[12 - gone[0], 12 - gone[1]]] * 3).all() for t in tested)
+    assert found.scores("sex", ["rgb", "concat"]).left_out == [0, 0]
+
+
+def test_only_seeds_that_every_arm_has_finished_are_compared(study):
+    found, _ = study(skip=lambda c: (c.arm, c.seed, c.split) == ("uv", 1, 2))
+    assert len(found.unfinished) == 1
+    assert found.scores("sex").seeds == [0, 4]
+    assert found.scores("sex", ["rgb", "concat"]).seeds == SEEDS
+    other = found.scores("sex", ["concat"], {"concat": "uv"})
+    assert other.stream == {"concat": "uv"}
+
+
+def test_nothing_in_common_is_one_sentence(study):
+    found, _ = study(skip=lambda c: c.arm == "uv" or c.split == 2 or c.seed != (0 if c.arm == "rgb" else 1))
+    assert found.scores("sex", ["rgb"]).seeds == [0]
+    with pytest.raises(StudyError, match="no seed has been finished by all of rgb, concat"):
+        found.scores("sex")
+    with pytest.raises(StudyError, match="size: no seed"):
+        found.scores("size")

@@ -1,0 +1,141 @@
+"""A study that can't be compared is refused before its first cell, in a sentence that names the key."""
+
+import copy
+from functools import lru_cache
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra import compose as real_compose
+from omegaconf import OmegaConf, open_dict
+from tiny import changed, write
+
+from multimodal_lab import check
+from multimodal_lab.check import ConfigError, preflight
+from multimodal_lab.study import facts
+from multimodal_lab.study.cells import cells
+from multimodal_lab.targets import conf_dir
+
+RGB = "[modality=rgb, fusion=separate]"
+WRONG = [
+    ({RGB: "[modality=rbg, fusion=separate]"}, "(arm rgb) expected one of"),
+    ({RGB: "[modality=rgb, fusion=separate, train.epochs=9]"}, "train.epochs=5: in arm concat, but 9 in rgb"),
+    (
+        {RGB: "[modality=rgb, fusion=separate, train.max_steps=9]"},
+        "equal budgets (nearest: study.unequal=[train.max_steps])",
+    ),
+    ({RGB: "[modality=rgb, fusion=separate, data.batch_size=8]"}, "data.batch_size"),
+    ({RGB: "[modality=rgb, fusion=separate, augment=classify]"}, "augment.ops"),
+    ({RGB: "[modality=rgb, fusion=separate, data.split.test=0.3, data.split.val=0.2]"}, "data.split.test"),
+    (
+        {
+            RGB: "[modality=rgb, fusion=separate, data.split.test=0.3, data.split.val=0.2]",
+            "unequal: []": "unequal: [data]",
+        },
+        "arms are compared on the same samples",
+    ),
+    ({RGB: "[modality=rgb, fusion=separate, 'train.epochs=1,2']"}, "an arm is one config, not several"),
+    ({RGB: "[modality=rgb, fusion=separate, seed=3]"}, "seed=3: (arm rgb) is the study's: study.seeds"),
+    (
+        {"baselines: [rgb]": "baselines: [rbg]"},
+        "study.baselines=rbg: no such arm; there are rgb, concat (nearest: rgb)",
+    ),
+    ({"baselines: [rgb]": "baselines: [rgb, concat]"}, "at least one arm among the baselines and one that is not"),
+    ({"of: concat": "of: concta"}, "study.controls.shuffled.of=concta: no such arm"),
+    ({"kind: shuffled": "kind: mixed"}, "expected one of shuffled, duplicate"),
+    ({"stream: uv": "stream: nir"}, "data.shuffle.stream=nir"),
+    ({"seeds: [0, 1]": "seeds: [0, 0]"}, "none twice"),
+    ({"seeds: [0, 1]": "seeds: []"}, "at least one"),
+    ({"seeds: [0, 1]": "seeds: [0, -1]"}, "study.seeds.1=-1"),
+    ({"labels: [species, sex]": "labels: [species, sox]"}, "study.labels=sox: the data have no such label"),
+    ({"margin: 0.02": "margin: big"}, "study.margin=big"),
+    ({"margin: 0.02": "margins: 0.02"}, "study.margins=0.02: no such key"),
+    ({"    rgb: [": "    r-g: ["}, "not a name"),
+    ({"    shuffled: {": "    rgb: {"}, "is an arm already"),
+    ({"tuning: {}": "tuning: {rgb: 8}"}, "the arms were tuned unequally"),
+]
+TYPED = [
+    ("fusion=attention", "arm rgb sets fusion=separate itself; change study.arms.rgb"),
+    ("optim.lr=1e-3,1e-4", "a study runs its own arms, seeds and splits"),
+    ("seed=3", "a study has several; give study.seeds (nearest: study.seeds=[3])"),
+    ("data.split.seed=3", "study.splits=[3]"),
+    ("study.seeds=3", "study.seeds=3: expected a list"),
+]
+
+
+@pytest.fixture(scope="module")
+def flag(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("study"))
+
+
+@lru_cache
+def shared(name, lines):
+    return real_compose(name, list(lines), return_hydra_config=True)
+
+
+@pytest.fixture
+def refusal(flag, monkeypatch):
+    """A function of (changes to the study, what is typed) to the refusal; each set of choices is composed once."""
+
+    def refuse(changes, *typed):
+        node = OmegaConf.create(yaml.safe_load(changed(changes))["study"])
+
+        def compose(name, lines, **_):
+            cfg = copy.deepcopy(shared(name, tuple(lines)))
+            with open_dict(cfg):
+                cfg.study = node
+            return cfg
+
+        monkeypatch.setattr(check, "compose", compose)
+        with pytest.raises(ConfigError) as error:
+            preflight([flag, "-m", "study=tiny", *typed])
+        return str(error.value)
+
+    return refuse
+
+
+@pytest.mark.parametrize(("changes", "words"), WRONG, ids=[w for _, w in WRONG])
+def test_a_study_that_cannot_be_compared_is_refused(refusal, changes, words):
+    assert words in refusal(changes)
+
+
+@pytest.mark.parametrize(("line", "words"), TYPED, ids=[line for line, _ in TYPED])
+def test_what_is_typed_beside_a_study_fits_to_it(refusal, line, words):
+    assert words in refusal({}, line)
+
+
+def test_good_ones_pass_and_unequal_keys_do_where_the_study_says_so(tmp_path):
+    preflight([write(tmp_path), "study=tiny", "study.seeds=[4]", "optim.lr=0.1", "train.epochs=1"])
+    changes = {RGB: "[modality=rgb, fusion=separate, optim.lr=0.5]", "unequal: []": "unequal: [optim]"}
+    preflight([write(tmp_path, changes), "study=tiny"])
+
+
+def test_cells_are_named_by_what_changes_numbers():
+    study = facts.Study(
+        {"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["sex"], seeds=[0, 1], splits=[0, 2]
+    )
+
+    def named(*typed):
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return cells(study, lambda lines: compose("config", [*typed, *lines]))
+
+    first = named()
+    assert len({c.key for c in first}) == 8 == len({c.folder for c in first})
+    assert [(c.arm, c.seed, c.split) for c in first[:3]] == [("rgb", 0, 0), ("concat", 0, 0), ("rgb", 1, 0)]
+    same = named("log=none", "dir=elsewhere", "resume=auto", "device=cpu", "data.workers=3", "figures=[]", "name=x")
+    assert [c.key for c in same] == [c.key for c in first]
+    for line in ("optim.lr=0.5", "data.source.noise=0.1", "train.ema=0.9", "evaluate=[probe]"):
+        assert not {c.key for c in named(line)} & {c.key for c in first}
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):  # as the job itself will see it
+        from multimodal_lab.run import _key
+
+        own = compose("config", [*first[-1].overrides, "resume=auto"])
+        assert _key(OmegaConf.masked_copy(own, list(own))) == first[-1].key
+
+
+def test_weak_designs_are_warned_of():
+    study = facts.Study({"rgb": [], "concat": []}, ["rgb"], ["sex"], seeds=[0, 1])
+    said = facts.warnings(study)
+    assert "2 seeds, fewer than 3" in said[0]
+    assert ["shuffled control" in s for s in said[1:]] == [True, False]
+    assert "no duplicate control" in said[2]
