@@ -7,7 +7,7 @@ DEV    := $(VENV)/.dev
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo test test-slow lint types bench clean
+.PHONY: help setup demo test test-slow lint types bench chaos clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -42,7 +42,11 @@ test-slow: $(DEV)  ## the trials of minutes that `make test` leaves out
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 -m slow
 
 bench: $(DEV)  ## ratios against peers, as tables
-	@for f in scripts/bench/*.py; do $(PY) $$f || exit 1; done
+	@for f in scripts/bench/[!_]*.py; do $(PY) $$f || exit 1; done
+
+chaos: $(DEV)  ## kill, damage, starve and stop real trainings; says whether anything was lost
+	@lost=; for f in scripts/chaos/[!_]*.py; do $(PY) $$f; case $$? in 0|3) ;; *) lost="$$lost $$(basename $$f)";; esac; done; \
+	if [ -z "$$lost" ]; then echo "chaos: NOTHING LOST"; else echo "chaos: LOST, see above:$$lost"; exit 1; fi
 
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -23,6 +23,7 @@ from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, 
 from multimodal_lab.problem import Problem
 from multimodal_lab.quick import quick_problems
 from multimodal_lab.signature import signature
+from multimodal_lab.study.preflight import is_study, study_problems
 from multimodal_lab.targets import conf_dir, nearest
 
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -70,6 +71,8 @@ class Jobs:
         try:
             hydra = self._base(self.parser.parse_overrides(jobs[0])).hydra
             found = list(hydra_problems(hydra))
+            if is_study(hydra):
+                return found or study_problems(self, overrides)
             if multirun or hydra.mode == RunMode.MULTIRUN:
                 lines = [f"{k}={v}" for k, v in (hydra.sweeper.get("params") or {}).items()]
                 jobs = expand([*self.parser.parse_overrides(lines), *overrides])
@@ -83,13 +86,17 @@ class Jobs:
         return list({str(p): p for p in found}.values())
 
     def _job(self, overrides: list[Override], alone: bool = False) -> list[Problem]:
+        cfg, found = self.configured(overrides, alone)
+        return found or schema.check(cfg)
+
+    def configured(self, overrides: list[Override], alone: bool = False) -> tuple[DictConfig, list[Problem]]:
+        """The config of these overrides, and the problems of those that can't be set in it."""
         cfg = self._base(overrides)
         values = [o for o in overrides if not (is_choice(o, self.known) or o.is_hydra_override())]
         if values and not alone:
             cfg = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
             OmegaConf.set_struct(cfg, True)
-        found = [p for p in (apply(o, cfg, self.known) for o in values) if p]
-        return found or schema.check(cfg)
+        return cfg, [p for p in (apply(o, cfg, self.known) for o in values) if p]
 
     def _base(self, overrides: list[Override]) -> DictConfig:
         """The config of these group choices, before single values are set."""

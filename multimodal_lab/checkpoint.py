@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from multimodal_lab.parts import Parts, join, require_parts, require_same, split
+from multimodal_lab.tensors import write
 
 MANIFEST = "manifest.json"
+STATE = "state.json"
+CORRUPT = ".corrupt"
+NAME = re.compile(r"step_\d+(_\d\d+)?")
 
 
 class CheckpointError(RuntimeError):
@@ -28,39 +34,42 @@ class Store:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
 
-    def require_space(self, system: nn.Module) -> None:
-        """Refuse to start where `keep` + 2 checkpoints (weights and two moments each) won't fit."""
-        size = 3 * sum(t.numel() * t.element_size() for t in system.state_dict().values())
-        needed, free = (self.keep + 2) * size, shutil.disk_usage(self.folder.parent).free
+    def require_space(self, parts: Parts) -> None:
+        """Refuse to start where `keep` + 1 checkpoints and the best won't fit beside what else is on the disk."""
+        needed = (self.keep + 2) * size(parts)
+        there = next(p for p in self.folder.parents if p.exists())
+        free = shutil.disk_usage(there).free + sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file())
         if needed > free:
             raise CheckpointError(
                 f"{self.folder}: {needed:,} bytes needed for checkpoints, {free:,} free; lower train.keep"
             )
 
-    def save(
-        self, system: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], best: bool = False
-    ) -> Path:
-        """Write weights, optimizer and `state` (plain JSON types); at every instant an older good checkpoint remains."""
-        final = self.folder / f"step_{state['step']:08d}"
-        aside = self.folder / f".tmp_{final.name}"
-        shutil.rmtree(aside, ignore_errors=True)
+    def save(self, parts: Parts, best_step: int | None = None) -> Path:
+        """Write every part; at every instant an older good checkpoint remains. A failure is a `CheckpointError`."""
+        require_parts(parts, "saving")
+        packed = {name: part.state_dict() for name, part in parts.items()}
+        name = f"step_{packed['state']['step']:08d}"
+        aside = self.folder / f".tmp_{name}"
         try:
+            self._sweep()
             aside.mkdir(parents=True)
-            write(aside, system, optimizer, state)
-            shutil.rmtree(final, ignore_errors=True)
+            final = self._free_name(name)
+            _write(aside, final.name, packed)
             os.rename(aside, final)
             _sync(self.folder)
-            if best:
-                _atomic(self.folder / "best.json", json.dumps({"checkpoint": final.name}).encode())
-        except (OSError, SafetensorError) as error:
+            _sync(self.folder.parent)
+        except (OSError, ValueError, TypeError) as error:
             shutil.rmtree(aside, ignore_errors=True)
-            raise CheckpointError(f"{final}: not saved ({error}); the checkpoints before it are intact") from error
-        self._prune()
+            raise CheckpointError(
+                f"{self.folder / name}: not saved ({error}); the checkpoints before it are intact"
+            ) from error
+        self._prune(best_step)
         return final
 
     def all(self) -> list[Path]:
-        """Oldest first."""
-        return sorted(p for p in self.folder.glob("step_*") if p.is_dir() and not p.name.endswith(".corrupt"))
+        """Oldest first. A folder that can't be listed is an `OSError`, never an empty list (as `glob` would have it)."""
+        names = os.listdir(self.folder) if self.folder.exists() else []
+        return sorted(self.folder / name for name in names if NAME.fullmatch(name))
 
     def newest(self) -> Path | None:
         """The newest checkpoint whose every hash holds; damaged ones are renamed `.corrupt`. All damaged: an error."""
@@ -68,86 +77,164 @@ class Store:
         for path in reversed(found):
             if (reason := fault(path)) is None:
                 return path
-            print(f"checkpoint {path} is damaged ({reason}); set aside as {path.name}.corrupt", flush=True)
-            os.rename(path, path.with_name(path.name + ".corrupt"))
-        if found:
-            raise CheckpointError(f"{self.folder}: all {len(found)} checkpoints are damaged; start a new run")
+            print(f"checkpoint {path} is damaged ({reason}); set aside as {self._set_aside(path).name}", flush=True)
+        if found or (self.folder.exists() and any(CORRUPT in name for name in os.listdir(self.folder))):
+            raise CheckpointError(f"{self.folder}: all checkpoints are damaged; start a new run")
         return None
 
     def best(self) -> Path | None:
-        """The checkpoint with the best monitored score, if any."""
-        pointer = self.folder / "best.json"
-        return self.folder / json.loads(pointer.read_text())["checkpoint"] if pointer.is_file() else None
+        """The checkpoint with the best monitored score as the newest one knows it, if any; a damaged one is an error."""
+        newest = self.newest()
+        step = None if newest is None else read_state(newest).get("best_step")
+        if step is None:
+            return None
+        found = [p for p in self.all() if _step(p) == step]
+        if not found:
+            raise CheckpointError(f"{self.folder}: the best checkpoint, of step {step}, is not here")
+        return found[-1]
 
-    def _prune(self) -> None:
-        best = self.best()
-        for path in self.all()[: -self.keep]:
-            if path != best:
-                shutil.rmtree(path)
+    def _free_name(self, wanted: str) -> Path:
+        """A name of its own for a second save at one step: the first is never touched while the second is not whole."""
+        path, n = self.folder / wanted, 1
+        while path.exists():
+            n += 1
+            path = self.folder / f"{wanted}_{n:02d}"
+        return path
+
+    def _set_aside(self, path: Path) -> Path:
+        n, aside = 1, path.with_name(path.name + CORRUPT)
+        while aside.exists():
+            n += 1
+            aside = path.with_name(f"{path.name}{CORRUPT}{n}")
+        os.rename(path, aside)
+        return aside
+
+    def _prune(self, best_step: int | None) -> None:
+        try:
+            found = self.all()
+            best = [p for p in found if _step(p) == best_step][-1:]
+            for path in found[: -self.keep]:
+                if path not in best:
+                    gone = path.with_name(f".old_{path.name}")  # half deleted, it must not look like a checkpoint
+                    os.rename(path, gone)
+                    shutil.rmtree(gone)
+        except OSError as error:
+            raise CheckpointError(f"{self.folder}: saved, but an old checkpoint can't be removed ({error})") from error
+
+    def _sweep(self) -> None:
+        """Remove what a killed save left behind."""
+        for name in os.listdir(self.folder) if self.folder.exists() else ():
+            if name.startswith((".tmp_", ".old_")):
+                shutil.rmtree(self.folder / name)
 
 
-def write(folder: Path, system: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """The files of one checkpoint, the manifest with their hashes last."""
-    weights = {k: _own(v) for k, v in system.state_dict().items()}
-    packed = optimizer.state_dict()
-    moments = {f"{i}.{k}": _own(v) for i, s in packed["state"].items() for k, v in s.items() if torch.is_tensor(v)}
-    plain = {str(i): {k: v for k, v in s.items() if not torch.is_tensor(v)} for i, s in packed["state"].items()}
-    save_file(weights, folder / "model.safetensors")
-    save_file(moments, folder / "optimizer.safetensors")
-    text = json.dumps({"state": dict(state), "groups": packed["param_groups"], "plain": plain}, indent=1)
-    (folder / "state.json").write_text(text)
-    hashes = {p.name: _hash(p) for p in sorted(folder.iterdir())}
-    for path in folder.iterdir():
-        _sync(path)
-    _atomic(folder / MANIFEST, json.dumps(hashes, indent=1).encode())
-    _sync(folder)
+def size(parts: Parts) -> int:
+    """Bytes of one checkpoint, the optimizer's moments counted before the first step has made them."""
+    tensors: dict[str, Tensor] = {}
+    split({k: part.state_dict() for k, part in parts.items() if k != "optimizer"}, tensors)
+    optimizer = parts["optimizer"]
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    moments = 2 if "betas" in optimizer.defaults else 1
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    return sum(map(_bytes, tensors.values())) + moments * sum(map(_bytes, trained))
 
 
 def fault(folder: Path) -> str | None:
     """Why this checkpoint can't be trusted, or None."""
     try:
-        hashes: dict[str, str] = json.loads((folder / MANIFEST).read_bytes())
-        wrong = [name for name, digest in hashes.items() if _hash(folder / Path(name).name) != digest]
-    except (OSError, ValueError, AttributeError) as error:
-        return f"{MANIFEST}: {error}"
-    missing = {"model.safetensors", "optimizer.safetensors", "state.json"} - hashes.keys()
-    if missing:
-        return f"{MANIFEST} lacks {', '.join(sorted(missing))}"
-    return f"{wrong[0]}: hash differs from {MANIFEST}" if wrong else None
+        text = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(text)
+        if text != _manifest(manifest["checkpoint"], manifest["files"]):
+            return f"{MANIFEST}: not as it was written"
+        if manifest["checkpoint"] != folder.name.partition(CORRUPT)[0]:
+            return f"{MANIFEST}: belongs to {manifest['checkpoint']}"
+        listed, there = {*manifest["files"], MANIFEST}, {p.name for p in folder.iterdir()}
+        for name in sorted(listed ^ there):
+            return f"{name}: missing" if name in listed else f"{name}: not in {MANIFEST}"
+        for name, digest in manifest["files"].items():
+            if _hash(folder / name) != digest:
+                return f"{name}: hash differs from {MANIFEST}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{MANIFEST}: {type(error).__name__}: {error}"
+    return None
 
 
-def load_weights(folder: Path, system: nn.Module) -> None:
-    """Weights and buffers of a verified checkpoint into `system`; every name must match."""
-    if reason := fault(folder):
-        raise CheckpointError(f"{folder}: {reason}")
-    system.load_state_dict(load_file(folder / "model.safetensors"))
-
-
-def load(folder: Path, system: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Weights and optimizer of a verified checkpoint; returns its `state`."""
-    load_weights(folder, system)
-    record = json.loads((folder / "state.json").read_text())
-    tensors: dict[int, dict[str, Any]] = {int(i): dict(s) for i, s in record["plain"].items()}
-    for key, value in load_file(folder / "optimizer.safetensors").items():
-        index, name = key.split(".", 1)
-        tensors.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": tensors, "param_groups": record["groups"]})
-    for parameter, moments in optimizer.state.items():
-        for name, value in moments.items():
-            if torch.is_tensor(value) and value.shape == parameter.shape:
-                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)  # its memory format too
-    state: dict[str, Any] = record["state"]
+def read_state(folder: Path) -> dict[str, Any]:
+    """The plain numbers of a checkpoint."""
+    state: dict[str, Any] = json.loads((folder / STATE).read_text())["state"]
     return state
 
 
-def _own(x: torch.Tensor) -> torch.Tensor:
-    """A contiguous copy on the CPU that shares memory with nothing: tied weights are saved under each name."""
-    return x.detach().cpu().clone(memory_format=torch.contiguous_format)
+def load(folder: Path, parts: Parts) -> None:
+    """Every part of a checkpoint that `newest` gave; one that is missing, unknown or doesn't fit is an error by name."""
+    require_parts(parts, "resuming")
+    plain = json.loads((folder / STATE).read_text())
+    require_parts(plain, str(folder / STATE))
+    for name, part in parts.items():
+        file = folder / f"{name}.safetensors"
+        state = join(plain[name], load_file(file) if file.exists() else {})
+        if name == "model":
+            require_same(f"the model in {folder}", state, part.state_dict())
+        part.load_state_dict(state)
+        if isinstance(part, torch.optim.Optimizer):
+            _keep_layout(part)
+
+
+def load_weights(folder: Path, system: nn.Module) -> None:
+    """The weights of a checkpoint to use, verified: the running average where the run kept one. Every name must match."""
+    if reason := fault(folder):
+        raise CheckpointError(f"{folder}: {reason}")
+    average = folder / "ema.safetensors"
+    weights = load_file(average if average.exists() else folder / "model.safetensors")
+    system.load_state_dict({k.removeprefix("weights."): v for k, v in weights.items()} if average.exists() else weights)
+
+
+def _write(folder: Path, name: str, packed: Mapping[str, Mapping[str, Any]]) -> None:
+    plain, hashes = {}, {}
+    for part, state in packed.items():
+        tensors: dict[str, Tensor] = {}
+        plain[part] = split(state, tensors)
+        if tensors:
+            hashes[f"{part}.safetensors"] = write(folder / f"{part}.safetensors", tensors)
+    hashes[STATE] = _put(folder / STATE, json.dumps(plain, indent=1).encode())
+    _put(folder / MANIFEST, _manifest(name, hashes))
+    _sync(folder)
+
+
+def _manifest(name: str, files: Mapping[str, str]) -> bytes:
+    """The manifest, its own digest in it."""
+    content = {"checkpoint": name, "files": dict(files)}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**content, "sha256": digest}, indent=1).encode()
+
+
+def _keep_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Moments in the memory layout of their parameters: another one may add up in another order."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if torch.is_tensor(value) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.split("_")[1])
+
+
+def _bytes(x: Tensor) -> int:
+    return x.numel() * x.element_size()
 
 
 def _hash(path: Path) -> str:
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _put(path: Path, content: bytes) -> str:
+    with path.open("wb") as f:
+        f.write(content)
+        f.flush()
+        os.fsync(f.fileno())
+    return hashlib.sha256(content).hexdigest()
 
 
 def _sync(path: Path) -> None:
@@ -156,12 +243,3 @@ def _sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _atomic(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".tmp_{path.name}")
-    with aside.open("wb") as f:
-        f.write(content)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(aside, path)

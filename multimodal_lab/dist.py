@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as td
 from torch import Tensor
 
+# The others wait while rank 0 validates. A rank that dies is noticed at once all the same: its connections close.
+PATIENCE = timedelta(hours=6)
 _alone = False
 
 
@@ -30,10 +33,16 @@ def alone() -> Iterator[None]:
         _alone = before
 
 
+def together() -> None:
+    """Collectives are entered again, also where a pass that was alone has been cut short."""
+    global _alone
+    _alone = False
+
+
 def start(device: torch.device) -> None:
     """Join the process group that torchrun announces in the environment; alone: nothing."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not td.is_initialized():
-        td.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        td.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
 
 
 def end() -> None:
@@ -96,11 +105,26 @@ def mean_over_ranks(x: Tensor) -> Tensor:
 
 def any_rank(flag: bool) -> bool:
     """Whether `flag` is true on any rank; every rank must ask."""
+    return bool(most(float(flag)))
+
+
+def most(value: float) -> float:
+    """The largest `value` over ranks; every rank must ask."""
     if not active():
-        return flag
-    x = torch.tensor([float(flag)], device=_device())
+        return value
+    x = torch.tensor([value], dtype=torch.float64, device=_device())
     td.all_reduce(x, op=td.ReduceOp.MAX)
-    return bool(x.item())
+    return float(x.item())
+
+
+def word_from_main(word: str) -> str:
+    """Rank 0's word of at most 250 bytes, on every rank."""
+    if not active():
+        return word
+    content = word.encode()[:250].ljust(250, b"\0")
+    x = torch.tensor(list(content), dtype=torch.uint8, device=_device())
+    td.broadcast(x, 0)
+    return bytes(x.tolist()).rstrip(b"\0").decode()
 
 
 def from_main(value: float) -> float:

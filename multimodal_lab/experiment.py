@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, dist, provenance, resume, rundir
+from multimodal_lab import checkpoint, dist, finish, provenance, redact, resume, rundir
 from multimodal_lab.build import build
+from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
+from multimodal_lab.evaluate.losses import losses
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.keyed import Keyed
 from multimodal_lab.log import Log
+from multimodal_lab.step import autocast
 from multimodal_lab.system import System
-from multimodal_lab.train import autocast
+from multimodal_lab.trackers import Background
 
 Scores = dict[str, float]
 DATA = "data.json"
@@ -33,21 +37,21 @@ def run(cfg: DictConfig, folder: Path) -> float:
     dist.start(device)
     main = dist.rank() == 0
     plain = _plain(cfg, folder)
+    told = _fit_to_be_told(cfg, plain)
     folder.mkdir(parents=True, exist_ok=True)
     if main and not (folder / rundir.CONFIG).exists():
-        _write_config(folder, plain)
+        _write_config(folder, told)
     torch.manual_seed(cfg.seed)
     data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed)
     system = build_system(cfg, data).to(device)
     augment = build(safe_instantiate(cfg.augment), streams=data.streams).to(device)
     optimizer = safe_instantiate(cfg.optim)(system)
     store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
-    store.require_space(system)
     if main and not (folder / DATA).exists():
         _write_data(folder, data)
-    log = Log(folder, _trackers(cfg, folder, plain) if main else (), main)
-    label, told = shown_label(cfg.label, data)
-    log.say("\n".join([describe(system, data), *data.notes, *told, f"writing to {folder}"]))
+    log = Log(folder, _trackers(cfg, folder, told) if main else (), main)
+    label, notes = shown_label(cfg.label, data)
+    log.say("\n".join([describe(system, data), *data.notes, *notes, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     state = safe_instantiate(cfg.train)(
         system,
@@ -59,11 +63,11 @@ def run(cfg: DictConfig, folder: Path) -> float:
         seed=cfg.seed,
         device=device,
         validate=validator(system, data, augment, evaluators, cfg, device),
-        facts=resume.facts(plain, data),
-        resume=cfg.resume == "auto",
+        facts=resume.facts(plain, data, device),
+        resume=cfg.resume,
     )
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
-        _write_config(folder, plain)
+        _write_config(folder, told)
         _write_data(folder, data)
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         checkpoint.load_weights(best, system)
@@ -71,9 +75,10 @@ def run(cfg: DictConfig, folder: Path) -> float:
     if not main:
         return 0.0
     scores = evaluate(system, data, evaluators, device, folder)
+    scores |= held_out_losses(system, data, "test", augment, cfg, device)
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices()}
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, default=float))
+    finish.seal(folder, summary, plain)
     return _finish(cfg, folder, log, summary, label)
 
 
@@ -101,37 +106,31 @@ def pick_device(wanted: str) -> torch.device:
 def validator(
     system: System, data: Any, augment: Any, evaluators: Mapping[str, Any], cfg: DictConfig, device: torch.device
 ) -> Callable[[], Scores]:
-    """A function that scores the validation split: every loss term as `val/…`, and the evaluator that `train.monitor` names.
-
-    Views are drawn as in epoch 0 every time, so that only the weights move the figure.
-    """
+    """A function that scores the validation split: every loss term, and the evaluator that `train.monitor` names."""
     wanted = str(cfg.train.monitor or "").split("/")[1:2]
     chosen = {name: evaluators[name] for name in wanted if name in evaluators}
 
     def validate() -> Scores:
-        if not len(data.splits.get("val", ())):
-            return {}
-        system.eval()
-        sums: dict[str, float] = {}
-        rows = 0
-        with dist.alone(), torch.no_grad(), autocast(device, cfg.train.precision):
-            for batch in data.batches("val", epoch=0, shuffle=False, drop_last=False):
-                terms = system(augment(batch.to(device), cfg.seed, 0), 1.0)
-                rows += len(batch)
-                for key, value in terms.items():
-                    sums[key] = sums.get(key, 0.0) + float(value) * len(batch)
-            scores = {f"val/{k}": v / max(1, rows) for k, v in sums.items()}
-            if chosen:
-                found = embed(system, data, device, ("train", "val"))
-                train, val = found.select("train"), found.select("val")
-                scores |= {f"val/{k}": v for evaluator in chosen.values() for k, v in evaluator(train, val).items()}
+        scores = held_out_losses(system, data, "val", augment, cfg, device)
+        if scores and chosen:
+            found = embed(system, data, device, ("train", "val"))
+            train, val = found.select("train"), found.select("val")
+            scores |= {f"val/{k}": v for evaluator in chosen.values() for k, v in evaluator(train, val).items()}
         return scores
 
     return validate
 
 
+def held_out_losses(
+    system: System, data: Any, split: str, augment: Any, cfg: DictConfig, device: torch.device
+) -> Scores:
+    """Every loss term on a split, in the precision of the training."""
+    precision = partial(autocast, device, cfg.train.precision)
+    return losses(system, data, split, augment=augment, seed=cfg.seed, device=device, autocast=precision)
+
+
 def evaluate(system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path) -> Scores:
-    """Embed every split once, save the embeddings, fit on train, score on test: the one time the test split is read."""
+    """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept."""
     found: Embeddings = embed(
         system, data, device, [s for s in data.splits if len(data.splits[s])], thumbnails=folder / "thumbnails.npz"
     )
@@ -140,6 +139,7 @@ def evaluate(system: System, data: Any, evaluators: Mapping[str, Any], device: t
     scores: Scores = {}
     for evaluator in evaluators.values():
         scores.update(evaluator(train, test))
+    predictions.write(folder, test, [p for e in evaluators.values() for p in getattr(e, "predictions", ())])
     return scores
 
 
@@ -202,8 +202,13 @@ def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return {**{str(k): v for k, v in plain.items()}, "dir": str(folder)}
 
 
-def _write_config(folder: Path, plain: dict[str, Any]) -> None:
-    (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
+def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
+    """The config without its secrets, for files and trackers."""
+    return {**redact.config(plain, OmegaConf.to_container(cfg, resolve=False)), "dir": plain["dir"]}
+
+
+def _write_config(folder: Path, told: dict[str, Any]) -> None:
+    (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(told)))
 
 
 def _write_data(folder: Path, data: Any) -> None:
@@ -218,10 +223,10 @@ def _choices() -> dict[str, str]:
     return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
 
 
-def _trackers(cfg: DictConfig, folder: Path, plain: dict[str, Any]) -> list[Any]:
+def _trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
     chosen = safe_instantiate(cfg.log)
-    name = cfg.name or folder.name
-    return [factory(folder=folder, name=name, config=plain) for factory in chosen.values()]
+    name = told["name"] or folder.name
+    return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in chosen.items()]
 
 
 def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any], label: str) -> float:
@@ -233,15 +238,4 @@ def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any],
     log.console.print(report.table(summary))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
     log.say(f"everything is in {folder}: {', '.join(held)}")
-    return score(summary, cfg.get("score"), label)
-
-
-def score(summary: Mapping[str, Any], key: str | None, label: str) -> float:
-    """The number a sweeper reads: `key`, or the probe's accuracy on `label` from fused, else from the best single stream."""
-    if key is not None:
-        if key not in summary:
-            raise ValueError(f"score={key}: the run has no such score; see summary.json for the {len(summary)} it has")
-        return float(summary[key])
-    ends = f"/{label}/accuracy"
-    found = {k: float(v) for k, v in summary.items() if k.startswith("probe/") and k.endswith(ends)}
-    return found.get(f"probe/fused{ends}", max(found.values(), default=float("nan")))
+    return finish.score(summary, cfg.get("score"), label)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -26,7 +28,10 @@ class Tracker(Protocol):
 
 
 class Wandb:
-    """W&B, offline unless asked: files land in the run's own `wandb/`. One x-axis: the optimizer step."""
+    """W&B, offline unless asked: files land in the run's own `wandb/`. One x-axis: the optimizer step.
+
+    A resumed run keeps its W&B id. Steps repeated after a kill are sent again, with the same values at the same place.
+    """
 
     def __init__(
         self,
@@ -42,7 +47,11 @@ class Wandb:
     ) -> None:
         import wandb
 
-        settings = wandb.Settings(silent=True, x_disable_stats=True)
+        settings = wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True)  # no argv, no environment
+        own = folder / "wandb" / "id.txt"
+        if not own.exists():
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own.write_text(secrets.token_hex(8))
         self._wandb = wandb
         self._run = wandb.init(
             project=project,
@@ -50,6 +59,8 @@ class Wandb:
             group=group,
             tags=tags or None,
             name=name,
+            id=own.read_text(),
+            resume="allow" if mode == "online" else None,
             dir=str(folder),
             mode=mode,
             config=config,
@@ -104,11 +115,16 @@ class Log:
         self._bar: Progress | None = None
         self._said = 0.0
 
-    def rewind(self, step: int) -> None:
-        """Cut `metrics.jsonl` back to `step`, so that a resumed run has each step once."""
+    def position(self) -> int:
+        """Bytes of `metrics.jsonl`: what a checkpoint must remember."""
+        return self.path.stat().st_size if self.main and self.path.is_file() else 0
+
+    def rewind(self, position: int) -> None:
+        """Cut `metrics.jsonl` back to `position`, so that a resumed run has each row once."""
         if self.main and self.path.is_file():
-            rows = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
-            self.path.write_text("".join(row + "\n" for row in rows))
+            if (found := self.path.stat().st_size) < position:
+                self.say(f"{self.path}: {position - found} bytes of rows are missing from before the checkpoint")
+            os.truncate(self.path, min(position, found))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """One row of numbers at an optimizer step."""
@@ -160,10 +176,3 @@ class Log:
         paths = list(figures)
         for tracker in self.trackers:
             tracker.finish(summary, paths)
-
-
-def _step(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from multimodal_lab import layers
 from multimodal_lab.bounds import Fraction, NonNegative, Positive
 
 
@@ -21,9 +22,15 @@ def adamw(
     betas: tuple[Fraction, Fraction] = (0.9, 0.999),
     eps: Positive = 1e-8,
     rates: dict[str, NonNegative] | None = None,
+    layer_decay: Fraction | None = None,
+    fused: bool = True,
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019). `rates` {module prefix: lr} overrides `lr`; see `groups`."""
-    return torch.optim.AdamW(groups(system, lr, weight_decay, rates or {}), lr=lr, betas=(betas[0], betas[1]), eps=eps)
+    """AdamW (Loshchilov & Hutter 2019). `rates` {module prefix: lr} overrides `lr`, `layer_decay` scales it; see `groups`.
+
+    `fused` makes one pass over memory where the device has the kernel; its last bits differ from the unfused one's.
+    """
+    found = groups(system, lr, weight_decay, rates or {}, layer_decay)
+    return torch.optim.AdamW(found, lr=lr, betas=(betas[0], betas[1]), eps=eps, fused=fused and _fusible(found))
 
 
 def sgd(
@@ -34,13 +41,34 @@ def sgd(
     momentum: Fraction = 0.9,
     nesterov: bool = False,
     rates: dict[str, NonNegative] | None = None,
+    layer_decay: Fraction | None = None,
+    fused: bool = True,
 ) -> torch.optim.Optimizer:
-    """SGD with momentum. `rates` {module prefix: lr} overrides `lr`; see `groups`."""
-    return torch.optim.SGD(groups(system, lr, weight_decay, rates or {}), lr=lr, momentum=momentum, nesterov=nesterov)
+    """SGD with momentum. `rates` {module prefix: lr} overrides `lr`, `layer_decay` scales it; see `groups` and `adamw`.
+
+    With momentum it is never fused: torch's kernel (2.15) leaves the momentum uninitialised where the first update is left
+    out, as one with an infinite gradient is.
+    """
+    found = groups(system, lr, weight_decay, rates or {}, layer_decay)
+    fused = fused and not momentum and _fusible(found)
+    return torch.optim.SGD(found, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)
 
 
-def groups(system: nn.Module, lr: float, weight_decay: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """One group for each (rate, decay or not): the longest prefix wins; norms, biases and scalars (ndim < 2) get no decay.
+def _fusible(found: list[dict[str, Any]]) -> bool:
+    """Whether every parameter lies on a device, and has a type, that the fused kernels know."""
+    parameters = [p for group in found for p in group["params"]]
+    return all(p.device.type in {"cpu", "cuda"} and p.is_floating_point() for p in parameters)
+
+
+def groups(
+    system: nn.Module,
+    lr: float,
+    weight_decay: float,
+    rates: Mapping[str, float],
+    layer_decay: float | None = None,
+) -> list[dict[str, Any]]:
+    """One group for each (rate, layer, decay or not): the longest prefix wins; norms, biases and scalars (ndim < 2) get no
+    decay. With `layer_decay` d, layer i of a backbone of L layers has d^(L - i) times its rate (Bao et al. 2022, A.2).
 
     A prefix that names no module is a `ValueError` with the nearest one; one whose module has no parameters is fine.
     """
@@ -49,20 +77,21 @@ def groups(system: nn.Module, lr: float, weight_decay: float, rates: Mapping[str
         if prefix not in known:
             near = ", ".join(difflib.get_close_matches(prefix, known, 3, 0.3)) or ", ".join(sorted(known)[:5])
             raise ValueError(f"optim.rates.{prefix}: no module of that name in the system; nearest: {near}")
-    found: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    below = {} if layer_decay is None else layers.below(system)
+    found: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
     for name, parameter in system.named_parameters():
         if parameter.requires_grad:
             prefix = max((p for p in rates if name.startswith(p + ".")), key=len, default="")
-            found.setdefault((prefix, parameter.ndim >= 2), []).append(parameter)
+            found.setdefault((prefix, below.get(name, 0), parameter.ndim >= 2), []).append(parameter)
     return [
         {
             "params": params,
-            "lr": rates.get(prefix, lr),
-            "base_lr": rates.get(prefix, lr),
+            "lr": (rate := rates.get(prefix, lr) * (layer_decay or 1.0) ** depth),
+            "base_lr": rate,
             "weight_decay": weight_decay if decay else 0.0,
-            "name": (prefix or "rest") + ("" if decay else "/no_decay"),
+            "name": (prefix or "rest") + (f"/{depth}_below" if depth else "") + ("" if decay else "/no_decay"),
         }
-        for (prefix, decay), params in found.items()
+        for (prefix, depth, decay), params in found.items()
     ]
 
 

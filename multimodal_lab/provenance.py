@@ -31,6 +31,7 @@ def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -
         "cost/peak_memory_mb": round(peak / 2**20, 1),
         "cost/images_per_s": round(state.samples / max(state.seconds, 1e-9), 1),
         "cost/steps": state.step,
+        **({"provenance/drift": "; ".join(state.drift)} if state.drift else {}),
         **{f"data/{split}": len(rows) for split, rows in data.splits.items()},
     }
 

@@ -1,7 +1,9 @@
-"""The two interpolations of `config.yaml` that are not plain references."""
+"""The interpolations of `conf/` that are not plain references."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -14,7 +16,20 @@ def first_label(labels: Any) -> str:
     return str(labels[0]) if labels and not isinstance(labels, str) else "species"
 
 
+def packed(root: Any, key: str) -> Any:
+    """What the store in `root` was packed with: `key` of `data` in its manifest; `ValueError` if it holds none."""
+    path = Path(str(root)).expanduser() / "manifest.json"
+    try:
+        found: Any = json.loads(path.read_bytes())["data"]
+        for part in key.split("."):
+            found = found[part]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{path.parent} is no packed store (scripts/pack.py makes one): no {key} in {path}") from error
+    return found
+
+
 def register() -> None:
-    """Make `${run_id:}` and `${first_label:…}` known; a composed config keeps the one run id that it was given."""
+    """Make `${run_id:}`, `${first_label:…}` and `${packed:…}` known; a composed config keeps the one run id that it was given."""
     OmegaConf.register_new_resolver("run_id", rundir.run_id, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("first_label", first_label, replace=True)
+    OmegaConf.register_new_resolver("packed", packed, replace=True)

@@ -2,28 +2,78 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import importlib.metadata
+import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from multimodal_lab import dist
+from multimodal_lab import checkpoint, dist
+from multimodal_lab.digest import code, flat
+from multimodal_lab.log import Log
+from multimodal_lab.parts import Parts, State
 
-MAY_MOVE = {"root", "workers", "cache"}  # keys of `data` that change no number: where files lie, how they are loaded
-
-
-def facts(plain: Mapping[str, Any], data: Any) -> dict[str, Any]:
-    """Plain facts of a resolved config and its prepared data; a checkpoint carries them, `fit` compares them."""
-    fixed = {k: plain[k] for k in ("seed", "modality", "system", "augment", "optim", "train", "adapt")}
-    fixed["data"] = _fixed(plain["data"])
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    return {"config": digest, "data": data.fingerprint, "world": dist.world(), "torch": torch.__version__}
+Resume = Literal["never", "auto", "drift"]
+CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "data")
 
 
-def _fixed(node: Any) -> Any:
-    """A config node without the keys that change no number."""
-    if isinstance(node, dict):
-        return {k: _fixed(v) for k, v in node.items() if k not in MAY_MOVE}
-    return [_fixed(v) for v in node] if isinstance(node, list) else node
+def facts(plain: Mapping[str, Any], data: Any, device: torch.device) -> dict[str, Any]:
+    """Plain facts of a resolved config, its prepared data and this machine; a checkpoint carries them, `fit` compares them."""
+    found: dict[str, Any] = {}
+    for key in CONFIG:
+        found |= flat(plain[key], key)
+    return {**found, "data fingerprint": data.fingerprint, **machine(device)}
+
+
+def resume_from(store: checkpoint.Store, parts: Parts, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
+    """Load the newest good checkpoint, if any, and cut the log back to it; refuse one that was made under other facts.
+
+    `drift` goes on all the same: what changed is told, and kept in the state for good.
+    """
+    state = parts["state"]
+    assert isinstance(state, State)
+    if mode != "never":
+        newest = store.newest() if dist.rank() == 0 else None
+        name = dist.word_from_main("" if newest is None else newest.name)
+        if name:
+            before = checkpoint.read_state(store.folder / name)
+            changed = changes(before["facts"], now)
+            if changed and mode != "drift":
+                raise ValueError(
+                    f"this run can't go on exactly: {'; '.join(changed)}. Restore these, start a new run, "
+                    "or give resume=drift to go on with a run that is marked as changed"
+                )
+            checkpoint.load(store.folder / name, parts)
+            state.facts, state.drift = dict(now), [*state.drift, *(f"step {state.step}: {c}" for c in changed)]
+            log.say("\n".join([f"resumed from {store.folder / name} at step {state.step}", *state.drift]))
+    log.rewind(state.logged)
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the same config may compute other bits on."""
+    cuda = device.type == "cuda"
+    return {
+        "world": dist.world(),
+        "device": torch.cuda.get_device_name(device) if cuda else device.type,
+        "threads": None if cuda else torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
+        "numpy": importlib.metadata.version("numpy"),
+        "kornia": importlib.metadata.version("kornia"),
+        "tf32": [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32] if cuda else None,
+        "matmul": torch.get_float32_matmul_precision(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "code": code(),
+    }
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line a fact that differs: its name, the old value and the new one."""
+    absent = "absent"
+    return [
+        f"{k}: was {before.get(k, absent)!r}, is {now.get(k, absent)!r}"
+        for k in sorted(before.keys() | now.keys())
+        if before.get(k, absent) != now.get(k, absent)
+    ]

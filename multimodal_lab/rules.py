@@ -141,8 +141,20 @@ def monitor(tree: Tree) -> Iterator[Problem]:
             yield Problem("train.monitor", name, f"expected val/NAME, NAME one of {', '.join(terms)}", near)
 
 
+def shuffled(tree: Tree) -> Iterator[Problem]:
+    """The stream that `data.shuffle` re-pairs is one of several inputs: alone it would be re-paired with its own labels."""
+    stream = (tree["data"].get("shuffle") or {}).get("stream")
+    if isinstance(stream, str):
+        yield from one_of("data.shuffle.stream", stream, list(streams(tree)))
+        if list(streams(tree)) == [stream] and not tree["data"]["shuffle"].get("bands"):
+            near = f"data.shuffle={{stream: {stream}, bands: ['UV*']}}"
+            yield Problem(
+                "data.shuffle.stream", stream, "the only stream; another must stay, or some of its bands", near
+            )
+
+
 RULES = (
     part_of_its_group,
     some_input, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
-    names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor,
+    names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled,
 )  # fmt: skip

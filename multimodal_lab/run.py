@@ -5,10 +5,16 @@ Nothing heavy is imported until the configuration of every job is known to be go
 
 from __future__ import annotations
 
+import gc
+import math
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
+
+if __name__ == "__main__":
+    gc.disable()  # what is made before a job begins stays: looking through it for garbage takes a tenth of the time
 
 import yaml
 
@@ -19,14 +25,17 @@ import hydra  # noqa: E402
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from hydra.types import RunMode  # noqa: E402
-from omegaconf import DictConfig  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from multimodal_lab import resolvers, rundir  # noqa: E402
+from multimodal_lab import digest, redact, remember, resolvers, rundir  # noqa: E402
 from multimodal_lab.check import ConfigError, preflight  # noqa: E402
 from multimodal_lab.instantiate import conf_dir  # noqa: E402
 from multimodal_lab.overrides import groups  # noqa: E402
+from multimodal_lab.study import ledger  # noqa: E402
+from multimodal_lab.study.plan import StudyError  # noqa: E402
 
 resolvers.register()
+remember.install()
 # Threads that wait by spinning make a training on shared cores several times slower; read when torch loads OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -35,6 +44,7 @@ HELP = """What does each modality know, what do they know together, and does the
   python -m multimodal_lab.run fusion=attention modality=rgb_uv          one experiment
   python -m multimodal_lab.run -m modality=rgb,uv,rgb_uv seed=0,1,2      a sweep, with a table at the end
   python -m multimodal_lab.run experiment=clip data.root=/folder         a whole system by name
+  python -m multimodal_lab.run study=rgb_vs_uv                           a comparison; run it again to go on
   python -m multimodal_lab.run data=multispectral_tiff data.root=/folder your own files
   python -m multimodal_lab.run dir=runs/mine resume=auto                 go on where a run stopped
   python -m multimodal_lab.embed run=runs/mine data.root=/folder         embed files with a trained run
@@ -56,16 +66,22 @@ def job(cfg: DictConfig) -> float:
 
     A failure is told in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
     """
+    gc.enable()
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        rundir.claim(folder, cfg.resume == "auto")
+        rundir.claim(folder, cfg.resume != "never")
+        if cfg.get("study") is not None and not ledger.begin(folder, _key(cfg)):
+            return math.nan  # another launcher finished this cell since it was planned
         from multimodal_lab.experiment import run
 
         return run(cfg, folder)
     except Exception as error:
+        if isinstance(error, rundir.Held) and cfg.get("study") is not None:
+            print(f"left to another launcher: {error}", flush=True)
+            return math.nan
         stopped = type(error).__name__ == "Interrupted"
         if not stopped and not isinstance(error, rundir.DirectoryError):
-            rundir.note_failure(folder, traceback.format_exc())
+            rundir.note_failure(folder, redact.text(traceback.format_exc()))
         print(f"{'stopped' if stopped else 'error'}: {error} ({folder})", file=sys.stderr, flush=True)
         if stopped or HydraConfig.get().mode == RunMode.RUN:
             sys.exit(75 if stopped else 1)  # no further job of a sweep after Ctrl-C
@@ -74,9 +90,27 @@ def job(cfg: DictConfig) -> float:
         rundir.release(folder)
 
 
+def _key(cfg: DictConfig) -> str:
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    return digest.config_key({str(k): v for k, v in plain.items()})
+
+
+def leave(number: int, _: object) -> None:
+    """SIGTERM and SIGUSR1 where there is no step to save, before training or behind it: exit 75, run again to go on."""
+    print(
+        f"stopped by {signal.Signals(number).name}; the same command with resume=auto goes on",
+        file=sys.stderr,
+        flush=True,
+    )
+    sys.exit(75)
+
+
 def main() -> None:
     """The command line: exit 0 when done, 2 for a configuration that can't run, 75 when stopped and saved, 1 otherwise."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGUSR1, leave)
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(
             HELP.format(choices="\n".join(f"  {k}: {', '.join(v)}" for k, v in sorted(groups((conf_dir(),)).items())))
@@ -93,6 +127,8 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except StudyError as error:
+        sys.exit(f"error: {error}")
     except Exception as error:
         sys.exit(f"error: a job of this sweep failed, see above ({error})")
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 CONFIG = "config.yaml"
 LOCK = "run.lock"
+ERROR = "error.txt"
 
 
 class DirectoryError(RuntimeError):
     """A run directory that can't be used: which, who holds it, what to do."""
+
+
+class Held(DirectoryError):
+    """A run directory that a living process writes to."""
 
 
 def run_id() -> str:
@@ -45,7 +52,8 @@ def claim(folder: Path, resume: bool) -> None:
             raise DirectoryError(
                 f"dir={folder}: a run is here already; give another dir, or resume=auto to go on with it"
             )
-        _lock(folder / LOCK)
+        with _alone(folder):
+            _lock(folder / LOCK)
     except OSError as error:
         raise DirectoryError(
             f"dir={folder}: can't be written ({error.strerror or error}); give a writable dir=…"
@@ -59,6 +67,23 @@ def release(folder: Path) -> None:
             (folder / LOCK).unlink()
 
 
+def holder(folder: Path) -> str | None:
+    """The living process that writes to `folder`, if any."""
+    return _living(folder / LOCK)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process of this machine at a time: of two that find a dead owner's lock, one would unlink the other's."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without such locks: as good as O_EXCL alone
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def _lock(path: Path) -> None:
     me = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot(), "started": _started(os.getpid())}
     for _ in range(10):
@@ -66,7 +91,7 @@ def _lock(path: Path) -> None:
             fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             if owner := _living(path):
-                raise DirectoryError(
+                raise Held(
                     f"dir={path.parent}: process {owner} is writing here; wait for it or give another dir"
                 ) from None
             path.unlink(missing_ok=True)
@@ -104,4 +129,4 @@ def _started(pid: int) -> str:
 def note_failure(folder: Path, text: str) -> None:
     """Keep a failure's traceback beside what the run had written; an unwritable directory keeps the first error in view."""
     with contextlib.suppress(OSError):
-        (folder / "error.txt").write_text(text)
+        (folder / ERROR).write_text(text)

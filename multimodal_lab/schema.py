@@ -20,6 +20,7 @@ from multimodal_lab.loss_rules import ROOTS, is_path
 from multimodal_lab.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
 from multimodal_lab.rules import rule_problems
 from multimodal_lab.signature import Parameter, Signature, SourceError, call_signature, signature
+from multimodal_lab.study.facts import Study
 from multimodal_lab.targets import allowed, is_allowed, near_allowed, nearest
 
 KEYED = "multimodal_lab.keyed.Keyed"
@@ -85,10 +86,11 @@ class Config:
     name: str | None = None
     label: str = "species"
     dir: str = ""
-    resume: Literal["never", "auto"] = "never"
+    resume: Literal["never", "auto", "drift"] = "never"
     device: str = "auto"
     score: str | None = None
     figures: list[str] = field(default_factory=list)
+    study: Study | None = None
 
 
 def check(cfg: DictConfig | dict[str, Any]) -> list[Problem]:

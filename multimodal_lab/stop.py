@@ -1,12 +1,26 @@
-"""Stopping when asked, at a step's end."""
+"""Stopping when asked: at a step's end, or at once where nothing is being changed."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from multimodal_lab import dist
+
+T = TypeVar("T")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+AGAIN = 2.0  # seconds after which a second Ctrl-C is one more wish of the user, not the launcher's echo of the first
+
+
+class Interrupted(Exception):
+    """A signal asked for the end; all is saved."""
+
+
+class _Cut(BaseException):
+    """A pass that may be cut short ends here; nothing may catch it on the way."""
 
 
 class Stop:
@@ -14,11 +28,13 @@ class Stop:
 
     def __init__(self) -> None:
         self.name = ""
+        self._since = 0.0
+        self._may_cut = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
         with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._flag)
         return self
 
@@ -27,9 +43,23 @@ class Stop:
             signal.signal(number, handler)
 
     def _flag(self, number: int, _: object) -> None:
-        if self.name and number == signal.SIGINT:
+        if self.name and number == signal.SIGINT and time.monotonic() - self._since > AGAIN:
             raise KeyboardInterrupt
-        self.name = signal.Signals(number).name
+        self.name, self._since = self.name or signal.Signals(number).name, self._since or time.monotonic()
+        if self._may_cut:
+            self._may_cut = False
+            raise _Cut
+
+    def unless_asked(self, work: Callable[[], T], otherwise: T) -> T:
+        """`work()`, which must change nothing: a signal ends it at once, wherever it is, and gives `otherwise`."""
+        try:
+            self._may_cut = True
+            return otherwise if self.name else work()
+        except _Cut:
+            dist.together()
+            return otherwise
+        finally:
+            self._may_cut = False
 
     def asked(self) -> bool:
         """Whether any rank was asked to stop."""

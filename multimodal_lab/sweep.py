@@ -20,5 +20,5 @@ class Table(Callback):
         from multimodal_lab.report import sweep
 
         folder = Path(config.hydra.sweep.dir)
-        if folder.is_dir():
+        if folder.is_dir() and config.get("study") is None:  # a study has tables of its own
             Console(width=None if sys.stdout.isatty() else 160).print(sweep.table(folder))

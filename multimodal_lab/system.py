@@ -119,7 +119,11 @@ class System(nn.Module):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """The weighted loss terms by name and their sum, `total`. `progress` in [0, 1] drives scheduled weights."""
-        features, out = self.encode(batch)
+        return self.judge(self.features(batch), batch, progress)
+
+    def judge(self, features: dict[str, Features], batch: Batch, progress: float) -> dict[str, Tensor]:
+        """What `forward` returns, from features that are there already."""
+        out = {name: head(features, batch) for name, head in self.heads.items()}
         present = {name: f.present for name, f in features.items()}
         scope: Scope = {"batch": batch, "features": features, "out": out, "present": present, "progress": progress}
         terms: dict[str, Tensor] = {name: term(scope) for name, term in self.losses.items()}

@@ -7,21 +7,24 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from multimodal_lab import checkpoint, dist, optim
 from multimodal_lab.bounds import Count, Fraction, Natural, Positive
+from multimodal_lab.ema import Average
+from multimodal_lab.guard import Guard, require_sound
 from multimodal_lab.log import Log
-from multimodal_lab.stop import Stop
-from multimodal_lab.system import System, check_used
+from multimodal_lab.meters import Meters
+from multimodal_lab.parts import Parts, State, Unsaved
+from multimodal_lab.pieces import gather
+from multimodal_lab.resume import Resume, resume_from
+from multimodal_lab.shard import Shards, require_possible
+from multimodal_lab.step import Precision, Step, arrange
+from multimodal_lab.stop import Interrupted, Stop
+from multimodal_lab.system import System
 from multimodal_lab.types import Batch
-
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class Data(Protocol):
@@ -38,25 +41,6 @@ class Data(Protocol):
         ...
 
 
-class Interrupted(Exception):
-    """A signal asked for the end; all is saved."""
-
-
-@dataclass
-class State:
-    """All that must survive a resume, beside weights and optimizer: plain numbers, in one place."""
-
-    step: int = 0
-    epoch: int = 0
-    offset: int = 0
-    samples: int = 0
-    best: float | None = None
-    stale: int = 0
-    seconds: float = 0.0
-    scale: dict[str, Any] | None = None
-    facts: dict[str, Any] | None = None
-
-
 def fit(
     system: System,
     data: Data,
@@ -69,15 +53,20 @@ def fit(
     seed: int,
     device: torch.device,
     facts: Mapping[str, Any],
-    resume: bool = False,
+    resume: Resume = "never",
     epochs: Count = 10,
     max_steps: Count | None = None,
     precision: Precision = "fp32",
     accumulate: Count = 1,
+    micro_batch: Count | None = None,
     clip_norm: Positive | None = 1.0,
     warmup: Fraction = 0.05,
     schedule: Literal["cosine", "constant"] = "cosine",
     floor: Fraction = 0.0,
+    ema: Fraction | None = None,
+    channels_last: bool = False,
+    compile: bool = False,
+    shard: bool = False,
     validate_every: Natural = 1,
     monitor: str | None = None,
     mode: Literal["min", "max"] = "min",
@@ -90,152 +79,139 @@ def fit(
 
     `augment(batch, seed, epoch)` runs on the device; `validate()` scores the validation split; `facts` must not change
     between a run and its resume. Randomness is a function of (seed, epoch or step, rank, sample id) alone: neither a restart,
-    nor a validation pass, nor the number of workers changes it. Ctrl-C and SIGTERM save, then raise `Interrupted`.
+    nor a validation pass, nor the number of workers changes it. Ctrl-C, SIGTERM and SIGUSR1 save, then raise `Interrupted`.
+    With `ema` the system is validated, and at the end left, with the running average of its weights. With `shard` it is
+    empty meanwhile, but for rank 0's in a validation: see `Shards`.
     """
+    if compile and micro_batch:
+        raise ValueError(
+            "train.compile and train.micro_batch: the compiled forward pass is of a whole batch; set one of them"
+        )
+    if shard:
+        require_possible(micro_batch=micro_batch, compile=compile, channels_last=channels_last)
     per_epoch = math.ceil(data.steps("train", world=dist.world(), drop_last=True) / accumulate)
     total = min(epochs * per_epoch, max_steps or epochs * per_epoch)
     store.keep = keep
-    state, main = State(facts=dict(facts)), dist.rank() == 0
+    arrange(system, channels_last, compile)
+    shards = Shards(system, optimizer) if shard else None
+    system = system if shards is None else shards.system
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    if resume and (found := store.newest()) is not None:
-        state = restored(State(**checkpoint.load(found, system, optimizer)), facts)
-        if state.scale:
-            scaler.load_state_dict(state.scale)
-        log.say(f"resumed from {found} at step {state.step}")
-    log.rewind(state.step)
-    model: nn.Module = DistributedDataParallel(system) if dist.active() else system
-    sums: dict[str, Tensor] = {}
-    summed = 0
-    bad = torch.zeros((), device=device)
-    first, done, began = state.step, state.step >= total, time.monotonic() - state.seconds
+    average, meters, state = Average(system, ema), Meters(device), State(facts=dict(facts))
+    parts: Parts = {
+        "model": system, "optimizer": optimizer, "scaler": scaler, "ema": average, "meters": meters, "state": state,
+    }  # fmt: skip
+    saved_parts = parts if shards is None else shards.whole_parts(parts)
+    update = Step(system, optimizer, scaler, augment, device, precision, seed, clip_norm, micro_batch, shards)
+    guard = Guard(store.folder.parent, update, meters, log_every)
+    unsaved = Unsaved(system=system, augment=augment)
 
-    def save(best: bool = False) -> None:
-        state.seconds, state.scale = time.monotonic() - began, scaler.state_dict() or None
-        if main:
-            store.save(system, optimizer, asdict(state), best)
+    def groups(epoch: int, offset: int) -> Iterator[list[Batch]]:
+        """The batches of each optimizer step of an epoch, from step `offset` of it on."""
+        batches = data.batches(
+            "train",
+            epoch=epoch,
+            shuffle=True,
+            start=offset * accumulate,
+            rank=dist.rank(),
+            world=dist.world(),
+            drop_last=True,
+        )
+        while group := list(itertools.islice(batches, accumulate)):
+            yield group
 
-    log.start(state.step, total)
-    with Stop() as stop:
-        while not done:
-            epoch, progress = state.epoch, state.step / total
-            batches = data.batches(
-                "train",
-                epoch=epoch,
-                shuffle=True,
-                start=state.offset * accumulate,
-                rank=dist.rank(),
-                world=dist.world(),
-                drop_last=True,
+    def scored() -> Mapping[str, float]:
+        """The validation split's scores, {} on every rank but 0; a signal cuts the pass short."""
+        with average.applied(), contextlib.nullcontext() if shards is None else shards.at_home():
+            return stop.unless_asked(validate, {}) if dist.rank() == 0 else {}
+
+    def save() -> None:
+        state.seconds, state.logged = time.monotonic() - began, log.position()
+        meters.share()
+        unsaved.require_none()
+        require_sound(system)
+        gather(saved_parts)
+        if dist.rank() == 0:
+            store.save(saved_parts, state.best_step)
+
+    def leave_if_asked(saved: bool = False) -> None:
+        if stop.asked():
+            if not saved:
+                save()
+            raise Interrupted(
+                f"stopped by {stop.name} at step {state.step}, saved; the same command with resume=auto goes on"
             )
-            system.train()
-            while (group := list(itertools.islice(batches, accumulate))) and not done:
-                torch.manual_seed(_mix(seed, state.step, dist.rank()))
-                optim.set_rates(optimizer, optim.factor(state.step, total, warmup=warmup, kind=schedule, floor=floor))
-                progress = state.step / total
-                for i, batch in enumerate(group):
-                    view = augment(batch.to(device), seed, epoch)
-                    waits = (
-                        model.no_sync()
-                        if isinstance(model, DistributedDataParallel) and i + 1 < len(group)
-                        else contextlib.nullcontext()
-                    )
-                    with waits, autocast(device, precision):
-                        terms = model(view, progress)
-                    with waits:
-                        scaler.scale(terms["total"] / len(group)).backward()
-                    for key, value in terms.items():
-                        sums[key] = sums.get(key, 0.0) + value.detach() / len(group)
-                    state.samples += len(batch) * dist.world()
-                if state.step == first:
-                    check_used(system)
-                scaler.unscale_(optimizer)
-                norm = nn.utils.clip_grad_norm_(system.parameters(), clip_norm or math.inf)
-                bad = torch.where(torch.isfinite(terms["total"].detach()), torch.zeros_like(bad), bad + 1)
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad(set_to_none=True)
-                state.step, state.offset, summed = state.step + 1, state.offset + 1, summed + 1
-                done = state.step >= total
-                if state.step % log_every == 0 or done:
-                    row = {f"train/{k}": float(dist.mean_over_ranks(v)) / summed for k, v in sums.items()}
-                    sums, summed = {}, 0
-                    refuse_non_finite(float(bad), row, state.step)
-                    rates = {f"lr/{g['name']}": g["lr"] for g in optimizer.param_groups}
-                    log.scalars(
-                        state.step,
-                        {
-                            **row,
-                            **rates,
-                            "train/grad_norm": float(norm),
-                            "train/epoch": epoch,
-                            "train/samples": state.samples,
-                        },
-                    )
-                    log.progress(state.step, f"epoch {epoch + 1}/{epochs} loss {row['train/total']:.4f}")
-                if stop.asked():
+
+    with Stop() as stop:
+        if dist.active():
+            update.settle(next(groups(0, 0)))
+        resume_from(store, saved_parts, facts, resume, log)
+        store.require_space(parts)
+        began = time.monotonic() - state.seconds
+        done = state.step >= total or (patience is not None and state.stale >= patience)
+        if monitor is not None and not state.step:
+            names = scored()  # a wrong name is noticed now, and not when an epoch has been spent
+            leave_if_asked()
+            require_monitor(monitor, names)
+        log.start(state.step, total)
+        while state.due or not done:
+            if state.due:  # an epoch has ended
+                last, better = done or state.epoch >= epochs, False
+                if validate_every and (state.epoch % validate_every == 0 or last):
+                    scores = scored()
+                    leave_if_asked()
+                    log.scalars(state.step, scores)
+                    better = monitor is not None and select(state, scores, monitor, mode)
+                    done |= patience is not None and state.stale >= patience
+                state.due = False
+                if better or done or state.epoch % save_every == 0:
                     save()
-                    raise Interrupted(
-                        f"stopped by {stop.name} at step {state.step}, saved; the same command with resume=auto goes on"
-                    )
+                    leave_if_asked(saved=True)
+                continue
+            epoch = state.epoch
+            system.train()
+            for group in groups(epoch, state.offset):
+                progress = state.step / total
+                optim.set_rates(optimizer, optim.factor(state.step, total, warmup=warmup, kind=schedule, floor=floor))
+                terms, norm = update(group, state.step, epoch, progress)
+                average.update()
+                meters.add(terms, norm)
+                state.step, state.offset = state.step + 1, state.offset + 1
+                state.samples += sum(map(len, group)) * dist.world()
+                done = state.step >= total
+                guard.look(group, state.step, epoch, progress)
+                if state.step % log_every == 0 or done:
+                    row = meters.row()
+                    rates = {f"lr/{g['name']}": g["lr"] for g in optimizer.param_groups}
+                    seen = {"train/epoch": epoch, "train/samples": state.samples}
+                    log.scalars(state.step, {**row, **rates, **seen})
+                    log.progress(state.step, f"epoch {epoch + 1}/{epochs} loss {row['train/total']:.4f}")
+                if done:
+                    break
+                leave_if_asked()
             if state.offset >= per_epoch:
                 state.epoch, state.offset = epoch + 1, 0
-            last, better = done or state.epoch >= epochs, False
-            if validate_every and (state.epoch % validate_every == 0 or last):
-                scores = validate() if main else {}
-                log.scalars(state.step, scores)
-                better, done = _select(state, scores, monitor, mode, patience, done)
-            if better or last or done or state.epoch % save_every == 0:
-                save(best=better)
+            state.due = True
+    average.apply()
+    if shards is not None:
+        shards.leave()
     log.stop()
     return state
 
 
-def _select(
-    state: State, scores: Mapping[str, float], monitor: str | None, mode: str, patience: int | None, done: bool
-) -> tuple[bool, bool]:
-    """(is this the best so far, is it time to stop); every rank decides as rank 0 does."""
-    if monitor is None:
-        return False, done
-    if dist.rank() == 0 and monitor not in scores:
-        raise ValueError(
-            f"train.monitor={monitor}: no such score; the validation pass gives {', '.join(sorted(scores))}"
-        )
+def require_monitor(monitor: str, scores: Mapping[str, float]) -> None:
+    """Refuse, on every rank together, a score to watch that the validation pass does not give."""
+    if dist.any_rank(dist.rank() == 0 and monitor not in scores):
+        names = ", ".join(sorted(scores)) or "nothing: the validation split is empty, or this is not rank 0"
+        raise ValueError(f"train.monitor={monitor}: no such score; the validation pass gives {names}")
+
+
+def select(state: State, scores: Mapping[str, float], monitor: str, mode: str) -> bool:
+    """Whether this is the best so far; every rank decides as rank 0 does."""
+    require_monitor(monitor, scores)
     value = dist.from_main(float(scores.get(monitor, 0.0)))
     better = state.best is None or (value < state.best if mode == "min" else value > state.best)
-    state.best, state.stale = (value, 0) if better else (state.best, state.stale + 1)
-    return better, done or (patience is not None and state.stale >= patience)
-
-
-def restored(state: State, facts: Mapping[str, Any]) -> State:
-    """Refuse a resume that could not be exact, naming each fact that changed."""
-    before = state.facts or {}
-    changed = [f"{k}: was {before.get(k)!r}, is {v!r}" for k, v in facts.items() if before.get(k) != v]
-    if changed:
-        raise ValueError("this run can't go on exactly: " + "; ".join(changed) + ". Start a new run, or restore these")
-    return state
-
-
-def refuse_non_finite(bad: float, row: Mapping[str, float], step: int) -> None:
-    """Stop when the loss has not been finite for steps in a row, naming the terms."""
-    if bad >= 10 or (bad and not all(map(math.isfinite, row.values())) and bad >= 5):
-        terms = ", ".join(f"{k}={v}" for k, v in row.items() if not math.isfinite(v))
-        raise FloatingPointError(
-            f"the loss has not been finite for {bad:.0f} steps at step {step} ({terms}); lower optim.lr or use precision=bf16"
-        )
-
-
-def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:
-    """The autocast region of a precision; fp32 is none."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    return torch.autocast(device.type, dtype=dtype) if dtype else contextlib.nullcontext()
-
-
-def _mix(*numbers: int) -> int:
-    """One 63-bit seed from several integers (splitmix64's finaliser)."""
-    x = 0
-    for n in numbers:
-        x = (x + n + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        x ^= x >> 31
-    return x >> 1
+    if better:
+        state.best, state.best_step, state.stale = value, state.step, 0
+    else:
+        state.stale += 1
+    return better

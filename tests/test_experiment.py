@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from multimodal_lab import experiment
+from multimodal_lab import experiment, finish
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["train.max_steps=2", "train.log_every=1"]
@@ -129,6 +129,9 @@ def test_the_summary_has_flat_scores_for_every_stream_and_its_provenance(finishe
     for key in ("provenance/seed", "provenance/data_fingerprint", "provenance/torch", "provenance/device", "cost/wall_s",
                 "cost/peak_memory_mb", "cost/images_per_s", "chance/sex"):  # fmt: skip
         assert key in found, key
+    terms = {k: v for k, v in found.items() if k.startswith("test/") and k != "test/total"}
+    assert terms
+    assert found["test/total"] == pytest.approx(sum(terms.values()))
     assert all(not isinstance(v, dict | list) for v in found.values())
 
 
@@ -146,7 +149,7 @@ def test_a_finished_run_resumed_changes_nothing(composed, finished):
     cfg = composed("train.epochs=3", "log=none", "data.source.missing=0.1", "resume=auto")
     experiment.run(cfg, finished)
     after = summary(finished)
-    same = [k for k in before if k.split("/")[0] in {"knn", "probe", "retrieval", "rsa", "centroid", "kmeans"}]
+    same = [k for k in before if k.split("/")[0] in {"knn", "probe", "retrieval", "rsa", "centroid", "kmeans", "test"}]
     assert same
     assert {k: before[k] for k in same} == {k: after[k] for k in same}
 
@@ -155,7 +158,7 @@ def test_a_finished_run_resumed_changes_nothing(composed, finished):
 def test_a_resume_that_would_not_be_exact_is_refused_and_leaves_the_run_as_it_was(composed, finished, change):
     before = {name: (finished / name).read_bytes() for name in ("config.yaml", "data.json", "summary.json")}
     cfg = composed("train.epochs=3", "log=none", "data.source.missing=0.1", "resume=auto", change)
-    with pytest.raises(ValueError, match="can't go on exactly: config: was"):
+    with pytest.raises(ValueError, match=f"can't go on exactly: {change.partition('=')[0]}: was"):
         experiment.run(cfg, finished)
     assert before == {name: (finished / name).read_bytes() for name in before}
 
@@ -200,7 +203,7 @@ def test_tensorboard_follows_a_run_where_it_is_asked_for(composed, tmp_path):
 
 def test_the_score_is_what_was_asked_for(finished):
     found = summary(finished)
-    assert experiment.score(found, None, "sex") == found["probe/fused/sex/accuracy"]
-    assert experiment.score(found, "knn/uv/sex/accuracy", "species") == found["knn/uv/sex/accuracy"]
+    assert finish.score(found, None, "sex") == found["probe/fused/sex/accuracy"]
+    assert finish.score(found, "knn/uv/sex/accuracy", "species") == found["knn/uv/sex/accuracy"]
     with pytest.raises(ValueError, match="no such score"):
-        experiment.score(found, "knn/uv/sex/acc", "species")
+        finish.score(found, "knn/uv/sex/acc", "species")

@@ -9,10 +9,29 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "multimodal_lab"
 COMPONENTS = {"backbone", "fusion", "head", "loss", "augment", "data", "metric"}
 FLOORS = {
-    0: {"types", "build", "keyed", "dist", "bounds"},
+    0: {"types", "build", "keyed", "dist", "bounds", "digest"},
     1: COMPONENTS,
-    2: {"system", "optim", "adapt"},
-    3: {"train", "evaluate", "checkpoint", "log", "stats", "report", "provenance", "stop"},
+    2: {"system", "optim", "adapt", "layers", "microbatch"},
+    3: {
+        "train",
+        "evaluate",
+        "checkpoint",
+        "log",
+        "stats",
+        "report",
+        "provenance",
+        "stop",
+        "step",
+        "parts",
+        "meters",
+        "ema",
+        "guard",
+        "shard",
+        "pieces",
+        "resume",
+        "tensors",
+        "trackers",
+    },
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 HEAVY = {

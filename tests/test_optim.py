@@ -1,9 +1,11 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
+from multimodal_lab.layers import below
 from multimodal_lab.optim import adamw, factor, groups, set_rates, sgd
 
 
@@ -42,6 +44,87 @@ def test_a_prefix_that_names_no_module_is_refused_and_one_without_parameters_is_
     adamw(Toy(), rates={"fusion": 1e-3})
     with pytest.raises(ValueError, match=r"optim\.rates\.backbone: no module.*nearest: backbones"):
         adamw(Toy(), rates={"backbone": 1e-3})
+
+
+@pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "convnext_atto", "resnet18"])
+def test_layer_decay_gives_timms_rates(model):
+    timm = pytest.importorskip("timm")
+    from timm.optim import param_groups_layer_decay
+
+    toy = Toy()
+    toy.backbones = nn.Module()
+    toy.backbones.each = nn.ModuleDict({"rgb": timm.create_model(model, num_classes=7)})
+    theirs = param_groups_layer_decay(toy.backbones.each["rgb"], 0.1, layer_decay=0.75)
+    scale = {id(p): g["lr_scale"] for g in theirs for p in g["params"]}
+    for group in groups(toy, 2.0, 0.1, {}, 0.75):
+        for p in group["params"]:
+            # their head is the layer above; here that is the fusion, so the whole backbone is one layer further down
+            assert group["lr"] == pytest.approx(2.0 * 0.75 * scale[id(p)] if id(p) in scale else 2.0)
+
+
+def test_layers_of_a_plain_module_are_its_numbers():
+    plain = nn.Module()
+    plain.embed = nn.Linear(2, 2)
+    plain.stages = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    plain.norm = nn.LayerNorm(2)
+    toy = Toy()
+    toy.backbones = nn.Module()
+    toy.backbones.each = nn.ModuleDict({"rgb": plain, "uv": nn.Linear(2, 2)})
+    found = {k.removeprefix("backbones.each."): v for k, v in below(toy).items() if k.endswith("bias")}
+    assert found == {
+        "rgb.embed.bias": 3,
+        "rgb.stages.0.bias": 2,
+        "rgb.stages.1.bias": 1,
+        "rgb.norm.bias": 1,
+        "uv.bias": 1,
+    }
+
+
+def test_layer_decay_without_layers_is_refused():
+    with pytest.raises(ValueError, match=r"optim\.layer_decay: no backbone"):
+        adamw(Toy(), layer_decay=0.5)
+
+
+@pytest.mark.parametrize("make", [adamw, partial(sgd, momentum=0.0)])
+def test_the_fused_update_is_the_plain_one_and_leaves_out_what_is_not_finite(make):
+    def trained(fused):
+        torch.manual_seed(0)
+        toy = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+        optimizer = make(toy, lr=0.01, fused=fused)
+        for _ in range(5):
+            toy(torch.ones(2, 3)).square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return toy, optimizer
+
+    (plain, one), (fused, two) = trained(False), trained(True)
+    assert not one.param_groups[0]["fused"] and two.param_groups[0]["fused"]  # noqa: PT018
+    for a, b in zip(plain.parameters(), fused.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    before = [p.detach().clone() for p in fused.parameters()]
+    two.found_inf = torch.ones(())
+    fused(torch.full((2, 3), math.nan)).sum().backward()
+    two.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, fused.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("make", [adamw, sgd])
+def test_a_first_update_that_is_left_out_leaves_no_trace(make):
+    def trained(skipped):
+        torch.manual_seed(0)
+        toy = nn.Linear(64, 64)
+        optimizer = make(toy, lr=0.01)
+        assert optimizer.param_groups[0]["fused"] is (make is adamw)
+        for i in range(skipped, 4):
+            toy(torch.full((2, 64), math.inf if i < 0 else 1.0)).square().mean().backward()
+            if make is adamw:
+                optimizer.found_inf = torch.tensor(float(i < 0))
+            if i >= 0 or make is adamw:  # as a step does: what is not fused is asked before
+                optimizer.step()
+            optimizer.zero_grad()
+        return toy.weight
+
+    torch.testing.assert_close(trained(-1), trained(0), rtol=1e-6, atol=1e-7)
 
 
 def test_frozen_parameters_are_in_no_group():

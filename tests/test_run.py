@@ -189,3 +189,18 @@ def test_an_installed_wheel_carries_the_configs_and_runs(tmp_path):
     shown = [*python, "multimodal_lab.run", "--cfg", "job"]
     done = subprocess.run(shown, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     assert "multimodal_lab.system.System" in done.stdout
+
+
+def test_no_secret_reaches_a_file(cli, tmp_path):
+    argv, held, referred = "hf_" + "argvCanary42" * 3, "environment-canary-value", "referred-canary-value"
+    around = {"CANARY_TOKEN": held, "CANARY_PLACE": referred}
+    cli(f"dir={tmp_path / 'told'}", *QUICK, "log=wandb", f"name={argv}", **around)
+    words = ["log=wandb", "name='${oc.env:CANARY_PLACE}'", "score='${oc.env:CANARY_TOKEN}'"]
+    failed = cli(f"dir={tmp_path / 'broken'}", *QUICK, *words, check=False, **around)
+    assert failed.returncode == 1
+    assert "score=***" in (tmp_path / "broken/error.txt").read_text()
+    assert "${oc.env:CANARY_PLACE}" in (tmp_path / "broken/config.yaml").read_text()
+    written = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert sum(p.suffix == ".wandb" for p in written) == 2
+    for value in (argv, held, referred):
+        assert not [p for p in written if value.encode() in p.read_bytes()], value

@@ -72,17 +72,17 @@ def data_as_it_is_here(monkeypatch):
 
 
 def change(**changes):
-    """GOOD with values set at dotted keys (`__` for a dot)."""
+    """GOOD with values set at dotted keys (`__` for a dot, `___` for a dot before an underscore)."""
     tree = copy.deepcopy(GOOD)
     for path, value in changes.items():
-        *parents, last = path.split("__")
+        *parents, last = (p.replace("\0", "_") for p in path.replace("___", "__\0").split("__"))
         node = tree
         for part in parents:
             node = node.setdefault(part, {})
         if value is DROP:
             del node[last]
         else:
-            node[last] = value
+            node[last] = copy.deepcopy(value)
     return tree
 
 
@@ -214,24 +214,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("changes", "key", "words"), WRONG, ids=[f"{k}-{i}" for i, (_, k, _) in enumerate(WRONG)])
 def test_what_is_wrong_is_named_with_the_nearest_choice(changes, key, words):
-    tree = change()
-    for path, value in changes.items():
-        tree = merge(tree, path, value)
-    found = [str(p) for p in check(tree)]
+    found = [str(p) for p in check(change(**changes))]
     assert any(line.startswith(f"{key}") and words in line for line in found), found
-
-
-def merge(tree, path, value):
-    *parents, last = path.replace("___", "__\0").split("__")
-    node = tree
-    for part in (p.replace("\0", "_") for p in parents):
-        node = node.setdefault(part, {})
-    last = last.replace("\0", "_")
-    if value is DROP:
-        del node[last]
-    else:
-        node[last] = value
-    return tree
 
 
 def test_the_same_node_is_judged_once():

@@ -46,7 +46,8 @@ class Embeddings:
     vectors[name] (N, D) float32 for every stream and `fused`, zero where missing; present[name] (N,) bool;
     targets[label]: (N,) class index with -1 where missing, (N,) or (N, P) float with NaN, (N, K) 0/1; classes[label]:
     class names; ids: one a sample (its file name); groups (N,); split (N,) str; projected[name] (N, E): the output of
-    a projection head where there is one, the space that contrastive losses shaped.
+    a projection head where there is one, the space that contrastive losses shaped; device: where large products of them
+    are best taken, the GPU that made them.
     """
 
     vectors: dict[str, np.ndarray]
@@ -57,6 +58,7 @@ class Embeddings:
     groups: np.ndarray
     split: np.ndarray
     projected: dict[str, np.ndarray] = field(default_factory=dict)
+    device: torch.device | str = "cpu"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -160,7 +162,7 @@ def embed_batches(
     whole = _Part(*(_joined([getattr(p, f) for p in parts]) for f in _Part.__annotations__))
     result = Embeddings(
         whole.vectors, whole.present, whole.targets, dict(classes), [names[int(i)] for i in whole.ids],
-        whole.groups, whole.split, whole.projected,
+        whole.groups, whole.split, whole.projected, _for_products(device),
     )  # fmt: skip
     _require_finite(result)
     return result
@@ -195,6 +197,11 @@ def _part(system: Encoder, batch: Batch, split: str, normalise: bool) -> _Part:
         {k: vector(v, present[k]) for k, v in projected.items() if k in present},
         _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
     )  # fmt: skip
+
+
+def _for_products(device: torch.device | str) -> torch.device:
+    device = torch.device(device)
+    return device if device.type == "cuda" else torch.device("cpu")  # others may lack double precision
 
 
 def _array(x: Tensor) -> np.ndarray:

@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task:
-    """One label read from one name: x (N, D), y as in `Embeddings.targets` less missing rows; `key` begins scores."""
+    """One label read from one name: x (N, D), y as in `Embeddings.targets` less missing rows; `key` begins scores.
+
+    rows (N,): places of x and y among the test rows.
+    """
 
     key: str
     name: str
@@ -29,6 +32,7 @@ class Task:
     train_groups: np.ndarray
     x: np.ndarray
     y: np.ndarray
+    rows: np.ndarray
 
 
 def kind(target: np.ndarray) -> Kind:
@@ -81,7 +85,7 @@ class Ledger:
             else:
                 self.put(task.key, n_train=len(y), n_unseen=unseen.sum())
                 facts = (task.key, task.name, task.label, task.kind)
-                yield Task(*facts, x, y, train.groups[known], task.x, task.y)
+                yield Task(*facts, x, y, train.groups[known], task.x, task.y, task.rows)
 
     def held_out(self, test: Embeddings, kinds: Collection[Kind] = _CLASSES) -> Iterator[Task]:
         """Every pair that can be judged on test rows alone (train_x and train_y are empty); counts n and n_missing."""
@@ -98,4 +102,5 @@ class Ledger:
                     self.skip(key, "no_test_rows")
                     continue
                 none = np.zeros(0, dtype=np.int64)
-                yield Task(key, name, label, what, vectors[:0], target[:0], none, vectors[known], target[known])
+                facts = (key, name, label, what)
+                yield Task(*facts, vectors[:0], target[:0], none, vectors[known], target[known], np.flatnonzero(known))

@@ -85,7 +85,9 @@ def _retrieval(summary: Mapping[str, Any]) -> Table | None:
 
 
 def _facts(summary: Mapping[str, Any]) -> Text | None:
+    loss = summary.get("test/total")
     known = {
+        "held-out loss": None if loss is None else number(loss),
         "seed": summary.get("provenance/seed"),
         "on": summary.get("provenance/device"),
         "wall time": _with(summary.get("cost/wall_s"), "s"),

@@ -10,7 +10,13 @@ import subprocess
 import sys
 import time
 
-RUN = "from multimodal_lab.run import main\nimport sys\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+RUN = """import runpy, sys
+try:
+    runpy.run_module("multimodal_lab.run", run_name="__main__", alter_sys=True)
+except SystemExit:
+    pass
+import sys
+"""
 TORCH = "print('torch' in sys.modules, file=sys.stderr)"
 SWEEP = ["-m", "modality=rgb,uv,rgb_uv_stacked,rgb_uv", "fusion=separate,concat,attention", "seed=0,1,2"]
 COMPOSE = """

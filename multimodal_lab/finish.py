@@ -1,0 +1,31 @@
+"""The end of a run: its summary, there at once or not at all, and the number that a sweeper reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from multimodal_lab import digest
+
+
+def seal(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any]) -> None:
+    """Add what the run was made of (its config's key, the source, the predictions) and write `summary.json` last of all."""
+    summary |= {digest.OF_CONFIG: digest.config_key(plain), digest.OF_SOURCE: digest.code()}
+    summary[digest.OF_PREDICTIONS] = digest.of_file(folder / digest.PREDICTIONS)
+    part = folder / f"{digest.SUMMARY}.part"
+    part.write_text(json.dumps(summary, indent=1, sort_keys=True, default=float))
+    os.replace(part, folder / digest.SUMMARY)
+
+
+def score(summary: Mapping[str, Any], key: str | None, label: str) -> float:
+    """The number a sweeper reads: `key`, or the probe's accuracy on `label` from fused, else from the best single stream."""
+    if key is not None:
+        if key not in summary:
+            raise ValueError(f"score={key}: the run has no such score; see summary.json for the {len(summary)} it has")
+        return float(summary[key])
+    ends = f"/{label}/accuracy"
+    found = {k: float(v) for k, v in summary.items() if k.startswith("probe/") and k.endswith(ends)}
+    return found.get(f"probe/fused{ends}", max(found.values(), default=float("nan")))

@@ -1,0 +1,144 @@
+"""Stop a training that has stopped making sense, and keep the batch and the weights that show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from multimodal_lab import dist
+from multimodal_lab.meters import Meters
+from multimodal_lab.pieces import local, whole
+from multimodal_lab.step import Step
+from multimodal_lab.types import Batch
+
+PATIENCE = 10  # steps in a row
+FP16_PATIENCE = 18  # a loss scale of 2^16 may have to be halved down to 1
+EVERY = 10  # steps between looks: each waits for the device
+
+
+class Guard:
+    """Looks every ten steps at most; what is not finite for ten in a row, or an fp16 scale below 1, ends the training."""
+
+    def __init__(self, folder: Path, step: Step, meters: Meters, every: int) -> None:
+        self.folder, self.step, self.meters = folder, step, meters
+        self.fp16 = step.precision == "fp16"
+        self.every = 1 if self.fp16 else min(every, EVERY)
+
+    def look(self, group: Sequence[Batch], number: int, epoch: int, progress: float) -> None:
+        """After update `number`: `FloatingPointError` if it is time to stop, the evidence kept beside the run's files."""
+        if number % self.every:
+            return
+        bad, scale = self.meters.bad_steps(), self.step.scaler.get_scale()
+        if bad < (FP16_PATIENCE if self.fp16 else PATIENCE) and scale >= 1.0:
+            return
+        reason = (
+            f"the loss or its gradient has not been finite for {bad} steps" if bad else f"the fp16 scale is {scale:g}"
+        )
+        kept = self.folder / f"bad_batch_{dist.rank()}"
+        keep(kept, self.step, group, {"step": number - 1, "epoch": epoch, "progress": progress, "rank": dist.rank()})
+        raise FloatingPointError(
+            f"{reason} at step {number}; lower optim.lr or use precision=bf16. Batch and weights are in {kept}: "
+            f"python -m multimodal_lab.replay {kept} repeats the step and names the first module that fails"
+        )
+
+
+def require_sound(system: nn.Module) -> None:
+    """Refuse to save weights that are not finite, or a buffer with NaN; names the first."""
+    weights = dict(system.named_parameters())
+    state = {k: local(x) for k, x in system.state_dict().items()}
+    checks = {k: (x.isfinite() if k in weights else ~x.isnan()).all() for k, x in state.items()}
+    bad = next((name for name, fine in checks.items() if not fine), None)
+    if dist.any_rank(bad is not None):
+        name = bad or "what another rank holds"
+        raise FloatingPointError(f"{name} is not finite: not saved; the checkpoints before are intact")
+
+
+def keep(folder: Path, step: Step, group: Sequence[Batch], where: Mapping[str, Any]) -> None:
+    """Write the raw batches of one step, the weights it met, and all else that it depends on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"{i}.{k}": v.contiguous() for i, batch in enumerate(group) for k, v in _flat(batch).items()}
+    save_file({k: v.cpu().clone() for k, v in tensors.items()}, folder / "batch.safetensors")
+    weights = {k: whole(v).cpu().contiguous().clone() for k, v in step.system.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    facts = {**where, "seed": step.seed, "precision": step.precision, "batches": len(group)}
+    facts |= {"scale": step.scaler.get_scale(), "ids": [b.ids.tolist() for b in group]}
+    (folder / "batch.json").write_text(json.dumps(facts, indent=1))
+
+
+def replay(folder: Path, step: Step) -> tuple[dict[str, float], float, str]:
+    """Repeat the kept step without its update: the terms, the gradient norm, and the first module that fails (or "").
+
+    `step` must be built from the run's config; its weights are replaced. The state of optimizer and scale plays no part.
+    """
+    facts: dict[str, Any] = json.loads((folder / "batch.json").read_text())
+    step.system.load_state_dict(load_file(folder / "model.safetensors"))
+    found = load_file(folder / "batch.safetensors")
+    group = [
+        _batch({k.split(".", 1)[1]: v for k, v in found.items() if k.startswith(f"{i}.")})
+        for i in range(facts["batches"])
+    ]
+    step.system.train()
+    with _FirstFailure(step.system) as first:
+        terms = step.gradient(group, facts["step"], facts["epoch"], facts["progress"])
+    norm = nn.utils.clip_grad_norm_(step.system.parameters(), torch.inf)
+    step.optimizer.zero_grad(set_to_none=True)
+    return {k: float(v) for k, v in terms.items()}, float(norm), first.name
+
+
+class _FirstFailure:
+    """The name of the innermost module that first gives a value that is not finite."""
+
+    def __init__(self, system: nn.Module) -> None:
+        self.name = ""
+        self._hooks = [m.register_forward_hook(self._look(name)) for name, m in system.named_modules() if name]
+
+    def __enter__(self) -> _FirstFailure:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _look(self, name: str) -> Any:
+        def hook(_: nn.Module, __: Any, out: Any) -> None:
+            if not self.name and any(not torch.isfinite(t).all() for t in _tensors(out)):
+                self.name = name
+
+        return hook
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value] if value.is_floating_point() else []
+    if isinstance(value, Mapping):
+        return [t for v in value.values() for t in _tensors(v)]
+    if isinstance(value, list | tuple):
+        return [t for v in value for t in _tensors(v)]
+    return [value.tokens, value.pooled] if hasattr(value, "tokens") else []
+
+
+def _flat(batch: Batch) -> dict[str, Tensor]:
+    flat: dict[str, Tensor] = {}
+    for field, value in vars(batch).items():
+        if isinstance(value, Tensor):
+            flat[field] = value
+        elif isinstance(value, Mapping):
+            flat |= {f"{field}.{k}": v for k, v in value.items()}
+    return flat
+
+
+def _batch(flat: Mapping[str, Tensor]) -> Batch:
+    fields: dict[str, Any] = {"inputs": {}, "targets": {}, "present": {}}
+    for key, value in flat.items():
+        field, _, name = key.partition(".")
+        if name:
+            fields[field][name] = value
+        else:
+            fields[field] = value
+    return Batch(**fields)

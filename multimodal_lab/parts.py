@@ -1,0 +1,134 @@
+"""Everything that must survive a resume, in one named dict: what is saved, what is refused, how it becomes plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+PARTS = ("model", "optimizer", "scaler", "ema", "meters", "state")
+
+
+class Part(Protocol):
+    """Something with a state: tensors, plain numbers, strings, and lists and dicts of them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Take it back; what doesn't fit is an error."""
+        ...
+
+
+Parts = Mapping[str, Part]
+
+
+@dataclasses.dataclass
+class State:
+    """Where a training stands: plain numbers. `due`: an epoch has ended and is not scored yet."""
+
+    step: int = 0
+    epoch: int = 0
+    offset: int = 0
+    samples: int = 0
+    due: bool = False
+    best: float | None = None
+    best_step: int | None = None
+    stale: int = 0
+    logged: int = 0
+    seconds: float = 0.0
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    drift: list[str] = dataclasses.field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return dataclasses.asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Every field, no more and no fewer."""
+        require_same("state", state, self.state_dict())
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def require_parts(found: Mapping[str, Any], doing: str) -> None:
+    """Refuse a dict whose names are not exactly `PARTS`: a part that is not saved is a resume that is not exact."""
+    for name in found.keys() - set(PARTS):
+        near = difflib.get_close_matches(name, PARTS, 1, 0)[0]
+        raise ValueError(f"{doing}: unknown part {name!r}; nearest: {near}. The parts are {', '.join(PARTS)}")
+    for name in PARTS:
+        if name not in found:
+            raise ValueError(f"{doing}: the part {name!r} is missing; the parts are {', '.join(PARTS)}")
+
+
+def require_same(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse missing and extra keys by name."""
+    for word, keys in (("lacks", wanted.keys() - found.keys()), ("has no place for", found.keys() - wanted.keys())):
+        if keys:
+            raise ValueError(f"{owner} {word} {', '.join(map(str, sorted(keys)))}")
+
+
+def split(tree: Any, tensors: dict[str, Tensor], at: str = "") -> Any:
+    """`tree` as JSON can hold it; its tensors go to `tensors` under their paths. Integer keys become `#3`."""
+    if isinstance(tree, Tensor):
+        tensors[at] = tree
+        return {"tensor": at}
+    if isinstance(tree, Mapping):
+        keys = {k: f"#{k}" if isinstance(k, int) else k for k in tree}
+        return {keys[k]: split(v, tensors, f"{at}.{keys[k]}" if at else keys[k]) for k, v in tree.items()}
+    if isinstance(tree, list | tuple):
+        items = [split(v, tensors, f"{at}.{i}") for i, v in enumerate(tree)]
+        return {"tuple": items} if isinstance(tree, tuple) else items
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    raise TypeError(f"{at}: a {type(tree).__name__} can't be saved; expected tensors, numbers, strings, lists or dicts")
+
+
+def join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """What `split` took apart."""
+    if isinstance(tree, list):
+        return [join(v, tensors) for v in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if tree.keys() == {"tensor"}:
+        return tensors[tree["tensor"]]
+    if tree.keys() == {"tuple"}:
+        return tuple(join(v, tensors) for v in tree["tuple"])
+    return {int(k[1:]) if k.startswith("#") else k: join(v, tensors) for k, v in tree.items()}
+
+
+class Unsaved:
+    """Watches tensors and generators that modules hold outside parameters and buffers: no checkpoint has them.
+
+    Constants are fine: they come back with the config. One that changes while training would be lost in a resume.
+    """
+
+    def __init__(self, **modules: Any) -> None:
+        self.modules = {k: m for k, m in modules.items() if isinstance(m, nn.Module)}
+        self.before = dict(self._found())
+
+    def require_none(self) -> None:
+        """Raise if one of them has changed since the start."""
+        for name, value in self._found():
+            before = self.before.get(name)
+            if before is not None and before.shape == value.shape and not torch.equal(before, value):
+                raise ValueError(
+                    f"{name} changes while training, but no checkpoint holds it: make it a parameter or register_buffer"
+                )
+
+    def _found(self) -> Iterator[tuple[str, Tensor]]:
+        for root, module in self.modules.items():
+            for path, child in module.named_modules(prefix=root):
+                for name, value in vars(child).items():
+                    if isinstance(value, Tensor):
+                        yield f"{path}.{name}", value.detach().clone()
+                    elif isinstance(value, torch.Generator):
+                        yield f"{path}.{name}", value.get_state()
+                for name in child._non_persistent_buffers_set:
+                    if (value := child._buffers[name]) is not None:
+                        yield f"{path}.{name}", value.detach().clone()

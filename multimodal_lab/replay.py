@@ -1,0 +1,64 @@
+"""Repeat the step that ended a training: `python -m multimodal_lab.replay runs/mine/bad_batch_0`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from multimodal_lab import resolvers, rundir
+
+USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
+
+Builds the run's system again, gives it the kept weights and batches, and says which loss terms and which module are not
+finite. The run's data must be where they were."""
+
+
+def repeat(folder: Path) -> str:
+    """What the kept step gives when it is made again."""
+    from multimodal_lab import experiment, guard
+    from multimodal_lab.build import build
+    from multimodal_lab.instantiate import safe_instantiate
+    from multimodal_lab.step import Step
+
+    cfg = OmegaConf.load(folder.parent / rundir.CONFIG)
+    assert isinstance(cfg, DictConfig)
+    facts = json.loads((folder / "batch.json").read_text())
+    device = experiment.pick_device(cfg.device)
+    record = json.loads((folder.parent / experiment.DATA).read_text())
+    modality = OmegaConf.to_container(cfg.modality, resolve=True)
+    data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
+    system = experiment.build_system(cfg, data).to(device)
+    augment = build(safe_instantiate(cfg.augment), streams=data.streams).to(device)
+    scaler = torch.amp.GradScaler(device.type, init_scale=facts["scale"], enabled=facts["precision"] == "fp16")
+    optimizer = torch.optim.SGD(system.parameters())
+    step = Step(
+        system, optimizer, scaler, augment, device, facts["precision"], facts["seed"], None, cfg.train.micro_batch
+    )
+    terms, norm, first = guard.replay(folder, step)
+    lines = [f"step {facts['step']}, samples {', '.join(str(i) for ids in facts['ids'] for i in ids)}"]
+    lines += [f"{name} = {value:g}" for name, value in {**terms, "gradient norm": norm}.items()]
+    return "\n".join(
+        [*lines, f"first module that is not finite: {first or 'none; look at the losses and the gradient'}"]
+    )
+
+
+def main() -> None:
+    """The command line."""
+    resolvers.register()
+    if len(sys.argv) != 2 or sys.argv[1] in {"-h", "--help"}:
+        sys.exit(USAGE)
+    folder = Path(sys.argv[1])
+    if not (folder / "batch.json").is_file():
+        sys.exit(f"error: {folder}: no kept batch here (expected batch.json in it)")
+    try:
+        print(repeat(folder))
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""One optimizer step: a group of batches in, the loss terms and the gradient norm out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from multimodal_lab import dist, microbatch
+from multimodal_lab.shard import Shards
+from multimodal_lab.system import System, check_used
+from multimodal_lab.types import Batch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass
+class Step:
+    """Forward, backward and update of `system`. Its randomness is a function of (seed, step, rank) alone.
+
+    An update whose gradient norm is not finite is left out: the weights stay as they were, and so can be replayed.
+    """
+
+    system: System
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    augment: Callable[[Batch, int, int], Batch]
+    device: torch.device
+    precision: Precision
+    seed: int
+    clip_norm: float | None
+    micro_batch: int | None = None
+    shards: Shards | None = None
+
+    def __post_init__(self) -> None:
+        alone = self.shards is not None or not dist.active()
+        self.model: nn.Module = self.system if alone else DistributedDataParallel(self.system)
+        self.parameters = list(self.system.parameters() if self.shards is None else self.shards.own.values())
+        self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
+        self._checked = False
+
+    def __call__(
+        self, group: Sequence[Batch], step: int, epoch: int, progress: float
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The mean terms over `group`, detached scalars, and the norm of their gradient before it was clipped."""
+        terms = self.gradient(group, step, epoch, progress)
+        self.scaler.unscale_(self.optimizer)
+        if self.shards is None:
+            norm = clipped(self.parameters, self.clip_norm)
+        else:
+            self.shards.agree(self.scaler, self.optimizer)
+            norm = clipped(self.parameters, self.clip_norm, self.shards.norm())
+        self._update(torch.isfinite(norm))
+        return terms, norm
+
+    def gradient(self, group: Sequence[Batch], step: int, epoch: int, progress: float) -> dict[str, Tensor]:
+        """Leave the (scaled) gradient of the mean loss of `group` in `.grad`; the mean terms."""
+        reseed(self.device, mix(self.seed, step, dist.rank()))
+        found: list[dict[str, Tensor]] = []
+        if self.shards is not None:
+            self.shards.share_buffers()
+        for i, batch in enumerate(group):
+            view = self.augment(batch.to(self.device), self.seed, epoch)
+            found.append(self._backward(view, progress, len(group), last=i + 1 == len(group)))
+        if not self._checked:
+            check_used(self.system)
+            self._checked = True
+        if self.shards is not None:
+            self.shards.receive()
+        if len(found) == 1:
+            return {key: value.detach() for key, value in found[0].items()}
+        return {key: torch.stack([terms[key].detach() for terms in found]).mean() for key in found[0]}
+
+    def _backward(self, view: Batch, progress: float, share: int, last: bool) -> dict[str, Tensor]:
+        region = partial(autocast, self.device, self.precision)
+        if self.micro_batch and len(view) > self.micro_batch:
+            terms = microbatch.backward(
+                self.system,
+                view,
+                progress,
+                rows=self.micro_batch,
+                scaled=lambda total: self.scaler.scale(total / share),
+                region=region,
+            )
+            if last:
+                microbatch.average(self.system)
+            return terms
+        with self._no_sync(not last):
+            with region():
+                found: dict[str, Tensor] = self.model(view, progress)
+            total = found["total"] if share == 1 else found["total"] / share
+            torch.autograd.backward(self.scaler.scale(total))
+        return found
+
+    def settle(self, group: Sequence[Batch]) -> None:
+        """Let DDP fix its gradient buckets, by two passes that leave no trace.
+
+        It orders them by the first backward pass and uses them from the second on: without this the first step after a
+        resume would sum in another order than the same step of an unbroken run. Alone, and in pieces: nothing to do.
+        """
+        if not isinstance(self.model, DistributedDataParallel):
+            return
+        before = {k: v.clone() for k, v in self.system.named_buffers()}
+        for _ in range(2):
+            self.gradient(group[:1], 0, 0, 0.0)
+        self.optimizer.zero_grad(set_to_none=True)
+        for name, buffer in self.system.named_buffers():
+            buffer.copy_(before[name])
+
+    def _update(self, finite: Tensor) -> None:
+        # a fused optimizer looks at `found_inf` on the device; any other has to be asked, and so waited for
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        elif self.fused:
+            self.optimizer.found_inf = 1.0 - finite.float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+        elif finite:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _no_sync(self, wanted: bool) -> contextlib.AbstractContextManager[Any]:
+        if wanted and isinstance(self.model, DistributedDataParallel):
+            return self.model.no_sync()
+        return contextlib.nullcontext()
+
+
+def arrange(system: System, channels_last: bool, compiled: bool) -> None:
+    """Lay 4-D weights out as (N, H, W, C) in memory, and compile the forward pass; names and values stay."""
+    if channels_last:
+        for p in system.parameters():
+            if p.ndim == 4:
+                p.data = p.data.contiguous(memory_format=torch.channels_last)
+    if compiled:
+        system.compile()
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:
+    """The autocast region of a precision; fp32 is none."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, dtype=dtype) if dtype else contextlib.nullcontext()
+
+
+@torch.no_grad()
+def clipped(parameters: Sequence[Tensor], most: float | None, norm: Tensor | None = None) -> Tensor:
+    """Scale all gradients together so that their norm is at most `most`; the norm before (Pascanu et al. 2013, algorithm 1).
+
+    What `torch.nn.utils.clip_grad_norm_` does for dense gradients of one device, at half its cost a step. `norm` is
+    given where these gradients are not all that it counts.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if norm is None:
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if most is not None:
+        torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+def reseed(device: torch.device, seed: int) -> None:
+    """Seed the generators that a step on `device` draws from; `torch.manual_seed` costs as much as a small step."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[
+            torch.cuda.current_device() if device.index is None else device.index
+        ].manual_seed(seed)
+
+
+def mix(*numbers: int) -> int:
+    """One 63-bit seed from several integers (splitmix64's finaliser)."""
+    x = 0
+    for n in numbers:
+        x = (x + n + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        x ^= x >> 31
+    return x >> 1

@@ -1,0 +1,49 @@
+"""A safetensors file written tensor by tensor, hashed on the way: a model is never twice in memory, nor read again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+NAMES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+    torch.complex64: "C64",
+}  # fmt: skip
+
+
+def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write and sync `path`; the sha256 of what should now be in it, which a damage on the way there does not change."""
+    digest = hashlib.sha256()
+    with path.open("wb", buffering=0) as f:
+        for chunk in _chunks(tensors):
+            digest.update(chunk)
+            while chunk:
+                chunk = chunk[f.write(chunk) :]
+        os.fsync(f.fileno())
+    return digest.hexdigest()
+
+
+def _chunks(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
+    """The header (see the format's README), then each tensor's bytes, the widest types first so that all are aligned."""
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header, at = {}, 0
+    for name in order:
+        x = tensors[name]
+        if x.dtype not in NAMES:
+            raise TypeError(f"{name}: {x.dtype} can't be saved; types that can: {', '.join(map(str, NAMES))}")
+        end = at + x.numel() * x.element_size()
+        header[name] = {"dtype": NAMES[x.dtype], "shape": list(x.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield memoryview(len(text).to_bytes(8, "little") + text)
+    for name in order:
+        flat = tensors[name].detach().cpu().contiguous().reshape(-1)
+        yield flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
