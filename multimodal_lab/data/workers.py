@@ -24,6 +24,7 @@ from multimodal_lab.types import Batch
 AHEAD = 2  # batches that a process may hold ready
 POLL = 0.2  # seconds between two looks at what each process is reading
 IDLE = -1
+LEFT_TO_MAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 Task = tuple[np.ndarray, int | None]
 
 
@@ -53,7 +54,8 @@ class Workers:
             fork = context.get_start_method() == "fork"
             args = (fetch, i, theirs, self._reading, [*self._ends, ours] if fork else [])
             process = context.Process(target=_work, args=args, daemon=True)
-            process.start()
+            with _held(LEFT_TO_MAIN):  # one that comes before the process can ignore it would end it
+                process.start()
             theirs.close()
             self._ends.append(ours)
             self._processes.append(process)
@@ -139,10 +141,21 @@ class Workers:
         return "between two samples" if row == IDLE else self.called(row)
 
 
+@contextlib.contextmanager
+def _held(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Signals that come meanwhile wait; a process started here is born with them waiting."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(fetch: Any, place: int, end: Any, reading: Any, others: list[Any]) -> None:
     """What a process does: answer tasks until the main process hangs up."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in LEFT_TO_MAIN:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_MAIN)
     for other in others:  # else a process would not see its main process die
         other.close()
     torch.set_num_threads(1)
