@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab import whole
 from multimodal_lab.data import pool, store
 from multimodal_lab.data.packed import as_text
 from multimodal_lab.data.probe import Offer, single, together
@@ -74,7 +75,7 @@ def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> 
     elif any(folder.iterdir()):
         raise DataError(f"{folder}: not empty, and no store that was begun; give out= a folder of its own")
     else:
-        store.write_json(path, plan)
+        whole.value(path, plan)
     return Packing(source, offer, folder, size, hash_name)
 
 
@@ -132,9 +133,9 @@ def write_shard(packing: Packing, shard: int) -> int:
             offset += len(content) + padding
 
     place = packing.folder / store.shard_name(shard, "")
-    store.write_whole(place.with_suffix(".bin"), records)
-    store.write_whole(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
-    store.write_whole(place.with_suffix(".npy"), lambda file: np.save(file, index))
+    whole.write(place.with_suffix(".bin"), records)
+    whole.write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
+    whole.write(place.with_suffix(".npy"), lambda file: np.save(file, index))
     return shard
 
 

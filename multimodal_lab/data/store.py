@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from multimodal_lab import whole
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band
 
@@ -89,21 +89,6 @@ def aligned(offset: int) -> int:
     return -(-offset // ALIGN) * ALIGN
 
 
-def write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    """Write a file beside its place, flush it to the disk and rename it: it is there whole or not at all."""
-    beside = path.with_name(path.name + ".tmp")
-    with beside.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """One JSON value as a whole file."""
-    write_whole(path, lambda file: file.write(json.dumps(value, indent=1).encode()))
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file; `DataError` if it is not there or is none."""
     try:
@@ -166,7 +151,7 @@ def write_table(path: Path, samples: pd.DataFrame) -> None:
         {"name": str(name), "dtype": _kind(samples[name]), "values": [_plain(v) for v in samples[name]]}
         for name in samples.columns
     ]
-    write_whole(path, lambda file: file.write(json.dumps({"columns": columns}).encode()))
+    whole.value(path, {"columns": columns}, indent=None)
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from multimodal_lab import whole
 from multimodal_lab.digest import PREDICTIONS
 from multimodal_lab.evaluate.embeddings import Embeddings
 
@@ -67,9 +67,7 @@ def write(folder: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
     ids = np.asarray(test.ids, dtype=object)
     parts = [_rows(p, ids, test.groups, test.classes.get(p.label, [])) for p in found]
     table = pa.concat_tables(parts) if parts else _SCHEMA.empty_table()
-    part = folder / f"{PREDICTIONS}.part"
-    pq.write_table(table, part)
-    os.replace(part, folder / PREDICTIONS)
+    whole.write(folder / PREDICTIONS, lambda file: pq.write_table(table, file))
 
 
 _WORD = pa.dictionary(pa.int32(), pa.string())

@@ -9,7 +9,6 @@ is missing.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+
+from multimodal_lab import whole
 
 _KEY = b"multimodal_lab"
 _LABEL = "label."
@@ -64,10 +65,11 @@ def write(folder: Path, name: str, rows: Rows) -> list[Path]:
     }
     labels = {_LABEL + k: _stored(v, rows.classes.get(k, [])) for k, v in rows.targets.items()}
     facts = {"classes": rows.classes, "names": rows.names, "dtypes": {k: str(v.dtype) for k, v in rows.targets.items()}}
-    whole = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: json.dumps(facts).encode()})
+    made = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: json.dumps(facts).encode()})
     parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
-    _replace(parquet, lambda path: pq.write_table(whole, path))
-    _replace(csv, lambda path: pa_csv.write_csv(pa.table({"filename": fixed["id"], **xs}), path))
+    plain = pa.table({"filename": fixed["id"], **xs})
+    whole.write(parquet, lambda file: pq.write_table(made, file))
+    whole.write(csv, lambda file: pa_csv.write_csv(plain, file))
     return [parquet, csv]
 
 
@@ -111,9 +113,3 @@ def _restored(values: list[Any], classes: Sequence[str], dtype: str) -> np.ndarr
     elif classes and all(v is None for v in values):
         values = [-1] * len(values)
     return np.asarray(values, dtype=dtype)
-
-
-def _replace(path: Path, save: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    save(part)
-    os.replace(part, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from multimodal_lab import whole
 from multimodal_lab.types import Batch, Stream
 
 ROWS = "rows"
@@ -50,10 +50,7 @@ class Thumbnails:
         arrays: dict[str, Any] = {ROWS: np.array(self._rows, dtype=np.int64)}
         arrays |= {name: stretched(torch.cat(parts)) for name, parts in self._found.items() if parts}
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as f:
-            np.savez_compressed(f, **arrays)
-        os.replace(part, path)
+        whole.write(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def load(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

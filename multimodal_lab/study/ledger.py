@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from multimodal_lab import digest, rundir
-from multimodal_lab.study import plan
+from multimodal_lab import digest, rundir, whole
 from multimodal_lab.study.plan import Cell, Plan, StudyError
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
@@ -77,7 +76,7 @@ def begin(own: Path, key: str) -> bool:
         for path in own.iterdir():
             if path.name != rundir.LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    plan.replace(own / BEGUN, now)
+    whole.value(own / BEGUN, now)
     (own / rundir.ERROR).unlink(missing_ok=True)
     return True
 

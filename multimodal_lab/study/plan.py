@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab import whole
 from multimodal_lab.study.facts import Role, Study, read
 
 FILE = "plan.json"
@@ -49,7 +47,7 @@ class Plan:
 def write(folder: Path, plan: Plan) -> None:
     """Write `plan.json` in `folder`, at once or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    replace(folder / FILE, asdict(plan))
+    whole.value(folder / FILE, asdict(plan))
 
 
 def load(folder: Path) -> Plan:
@@ -62,10 +60,3 @@ def load(folder: Path) -> Plan:
         raise StudyError(f"runs={folder}: no study here (expected {FILE} in it); multirun/NAME holds one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{folder / FILE}: can't be read ({error}); run the study again, its cells are kept") from None
-
-
-def replace(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, at once or not at all, whoever else does the same."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    part.write_text(json.dumps(content, indent=1))
-    os.replace(part, path)

@@ -300,7 +300,7 @@ def test_a_bad_sample_stops_packing_and_what_is_done_is_kept(tmp_path):
     packed = pack(Made(), tmp_path)
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert np.array_equal(packed.read(20, CUBE).inputs["x"], Made().arrays[20])
-    assert not list(tmp_path.glob("*.tmp")) + list(tmp_path.glob("*.moments")) + list(tmp_path.glob("plan.json"))
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.moments")) + list(tmp_path.glob("plan.json"))
 
 
 def test_other_data_do_not_go_on_in_a_folder_that_was_begun(tmp_path):

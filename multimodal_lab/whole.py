@@ -1,0 +1,35 @@
+"""Files that are there whole or not at all: written beside their place, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+BESIDE = "*.part"  # what a kill may leave
+
+
+def write(path: Path, fill: Callable[[Any], object]) -> None:
+    """`fill` writes the file; whoever else writes it at the same time, one of both stands, whole."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with beside.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def text(path: Path, content: str) -> None:
+    """The same of a text, in UTF-8."""
+    write(path, lambda file: file.write(content.encode()))
+
+
+def value(path: Path, content: Any, **options: Any) -> None:
+    """The same of a JSON value; options are those of `json.dumps`."""
+    text(path, json.dumps(content, **{"indent": 1, **options}))
