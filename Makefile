@@ -7,7 +7,7 @@ DEV    := $(VENV)/.dev
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo test test-slow lint types bench chaos clean
+.PHONY: help setup demo study test test-slow lint types bench chaos clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ $(DEV): pyproject.toml $(CORE)
 
 demo: $(CORE)  ## train attention fusion on the embedded RGB + UV specimens, and show what each modality knows
 	$(PY) -m multimodal_lab.run fusion=attention modality=rgb_uv
+
+study: $(CORE)  ## does UV add to RGB? every arm, control and seed on the embedded specimens, then the verdicts
+	$(PY) -m multimodal_lab.run study=rgb_vs_uv study.jobs=2
 
 lint: $(DEV)  ## style
 	$(VENV)/bin/ruff check .

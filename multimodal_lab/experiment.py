@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import checkpoint, dist, finish, provenance, redact, resume, rundir
+from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
@@ -74,7 +75,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     dist.end()
     if not main:
         return 0.0
-    scores = evaluate(system, data, evaluators, device, folder)
+    scores = evaluate(system, data, evaluators, device, folder, cfg.subsets)
     scores |= held_out_losses(system, data, "test", augment, cfg, device)
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices()}
@@ -129,11 +130,14 @@ def held_out_losses(
     return losses(system, data, split, augment=augment, seed=cfg.seed, device=device, autocast=precision)
 
 
-def evaluate(system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path) -> Scores:
+def evaluate(
+    system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False
+) -> Scores:
     """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept."""
     found: Embeddings = embed(
-        system, data, device, [s for s in data.splits if len(data.splits[s])], thumbnails=folder / "thumbnails.npz"
-    )
+        system, data, device, [s for s in data.splits if len(data.splits[s])],
+        thumbnails=folder / "thumbnails.npz", subsets=subsets,
+    )  # fmt: skip
     found.save(folder / "embeddings")
     train, test = found.select("train"), found.select("test")
     scores: Scores = {}
@@ -197,9 +201,7 @@ def _require_targets(system: System, there: list[str]) -> None:
 
 
 def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return {**{str(k): v for k, v in plain.items()}, "dir": str(folder)}
+    return {**as_plain(cfg), "dir": str(folder)}
 
 
 def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:

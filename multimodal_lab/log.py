@@ -30,7 +30,8 @@ class Tracker(Protocol):
 class Wandb:
     """W&B, offline unless asked: files land in the run's own `wandb/`. One x-axis: the optimizer step.
 
-    A resumed run keeps its W&B id. Steps repeated after a kill are sent again, with the same values at the same place.
+    A resumed run keeps its W&B id. Steps repeated after a kill are sent again, with the same values at the same place. A
+    cell of a study is in the study's group, and its job type is its arm.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Wandb:
         import wandb
 
         settings = wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True)  # no argv, no environment
+        study, arm = (folder.resolve().parent.name, folder.name.rsplit("-s", 1)[0]) if config.get("study") else (None, None)
         own = folder / "wandb" / "id.txt"
         if not own.exists():
             own.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,8 @@ class Wandb:
         self._run = wandb.init(
             project=project,
             entity=entity,
-            group=group,
+            group=group or study,
+            job_type=arm,
             tags=tags or None,
             name=name,
             id=own.read_text(),

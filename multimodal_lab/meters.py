@@ -63,8 +63,11 @@ class Meters:
         return self._shared or {"kept": {}, "bad": self.bad.reshape(1)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """This rank's own."""
+        """This rank's own. Of another number of ranks (`resume=drift`) nobody's: the row begins anew."""
         require_same("meters", state, self.state_dict())
         rank = dist.rank()
+        if len(state["bad"]) != dist.world():
+            self.kept, self.bad = {}, torch.zeros((), device=self.device)
+            return
         self.kept = {k: list(v[rank].to(self.device).unbind()) for k, v in state["kept"].items()}
         self.bad = state["bad"].to(self.device)[rank]

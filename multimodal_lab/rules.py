@@ -41,6 +41,13 @@ def some_input(tree: Tree) -> Iterator[Problem]:
         )
 
 
+def subsets(tree: Tree) -> Iterator[Problem]:
+    """What fused knows without a modality needs a fused of several."""
+    if tree.get("subsets") and ("fused" not in emitted(tree) or len(streams(tree)) < 2):
+        yield Problem("subsets", True, "judges fused on subsets of the modalities; there is no fused of several here",
+                      "subsets=false")  # fmt: skip
+
+
 def stream_names(tree: Tree) -> Iterator[Problem]:
     """Streams are named as paths can name them, and `fused` is taken."""
     for name in tree["modality"]:
@@ -155,6 +162,6 @@ def shuffled(tree: Tree) -> Iterator[Problem]:
 
 RULES = (
     part_of_its_group,
-    some_input, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
+    some_input, subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
     names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled,
 )  # fmt: skip

@@ -25,9 +25,10 @@ import hydra  # noqa: E402
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from hydra.types import RunMode  # noqa: E402
-from omegaconf import DictConfig, OmegaConf  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
 
 from multimodal_lab import digest, redact, remember, resolvers, rundir  # noqa: E402
+from multimodal_lab.as_plain import as_plain  # noqa: E402
 from multimodal_lab.check import ConfigError, preflight  # noqa: E402
 from multimodal_lab.instantiate import conf_dir  # noqa: E402
 from multimodal_lab.overrides import groups  # noqa: E402
@@ -70,7 +71,7 @@ def job(cfg: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         rundir.claim(folder, cfg.resume != "never")
-        if cfg.get("study") is not None and not ledger.begin(folder, _key(cfg)):
+        if cfg.get("study") is not None and not ledger.begin(folder, digest.config_key(as_plain(cfg))):
             return math.nan  # another launcher finished this cell since it was planned
         from multimodal_lab.experiment import run
 
@@ -88,12 +89,6 @@ def job(cfg: DictConfig) -> float:
         raise
     finally:
         rundir.release(folder)
-
-
-def _key(cfg: DictConfig) -> str:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return digest.config_key({str(k): v for k, v in plain.items()})
 
 
 def leave(number: int, _: object) -> None:

@@ -56,6 +56,7 @@ class Stream:
     take: str | list[str] | list[Natural] | Take | None = None
     field: str | None = None
     pca: Count | None = None
+    repeat: Count = 1
     role: Literal["input", "target"] = "input"
     vocab: Count | None = None
     length: Count | None = None
@@ -90,6 +91,7 @@ class Config:
     device: str = "auto"
     score: str | None = None
     figures: list[str] = field(default_factory=list)
+    subsets: bool = False
     study: Study | None = None
 
 

@@ -25,9 +25,14 @@ def write(path: Path, fill: Callable[[Any], object]) -> None:
         beside.unlink(missing_ok=True)
 
 
+def data(path: Path, content: bytes) -> None:
+    """The same of bytes."""
+    write(path, lambda file: file.write(content))
+
+
 def text(path: Path, content: str) -> None:
     """The same of a text, in UTF-8."""
-    write(path, lambda file: file.write(content.encode()))
+    data(path, content.encode())
 
 
 def value(path: Path, content: Any, **options: Any) -> None:

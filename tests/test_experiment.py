@@ -70,6 +70,9 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
             pytest.skip(f"{name} needs its data set, and {root} is absent")
         words = [f"data.root={root}", "evaluate=[collapse]", "log=none", "figures=[]", *QUICK]
         cfg = composed(f"experiment={name}", *words, *RANDOM.get(name, []), small=False)
+    elif "/data: trifeature" in text:
+        own = ["data.source.train=64", "data.source.test=32", "log=none", "figures=[]"]
+        cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
     else:
         cfg = composed(f"experiment={name}", *QUICK)
     experiment.run(cfg, tmp_path)

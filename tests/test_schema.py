@@ -127,6 +127,8 @@ def test_variants_that_can_run(name):
 
 
 WRONG = [
+    ({"fusion": SEPARATE, "loss__present": "present.uv", "subsets": True}, "subsets", "subsets=false"),
+    ({"augment__modality_dropout": 1.5}, "augment.modality_dropout", "0"),
     ({"fusion__widht": 3}, "fusion.widht", "fusion.width"),
     ({"fusion__dims": {}}, "fusion.dims", "remove it"),
     ({"backbone__stream": "rgb"}, "backbone.stream", "remove it"),

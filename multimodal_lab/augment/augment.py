@@ -12,7 +12,7 @@ from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
-from multimodal_lab.bounds import Count
+from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.types import Batch, Stream
 
 Op = Geometric | Photometric
@@ -27,11 +27,18 @@ class Augment(nn.Module):
     the op's name in `ops` and, for photometry, the stream's name: adding or moving an op changes no other op's draws.
 
     streams: the modality's, by name. ops: by name, geometric or photometric. size: H = W of the output of the ops that
-    set one (random_resized_crop, resize, resize_and_pad); None leaves each stream's own.
+    set one (random_resized_crop, resize, resize_and_pad); None leaves each stream's own. modality_dropout: the chance
+    that a view lacks a modality, so that a system learns to do without; one that is there always stays.
     """
 
     def __init__(
-        self, streams: dict[str, Stream], *, ops: dict[str, Op], views: Count = 2, size: Count | None = None
+        self,
+        streams: dict[str, Stream],
+        *,
+        ops: dict[str, Op],
+        views: Count = 2,
+        size: Count | None = None,
+        modality_dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
         if views < 1:
@@ -43,6 +50,7 @@ class Augment(nn.Module):
         self.images = [name for name, stream in streams.items() if stream.kind == "image"]
         self.views = views
         self.size = size
+        self.modality_dropout = modality_dropout
         self.runs = [
             (together, list(names)) for together, names in groupby(ops, lambda k: isinstance(ops[k], Geometric))
         ]
@@ -84,6 +92,10 @@ class Augment(nn.Module):
                 continue
             for name in names:
                 out = self._change(out, name, draw.fold(name), theirs)
+        if self.modality_dropout:
+            there = {name: out.present[name] for name in self.streams}
+            kept = dropped(there, self.modality_dropout, draw.fold("modality_dropout"))
+            out = out.replace(present={**out.present, **kept})
         return _finished(out, self.images)
 
     def _check_range(self, batch: Batch) -> None:
@@ -139,6 +151,16 @@ class Augment(nn.Module):
 
     def _out(self, size: Size) -> Size:
         return size if self.size is None else (self.size, self.size)
+
+
+def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, Tensor]:
+    """Each modality of each row missing with `chance`; where all would be, the luckiest of those that are there stays."""
+    luck = torch.stack([draw.fold(name).uniform(1)[:, 0] for name in present], 1)
+    there = torch.stack(list(present.values()), 1)
+    luck = torch.where(there, luck, -1.0)
+    best = luck == luck.amax(1, keepdim=True)
+    kept = there & ((luck >= chance) | best)
+    return dict(zip(present, kept.unbind(1), strict=True))
 
 
 def _repeated(batch: Batch, times: int) -> Batch:

@@ -13,7 +13,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band, Stream
 
 KINDS = ("image", "vector", "text")
-KEYS = ("kind", "take", "field", "pca", "role", "vocab", "length", "tokens")
+KEYS = ("kind", "take", "repeat", "field", "pca", "role", "vocab", "length", "tokens")
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
@@ -22,8 +22,8 @@ RULES = ("every", "nm", "nearest", "index")
 def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:
     """The stream that one entry of a modality YAML asks for, cut from the stored `bands`.
 
-    facts: `kind` (image, vector, text), `take` (see `select`), `field`. Sizes and statistics are filled in later, from
-    the data. Raises `DataError` for an unknown key or kind, or a band that isn't there.
+    facts: `kind` (image, vector, text), `take` (see `select`), `repeat` (so many times), `field`. Sizes and statistics
+    are filled in later, from the data. Raises `DataError` for an unknown key or kind, or a band that isn't there.
     """
     unknown = [k for k in facts if k not in KEYS]
     if unknown:
@@ -33,12 +33,12 @@ def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream
         raise DataError(f"modality.{name}.kind: {kind!r} is not a kind; {_nearest(str(kind), KINDS)}")
     field = facts.get("field") or ""
     if kind == "text":
-        if "take" in facts or "pca" in facts:
+        if {"take", "pca", "repeat"} & facts.keys():
             raise DataError(f"modality.{name}: a text stream has no bands to take; name its column with `field`")
         return Stream(name, "text", field=field or name)
     if "take" not in facts:
         raise DataError(f"modality.{name}: no `take`; name its bands, or `take: all`")
-    chosen = select(facts["take"], bands, f"modality.{name}.take")
+    chosen = select(facts["take"], bands, f"modality.{name}.take") * int(facts.get("repeat", 1))
     return Stream(name, kind, tuple(bands[i] for i in chosen), field=field)
 
 

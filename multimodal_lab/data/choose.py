@@ -48,6 +48,8 @@ def choose(table: pd.DataFrame, labels: list[str] | str | None, split: Split, te
         made.stratify, unfit = _stratum(table, groups, made, taken)
     if AUTO in (split.by, split.stratify):
         notes.append(_told(made, unfit))
+    if split.hold == "samples":
+        notes.append(_leaky(made))
     return Choice(taken, made, notes)
 
 
@@ -117,6 +119,14 @@ def _told(split: Split, unfit: dict[str, str]) -> str:
     parts += [f"official column {split.column}"] if split.column else []
     reasons = "; ".join(f"not by {column}, {why}" for column, why in unfit.items())
     return f"split: {', '.join(parts)}" + (f" ({reasons})" if reasons else "")
+
+
+def _leaky(split: Split) -> str:
+    shared = f"samples of one {split.by} stand" if split.by else "what the official split keeps apart stands"
+    return (
+        f"warning: data.split.hold=samples is a random split: {shared} in train and test, so that scores are too good; "
+        "it serves to measure by how much (the leak gap), and nothing else"
+    )
 
 
 def _listed(left: dict[str, str]) -> str:

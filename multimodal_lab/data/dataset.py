@@ -100,6 +100,7 @@ class Data:
             "modality": modality,
             "labels": chosen.labels,
             "split": {"by": chosen.split.by, "stratify": chosen.split.stratify, "column": chosen.split.column},
+            "hold": chosen.split.hold,
             "shuffle": asdict(self.shuffle) if self.shuffle else None,
             "notes": [*chosen.notes, *bad.notes(self.on_error, len(table))],
         }

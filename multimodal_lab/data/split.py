@@ -23,7 +23,9 @@ class Split:
     `stratify` names a column whose values each split gets in proportion, counted in groups; it must be constant within
     a group. A `Data` settles both where they are `auto`. `column` names an official split (train, val or test): it is
     followed, and where it has no val, `val` is the share carved by group out of its train. `rare="train"` puts strata
-    with fewer groups than splits into train, and keeps label classes of one sample, instead of refusing them. `seed` is
+    with fewer groups than splits into train, and keeps label classes of one sample, instead of refusing them. `hold` says
+    what is held out: whole `groups`, or single `samples`, dealt anew over the splits at their sizes and strata: a random
+    split, in which what a group shares leaks, made to measure how much (the leak gap, `stats.leak`). `seed` is
     the split's own: runs with different seeds share their test set unless you tie the two.
     """
 
@@ -37,6 +39,7 @@ class Split:
         test: Fraction = 0.2,
         column: str | None = None,
         rare: Literal["refuse", "train"] = "refuse",
+        hold: Literal["groups", "samples"] = "groups",
         seed: Natural = 0,
     ) -> None:
         if column is None and abs(train + val + test - 1) > 1e-6:
@@ -44,16 +47,21 @@ class Split:
         if train == 0:
             raise DataError("data.split.train: 0 leaves nothing to train on")
         self.by, self.stratify, self.column, self.rare, self.seed = by, stratify, column, rare, seed
+        self.hold = hold
         self.shares = {"train": train, "val": val, "test": test}
 
     def assign(self, samples: pd.DataFrame) -> Rows:
         """Row numbers of each split, ascending; a split with share 0 is left out.
 
-        Raises `DataError` for an absent column, a missing group, a group in two official splits, an empty split, or a
-        stratum with fewer groups than splits.
+        Raises `DataError` for an absent column, a missing group, a group in two official splits, an empty split, a
+        stratum with fewer groups than splits, or single samples to be held out where no sample has a group.
         """
         groups = self.groups(samples)
         strata = self._strata(samples, groups)
+        rows = self._whole(samples, groups, strata)
+        return rows if self.hold == "groups" else self._scattered(samples, groups, strata, rows)
+
+    def _whole(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray) -> Rows:
         if self.column is None:
             shares = {k: v for k, v in self.shares.items() if v > 0}
             return self._deal(np.arange(len(samples)), groups, strata, shares)
@@ -63,6 +71,24 @@ class Split:
         carve = {"train": 1 - self.shares["val"], "val": self.shares["val"]}
         carved = self._deal(rows["train"], groups, strata, carve)
         return {**carved, **{k: v for k, v in rows.items() if k != "train"}}
+
+    def _scattered(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray, whole: Rows) -> Rows:
+        """The same number of rows of each stratum in each split, whatever their group."""
+        if self.column is None and len(set(groups)) == len(samples):
+            raise DataError(
+                "data.split.hold=samples: every sample is a group by itself, so that the split is random as it is; "
+                "name the column that samples share in data.split.by"
+            )
+        home = np.full(len(samples), "", dtype=object)
+        for name, rows in whole.items():
+            home[rows] = name
+        ids = np.array([stable_id(str(i)) for i in samples["id"]])
+        order = np.argsort(keys(ids, self.seed, stable_id("hold")), kind="stable")
+        dealt = home.copy()
+        for stratum in set(strata):
+            members = order[(strata[order] == stratum) & (home[order] != "")]
+            dealt[members] = sorted(home[members])
+        return {name: np.flatnonzero(dealt == name) for name in whole}
 
     def groups(self, samples: pd.DataFrame) -> np.ndarray:
         """(N,) str: the group of each row."""

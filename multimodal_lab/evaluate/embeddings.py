@@ -13,17 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.evaluate import table
+from multimodal_lab.evaluate.encoder import Encoder
 from multimodal_lab.evaluate.quiet import undisturbed
+from multimodal_lab.evaluate.subsets import FUSED, on_subsets
 from multimodal_lab.evaluate.thumbnails import Thumbnails
-from multimodal_lab.types import Batch, Features, Stream
-
-
-class Encoder(Protocol):
-    """What `embed` asks of a system."""
-
-    def encode(self, batch: Batch) -> tuple[dict[str, Features], dict[str, Any]]:
-        """Features of every stream and of fused, and what every head says."""
-        ...
+from multimodal_lab.types import Batch, Stream
 
 
 class Data(Protocol):
@@ -122,6 +116,7 @@ def embed(
     *,
     normalise: bool = False,
     thumbnails: Path | None = None,
+    subsets: bool = False,
 ) -> Embeddings:
     """Embed every sample of `splits` once, in their order; `thumbnails` is a file to write small pictures to."""
     names = dict(zip(data.ids.tolist(), map(str, data.samples["id"]), strict=True))
@@ -134,7 +129,9 @@ def embed(
                     pictures.add(split, batch)
                 yield split, batch
 
-    found = embed_batches(system, batches(), device, names=names, classes=data.classes, normalise=normalise)
+    found = embed_batches(
+        system, batches(), device, names=names, classes=data.classes, normalise=normalise, subsets=subsets
+    )
     if pictures is not None and thumbnails is not None:
         pictures.save(thumbnails)
     return found
@@ -148,15 +145,16 @@ def embed_batches(
     names: Mapping[int, str],
     classes: Mapping[str, list[str]],
     normalise: bool = False,
+    subsets: bool = False,
 ) -> Embeddings:
     """Encode (split, batch) pairs in evaluation mode without gradient; modes and random state are left as found.
 
     names[id] is the file name of the sample with that `Batch.ids`; pooled vectors are taken, of unit length if
-    `normalise`. A vector that is not finite is a `ValueError` that names the stream and the sample. Rows stand in the
-    order of the batches.
+    `normalise`; with `subsets` those of fused on every subset of the modalities too (see `subsets`). A vector that is
+    not finite is a `ValueError` that names the stream and the sample. Rows stand in the order of the batches.
     """
     with undisturbed(system if isinstance(system, nn.Module) else None), torch.no_grad():
-        parts = [_part(system, batch.to(device), split, normalise) for split, batch in batches]
+        parts = [_part(system, batch.to(device), split, normalise, subsets) for split, batch in batches]
     if not parts:
         raise ValueError("nothing to embed: the loader gave no batch")
     whole = _Part(*(_joined([getattr(p, f) for p in parts]) for f in _Part.__annotations__))
@@ -179,8 +177,10 @@ class _Part:
     split: np.ndarray
 
 
-def _part(system: Encoder, batch: Batch, split: str, normalise: bool) -> _Part:
+def _part(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: bool) -> _Part:
     features, out = system.encode(batch)
+    if subsets:
+        features |= on_subsets(system, batch, [name for name in features if name != FUSED])
     present = {k: f.present for k, f in features.items()}
     projection = out.get("projection")
     projected = projection if isinstance(projection, Mapping) else {}

@@ -17,6 +17,7 @@ from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.late import LATE, Told, together
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.evaluate.tasks import Ledger, Task
 from multimodal_lab.metric import classification, logistic
@@ -34,7 +35,8 @@ class Probe:
     rows, in folds that no group crosses; of equal scores the strongest regularisation wins. Then it is refitted on
     all of them. Test rows are only predicted; `predictions` keeps what was said of each. Scores:
     `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or macro_ap with n_absent (classes without a
-    positive, left out), or r2; C, the strength chosen; and `chance/<label>` (see `chance`).
+    positive, left out), or r2; C, the strength chosen; and `chance/<label>` (see `chance`). Where nothing is fused,
+    `late` is what the probes of all streams say together (see `late`).
     """
 
     def __init__(
@@ -44,17 +46,20 @@ class Probe:
             raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")
         self.strengths, self.folds, self.seed = sorted(strengths), folds, seed
         self.predictions: list[Predicted] = []  # of the last call
+        self._told: dict[str, list[Told]] = {}  # by label, of the last call
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
         ledger = Ledger("probe")
-        self.predictions = []
+        self.predictions, self._told = [], {}
         for task in ledger.tasks(train, test, ("classes", "multilabel", "values")):
             center, scale = task.train_x.mean(0), task.train_x.std(0)
             scale[scale < 1e-8] = 1  # a dimension that never moves says nothing; dividing by it would make noise of it
             x, held = (torch.as_tensor((part - center) / scale).float() for part in (task.train_x, task.x))
             judge = {"classes": self._classes, "multilabel": self._multilabel, "values": self._values}[task.kind]
             ledger.put(task.key, **judge(task, x, held))
+        if "fused" not in test.vectors:
+            self._late(test, ledger)
         return {**ledger.scores, **chance(train, test)}
 
     def _classes(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
@@ -75,6 +80,9 @@ class Probe:
         predicted, truth = torch.as_tensor(seen).long()[index], torch.as_tensor(task.y).long()
         chances = torch.cat([(-z).sigmoid(), z.sigmoid()], 1) if binary else z.softmax(1)
         self._keep(task, predictions.of_classes(task.y, predicted.numpy(), seen, chances.numpy()))
+        said = np.zeros((len(task.y), count))
+        said[:, seen] = chances.numpy()
+        self._tell(task, said)
         return {**classification.scores(predicted, truth, count), "C": strength}
 
     def _multilabel(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
@@ -86,6 +94,7 @@ class Probe:
         z = model(held)
         macro, absent = classification.average_precision(z, torch.as_tensor(task.y))
         self._keep(task, predictions.of_labels(task.y, z.sigmoid().numpy()))
+        self._tell(task, z.sigmoid().numpy())
         return {"macro_ap": macro, "n_absent": absent, "C": strength}
 
     def _values(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
@@ -95,10 +104,37 @@ class Probe:
         model, strength = self._choose(x, y, None, task.train_groups, _ridge, _r2)
         predicted = model(held)
         self._keep(task, predictions.of_values(truth.numpy(), predicted.numpy()))
+        self._tell(task, predicted.numpy())
         return {"r2": _r2(predicted, truth), "C": strength}
 
     def _keep(self, task: Task, said: dict[str, Any]) -> None:
         self.predictions.append(Predicted("probe", task.name, task.label, task.rows, **said))
+
+    def _tell(self, task: Task, said: np.ndarray) -> None:
+        self._told.setdefault(task.label, []).append(Told(task.name, task.kind, task.rows, said))
+
+    def _late(self, test: Embeddings, ledger: Ledger) -> None:
+        """Where nothing is fused: the mean of what the streams' probes say, judged as another stream, `late`."""
+        for label, told in self._told.items():
+            if len(told) < 2:
+                continue
+            rows, said = together(told)
+            y = test.targets[label][rows]
+            what: dict[str, Any]
+            if told[0].kind == "classes":
+                predicted = said.argmax(1)
+                what = predictions.of_classes(y, predicted, np.arange(said.shape[1]), said)
+                found = classification.scores(torch.as_tensor(predicted), torch.as_tensor(y).long(), said.shape[1])
+            elif told[0].kind == "multilabel":
+                what = predictions.of_labels(y, said)
+                macro, absent = classification.average_precision(torch.as_tensor(said), torch.as_tensor(y))
+                found = {"macro_ap": macro, "n_absent": absent}
+            else:
+                what = predictions.of_values(y.reshape(len(y), -1), said)
+                found = {"r2": _r2(torch.as_tensor(said), torch.as_tensor(y).reshape(len(y), -1))}
+            self.predictions.append(Predicted("probe", LATE, label, rows, **what))
+            counts = {"n": len(rows), "n_missing": len(test) - len(rows)}
+            ledger.put(f"probe/{LATE}/{label}", **counts, **found)
 
     def _choose(
         self, x: Tensor, y: Tensor, classes: np.ndarray | None, groups: np.ndarray, fit: Fit, score: Score

@@ -27,6 +27,7 @@ def table(summary: Mapping[str, Any]) -> RenderableType:
 def names(summary: Mapping[str, Any], evaluator: str) -> list[str]:
     """The streams that an evaluator judged, fused last."""
     found = dict.fromkeys(key.split("/")[1] for key in summary if key.startswith(f"{evaluator}/"))
+    found = {name: None for name in found if not name.startswith("fused@")}  # too many columns: summary.json has them
     return sorted(found, key=lambda name: name == "fused")
 
 

@@ -34,11 +34,20 @@ class Difference:
 
 @dataclass(frozen=True)
 class Control:
-    """A negative control: what it gains over the baseline, and by how much the fused arm leads it (paired)."""
+    """A negative control: what it gains over the baseline, and by how much the fused arm leads it (paired).
+
+    small: its gain is shown to be within the margin.
+    """
 
     name: str
     gain: Difference
     lead: Difference
+    small: bool = False
+
+    @property
+    def guards(self) -> bool:
+        """Whether it may know nothing new; what is shuffled within a class keeps the class, and only tells."""
+        return self.name in REQUIRED
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ def verdict(e: Evidence) -> Verdict:
     if e.gain.mean < 0 and e.gain.p < e.alpha:
         return Verdict("harms", f"{e.fused} loses to {e.baseline}: {e.gain}.")
     if e.gain.above(e.alpha):
-        unsure = [c for c in e.controls if c.name != WITHIN and not c.lead.above(e.alpha)]
+        unsure = [c for c in e.controls if c.guards and not c.lead.above(e.alpha)]
         if unsure:
             return Verdict("no evidence", _unsure(e, unsure[0]))
         return Verdict("adds", _adds(e))
@@ -122,10 +131,11 @@ def _void(e: Evidence) -> str:
 
 def _as_good(e: Evidence) -> str:
     for c in e.controls:
-        if c.name != WITHIN and c.gain.above(e.alpha) and not c.lead.above(e.alpha):
+        if c.guards and c.gain.above(e.alpha) and not c.small and not c.lead.above(e.alpha):
             return (
-                f"the control {c.name} gains as much: {c.gain} over {e.baseline}, though it knows nothing new; {e.fused} "
-                f"gains {e.gain} and leads the control by {c.lead}. What is seen is capacity, a weak baseline or a leak."
+                f"the control {c.name} gains as much: {c.gain} over the better single modality, though it knows nothing new; "
+                f"{e.fused} gains {e.gain} and leads the control by {c.lead}. What is seen is capacity, a weak baseline "
+                "or a leak."
             )
     return ""
 
@@ -145,7 +155,7 @@ def _unsure(e: Evidence, c: Control) -> str:
 
 
 def _adds(e: Evidence) -> str:
-    leads = "; ".join(f"{c.name} {c.lead}" for c in e.controls if c.name != WITHIN)
+    leads = "; ".join(f"{c.name} {c.lead}" for c in e.controls if c.guards)
     tail = ""
     for c in e.controls:
         if c.name == WITHIN:

@@ -1,4 +1,4 @@
-"""Look at a study: `python -m multimodal_lab.study status runs=multirun/NAME` (watch=true: again until all is done)."""
+"""Judge a study, `python -m multimodal_lab.study runs=multirun/NAME`, or look at its cells: `… status runs=…`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 from multimodal_lab.study import ledger, plan, show
 from multimodal_lab.study.plan import StudyError
 
-USAGE = """usage: python -m multimodal_lab.study status runs=DIR [watch=true]
+USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
+       python -m multimodal_lab.study status runs=DIR [watch=true]   what has become of every cell
 
 runs    the directory of a study: multirun/NAME
-watch   show the table every two seconds until no cell is running"""
+watch   show the table every two seconds until no cell is running
+
+A study ends with its report by itself; ask for it again after more cells, or while some still run."""
 EVERY = 2.0  # seconds
 
 
@@ -37,11 +40,15 @@ def main() -> None:
     if {"-h", "--help"} & set(verbs):
         print(USAGE)
         return
-    if verbs != ["status"] or "runs" not in words or unknown:
+    if verbs not in (["status"], []) or "runs" not in words or unknown or ("watch" in words and not verbs):
         wrong = f"no {unknown[0]}=…" if unknown else "runs=DIR is missing" if "runs" not in words else "expected status"
         sys.exit(f"error: {wrong}\n{USAGE}")
     try:
-        sys.exit(status(Path(words["runs"]), words.get("watch", "false") == "true"))
+        if verbs:
+            sys.exit(status(Path(words["runs"]), words.get("watch", "false") == "true"))
+        from multimodal_lab.study.conclude import conclude
+
+        conclude(Path(words["runs"]))
     except StudyError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from multimodal_lab.as_plain import as_plain
 from multimodal_lab.digest import config_key, flat
 from multimodal_lab.problem import Problem
 from multimodal_lab.study.facts import Study
@@ -38,9 +39,7 @@ def at(cfg: DictConfig, seed: int, split: int) -> dict[str, Any]:
     """A config of one arm as plain values, at one seed on one split."""
     for key, value in zip(SWEPT, (seed, split), strict=True):
         OmegaConf.update(cfg, key, value)
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()}
+    return as_plain(cfg)
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

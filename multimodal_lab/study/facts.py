@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from multimodal_lab.bounds import Fraction, Natural
+from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.problem import Problem
 from multimodal_lab.targets import nearest
 
 FEWEST_SEEDS = 3
-Role = Literal["baseline", "fused", "control"]
+Role = Literal["baseline", "fused", "control", "subsets"]
 
 
 @dataclass
@@ -31,6 +31,8 @@ class Study:
     seeds, splits: values of `seed` and `data.split.seed`. labels: those that are judged. margin: a difference smaller
     than this is none. unequal: keys in which arms may differ though they are part of the budget, such as optim.lr. tuning:
     {arm: configurations tried before}. mixed: whether cells of different source or data may stand in one directory.
+    subsets: an arm in no comparison, trained with modality dropout, whose score on every subset of its modalities and
+    Shapley values are told. jobs: launchers side by side on this machine.
     """
 
     arms: dict[str, list[str]]
@@ -43,14 +45,18 @@ class Study:
     unequal: list[str] = field(default_factory=list)
     tuning: dict[str, Natural] = field(default_factory=dict)
     mixed: bool = False
+    subsets: str | None = None
+    jobs: Count = 1
 
     @property
     def fused(self) -> list[str]:
-        """The arms that are no baselines."""
-        return [name for name in self.arms if name not in self.baselines]
+        """The arms that are no baselines, and are compared with them."""
+        return [name for name in self.arms if name not in (*self.baselines, self.subsets)]
 
     def role(self, arm: str) -> Role:
         """What an arm or a control is to the question."""
+        if arm == self.subsets:
+            return "subsets"
         return "control" if arm in self.controls else "baseline" if arm in self.baselines else "fused"
 
     def overrides(self) -> dict[str, list[str]]:
@@ -89,9 +95,12 @@ def problems(study: Study) -> Iterator[Problem]:
     named = [("study.baselines", b) for b in study.baselines]
     named += [(f"study.controls.{name}.of", c.of) for name, c in study.controls.items()]
     named += [("study.tuning", name) for name in study.tuning]
+    named += [("study.subsets", study.subsets)] if study.subsets else []
     for where, name in named:
         if name not in study.arms:
             yield Problem(where, name, f"no such arm; there are {', '.join(study.arms)}", nearest(name, study.arms)[0])
+    if study.subsets in study.baselines:
+        yield Problem("study.subsets", study.subsets, "is a baseline; name an arm of several modalities")
     if not study.baselines or not study.fused:
         expects = "a study compares: expected at least one arm among the baselines and one that is not"
         yield Problem("study.baselines", study.baselines, expects)

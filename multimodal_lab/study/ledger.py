@@ -18,6 +18,7 @@ from multimodal_lab.study.plan import Cell, Plan, StudyError
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
 BEGUN = "cell.json"
+TOGETHER = ("fused", "late")  # what speaks for an arm of several modalities
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from multimodal_lab import digest
 from multimodal_lab.study import ledger, plan
-from multimodal_lab.study.ledger import Entry
+from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan
 
 WORDS = ("id", "truth", "predicted")
@@ -90,11 +90,11 @@ class Outcomes:
         return float(summary["data/test"] / summary["data/train"])
 
     def streams(self, arm: str, label: str) -> list[str]:
-        """What the evaluator read the label from, in the finished cells of an arm; `fused` last."""
+        """What the evaluator read the label from, in the finished cells of an arm; what speaks for the arm is last."""
         own = [e.summary for e in self.finished if e.cell.arm == arm]
         ends = f"/{label}/n"
         found = {k.split("/")[1] for s in own for k in s if k.startswith(f"{self.evaluator}/") and k.endswith(ends)}
-        return sorted(found, key=lambda name: (name == "fused", name))
+        return sorted(found, key=lambda name: (name in TOGETHER, name))
 
     def outcome(self, entry: Entry, label: str, stream: str) -> Outcome | None:
         """What one finished cell predicted of one label from one stream; None where it was not judged."""
@@ -106,8 +106,8 @@ class Outcomes:
     def scores(self, label: str, arms: Sequence[str] | None = None, streams: dict[str, str] | None = None) -> Scores:
         """Scores of a label, of every arm and control that has any finished cell.
 
-        streams[arm]: what to read; `fused` by default, else the arm's only stream. Seeds and splits are those that all
-        of these arms have finished: a comparison is of pairs. `StudyError` where there are none.
+        streams[arm]: what to read; `fused` by default, else `late`, else the arm's only stream. Seeds and splits are those
+        that all of these arms have finished: a comparison is of pairs. `StudyError` where there are none.
         """
         wanted = list(arms or self.plan.study.overrides())
         there = [a for a in wanted if any(e.cell.arm == a for e in self.finished)]

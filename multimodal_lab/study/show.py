@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multimodal_lab.study import ledger
-from multimodal_lab.study.ledger import Entry, State
+from multimodal_lab.study.ledger import TOGETHER, Entry, State
 from multimodal_lab.study.plan import Plan
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
@@ -54,13 +54,14 @@ def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | N
 
 
 def score(entry: Entry, label: str) -> float | None:
-    """The probe's score of a label, from fused where there is one, else from the arm's best stream; None if unfinished."""
+    """The probe's score of a label, from fused or late if there is one, else the arm's best stream; None if unfinished."""
     streams: dict[str, float] = {}
     for key, value in entry.summary.items():
         parts = key.split("/")
         if len(parts) == 4 and parts[0] == "probe" and parts[2] == label and parts[3] in KINDS:
             streams[parts[1]] = float(value)
-    return streams.get("fused", max(streams.values(), default=None))
+    together = [streams[name] for name in TOGETHER if name in streams]
+    return together[0] if together else max(streams.values(), default=None)
 
 
 def _states(own: Sequence[Entry]) -> str:

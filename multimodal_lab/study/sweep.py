@@ -11,7 +11,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import digest
-from multimodal_lab.study import facts, ledger, plan, show
+from multimodal_lab.study import beside, board, facts, ledger, plan, show
 from multimodal_lab.study.cells import cells
 from multimodal_lab.study.plan import Plan, StudyError
 
@@ -30,9 +30,16 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     print("\n".join([*show.lines(folder, made, before), *(f"warning: {w}" for w in made.warnings)]), flush=True)
     todo = [e for e in before if e.state != "finished"]
     jobs = [_job(made.typed, e.cell) for e in todo]
-    returns = launcher.launch(jobs, initial_job_idx=0) if jobs else []
+    with beside.launchers(folder, min(made.study.jobs, max(1, len(jobs)))):
+        returns = launcher.launch(jobs, initial_job_idx=0) if jobs else []
     after = ledger.entries(folder, made.cells)
     show.table(folder, made, after)
+    if any(e.state == "finished" for e in after) and not beside.is_helper():
+        from multimodal_lab.study.conclude import conclude  # scipy, matplotlib: a launcher need not wait for them
+
+        found = conclude(folder)
+        if (wandb := OmegaConf.select(config, "log.wandb")) is not None:
+            board.send(folder, found, {str(k): v for k, v in wandb.items()})
     if failed := [e for e in after if e.state == "failed"]:
         raise StudyError(f"{len(failed)} of {len(after)} cells failed; the same command runs them again")
     return returns

@@ -9,7 +9,6 @@ median and 25..75 % over rounds in which every candidate runs once, in rotated o
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ import h5py
 import numpy as np
 import tifffile
 import torch
+from _measure import ratios, row
 from torch.utils.data import DataLoader, Dataset
 
 from multimodal_lab.data import packing, sealing
@@ -51,22 +51,10 @@ def scene(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def compared(title: str, passes: dict[str, Pass], reads: int, rounds: int, clock: Callable[[], float]) -> None:
-    """Run every candidate once a round, in rotated order, and print its ratio to the first one."""
-    spent: dict[str, list[float]] = {name: [] for name in passes}
-    names = list(passes)
-    for go in passes.values():
-        go()
-    for i in range(rounds):
-        for name in names[i % len(names) :] + names[: i % len(names)]:
-            began = clock()
-            passes[name]()
-            spent[name].append(clock() - began)
+    """Every candidate's ratio to the first one, and what one read of it costs."""
     print(f"\n{title}")
-    for name, times in spent.items():
-        ratios = sorted(a / b for a, b in zip(times, spent[names[0]]))
-        low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
-        each = statistics.median(times) / reads * 1e6
-        print(f"  {name:52} {statistics.median(ratios):6.2f} x  [{low:.2f}..{high:.2f}]  {each:9.1f} us")
+    for name, found in ratios(passes, next(iter(passes)), rounds, clock).items():
+        row(f"  {name}", found, note=f"{1000 * found.ms / reads:9.1f} us")
 
 
 def packed_store(source: Any, folder: Path) -> str:
@@ -107,9 +95,9 @@ def raw_crops(path: Path, source: Any, order: np.ndarray) -> Pass:
 
     def go() -> None:
         for top, left in places.tolist():
-            for down, row in enumerate(rows):
+            for down, line in enumerate(rows):
                 file.seek(((top + down) * CUBE + left) * DEPTH * 2)
-                file.readinto(row)
+                file.readinto(line)
 
     return go
 

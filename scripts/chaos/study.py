@@ -1,4 +1,4 @@
-"""Kill the launchers of a study with SIGKILL again and again: every cell must end as in an unbroken study, trained once."""
+"""Kill the launchers of a study again and again: cells and study.json end as in an unbroken one, none trained twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import _trial
 
 from multimodal_lab import digest
-from multimodal_lab.study import ledger, plan
+from multimodal_lab.study import ledger, plan, record
 
 TINY = [
     "data.source.individuals=64", "data.source.size=24", "data.source.species=4", "data.split.stratify=species",
@@ -26,7 +26,7 @@ def main() -> None:
     a = _trial.arguments(__doc__, kills=10, seed=0)
     random.seed(a.seed)
     with tempfile.TemporaryDirectory() as base:
-        whole, broken = Path(base, "whole"), Path(base, "broken")
+        whole, broken = (Path(base, name, "study") for name in ("whole", "broken"))
         began = time.monotonic()
         assert start(whole).wait() == 0
         took = time.monotonic() - began
@@ -45,13 +45,16 @@ def main() -> None:
         lost += differences(whole, broken)
         cells = len(plan.load(whole).cells)
         _trial.finish(
-            "study", lost, f"{a.kills} times one or two launchers killed; predictions of {cells} cells compared"
+            "study",
+            lost,
+            f"{a.kills} times one or two launchers killed; predictions of {cells} cells and study.json compared",
         )
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     """A launcher of the study in `folder`, which writes to `<folder>.log`."""
     words = ["-m", "multimodal_lab.run", "study=rgb_vs_uv", f"hydra.sweep.dir={folder}", *TINY]
+    folder.parent.mkdir(exist_ok=True)
     with folder.with_suffix(".log").open("ab") as log:
         return subprocess.Popen([sys.executable, *words], cwd=_trial.ROOT, stdout=log, stderr=log)
 
@@ -68,12 +71,14 @@ def trained_again(folder: Path, seals: dict[str, os.stat_result]) -> list[str]:
 
 
 def differences(whole: Path, broken: Path) -> list[str]:
-    """Cells that did not end, or predict otherwise than the unbroken study's."""
+    """Cells that did not end or predict otherwise than the unbroken study's, and a `study.json` that says otherwise."""
     one, two = (ledger.entries(f, plan.load(f).cells) for f in (whole, broken))
     found = [f"{e.folder.name}: {e.state} {e.why}" for e in two if e.state != "finished"]
     pairs = [(e, f) for e, f in zip(one, two, strict=True) if f.state == "finished"]
     key = digest.OF_PREDICTIONS
-    return [*found, *(f"{e.folder.name}: predicts otherwise" for e, f in pairs if e.summary[key] != f.summary[key])]
+    found += [f"{e.folder.name}: predicts otherwise" for e, f in pairs if e.summary[key] != f.summary[key]]
+    told = [(f / record.FILE).read_text().replace(str(f), "") for f in (whole, broken)]
+    return [*found, *(["study.json says otherwise"] if told[0] != told[1] else [])]
 
 
 if __name__ == "__main__":

@@ -287,3 +287,46 @@ def test_the_callers_tensors_are_never_written_into(views, first):
     assert not torch.equal(out.inputs["rgb"][:ROWS], before["rgb"])
     again = Augment(STREAMS, ops=ops, views=views)(made, 0, 0)
     assert all(torch.equal(out.inputs[k], again.inputs[k]) for k in before)
+
+
+@pytest.mark.parametrize("chance", [0.3, 1.0])
+def test_modality_dropout_takes_modalities_away_and_leaves_one(chance):
+    """The share that goes is the chance, but for rows that would be left with nothing."""
+    one = batch()
+    ids = torch.arange(4000)
+    rows = ids % ROWS
+    many = Batch(
+        {k: v[rows] for k, v in one.inputs.items() if k in IMAGES},
+        {},
+        {k: one.present[k][rows] for k in IMAGES},
+        ids,
+        ids,
+    )
+    out = Augment(IMAGES, ops={}, views=1, modality_dropout=chance)(many, 0, 0)
+    before, after = (torch.stack([b.present[k] for k in IMAGES], 1) for b in (many, out))
+    assert not (after & ~before).any()
+    assert after.any(1).all()
+    both = before.all(1)
+    assert torch.equal(after[~both], before[~both])  # one is there: it stays
+    # of two, each goes alone with c(1 - c), and with c^2 both would: then one of them stays, either as often
+    share = chance * (1 - chance) + chance**2 / 2
+    assert (1 - after[both].float().mean(0) - share).abs().max() < 0.03
+    assert not out.inputs["uv"][~out.present["uv"]].any()
+    assert torch.equal(out.inputs["uv"][out.present["uv"]], many.inputs["uv"][out.present["uv"]])
+
+
+def test_modality_dropout_is_drawn_from_seed_epoch_and_sample():
+    made = Augment({k: STREAMS[k] for k in IMAGES}, ops={}, views=2, modality_dropout=0.5)
+    one = batch().replace(mask=None)
+    one = one.replace(inputs={k: one.inputs[k] for k in IMAGES}, present={k: one.present[k] for k in IMAGES})
+
+    def drawn(seed, epoch, order=slice(None)):
+        cut = Batch({k: v[order] for k, v in one.inputs.items()}, {}, {k: v[order] for k, v in one.present.items()},
+                    one.ids[order], one.groups[order])  # fmt: skip
+        return torch.stack([made(cut, seed, epoch).present[k] for k in IMAGES], 1).view(2, -1, 2)
+
+    assert torch.equal(drawn(0, 0), drawn(0, 0))
+    assert not torch.equal(drawn(0, 0), drawn(0, 1))
+    assert not torch.equal(drawn(0, 0), drawn(1, 0))
+    assert not torch.equal(drawn(0, 0)[0], drawn(0, 0)[1])
+    assert torch.equal(drawn(0, 0).flip(1), drawn(0, 0, torch.arange(ROWS).flip(0)))

@@ -69,6 +69,8 @@ def test_resolve_gives_a_stream_of_the_bands_asked():
     stream = resolve("rgb", {"kind": "image", "take": ["R", "G", "B"]}, SEVEN)
     assert (stream.name, stream.kind, stream.channels) == ("rgb", "image", 3)
     assert indices(stream, SEVEN) == [3, 2, 1]
+    twice = resolve("rgb", {"kind": "image", "take": ["R", "G", "B"], "repeat": 2}, SEVEN)
+    assert indices(twice, SEVEN) == [3, 2, 1, 3, 2, 1]
     assert resolve("text", {"kind": "text", "field": "caption"}, ()).field == "caption"
 
 

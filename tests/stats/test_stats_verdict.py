@@ -122,3 +122,12 @@ def test_the_verdict_is_calibrated(world, seeds):
     found, _ = calibration.rates(world, seeds, 1000, first=1)
     assert found["test"] <= 50
     assert calibration.upper(found["test"], 1000) <= 0.07
+
+
+def test_a_control_whose_gain_is_too_small_to_matter_voids_nothing():
+    large = Control("duplicate", sure(0.005), unsure(0.0))
+    small = Control("duplicate", sure(0.005), unsure(0.0), small=True)
+    rest = [c for c in evidence().controls if c.name != "duplicate"]
+    assert verdict(evidence(gain=unsure(0.0), controls=[*rest, large])).kind == "invalid"
+    assert verdict(evidence(gain=unsure(0.0), controls=[*rest, small])).kind != "invalid"
+    assert verdict(evidence(controls=[*rest, small])).kind == "no evidence"  # a sure gain, but no lead

@@ -10,7 +10,8 @@ from hydra import compose as real_compose
 from omegaconf import OmegaConf, open_dict
 from tiny import changed, write
 
-from multimodal_lab import check
+from multimodal_lab import check, digest
+from multimodal_lab.as_plain import as_plain
 from multimodal_lab.check import ConfigError, preflight
 from multimodal_lab.study import facts
 from multimodal_lab.study.cells import cells
@@ -127,10 +128,8 @@ def test_cells_are_named_by_what_changes_numbers():
     for line in ("optim.lr=0.5", "data.source.noise=0.1", "train.ema=0.9", "evaluate=[probe]"):
         assert not {c.key for c in named(line)} & {c.key for c in first}
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):  # as the job itself will see it
-        from multimodal_lab.run import _key
-
         own = compose("config", [*first[-1].overrides, "resume=auto"])
-        assert _key(OmegaConf.masked_copy(own, list(own))) == first[-1].key
+        assert digest.config_key(as_plain(OmegaConf.masked_copy(own, list(own)))) == first[-1].key
 
 
 def test_weak_designs_are_warned_of():

@@ -1,0 +1,14 @@
+"""A composed config as plain values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def as_plain(cfg: DictConfig) -> dict[str, Any]:
+    """Every interpolation resolved."""
+    found = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(found, dict)
+    return {str(k): v for k, v in found.items()}

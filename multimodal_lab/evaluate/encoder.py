@@ -1,0 +1,15 @@
+"""What passes over a system ask of it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from multimodal_lab.types import Batch, Features
+
+
+class Encoder(Protocol):
+    """A trained system."""
+
+    def encode(self, batch: Batch) -> tuple[dict[str, Features], dict[str, Any]]:
+        """Features of every stream and of fused, and what every head says."""
+        ...

@@ -1,0 +1,74 @@
+"""A told report as one self-contained HTML file, which runs no script, and as Markdown; all text is escaped."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from multimodal_lab.report.study.told import Table, Told
+
+TEMPLATE = Path(__file__).with_name("template.html.j2")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def html(report: Told) -> str:
+    """The page. Jinja escapes every value; the policy in its head forbids scripts and anything from elsewhere."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["image"] = _image
+    environment.filters["clean"] = _clean
+    return environment.from_string(TEMPLATE.read_text()).render(report=report)
+
+
+def markdown(report: Told) -> str:
+    """The same for a repository or a mail."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Told) -> Iterator[str]:
+    yield f"# {_plain(report.title)}: does the second modality add anything?"
+    yield ""
+    for card in report.cards:
+        yield f"- **{_plain(card.label)}: {card.mark} {_plain(card.kind)}.** {_plain(card.sentence)}"
+        yield from (f"  {_plain(text)}." for text in (card.knows,) if text)
+    for section in report.sections:
+        yield from ("", f"## {_plain(section.title)}", "")
+        yield from (f"- {_plain(s)}" for s in section.sentences)
+        for table in section.tables:
+            yield from ("", *_table(table))
+        for title, path in section.figures:
+            yield from ("", f"![{_plain(title)}](figures/{path.name})")
+        if section.command:
+            yield from ("", "    " + _clean(section.command))
+
+
+def _table(table: Table) -> Iterator[str]:
+    if table.caption:
+        yield from (_plain(table.caption), "")
+    yield "| " + " | ".join(map(_plain, table.head)) + " |"
+    yield "|" + "---|" * len(table.head)
+    yield from ("| " + " | ".join(map(_plain, row)) + " |" for row in table.rows)
+
+
+def _plain(text: str) -> str:
+    return (
+        _SPECIAL.sub(r"\\\1", _clean(text))
+        .replace("://", ":\u200b//")
+        .replace("www.", "www\u200b.")
+        .replace("@", "@\u200b")
+    )
+
+
+def _clean(text: object) -> str:
+    """On one line, without characters that turn or hide text."""
+    return _CONTROL.sub(" ", str(text))
+
+
+def _image(path: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()

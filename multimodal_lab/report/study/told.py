@@ -1,0 +1,283 @@
+"""What a report says, as sections of sentences, tables and figures: the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MARKS = {"adds": "▲", "redundant": "=", "harms": "▼", "no evidence": "?", "underpowered": "…", "invalid": "✕"}
+Cell = str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report; figures are (what it shows, file)."""
+
+    title: str
+    sentences: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    figures: Sequence[tuple[str, Path]] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """The verdict of a label: `mark` tells it where colours don't."""
+
+    label: str
+    kind: str
+    sentence: str
+    gain: str
+    knows: str
+
+    @property
+    def mark(self) -> str:
+        """A sign beside the word."""
+        return MARKS.get(self.kind, "·")
+
+    @property
+    def style(self) -> str:
+        """The class of its colour: one of the six words, or nothing that a file could choose."""
+        return self.kind.replace(" ", "-") if self.kind in MARKS else "other"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The whole report."""
+
+    title: str
+    cards: Sequence[Card]
+    sections: Sequence[Section] = field(default_factory=list)
+
+
+def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Told:
+    """All sections that `study.json` has something for, verdicts first."""
+    cards = [_card(label, own) for label, own in made["labels"].items()]
+    parts = [*_warned(made), *_arms(made, figures), *_controls(made, figures), *_comparisons(made), *_subsets(made, figures),
+             *_overlap(made), *_classes(made), *_groups(made), *_audit(made), *_cells(made), _made_of(made),
+             _rules()]  # fmt: skip
+    return Told(str(made["study"]), cards, parts)
+
+
+def _card(label: str, own: Mapping[str, Any]) -> Card:
+    v = own["verdict"]
+    pair = next((c for c in own["comparisons"] if (c["arm"], c["baseline"]) == (v["arm"], v["baseline"])), None)
+    gain = "" if pair is None else f"{v['arm']} over {v['baseline']}: {points(pair['gain'])}"
+    singles = [f"{arm} {spread(a)}" for arm, a in own["arms"].items() if a["role"] == "baseline"]
+    best = f"; {v['arm']} {spread(own['arms'][v['arm']])}" if v["arm"] in own["arms"] else ""
+    chance = f"; chance {number(own['chance'])}" if own["chance"] is not None else ""
+    return Card(
+        label, str(v["kind"]), str(v["sentence"]), gain, f"{', '.join(singles)}{best}{chance}" if singles else ""
+    )
+
+
+def _warned(made: Mapping[str, Any]) -> Iterator[Section]:
+    if said := [*map(str, made["problems"]), *map(str, made["warnings"])]:
+        yield Section("Before you read on", said)
+
+
+def _arms(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:
+    tables = []
+    for label, own in made["labels"].items():
+        rows = [
+            [arm, a["role"], a["stream"], spread(a), str(sum(map(len, a["runs"])))] for arm, a in own["arms"].items()
+        ]
+        left = f"; {sum(own['left_out'])} samples left out that some arm did not judge" if any(own["left_out"]) else ""
+        said = f"{label}: {own['n']} samples in {own['groups']} groups, chance {number(own['chance'])}{left}"
+        tables.append(Table(("arm", "is", "read from", "mean [95 %]", "runs"), rows, said))
+    yield Section("What each arm knows", ["Scores of held-out samples; intervals take seeds and groups for draws from many."],
+                  tables, _figure("Scores of the arms", "arms", figures))  # fmt: skip
+
+
+def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:
+    pairs = [(label, c) for label, own in made["labels"].items() for c in own["comparisons"] if c["better"]]
+    rows = [[label, c["arm"], k["arm"], k["name"], points(k["gain"]), points(k["lead"])]
+            for label, c in pairs for k in c["controls"]]  # fmt: skip
+    head = ("label", "arm", "control", "is", "gains over the better modality", "the arm leads it by")
+    said = "A control has the capacity of its arm without the information; what it gains is not information."
+    drawn = _figure("Each fused arm minus the better single modality; controls in grey", "gains", figures)
+    yield Section("Gains and controls", [said], [Table(head, rows)] if rows else [], drawn)
+
+
+def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
+    head = ("label", "arm", "over", "verdict", "gain", "p Holm", "p", "equivalent", "sees", "effect", "win/tie/loss",
+            "bootstrap", "sign flips p (least)", "Wilcoxon p (least)")  # fmt: skip
+    rows, notes = [], []
+    for label, own in made["labels"].items():
+        for c in own["comparisons"]:
+            e, boot, flip, rank = c["effect"], c["bootstrap"], c["sign_flip"], c["wilcoxon"]
+            size = f"{number(e['size'])} [{number(e['low'])}, {number(e['high'])}]"
+            equal = f"{'yes' if c['equivalence']['shown'] else 'no'}, p {pvalue(c['equivalence']['p'])}"
+            rows.append([label, c["arm"], c["baseline"], c["verdict"]["kind"], points(c["gain"]), pvalue(c["gain"]["p"]),
+                         pvalue(c["gain"]["p_raw"]), equal, size_of(c["detectable"]), size, "/".join(map(str, c["wins"])),
+                         f"{signed(boot['low'])} to {signed(boot['high'])}", f"{pvalue(flip['p'])} ({pvalue(flip['smallest'])})",
+                         f"{pvalue(rank['p'])} ({pvalue(rank['smallest'])})"])  # fmt: skip
+            notes += [f"{label}, {c['arm']} over {c['baseline']}: {n}" for n in [*c["notes"], c["need"]] if n]
+    said = ["The verdict rests on gain and p Holm alone; the others stand beside it. sees: what is found with 80 % chance. "
+            "least: the lowest p that so many pairs can give."]  # fmt: skip
+    if rows:
+        yield Section("All comparisons", said, [Table(head, rows)])
+        yield Section("What more seeds would see", notes)
+
+
+def _subsets(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:
+    if not made.get("subsets"):
+        return
+    rows = []
+    for label, own in made["subsets"].items():
+        both = [
+            ("score of ", own["scores"]),
+            ("Shapley value of ", own["shapley"]),
+            ("interaction of ", own["interactions"]),
+        ]
+        rows += [[label, what + name, spread(v)] for what, part in both for name, v in part.items()]
+        rows.append([label, "nothing (the prior)", number(own["empty"])])
+    arm = next(iter(made["subsets"].values()))["arm"]
+    said = f"Of one model ({arm}, trained with modality dropout): statements about this model, not about the modalities as such."
+    drawn = [
+        *_figure("Shapley values", "shapley", figures),
+        *_figure("Score by how many modalities are there", "missing", figures),
+    ]
+    yield Section("Shares of one model's score", [said], [Table(("label", "what", "value"), rows)], drawn)
+
+
+def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
+    found = made.get("overlap")
+    if not found:
+        return
+    rows = [[" and ".join(m["between"]), m["name"], spread({**m, "mean": m["value"]}), number(m["null"]), pvalue(m["p"])]
+            for m in found["measures"]]  # fmt: skip
+    tables = [
+        Table(
+            ("between", "measure", "value [95 %]", "by chance", "p"),
+            rows,
+            "How alike the single models' embeddings are",
+        )
+    ]
+    bits = [[label, part, spread({**v, "mean": v["value"]}), pvalue(v["p"])]
+            for label, parts in found["information"].items() for part, v in parts.items()]  # fmt: skip
+    if bits:
+        tables.append(Table(("label", "information", "bits [95 %]", "p"), bits, "Information about the label (BROJA)"))
+    said = ["Of the single-modality models of one seed. What a modality tells only together with the other, such a model has no "
+            "reason to keep: synergy can be missed here."]  # fmt: skip
+    yield Section("Overlap of the modalities", said, tables)
+
+
+def _classes(made: Mapping[str, Any]) -> Iterator[Section]:
+    tables = []
+    for label, own in made["labels"].items():
+        arms = [a for a, facts in own["arms"].items() if facts["role"] != "control"]
+        rows = [[name, str(c["n"]), *(number(c["mean"][a]) for a in arms)] for name, c in own["by_class"].items()]
+        if rows and len(rows) <= 100:
+            tables.append(Table((label, "n", *arms), rows))
+    if tables:
+        yield Section("By class", (), tables)
+
+
+def _groups(made: Mapping[str, Any]) -> Iterator[Section]:
+    tables = []
+    for label, own in made["labels"].items():
+        v = own["verdict"]
+        pair = [a for a in (v["baseline"], v["arm"]) if a in own["arms"]]
+        rows = [[str(g["group"]), str(g["n"]), *(number(g["mean"][a]) for a in pair)] for g in own["by_group"]["most"]]
+        if rows:
+            said = f"{label}: the {len(rows)} of {own['by_group']['count']} groups that give most to the difference"
+            tables.append(Table(("group", "n", *pair), rows, said))
+    if tables:
+        yield Section("By group", (), tables)
+
+
+def _audit(made: Mapping[str, Any]) -> Iterator[Section]:
+    found = made.get("audit")
+    if not found:
+        return
+    rows = [[f["kind"], f["where"], "voids" if f["void"] else "warns", f["sentence"]] for f in found["findings"]]
+    tables = [Table(("found", "where", "", "what"), rows)] if rows else []
+    gaps = [[label, number(g["random"]), number(g["grouped"]), points({**g, "mean": g["gap"]})]
+            for label, g in (found.get("leak_gap") or {}).items()]  # fmt: skip
+    if gaps:
+        tables.append(Table(("label", "random split", "grouped split", "leak gap"), gaps))
+    yield Section("Audit of splits and leaks", () if rows else ["Nothing was found."], tables)
+
+
+def _cells(made: Mapping[str, Any]) -> Iterator[Section]:
+    c = made["cells"]
+    said = [f"{c['finished']} of {c['total']} cells are finished."]
+    said += [f"unfinished: {name}" for name in c["unfinished"][:20]]
+    rows = [[f["cell"], f["why"]] for f in c["failed"]]
+    yield Section("Cells", said, [Table(("failed", "why"), rows)] if rows else [])
+
+
+def _made_of(made: Mapping[str, Any]) -> Section:
+    facts = {**made.get("versions", {}), "source": made.get("source"), "data fingerprint": made.get("data"),
+             "commit": made.get("git")}  # fmt: skip
+    asked = {k: v for k, v in made["question"].items() if k in ("seeds", "splits", "margin", "unequal", "tuning")}
+    rows = [[str(k), str(v)] for k, v in {**facts, **asked}.items() if v is not None]
+    arms = [[name, " ".join(map(str, lines))] for name, lines in made["question"]["arms"].items()]
+    arms += [
+        [name, f"{c['of']} with {' '.join(map(str, c['set']))}"] for name, c in made["question"]["controls"].items()
+    ]
+    return Section(
+        "Made by", (), [Table(("", "is"), rows), Table(("arm", "overrides"), arms)], command=str(made["command"])
+    )
+
+
+def _rules() -> Section:
+    said = [
+        "adds: a sure gain over the better single modality, and a sure lead over every control.",
+        "redundant: shown to be within the margin. harms: a sure loss.",
+        "no evidence: neither is shown, though a difference that matters would have been seen. underpowered: it would not.",
+        "invalid: the comparison does not stand, a control is missing, or a control gains as much.",
+        "The rules in full, and how often they err, are in docs/verdict.md of multimodal_lab.",
+    ]
+    return Section("How to read this", said)
+
+
+def _figure(title: str, name: str, figures: Mapping[str, Path]) -> list[tuple[str, Path]]:
+    return [(title, figures[name])] if name in figures else []
+
+
+def number(x: Any) -> str:
+    """`.79`; – where there is none."""
+    if x is None:
+        return "–"
+    text = f"{x:.3f}" if abs(x) < 0.1 else f"{x:.2f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def spread(x: Mapping[str, Any]) -> str:
+    """`.79 [.74, .84]`."""
+    known = x["low"] is not None and x["high"] is not None
+    return number(x["mean"]) + (f" [{number(x['low'])}, {number(x['high'])}]" if known else "")
+
+
+def signed(x: Any) -> str:
+    """Points: `+1.2`."""
+    return "–" if x is None else f"{100 * x:+.1f}"
+
+
+def points(x: Mapping[str, Any]) -> str:
+    """`+1.2 points [+0.4, +2.0]`."""
+    known = x["low"] is not None and x["high"] is not None
+    return f"{signed(x['mean'])} points" + (f" [{signed(x['low'])}, {signed(x['high'])}]" if known else "")
+
+
+def size_of(x: Any) -> str:
+    """A size in points."""
+    return "–" if x is None else f"{100 * x:.1f}"
+
+
+def pvalue(p: Any) -> str:
+    """`.031`, `< .001`."""
+    return "–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

@@ -1,0 +1,109 @@
+"""How alike the modalities' own representations are, and how a label's information is divided among them."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.tasks import kind, labelled
+from multimodal_lab.stats.overlap import measures
+from multimodal_lab.stats.pid import codes, resampled_estimate
+from multimodal_lab.stats.resample import Resampled, resampled
+from multimodal_lab.study.ledger import Entry
+from multimodal_lab.study.outcomes import Outcomes
+
+EMBEDDINGS = "embeddings"
+LIMIT = 500  # samples of a measure, whose cost grows with their square
+DRAWS, PERMUTATIONS = 100, 99
+CLASSES = 16  # of a label whose information is divided
+NAMES = {
+    "linear_cka": "linear CKA (debiased)", "kernel_cka": "kernel CKA (debiased)", "rsa": "RSA (Mantel)",
+    "cca": "CCA", "svcca": "SVCCA", "pwcca": "PWCCA", "mutual_knn": "mutual k-NN",
+}  # fmt: skip
+PARTS = {"redundant": "redundant", "unique1": "unique {0}", "unique2": "unique {1}", "synergy": "synergistic"}
+
+
+def alike(found: Outcomes) -> dict[str, Any] | None:
+    """Every measure between the baselines' own embeddings of the held-out samples, which no fusion has touched.
+
+    Of the first seed on the first split that all of them have finished: one pair of models, whose interval is that of the
+    samples. None with fewer than two baselines, or where their embeddings have been removed.
+    """
+    cells = _cells(found)
+    if len(cells) < 2:
+        return None
+    spaces = {arm: Embeddings.load(e.folder / EMBEDDINGS) for arm, e in cells.items()}
+    told, information = [], {}
+    for a, b in combinations(spaces, 2):
+        x, y = _paired(spaces[a], spaces[b])
+        if len(np.unique(x.groups)) < 4:
+            continue
+        told += [_measure(a, b, name, one) for name, one in _measures(x, y).items()]
+        if len(spaces) == 2:
+            information = _information(found, (a, b), (spaces[a], spaces[b]), x, y)
+    first = next(iter(cells.values())).cell
+    return {"measures": told, "information": information, "seed": first.seed, "split": first.split}
+
+
+def _cells(found: Outcomes) -> dict[str, Entry]:
+    study = found.plan.study
+    done = {(e.cell.arm, e.cell.seed, e.cell.split): e for e in found.finished}
+    for split in study.splits:
+        for seed in study.seeds:
+            own = {b: done[b, seed, split] for b in study.baselines if (b, seed, split) in done}
+            if len(own) == len(study.baselines) and all((e.folder / EMBEDDINGS).is_dir() for e in own.values()):
+                return own
+    return {}
+
+
+def _paired(a: Embeddings, b: Embeddings) -> tuple[Embeddings, Embeddings]:
+    """The held-out samples that both have, in one order."""
+    a, b = (_there(e) for e in (a.select("test"), b.select("test")))
+    _, mine, theirs = np.intersect1d(np.asarray(a.ids), np.asarray(b.ids), return_indices=True)
+    return a.rows(mine), b.rows(theirs)
+
+
+def _there(e: Embeddings) -> Embeddings:
+    return e.rows(next(iter(e.present.values())))
+
+
+def _space(e: Embeddings) -> np.ndarray:
+    return next(iter(e.vectors.values())).astype(np.float64)
+
+
+def _measures(x: Embeddings, y: Embeddings) -> dict[str, Resampled]:
+    rows = np.sort(np.random.default_rng(0).permutation(len(x))[:LIMIT])
+    a, b, groups = _space(x)[rows], _space(y)[rows], x.groups[rows]
+    chosen = measures(k=min(10, max(1, len(rows) // 4)))
+    return {name: resampled(one, a, b, groups, draws=DRAWS, permutations=PERMUTATIONS) for name, one in chosen.items()}
+
+
+def _measure(a: str, b: str, name: str, one: Resampled) -> dict[str, Any]:
+    return {"between": [a, b], "name": NAMES.get(name, name), **_told(one)}
+
+
+def _told(one: Resampled) -> dict[str, Any]:
+    return {"value": one.value, "low": one.low, "high": one.high, "null": one.null, "p": one.p, "n": one.n}
+
+
+def _information(
+    found: Outcomes, names: tuple[str, str], spaces: tuple[Embeddings, Embeddings], x: Embeddings, y: Embeddings
+) -> dict[str, Any]:
+    """{label: {part: bits}} of the labels with few classes."""
+    first, second = (
+        codes(_space(_there(e.select("train"))), _space(own)) for e, own in zip(spaces, (x, y), strict=True)
+    )
+    told = {}
+    for label in found.plan.study.labels:
+        target = x.targets.get(label)
+        if target is None or kind(target) != "classes" or len(x.classes.get(label, ())) > CLASSES:
+            continue
+        known = labelled(target)
+        if len(np.unique(target[known])) < 2 or len(np.unique(x.groups[known])) < 4:
+            continue
+        parts = resampled_estimate(first[known], second[known], target[known], x.groups[known])
+        told[label] = {PARTS[name].format(*names): _told(one) for name, one in parts.items()}
+    return told

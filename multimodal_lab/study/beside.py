@@ -1,0 +1,47 @@
+"""More launchers of the same study on this machine: the ledger gives each cell to one of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HELPER = "MULTIMODAL_LAB_STUDY_HELPER"  # set in the others, so that they start none and leave the report to the first
+
+
+def is_helper() -> bool:
+    """Whether this process was started by `launchers`."""
+    return HELPER in os.environ
+
+
+@contextmanager
+def launchers(folder: Path, count: int) -> Iterator[None]:
+    """`count` - 1 processes that run this command beside this one, each with its share of the cores.
+
+    What they print goes to `folder/launcher-1.log` and so on. They are waited for; if this process stops before, so do they,
+    and save first.
+    """
+    if count == 1 or is_helper():
+        yield
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // count)))  # torch, not loaded yet, reads it
+    command = [sys.executable, "-m", "multimodal_lab.run", *sys.argv[1:]]
+    started = []
+    for i in range(1, count):
+        with (folder / f"launcher-{i}.log").open("wb") as log:
+            started.append(
+                subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, HELPER: str(i)})
+            )
+    try:
+        yield
+    except BaseException:
+        for process in started:
+            process.terminate()
+        raise
+    finally:
+        for process in started:
+            process.wait()

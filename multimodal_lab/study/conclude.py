@@ -1,0 +1,50 @@
+"""From a study's cells to its answer: statistics, verdicts, `study.json` and the report, as often as one likes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from multimodal_lab import whole
+from multimodal_lab.report import study as report
+from multimodal_lab.study import judge, outcomes, plan, record
+
+
+def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
+    """Judge what is finished, write `study.json` and the report, print the verdicts; returns what `study.json` holds.
+
+    `StudyError` where there is no study, or no cell of it is finished.
+    """
+    found = outcomes.load(folder)
+    if not found.finished:
+        raise plan.StudyError(
+            f"{folder}: none of {len(found.entries)} cells is finished, so that there is nothing to judge"
+        )
+    made = record.record(found, judge.judge(found))
+    whole.value(folder / record.FILE, made)
+    drawn = report.write(folder)
+    console = console or Console(width=None if sys.stdout.isatty() else 160)
+    console.print(_table(made))
+    held = [record.FILE, *sorted({p.relative_to(folder).parts[0] for p in drawn})]
+    console.print(f"everything is in {folder}: {', '.join(held)}", highlight=False, markup=False, soft_wrap=True)
+    return made
+
+
+def _table(made: dict[str, Any]) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, title="Does the second modality add anything?", title_justify="left")
+    for column in ("label", "verdict", "why"):
+        drawn.add_column(column, no_wrap=column != "why")
+    for label, own in made["labels"].items():
+        drawn.add_row(label, f"[bold]{own['verdict']['kind']}[/bold]", _escaped(own["verdict"]["sentence"]))
+    return drawn
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

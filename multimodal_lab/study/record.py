@@ -1,0 +1,155 @@
+"""What a study found, as plain JSON: the same cells give the same bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab import digest
+from multimodal_lab.stats.crossed import Crossed
+from multimodal_lab.stats.verdict import Difference
+from multimodal_lab.study import ledger
+from multimodal_lab.study.alike import alike
+from multimodal_lab.study.compare import Comparison
+from multimodal_lab.study.judge import Answer, Judged, problems
+from multimodal_lab.study.outcomes import Outcomes, Scores
+from multimodal_lab.study.shares import shares
+
+FILE = "study.json"
+GROUPS = 20  # told one by one
+
+
+def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
+    """The whole of `study.json`; what is not finite is null."""
+    study = found.plan.study
+    made: dict[str, Any] = {
+        "study": found.folder.name,
+        "command": " ".join(["python -m multimodal_lab.run", *found.plan.typed]),
+        "question": asdict(study),
+        **_made_of(found),
+        "cells": {
+            "total": len(found.entries),
+            "finished": len(found.finished),
+            "failed": [{"cell": e.cell.folder, "why": e.why} for e in found.unfinished if e.state == "failed"],
+            "unfinished": [e.cell.folder for e in found.unfinished if e.state != "failed"],
+        },
+        "problems": problems(found),
+        "warnings": [*found.plan.warnings, *_others(found)],
+        "labels": {a.label: _label(found, a) for a in answers},
+        "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
+        "overlap": alike(found),
+        "audit": None,
+    }
+    plain = _plain(made)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _made_of(found: Outcomes) -> dict[str, Any]:
+    first = found.finished[0].summary if found.finished else {}
+    versions = {
+        k.removeprefix("provenance/"): v
+        for k, v in first.items()
+        if k.startswith("provenance/") and k not in {digest.OF_CONFIG, digest.OF_SOURCE, digest.OF_PREDICTIONS,
+                                                      digest.OF_DATA, "provenance/seed", "provenance/code"}
+    }  # fmt: skip
+    return {"versions": versions, "source": first.get(digest.OF_SOURCE), "data": first.get(digest.OF_DATA),
+            "git": first.get("provenance/code")}  # fmt: skip
+
+
+def _others(found: Outcomes) -> list[str]:
+    if not (old := ledger.others(found.folder, found.plan)):
+        return []
+    return [f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"]
+
+
+def _label(found: Outcomes, answer: Answer) -> dict[str, Any]:
+    head, scores = answer.headline, answer.scores
+    if scores is None or head is None:
+        return {
+            "verdict": {"kind": "invalid", "arm": None, "baseline": None, "sentence": answer.why}, "classes": [],
+            "chance": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [], "arms": {},
+            "comparisons": [], "by_class": {}, "by_group": {"most": [], "count": 0},
+        }  # fmt: skip
+    classes = sorted(set(scores.truth.tolist()))
+    return {
+        "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
+                    "sentence": head.verdict.sentence},
+        "classes": classes if len(classes) <= max(2, len(scores.ids) // 2) else [],
+        "chance": found.finished[0].summary.get(f"chance/{answer.label}"),
+        "n": len(scores.ids), "groups": len(np.unique(scores.groups)), "left_out": scores.left_out,
+        "seeds": scores.seeds, "splits": scores.splits,
+        "arms": {arm: _arm(found, scores, arm, answer.means[arm]) for arm in scores.score},
+        "comparisons": [_comparison(j) for j in answer.judged],
+        "by_class": _by_class(scores, classes),
+        "by_group": _by_group(scores, head.of),
+    }  # fmt: skip
+
+
+def _arm(found: Outcomes, scores: Scores, arm: str, mean: Crossed) -> dict[str, Any]:
+    role = found.plan.study.role(arm)
+    runs = np.nanmean(scores.score[arm], axis=2).tolist()
+    return {
+        "role": role,
+        "stream": scores.stream[arm],
+        "mean": mean.mean,
+        "low": mean.low,
+        "high": mean.high,
+        "runs": runs,
+    }
+
+
+def _comparison(judged: Judged) -> dict[str, Any]:
+    c = judged.of
+    return {
+        "arm": c.arm, "baseline": c.baseline, "better": c.better, "verdict": asdict(judged.verdict),
+        "gain": {**_difference(judged.gain, c.gain), "se": c.gain.se, "df": c.gain.df},
+        "equivalence": {**asdict(c.equivalence), "shown": c.equivalence.shown},
+        "detectable": c.detectable, "need": c.need.sentence, "by_seed": c.pairs.by_seed.tolist(),
+        "bootstrap": asdict(c.bootstrap), "sign_flip": {**asdict(c.flips), "of": "groups"},
+        "wilcoxon": {**asdict(c.ranks), "of": "seeds"}, "effect": {**asdict(c.effect), "name": "Hedges g_av"},
+        "wins": list(c.wins), "notes": c.notes,
+        "controls": [
+            {"arm": g.arm, "name": g.name, "gain": _difference(k.gain, g.gain), "lead": _difference(k.lead, g.lead)}
+            for g, k in zip(c.controls, judged.controls, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def _difference(told: Difference, raw: Crossed) -> dict[str, float]:
+    return {"mean": told.mean, "low": told.low, "high": told.high, "p": told.p, "p_raw": raw.p}
+
+
+def _by_class(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
+    if len(classes) > len(scores.ids) // 2:
+        return {}  # numbers, not classes
+    return {name: _share(scores, scores.truth == name) for name in classes}
+
+
+def _by_group(scores: Scores, head: Comparison) -> dict[str, Any]:
+    """The groups in which the headline's two arms differ most, by what they give to the mean."""
+    order = np.argsort(-np.abs(head.pairs.by_group), kind="stable")[:GROUPS]
+    most = [{"group": int(g), **_share(scores, scores.groups == g)} for g in head.pairs.names[order]]
+    return {"most": most, "count": len(head.pairs.names)}
+
+
+def _share(scores: Scores, rows: np.ndarray) -> dict[str, Any]:
+    tested = rows & ~np.isnan(next(iter(scores.score.values()))[0]).all(0)
+    means = {
+        arm: float(np.nanmean(score[:, :, tested])) if tested.any() else None for arm, score in scores.score.items()
+    }
+    return {"n": int(rows.sum()), "mean": means}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,93 @@
+"""How much of one model's score each modality answers for: its score on every subset, Shapley values, interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.evaluate.subsets import FUSED, members
+from multimodal_lab.stats.crossed import Crossed, crossed
+from multimodal_lab.stats.paired import paired
+from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, shapley
+from multimodal_lab.study.outcomes import Outcomes, Scores
+from multimodal_lab.study.plan import StudyError
+
+Told = dict[str, Any]
+
+
+def shares(found: Outcomes, label: str) -> Told | None:
+    """Of the study's `subsets` arm, on one label; None where there is none or it was not judged.
+
+    A Shapley value is linear in the scores, so that each sample has its own and the interval is that of the study's test, over
+    seeds and groups. The empty set scores what answering the commonest training class does. Samples that lack a modality
+    are left out: they have no score on every subset.
+    """
+    arm = found.plan.study.subsets
+    if arm is None or not (streams := _streams(found, arm, label)):
+        return None
+    try:
+        scores = {subset: found.scores(label, [arm], {arm: name}) for subset, name in streams.items()}
+    except StudyError:
+        return None
+    shared = set.intersection(*(set(s.ids.tolist()) for s in scores.values()))
+    first = next(iter(scores.values()))
+    groups = first.groups[np.isin(first.ids, list(shared))]
+    value = {subset: s.score[arm][:, :, np.isin(s.ids, list(shared))] for subset, s in scores.items()}
+    ratio = found.test_per_train
+    empty = _prior(found, arm, label)
+
+    def test(score: np.ndarray) -> Told:
+        zero = np.where(np.isnan(score), np.nan, 0.0)
+        return _interval(crossed(paired(zero, score, groups), ratio))
+
+    means = {subset: float(np.nanmean(v, axis=2).mean()) for subset, v in value.items()}
+    return {
+        "arm": arm,
+        "metric": _metric(first, found, arm, label),
+        "empty": empty,
+        "n": len(groups),
+        "scores": {"+".join(_ordered(s, streams)): test(v) for s, v in value.items()},
+        "shapley": {name: test(v) for name, v in _linear(value, empty, shapley).items()},
+        "interactions": {"+".join(_ordered(frozenset(t), streams)): test(v)
+                         for t, v in _linear(value, empty, lambda s, e: interactions(s, e, 2)).items()},
+        "curve": [{"present": n, "mean": m, "low": low, "high": high}
+                  for n, m, low, high in missing_curve(means, empty)],
+    }  # fmt: skip
+
+
+def _streams(found: Outcomes, arm: str, label: str) -> dict[Subset, str]:
+    """{subset: the stream's name}, the whole set among them; {} unless all are there."""
+    there = found.streams(arm, label)
+    proper = {members(name): name for name in there if members(name)}
+    whole: Subset = frozenset().union(*proper)
+    complete = len(proper) == 2 ** len(whole) - 2 and FUSED in there
+    return {**proper, whole: FUSED} if proper and complete else {}
+
+
+def _linear(value: Mapping[Subset, np.ndarray], empty: float, of: Callable[..., Mapping[Any, float]]) -> dict[Any, Any]:
+    """A linear function of the subsets' scores, applied to the scores of every sample."""
+    constant = of(dict.fromkeys(value, 0.0), empty)
+    parts = {s: of({t: float(t == s) for t in value}, 0.0) for s in value}
+    return {key: sum(parts[s][key] * value[s] for s in value) + constant[key] for key in constant}
+
+
+def _prior(found: Outcomes, arm: str, label: str) -> float:
+    own = [e.summary for e in found.finished if e.cell.arm == arm]
+    return float(np.mean([s.get(f"chance_prior/{label}", s.get(f"chance/{label}", 0.0)) for s in own]))
+
+
+def _metric(scores: Scores, found: Outcomes, arm: str, label: str) -> str:
+    stem = f"{found.evaluator}/{scores.stream[arm]}/{label}/"
+    own = next(e.summary for e in found.finished if e.cell.arm == arm)
+    return next((k for k in ("accuracy", "macro_ap", "r2") if stem + k in own), "score")
+
+
+def _ordered(subset: Subset, streams: Mapping[Subset, str]) -> list[str]:
+    order = [name for key in sorted(streams, key=len) for name in sorted(key)]
+    return sorted(subset, key=order.index)
+
+
+def _interval(found: Crossed) -> Told:
+    return {"mean": found.mean, "low": found.low, "high": found.high}

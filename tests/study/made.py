@@ -1,0 +1,87 @@
+"""Studies whose cells were never trained: predictions of a known quality, written as a run writes them."""
+
+import json
+
+import numpy as np
+
+from multimodal_lab import digest
+from multimodal_lab.evaluate import predictions
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.predictions import Predicted
+from multimodal_lab.study import facts, plan
+from multimodal_lab.study.plan import Cell, Plan
+
+CONTROLS = {
+    "shuffled": facts.Control("fused", "shuffled", ["data.shuffle={stream: uv}"]),
+    "duplicate": facts.Control("fused", "duplicate", ["modality=rgb_rgb"]),
+}
+LEVELS = {"rgb": 0.6, "uv": 0.5, "fused": 0.9, "shuffled": 0.6, "duplicate": 0.6}
+PER_GROUP = 4
+SUBSETS = {"fused@rgb": 0.7, "fused@uv": 0.6, "fused": 0.95}
+
+
+def study(
+    folder,
+    levels=LEVELS,
+    labels=("sex",),
+    seeds=(0, 1, 2, 3, 4),
+    splits=(0,),
+    groups=200,
+    controls=CONTROLS,
+    skip=(),
+    sources=lambda cell: "a",
+    classes=("f", "m"),
+    **more,
+):
+    """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
+    arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls}
+    named = facts.Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
+    cells = [
+        Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".ljust(16, "0"), [])
+        for r in splits
+        for s in seeds
+        for arm in levels
+    ]
+    for cell in cells:
+        if cell.arm not in skip:
+            _cell(folder, cell, levels[cell.arm], labels, groups, sources(cell), list(classes), named)
+    plan.write(folder, Plan(named, cells, ["study=made"], facts.warnings(named)))
+    return folder
+
+
+def _cell(folder, cell, level, labels, groups, source, classes, named):
+    rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))
+    own = folder / cell.folder
+    own.mkdir(parents=True)
+    truths = {label: (rows // (i + 1)) % len(classes) for i, label in enumerate(labels)}
+    test = Embeddings(
+        {}, {}, {}, dict.fromkeys(labels, classes), [f"s{i:03d}" for i in rows], rows // PER_GROUP,
+        np.full(len(rows), "test"),
+    )  # fmt: skip
+    streams = {cell.arm if cell.arm in ("rgb", "uv") else "fused": level}
+    if cell.arm == named.subsets:
+        streams = SUBSETS
+    found, seal = [], {}
+    for i, label in enumerate(labels):
+        for stream, chance in streams.items():
+            chance = chance[label] if isinstance(chance, dict) else chance
+            draw = np.random.default_rng([cell.seed, cell.split, i, *map(ord, cell.arm + stream)])
+            right = draw.random(len(rows)) < chance
+            said = np.where(right, truths[label], (truths[label] + 1) % max(2, len(classes)))
+            chances = np.full(len(rows), 0.5)
+            found.append(
+                Predicted(
+                    "probe", stream, label, np.arange(len(rows)), truths[label], said % len(classes), chances, right
+                )
+            )
+            seal |= {f"probe/{stream}/{label}/n": float(len(rows)), f"probe/{stream}/{label}/accuracy": right.mean()}
+        seal |= {f"chance/{label}": 0.5, f"chance_prior/{label}": 0.5}
+    predictions.write(own, test, found)
+    seal |= {digest.OF_CONFIG: cell.key, digest.OF_SOURCE: source, digest.OF_DATA: "d"}
+    seal |= {"data/test": len(rows), "data/train": groups * PER_GROUP - len(rows), "provenance/torch": "2"}
+    seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
+    (own / digest.SUMMARY).write_text(json.dumps(seal))
+
+
+def held_out(groups, split):
+    return np.random.default_rng(split).permutation(groups)[: groups // 2]

@@ -1,0 +1,31 @@
+"""A study in W&B: offline, in its group, with the tables of study.json."""
+
+from made import study
+
+from multimodal_lab.study import board, judge, outcomes, record
+
+
+def test_tables_hold_what_the_record_holds(tmp_path):
+    found = outcomes.load(study(tmp_path / "mine", labels=("sex", "species")))
+    made = record.record(found, judge.judge(found))
+    verdicts, arms, pairs, controls = (
+        [*rows(made)] for rows in (board._verdicts, board._arms, board._comparisons, board._controls)
+    )
+    assert [v[:4] for v in verdicts] == [[k, "adds", "fused", "rgb"] for k in ("sex", "species")]
+    assert verdicts[0][4] == made["labels"]["sex"]["comparisons"][0]["gain"]["mean"]
+    assert len(arms) == 10
+    assert len(pairs) == 4
+    assert [c[2] for c in controls] == ["shuffled", "duplicate"] * 2
+    for rows, names in ((verdicts, board.VERDICTS), (arms, board.ARMS), (pairs, board.COMPARISONS),
+                        (controls, board.CONTROLS)):  # fmt: skip
+        assert {len(row) for row in rows} == {len(names)}
+
+
+def test_it_is_sent_as_one_more_run_of_the_group(tmp_path):
+    folder = study(tmp_path / "mine")
+    found = outcomes.load(folder)
+    made = record.record(found, judge.judge(found))
+    board.send(folder, made, {"_target_": "multimodal_lab.log.Wandb", "mode": "offline"})
+    (written,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
+    content = written.read_bytes()
+    assert all(word in content for word in (b"study/verdicts", b"mine verdict", b"sex/verdict"))

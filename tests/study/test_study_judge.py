@@ -1,0 +1,151 @@
+"""From cells to verdicts: what was put into the predictions comes out as a word, a number and a reason."""
+
+import json
+
+import numpy as np
+import pytest
+from made import CONTROLS, LEVELS, held_out, study
+
+from multimodal_lab.stats.crossed import crossed
+from multimodal_lab.stats.holm import holm
+from multimodal_lab.stats.paired import paired
+from multimodal_lab.stats.verdict import REQUIRED, WITHIN
+from multimodal_lab.study import compare, facts, judge, outcomes, record
+from multimodal_lab.study.conclude import conclude
+from multimodal_lab.study.plan import StudyError
+
+
+def answers(folder):
+    found = outcomes.load(folder)
+    return found, judge.judge(found)
+
+
+def one(folder):
+    found, (answer,) = answers(folder)
+    return found, answer
+
+
+def test_a_gain_over_both_baselines_and_both_controls_adds(tmp_path):
+    found, answer = one(study(tmp_path))
+    head = answer.headline
+    assert (head.verdict.kind, head.of.arm, head.of.baseline) == ("adds", "fused", "rgb")
+    assert [c.name for c in head.controls] == list(REQUIRED)
+    scores = found.scores("sex")
+    again = crossed(paired(scores.score["rgb"], scores.score["fused"], scores.groups), found.test_per_train)
+    assert head.of.gain == again
+    assert np.isclose(again.mean, np.nanmean(scores.score["fused"]) - np.nanmean(scores.score["rgb"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "says"),
+    [
+        ({"levels": {**LEVELS, "fused": 0.2}}, "harms", "loses to rgb"),
+        ({"levels": {**LEVELS, "duplicate": 0.9}}, "invalid", "the control duplicate gains as much"),
+        ({"levels": {**LEVELS, "shuffled": 0.9}}, "invalid", "the control shuffled across classes gains as much"),
+        ({"levels": {**LEVELS, "fused": 0.6}}, "underpowered", "neither surely"),
+        ({"levels": dict.fromkeys(LEVELS, 1.0)}, "redundant", "within 2 points"),
+        ({"seeds": (0, 1)}, "underpowered", "2 seeds cannot"),
+        ({"controls": {"shuffled": CONTROLS["shuffled"]}, "levels": {k: v for k, v in LEVELS.items() if k != "duplicate"}},
+         "invalid", "without the control duplicate"),
+        ({"sources": lambda cell: "b" if cell.arm == "uv" else "a"}, "invalid", "cells of different source"),
+        ({"classes": ("f",)}, "invalid", "has one class of sex only"),
+    ],
+)  # fmt: skip
+def test_every_word_has_its_study(tmp_path, change, kind, says):
+    _, answer = one(study(tmp_path, **change))
+    assert answer.headline.verdict.kind == kind
+    assert says in answer.headline.verdict.sentence
+
+
+def test_gains_are_corrected_over_the_report_and_leads_over_their_kind(tmp_path):
+    levels = {**LEVELS, "fused": {"sex": 0.72, "species": 0.66}}
+    _, told = answers(study(tmp_path, levels=levels, labels=("sex", "species")))
+    judged = [j for a in told for j in a.judged]
+    assert len(judged) == 4  # two labels, one fused arm, two baselines
+    assert np.allclose([j.gain.p for j in judged], holm(np.array([j.of.gain.p for j in judged])))
+    leads = {(j.of.label, c.name): (g.lead.p, c.lead.p) for j in judged for g, c in zip(j.of.controls, j.controls)}
+    for name in REQUIRED:
+        raw, adjusted = zip(*(v for k, v in leads.items() if k[1] == name))
+        assert np.allclose(adjusted, holm(np.array(raw)))
+        assert len(raw) == 2
+
+
+def test_a_control_that_beats_the_weaker_baseline_alone_voids_nothing(tmp_path):
+    """A control keeps the better modality, and so knows more than the weaker one."""
+    levels = {"rgb": 0.9, "uv": 0.5, "fused": 0.9, "shuffled": 0.9, "duplicate": 0.9}
+    _, answer = one(study(tmp_path, levels=levels))
+    kinds = {j.of.baseline: j.verdict.kind for j in answer.judged}
+    assert kinds["uv"] != "invalid"
+    assert answer.headline.of.baseline == "rgb"
+
+
+def test_an_arm_that_adds_answers_for_the_label_though_another_gains_more(tmp_path):
+    levels = {**LEVELS, "other": 0.95}  # no controls of its own
+    _, answer = one(study(tmp_path, levels=levels))
+    assert {j.of.arm: j.verdict.kind for j in answer.judged if j.of.better} == {"fused": "adds", "other": "invalid"}
+    assert answer.headline.of.arm == "fused"
+
+
+def test_a_label_that_no_arm_was_judged_on_is_invalid_and_says_so(tmp_path):
+    study(tmp_path, skip=("uv",))
+    found, told = answers(tmp_path)
+    assert "uv of the baselines was not judged" in told[0].why
+    made = record.record(found, told)["labels"]["sex"]
+    assert (made["verdict"]["kind"], made["comparisons"]) == ("invalid", [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "label", "name"),
+    [
+        (["data.shuffle={stream: uv}"], "sex", REQUIRED[0]),
+        (["data.shuffle={stream: uv, within: sex}"], "sex", WITHIN),
+        (["data.shuffle={stream: uv, within: species}"], "sex", "shuffled within species"),
+        (["+data.shuffle={stream: uv}", "data.shuffle.within=sex"], "sex", WITHIN),
+        (["data.shuffle={stream: uv, bands: ['UV*']}"], "sex", REQUIRED[0]),
+    ],
+)
+def test_a_shuffle_is_called_by_what_it_keeps(lines, label, name):
+    named = facts.Study({"a": [], "b": []}, ["a"], [label], {"c": facts.Control("b", "shuffled", lines)})
+    assert compare.control_name(named, "c", label) == name
+
+
+def test_shapley_values_sum_to_the_score_less_the_prior(tmp_path):
+    levels = {**LEVELS, "drop": 0.0}
+    folder = study(tmp_path, levels=levels, subsets="drop", labels=("sex", "species"))
+    found, told = answers(folder)
+    made = record.record(found, told)
+    assert all(j.of.arm == "fused" for a in told for j in a.judged)
+    for label in ("sex", "species"):
+        own = made["subsets"][label]
+        full, values = own["scores"]["rgb+uv"]["mean"], own["shapley"]
+        assert abs(sum(v["mean"] for v in values.values()) - (full - own["empty"])) < 1e-9
+        a, b = own["scores"]["rgb"]["mean"], own["scores"]["uv"]["mean"]
+        assert np.isclose(values["rgb"]["mean"], ((a - 0.5) + (full - b)) / 2)
+        assert np.isclose(own["interactions"]["rgb+uv"]["mean"], full - a - b + 0.5)
+        assert all(v["low"] < v["mean"] < v["high"] for v in values.values())
+        assert [(c["present"], round(c["mean"], 9)) for c in own["curve"]] == [
+            (0, 0.5), (1, round((a + b) / 2, 9)), (2, round(full, 9))
+        ]  # fmt: skip
+    assert made["labels"]["sex"]["arms"]["drop"]["role"] == "subsets"
+
+
+def test_the_record_is_plain_json_and_always_the_same(tmp_path):
+    study(tmp_path, labels=("sex", "species"), splits=(0, 1), seeds=(0, 1, 2))
+    texts = [json.dumps(record.record(*answers(tmp_path)), allow_nan=False) for _ in range(2)]
+    assert texts[0] == texts[1]
+    made = json.loads(texts[0])
+    assert made["cells"] == {"total": 30, "finished": 30, "failed": [], "unfinished": []}
+    own = made["labels"]["sex"]
+    tested = len(set(held_out(200, 0)) | set(held_out(200, 1)))
+    assert (own["n"], own["groups"], own["splits"], own["classes"]) == (4 * tested, tested, [0, 1], ["f", "m"])
+    assert sum(c["n"] for c in own["by_class"].values()) == own["n"]
+    assert own["arms"]["fused"]["runs"] == np.array(own["arms"]["fused"]["runs"]).reshape(3, 2).tolist()
+    head = next(c for c in own["comparisons"] if c["better"])
+    assert head["wilcoxon"]["smallest"] == 0.25
+    assert "no data could bring the exact Wilcoxon p over seeds below .2500" in head["notes"][0]
+
+
+def test_nothing_finished_is_one_sentence(tmp_path):
+    study(tmp_path, skip=tuple(LEVELS))
+    with pytest.raises(StudyError, match="none of 25 cells is finished"):
+        conclude(tmp_path)
