@@ -49,7 +49,9 @@ class Wandb:
         import wandb
 
         settings = wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True)  # no argv, no environment
-        study, arm = (folder.resolve().parent.name, folder.name.rsplit("-s", 1)[0]) if config.get("study") else (None, None)
+        study, arm = (
+            (folder.resolve().parent.name, folder.name.rsplit("-s", 1)[0]) if config.get("study") else (None, None)
+        )
         own = folder / "wandb" / "id.txt"
         if not own.exists():
             own.parent.mkdir(parents=True, exist_ok=True)
