@@ -1,0 +1,1 @@
+"""What could make a comparison on these data untrue: leaks, copies, confounds, found before training."""

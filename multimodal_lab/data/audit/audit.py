@@ -1,0 +1,129 @@
+"""The audit of a prepared data set: everything that could make a comparison on its splits untrue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data.audit import captions, confound, copies, coverage, groups, pixels
+from multimodal_lab.data.audit.finding import Finding
+from multimodal_lab.data.audit.names import classes
+from multimodal_lab.data.audit.parts import Parts, parts
+from multimodal_lab.data.audit.view import Tell, View, view
+from multimodal_lab.data.choose import BOOKKEEPING
+from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import Rows
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found, what voids first. samples, streams, splits: what was looked at."""
+
+    findings: list[Finding]
+    samples: int
+    streams: list[str]
+    splits: list[str]
+
+    @property
+    def void(self) -> list[Finding]:
+        """The findings for which no comparison stands."""
+        return [f for f in self.findings if f.void]
+
+    def record(self) -> dict[str, Any]:
+        """In plain JSON types."""
+        facts = {"samples": self.samples, "streams": self.streams, "splits": self.splits}
+        return {"findings": [f.record() for f in self.findings], **facts}
+
+
+def audit(data: Prepared, splits: Mapping[str, Rows] | None = None, tell: Tell | None = None) -> Audit:
+    """Look at every sample once and at every split: see the modules of this package for what is looked for.
+
+    splits: {name: rows of its parts}, such as the repeated splits of a study (`repeats`); None: the data's own. What is
+    found in several is told once, at its worst, with the names of the splits. tell(done, all): progress of the pass.
+    Deterministic: the same data and splits give the same findings. Beyond the reading of the data it takes about 0.3 ms a
+    sample and image stream.
+    """
+    asked = dict(splits) if splits is not None else {"": data.splits}
+    seen = view(data, tell)
+    found = [(name, f) for name, rows in asked.items() for f in _of(data, seen, rows)]
+    merged = _merged(found, len(asked))
+    ranked = sorted(merged, key=lambda f: not f.void)
+    return Audit(ranked, len(data.samples), list(data.streams), [n for n in asked if n])
+
+
+def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, Rows]:
+    """The splits that other seeds of `data.split.seed` give: {"split 3": rows}, as `factory.prepare` would make them.
+
+    factory: the `Data` that `data` was prepared by. A seed that the data can't be split by is a `DataError`.
+    """
+    made = copy(factory.split)
+    made.by, made.stratify, made.column = (data.facts["split"][k] for k in ("by", "stratify", "column"))
+    found = {}
+    for seed in seeds:
+        made.seed = seed
+        try:
+            found[f"split {seed}"] = made.assign(data.samples)
+        except DataError as error:
+            raise DataError(f"data.split.seed={seed}: {error}") from error
+    return found
+
+
+def _of(data: Prepared, seen: View, rows: Rows) -> Iterator[Finding]:
+    by = data.facts["split"]["by"]
+    own = parts(rows, data.samples["id"], data.groups, by if by in data.samples else None, data.bad.why)
+    yield from coverage.empty(own)
+    if len(own.rows("train")) and len(own.rows("test")):
+        yield from _full(data, seen, own)
+
+
+def _full(data: Prepared, seen: View, own: Parts) -> Iterator[Finding]:
+    table, labels = data.samples, _labels(data)
+    fields = [p.stored.field for p in data.reader.plans.values() if p.stored.field]
+    skip = [*fields, *getattr(data.reader.source, "images", []), *getattr(data.reader.source, "texts", [])]
+    columns = [c for c in classes(table, {*BOOKKEEPING, *skip}) if c not in labels]
+    if data.facts.get("hold") == "samples":
+        yield _random()
+    yield from groups.leaks(table, own, columns)
+    yield from groups.alike(own)
+    yield from pixels.shared(data, own)
+    yield from copies.exact(seen, own)
+    yield from copies.contradictions(seen, own, labels)
+    yield from coverage.classes(own, labels, data.classes)
+    yield from coverage.modalities(seen, own)
+    yield from confound.confounds(own, labels, confound.candidates(table, seen, own, list(labels), skip))
+    yield from copies.near(seen, own)
+    yield from captions.named(seen, own, labels, data.classes)
+    yield from coverage.blanks(seen, own)
+    yield from coverage.groups(own)
+
+
+def _labels(data: Prepared) -> dict[str, np.ndarray]:
+    """Labels of one class a sample; several labels a sample and numbers aren't looked at."""
+    return {n: v for n, v in data.targets.items() if data.classes[n] and v.ndim == 1}
+
+
+def _random() -> Finding:
+    sentence = (
+        "data.split.hold=samples deals samples of one group over the parts: it serves the leak gap, and no comparison"
+    )
+    return Finding("random split", "data.split.hold", sentence, True)
+
+
+def _merged(found: list[tuple[str, Finding]], splits: int) -> list[Finding]:
+    """One finding of each kind and place, that of the most samples, with the splits that have it where others don't."""
+    same: dict[tuple[str, str, bool], list[tuple[str, Finding]]] = {}
+    for name, finding in found:
+        same.setdefault((finding.kind, finding.where, finding.void), []).append((name, finding))
+    made = []
+    for own in same.values():
+        worst = max((f for _, f in own), key=lambda f: f.count)
+        where = [name for name, _ in own]
+        said = f" (in {', '.join(where)})" if splits > len(where) else ""
+        made.append(replace(worst, sentence=worst.sentence + said))
+    return made

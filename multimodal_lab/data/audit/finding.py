@@ -1,0 +1,60 @@
+"""What an audit says: findings, each a sentence, and whether it voids the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal[
+    "exact duplicate",
+    "near duplicate",
+    "group leak",
+    "shared pixels",
+    "random split",
+    "confounded label",
+    "label in text",
+    "contradiction",
+    "empty split",
+    "single class",
+    "absent class",
+    "thin class",
+    "few groups",
+    "absent modality",
+    "uneven modality",
+    "blank input",
+    "id",
+]
+SHOWN = 3  # examples
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found. where: the stream, column, label or split. count: of samples, groups or classes that it concerns.
+
+    void: no comparison on this split stands. That is so where the test part is not unseen (content, groups, pixels that
+    it shares with train or val), where it can't be scored or learnt (no test part, one class, a modality missing from a
+    whole part), and where how a sample was taken gives its label away without fail. A leak between train and val alone
+    voids nothing: it bends only the choice of the epoch, and that of all arms alike. All else is a warning.
+    """
+
+    kind: Kind
+    where: str
+    sentence: str
+    void: bool
+    count: int = 1
+    examples: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """In plain JSON types."""
+        return {**asdict(self), "examples": list(self.examples)}
+
+
+def listed(examples: Sequence[str]) -> str:
+    """The first examples, and that there are more."""
+    return ", ".join(examples[:SHOWN]) + (", …" if len(examples) > SHOWN else "")
+
+
+def number(count: int, one: str, many: str = "") -> str:
+    """`1 sample`, `1,204 samples`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,65 @@
+"""Pixels of one scene that patches of two parts read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data.audit.finding import Finding, listed
+from multimodal_lab.data.audit.parts import Crossing, Parts
+from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.data.source import Source
+
+REMEDY = "split by blocks (data.split.by=block data.split.column=split), or cut patches that don't overlap"
+
+
+def shared(data: Prepared, parts: Parts) -> Iterator[Finding]:
+    """Samples whose patch has a pixel that a patch of an earlier part reads; void where one is of the test part.
+
+    Of a source that tells the `window(index)` of a sample, its rows and columns of the scene `path`, if it has patches
+    at all: one vector a pixel shares none.
+    """
+    window = windows(data.reader.source)
+    if window is None or all(s.kind != "image" for s in data.streams.values()):
+        return
+    paths = data.samples["path"].astype(str).to_numpy()
+    held, first = [], []
+    for path in np.unique(paths):
+        rows = np.flatnonzero((paths == path) & (parts.home >= 0))
+        owner: np.ndarray = np.full((1, 1), -1)
+        for row in rows[np.argsort(parts.home[rows], kind="stable")]:
+            down, across = window(int(row))
+            owner = _grown(owner, int(down.max()) + 1, int(across.max()) + 1)
+            own = owner[np.ix_(down, across)]
+            others = own[(own >= 0) & (parts.home[own] < parts.home[row])]
+            if len(others):
+                held.append(int(row))
+                first.append(int(others[0]))
+            owner[np.ix_(down, across)] = np.where(own >= 0, own, row)
+    found = Crossing(np.array(held, dtype=np.int64), np.array(first, dtype=np.int64), parts)
+    if found:
+        pairs = found.pairs("and")
+        sentence = f"{found.counted} share pixels with one of an earlier part: {listed(pairs)}; {REMEDY}"
+        yield Finding("shared pixels", "path", sentence, found.tested, len(held), pairs)
+
+
+def windows(source: Source) -> Any:
+    """The function from a sample to the rows and columns that it reads; None for a source that has no scenes."""
+    if hasattr(source, "window"):
+        return source.window
+    crop = getattr(source, "crop", None)
+    if not crop or not {"top", "left"} <= set(source.samples.columns):
+        return None
+    top, left = source.samples["top"].to_numpy(), source.samples["left"].to_numpy()
+    return lambda index: (top[index] + np.arange(crop), left[index] + np.arange(crop))
+
+
+def _grown(owner: np.ndarray, height: int, width: int) -> np.ndarray:
+    if owner.shape[0] >= height and owner.shape[1] >= width:
+        return owner
+    down, across = max(2 * owner.shape[0], height), max(2 * owner.shape[1], width)
+    made = np.full((down, across), -1)
+    made[: owner.shape[0], : owner.shape[1]] = owner
+    return made

@@ -1,0 +1,57 @@
+"""What near copies of a sample have in common: a few hundred numbers of each image or vector."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+SIDE = 32  # pixels that an image is brought to
+SMALLEST = 16  # an image with fewer pixels a side is taken as a list of numbers
+COEFFICIENTS = 12  # of the cosine transform, down and across
+COLOURS = 3  # groups of neighbouring bands that are looked at apart
+NUMBERS = 512  # of a vector, evenly spaced
+
+
+def signature(x: np.ndarray) -> np.ndarray:
+    """(n, …) to (n, W) float32 of length 1: the same for a copy in another size, contrast, brightness or encoding.
+
+    Images (n, C, S, S) from 16 pixels on: the lowest 12 x 12 cosine coefficients of the image at 32 x 32 pixels (the
+    transform of pHash: Zauner 2010), of up to 3 groups of bands, so that drawings that differ in colour alone differ.
+    Vectors (n, C) and smaller images: their numbers, at most 512, without their mean. 0 for a constant.
+    """
+    made = _transformed(x) if x.ndim == 4 and x.shape[-1] >= SMALLEST else _numbers(x)
+    length = np.linalg.norm(made, axis=1, keepdims=True)
+    return np.asarray(np.divide(made, length, out=np.zeros_like(made), where=length > 1e-6), dtype=np.float32)
+
+
+def whole_image(shape: tuple[int, ...]) -> bool:
+    """Whether samples of this shape are looked at as images."""
+    return len(shape) == 3 and shape[-1] >= SMALLEST
+
+
+def _transformed(x: np.ndarray) -> np.ndarray:
+    groups = np.array_split(np.arange(x.shape[1]), min(COLOURS, x.shape[1]))
+    grey = np.stack([x[:, g].mean(1) for g in groups], axis=1).astype(np.float32)
+    down, across = _basis(x.shape[2]), _basis(x.shape[3])
+    found = down @ grey @ across.T
+    found[..., 0, 0] -= found[..., 0, 0].mean(1, keepdims=True)  # brightness goes, the bands' differences stay
+    return np.asarray(found.reshape(len(x), -1))
+
+
+@lru_cache(maxsize=16)
+def _basis(size: int) -> np.ndarray:
+    """(12, size): shrink to 32 pixels by a triangle filter, or interpolate, then the orthonormal DCT-II."""
+    at = (np.arange(SIDE) + 0.5) * size / SIDE - 0.5
+    weight = np.maximum(0, 1 - np.abs(np.arange(size) - at[:, None]) / max(1.0, size / SIDE))
+    weight /= weight.sum(1, keepdims=True)
+    wave = np.cos(np.pi * (np.arange(SIDE) + 0.5) * np.arange(COEFFICIENTS)[:, None] / SIDE) * (2 / SIDE) ** 0.5
+    wave[0] /= 2**0.5
+    return np.asarray(wave @ weight, dtype=np.float32)
+
+
+def _numbers(x: np.ndarray) -> np.ndarray:
+    flat = x.reshape(len(x), -1)
+    at = np.linspace(0, flat.shape[1] - 1, min(NUMBERS, flat.shape[1])).round().astype(int)
+    kept = flat[:, at].astype(np.float64)
+    return np.asarray(kept - kept.mean(1, keepdims=True))

@@ -1,0 +1,115 @@
+"""One pass over all samples: what the audit keeps of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.data.audit.signature import signature
+from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.data.stack import Stacked
+from multimodal_lab.data.store import best_hash, hasher
+from multimodal_lab.types import Stream
+
+ENOUGH = 16  # numbers or letters from which equal content can't be chance
+AT_ONCE = 1 << 26  # bytes
+Tell = Callable[[int, int], None]
+
+
+@dataclass
+class Seen:
+    """One stream. content (N,): equal where its numbers are equal, -1 where it is missing. blank (N,): all numbers equal.
+
+    signatures (N, W) float32, of images (`image`) or of vectors; texts: of a text stream. size: numbers of a sample.
+    """
+
+    present: np.ndarray
+    content: np.ndarray
+    blank: np.ndarray
+    size: int
+    image: bool = False
+    signatures: np.ndarray | None = None
+    texts: list[list[str]] | None = None
+
+
+@dataclass
+class View:
+    """streams: each input stream; whole (N,): equal where all streams are, -1 where there is too little to tell."""
+
+    streams: dict[str, Seen]
+    whole: np.ndarray
+
+
+def view(data: Prepared, tell: Tell | None = None) -> View:
+    """Look at every sample as a network sees it, `data.shuffle` left aside; `tell(done, all)` follows the pass.
+
+    Costs one reading of the data (none where they are kept in memory), and some 2 KB a sample and stream.
+    """
+    plain = copy(data.stack)
+    plain.sources = {}
+    digest = hasher(best_hash())
+    rows = len(data.samples)
+    arrays = {n: s for n, s in data.streams.items() if s.kind != "text"}
+    marks: dict[str, list[bytes | None]] = {n: [] for n in arrays}
+    blank: dict[str, list[bool]] = {n: [] for n in arrays}
+    signatures: dict[str, list[np.ndarray]] = {n: [] for n in arrays}
+    texts: dict[str, list[list[str]]] = {n: [] for n, s in data.streams.items() if s.kind == "text"}
+    share = max(1, min(1024, AT_ONCE // max(1, 4 * sum(_size(s) for s in arrays.values()))))
+    for start in range(0, rows, share):
+        made = plain(np.arange(start, min(rows, start + share)), None)
+        for name in arrays:
+            x, there = made.values[name].numpy(), made.present[name].numpy()
+            marks[name] += [
+                digest(np.ascontiguousarray(one) + np.float32(0)) if t else None for one, t in zip(x, there)
+            ]
+            blank[name] += (x.reshape(len(x), -1).max(1) == x.reshape(len(x), -1).min(1)).tolist()
+            signatures[name].append(signature(x))
+        _add_texts(texts, made)
+        if tell is not None:
+            tell(min(rows, start + share), rows)
+    streams = {n: _array(marks[n], blank[n], signatures[n], arrays[n]) for n in arrays}
+    streams |= {n: _text(found) for n, found in texts.items()}
+    return View({n: streams[n] for n in data.streams}, _whole(streams, rows))
+
+
+def _add_texts(texts: dict[str, list[list[str]]], made: Stacked) -> None:
+    for name, found in texts.items():
+        found += made.texts[name]
+
+
+def _array(marks: list[bytes | None], blank: list[bool], signatures: list[np.ndarray], stream: Stream) -> Seen:
+    content = _codes(marks)
+    return Seen(
+        content >= 0, content, np.array(blank) & (content >= 0), _size(stream), stream.size is not None,
+        np.concatenate(signatures),
+    )  # fmt: skip
+
+
+def _text(texts: list[list[str]]) -> Seen:
+    content = _codes([tuple(t) or None for t in texts])
+    letters = sum(len(one) for t in texts for one in t) // max(1, len(texts))
+    return Seen(content >= 0, content, np.zeros(len(texts), dtype=bool), letters, texts=texts)
+
+
+def _whole(streams: dict[str, Seen], rows: int) -> np.ndarray:
+    """One number for equal samples; -1 where nothing is there but blanks or too few numbers."""
+    telling = np.zeros(rows, dtype=np.int64)
+    for seen in streams.values():
+        telling += np.where(seen.present & ~seen.blank, seen.size, 0)
+    every = [seen.content for seen in streams.values()]
+    found = _codes(list(zip(*(c.tolist() for c in every))))
+    return np.where(telling >= ENOUGH, found, -1)
+
+
+def _codes(values: Sequence[object]) -> np.ndarray:
+    made = np.empty(len(values), dtype=object)
+    made[:] = values
+    return np.asarray(pd.factorize(made)[0], dtype=np.int64)
+
+
+def _size(stream: Stream) -> int:
+    return stream.channels * (stream.size**2 if stream.size else 1)
