@@ -99,6 +99,7 @@ EVERY = (
     *[Band(n) for n in ("B8A", "B09", "B11", "B12")],
     *[Band(f"nm{i}", float(i)) for i in range(300, 701)],
     Band("nm1600", 1600.0),
+    *[Band(f"{sensor}_{i:04d}") for sensor in ("in", "sk", "de") for i in range(3)],
 )
 CHANNELS = {
     "rgb": [3],
@@ -110,6 +111,7 @@ CHANNELS = {
     "s2": [12],
     "s2_rgb_rest": [3, 9],
     "uv_vis": [100, 301],
+    "inertial_skeleton_depth": [3, 3, 3],
     "multispectral": [len(EVERY)],
     "hyperspectral": [len(EVERY)],
     "image_text": [3, 0],

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from multimodal_lab import digest, rundir
+from multimodal_lab import digest, rundir, whole
 from multimodal_lab.study import facts, ledger, plan
 from multimodal_lab.study.plan import Cell, Plan, StudyError
 
@@ -74,10 +74,10 @@ def test_what_another_source_left_unfinished_begins_anew_and_a_strangers_is_refu
     (own / "checkpoints").mkdir(parents=True)
     assert ledger.begin(own, made.key)
     assert (own / "checkpoints").is_dir()
-    plan.replace(own / ledger.BEGUN, {"key": made.key, "source": "older"})
+    whole.value(own / ledger.BEGUN, {"key": made.key, "source": "older"})
     assert ledger.begin(own, made.key)
     assert not (own / "checkpoints").exists()
-    plan.replace(own / ledger.BEGUN, {"key": "0" * 16, "source": "older"})
+    whole.value(own / ledger.BEGUN, {"key": "0" * 16, "source": "older"})
     with pytest.raises(StudyError, match="holds another config"):
         ledger.begin(own, made.key)
 
