@@ -3,7 +3,8 @@
 root holds `index.jsonl` and `sensors.h5` (inertial T x 6, skeleton T x 20 x 3) and, for depth, the clips that the index
 names. Each recording is brought to 16 points in time: columns `in_000…` (acceleration and turning rate, and their mean,
 standard deviation, least and most), `sk_000…` (joints from the middle of the body) and, with PyAV (`pip install av`),
-`de_000…` (8 frames of 12 x 16 pixels). Labels: action, subject, trial; split: odd subjects train, even ones test.
+`de_000…` (8 frames of 12 x 16 pixels, without those that vary for four subjects or fewer: they are constant in some half of
+the subjects). Labels: action, subject, trial; split: odd subjects train, even ones test.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ def depth(path: Path) -> np.ndarray:
     return cut.reshape(FRAMES, TALL, rows, WIDE, columns).mean((2, 4)).ravel()
 
 
+def without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the depth pixels that are constant for half of the subjects: for that half nothing scales them."""
+    pixels = [c for c in table if c.startswith("de_")]
+    varies = table.groupby("subject")[pixels].nunique().gt(1).sum()
+    return table.drop(columns=[c for c in pixels if varies[c] <= table.subject.nunique() // 2])
+
+
 def main() -> None:
     given = dict(a.split("=", 1) for a in sys.argv[1:] if "=" in a)
     if given.keys() != {"root", "out"}:
@@ -71,7 +79,7 @@ def main() -> None:
         rows.append(facts | {f"{k}_{j:04d}": v for k, x in parts.items() for j, v in enumerate(x.astype(np.float32))})
         if sys.stderr.isatty():
             print(f"\r{i + 1} of {len(clips)} clips", end="", file=sys.stderr)
-    table = pd.DataFrame(rows)
+    table = without_empty(pd.DataFrame(rows))
     table.to_parquet(given["out"], index=False)
     print(f"{len(table)} clips, {table.shape[1] - 5} values each, in {given['out']}")
 
