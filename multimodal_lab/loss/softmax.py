@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab import dist
+from multimodal_lab.loss import fused
 from multimodal_lab.loss.ranks import total
 from multimodal_lab.loss.side import Own, Side, everyone, gradient, local
 from multimodal_lab.loss.sums import Sums, along
@@ -41,12 +42,15 @@ class Softmax:
 
     def __init__(self, tiles: Tiles, scale: float | Tensor, decoupled: bool, twice: bool) -> None:
         self.tiles, self.scale, self.decoupled = tiles, scale, decoupled
-        self.bounded = _bounded(scale, tiles.a.unit.dtype)
+        self.fused = fused.wanted(tiles.a.unit)
+        self.bounded = not self.fused and _bounded(scale, tiles.a.unit.dtype)
         self.keep = twice and len(tiles.a.ids) * len(tiles.b.ids) <= KEPT
         self.kept: list[tuple[Tensor, Mask | None]] = []
 
     def first(self, rows: Sums, columns: Sums) -> None:
         """Sum every tile into its anchors."""
+        if self.fused:
+            return self._fused_first(rows, columns)
         for block in self.tiles:
             mask = self.tiles.mask(block)
             logits = self.tiles.logits(block, self.scale, mask)
@@ -70,15 +74,29 @@ class Softmax:
         kept = iter(self.kept)
         for block in self.tiles:
             logits, mask = next(kept) if self.keep else self._again(block)
-            weights = self._weights(block, logits, rows, columns)
-            if mask is not None:
-                weights -= mask.positive * (along(rows.push[block.rows], 1) + columns.push[block.columns])
+            weights = self._weights(block, logits, mask, rows, columns)
             grad_a[block.rows].addmm_(weights, b[block.columns])
             if block.both:
                 grad_b[block.columns].addmm_(weights.T, a[block.rows])
         self.kept.clear()
 
+    def _fused_first(self, rows: Sums, columns: Sums) -> None:
+        for block in self.tiles:
+            logits = self.tiles.logits(block, self.scale, None)
+            shift = columns.shift[block.columns] if block.both else None
+            parts = self.tiles.parts(block)
+            there, back = fused.compiled(fused.first)(
+                logits, *parts, rows.shift[block.rows], shift, self.tiles.exclude_self, self.decoupled
+            )
+            rows.take(block.rows, *there)
+            if back is not None:
+                columns.take(block.columns, *back)
+            if self.keep:
+                self.kept.append((logits.clone(), None))
+
     def _again(self, block: Block) -> tuple[Tensor, Mask | None]:
+        if self.fused:
+            return self.tiles.logits(block, self.scale, None), None
         mask = self.tiles.mask(block)
         logits = self._decouple(self.tiles.logits(block, self.scale, mask), mask)
         return logits.exp_() if self.bounded else logits, mask
@@ -86,7 +104,20 @@ class Softmax:
     def _decouple(self, logits: Tensor, mask: Mask | None) -> Tensor:
         return logits.masked_fill_(mask.positive > 0, LOW) if self.decoupled and mask is not None else logits
 
-    def _weights(self, block: Block, logits: Tensor, rows: Anchors, columns: Anchors) -> Tensor:
+    def _weights(self, block: Block, logits: Tensor, mask: Mask | None, rows: Anchors, columns: Anchors) -> Tensor:
+        """The loss's derivative by each logit of a tile."""
+        if self.fused:
+            sides = Anchors(*(x[block.rows] for x in rows)), Anchors(*(x[block.columns] for x in columns))
+            made: Tensor = fused.compiled(fused.second)(
+                logits, *self.tiles.parts(block), *sides, self.tiles.exclude_self, self.decoupled
+            )
+            return made
+        weights = self._shares(block, logits, rows, columns)
+        if mask is not None:
+            weights -= mask.positive * (along(rows.push[block.rows], 1) + columns.push[block.columns])
+        return weights
+
+    def _shares(self, block: Block, logits: Tensor, rows: Anchors, columns: Anchors) -> Tensor:
         """Each pair's share in the two softmaxes that it stands in, times the anchors' weights."""
         (i, j, _), room = block, self.tiles.buffer("terms", block)
         there, back = along(rows.factor[i], 1), columns.factor[j]

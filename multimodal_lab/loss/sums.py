@@ -51,6 +51,11 @@ class Sums:
         self.totals[:2, at] *= (self.shift[at] - shift).exp()
         self.shift[at] = shift
 
+    def take(self, at: slice, shift: Tensor, *found: Tensor) -> None:
+        """Add a tile's negatives, positives, drawn and count, sums of exp(logit - shift) to the new shift."""
+        self._move(shift, at)
+        self.totals[:, at] += torch.stack(found)
+
     def over_ranks(self) -> None:
         """Add what the other ranks saw of the same anchors."""
         if not self.bounded:

@@ -32,6 +32,14 @@ class Mask(NamedTuple):
     hidden: Tensor | None
 
 
+class Part(NamedTuple):
+    """The rows or columns of a tile: ids (m,), seen (m,) bool, place (m,) over all ranks."""
+
+    ids: Tensor
+    seen: Tensor
+    place: Tensor
+
+
 class Tiles:
     """The tiles of side a against side b.
 
@@ -65,6 +73,14 @@ class Tiles:
         x, y = self.a.unit[block.rows] * scale, self.b.unit[block.columns]
         logits = torch.mm(x, y.T, out=self.buffer("logits", block))
         return logits if mask is None or mask.hidden is None else logits.masked_fill_(mask.hidden, LOW)
+
+    def parts(self, block: Block) -> tuple[Part, Part]:
+        """Who stands in a tile's rows and in its columns, where missing rows stay."""
+        a, b = (
+            Part(s.ids[at], s.ids[at] == s.ids[at] if s.seen is None else s.seen[at], s.place[at] + s.first)
+            for s, at in ((self.a, block.rows), (self.b, block.columns))
+        )
+        return a, b
 
     def mask(self, block: Block) -> Mask | None:
         """Of a tile that may hold a positive or hidden pair; None for one that holds none."""
