@@ -103,7 +103,7 @@ def mixed(found: Sequence[Entry], source: str | None = None) -> list[str]:
 
 def others(folder: Path, given: Plan) -> list[str]:
     """Directories of cells that the plan no longer has: earlier configs, kept and not counted."""
-    names = {c.folder for c in given.cells}
+    names = {c.folder for c in given.every}
     return sorted(p.parent.name for p in folder.glob(f"*/{BEGUN}") if p.parent.name not in names)
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from multimodal_lab import digest
-from multimodal_lab.study import ledger, plan
+from multimodal_lab.study import ledger, plan, trials
 from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan
 
@@ -64,11 +64,15 @@ class Scores:
 
 @dataclass
 class Outcomes:
-    """A study's directory as it stands. entries: every cell of its plan. invalid: why nothing in it may be compared."""
+    """A study's directory as it stands. entries: every cell that is compared; tried: every one that tuned them.
+
+    invalid: why nothing in it may be compared.
+    """
 
     folder: Path
     plan: Plan
     entries: list[Entry]
+    tried: list[Entry] = field(default_factory=list)
     evaluator: str = "probe"
     invalid: list[str] = field(default_factory=list)
     _read: dict[tuple[str, str, str], Outcome | None] = field(default_factory=dict, repr=False)
@@ -131,8 +135,9 @@ class Outcomes:
 def load(folder: Path, evaluator: str = "probe") -> Outcomes:
     """The study in `folder`. `invalid` tells of mixed source or data; weak designs stand in `plan.warnings`."""
     made = plan.load(folder)
-    found = ledger.entries(folder, made.cells)
-    return Outcomes(folder, made, found, evaluator, invalid=ledger.mixed(found))
+    found, tried = ledger.entries(folder, made.cells), ledger.entries(folder, made.tuning)
+    invalid = [*ledger.mixed([*tried, *found]), *trials.problems(made, tried)]
+    return Outcomes(folder, made, found, tried, evaluator, invalid)
 
 
 def _read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | None:

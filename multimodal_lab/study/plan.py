@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from multimodal_lab import whole
 from multimodal_lab.study.facts import Role, Study, read
 
 FILE = "plan.json"
+Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
 
 
 class StudyError(RuntimeError):
@@ -19,7 +20,10 @@ class StudyError(RuntimeError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: `key` names its config (see `digest.config_key`), `overrides` are the lines that make it."""
+    """One training: `key` names its config (see `digest.config_key`), `overrides` are the lines that make it.
+
+    option: which of `study.tune.options` a tuning cell tries.
+    """
 
     arm: str
     role: Role
@@ -27,6 +31,7 @@ class Cell:
     split: int
     key: str
     overrides: list[str]
+    option: int | None = None
 
     @property
     def folder(self) -> str:
@@ -36,12 +41,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the last call asked for. typed: its overrides. warnings: why the verdict will be weak whatever comes out."""
+    """What the last call asked for. typed: its overrides. warnings: why the verdict will be weak whatever comes out.
+
+    tuning: the cells that try options; `cells`, which are compared, are none until those are finished. chosen: what followed
+    from them. retrained: {`rgb+uv`: the arm that was trained on that subset}.
+    """
 
     study: Study
     cells: list[Cell]
     typed: list[str]
     warnings: list[str]
+    tuning: list[Cell] = field(default_factory=list)
+    chosen: Chosen = field(default_factory=dict)
+    retrained: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def every(self) -> list[Cell]:
+        """All that is to be trained, in its order."""
+        return [*self.tuning, *self.cells]
 
 
 def write(folder: Path, plan: Plan) -> None:
@@ -54,8 +71,10 @@ def load(folder: Path) -> Plan:
     """The plan in `folder`; `StudyError` if there is none that can be read."""
     try:
         found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
-        cells = [Cell(**c) for c in found["cells"]]
-        return Plan(read(found["study"]), cells, found["typed"], found["warnings"])
+        cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
+        return Plan(
+            read(found["study"]), cells, found["typed"], found["warnings"], tuning, found["chosen"], found["retrained"]
+        )
     except FileNotFoundError:
         raise StudyError(f"runs={folder}: no study here (expected {FILE} in it); multirun/NAME holds one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
