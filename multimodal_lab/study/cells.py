@@ -94,8 +94,8 @@ def at(cfg: DictConfig, seed: int, split: int) -> dict[str, Any]:
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
-    """A config's own part."""
-    return OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
+    """A config's own part; the config itself where it has no other."""
+    return cfg if "hydra" not in cfg else OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
 
 
 def unequal(study: Study, plain: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:

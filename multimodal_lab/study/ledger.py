@@ -57,7 +57,12 @@ def finished(own: Path, key: str) -> dict[str, Any]:
         whole = summary[digest.OF_PREDICTIONS] == digest.of_file(own / digest.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return summary if sealed and whole else {}
+    return summary if sealed and whole and _numbers(summary) else {}
+
+
+def _numbers(summary: dict[str, Any]) -> bool:
+    """Whether scores are numbers; in what a stranger has written they may be anything."""
+    return all(isinstance(v, int | float) for k, v in summary.items() if k.startswith(("probe/", "chance", "data/")))
 
 
 def begin(own: Path, key: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import whole
-from multimodal_lab.study.facts import Role, Study, read
+from multimodal_lab import expect, whole
+from multimodal_lab.signature import signature
+from multimodal_lab.study.facts import Role, Study, problems, read
 
 FILE = "plan.json"
 Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
@@ -71,6 +73,7 @@ def load(folder: Path) -> Plan:
     """The plan in `folder`; `StudyError` if there is none that can be read."""
     try:
         found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
+        _require_sound(found)
         cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
         return Plan(
             read(found["study"]), cells, found["typed"], found["warnings"], tuning, found["chosen"], found["retrained"]
@@ -79,3 +82,21 @@ def load(folder: Path) -> Plan:
         raise StudyError(f"runs={folder}: no study here (expected {FILE} in it); multirun/NAME holds one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{folder / FILE}: can't be read ({error}); run the study again, its cells are kept") from None
+
+
+def _require_sound(found: dict[str, Any]) -> None:
+    """Refuse a plan that no study wrote: a stranger's may name any folder, and hold anything where a study has its words."""
+    wrong = [
+        str(p)
+        for p in expect.problems(
+            expect.expected(signature("multimodal_lab.schema.Config").parameters["study"]), found["study"], "study"
+        )
+    ]
+    wrong = wrong or [str(p) for p in problems(read(found["study"]))]
+    for cell in (*found["cells"], *found["tuning"]):
+        name = f"{cell['arm']}-{cell['key']}"
+        if not re.fullmatch(r"\w+-[0-9a-z]+", name) or not all(isinstance(cell[k], int) for k in ("seed", "split")):
+            wrong.append(f"a cell is called {name!r}, which is no cell's name")
+    texts = (*found["typed"], *found["warnings"], *found["retrained"], *found["retrained"].values())
+    if wrong or not all(isinstance(word, str) for word in texts):
+        raise ValueError(wrong[0] if wrong else "typed, warnings and retrained hold texts only")
