@@ -92,7 +92,11 @@ def _seen(made: Plan, tried: Sequence[Entry]) -> Iterator[str]:
     folder = tried[0].folder.parent
     for split in made.study.splits:
         first = next(e.folder for e in tried if e.cell.split == split)
-        tests = [folder / c.folder for c in made.cells if c.split == split and (folder / c.folder / DATA).exists()][:1]
+        tests = [
+            folder / c.folder
+            for c in made.cells
+            if c.split == split and c.role in ("baseline", "fused") and (folder / c.folder / DATA).exists()
+        ][:1]
         for own in tests:
             parts, held = (json.loads((f / DATA).read_bytes())["splits"] for f in (first, own))
             if both := {*parts["train"], *parts.get("val", ())} & {*held.get("test", ())}:
