@@ -44,6 +44,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         _write_config(folder, told)
     torch.manual_seed(cfg.seed)
     data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed)
+    _require_judged(cfg.judged, data)
     system = build_system(cfg, data).to(device)
     augment = build(safe_instantiate(cfg.augment), streams=data.streams).to(device)
     optimizer = safe_instantiate(cfg.optim)(system)
@@ -75,8 +76,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     dist.end()
     if not main:
         return 0.0
-    scores = evaluate(system, data, evaluators, device, folder, cfg.subsets)
-    scores |= held_out_losses(system, data, "test", augment, cfg, device)
+    scores = evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged)
+    scores |= held_out_losses(system, data, cfg.judged, augment, cfg, device)
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices()}
     finish.seal(folder, summary, plain)
@@ -131,15 +132,19 @@ def held_out_losses(
 
 
 def evaluate(
-    system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False
-) -> Scores:
-    """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept."""
+    system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
+    judged: str = "test",
+) -> Scores:  # fmt: skip
+    """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept.
+
+    With `judged="val"` that split is scored, and test is not even embedded.
+    """
+    splits = [s for s in data.splits if len(data.splits[s]) and (judged == "test" or s != "test")]
     found: Embeddings = embed(
-        system, data, device, [s for s in data.splits if len(data.splits[s])],
-        thumbnails=folder / "thumbnails.npz", subsets=subsets,
+        system, data, device, splits, thumbnails=folder / "thumbnails.npz", subsets=subsets,
     )  # fmt: skip
     found.save(folder / "embeddings")
-    train, test = found.select("train"), found.select("test")
+    train, test = found.select("train"), found.select(judged)
     scores: Scores = {}
     for evaluator in evaluators.values():
         scores.update(evaluator(train, test))
@@ -185,6 +190,15 @@ def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:
     """The label that figures and the score use, and a sentence if it is not the one `wanted`, which the data lack."""
     found = wanted if wanted in data.targets else next(iter(data.classes), wanted)
     return found, [] if found == wanted else [f"label: the data have no {wanted}; figures and the score use {found}"]
+
+
+def _require_judged(judged: str, data: Any) -> None:
+    """Refuse a run that is to be scored on a split without samples, before it trains."""
+    if judged != "test" and not len(data.splits.get(judged, ())):
+        raise ValueError(
+            f"judged={judged}: the data have no such split; give data.split.{judged} a share of the groups, or in a study "
+            "cut it off the training part in tuning cells alone: study.tune.set=[data.split.train=…, data.split.val=…]"
+        )
 
 
 def _require_targets(system: System, there: list[str]) -> None:

@@ -92,6 +92,7 @@ class Config:
     score: str | None = None
     figures: list[str] = field(default_factory=list)
     subsets: bool = False
+    judged: Literal["test", "val"] = "test"
     study: Study | None = None
 
 

@@ -23,7 +23,7 @@ def status(folder: Path, watch: bool) -> int:
     """Show the ledger; the exit code is 0 where every cell is finished, 3 where some are not."""
     made = plan.load(folder)
     while True:
-        found = ledger.entries(folder, made.cells)
+        found = ledger.entries(folder, made.every)
         if watch and sys.stdout.isatty():
             print("\033[H\033[2J", end="")
         show.table(folder, made, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from multimodal_lab.stats.pid import codes, resampled_estimate
 from multimodal_lab.stats.resample import Resampled, resampled
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.outcomes import Outcomes
+from multimodal_lab.study.plan import StudyError
 
 EMBEDDINGS = "embeddings"
 LIMIT = 500  # samples of a measure, whose cost grows with their square
@@ -36,7 +38,7 @@ def alike(found: Outcomes) -> dict[str, Any] | None:
     cells = _cells(found)
     if len(cells) < 2:
         return None
-    spaces = {arm: Embeddings.load(e.folder / EMBEDDINGS) for arm, e in cells.items()}
+    spaces = {arm: _load(e.folder / EMBEDDINGS) for arm, e in cells.items()}
     told, information = [], {}
     for a, b in combinations(spaces, 2):
         x, y = _paired(spaces[a], spaces[b])
@@ -55,9 +57,19 @@ def _cells(found: Outcomes) -> dict[str, Entry]:
     for split in study.splits:
         for seed in study.seeds:
             own = {b: done[b, seed, split] for b in study.baselines if (b, seed, split) in done}
-            if len(own) == len(study.baselines) and all((e.folder / EMBEDDINGS).is_dir() for e in own.values()):
+            if len(own) == len(study.baselines) and all(
+                any((e.folder / EMBEDDINGS).glob("*.parquet")) for e in own.values()
+            ):
                 return own
     return {}
+
+
+def _load(folder: Path) -> Embeddings:
+    try:
+        return Embeddings.load(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = str(error).splitlines()[0]
+        raise StudyError(f"{folder}: not as a run writes it ({said}); remove it, and no overlap is told") from None
 
 
 def _paired(a: Embeddings, b: Embeddings) -> tuple[Embeddings, Embeddings]:

@@ -1,4 +1,4 @@
-"""The cells of a study: every arm and control at every seed on every split, each named by the hash of its config."""
+"""The cells of a study, each named by the hash of its config: what is tried, then every arm at every seed on every split."""
 
 from __future__ import annotations
 
@@ -10,24 +10,75 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.digest import config_key, flat
 from multimodal_lab.problem import Problem
+from multimodal_lab.study import retrain
 from multimodal_lab.study.facts import Study
-from multimodal_lab.study.plan import Cell
+from multimodal_lab.study.lines import under
+from multimodal_lab.study.plan import Cell, Chosen
+
+Compose = Callable[[list[str]], DictConfig]
 
 BUDGET = ("train", "optim", "augment", "evaluate", "data")
 PAIRED = ("data.split", "data.source", "data.labels")  # no study may say that these differ
 SWEPT = {"seed": "study.seeds", "data.split.seed": "study.splits"}
 
 
-def cells(study: Study, compose: Callable[[list[str]], DictConfig]) -> list[Cell]:
-    """All cells, seed by seed, so that a study that is cut short has whole comparisons; `compose` gives a line's config."""
-    lines = study.overrides()
-    configs = {arm: without_hydra(compose(own)) for arm, own in lines.items()}
-    return [
-        Cell(arm, study.role(arm), seed, split, config_key(at(configs[arm], seed, split)), [*own, *swept(seed, split)])
-        for split in study.splits
-        for seed in study.seeds
-        for arm, own in lines.items()
-    ]
+class Cells:
+    """All cells of a study; `compose` gives the config of a line, once for each."""
+
+    def __init__(self, study: Study, compose: Compose) -> None:
+        self.study, self._compose = study, compose
+        self._configs: dict[tuple[str, ...], DictConfig] = {}
+        inputs = {arm: streams(self._config(own)) for arm, own in study.arms.items()} if study.retrain else {}
+        self.retrained = retrain.subsets(study, inputs)
+        self.added = retrain.added(study, inputs)
+
+    def tuning(self) -> list[Cell]:
+        """What every arm tries on every split; one of none is judged on the test part."""
+        tune = self.study.tune
+        return [] if tune is None else [
+            self._cell(arm, tried(self.study, own, i), tune.seed, split, i)
+            for split in self.study.splits
+            for arm, own in {**self.study.arms, **self.added}.items()
+            for i in range(len(tune.options))
+        ]  # fmt: skip
+
+    def compared(self, chosen: Chosen) -> list[Cell]:
+        """Every arm, as it was chosen, seed by seed: a study that is cut short has whole comparisons."""
+        return [
+            self._cell(arm, with_choice(self.study, arm, own, chosen, split), seed, split)
+            for split in self.study.splits
+            for seed in self.study.seeds
+            for arm, own in {**self.study.overrides(), **self.added}.items()
+        ]
+
+    def _cell(self, arm: str, lines: list[str], seed: int, split: int, option: int | None = None) -> Cell:
+        role = "tuning" if option is not None else "retrained" if arm in self.added else self.study.role(arm)
+        key = config_key(at(self._config(lines), seed, split))
+        return Cell(arm, role, seed, split, key, [*lines, *swept(seed, split)], option)
+
+    def _config(self, lines: list[str]) -> DictConfig:
+        if tuple(lines) not in self._configs:
+            self._configs[tuple(lines)] = without_hydra(self._compose(lines))
+        return self._configs[tuple(lines)]
+
+
+def tried(study: Study, own: list[str], option: int) -> list[str]:
+    """The overrides of an arm that tries an option: judged on the validation part."""
+    assert study.tune is not None
+    return [*own, *study.tune.options[option], *study.tune.set, "judged=val"]
+
+
+def with_choice(study: Study, arm: str, own: list[str], chosen: Chosen, split: int) -> list[str]:
+    """The overrides of an arm or control with the option that was chosen for it on a split; its own where nothing is tuned."""
+    if study.tune is None:
+        return own
+    return [*own, *study.tune.options[chosen[study.tuned_as(arm)][str(split)]]]
+
+
+def streams(cfg: DictConfig) -> dict[str, Any]:
+    """{input: what it is cut from} of an arm."""
+    plain: Any = OmegaConf.to_container(cfg.modality, resolve=True)
+    return {str(k): v for k, v in plain.items() if v.get("role", "input") == "input"}
 
 
 def swept(seed: int, split: int) -> list[str]:
@@ -43,8 +94,8 @@ def at(cfg: DictConfig, seed: int, split: int) -> dict[str, Any]:
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
-    """A config's own part."""
-    return OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
+    """A config's own part; the config itself where it has no other."""
+    return cfg if "hydra" not in cfg else OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
 
 
 def unequal(study: Study, plain: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
@@ -55,10 +106,10 @@ def unequal(study: Study, plain: Mapping[str, Mapping[str, Any]]) -> Iterator[Pr
     }
     for arm, budget in budgets.items():
         for key in sorted(k for k in budget.keys() | budgets[first].keys() if budget.get(k) != budgets[first].get(k)):
-            if arm in study.controls and _under(key, "data.shuffle"):
+            if arm in study.controls and under(key, "data.shuffle"):
                 continue
-            paired = any(_under(key, p) for p in PAIRED)
-            if paired or not any(_under(key, u) for u in study.unequal):
+            paired = any(under(key, p) for p in PAIRED)
+            if paired or not any(under(key, u) for u in study.unequal):
                 expects = f"in arm {arm}, but {budgets[first].get(key)} in {first}: "
                 expects += "arms are compared on the same samples" if paired else "arms are compared at equal budgets"
                 yield Problem(key, budget.get(key), expects, "" if paired else f"study.unequal=[{key}]")
@@ -67,7 +118,3 @@ def unequal(study: Study, plain: Mapping[str, Mapping[str, Any]]) -> Iterator[Pr
         for label in study.labels if isinstance(labels, list) else ():
             if label not in labels:
                 yield Problem("study.labels", label, f"the data have no such label; there are {', '.join(labels)}")
-
-
-def _under(key: str, top: str) -> bool:
-    return key == top or key.startswith(f"{top}.")

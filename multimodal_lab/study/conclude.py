@@ -22,8 +22,12 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
     """
     found = outcomes.load(folder)
     if not found.finished:
+        tuned = sum(e.state == "finished" for e in found.tried)
+        so_far = (
+            f" ({tuned} of {len(found.tried)} tuning cells are; arms are trained after them)" if found.tried else ""
+        )
         raise plan.StudyError(
-            f"{folder}: none of {len(found.entries)} cells is finished, so that there is nothing to judge"
+            f"{folder}: none of {len(found.entries)} cells is finished{so_far}, so that there is nothing to judge"
         )
     made = record.record(found, judge.judge(found))
     whole.value(folder / record.FILE, made)

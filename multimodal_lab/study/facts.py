@@ -8,10 +8,13 @@ from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.problem import Problem
+from multimodal_lab.study import tune as tuning
+from multimodal_lab.study.lines import later
+from multimodal_lab.study.tune import Tune
 from multimodal_lab.targets import nearest
 
 FEWEST_SEEDS = 3
-Role = Literal["baseline", "fused", "control", "subsets"]
+Role = Literal["baseline", "fused", "control", "subsets", "retrained", "tuning"]
 
 
 @dataclass
@@ -29,10 +32,11 @@ class Study:
 
     arms: {name: overrides as typed on the command line}. baselines: those with one modality. controls: see `Control`.
     seeds, splits: values of `seed` and `data.split.seed`. labels: those that are judged. margin: a difference smaller
-    than this is none. unequal: keys in which arms may differ though they are part of the budget, such as optim.lr. tuning:
-    {arm: configurations tried before}. mixed: whether cells of different source or data may stand in one directory.
-    subsets: an arm in no comparison, trained with modality dropout, whose score on every subset of its modalities and
-    Shapley values are told. jobs: launchers side by side on this machine.
+    than this is none. unequal: keys in which arms may differ though they are part of the budget. tune: what every arm tries
+    before its cells (see `Tune`); an arm then has its own best option, a control that of its arm. mixed: whether cells of other
+    source or data may stand in one directory. subsets: an arm in no comparison, trained with modality dropout, whose score on
+    every subset of its modalities and Shapley values are told. retrain: a fused arm that is trained anew on every subset of
+    its modalities, whose Shapley values stand beside. jobs: launchers side by side on this machine.
     """
 
     arms: dict[str, list[str]]
@@ -43,9 +47,10 @@ class Study:
     splits: list[Natural] = field(default_factory=lambda: [0])
     margin: Fraction = 0.02
     unequal: list[str] = field(default_factory=list)
-    tuning: dict[str, Natural] = field(default_factory=dict)
+    tune: Tune | None = None
     mixed: bool = False
     subsets: str | None = None
+    retrain: str | None = None
     jobs: Count = 1
 
     @property
@@ -64,22 +69,16 @@ class Study:
         controls = {name: later(self.arms[c.of], c.set) for name, c in self.controls.items()}
         return {**self.arms, **controls}
 
+    def tuned_as(self, arm: str) -> str:
+        """The arm whose choice this one has: a control that of its arm, every other its own."""
+        return self.controls[arm].of if arm in self.controls else arm
+
 
 def read(node: Mapping[str, Any]) -> Study:
     """The study of a plain node that has passed the check of its types."""
     controls = {name: Control(**facts) for name, facts in (node.get("controls") or {}).items()}
-    return Study(**{**node, "controls": controls})
-
-
-def later(first: list[str], second: list[str]) -> list[str]:
-    """Both lists of overrides; of one key the later stands."""
-    set_again = {key(line) for line in second}
-    return [*(line for line in first if key(line) not in set_again), *second]
-
-
-def key(line: str) -> str:
-    """What an override sets: `+data.shuffle={…}` sets `data.shuffle`."""
-    return line.lstrip("+~").partition("=")[0]
+    tune = node.get("tune")
+    return Study(**{**node, "controls": controls, "tune": Tune(**tune) if tune else None})
 
 
 def problems(study: Study) -> Iterator[Problem]:
@@ -94,8 +93,8 @@ def problems(study: Study) -> Iterator[Problem]:
         yield Problem(f"study.controls.{name}", name, "is an arm already; choose another name")
     named = [("study.baselines", b) for b in study.baselines]
     named += [(f"study.controls.{name}.of", c.of) for name, c in study.controls.items()]
-    named += [("study.tuning", name) for name in study.tuning]
     named += [("study.subsets", study.subsets)] if study.subsets else []
+    named += [("study.retrain", study.retrain)] if study.retrain else []
     for where, name in named:
         if name not in study.arms:
             yield Problem(where, name, f"no such arm; there are {', '.join(study.arms)}", nearest(name, study.arms)[0])
@@ -107,9 +106,12 @@ def problems(study: Study) -> Iterator[Problem]:
     for where, values in (("seeds", study.seeds), ("splits", study.splits), ("labels", study.labels)):
         if not values or len(set(values)) < len(values):  # type: ignore[arg-type]
             yield Problem(f"study.{where}", values, "expected at least one, and none twice")
-    if study.tuning and "tuning" not in study.unequal and len({study.tuning.get(a, 0) for a in study.arms}) > 1:
-        yield Problem("study.tuning", study.tuning, "the arms were tuned unequally; tune them alike, or give "
-                      "study.unequal=[tuning] and the report says so")  # fmt: skip
+    if study.retrain in (*study.baselines, *([study.subsets] if study.subsets else [])):
+        yield Problem("study.retrain", study.retrain, "expected a fused arm, which is compared with the baselines",
+                      study.fused[0] if study.fused else "")  # fmt: skip
+    if study.tune is not None:
+        own = {**study.arms, **{name: c.set for name, c in study.controls.items()}}
+        yield from tuning.problems(study.tune, own, study.seeds)
 
 
 def warnings(study: Study) -> list[str]:

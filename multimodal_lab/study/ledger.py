@@ -57,7 +57,12 @@ def finished(own: Path, key: str) -> dict[str, Any]:
         whole = summary[digest.OF_PREDICTIONS] == digest.of_file(own / digest.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return summary if sealed and whole else {}
+    return summary if sealed and whole and _numbers(summary) else {}
+
+
+def _numbers(summary: dict[str, Any]) -> bool:
+    """Whether scores are numbers; in what a stranger has written they may be anything."""
+    return all(isinstance(v, int | float) for k, v in summary.items() if k.startswith(("probe/", "chance", "data/")))
 
 
 def begin(own: Path, key: str) -> bool:
@@ -103,7 +108,7 @@ def mixed(found: Sequence[Entry], source: str | None = None) -> list[str]:
 
 def others(folder: Path, given: Plan) -> list[str]:
     """Directories of cells that the plan no longer has: earlier configs, kept and not counted."""
-    names = {c.folder for c in given.cells}
+    names = {c.folder for c in given.every}
     return sorted(p.parent.name for p in folder.glob(f"*/{BEGUN}") if p.parent.name not in names)
 
 

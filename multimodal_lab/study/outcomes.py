@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from multimodal_lab import digest
-from multimodal_lab.study import ledger, plan
+from multimodal_lab.study import ledger, plan, trials
 from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan
 
 WORDS = ("id", "truth", "predicted")
+NUMBERS = ("group", "probability", "score")
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,15 @@ class Scores:
 
 @dataclass
 class Outcomes:
-    """A study's directory as it stands. entries: every cell of its plan. invalid: why nothing in it may be compared."""
+    """A study's directory as it stands. entries: every cell that is compared; tried: every one that tuned them.
+
+    invalid: why nothing in it may be compared.
+    """
 
     folder: Path
     plan: Plan
     entries: list[Entry]
+    tried: list[Entry] = field(default_factory=list)
     evaluator: str = "probe"
     invalid: list[str] = field(default_factory=list)
     _read: dict[tuple[str, str, str], Outcome | None] = field(default_factory=dict, repr=False)
@@ -131,19 +136,29 @@ class Outcomes:
 def load(folder: Path, evaluator: str = "probe") -> Outcomes:
     """The study in `folder`. `invalid` tells of mixed source or data; weak designs stand in `plan.warnings`."""
     made = plan.load(folder)
-    found = ledger.entries(folder, made.cells)
-    return Outcomes(folder, made, found, evaluator, invalid=ledger.mixed(found))
+    found, tried = ledger.entries(folder, made.cells), ledger.entries(folder, made.tuning)
+    for entry in found:
+        if entry.state == "finished" and not {"data/test", "data/train"} <= entry.summary.keys():
+            raise plan.StudyError(f"{entry.folder / digest.SUMMARY}: not as a run writes it (no data/test, data/train)")
+    invalid = [*ledger.mixed([*tried, *found]), *trials.problems(made, tried)]
+    return Outcomes(folder, made, found, tried, evaluator, invalid)
 
 
 def _read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | None:
-    table: Any = _table(entry.folder / digest.PREDICTIONS, entry.summary[digest.OF_PREDICTIONS])
+    path = entry.folder / digest.PREDICTIONS
+    try:
+        table: Any = _table(path, entry.summary[digest.OF_PREDICTIONS])
+    except (pa.ArrowException, OSError) as error:
+        raise plan.StudyError(f"{path}: can't be read ({str(error).splitlines()[0]})") from None
+    if lacking := {*WORDS, *NUMBERS, "evaluator", "label", "stream"} - set(table.column_names):
+        raise plan.StudyError(f"{path}: not as a run writes it (no column {', '.join(sorted(lacking))})")
     for column, value in (("evaluator", evaluator), ("label", label), ("stream", stream)):
         table = table.filter(pc.equal(table[column], value))
     if not len(table):
         return None
     table = table.sort_by("id")
     words = {k: np.asarray(table[k].cast(pa.string()).to_numpy(zero_copy_only=False)).astype(str) for k in WORDS}
-    numbers = {k: np.asarray(table[k].to_numpy()) for k in ("group", "probability", "score")}
+    numbers = {k: np.asarray(table[k].to_numpy()) for k in NUMBERS}
     return Outcome(
         entry.cell.arm, entry.cell.seed, entry.cell.split, label, stream, words["id"], numbers["group"],
         words["truth"], words["predicted"], numbers["probability"], numbers["score"],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import whole
-from multimodal_lab.study.facts import Role, Study, read
+from multimodal_lab import expect, whole
+from multimodal_lab.signature import signature
+from multimodal_lab.study.facts import Role, Study, problems, read
 
 FILE = "plan.json"
+Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
 
 
 class StudyError(RuntimeError):
@@ -19,7 +22,10 @@ class StudyError(RuntimeError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: `key` names its config (see `digest.config_key`), `overrides` are the lines that make it."""
+    """One training: `key` names its config (see `digest.config_key`), `overrides` are the lines that make it.
+
+    option: which of `study.tune.options` a tuning cell tries.
+    """
 
     arm: str
     role: Role
@@ -27,6 +33,7 @@ class Cell:
     split: int
     key: str
     overrides: list[str]
+    option: int | None = None
 
     @property
     def folder(self) -> str:
@@ -36,12 +43,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the last call asked for. typed: its overrides. warnings: why the verdict will be weak whatever comes out."""
+    """What the last call asked for. typed: its overrides. warnings: why the verdict will be weak whatever comes out.
+
+    tuning: the cells that try options; `cells`, which are compared, are none until those are finished. chosen: what followed
+    from them. retrained: {`rgb+uv`: the arm that was trained on that subset}.
+    """
 
     study: Study
     cells: list[Cell]
     typed: list[str]
     warnings: list[str]
+    tuning: list[Cell] = field(default_factory=list)
+    chosen: Chosen = field(default_factory=dict)
+    retrained: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def every(self) -> list[Cell]:
+        """All that is to be trained, in its order."""
+        return [*self.tuning, *self.cells]
 
 
 def write(folder: Path, plan: Plan) -> None:
@@ -54,9 +73,30 @@ def load(folder: Path) -> Plan:
     """The plan in `folder`; `StudyError` if there is none that can be read."""
     try:
         found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
-        cells = [Cell(**c) for c in found["cells"]]
-        return Plan(read(found["study"]), cells, found["typed"], found["warnings"])
+        _require_sound(found)
+        cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
+        return Plan(
+            read(found["study"]), cells, found["typed"], found["warnings"], tuning, found["chosen"], found["retrained"]
+        )
     except FileNotFoundError:
         raise StudyError(f"runs={folder}: no study here (expected {FILE} in it); multirun/NAME holds one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{folder / FILE}: can't be read ({error}); run the study again, its cells are kept") from None
+
+
+def _require_sound(found: dict[str, Any]) -> None:
+    """Refuse a plan that no study wrote: a stranger's may name any folder, and hold anything where a study has its words."""
+    wrong = [
+        str(p)
+        for p in expect.problems(
+            expect.expected(signature("multimodal_lab.schema.Config").parameters["study"]), found["study"], "study"
+        )
+    ]
+    wrong = wrong or [str(p) for p in problems(read(found["study"]))]
+    for cell in (*found["cells"], *found["tuning"]):
+        name = f"{cell['arm']}-{cell['key']}"
+        if not re.fullmatch(r"\w+-[0-9a-z]+", name) or not all(isinstance(cell[k], int) for k in ("seed", "split")):
+            wrong.append(f"a cell is called {name!r}, which is no cell's name")
+    texts = (*found["typed"], *found["warnings"], *found["retrained"], *found["retrained"].values())
+    if wrong or not all(isinstance(word, str) for word in texts):
+        raise ValueError(wrong[0] if wrong else "typed, warnings and retrained hold texts only")

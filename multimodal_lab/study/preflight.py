@@ -1,4 +1,4 @@
-"""Before a study's first cell: every arm is composed and checked, and their budgets compared."""
+"""Before a study's first cell: every arm with every option it will try is composed and checked, and budgets compared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import expect, schema
+from multimodal_lab.digest import config_key, flat
 from multimodal_lab.overrides import choice_problems, parse
 from multimodal_lab.problem import Problem
 from multimodal_lab.signature import signature
-from multimodal_lab.study import facts
-from multimodal_lab.study.cells import SWEPT, at, swept, unequal, without_hydra
+from multimodal_lab.study import facts, retrain
+from multimodal_lab.study.cells import PAIRED, SWEPT, at, streams, swept, tried, unequal, without_hydra
+from multimodal_lab.study.lines import key, under
+from multimodal_lab.study.tune import FIXED
 
 if TYPE_CHECKING:
     from multimodal_lab.check import Jobs
@@ -45,28 +48,107 @@ def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
     return _arms(jobs, typed, study, [*top, *(g for g in jobs.known if "/" not in g)])
 
 
+Plain = dict[str, Any]
+
+
 def _arms(jobs: Jobs, typed: list[Override], study: facts.Study, top: list[str]) -> list[Problem]:
     found: list[Problem] = []
-    plain: dict[str, dict[str, Any]] = {}
-    keys = {facts.key(str(o.input_line)): str(o.input_line) for o in typed}
+    plain: dict[str, Plain] = {}
+    keys = {key(str(o.input_line)): str(o.input_line) for o in typed}
     for arm, own in study.overrides().items():
         for line in own:
-            if facts.key(line) in keys:
+            if key(line) in keys:
                 what = f"arm {arm} sets {line} itself; change study.{'controls' if arm in study.controls else 'arms'}.{arm}"
-                found.append(Problem(facts.key(line), keys[facts.key(line)].partition("=")[2], what))
+                found.append(Problem(key(line), keys[key(line)].partition("=")[2], what))
         wrong = [Problem(k, line.partition("=")[2], f"is the study's: {SWEPT[k]}") for line in own
-                 if (k := facts.key(line)) in SWEPT]  # fmt: skip
-        lines, unread = parse([*own, *swept(study.seeds[0], study.splits[0])], top, jobs.known)
-        wrong += [*unread, *(p for o in lines for p in choice_problems(o, jobs.known))]
-        wrong += [Problem(o.get_key_element(), o.get_value_string(), "an arm is one config, not several")
-                  for o in lines if o.is_sweep_override()]  # fmt: skip
+                 if (k := key(line)) in SWEPT]  # fmt: skip
+        found += _of_arm(arm, wrong)
         if not wrong:
-            cfg, wrong = jobs.configured([*typed, *lines])
-            wrong = wrong or schema.check(cfg)
-        if not wrong:
-            plain[arm] = at(without_hydra(cfg), study.seeds[0], study.splits[0])
-        found += [replace(p, expected=f"(arm {arm}) {p.expected}") for p in wrong]
-    return found or list(unequal(study, plain))
+            plain[arm], wrong = _checked(jobs, typed, study, own, top)
+            found += _of_arm(arm, wrong)
+    if study.tune is not None:
+        found += [Problem(k, keys[k].partition("=")[2], "is tuned; take it out of study.tune.options, or off the line")
+                  for k in dict.fromkeys(key(line) for option in study.tune.options for line in option) if k in keys]  # fmt: skip
+    if found:
+        return found
+    inputs = {arm: streams(OmegaConf.create(plain[arm])) for arm in study.arms}
+    found = list(retrain.problems(study, inputs))
+    more = {} if found else retrain.added(study, inputs)
+    for arm, own in more.items():
+        plain[arm], wrong = _checked(jobs, typed, study, own, top)
+        found += _of_arm(arm, wrong)
+    found = found or list(unequal(study, plain))
+    return found or _options(jobs, typed, study, {**study.overrides(), **more}, top)
+
+
+def _options(
+    jobs: Jobs, typed: list[Override], study: facts.Study, arms: dict[str, list[str]], top: list[str]
+) -> list[Problem]:
+    """What is wrong with an option of any arm, and with the validation part that it would be scored on."""
+    if study.tune is None:
+        return []
+    found: list[Problem] = []
+    for arm, own in arms.items():
+        seen: dict[str, int] = {}
+        for i, option in enumerate(study.tune.options):
+            lines = [*own, *option] if arm in study.controls else tried(study, own, i)
+            plain, wrong = _checked(jobs, typed, study, lines, top)
+            if not wrong and not i:
+                first = plain
+                wrong = [*_no_validation(study, plain)]
+            elif not wrong:
+                wrong = [*_moved(first, plain)]
+            if not wrong and seen.setdefault(config_key(plain), i) != i:
+                wrong = [
+                    Problem(
+                        "study.tune.options",
+                        option,
+                        f"is the same configuration as {study.tune.options[seen[config_key(plain)]]}",
+                    )
+                ]
+            found += _of_arm(f"{arm} with {' '.join(option) or 'nothing changed'}", wrong)
+        if found:
+            return found  # the same of every arm would hide what it is
+    return found
+
+
+def _checked(
+    jobs: Jobs, typed: list[Override], study: facts.Study, own: list[str], top: list[str]
+) -> tuple[Plain, list[Problem]]:
+    """The config of an arm's overrides as plain values, and what is wrong with it."""
+    lines, unread = parse([*own, *swept(study.seeds[0], study.splits[0])], top, jobs.known)
+    wrong = [*unread, *(p for o in lines for p in choice_problems(o, jobs.known))]
+    wrong += [Problem(o.get_key_element(), o.get_value_string(), "an arm is one config, not several")
+              for o in lines if o.is_sweep_override()]  # fmt: skip
+    if wrong:
+        return {}, wrong
+    cfg, wrong = jobs.configured([*typed, *lines])
+    wrong = wrong or schema.check(cfg)
+    return ({}, wrong) if wrong else (at(without_hydra(cfg), study.seeds[0], study.splits[0]), [])
+
+
+def _of_arm(arm: str, wrong: list[Problem]) -> list[Problem]:
+    return [replace(p, expected=f"(arm {arm}) {p.expected}") for p in wrong]
+
+
+def _no_validation(study: facts.Study, plain: Plain) -> Iterator[Problem]:
+    split = plain["data"].get("split") or {}
+    if plain["judged"] == "val" and not split.get("val", 1) and split.get("column") is None:
+        expects = "options are scored on the validation part, and there is none: give it a share, or cut it off the training part"
+        near = "study.tune.set=[data.split.train=…, data.split.val=…]"
+        yield Problem("data.split.val", split.get("val"), f"{expects} in tuning cells alone", near)
+    if study.tune is not None and study.tune.score == "probe" and "probe" not in (plain.get("evaluate") or {}):
+        yield Problem(
+            "study.tune.score", "probe", "options are compared by the probe, and evaluate has none", "evaluate=[probe]"
+        )
+
+
+def _moved(first: Plain, plain: Plain) -> Iterator[Problem]:
+    """What an option that chooses whole files changes of what is compared."""
+    before, after = ({k: v for top in tree for k, v in flat(tree[top], top).items()} for tree in (first, plain))
+    for name in sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k)):
+        if any(under(name, top) for top in (*FIXED, *PAIRED)) and not under(name, "data.split.seed"):
+            yield Problem(name, after.get(name), "can't be tuned: it changes what is compared or how it is judged")
 
 
 def _swept(override: Override) -> Iterator[Problem]:

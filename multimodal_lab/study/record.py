@@ -12,12 +12,12 @@ import numpy as np
 from multimodal_lab import digest
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.verdict import Difference
-from multimodal_lab.study import ledger
+from multimodal_lab.study import ledger, trials
 from multimodal_lab.study.alike import alike
 from multimodal_lab.study.compare import Comparison
 from multimodal_lab.study.judge import Answer, Judged, problems
 from multimodal_lab.study.outcomes import Outcomes, Scores
-from multimodal_lab.study.shares import shares
+from multimodal_lab.study.shares import retrained, shares
 
 FILE = "study.json"
 GROUPS = 20  # told one by one
@@ -38,9 +38,11 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
             "unfinished": [e.cell.folder for e in found.unfinished if e.state != "failed"],
         },
         "problems": problems(found),
+        "tuning": trials.told(found.plan, found.tried),
         "warnings": [*found.plan.warnings, *_others(found)],
         "labels": {a.label: _label(found, a) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
+        "retrained": {a.label: told for a in answers if (told := retrained(found, a.label))} or None,
         "overlap": alike(found),
         "audit": None,
     }

@@ -1,4 +1,8 @@
-"""How much of one model's score each modality answers for: its score on every subset, Shapley values, interactions."""
+"""How much of a score each modality answers for: the score on every subset, Shapley values, interactions.
+
+Of one model that was trained with modality dropout, and of as many models as there are subsets, each trained on one: the slow
+check. The first says what this model uses, the second what there is to be learnt; they need not agree.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ from multimodal_lab.evaluate.subsets import FUSED, members
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, shapley
-from multimodal_lab.study.outcomes import Outcomes, Scores
+from multimodal_lab.study.outcomes import Outcomes
 from multimodal_lab.study.plan import StudyError
+from multimodal_lab.study.retrain import JOIN
 
 Told = dict[str, Any]
 
@@ -35,8 +40,37 @@ def shares(found: Outcomes, label: str) -> Told | None:
     first = next(iter(scores.values()))
     groups = first.groups[np.isin(first.ids, list(shared))]
     value = {subset: s.score[arm][:, :, np.isin(s.ids, list(shared))] for subset, s in scores.items()}
+    return {"arm": arm, **_game(found, label, arm, first.stream[arm], value, groups)}
+
+
+def retrained(found: Outcomes, label: str) -> Told | None:
+    """The same of the models that were trained on each subset alone (see `Study.retrain`); `arms` says which they are.
+
+    Every subset is judged on the samples that all of these arms were judged on, seed by seed. None where nothing is retrained,
+    or some subset has no finished cell.
+    """
+    arms = {frozenset(name.split(JOIN)): arm for name, arm in found.plan.retrained.items()}
+    if not arms:
+        return None
+    try:
+        scores = found.scores(label, list(arms.values()))
+    except StudyError:
+        return None
+    if not set(arms.values()) <= scores.score.keys():
+        return None
+    value = {own: scores.score[arm] for own, arm in arms.items()}
+    whole = arms[max(arms, key=len)]
+    told = _game(found, label, whole, scores.stream[whole], value, scores.groups)
+    return {"arm": whole, "arms": dict(found.plan.retrained), **told}
+
+
+def _game(
+    found: Outcomes, label: str, arm: str, stream: str, value: Mapping[Subset, np.ndarray], groups: np.ndarray
+) -> Told:
+    """value[subset] (S, R, N): the scores of the samples, whose groups are (N,); what answers for the whole is `arm`."""
     ratio = found.test_per_train
     empty = _prior(found, arm, label)
+    order = [name for one in sorted((s for s in value if len(s) == 1), key=list(value).index) for name in one]
 
     def test(score: np.ndarray) -> Told:
         zero = np.where(np.isnan(score), np.nan, 0.0)
@@ -44,13 +78,12 @@ def shares(found: Outcomes, label: str) -> Told | None:
 
     means = {subset: float(np.nanmean(v, axis=2).mean()) for subset, v in value.items()}
     return {
-        "arm": arm,
-        "metric": _metric(first, found, arm, label),
+        "metric": _metric(stream, found, arm, label),
         "empty": empty,
         "n": len(groups),
-        "scores": {"+".join(_ordered(s, streams)): test(v) for s, v in value.items()},
+        "scores": {JOIN.join(sorted(s, key=order.index)): test(v) for s, v in value.items()},
         "shapley": {name: test(v) for name, v in _linear(value, empty, shapley).items()},
-        "interactions": {"+".join(_ordered(frozenset(t), streams)): test(v)
+        "interactions": {JOIN.join(sorted(t, key=order.index)): test(v)
                          for t, v in _linear(value, empty, lambda s, e: interactions(s, e, 2)).items()},
         "curve": [{"present": n, "mean": m, "low": low, "high": high}
                   for n, m, low, high in missing_curve(means, empty)],
@@ -78,15 +111,10 @@ def _prior(found: Outcomes, arm: str, label: str) -> float:
     return float(np.mean([s.get(f"chance_prior/{label}", s.get(f"chance/{label}", 0.0)) for s in own]))
 
 
-def _metric(scores: Scores, found: Outcomes, arm: str, label: str) -> str:
-    stem = f"{found.evaluator}/{scores.stream[arm]}/{label}/"
+def _metric(stream: str, found: Outcomes, arm: str, label: str) -> str:
+    stem = f"{found.evaluator}/{stream}/{label}/"
     own = next(e.summary for e in found.finished if e.cell.arm == arm)
     return next((k for k in ("accuracy", "macro_ap", "r2") if stem + k in own), "score")
-
-
-def _ordered(subset: Subset, streams: Mapping[Subset, str]) -> list[str]:
-    order = [name for key in sorted(streams, key=len) for name in sorted(key)]
-    return sorted(subset, key=order.index)
 
 
 def _interval(found: Crossed) -> Told:

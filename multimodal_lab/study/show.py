@@ -27,6 +27,8 @@ def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:
     counts = Counter(e.state for e in found)
     states = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s])
     yield f"{folder}: {len(found)} cells: {states or 'none'}"
+    if made.tuning and not made.cells:
+        yield "every arm is tuned first: its cells are planned when these are finished"
     failed = [e for e in found if e.state == "failed"]
     yield from (f"failed: {e.folder.name}: {e.why}" for e in failed[:SHOWN])
     if len(failed) > SHOWN:
@@ -37,17 +39,23 @@ def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:
 
 
 def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | None = None) -> None:
-    """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of the probe of its stream."""
+    """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of the probe of its stream.
+
+    What is tuned has a column more: the tuning cells, which are scored on other samples and in no mean.
+    """
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     drawn = Table(box=box.SIMPLE_HEAD, title_justify="left")
-    for column in ("arm", "is", "cells"):
+    for column in ("arm", "is", *(["tuned"] if made.tuning else []), "cells"):
         drawn.add_column(column, no_wrap=True)
     for label in made.study.labels:
         drawn.add_column(label, justify="right", no_wrap=True)
-    for arm in made.study.overrides():
-        own = [e for e in found if e.cell.arm == arm]
+    for arm in dict.fromkeys([*made.study.overrides(), *made.retrained.values()]):
+        own = [e for e in found if e.cell.arm == arm and e.cell.role != "tuning"]
+        tried = [e for e in found if e.cell.arm == arm and e.cell.role == "tuning"]
         scores = [[s for e in own if (s := score(e, label)) is not None] for label in made.study.labels]
-        drawn.add_row(arm, made.study.role(arm), _states(own), *(_spread(values) for values in scores))
+        role = made.study.role(arm) if arm in made.study.overrides() else "retrained"
+        tuned = [_states(tried) if tried else ""] if made.tuning else []
+        drawn.add_row(arm, role, *tuned, _states(own), *(_spread(values) for values in scores))
     console.print(drawn)
     for line in [*lines(folder, made, found), *(f"warning: {w}" for w in made.warnings)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

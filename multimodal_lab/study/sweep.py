@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,30 +13,40 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import digest
-from multimodal_lab.study import beside, board, facts, ledger, plan, show
-from multimodal_lab.study.cells import cells
+from multimodal_lab.study import beside, board, facts, ledger, plan, show, trials
+from multimodal_lab.study.cells import Cells
+from multimodal_lab.study.lines import key
 from multimodal_lab.study.plan import Plan, StudyError
+
+AGAIN = 2  # launches of a tuning cell by one call, that a launcher died at meanwhile
+EVERY = 1.0  # seconds
 
 
 def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: Sequence[str]) -> Any:
     """Write the plan, launch every cell that isn't finished, tell what became of all.
 
-    A cell that another launcher is at is left to it. Raises `StudyError` where cells failed, or where finished ones were
+    What is tuned is tuned first: no arm can be trained before the last tuning cell of all launchers has ended. Any other
+    cell that another launcher is at is left to it. Raises `StudyError` where cells failed, or where finished ones were
     made by another source than this and the study doesn't say `mixed`.
     """
     folder = Path(config.hydra.sweep.dir)
     made = planned(config, loader, typed)
-    before = ledger.entries(folder, made.cells)
+    before = ledger.entries(folder, made.every)
     _refuse_mixed(folder, made, before)
     plan.write(folder, made)
     print("\n".join([*show.lines(folder, made, before), *(f"warning: {w}" for w in made.warnings)]), flush=True)
-    todo = [e for e in before if e.state != "finished"]
-    jobs = [_job(made.typed, e.cell) for e in todo]
-    with beside.launchers(folder, min(made.study.jobs, max(1, len(jobs)))):
-        returns = launcher.launch(jobs, initial_job_idx=0) if jobs else []
-    after = ledger.entries(folder, made.cells)
+    more = made.study.jobs if not made.cells else sum(e.state != "finished" for e in before)
+    with beside.launchers(folder, min(made.study.jobs, max(1, more))):
+        if not made.cells:
+            _tune(folder, made, launcher)
+            made = planned(config, loader, typed)
+            plan.write(folder, made)
+        todo = [e for e in ledger.entries(folder, made.cells) if e.state != "finished"]
+        jobs = [_job(made.typed, e.cell) for e in todo]
+        returns = launcher.launch(jobs, initial_job_idx=len(made.tuning)) if jobs else []
+    after = ledger.entries(folder, made.every)
     show.table(folder, made, after)
-    if any(e.state == "finished" for e in after) and not beside.is_helper():
+    if any(e.state == "finished" and e.cell.role != "tuning" for e in after) and not beside.is_helper():
         from multimodal_lab.study.conclude import conclude  # scipy, matplotlib: a launcher need not wait for them
 
         found = conclude(folder)
@@ -46,15 +58,43 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
 
 
 def planned(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> Plan:
-    """The plan that a composed study asks for."""
+    """The plan that a composed study asks for: its cells too, once what is tuned has been, as the directory shows."""
     node: Any = OmegaConf.to_container(config.study, resolve=True)
     study = facts.read(node)
-    own = cells(study, lambda lines: loader.load_sweep_config(config, [*typed, *lines]))
-    return Plan(study, own, list(typed), facts.warnings(study))
+    made = Cells(study, lambda lines: loader.load_sweep_config(config, [*typed, *lines]))
+    tuning = made.tuning()
+    chosen = trials.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
+    own = made.compared(chosen) if chosen or not tuning else []
+    return Plan(study, own, list(typed), facts.warnings(study), tuning, chosen, made.retrained)
+
+
+def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
+    """Train the tuning cells; those that another launcher is at are waited for. `StudyError` where one can't be finished."""
+    launched: Counter[str] = Counter()
+    while True:
+        found = ledger.entries(folder, made.tuning)
+        failed = {e.cell.folder for e in found if e.state == "failed" and launched[e.cell.folder]}
+        todo = [e for e in found if e.state not in ("finished", "running") and e.cell.folder not in failed
+                and launched[e.cell.folder] < AGAIN]  # fmt: skip
+        if todo:
+            launched.update(e.cell.folder for e in todo)
+            launcher.launch([_job(made.typed, e.cell) for e in todo], initial_job_idx=0)
+        elif any(e.state == "running" for e in found):
+            time.sleep(EVERY)
+        else:
+            break
+    if left := [e for e in found if e.state != "finished"]:
+        print("\n".join(show.lines(folder, made, found)), flush=True)
+        raise StudyError(
+            f"{len(left)} of {len(found)} tuning cells are not finished, such as {left[0].folder.name}: "
+            f"{left[0].why or left[0].state}. "
+            "No arm is trained before all have tried the same: the same command runs them again; an option that can't be "
+            "trained is taken out of study.tune.options for all"
+        )
 
 
 def _job(typed: Sequence[str], cell: plan.Cell) -> list[str]:
-    resume = [] if any(facts.key(line) == "resume" for line in typed) else ["resume=auto"]
+    resume = [] if any(key(line) == "resume" for line in typed) else ["resume=auto"]
     return [*typed, *cell.overrides, *resume, f"hydra.sweep.subdir={cell.folder}"]
 
 

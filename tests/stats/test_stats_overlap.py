@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+import torch
+from skbio import DistanceMatrix
+from skbio.stats.distance import mantel
 from sklearn.cross_decomposition import CCA
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import NearestNeighbors
@@ -110,10 +113,8 @@ def test_mutual_neighbours_are_sklearns():
 
 
 def test_rsa_is_scikit_bios_mantel():
-    mantel = pytest.importorskip("skbio.stats.distance").mantel
-    matrix = pytest.importorskip("skbio").DistanceMatrix
     x, y = spaces()
-    a, b = (matrix((1 - cosine(v)) * (1 - np.eye(40))) for v in (x, y))
+    a, b = (DistanceMatrix((1 - cosine(v)) * (1 - np.eye(40))) for v in (x, y))
     known, p, _ = mantel(a, b, method="spearman", permutations=199, alternative="greater", seed=0)
     found = rsa(x, y, 199)
     assert found[0] == pytest.approx(known, abs=1e-6)
@@ -121,7 +122,6 @@ def test_rsa_is_scikit_bios_mantel():
 
 
 def test_gap_alignment_and_uniformity_are_those_of_the_torch_metric_and_by_hand():
-    torch = pytest.importorskip("torch")
     from multimodal_lab.metric import hypersphere
 
     x, y = spaces(e=5)

@@ -31,6 +31,7 @@ def study(
     skip=(),
     sources=lambda cell: "a",
     classes=("f", "m"),
+    retrained=None,
     **more,
 ):
     """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
@@ -45,7 +46,7 @@ def study(
     for cell in cells:
         if cell.arm not in skip:
             _cell(folder, cell, levels[cell.arm], labels, groups, sources(cell), list(classes), named)
-    plan.write(folder, Plan(named, cells, ["study=made"], facts.warnings(named)))
+    plan.write(folder, Plan(named, cells, ["study=made"], facts.warnings(named), retrained=retrained or {}))
     return folder
 
 

@@ -2,58 +2,15 @@
 
 import json
 import os
-import re
-import shutil
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from small import SMALL
+from launched import ended, trained, wait_for
 from tiny import write
 
 from multimodal_lab.study import ledger, outcomes, plan
-
-ROOT = Path(__file__).parents[2]
-FEWER = [line for line in SMALL if not line.startswith(("log=", "data.batch_size="))]
-
-
-@pytest.fixture(scope="module")
-def launch(tmp_path_factory):
-    """Start a study from a copy of the project, whose source nobody edits meanwhile; a function of words to the process."""
-    place = tmp_path_factory.mktemp("project")
-    for part in ("multimodal_lab", "conf", "hydra_plugins"):
-        shutil.copytree(ROOT / part, place / part, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def start(*words):
-        command = [sys.executable, "-m", "multimodal_lab.run", *words, *FEWER]
-        env = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    return start
-
-
-def ended(process):
-    said = process.communicate(timeout=240)[0]
-    return process.returncode, said
-
-
-def trained(said):
-    """The cells that a launcher began to train."""
-    return re.findall(r"writing to \S*?/([\w-]+)\n", said)
-
-
-def wait_for(found, seconds=120):
-    end = time.monotonic() + seconds
-    while not found() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert found()
 
 
 def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp_path, launch):

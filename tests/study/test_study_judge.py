@@ -149,3 +149,56 @@ def test_nothing_finished_is_one_sentence(tmp_path):
     study(tmp_path, skip=tuple(LEVELS))
     with pytest.raises(StudyError, match="none of 25 cells is finished"):
         conclude(tmp_path)
+
+
+def test_retrained_subsets_give_the_known_game_beside_the_one_models(tmp_path):
+    """Scores of separate arms: the values of the game that was put in, and their sum exactly."""
+    folder = study(
+        tmp_path,
+        levels={**LEVELS, "drop": 0.0},
+        subsets="drop",
+        retrained={"rgb": "rgb", "uv": "uv", "rgb+uv": "fused"},
+    )
+    found, told = answers(folder)
+    made = record.record(found, told)
+    own, one = made["retrained"]["sex"], made["subsets"]["sex"]
+    assert own["arms"] == {"rgb": "rgb", "uv": "uv", "rgb+uv": "fused"}
+    assert (own["arm"], one["arm"]) == ("fused", "drop")
+    means = {arm: made["labels"]["sex"]["arms"][arm]["mean"] for arm in ("rgb", "uv", "fused")}
+    assert {k: v["mean"] for k, v in own["scores"].items()} == pytest.approx(
+        {"rgb": means["rgb"], "uv": means["uv"], "rgb+uv": means["fused"]}, abs=1e-12
+    )
+    rgb, uv = ((means[a] - 0.5 + means["fused"] - means[b]) / 2 for a, b in (("rgb", "uv"), ("uv", "rgb")))
+    assert [own["shapley"][k]["mean"] for k in ("rgb", "uv")] == pytest.approx([rgb, uv], abs=1e-12)
+    for game in (own, one):
+        total = sum(v["mean"] for v in game["shapley"].values())
+        assert abs(total - (game["scores"]["rgb+uv"]["mean"] - game["empty"])) < 1e-9
+    assert own["scores"]["rgb+uv"]["low"] < means["fused"] < own["scores"]["rgb+uv"]["high"]
+    (folder / "study.json").write_text(json.dumps(made))
+    text = conclude(folder) and (folder / "report.md").read_text()
+    assert "Of as many models as there are subsets" in text
+    assert "Of one model \\(drop" in text
+
+
+def test_three_modalities_retrained_are_a_game_of_seven_arms(tmp_path):
+    names = ["a", "b", "c", "a+b", "a+c", "b+c", "a+b+c"]
+    arms = dict(zip(names, ["rgb", "uv", "on_c", "fused", "on_a_c", "on_b_c", "whole"], strict=True))
+    levels = {**LEVELS, "on_c": 0.5, "on_a_c": 0.6, "on_b_c": 0.5, "whole": 0.8}
+    found, told = answers(study(tmp_path, levels=levels, retrained=arms))
+    own = record.record(found, told)["retrained"]["sex"]
+    v = {frozenset(k.split("+")): s["mean"] for k, s in own["scores"].items()} | {frozenset(): 0.5}
+    for x in "abc":
+        y, z = sorted(set("abc") - {x})
+        by_hand = sum(
+            w * (v[frozenset({*s, x})] - v[frozenset(s)])
+            for s, w in (("", 1 / 3), (y, 1 / 6), (z, 1 / 6), (y + z, 1 / 3))
+        )
+        assert own["shapley"][x]["mean"] == pytest.approx(by_hand, abs=1e-12)
+    assert abs(sum(s["mean"] for s in own["shapley"].values()) - (v[frozenset("abc")] - 0.5)) < 1e-9
+    assert [c["present"] for c in own["curve"]] == [0, 1, 2, 3]
+
+
+def test_a_subset_without_a_finished_cell_tells_no_game(tmp_path):
+    arms = {"rgb": "rgb", "uv": "uv", "rgb+uv": "other"}
+    found, told = answers(study(tmp_path, levels={**LEVELS, "other": 0.9}, skip=("other",), retrained=arms))
+    assert record.record(found, told)["retrained"] is None

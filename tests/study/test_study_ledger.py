@@ -111,6 +111,9 @@ def test_two_hundred_cells_are_listed_without_torch(tmp_path, cli):
         if i % 10:
             finish(tmp_path, made, **{"probe/rgb/species/accuracy": 0.5})
     plan.write(tmp_path, Plan(STUDY, cells, [], []))
+    began = time.process_time()
+    assert len(ledger.entries(tmp_path, plan.load(tmp_path).cells)) == 200
+    assert time.process_time() - began < 1  # 0.1 s on an idle core
     done = cli("status", f"runs={tmp_path}", module="study", small=False, check=False)
     assert done.returncode == 3
     assert "200 cells: 180 finished, 20 waiting" in done.stdout

@@ -14,10 +14,17 @@ from multimodal_lab import check, digest
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.check import ConfigError, preflight
 from multimodal_lab.study import facts
-from multimodal_lab.study.cells import cells
+from multimodal_lab.study.cells import Cells
 from multimodal_lab.targets import conf_dir
 
 RGB = "[modality=rgb, fusion=separate]"
+
+
+def tune(options):
+    """The change that makes the study tune."""
+    return {"tune: null": f"tune: {{options: {options}}}"}
+
+
 WRONG = [
     ({RGB: "[modality=rbg, fusion=separate]"}, "(arm rgb) expected one of"),
     ({RGB: "[modality=rgb, fusion=separate, train.epochs=9]"}, "train.epochs=5: in arm concat, but 9 in rgb"),
@@ -53,7 +60,34 @@ WRONG = [
     ({"margin: 0.02": "margins: 0.02"}, "study.margins=0.02: no such key"),
     ({"    rgb: [": "    r-g: ["}, "not a name"),
     ({"    shuffled: {": "    rgb: {"}, "is an arm already"),
-    ({"tuning: {}": "tuning: {rgb: 8}"}, "the arms were tuned unequally"),
+    (tune("[[optim.lr=1e-4]]"), "at least two to choose among"),
+    (tune("[[optim.lr=1e-4], [optim.lr=1e-2]], seed: 1"), "study.tune.seed=1: is a seed of the study"),
+    (tune("[[optim.lr=1e-4], [optim.lrs=1e-2]]"), "(arm rgb with optim.lrs=1e-2) no such key"),
+    (tune("[[optim.lr=1e-4], [optim.lr=0.0001]]"), "is the same configuration as ['optim.lr=1e-4']"),
+    (tune("[[data.split.val=0.2], [data.split.val=0.1]]"), "data.split.val: can't be tuned"),
+    (tune("[['evaluate=[knn]'], []]"), "evaluate: can't be tuned"),
+    (tune("[[], ['data=specimens', data.source.noise=0.1]]"), "data.source.noise: can't be tuned"),
+    (tune("[['data.shuffle={stream: uv}'], []]"), "data.shuffle: can't be tuned"),
+    (tune("[[data.batch_size=8], []], score: loss"), "the option data.batch_size changes the loss itself"),
+    (
+        tune("[[optim.lr=1e-4], []], set: [train.epochs=9]"),
+        "study.tune.set=train.epochs=9: expected overrides of data.split",
+    ),
+    (tune("[[optim.lr=1e-4], []], score: best"), "expected one of probe, loss"),
+    (
+        {**tune("[[optim.lr=1e-4], []]"), RGB: "[modality=rgb, fusion=separate, optim.lr=0.1]"},
+        "arm rgb sets optim.lr itself",
+    ),
+    ({"tune: null": "tuning: {rgb: 8}"}, "study.tuning={rgb: 8}: no such key"),
+    ({"tune: null": "retrain: rgb"}, "study.retrain=rgb: expected a fused arm"),
+    ({"tune: null": "retrain: conct"}, "study.retrain=conct: no such arm"),
+    (
+        {
+            "tune: null": "retrain: early",
+            "    concat:": "    early: [modality=rgb_uv_stacked, fusion=separate]\n    concat:",
+        },
+        "has one input, stacked",
+    ),
 ]
 TYPED = [
     ("fusion=attention", "arm rgb sets fusion=separate itself; change study.arms.rgb"),
@@ -105,8 +139,22 @@ def test_what_is_typed_beside_a_study_fits_to_it(refusal, line, words):
     assert words in refusal({}, line)
 
 
+def test_options_are_scored_on_a_validation_part_that_is_there(refusal):
+    """A split that has none is refused, with what to set; cut off the training part in tuning cells alone, it is there."""
+    said = refusal(tune("[[optim.lr=1e-4], []]"), "data.split.val=0", "data.split.train=0.6")
+    assert (
+        "data.split.val=0: (arm rgb with optim.lr=1e-4) options are scored on the validation part, and there is none"
+        in said
+    )
+    assert "study.tune.set=[data.split.train=…, data.split.val=…]" in said
+    assert "is tuned; take it out" in refusal(tune("[[optim.lr=1e-4], []]"), "optim.lr=0.1")
+    assert "evaluate has none" in refusal(tune("[[optim.lr=1e-4], []]"), "evaluate=[knn]")
+
+
 def test_good_ones_pass_and_unequal_keys_do_where_the_study_says_so(tmp_path):
     preflight([write(tmp_path), "study=tiny", "study.seeds=[4]", "optim.lr=0.1", "train.epochs=1"])
+    own = tune("[[optim.lr=1e-4], []], set: [data.split.train=0.4, data.split.val=0.2]")
+    preflight([write(tmp_path, own), "study=tiny", "data.split.val=0", "data.split.train=0.6"])
     changes = {RGB: "[modality=rgb, fusion=separate, optim.lr=0.5]", "unequal: []": "unequal: [optim]"}
     preflight([write(tmp_path, changes), "study=tiny"])
 
@@ -118,7 +166,7 @@ def test_cells_are_named_by_what_changes_numbers():
 
     def named(*typed):
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return cells(study, lambda lines: compose("config", [*typed, *lines]))
+            return Cells(study, lambda lines: compose("config", [*typed, *lines])).compared({})
 
     first = named()
     assert len({c.key for c in first}) == 8 == len({c.folder for c in first})

@@ -20,7 +20,7 @@ study:
   splits: [0]
   margin: 0.02
   unequal: []
-  tuning: {}
+  tune: null
   mixed: false
 train: {max_steps: 2}
 hydra: {mode: MULTIRUN}

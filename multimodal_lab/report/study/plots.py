@@ -16,7 +16,7 @@ LONGEST = 24  # letters of a name on an axis
 
 
 def draw(folder: Path, made: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """{name: [svg, pdf]} of `arms`, `gains`, `shapley`, `missing`: those that there is something for."""
+    """{name: [svg, pdf]} of `arms`, `gains`, `shapley`, `missing`, `retrained`: those that there is something for."""
     labels = {k: v for k, v in made["labels"].items() if v["arms"]}
     found = {}
     if labels:
@@ -27,6 +27,8 @@ def draw(folder: Path, made: Mapping[str, Any]) -> dict[str, list[Path]]:
     if made.get("subsets"):
         found["shapley"] = _save(folder, "shapley", _shapley(made["subsets"]))
         found["missing"] = _save(folder, "missing", _missing(made["subsets"]))
+    if made.get("retrained"):
+        found["retrained"] = _save(folder, "retrained", _shapley(made["retrained"]))
     return found
 
 

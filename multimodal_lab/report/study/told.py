@@ -2,71 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-MARKS = {"adds": "▲", "redundant": "=", "harms": "▼", "no evidence": "?", "underpowered": "…", "invalid": "✕"}
-Cell = str
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a head."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report; figures are (what it shows, file)."""
-
-    title: str
-    sentences: Sequence[str] = ()
-    tables: Sequence[Table] = ()
-    figures: Sequence[tuple[str, Path]] = ()
-    command: str = ""
-
-
-@dataclass(frozen=True)
-class Card:
-    """The verdict of a label: `mark` tells it where colours don't."""
-
-    label: str
-    kind: str
-    sentence: str
-    gain: str
-    knows: str
-
-    @property
-    def mark(self) -> str:
-        """A sign beside the word."""
-        return MARKS.get(self.kind, "·")
-
-    @property
-    def style(self) -> str:
-        """The class of its colour: one of the six words, or nothing that a file could choose."""
-        return self.kind.replace(" ", "-") if self.kind in MARKS else "other"
-
-
-@dataclass(frozen=True)
-class Told:
-    """The whole report."""
-
-    title: str
-    cards: Sequence[Card]
-    sections: Sequence[Section] = field(default_factory=list)
+from multimodal_lab.report.study.parts import (
+    Card,
+    Section,
+    Table,
+    Told,
+    figure,
+    number,
+    points,
+    pvalue,
+    signed,
+    size_of,
+    spread,
+)
+from multimodal_lab.report.study.shares import retrained, subsets
+from multimodal_lab.report.study.tuning import tuning
 
 
 def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Told:
     """All sections that `study.json` has something for, verdicts first."""
     cards = [_card(label, own) for label, own in made["labels"].items()]
-    parts = [*_warned(made), *_arms(made, figures), *_controls(made, figures), *_comparisons(made), *_subsets(made, figures),
-             *_overlap(made), *_classes(made), *_groups(made), *_audit(made), *_cells(made), _made_of(made),
-             _rules()]  # fmt: skip
+    parts = [
+        *_warned(made), *_arms(made, figures), *tuning(made), *_controls(made, figures), *_comparisons(made),
+        *subsets(made, figures), *retrained(made, figures), *_overlap(made), *_classes(made), *_groups(made), *_audit(made),
+        *_cells(made), _made_of(made), _rules(),
+    ]  # fmt: skip
     return Told(str(made["study"]), cards, parts)
 
 
@@ -97,7 +61,7 @@ def _arms(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Sect
         said = f"{label}: {own['n']} samples in {own['groups']} groups, chance {number(own['chance'])}{left}"
         tables.append(Table(("arm", "is", "read from", "mean [95 %]", "runs"), rows, said))
     yield Section("What each arm knows", ["Scores of held-out samples; intervals take seeds and groups for draws from many."],
-                  tables, _figure("Scores of the arms", "arms", figures))  # fmt: skip
+                  tables, figure("Scores of the arms", "arms", figures))  # fmt: skip
 
 
 def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:
@@ -106,7 +70,7 @@ def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[
             for label, c in pairs for k in c["controls"]]  # fmt: skip
     head = ("label", "arm", "control", "is", "gains over the better modality", "the arm leads it by")
     said = "A control has the capacity of its arm without the information; what it gains is not information."
-    drawn = _figure("Each fused arm minus the better single modality; controls in grey", "gains", figures)
+    drawn = figure("Each fused arm minus the better single modality; controls in grey", "gains", figures)
     yield Section("Gains and controls", [said], [Table(head, rows)] if rows else [], drawn)
 
 
@@ -129,27 +93,6 @@ def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
     if rows:
         yield Section("All comparisons", said, [Table(head, rows)])
         yield Section("What more seeds would see", notes)
-
-
-def _subsets(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:
-    if not made.get("subsets"):
-        return
-    rows = []
-    for label, own in made["subsets"].items():
-        both = [
-            ("score of ", own["scores"]),
-            ("Shapley value of ", own["shapley"]),
-            ("interaction of ", own["interactions"]),
-        ]
-        rows += [[label, what + name, spread(v)] for what, part in both for name, v in part.items()]
-        rows.append([label, "nothing (the prior)", number(own["empty"])])
-    arm = next(iter(made["subsets"].values()))["arm"]
-    said = f"Of one model ({arm}, trained with modality dropout): statements about this model, not about the modalities as such."
-    drawn = [
-        *_figure("Shapley values", "shapley", figures),
-        *_figure("Score by how many modalities are there", "missing", figures),
-    ]
-    yield Section("Shares of one model's score", [said], [Table(("label", "what", "value"), rows)], drawn)
 
 
 def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
@@ -222,7 +165,7 @@ def _cells(made: Mapping[str, Any]) -> Iterator[Section]:
 def _made_of(made: Mapping[str, Any]) -> Section:
     facts = {**made.get("versions", {}), "source": made.get("source"), "data fingerprint": made.get("data"),
              "commit": made.get("git")}  # fmt: skip
-    asked = {k: v for k, v in made["question"].items() if k in ("seeds", "splits", "margin", "unequal", "tuning")}
+    asked = {k: v for k, v in made["question"].items() if k in ("seeds", "splits", "margin", "unequal")}
     rows = [[str(k), str(v)] for k, v in {**facts, **asked}.items() if v is not None]
     arms = [[name, " ".join(map(str, lines))] for name, lines in made["question"]["arms"].items()]
     arms += [
@@ -242,42 +185,3 @@ def _rules() -> Section:
         "The rules in full, and how often they err, are in docs/verdict.md of multimodal_lab.",
     ]
     return Section("How to read this", said)
-
-
-def _figure(title: str, name: str, figures: Mapping[str, Path]) -> list[tuple[str, Path]]:
-    return [(title, figures[name])] if name in figures else []
-
-
-def number(x: Any) -> str:
-    """`.79`; – where there is none."""
-    if x is None:
-        return "–"
-    text = f"{x:.3f}" if abs(x) < 0.1 else f"{x:.2f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
-
-
-def spread(x: Mapping[str, Any]) -> str:
-    """`.79 [.74, .84]`."""
-    known = x["low"] is not None and x["high"] is not None
-    return number(x["mean"]) + (f" [{number(x['low'])}, {number(x['high'])}]" if known else "")
-
-
-def signed(x: Any) -> str:
-    """Points: `+1.2`."""
-    return "–" if x is None else f"{100 * x:+.1f}"
-
-
-def points(x: Mapping[str, Any]) -> str:
-    """`+1.2 points [+0.4, +2.0]`."""
-    known = x["low"] is not None and x["high"] is not None
-    return f"{signed(x['mean'])} points" + (f" [{signed(x['low'])}, {signed(x['high'])}]" if known else "")
-
-
-def size_of(x: Any) -> str:
-    """A size in points."""
-    return "–" if x is None else f"{100 * x:.1f}"
-
-
-def pvalue(p: Any) -> str:
-    """`.031`, `< .001`."""
-    return "–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

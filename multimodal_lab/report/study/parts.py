@@ -1,0 +1,101 @@
+"""What a report is made of, and how it writes numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MARKS = {"adds": "▲", "redundant": "=", "harms": "▼", "no evidence": "?", "underpowered": "…", "invalid": "✕"}
+Cell = str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report; figures are (what it shows, file)."""
+
+    title: str
+    sentences: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    figures: Sequence[tuple[str, Path]] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """The verdict of a label: `mark` tells it where colours don't."""
+
+    label: str
+    kind: str
+    sentence: str
+    gain: str
+    knows: str
+
+    @property
+    def mark(self) -> str:
+        """A sign beside the word."""
+        return MARKS.get(self.kind, "·")
+
+    @property
+    def style(self) -> str:
+        """The class of its colour: one of the six words, or nothing that a file could choose."""
+        return self.kind.replace(" ", "-") if self.kind in MARKS else "other"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The whole report."""
+
+    title: str
+    cards: Sequence[Card]
+    sections: Sequence[Section] = field(default_factory=list)
+
+
+def figure(title: str, name: str, figures: Mapping[str, Path]) -> list[tuple[str, Path]]:
+    """A section's figure where it was drawn."""
+    return [(title, figures[name])] if name in figures else []
+
+
+def number(x: Any) -> str:
+    """`.79`; – where there is none."""
+    if x is None:
+        return "–"
+    text = f"{x:.3f}" if abs(x) < 0.1 else f"{x:.2f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def spread(x: Mapping[str, Any]) -> str:
+    """`.79 [.74, .84]`."""
+    known = x["low"] is not None and x["high"] is not None
+    return number(x["mean"]) + (f" [{number(x['low'])}, {number(x['high'])}]" if known else "")
+
+
+def signed(x: Any) -> str:
+    """Points: `+1.2`."""
+    return "–" if x is None else f"{100 * x:+.1f}"
+
+
+def points(x: Mapping[str, Any]) -> str:
+    """`+1.2 points [+0.4, +2.0]`."""
+    known = x["low"] is not None and x["high"] is not None
+    return f"{signed(x['mean'])} points" + (f" [{signed(x['low'])}, {signed(x['high'])}]" if known else "")
+
+
+def size_of(x: Any) -> str:
+    """A size in points."""
+    return "–" if x is None else f"{100 * x:.1f}"
+
+
+def pvalue(p: Any) -> str:
+    """`.031`, `< .001`."""
+    return "–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

@@ -1,0 +1,30 @@
+"""The section on what every arm tried before its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from multimodal_lab.report.study.parts import Section, Table, number
+
+
+def tuning(made: Mapping[str, Any]) -> Iterator[Section]:
+    """What every arm tried and has."""
+    if not (found := made.get("tuning")):
+        return
+    options = [" ".join(map(str, option)) or "as it is" for option in found["options"]]
+    by = "the validation loss (negative)" if found["score"] == "loss" else "the probe, mean over labels"
+    said = [
+        f"Each arm tried {len(options)} configurations on the validation part of each split, with seed {found['seed']}, and its "
+        f"cells have the best by {by}; of equal ones the first. The test part was not scored.",
+        "A control has what its arm has.",
+    ]
+    if found["set"]:
+        said.append(
+            f"In these runs alone {' '.join(map(str, found['set']))}: the validation part is cut off the training part."
+        )
+    rows = [
+        [arm, split, str(own["tried"]), "–" if own["chosen"] is None else options[own["chosen"]], *map(number, own["scores"])]
+        for arm, splits in found["arms"].items() for split, own in splits.items()
+    ]  # fmt: skip
+    yield Section("Tuning", said, [Table(("arm", "split", "tried", "chosen", *options), rows)])

@@ -1,0 +1,112 @@
+"""What every arm tried on the validation parts, and what follows from it: a pure function of the finished tuning cells."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from multimodal_lab.study.facts import Study
+from multimodal_lab.study.ledger import Entry
+from multimodal_lab.study.plan import Chosen, Plan, StudyError
+from multimodal_lab.study.show import score as of_label
+
+LOSS = "val/total"
+DATA = "data.json"
+
+
+def chosen(study: Study, tried: Sequence[Entry]) -> Chosen:
+    """The best option of every arm on every split, of equal ones the first; {} until every tuning cell is finished."""
+    if not tried or any(e.state != "finished" for e in tried):
+        return {}
+    best: Chosen = {}
+    for (arm, split), own in _by_place(tried).items():
+        scores = [score(study, e) for e in own]
+        best.setdefault(arm, {})[str(split)] = max(range(len(own)), key=lambda i: (scores[i], -i))
+    return best
+
+
+def score(study: Study, entry: Entry) -> float:
+    """What an option is worth, larger is better; one that is no number is worth less than any.
+
+    `StudyError` where its validation part was judged on no label of the study.
+    """
+    assert study.tune is not None
+    if study.tune.score == "loss":
+        found = [-float(entry.summary[LOSS])] if LOSS in entry.summary else []
+    else:
+        found = [s for label in study.labels if (s := of_label(entry, label)) is not None]
+    if not found:
+        what = LOSS if study.tune.score == "loss" else f"probe of {', '.join(study.labels)}"
+        raise StudyError(f"{entry.folder}: nothing to compare options by: no {what} on its validation part")
+    value = statistics.fmean(found)
+    return value if math.isfinite(value) else -math.inf
+
+
+def told(made: Plan, tried: Sequence[Entry]) -> dict[str, Any] | None:
+    """What was tried and chosen, as plain values; None where the study tunes nothing."""
+    tune = made.study.tune
+    if tune is None:
+        return None
+    arms: dict[str, dict[str, Any]] = {}
+    for (arm, split), own in _by_place(tried).items():
+        done = [e for e in own if e.state == "finished"]
+        place = made.chosen.get(arm, {}).get(str(split))
+        scores = [score(made.study, e) if e in done else None for e in own]
+        arms.setdefault(arm, {})[str(split)] = {"tried": len(done), "scores": scores, "chosen": place}
+    return {"options": tune.options, "score": tune.score, "seed": tune.seed, "set": tune.set, "arms": arms,
+            "like": {name: c.of for name, c in made.study.controls.items()}}  # fmt: skip
+
+
+def problems(made: Plan, tried: Sequence[Entry]) -> list[str]:
+    """Why arms were not tuned alike, or not as they say, a sentence each: no comparison of them stands."""
+    if made.study.tune is None:
+        return []
+    places = _by_place(tried)
+    arms = [*made.study.arms, *(a for a in made.retrained.values() if a not in made.study.arms)]
+    every = [(arm, split) for arm in arms for split in made.study.splits]
+    if lacking := [*_counts(made, places, every)]:
+        return ["arms were not tuned alike: " + ", ".join(lacking)]
+    found = []
+    if chosen(made.study, tried) != made.chosen:
+        found.append("the tuning cells now choose otherwise than the arms were trained; run the study again")
+    return [*found, *_seen(made, tried)]
+
+
+def _counts(made: Plan, places: dict[tuple[str, int], list[Entry]], every: Sequence[tuple[str, int]]) -> Iterator[str]:
+    assert made.study.tune is not None
+    whole = len(made.study.tune.options)
+    for arm, split in every:
+        done = sum(e.state == "finished" for e in places.get((arm, split), ()))
+        if done < whole:
+            yield f"{arm} tried {done} of {whole} configurations on split {split}"
+
+
+def _seen(made: Plan, tried: Sequence[Entry]) -> Iterator[str]:
+    """Splits on which the choice has seen samples that its cells are tested on: where tuning cells have a split of their own."""
+    assert made.study.tune is not None
+    if not made.study.tune.set:
+        return
+    folder = tried[0].folder.parent
+    for split in made.study.splits:
+        first = next(e.folder for e in tried if e.cell.split == split)
+        tests = [
+            folder / c.folder
+            for c in made.cells
+            if c.split == split and c.role in ("baseline", "fused") and (folder / c.folder / DATA).exists()
+        ][:1]
+        for own in tests:
+            parts, held = (json.loads((f / DATA).read_bytes())["splits"] for f in (first, own))
+            if both := {*parts["train"], *parts.get("val", ())} & {*held.get("test", ())}:
+                yield (f"tuning on split {split} has seen {len(both)} samples that its cells are tested on: study.tune.set "
+                       "must leave the test part as it is")  # fmt: skip
+
+
+def _by_place(tried: Sequence[Entry]) -> dict[tuple[str, int], list[Entry]]:
+    """{(arm, split): its tuning cells in the order of the options}."""
+    found: dict[tuple[str, int], list[Entry]] = {}
+    for e in sorted(tried, key=lambda e: e.cell.option or 0):
+        found.setdefault((e.cell.arm, e.cell.split), []).append(e)
+    return found

@@ -1,0 +1,159 @@
+"""Every arm tries the same on the validation part, and has its best: a function of finished cells, whoever trained them."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from launched import ended, trained, wait_for
+from made import LEVELS, study
+from tiny import write
+
+from multimodal_lab.study import facts, judge, ledger, outcomes, plan, record, trials
+from multimodal_lab.study.ledger import Entry
+from multimodal_lab.study.plan import Cell, Plan, StudyError
+from multimodal_lab.study.tune import Tune
+
+OPTIONS = [["optim.lr=1e-4"], ["optim.lr=1e-2"], []]
+ARMS = {"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}
+
+
+def tried(scores, score="probe", splits=(0,)):
+    """A study and its tuning cells; scores[arm]: what each option got on every split, a number, or one for each label."""
+    named = facts.Study(ARMS, ["rgb"], ["sex", "species"], splits=list(splits), tune=Tune(OPTIONS, score))
+    made = []
+    for split in splits:
+        for arm, own in scores.items():
+            for i, one in enumerate(own):
+                sex, species = one if isinstance(one, tuple) else (one, one)
+                summary = {f"probe/{arm}/sex/accuracy": sex, f"probe/{arm}/species/accuracy": species, "val/total": sex}
+                cell = Cell(arm, "tuning", 1000, split, f"{arm}{i}".ljust(16, "0"), [], i)
+                state = "waiting" if sex is None else "finished"
+                made.append(Entry(cell, Path(f"{arm}{i}"), state, summary={} if sex is None else summary))
+    return named, made
+
+
+@pytest.mark.parametrize(
+    ("own", "best"),
+    [
+        ([0.5, 0.7, 0.6], 1),
+        ([0.7, 0.5, 0.7], 0),  # of equal ones the first
+        ([(0.9, 0.1), (0.5, 0.6), (0.6, 0.3)], 1),  # the mean over labels, not the first of them
+        ([float("nan"), 0.1, 0.05], 1),  # what is no number is worth less than any
+    ],
+)
+def test_the_best_is_taken_and_of_equal_ones_the_first(own, best):
+    named, cells = tried({"rgb": own, "concat": [0.1, 0.2, 0.3]}, splits=(0, 1))
+    assert trials.chosen(named, cells) == {"rgb": {"0": best, "1": best}, "concat": {"0": 2, "1": 2}}
+    assert trials.chosen(named, cells[::-1]) == trials.chosen(named, cells)
+
+
+def test_by_the_loss_the_lowest_is_taken_and_nothing_before_all_are_there():
+    named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, 0.1]}, score="loss")
+    assert trials.chosen(named, cells) == {"rgb": {"0": 0}, "concat": {"0": 2}}
+    named, cells = tried({"rgb": [0.5, None, 0.6], "concat": [0.3, 0.2, 0.1]})
+    assert trials.chosen(named, cells) == {}
+
+
+def test_a_validation_part_that_judges_no_label_chooses_nothing():
+    named, cells = tried({"rgb": [0.5, 0.7, 0.6]})
+    with pytest.raises(StudyError, match="no probe of sex, species on its validation part"):
+        trials.chosen(named, [replace(e, summary={}) for e in cells])
+
+
+def test_arms_that_were_not_tuned_alike_are_invalid(tmp_path):
+    """As a stranger's directory, or one with a cell removed, may have it."""
+    named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, None]})
+    made = Plan(named, [], [], [], [e.cell for e in cells], {})
+    (said,) = trials.problems(made, cells)
+    assert said == "arms were not tuned alike: concat tried 2 of 3 configurations on split 0"
+    (said,) = trials.problems(made, cells[:4])
+    assert "concat tried 1 of 3" in said
+    named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, 0.1]})
+    made = Plan(named, [], [], [], [e.cell for e in cells], {"rgb": {"0": 0}, "concat": {"0": 0}})
+    assert "now choose otherwise" in trials.problems(made, cells)[0]
+    made = replace(made, chosen=trials.chosen(named, cells))
+    assert trials.problems(made, cells) == []
+    folder = study(tmp_path, levels=LEVELS, tune=Tune(OPTIONS))  # its arms tried nothing, but the study says they did
+    found = outcomes.load(folder)
+    (answer,) = judge.judge(found)
+    assert answer.headline.verdict.kind == "invalid"
+    assert "rgb tried 0 of 3 configurations" in answer.headline.verdict.sentence
+    assert record.record(found, [answer])["tuning"]["options"] == OPTIONS
+
+
+def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
+    named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, 0.1]})
+    named.tune.set = ["data.split.val=0.2"]
+    cells = [replace(e, folder=tmp_path / e.cell.folder) for e in cells]
+    own = Cell("rgb", "baseline", 0, 0, "k" * 16, [])
+    made = Plan(named, [own], [], [], [e.cell for e in cells], trials.chosen(named, cells))
+    for folder, splits in (
+        (cells[0].folder, {"train": ["a"], "val": ["b"]}),
+        (tmp_path / own.folder, {"test": ["b", "c"]}),
+    ):
+        folder.mkdir()
+        (folder / trials.DATA).write_text(json.dumps({"splits": splits}))
+    assert "tuning on split 0 has seen 1 samples that its cells are tested on" in trials.problems(made, cells)[0]
+    (cells[0].folder / trials.DATA).write_text(json.dumps({"splits": {"train": ["a"], "val": ["d"]}}))
+    assert trials.problems(made, cells) == []
+
+
+def test_a_tuning_killed_goes_on_under_two_launchers_that_choose_alike(tmp_path, launch):
+    """One arm is added: concat, retrained on uv alone. No finished cell is trained again, no tuning cell embeds the test part."""
+    options = "{options: [[optim.lr=1e-5], [optim.lr=1e-2]]}"
+    changes = {"seeds: [0, 1]": "seeds: [3]", "tune: null": f"tune: {options}\n  retrain: concat"}
+    runs = tmp_path / "runs"
+    words = [write(tmp_path, changes), "study=tiny", f"hydra.sweep.dir={runs}"]
+    first = launch(*words)
+    wait_for(lambda: len(list(runs.glob("*-s1000-*/summary.json"))) >= 1)
+    os.kill(first.pid, signal.SIGKILL)
+    ended(first)
+    made = plan.load(runs)
+    assert (len(made.tuning), made.cells, made.chosen) == (6, [], {})
+    done = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in runs.glob("*/summary.json")}
+    codes, both = zip(*map(ended, [launch(*words), launch(*words)]), strict=True)
+    assert codes == (0, 0), both
+    assert "6 cells: " in both[0]
+    again = [name for text in both for name in trained(text)]
+    assert len(again) == len(set(again)) == 10 - len(done)
+    assert all((p.stat().st_ino, p.stat().st_mtime_ns) == before for p, before in done.items())
+    made = plan.load(runs)
+    assert made.retrained == {"rgb": "rgb", "uv": "concat_on_uv", "rgb+uv": "concat"}
+    assert {c.arm: c.role for c in made.cells}["concat_on_uv"] == "retrained"
+    check_choice(runs, made)
+    written = json.loads((runs / "study.json").read_text())
+    assert {a: s["0"]["tried"] for a, s in written["tuning"]["arms"].items()} == dict.fromkeys(made.chosen, 2)
+    assert written["problems"] == []
+    own = written["retrained"]["sex"]
+    values = sum(v["mean"] for v in own["shapley"].values())
+    assert values == pytest.approx(own["scores"]["rgb+uv"]["mean"] - own["empty"], abs=1e-9)
+    assert "Each arm tried 2 configurations" in (runs / "report.md").read_text()
+
+
+def check_choice(runs, made):
+    """The choice is that of the files, and the cells were trained with it; controls with that of their arm."""
+    entries = ledger.entries(runs, made.tuning)
+    assert {e.state for e in [*entries, *ledger.entries(runs, made.cells)]} == {"finished"}
+    for entry in entries:
+        table = pd.read_parquet(entry.folder / "predictions.parquet")
+        splits = json.loads((entry.folder / "data.json").read_text())["splits"]
+        assert set(table.id) == set(splits["val"])
+        embedded = pd.read_parquet(next((entry.folder / "embeddings").glob("*.parquet")))
+        assert not embedded.astype(str).isin(splits["test"]).any(axis=None)
+        assert "test/total" not in entry.summary
+    for cell in made.cells:
+        of = "concat" if cell.arm == "shuffled" else cell.arm
+        scores = []
+        for option in (0, 1):
+            (entry,) = [e for e in entries if (e.cell.arm, e.cell.option) == (of, option)]
+            stream = "fused" if of == "concat" else of.removeprefix("concat_on_")
+            if of == "concat_on_uv":
+                stream = "fused"
+            scores.append(sum(entry.summary[f"probe/{stream}/{label}/accuracy"] for label in ("species", "sex")))
+        best = int(scores[1] > scores[0])
+        assert made.chosen[of]["0"] == best
+        assert made.study.tune.options[best][0] in cell.overrides
