@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from multimodal_lab import whole
 FORMATS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("svg", {"Date": None, "Creator": None}), ("pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 )  # fmt: skip
-LONGEST = 24  # letters of a name on an axis
+LONGEST = 28  # letters of a name on an axis
+PANEL, WHOLE = 2.9, 7.0  # inches: of a label among several, and the least of all together
 
 
 def draw(folder: Path, made: Mapping[str, Any]) -> dict[str, list[Path]]:
@@ -37,7 +38,7 @@ def _arms(labels: Mapping[str, Any]) -> Any:
 
     names = list(dict.fromkeys(arm for own in labels.values() for arm in own["arms"]))
     with style.look():
-        figure, axes = style.panels(1, len(labels), 2.9, 0.6 + 0.27 * len(names))
+        figure, axes = style.panels(1, len(labels), _width(labels), 0.6 + 0.27 * len(names))
         for ax, (label, own) in zip(axes[0], labels.items(), strict=True):
             for i, arm in enumerate(names):
                 if a := own["arms"].get(arm):
@@ -65,7 +66,7 @@ def _gains(gains: Mapping[str, Sequence[Any]], margin: float) -> Any:
 
     names = list(dict.fromkeys(name for own in gains.values() for name, *_ in own))
     with style.look():
-        figure, axes = style.panels(1, len(gains), 2.9, 0.6 + 0.27 * len(names))
+        figure, axes = style.panels(1, len(gains), _width(gains), 0.6 + 0.27 * len(names))
         for ax, (label, own) in zip(axes[0], gains.items(), strict=True):
             ax.axvspan(-100 * margin, 100 * margin, color="#0072B2", alpha=0.08, lw=0)
             ax.axvline(0, color=style.GREY, lw=0.8)
@@ -85,7 +86,7 @@ def _shapley(subsets: Mapping[str, Any]) -> Any:
 
     names = list(dict.fromkeys(n for own in subsets.values() for n in own["shapley"]))
     with style.look():
-        figure, axes = style.panels(1, len(subsets), 2.6, 0.9 + 0.32 * len(names))
+        figure, axes = style.panels(1, len(subsets), _width(subsets), 0.9 + 0.32 * len(names))
         for ax, (label, own) in zip(axes[0], subsets.items(), strict=True):
             ax.axvline(0, color=style.GREY, lw=0.8)
             for i, name in enumerate(names):
@@ -115,6 +116,11 @@ def _missing(subsets: Mapping[str, Any]) -> Any:
         ax.set_ylabel("score")
         ax.legend(fontsize=8)
     return figure
+
+
+def _width(labels: Sized) -> float:
+    """Inches of a label's panel: a few labels share the whole width."""
+    return max(PANEL, WHOLE / len(labels))
 
 
 def _bar(ax: Any, x: Mapping[str, Any], row: int, colour: str) -> None:
