@@ -102,36 +102,44 @@ def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
     assert trials.problems(made, cells) == []
 
 
-def test_a_tuning_killed_goes_on_under_two_launchers_that_choose_alike(tmp_path, launch):
-    """One arm is added: concat, retrained on uv alone. No finished cell is trained again, no tuning cell embeds the test part."""
+@pytest.mark.parametrize(("launchers", "retrain"), [(1, "null"), pytest.param(2, "concat", marks=pytest.mark.slow)])
+def test_a_killed_tuning_goes_on_and_all_launchers_choose_alike(tmp_path, launch, launchers, retrain):
+    """With retrain, concat on uv alone is one arm more. No finished cell is trained again, no tuning cell embeds the test part."""
     options = "{options: [[optim.lr=1e-5], [optim.lr=1e-2]]}"
-    changes = {"seeds: [0, 1]": "seeds: [3]", "tune: null": f"tune: {options}\n  retrain: concat"}
+    changes = {"seeds: [0, 1]": "seeds: [3]", "tune: null": f"tune: {options}\n  retrain: {retrain}"}
     runs = tmp_path / "runs"
-    words = [write(tmp_path, changes), "study=tiny", f"hydra.sweep.dir={runs}"]
+    words = [write(tmp_path, changes), "study=tiny", f"hydra.sweep.dir={runs}", "data.labels=[species,sex]"]
     first = launch(*words)
     wait_for(lambda: len(list(runs.glob("*-s1000-*/summary.json"))) >= 1)
     os.kill(first.pid, signal.SIGKILL)
     ended(first)
     made = plan.load(runs)
-    assert (len(made.tuning), made.cells, made.chosen) == (6, [], {})
+    count = 4 if retrain == "null" else 6
+    assert (len(made.tuning), made.cells, made.chosen) == (count, [], {})
     done = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in runs.glob("*/summary.json")}
-    codes, both = zip(*map(ended, [launch(*words), launch(*words)]), strict=True)
-    assert codes == (0, 0), both
-    assert "6 cells: " in both[0]
+    codes, both = zip(*map(ended, [launch(*words) for _ in range(launchers)]), strict=True)
+    assert set(codes) == {0}, both
+    assert f"{count} cells: " in both[0]
+    assert "every arm is tuned first" in both[0]
     again = [name for text in both for name in trained(text)]
-    assert len(again) == len(set(again)) == 10 - len(done)
+    assert len(again) == len(set(again)) == 3 * count // 2 + 1 - len(done)
     assert all((p.stat().st_ino, p.stat().st_mtime_ns) == before for p, before in done.items())
     made = plan.load(runs)
-    assert made.retrained == {"rgb": "rgb", "uv": "concat_on_uv", "rgb+uv": "concat"}
-    assert {c.arm: c.role for c in made.cells}["concat_on_uv"] == "retrained"
     check_choice(runs, made)
     written = json.loads((runs / "study.json").read_text())
     assert {a: s["0"]["tried"] for a, s in written["tuning"]["arms"].items()} == dict.fromkeys(made.chosen, 2)
     assert written["problems"] == []
+    assert "Each arm tried 2 configurations" in (runs / "report.md").read_text()
+    if retrain == "concat":
+        check_retrained(made, written)
+
+
+def check_retrained(made, written):
+    assert made.retrained == {"rgb": "rgb", "uv": "concat_on_uv", "rgb+uv": "concat"}
+    assert {c.arm: c.role for c in made.cells}["concat_on_uv"] == "retrained"
     own = written["retrained"]["sex"]
     values = sum(v["mean"] for v in own["shapley"].values())
     assert values == pytest.approx(own["scores"]["rgb+uv"]["mean"] - own["empty"], abs=1e-9)
-    assert "Each arm tried 2 configurations" in (runs / "report.md").read_text()
 
 
 def check_choice(runs, made):
