@@ -140,8 +140,23 @@ def load(folder: Path, evaluator: str = "probe") -> Outcomes:
     for entry in found:
         if entry.state == "finished" and not {"data/test", "data/train"} <= entry.summary.keys():
             raise plan.StudyError(f"{entry.folder / digest.SUMMARY}: not as a run writes it (no data/test, data/train)")
-    invalid = [*ledger.mixed([*tried, *found]), *trials.problems(made, tried)]
+    invalid = [*ledger.mixed([*tried, *found]), *_unequal(found), *trials.problems(made, tried)]
     return Outcomes(folder, made, found, tried, evaluator, invalid)
+
+
+def _unequal(found: Sequence[Entry]) -> list[str]:
+    """Splits on which arms had other numbers of samples: no study plans that, but a directory may hold it."""
+    said = []
+    done = [e for e in found if e.state == "finished"]
+    for split in dict.fromkeys(e.cell.split for e in done):
+        parts: dict[tuple[int, int], str] = {}
+        for e in done:
+            if e.cell.split == split:
+                parts.setdefault((int(e.summary["data/train"]), int(e.summary["data/test"])), e.folder.name)
+        if len(parts) > 1:
+            told = ", ".join(f"{train} and {test} in {name}" for (train, test), name in parts.items())
+            said.append(f"arms were not trained and tested on the same samples of split {split}: {told}")
+    return said
 
 
 def _read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | None:

@@ -95,7 +95,7 @@ def _require_sound(found: dict[str, Any]) -> None:
     wrong = wrong or [str(p) for p in problems(read(found["study"]))]
     for cell in (*found["cells"], *found["tuning"]):
         name = f"{cell['arm']}-{cell['key']}"
-        if not re.fullmatch(r"\w+-[0-9a-z]+", name) or not all(isinstance(cell[k], int) for k in ("seed", "split")):
+        if not re.fullmatch(r"\w+-\w+", name) or not all(isinstance(cell[k], int) for k in ("seed", "split")):
             wrong.append(f"a cell is called {name!r}, which is no cell's name")
     texts = (*found["typed"], *found["warnings"], *found["retrained"], *found["retrained"].values())
     if wrong or not all(isinstance(word, str) for word in texts):

@@ -63,7 +63,7 @@ def trained_again(folder: Path, seals: dict[str, os.stat_result]) -> list[str]:
     """Finished cells whose summary is not the one that was there before; `seals` is brought up to date."""
     if not (folder / plan.FILE).exists():
         return []
-    done = [e for e in ledger.entries(folder, plan.load(folder).cells) if e.state == "finished"]
+    done = [e for e in ledger.entries(folder, plan.load(folder).every) if e.state == "finished"]
     now = {e.folder.name: (e.folder / digest.SUMMARY).stat() for e in done}
     found = [f"{name}: finished before, and not as it was" for name, stat in seals.items() if now.get(name) != stat]
     seals.update(now)
@@ -72,7 +72,7 @@ def trained_again(folder: Path, seals: dict[str, os.stat_result]) -> list[str]:
 
 def differences(whole: Path, broken: Path) -> list[str]:
     """Cells that did not end or predict otherwise than the unbroken study's, and a `study.json` that says otherwise."""
-    one, two = (ledger.entries(f, plan.load(f).cells) for f in (whole, broken))
+    one, two = (ledger.entries(f, plan.load(f).every) for f in (whole, broken))
     found = [f"{e.folder.name}: {e.state} {e.why}" for e in two if e.state != "finished"]
     pairs = [(e, f) for e, f in zip(one, two, strict=True) if f.state == "finished"]
     key = digest.OF_PREDICTIONS

@@ -32,6 +32,7 @@ def study(
     sources=lambda cell: "a",
     classes=("f", "m"),
     retrained=None,
+    tested=lambda cell: 0,
     **more,
 ):
     """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
@@ -45,13 +46,13 @@ def study(
     ]
     for cell in cells:
         if cell.arm not in skip:
-            _cell(folder, cell, levels[cell.arm], labels, groups, sources(cell), list(classes), named)
+            _cell(folder, cell, levels[cell.arm], labels, groups, sources(cell), list(classes), named, tested(cell))
     plan.write(folder, Plan(named, cells, ["study=made"], facts.warnings(named), retrained=retrained or {}))
     return folder
 
 
-def _cell(folder, cell, level, labels, groups, source, classes, named):
-    rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))
+def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
+    rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))[fewer:]
     own = folder / cell.folder
     own.mkdir(parents=True)
     truths = {label: (rows // (i + 1)) % len(classes) for i, label in enumerate(labels)}

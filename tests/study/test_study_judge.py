@@ -48,6 +48,7 @@ def test_a_gain_over_both_baselines_and_both_controls_adds(tmp_path):
         ({"controls": {"shuffled": CONTROLS["shuffled"]}, "levels": {k: v for k, v in LEVELS.items() if k != "duplicate"}},
          "invalid", "without the control duplicate"),
         ({"sources": lambda cell: "b" if cell.arm == "uv" else "a"}, "invalid", "cells of different source"),
+        ({"tested": lambda cell: 4 * (cell.arm == "uv")}, "invalid", "not trained and tested on the same samples of split 0"),
         ({"classes": ("f",)}, "invalid", "has one class of sex only"),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ from launched import ended, trained, wait_for
 from made import LEVELS, study
 from tiny import write
 
+from multimodal_lab.experiment import run
 from multimodal_lab.study import facts, judge, ledger, outcomes, plan, record, trials
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.plan import Cell, Plan, StudyError
@@ -102,27 +103,37 @@ def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
     assert trials.problems(made, cells) == []
 
 
+def test_a_run_judged_on_a_split_that_is_not_there_is_refused_before_it_trains(composed, tmp_path):
+    """As where an official split has no validation part, which no config can tell."""
+    lines = ("judged=val", "data.split.val=0", "data.split.train=0.6", "modality=rgb", "fusion=separate", "log=none")
+    with pytest.raises(ValueError, match=r"judged=val: the data have no such split; give data.split.val a share"):
+        run(composed(*lines), tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
 @pytest.mark.parametrize(("launchers", "retrain"), [(1, "null"), pytest.param(2, "concat", marks=pytest.mark.slow)])
-def test_a_killed_tuning_goes_on_and_all_launchers_choose_alike(tmp_path, launch, launchers, retrain):
-    """With retrain, concat on uv alone is one arm more. No finished cell is trained again, no tuning cell embeds the test part."""
+def test_every_arm_is_tuned_and_then_trained_with_its_best(tmp_path, launch, launchers, retrain):
+    """As a slow trial a launcher is killed while it tunes, and two go on; with concat retrained on uv alone, an arm more."""
     options = "{options: [[optim.lr=1e-5], [optim.lr=1e-2]]}"
     changes = {"seeds: [0, 1]": "seeds: [3]", "tune: null": f"tune: {options}\n  retrain: {retrain}"}
     runs = tmp_path / "runs"
     words = [write(tmp_path, changes), "study=tiny", f"hydra.sweep.dir={runs}", "data.labels=[species,sex]"]
-    first = launch(*words)
-    wait_for(lambda: len(list(runs.glob("*-s1000-*/summary.json"))) >= 1)
-    os.kill(first.pid, signal.SIGKILL)
-    ended(first)
-    made = plan.load(runs)
     count = 4 if retrain == "null" else 6
-    assert (len(made.tuning), made.cells, made.chosen) == (count, [], {})
-    done = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in runs.glob("*/summary.json")}
-    codes, both = zip(*map(ended, [launch(*words) for _ in range(launchers)]), strict=True)
-    assert set(codes) == {0}, both
-    assert f"{count} cells: " in both[0]
-    assert "every arm is tuned first" in both[0]
-    again = [name for text in both for name in trained(text)]
-    assert len(again) == len(set(again)) == 3 * count // 2 + 1 - len(done)
+    done = {}
+    if launchers > 1:
+        first = launch(*words)
+        wait_for(lambda: list(runs.glob("*-s1000-*/summary.json")))
+        os.kill(first.pid, signal.SIGKILL)
+        ended(first)
+        made = plan.load(runs)
+        assert (len(made.tuning), made.cells, made.chosen) == (count, [], {})
+        done = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in runs.glob("*/summary.json")}
+    codes, said = zip(*map(ended, [launch(*words) for _ in range(launchers)]), strict=True)
+    assert set(codes) == {0}, said
+    assert f"{count} cells: " in said[0]
+    assert "every arm is tuned first" in said[0]
+    again = [name for text in said for name in trained(text)]
+    assert len(again) == len(set(again)) == 3 * count // 2 + 1 - len(done)  # none that had finished
     assert all((p.stat().st_ino, p.stat().st_mtime_ns) == before for p, before in done.items())
     made = plan.load(runs)
     check_choice(runs, made)
