@@ -36,10 +36,11 @@ class Cells:
         """What every arm tries on every split; one of none is judged on the test part."""
         tune = self.study.tune
         return [] if tune is None else [
-            self._cell(arm, tried(self.study, own, i), tune.seed, split, i)
+            self._cell(arm, tried(self.study, own, i), seed, split, i)
             for split in self.study.splits
             for arm, own in {**self.study.arms, **self.added}.items()
             for i in range(len(tune.options))
+            for seed in tune.seeds
         ]  # fmt: skip
 
     def compared(self, chosen: Chosen) -> list[Cell]:

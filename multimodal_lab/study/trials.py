@@ -15,6 +15,7 @@ from multimodal_lab.study.show import score as of_label
 
 LOSS = "val/total"
 DATA = "data.json"
+Places = dict[tuple[str, int], list[list[Entry]]]  # {(arm, split): for each option its runs, one a seed}
 
 
 def chosen(study: Study, tried: Sequence[Entry]) -> Chosen:
@@ -22,8 +23,8 @@ def chosen(study: Study, tried: Sequence[Entry]) -> Chosen:
     if not tried or any(e.state != "finished" for e in tried):
         return {}
     best: Chosen = {}
-    for (arm, split), own in _by_place(tried).items():
-        scores = [score(study, e) for e in own]
+    for (arm, split), own in _by_place(study, tried).items():
+        scores = [_mean(study, runs) for runs in own]
         best.setdefault(arm, {})[str(split)] = max(range(len(own)), key=lambda i: (scores[i], -i))
     return best
 
@@ -51,12 +52,12 @@ def told(made: Plan, tried: Sequence[Entry]) -> dict[str, Any] | None:
     if tune is None:
         return None
     arms: dict[str, dict[str, Any]] = {}
-    for (arm, split), own in _by_place(tried).items():
-        done = [e for e in own if e.state == "finished"]
-        place = made.chosen.get(arm, {}).get(str(split))
-        scores = [score(made.study, e) if e in done else None for e in own]
-        arms.setdefault(arm, {})[str(split)] = {"tried": len(done), "scores": scores, "chosen": place}
-    return {"options": tune.options, "score": tune.score, "seed": tune.seed, "set": tune.set, "arms": arms,
+    for (arm, split), own in _by_place(made.study, tried).items():
+        scores = [_mean(made.study, runs) if _done(made.study, runs) else None for runs in own]
+        arms.setdefault(arm, {})[str(split)] = {
+            "tried": sum(s is not None for s in scores), "scores": scores, "chosen": made.chosen.get(arm, {}).get(str(split)),
+        }  # fmt: skip
+    return {"options": tune.options, "score": tune.score, "seeds": tune.seeds, "set": tune.set, "arms": arms,
             "like": {name: c.of for name, c in made.study.controls.items()}}  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def problems(made: Plan, tried: Sequence[Entry]) -> list[str]:
     """Why arms were not tuned alike, or not as they say, a sentence each: no comparison of them stands."""
     if made.study.tune is None:
         return []
-    places = _by_place(tried)
+    places = _by_place(made.study, tried)
     arms = [*made.study.arms, *(a for a in made.retrained.values() if a not in made.study.arms)]
     every = [(arm, split) for arm in arms for split in made.study.splits]
     if lacking := [*_counts(made, places, every)]:
@@ -75,11 +76,11 @@ def problems(made: Plan, tried: Sequence[Entry]) -> list[str]:
     return [*found, *_seen(made, tried)]
 
 
-def _counts(made: Plan, places: dict[tuple[str, int], list[Entry]], every: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _counts(made: Plan, places: Places, every: Sequence[tuple[str, int]]) -> Iterator[str]:
     assert made.study.tune is not None
     whole = len(made.study.tune.options)
     for arm, split in every:
-        done = sum(e.state == "finished" for e in places.get((arm, split), ()))
+        done = sum(_done(made.study, runs) for runs in places.get((arm, split), ()))
         if done < whole:
             yield f"{arm} tried {done} of {whole} configurations on split {split}"
 
@@ -104,9 +105,21 @@ def _seen(made: Plan, tried: Sequence[Entry]) -> Iterator[str]:
                        "must leave the test part as it is")  # fmt: skip
 
 
-def _by_place(tried: Sequence[Entry]) -> dict[tuple[str, int], list[Entry]]:
-    """{(arm, split): its tuning cells in the order of the options}."""
-    found: dict[tuple[str, int], list[Entry]] = {}
-    for e in sorted(tried, key=lambda e: e.cell.option or 0):
-        found.setdefault((e.cell.arm, e.cell.split), []).append(e)
+def _by_place(study: Study, tried: Sequence[Entry]) -> Places:
+    assert study.tune is not None
+    found: Places = {}
+    for e in tried:
+        runs = found.setdefault((e.cell.arm, e.cell.split), [[] for _ in study.tune.options])
+        if e.cell.option in range(len(runs)):
+            runs[e.cell.option or 0].append(e)
     return found
+
+
+def _done(study: Study, runs: Sequence[Entry]) -> bool:
+    """Whether an option was tried with every seed."""
+    assert study.tune is not None
+    return {e.cell.seed for e in runs if e.state == "finished"} == {*study.tune.seeds}
+
+
+def _mean(study: Study, runs: Sequence[Entry]) -> float:
+    return statistics.fmean(score(study, e) for e in sorted(runs, key=lambda e: e.cell.seed))

@@ -22,13 +22,14 @@ class Tune:
 
     options: lists of overrides, as typed; [] is the arm as it is. Of equal scores the first is taken. They are scored on the
     validation part alone, by `probe`: the mean over the study's labels of what the cells are judged by; or by `loss`: the
-    validation loss, lower is better. seed: of all tuning cells, none of the study's, so that no seed of the study is favoured.
-    set: overrides of tuning cells alone, such as a validation part cut off the training part where the cells have none.
+    validation loss, lower is better, which a small part tells with less noise. seeds: of the tuning cells, none of the
+    study's, so that no seed of it is favoured; scores are means over them. set: overrides of tuning cells alone, such as a
+    validation part cut off the training part where the cells have none.
     """
 
     options: list[list[str]]
     score: Literal["probe", "loss"] = "probe"
-    seed: Natural = 1000
+    seeds: list[Natural] = field(default_factory=lambda: [1000])
     set: list[str] = field(default_factory=list)
 
 
@@ -37,9 +38,11 @@ def problems(tune: Tune, lines: Mapping[str, Sequence[str]], seeds: Sequence[int
     where = "study.tune.options"
     if len(tune.options) < 2:
         yield Problem(where, tune.options, "expected at least two to choose among; study.tune=null tunes nothing")
-    if tune.seed in seeds:
-        yield Problem("study.tune.seed", tune.seed, "is a seed of the study: it would be favoured; give another",
-                      f"study.tune.seed={max(seeds) + 1000}")  # fmt: skip
+    if both := sorted({*tune.seeds} & {*seeds}):
+        yield Problem("study.tune.seeds", both[0], "is a seed of the study: it would be favoured; give others",
+                      f"study.tune.seeds=[{max(seeds) + 1000}]")  # fmt: skip
+    if not tune.seeds or len(set(tune.seeds)) < len(tune.seeds):
+        yield Problem("study.tune.seeds", tune.seeds, "expected at least one, and none twice")
     given = dict.fromkeys(key(line) for option in tune.options for line in option)
     for name in given:
         if any(under(name, top) for top in FIXED):

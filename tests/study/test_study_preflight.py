@@ -61,7 +61,7 @@ WRONG = [
     ({"    rgb: [": "    r-g: ["}, "not a name"),
     ({"    shuffled: {": "    rgb: {"}, "is an arm already"),
     (tune("[[optim.lr=1e-4]]"), "at least two to choose among"),
-    (tune("[[optim.lr=1e-4], [optim.lr=1e-2]], seed: 1"), "study.tune.seed=1: is a seed of the study"),
+    (tune("[[optim.lr=1e-4], [optim.lr=1e-2]], seeds: [1]"), "study.tune.seeds=1: is a seed of the study"),
     (tune("[[optim.lr=1e-4], [optim.lrs=1e-2]]"), "(arm rgb with optim.lrs=1e-2) no such key"),
     (tune("[[optim.lr=1e-4], [optim.lr=0.0001]]"), "is the same configuration as ['optim.lr=1e-4']"),
     (tune("[[data.split.val=0.2], [data.split.val=0.1]]"), "data.split.val: can't be tuned"),

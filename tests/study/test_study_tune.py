@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -22,18 +23,18 @@ OPTIONS = [["optim.lr=1e-4"], ["optim.lr=1e-2"], []]
 ARMS = {"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}
 
 
-def tried(scores, score="probe", splits=(0,)):
+def tried(scores, score="probe", splits=(0,), seeds=(1000,)):
     """A study and its tuning cells; scores[arm]: what each option got on every split, a number, or one for each label."""
-    named = facts.Study(ARMS, ["rgb"], ["sex", "species"], splits=list(splits), tune=Tune(OPTIONS, score))
+    named = facts.Study(ARMS, ["rgb"], ["sex", "species"], splits=list(splits), tune=Tune(OPTIONS, score, [*seeds]))
     made = []
-    for split in splits:
-        for arm, own in scores.items():
-            for i, one in enumerate(own):
-                sex, species = one if isinstance(one, tuple) else (one, one)
-                summary = {f"probe/{arm}/sex/accuracy": sex, f"probe/{arm}/species/accuracy": species, "val/total": sex}
-                cell = Cell(arm, "tuning", 1000, split, f"{arm}{i}".ljust(16, "0"), [], i)
-                state = "waiting" if sex is None else "finished"
-                made.append(Entry(cell, Path(f"{arm}{i}"), state, summary={} if sex is None else summary))
+    for split, (arm, own), seed in product(splits, scores.items(), seeds):
+        for i, one in enumerate(own):
+            one = one[seed] if isinstance(one, dict) else one
+            sex, species = one if isinstance(one, tuple) else (one, one)
+            summary = {f"probe/{arm}/sex/accuracy": sex, f"probe/{arm}/species/accuracy": species, "val/total": sex}
+            cell = Cell(arm, "tuning", seed, split, f"{arm}{i}".ljust(16, "0"), [], i)
+            state = "waiting" if sex is None else "finished"
+            made.append(Entry(cell, Path(f"{arm}{i}"), state, summary={} if sex is None else summary))
     return named, made
 
 
@@ -50,6 +51,21 @@ def test_the_best_is_taken_and_of_equal_ones_the_first(own, best):
     named, cells = tried({"rgb": own, "concat": [0.1, 0.2, 0.3]}, splits=(0, 1))
     assert trials.chosen(named, cells) == {"rgb": {"0": best, "1": best}, "concat": {"0": 2, "1": 2}}
     assert trials.chosen(named, cells[::-1]) == trials.chosen(named, cells)
+
+
+def test_of_several_seeds_the_mean_counts_and_all_must_be_there():
+    own = [{7: 0.9, 8: 0.1}, {7: 0.5, 8: 0.6}, 0.4]  # the first is the luck of a seed
+    named, cells = tried({"rgb": own, "concat": [0.1, 0.2, 0.3]}, seeds=(7, 8))
+    assert trials.chosen(named, cells) == {"rgb": {"0": 1}, "concat": {"0": 2}}
+    made = Plan(named, [], [], [], [e.cell for e in cells], trials.chosen(named, cells))
+    assert trials.problems(made, cells) == []
+    assert trials.told(made, cells)["arms"]["rgb"]["0"] == {
+        "tried": 3,
+        "scores": pytest.approx([0.5, 0.55, 0.4]),
+        "chosen": 1,
+    }
+    lacking = [e for e in cells if (e.cell.arm, e.cell.option, e.cell.seed) != ("rgb", 0, 8)]
+    assert trials.problems(made, lacking) == ["arms were not tuned alike: rgb tried 2 of 3 configurations on split 0"]
 
 
 def test_by_the_loss_the_lowest_is_taken_and_nothing_before_all_are_there():

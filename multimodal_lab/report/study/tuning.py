@@ -14,8 +14,10 @@ def tuning(made: Mapping[str, Any]) -> Iterator[Section]:
         return
     options = [" ".join(map(str, option)) or "as it is" for option in found["options"]]
     by = "the validation loss (negative)" if found["score"] == "loss" else "the probe, mean over labels"
+    many = "seeds" if len(found["seeds"]) > 1 else "seed"
+    seeds = f"{many} {', '.join(map(str, found['seeds']))}"
     said = [
-        f"Each arm tried {len(options)} configurations on the validation part of each split, with seed {found['seed']}, and its "
+        f"Each arm tried {len(options)} configurations on the validation part of each split, with {seeds}, and its "
         f"cells have the best by {by}; of equal ones the first. The test part was not scored.",
         "A control has what its arm has.",
     ]
