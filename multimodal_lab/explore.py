@@ -34,6 +34,8 @@ def problem(argv: list[str]) -> str:
     out = words.get("out", "x.html")
     if not out.endswith(".html") or Path(out).is_dir():
         return f"out={out}: expected a file that ends in .html"
+    if not Path(words["run"]).is_dir():
+        return f"run={words['run']}: no such directory"
     if (Path(words["run"]) / "study.json").is_file():
         return f"run={words['run']}: this is a study; give the directory of one of its runs"
     return ""
@@ -46,7 +48,7 @@ def main() -> None:
         print(USAGE)
         return
     if wrong := problem(argv):
-        sys.exit(f"error: {wrong}\n{USAGE}")
+        sys.exit(f"error: {wrong}; --help tells all")
     words = dict(a.split("=", 1) for a in argv)
     method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
     from multimodal_lab.report import explorer

@@ -32,8 +32,9 @@ def content(source: Source, title: str, method: scatter.Method, seed: int = 0) -
     """Panels, labels, neighbours and pictures of a run; `ExplorerError` where no space has three samples."""
     e = source.embeddings
     names = _names(e)
-    sheets = sprites.sheets(_shown(source))
-    if source.pictures and sheets is None:
+    shown = _shown(source)
+    sheets = sprites.sheets(shown) if shown else None
+    if shown and sheets is None:
         log.warning("explorer: without pictures, which would take more than %d MB", sprites.LIMIT // 10**6)
     return {
         "title": text(title),
