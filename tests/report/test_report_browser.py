@@ -198,6 +198,11 @@ def test_a_click_shows_the_nearest_in_every_space(page, made):
         x, y = (v.astype(float) / np.linalg.norm(v, axis=1, keepdims=True).clip(1e-12) for v in (x, y))
         keys = np.flatnonzero(e.present[key] & ((np.arange(len(e)) != row) | (query != key)))
         assert own == keys[np.argsort(-(y[keys] @ x[row]))[: near.K]].tolist()
+        nearest = page.js(
+            "return document.querySelector(`.near[data-query='${arguments[0]}'] .words`).textContent", query
+        )
+        if query == key:
+            assert nearest == f"{y[own[0]] @ x[row]:.2f}"
     page.js("document.querySelector('.near[data-key=uv] .thumb').click()")
     assert page.js("return document.querySelector('#sample .id').textContent") == e.ids[found[1][2][0]]
 

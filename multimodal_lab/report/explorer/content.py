@@ -152,9 +152,10 @@ def _split(e: Embeddings) -> dict[str, Any]:
 
 def _near(one: near.Near) -> dict[str, Any]:
     index = np.where(one.index < 0, NONE, one.index).astype(np.uint16)
+    cosine = np.rint((one.closeness.clip(-1, 1) + 1) / 2 * 65_535).astype(np.uint16)  # to 2e-5, in half the letters
     return {
         "query": text(one.query), "key": text(one.key), "space": one.space, "k": one.index.shape[1],
-        "index": packed(index), "closeness": packed(one.closeness),
+        "index": packed(index), "closeness": packed(cosine),
     }  # fmt: skip
 
 

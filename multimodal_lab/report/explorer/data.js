@@ -20,7 +20,8 @@ const panels = content.panels.map((p) => {
 const labels = content.labels.map((l) => (
   l.kind === 'classes' ? {...l, codes: unpack(l.codes)} : {...l, values: unpack(l.values)}
 ));
-const near = content.near.map((n) => ({...n, index: unpack(n.index), closeness: unpack(n.closeness)}));
+const cosines = (packed) => Float32Array.from(unpack(packed), (u) => 2 * u / 65535 - 1);
+const near = content.near.map((n) => ({...n, index: unpack(n.index), closeness: cosines(n.closeness)}));
 const pictures = content.pictures && {...content.pictures, place: unpack(content.pictures.place)};
 
 // selected: a Uint8Array of 0 and 1 for each sample, or null where nothing is
