@@ -30,7 +30,7 @@ function build() {
 
 function extent() {
   const lines = Math.ceil(panels.length / columns);
-  const width = Math.floor((by('stage').clientWidth - (columns - 1) * GAP) / columns);
+  const width = Math.floor((by('stage').clientWidth - (columns - 1) * GAP) / columns) - 2; // of borders
   return {width, height: lines > 1 ? 300 : Math.round(Math.max(330, Math.min(560, window.innerHeight * 0.5)))};
 }
 
