@@ -12,6 +12,7 @@ from multimodal_lab.wiring import Tree, emitted, file_of, heads, labels, losses,
 
 KINDS = {"text": "text", "vector": "vector", "spectral": "vector"}  # any other backbone: image
 SYSTEM = "multimodal_lab.system.System"
+FIGURES = ["pca", "umap", "neighbours", "similarity", "curves", "explorer"]  # those of report/figures.py
 PARTS = ["backbones", "fusion", "heads", "losses", "normalise"]  # of a System, as parameters are named
 
 
@@ -100,6 +101,11 @@ def label(tree: Tree) -> Iterator[Problem]:
         yield from one_of("label", tree["label"], labels(tree))
 
 
+def figures(tree: Tree) -> Iterator[Problem]:
+    """Every figure is one that can be drawn: a run would find out after it has trained."""
+    yield from (p for i, name in enumerate(tree.get("figures") or []) for p in one_of(f"figures.{i}", name, FIGURES))
+
+
 def augmented(tree: Tree) -> Iterator[Problem]:
     """An op is limited to streams of the modality."""
     for name, op in ((tree.get("augment") or {}).get("ops") or {}).items():
@@ -163,5 +169,5 @@ def shuffled(tree: Tree) -> Iterator[Problem]:
 RULES = (
     part_of_its_group,
     some_input, subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
-    names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled,
+    names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled, figures,
 )  # fmt: skip

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from multimodal_lab.report import explorer
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.scatter import maps
 from multimodal_lab.report.shown import Shown, shown
 from multimodal_lab.report.similarity import similarity
 
+log = logging.getLogger(__name__)
 DEFAULT = ("pca", "neighbours", "similarity", "curves")
 _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
     "pca": lambda folder, s, label: maps(folder, s, "pca", label),
@@ -25,9 +28,10 @@ def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = No
     """Draw `figures` of a run into its `figures/` and return the files; `label` leads where one must be chosen.
 
     Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only) and `metrics.jsonl`. Choices: pca, umap (slow:
-    a minute the first time), neighbours, similarity, curves. What can't be drawn is said in the log.
+    a minute the first time), neighbours, similarity, curves, explorer (a page to look around in). What can't be drawn is
+    said in the log.
     """
-    known = [*_OF_EMBEDDINGS, "curves"]
+    known = [*_OF_EMBEDDINGS, "curves", "explorer"]
     for name in figures:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0)[0]
@@ -36,4 +40,13 @@ def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = No
     wanted = [name for name in figures if name in _OF_EMBEDDINGS]
     what = shown(run_dir) if wanted else None
     paths = [path for name in wanted if what is not None for path in _OF_EMBEDDINGS[name](folder, what, label)]
-    return paths + (curves(folder, run_dir / "metrics.jsonl") if "curves" in figures else [])
+    paths += curves(folder, run_dir / "metrics.jsonl") if "curves" in figures else []
+    return paths + (_explorer(run_dir) if "explorer" in figures else [])
+
+
+def _explorer(run_dir: Path) -> list[Path]:
+    try:
+        return [explorer.write(run_dir)]
+    except explorer.ExplorerError as error:
+        log.warning("no explorer: %s", error)
+        return []

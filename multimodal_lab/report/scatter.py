@@ -66,6 +66,11 @@ def _placed(shown: Shown, name: str, method: Method, seed: int) -> Placed | None
     if len(rows) < 3:
         return None
     x = shown.embeddings.vectors[name][rows]
+    return rows, *placed(x, method, seed)
+
+
+def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tuple[str, str]]:
+    """Coordinates (N, 2) of x (N, D), N >= 3, and what the two axes are; UMAP needs umap-learn."""
     # unit rows: what the map shows as near is near by cosine, as in every evaluator
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     if method == "umap":
@@ -74,13 +79,10 @@ def _placed(shown: Shown, name: str, method: Method, seed: int) -> Placed | None
         near = min(15, len(x) - 1)
         # so few rows have no spectral start
         start = "random" if len(x) < 10 else "spectral"
-        return (
-            rows,
-            UMAP(n_neighbors=near, random_state=seed, n_jobs=1, init=start).fit_transform(x),
-            ("UMAP 1", "UMAP 2"),
-        )
+        at = UMAP(n_neighbors=near, random_state=seed, n_jobs=1, init=start).fit_transform(x)
+        return at, ("UMAP 1", "UMAP 2")
     at, share = pca(x)
-    return rows, at, (f"PC 1 ({share[0]:.0%})", f"PC 2 ({share[1]:.0%})")
+    return at, (f"PC 1 ({share[0]:.0%})", f"PC 2 ({share[1]:.0%})")
 
 
 def _figure(shown: Shown, places: dict[str, Placed], method: Method, label: str | None) -> Figure:

@@ -13,6 +13,7 @@ from rich.table import Table
 from multimodal_lab import whole
 from multimodal_lab.report import study as report
 from multimodal_lab.study import judge, outcomes, plan, record
+from multimodal_lab.study.look import look
 
 
 def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
@@ -29,11 +30,15 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
         raise plan.StudyError(
             f"{folder}: none of {len(found.entries)} cells is finished{so_far}, so that there is nothing to judge"
         )
-    made = record.record(found, judge.judge(found))
+    answers = judge.judge(found)
+    made = record.record(found, answers)
     whole.value(folder / record.FILE, made)
-    drawn = report.write(folder)
+    page, why = look(found, answers)
+    drawn = [*report.write(folder), *page]
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     console.print(_table(made))
+    if why:
+        console.print(f"no explorer: {why}", highlight=False, markup=False, soft_wrap=True)
     held = [record.FILE, *sorted({p.relative_to(folder).parts[0] for p in drawn})]
     console.print(f"everything is in {folder}: {', '.join(held)}", highlight=False, markup=False, soft_wrap=True)
     return made

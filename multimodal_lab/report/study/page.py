@@ -22,7 +22,7 @@ def html(report: Told) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["image"] = _image
-    environment.filters["clean"] = _clean
+    environment.filters["clean"] = clean
     return environment.from_string(TEMPLATE.read_text()).render(report=report)
 
 
@@ -37,6 +37,8 @@ def _lines(report: Told) -> Iterator[str]:
     for card in report.cards:
         yield f"- **{_plain(card.label)}: {card.mark} {_plain(card.kind)}.** {_plain(card.sentence)}"
         yield from (f"  {_plain(text)}." for text in (card.knows,) if text)
+    if report.explorer:
+        yield from ("", f"[Look around in the embeddings]({report.explorer}) of one fused run.")
     for section in report.sections:
         yield from ("", f"## {_plain(section.title)}", "")
         yield from (f"- {_plain(s)}" for s in section.sentences)
@@ -45,7 +47,7 @@ def _lines(report: Told) -> Iterator[str]:
         for title, path in section.figures:
             yield from ("", f"![{_plain(title)}](figures/{path.name})")
         if section.command:
-            yield from ("", "    " + _clean(section.command))
+            yield from ("", "    " + clean(section.command))
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -58,14 +60,14 @@ def _table(table: Table) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     return (
-        _SPECIAL.sub(r"\\\1", _clean(text))
+        _SPECIAL.sub(r"\\\1", clean(text))
         .replace("://", ":\u200b//")
         .replace("www.", "www\u200b.")
         .replace("@", "@\u200b")
     )
 
 
-def _clean(text: object) -> str:
+def clean(text: object) -> str:
     """On one line, without characters that turn or hide text."""
     return _CONTROL.sub(" ", str(text))
 

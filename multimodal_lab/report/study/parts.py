@@ -54,11 +54,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Told:
-    """The whole report."""
+    """The whole report; explorer: the name of the page beside it to look around in, if there is one."""
 
     title: str
     cards: Sequence[Card]
     sections: Sequence[Section] = field(default_factory=list)
+    explorer: str = ""
 
 
 def figure(title: str, name: str, figures: Mapping[str, Path]) -> list[tuple[str, Path]]:

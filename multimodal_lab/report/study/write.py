@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from multimodal_lab.report.study import page, plots
 from multimodal_lab.report.study.told import told
 
 SOURCE = "study.json"
+EXPLORER = "explorer.html"  # beside the report where there is one
 
 
 class ReportError(ValueError):
@@ -24,6 +26,7 @@ def write(folder: Path) -> list[Path]:
     try:
         figures = plots.draw(folder / "figures", made)
         shown = told(made, {name: paths[0] for name, paths in figures.items()})
+        shown = replace(shown, explorer=EXPLORER if (folder / EXPLORER).is_file() else "")
         texts = {"report.html": page.html(shown), "report.md": page.markdown(shown)}
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ReportError(

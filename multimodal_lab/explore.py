@@ -1,0 +1,64 @@
+"""A page to look around in a run's embeddings: `python -m multimodal_lab.explore run=DIR`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+USAGE = """usage: python -m multimodal_lab.explore run=DIR [method=pca|umap] [out=FILE.html]
+
+run     the directory of a finished run
+method  how embeddings are laid out in two dimensions: pca, or umap (minutes for thousands of samples)
+out     the page to write (default: DIR/figures/explorer.html)
+
+One page, readable from disk without a network: every stream and fused side by side, pictures, labels, nearest neighbours."""
+METHODS = ("pca", "umap")
+KEYS = ("run", "method", "out")
+
+
+def problem(argv: list[str]) -> str:
+    """What is wrong with the words of a command line, or nothing."""
+    from multimodal_lab.targets import nearest
+
+    words = dict(a.split("=", 1) for a in argv if "=" in a)
+    if odd := [a for a in argv if "=" not in a]:
+        return f"{odd[0]}: expected KEY=VALUE"
+    if unknown := [k for k in words if k not in KEYS]:
+        return f"no {unknown[0]}=…; there are {', '.join(KEYS)}. Nearest: {nearest(unknown[0], KEYS)[0]}"
+    if not words.get("run"):
+        return "run=DIR is missing"
+    method = words.get("method", "pca")
+    if method not in METHODS:
+        return f"method={method}: expected pca or umap. Nearest: {nearest(method, METHODS)[0]}"
+    out = words.get("out", "x.html")
+    if not out.endswith(".html") or Path(out).is_dir():
+        return f"out={out}: expected a file that ends in .html"
+    if not Path(words["run"]).is_dir():
+        return f"run={words['run']}: no such directory"
+    if (Path(words["run"]) / "study.json").is_file():
+        return f"run={words['run']}: this is a study; give the directory of one of its runs"
+    return ""
+
+
+def main() -> None:
+    """The command line."""
+    argv = sys.argv[1:]
+    if {"-h", "--help"} & set(argv):
+        print(USAGE)
+        return
+    if wrong := problem(argv):
+        sys.exit(f"error: {wrong}; --help tells all")
+    words = dict(a.split("=", 1) for a in argv)
+    method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
+    from multimodal_lab.report import explorer
+
+    try:
+        path = explorer.write(Path(words["run"]), Path(words["out"]) if "out" in words else None, method)
+    except (explorer.ExplorerError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+if __name__ == "__main__":
+    main()

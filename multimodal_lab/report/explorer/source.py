@@ -1,0 +1,107 @@
+"""What the explorer reads of a run's directory: data alone, checked before anything is made of it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from multimodal_lab.evaluate import table, thumbnails
+from multimodal_lab.evaluate.embeddings import Embeddings
+
+POINTS = 20_000
+UNPACKED = 1 << 31  # bytes that the pictures may claim to be
+_BAD = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, zipfile.BadZipFile)
+
+
+class ExplorerError(ValueError):
+    """A run whose files can't be shown: which file, what was found, what was expected."""
+
+
+@dataclass
+class Source:
+    """Embeddings of the samples shown, at most 20,000 of `total`.
+
+    pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; scores: `summary.json`'s.
+    """
+
+    embeddings: Embeddings
+    total: int
+    pictures: dict[str, np.ndarray]
+    place: np.ndarray
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def read(folder: Path, seed: int = 0) -> Source:
+    """Read `embeddings/`, and `thumbnails.npz` and `summary.json` where they are; `ExplorerError` names a bad file.
+
+    Of more than 20,000 samples a seeded draw is shown, of those that have a picture first.
+    """
+    if not folder.is_dir():
+        raise ExplorerError(f"run={folder}: no such directory")
+    whole = _embeddings(folder / "embeddings")
+    rows, pictures = _pictures(folder / "thumbnails.npz", len(whole))
+    place = np.full(len(whole), -1)
+    place[rows] = np.arange(len(rows))
+    order = np.random.default_rng(seed).permutation(len(whole))
+    chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
+    return Source(whole.rows(chosen), len(whole), pictures, place[chosen], _scores(folder / "summary.json"))
+
+
+def _embeddings(folder: Path) -> Embeddings:
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise ExplorerError(f"{folder}: no embeddings here (one .parquet file a stream); a run writes them at its end")
+    first: list[str] | None = None
+    for path in files:  # each alone, so that an error names its file
+        try:
+            rows = table.read(path)
+        except _BAD as error:
+            raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
+        if not np.isfinite(rows.x).all():
+            raise ExplorerError(f"{path}: holds numbers that are not finite")
+        if first is not None and rows.ids != first:
+            raise ExplorerError(
+                f"{path}: its samples are not those of {files[0].name}; all files of a run have the same"
+            )
+        first = rows.ids
+    try:
+        return Embeddings.load(folder)
+    except _BAD as error:
+        raise ExplorerError(f"{folder}: not as a run writes it ({_told(error)})") from error
+
+
+def _pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    if not path.is_file():
+        return np.zeros(0, dtype=np.int64), {}
+    try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > UNPACKED:
+            raise ValueError(f"{size / 2**30:.1f} GiB unpacked, the limit is {UNPACKED / 2**30:.0f}")
+        rows, pictures = thumbnails.load(path)
+    except _BAD as error:
+        raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
+    if rows.ndim != 1 or rows.dtype.kind != "i" or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
+        raise ExplorerError(f"{path}: rows must be places among the {count} samples of the embeddings")
+    for name, images in pictures.items():
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[::3] != (len(rows), 3):
+            found = f"{images.dtype} {images.shape}"
+            raise ExplorerError(f"{path}: {name} is {found}, expected uint8 ({len(rows)}, height, width, 3)")
+    return rows, pictures
+
+
+def _scores(path: Path) -> dict[str, float]:
+    """The numbers of a summary; one that is damaged costs the page its scores and no more."""
+    try:
+        found = json.loads(path.read_bytes())
+        return {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
