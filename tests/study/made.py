@@ -17,6 +17,7 @@ CONTROLS = {
 }
 LEVELS = {"rgb": 0.6, "uv": 0.5, "fused": 0.9, "shuffled": 0.6, "duplicate": 0.6}
 PER_GROUP = 4
+RANDOM = "_random"  # arms whose test part is any half of the samples
 SUBSETS = {"fused@rgb": 0.7, "fused@uv": 0.6, "fused": 0.95}
 
 
@@ -35,7 +36,7 @@ def study(
     **more,
 ):
     """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
-    arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls}
+    arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
     named = facts.Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
     cells = [
         Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".ljust(16, "0"), [])
@@ -52,6 +53,8 @@ def study(
 
 def _cell(folder, cell, level, labels, groups, source, classes, named):
     rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))
+    if cell.role == "leak":
+        rows = np.sort(np.random.default_rng([cell.split, 1]).permutation(groups * PER_GROUP)[: len(rows)])
     own = folder / cell.folder
     own.mkdir(parents=True)
     truths = {label: (rows // (i + 1)) % len(classes) for i, label in enumerate(labels)}

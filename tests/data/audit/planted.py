@@ -87,7 +87,9 @@ class Case:
 
     def prepare(self):
         split = Split(**{"train": 0.5, "val": 0.2, "test": 0.3, **self.split})
-        return Data(self.source, scaling=DtypeMax(), split=split, labels=["kind"], batch_size=8).prepare(self.modality, 0)
+        return Data(self.source, scaling=DtypeMax(), split=split, labels=["kind"], batch_size=8).prepare(
+            self.modality, 0
+        )
 
     @property
     def table(self):

@@ -13,7 +13,9 @@ WITH = {
 
 
 @pytest.mark.parametrize(
-    ("source", "modality"), [(Clean, RGB_UV), (Clean, CAPTIONED), (Spectra, SPECTRUM)], ids=["images", "texts", "spectra"]
+    ("source", "modality"),
+    [(Clean, RGB_UV), (Clean, CAPTIONED), (Spectra, SPECTRUM)],
+    ids=["images", "texts", "spectra"],
 )
 def test_clean_data_have_no_finding(source, modality):
     case = Case(source(), modality)
