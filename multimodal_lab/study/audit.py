@@ -71,8 +71,8 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
     return [*lines(known)]
 
 
-def lines(known: Mapping[str, Any]) -> Iterator[str]:
-    """What was looked at, what voids, and the first warnings."""
+def lines(known: Mapping[str, Any], shown: int | None = SHOWN) -> Iterator[str]:
+    """What was looked at, what voids, and the first warnings (None: all)."""
     void, warn = ([f for f in known["findings"] if f["void"] is v] for v in (True, False))
     streams, splits = ", ".join(known["streams"]), len(known["splits"])
     looked = f"audit of {known['samples']:,} samples, {streams}" + (f", {splits} splits" if splits > 1 else "")
@@ -80,9 +80,9 @@ def lines(known: Mapping[str, Any]) -> Iterator[str]:
     yield f"{looked}: {', '.join(found) or 'nothing found'}"
     for one in void:
         yield f"void ({one['label'] or 'every label'}): {one['kind']}: {one['sentence']}"
-    yield from (f"warning: {one['kind']}: {one['sentence']}" for one in warn[:SHOWN])
-    if len(warn) > SHOWN:
-        yield f"and {len(warn) - SHOWN} more warnings in {FILE}"
+    yield from (f"warning: {one['kind']}: {one['sentence']}" for one in warn[:shown])
+    if shown is not None and len(warn) > shown:
+        yield f"and {len(warn) - shown} more warnings in {FILE}"
 
 
 def problems(known: Mapping[str, Any] | None, label: str | None, data: str | None) -> list[str]:

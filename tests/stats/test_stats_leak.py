@@ -63,7 +63,7 @@ def test_of_strangers_it_is_about_welchs_test():
 def test_the_interval_holds_the_truth(shape):
     rng = np.random.default_rng(2)
     held, naive = [], []
-    for _ in range(300):
+    for _ in range(200):
         random, grouped, owner = world(rng, **shape)
         one = gap(alone(random, owner), alone(grouped, owner), 1.0)
         held.append(one.low <= GAP <= one.high)
