@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab import resolvers
 from multimodal_lab.check import ConfigError, preflight
 from multimodal_lab.study import facts
-from multimodal_lab.study.cells import seen
+from multimodal_lab.study.cells import looked_at
 from multimodal_lab.study.plan import StudyError
 from multimodal_lab.targets import conf_dir
 
@@ -47,4 +47,4 @@ def _asked(words: list[str]) -> tuple[facts.Study, dict[str, Any]]:
         asked = facts.read(node)
     else:
         asked = facts.Study({"all": []}, ["all"], [], seeds=[cfg.seed], splits=[cfg.data.split.seed])
-    return asked, seen(asked, composed)
+    return asked, looked_at(asked, composed)

@@ -39,7 +39,7 @@ def study(
     arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
     named = facts.Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
     cells = [
-        Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".ljust(16, "0"), [])
+        Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".replace("_", "").ljust(16, "0"), [])
         for r in splits
         for s in seeds
         for arm in levels

@@ -11,8 +11,10 @@ from omegaconf import OmegaConf
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.data import dataset
 from multimodal_lab.study import audit, facts, judge, look, outcomes, record
+from multimodal_lab.study.cells import Cells
 from multimodal_lab.study.conclude import conclude
 from multimodal_lab.study.plan import StudyError
+from multimodal_lab.study.tune import Tune
 from multimodal_lab.targets import conf_dir
 
 LEAK = {"kind": "group leak", "where": "bird", "sentence": "bird 3 is in two parts", "void": True, "label": None}
@@ -66,8 +68,9 @@ def test_the_report_shows_what_was_found(tmp_path):
 @pytest.mark.parametrize(
     ("write", "says"),
     [(lambda f: None, "nobody has looked"), (lambda f: known(f, LEAK, data="e"), "looked at other data"),
-     (lambda f: (f / audit.FILE).write_text("{"), "nobody has looked")],
-    ids=["none", "other data", "damaged"],
+     (lambda f: (f / audit.FILE).write_text("{"), "nobody has looked"),
+     (lambda f: known(f, {**LEAK, "void": "yes"}), "nobody has looked")],
+    ids=["none", "other data", "damaged", "a stranger's"],
 )  # fmt: skip
 def test_no_audit_of_these_cells_voids_nothing_and_is_told(tmp_path, write, says):
     write(study(tmp_path))
@@ -180,5 +183,16 @@ def test_cells_on_random_splits_come_last_and_differ_in_that_alone():
     asked = facts.Study({"a": ["modality=rgb"], "b": []}, ["a"], ["sex"], seeds=[0, 1], leak=["a"])
     assert asked.leaks() == {"a_random": ["modality=rgb", "data.split.hold=samples"]}
     assert [asked.role(n) for n in ("a", "b", "a_random")] == ["baseline", "fused", "leak"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        made = Cells(asked, lambda lines: compose("config", lines)).compared({})
+    assert [(c.arm, c.role, c.seed) for c in made] == [
+        ("a", "baseline", 0), ("b", "fused", 0), ("a", "baseline", 1), ("b", "fused", 1), ("a_random", "leak", 0),
+        ("a_random", "leak", 1),
+    ]  # fmt: skip
+    assert made[4].key != made[0].key
+    asked.tune = Tune([["optim.lr=1e-3"], ["optim.lr=2e-3"]])
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        tuned = Cells(asked, lambda lines: compose("config", lines)).compared({"a": {"0": 1}, "b": {"0": 0}})
+    assert "optim.lr=2e-3" in tuned[4].overrides  # as its arm was tuned
     asked.leak = ["c"]
     assert any("study.leak" in str(p) and "no such arm" in str(p) for p in facts.problems(asked))
