@@ -48,46 +48,73 @@ def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0
     if splits > 1 and test_per_train is None:
         raise ValueError(f"{splits} splits overlap in training: expected test_per_train (0.25 for 80/20), found none")
     if seeds < 2 or groups < 2:
-        return _unknown(pairs)
-    seed, both = float(pairs.by_seed.var(ddof=1)) / seeds, _both(pairs)
+        return unknown(pairs.mean, pairs.sums.shape)
+    seed, both = float(pairs.by_seed.var(ddof=1)) / seeds, both_variance(moved(pairs))
     rest, rest_df = group_variance(pairs), 1 / float((pairs.shares**2).sum()) - 1
     if splits > 1 and test_per_train is not None:
         folds = corrected_variance(pairs.by_split, test_per_train)
         rest, rest_df = (folds, splits - 1.0) if folds > rest else (rest, rest_df)
+    return combined(pairs.mean, pairs.sums.shape, seed, both, rest, rest_df, level)
+
+
+def combined(
+    mean: float, shape: tuple[int, ...], seed: float, both: float, rest: float, rest_df: float, level: float = 0.95
+) -> Crossed:
+    """A mean with the variances that it has from seeds, from seed and group together, and from groups or splits (`rest`).
+
+    shape: seeds, splits, groups.
+    """
+    seeds, splits, groups = shape
     variance = max(seed + rest - both, seed, rest)
     if variance <= 0:
-        p = float(pairs.mean == 0)
-        return Crossed(pairs.mean, 0.0, rest_df, p, pairs.mean, pairs.mean, seeds, splits, groups, 0.0, 0.0)
+        return Crossed(mean, 0.0, rest_df, float(mean == 0), mean, mean, seeds, splits, groups, 0.0, 0.0)
     least = min(seeds - 1.0, rest_df)
     df = max(variance**2 / (seed**2 / (seeds - 1) + rest**2 / rest_df), least)
     se = variance**0.5
     reach = se * float(stats.t.ppf((1 + level) / 2, df))
-    p = float(2 * stats.t.sf(abs(pairs.mean) / se, df))
+    p = float(2 * stats.t.sf(abs(mean) / se, df))
     fixed = max(rest - both, 0.0)
-    low, high = pairs.mean - reach, pairs.mean + reach
-    return Crossed(pairs.mean, se, df, p, low, high, seeds, splits, groups, variance - fixed, fixed)
+    return Crossed(mean, se, df, p, mean - reach, mean + reach, seeds, splits, groups, variance - fixed, fixed)
+
+
+def unknown(mean: float, shape: tuple[int, ...]) -> Crossed:
+    """A mean of which nothing says how far seeds or groups would move it."""
+    inf = float("inf")
+    seeds, splits, groups = shape
+    return Crossed(mean, inf, float("nan"), 1.0, -inf, inf, seeds, splits, groups, inf, inf)
 
 
 def group_variance(pairs: Paired) -> float:
     """Variance of the mean from the groups, (G - 1) / G x sum of (mean without g - mean)^2; (S, R, G) with G >= 2."""
+    return jackknife(without(pairs), pairs.mean)
+
+
+def jackknife(left: np.ndarray, mean: float) -> float:
+    """(G - 1) / G x sum of (left - mean)^2 over the groups (G,) that can be left out; NaN where one can't."""
+    left = left[~np.isnan(left)]
+    return float((len(left) - 1) / len(left) * ((left - mean) ** 2).sum())
+
+
+def without(pairs: Paired) -> np.ndarray:
+    """The mean with every group left out, (G,); NaN where none is left in any split."""
     sums, counts = pairs.sums.mean(0), pairs.counts
     left = counts.sum(1, keepdims=True) - counts
     # a split whose only group is left out has no mean of its own
     there = left > 0
     means = (sums.sum(1, keepdims=True) - sums) / np.where(there, left, 1) * there
-    without = means.sum(0)[there.any(0)] / there.sum(0)[there.any(0)]
-    return float((len(without) - 1) / len(without) * ((without - pairs.mean) ** 2).sum())
+    splits = there.sum(0)
+    found: np.ndarray = np.where(splits > 0, means.sum(0) / np.maximum(splits, 1), np.nan)
+    return found
 
 
-def _both(pairs: Paired) -> float:
-    """Variance of the mean from what moves with seed and group together: counted in both other terms."""
-    seeds, splits, _ = pairs.sums.shape
+def moved(pairs: Paired) -> np.ndarray:
+    """What seed and group together move the mean by, (S, G)."""
     centred = pairs.sums - pairs.runs[:, :, None] * pairs.counts
-    parts = (centred / pairs.counts.sum(1)[:, None]).sum(1) / splits
+    parts: np.ndarray = (centred / pairs.counts.sum(1)[:, None]).sum(1) / pairs.sums.shape[1]
+    return parts
+
+
+def both_variance(parts: np.ndarray) -> float:
+    """Variance of the mean from what moves with seed and group together (S, G): counted in both other terms."""
+    seeds = len(parts)
     return float(((parts - parts.mean(0)) ** 2).sum() / (seeds * (seeds - 1)))
-
-
-def _unknown(pairs: Paired) -> Crossed:
-    inf = float("inf")
-    seeds, splits, groups = pairs.sums.shape
-    return Crossed(pairs.mean, inf, float("nan"), 1.0, -inf, inf, seeds, splits, groups, inf, inf)

@@ -1,4 +1,4 @@
-"""Judge a study, `python -m multimodal_lab.study runs=multirun/NAME`, or look at its cells: `… status runs=…`."""
+"""Judge a study, `python -m multimodal_lab.study runs=multirun/NAME`; look at its cells, `… status`, or data, `… audit`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import sys
 import time
 from pathlib import Path
 
-from multimodal_lab.study import ledger, plan, show
+from multimodal_lab.study import audit, ledger, plan, show
 from multimodal_lab.study.plan import StudyError
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
        python -m multimodal_lab.study status runs=DIR [watch=true]   what has become of every cell
+       python -m multimodal_lab.study audit runs=DIR                 what was found in its data: leaks, copies, confounds
+       python -m multimodal_lab.study audit GROUP=CHOICE KEY=VALUE … the same of any data, as multimodal_lab.run takes them;
+                                                                     nothing is trained
 
 runs    the directory of a study: multirun/NAME
 watch   show the table every two seconds until no cell is running
 
+audit ends with exit code 3 where something voids a comparison; data of the embedded kind: audit study=rgb_vs_uv.
 A study ends with its report by itself; ask for it again after more cells, or while some still run."""
 EVERY = 2.0  # seconds
 
@@ -32,6 +36,23 @@ def status(folder: Path, watch: bool) -> int:
         time.sleep(EVERY)
 
 
+def look(words: list[str]) -> int:
+    """Show the audit of a study's directory, or make one of what `words` choose; 3 where something voids, else 0."""
+    runs = [w.partition("=")[2] for w in words if w.startswith("runs=")]
+    if runs and len(words) == 1:
+        plan.load(Path(runs[0]))
+        if (known := audit.load(Path(runs[0]))) is None:
+            raise StudyError(f"runs={runs[0]}: nobody has looked at these data yet; the study's own command does")
+    else:
+        if not words or runs:
+            raise StudyError("audit: expected runs=DIR alone, or choices of data such as study=rgb_vs_uv")
+        from multimodal_lab.study.standalone import audited
+
+        known = audited(words)
+    print("\n".join(audit.lines(known, shown=None)))
+    return 3 if any(f["void"] for f in known["findings"]) else 0
+
+
 def main() -> None:
     """The command line."""
     words = dict(a.split("=", 1) for a in sys.argv[1:] if "=" in a)
@@ -40,8 +61,19 @@ def main() -> None:
     if {"-h", "--help"} & set(verbs):
         print(USAGE)
         return
+    if sys.argv[1:2] == ["audit"]:
+        try:
+            sys.exit(look(sys.argv[2:]))
+        except StudyError as error:
+            sys.exit(f"error: {error}")
     if verbs not in (["status"], []) or "runs" not in words or unknown or ("watch" in words and not verbs):
-        wrong = f"no {unknown[0]}=…" if unknown else "runs=DIR is missing" if "runs" not in words else "expected status"
+        wrong = (
+            f"no {unknown[0]}=…"
+            if unknown
+            else "runs=DIR is missing"
+            if "runs" not in words
+            else "expected status or audit"
+        )
         sys.exit(f"error: {wrong}\n{USAGE}")
     try:
         if verbs:

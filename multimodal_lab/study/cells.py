@@ -44,12 +44,13 @@ class Cells:
         ]  # fmt: skip
 
     def compared(self, chosen: Chosen) -> list[Cell]:
-        """Every arm, as it was chosen, seed by seed: a study that is cut short has whole comparisons."""
+        """Every arm, as it was chosen, seed by seed, those on random splits last: cut short, a study has whole comparisons."""
         return [
             self._cell(arm, with_choice(self.study, arm, own, chosen, split), seed, split)
+            for some in ({**self.study.overrides(), **self.added}, self.study.leaks())
             for split in self.study.splits
             for seed in self.study.seeds
-            for arm, own in {**self.study.overrides(), **self.added}.items()
+            for arm, own in some.items()
         ]
 
     def _cell(self, arm: str, lines: list[str], seed: int, split: int, option: int | None = None) -> Cell:
@@ -80,6 +81,12 @@ def streams(cfg: DictConfig) -> dict[str, Any]:
     """{input: what it is cut from} of an arm."""
     plain: Any = OmegaConf.to_container(cfg.modality, resolve=True)
     return {str(k): v for k, v in plain.items() if v.get("role", "input") == "input"}
+
+
+def looked_at(study: Study, compose: Compose) -> dict[str, dict[str, Any]]:
+    """{arm: its plain config at the first seed and split}, controls left out: what an audit looks at."""
+    first = study.seeds[0], study.splits[0]
+    return {arm: at(without_hydra(compose(own)), *first) for arm, own in study.arms.items()}
 
 
 def swept(seed: int, split: int) -> list[str]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from multimodal_lab import whole
 from multimodal_lab.report import study as report
 from multimodal_lab.study import judge, outcomes, plan, record
-from multimodal_lab.study.look import look
+from multimodal_lab.study.explore import explore
 
 
 def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
     answers = judge.judge(found)
     made = record.record(found, answers)
     whole.value(folder / record.FILE, made)
-    page, why = look(found, answers)
+    page, why = explore(found, answers)
     drawn = [*report.write(folder), *page]
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     console.print(_table(made))

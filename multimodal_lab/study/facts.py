@@ -14,7 +14,8 @@ from multimodal_lab.study.tune import Tune
 from multimodal_lab.targets import nearest
 
 FEWEST_SEEDS = 3
-Role = Literal["baseline", "fused", "control", "subsets", "retrained", "tuning"]
+RANDOM = "data.split.hold=samples"
+Role = Literal["baseline", "fused", "control", "subsets", "retrained", "tuning", "leak"]
 
 
 @dataclass
@@ -36,7 +37,8 @@ class Study:
     before its cells (see `Tune`); an arm then has its own best option, a control that of its arm. mixed: whether cells of other
     source or data may stand in one directory. subsets: an arm in no comparison, trained with modality dropout, whose score on
     every subset of its modalities and Shapley values are told. retrain: a fused arm that is trained anew on every subset of
-    its modalities, whose Shapley values stand beside. jobs: launchers side by side on this machine.
+    its modalities, whose Shapley values stand beside. leak: arms that are trained on random splits too, in no comparison,
+    for the leak gap. jobs: launchers side by side on this machine.
     """
 
     arms: dict[str, list[str]]
@@ -51,6 +53,7 @@ class Study:
     mixed: bool = False
     subsets: str | None = None
     retrain: str | None = None
+    leak: list[str] = field(default_factory=list)
     jobs: Count = 1
 
     @property
@@ -62,6 +65,8 @@ class Study:
         """What an arm or a control is to the question."""
         if arm == self.subsets:
             return "subsets"
+        if arm in self.leaks():
+            return "leak"
         return "control" if arm in self.controls else "baseline" if arm in self.baselines else "fused"
 
     def overrides(self) -> dict[str, list[str]]:
@@ -69,8 +74,14 @@ class Study:
         controls = {name: later(self.arms[c.of], c.set) for name, c in self.controls.items()}
         return {**self.arms, **controls}
 
+    def leaks(self) -> dict[str, list[str]]:
+        """{arm on random splits: its overrides}, which differ from the arm's in what is held out alone."""
+        return {f"{arm}_random": later(self.arms[arm], [RANDOM]) for arm in self.leak if arm in self.arms}
+
     def tuned_as(self, arm: str) -> str:
-        """The arm whose choice this one has: a control that of its arm, every other its own."""
+        """The arm whose choice this one has: a control or one on random splits that of its arm, every other its own."""
+        if arm in self.leaks():
+            return next(own for own in self.leak if f"{own}_random" == arm)
         return self.controls[arm].of if arm in self.controls else arm
 
 
@@ -89,12 +100,15 @@ def problems(study: Study) -> Iterator[Problem]:
     for name in [*study.arms, *study.controls]:
         if not name.isidentifier():
             yield Problem("study.arms", name, "not a name: letters, digits and _ (it names directories)")
+    for name in sorted(study.leaks().keys() & {*study.arms, *study.controls}):
+        yield Problem("study.leak", study.leak, f"{name} names its cells, and is an arm or control; rename that")
     for name in sorted(study.arms.keys() & study.controls.keys()):
         yield Problem(f"study.controls.{name}", name, "is an arm already; choose another name")
     named = [("study.baselines", b) for b in study.baselines]
     named += [(f"study.controls.{name}.of", c.of) for name, c in study.controls.items()]
     named += [("study.subsets", study.subsets)] if study.subsets else []
     named += [("study.retrain", study.retrain)] if study.retrain else []
+    named += [("study.leak", name) for name in study.leak]
     for where, name in named:
         if name not in study.arms:
             yield Problem(where, name, f"no such arm; there are {', '.join(study.arms)}", nearest(name, study.arms)[0])

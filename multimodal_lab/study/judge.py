@@ -11,6 +11,7 @@ from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import tost
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.verdict import Control, Difference, Evidence, Verdict, difference, verdict
+from multimodal_lab.study import audit
 from multimodal_lab.study.compare import Comparison, Guard, compare, mean
 from multimodal_lab.study.outcomes import Outcomes, Scores
 from multimodal_lab.study.plan import StudyError
@@ -61,9 +62,9 @@ def judge(found: Outcomes) -> list[Answer]:
     ]
 
 
-def problems(found: Outcomes) -> list[str]:
-    """What voids every comparison of the study, a sentence each."""
-    return [*found.invalid]
+def problems(found: Outcomes, label: str | None = None) -> list[str]:
+    """What voids every comparison of the study or, given a label, every one of that label, a sentence each."""
+    return [*found.invalid, *audit.problems(found.audit, label, found.data)]
 
 
 def _scores(found: Outcomes, label: str) -> Answer:
@@ -88,7 +89,7 @@ def _judged(
         for g in c.controls
     ]
     evidence = Evidence(
-        gain, c.equivalence, controls, c.detectable, c.gain.seeds, problems=[*problems(found), *_one_class(answer)],
+        gain, c.equivalence, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
         need=c.need.sentence, baseline=c.baseline, fused=c.arm,
     )  # fmt: skip
     return Judged(c, verdict(evidence), gain, controls)

@@ -1,38 +1,48 @@
-"""The explorer beside a study's report: one cell of it to look around in."""
+"""Look at the data of a study, or of one config: every stream of its arms, every split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-from multimodal_lab.report import explorer
-from multimodal_lab.report.study import EXPLORER
-from multimodal_lab.study.alike import EMBEDDINGS
-from multimodal_lab.study.judge import Answer
-from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.outcomes import Outcomes
+from multimodal_lab import digest
+from multimodal_lab.data.audit.audit import audit, repeats
+from multimodal_lab.data.fingerprint import fingerprint
+from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.study.facts import Study
 
 
-def look(found: Outcomes, answers: Sequence[Answer]) -> tuple[list[Path], str]:
-    """Write `explorer.html` of the cell that `cell` chooses: [the page], or [] and why there is none.
+def look(study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What `audit.json` holds; `known` as it is where it is of the same data, splits, streams, labels and source.
 
-    A page that can't be made costs no verdict.
+    configs: {arm: its plain config at the first seed and split}; the data of the first are looked at, with the streams of
+    all. `DataError` where they can't be used.
     """
-    chosen = cell(found, answers)
-    if chosen is None:
-        return [], "no finished cell of a fused arm has embeddings"
-    try:
-        return [explorer.write(chosen.folder, found.folder / EXPLORER)], ""
-    except (explorer.ExplorerError, OSError) as error:
-        return [], str(error)
+    plain = {**next(iter(configs.values()))["data"], "shuffle": None}
+    factory = safe_instantiate(plain)
+    of = {
+        "data": fingerprint(factory.source, factory.root),
+        "config": digest.config_key({"data": {**plain, "split": {**plain["split"], "seed": None}}}),
+        "splits": list(study.splits),
+        "streams": streams(configs),
+        "labels": list(study.labels),
+        "source": digest.code(),
+    }
+    if known is not None and known["of"] == of:
+        return dict(known)
+    data = factory.prepare(of["streams"], 0)
+    splits = repeats(factory, data, study.splits) if len(study.splits) > 1 else None
+    found = audit(data, splits, labels=study.labels or None).record()
+    grouped = len(set(data.groups.tolist())) < len(data.groups)
+    return {"of": of, "grouped": grouped, **found}
 
 
-def cell(found: Outcomes, answers: Sequence[Answer]) -> Entry | None:
-    """The first seed, on the first split, of the fused arm that answers for the first label; else of the first that can."""
-    heads = [a.headline.of.arm for a in answers if a.headline is not None]
-    study = found.plan.study
-    for arm in dict.fromkeys([*heads, *study.fused]):
-        own = [e for e in found.finished if e.cell.arm == arm and (e.folder / EMBEDDINGS).is_dir()]
-        if own:
-            return min(own, key=lambda e: (study.splits.index(e.cell.split), study.seeds.index(e.cell.seed)))
-    return None
+def streams(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """{name: facts} of all arms; another stream of the same name takes its arm's too."""
+    found: dict[str, Any] = {}
+    for arm, config in configs.items():
+        for name, facts in config["modality"].items():
+            same = found.setdefault(name, facts)
+            if same != facts:
+                found[f"{name}_{arm}"] = facts
+    return found

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from multimodal_lab import digest
-from multimodal_lab.study import ledger, plan, trials
+from multimodal_lab.study import audit, ledger, plan, trials
 from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan
 
@@ -67,7 +67,7 @@ class Scores:
 class Outcomes:
     """A study's directory as it stands. entries: every cell that is compared; tried: every one that tuned them.
 
-    invalid: why nothing in it may be compared.
+    invalid: why nothing in it may be compared. audit: what `audit.load` gives.
     """
 
     folder: Path
@@ -76,6 +76,7 @@ class Outcomes:
     tried: list[Entry] = field(default_factory=list)
     evaluator: str = "probe"
     invalid: list[str] = field(default_factory=list)
+    audit: dict[str, Any] | None = None
     _read: dict[tuple[str, str, str], Outcome | None] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -93,6 +94,11 @@ class Outcomes:
         """Test samples per training sample, of the first finished cell: what a corrected test over splits needs."""
         summary = self.finished[0].summary
         return float(summary["data/test"] / summary["data/train"])
+
+    @property
+    def data(self) -> str | None:
+        """The fingerprint of the data that the cells were trained on, of the first finished one."""
+        return next((e.summary.get(digest.OF_DATA) for e in self.finished), None)
 
     def streams(self, arm: str, label: str) -> list[str]:
         """What the evaluator read the label from, in the finished cells of an arm; what speaks for the arm is last."""
@@ -141,13 +147,13 @@ def load(folder: Path, evaluator: str = "probe") -> Outcomes:
         if entry.state == "finished" and not {"data/test", "data/train"} <= entry.summary.keys():
             raise plan.StudyError(f"{entry.folder / digest.SUMMARY}: not as a run writes it (no data/test, data/train)")
     invalid = [*ledger.mixed([*tried, *found]), *_unequal(found), *trials.problems(made, tried)]
-    return Outcomes(folder, made, found, tried, evaluator, invalid)
+    return Outcomes(folder, made, found, tried, evaluator, invalid, audit.load(folder))
 
 
 def _unequal(found: Sequence[Entry]) -> list[str]:
     """Splits on which arms had other numbers of samples: no study plans that, but a directory may hold it."""
     said = []
-    done = [e for e in found if e.state == "finished"]
+    done = [e for e in found if e.state == "finished" and e.cell.role != "leak"]
     for split in dict.fromkeys(e.cell.split for e in done):
         parts: dict[tuple[int, int], str] = {}
         for e in done:

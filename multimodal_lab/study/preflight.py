@@ -77,6 +77,8 @@ def _arms(jobs: Jobs, typed: list[Override], study: facts.Study, top: list[str])
     for arm, own in more.items():
         plain[arm], wrong = _checked(jobs, typed, study, own, top)
         found += _of_arm(arm, wrong)
+    for arm, own in study.leaks().items():
+        found += _of_arm(arm, _checked(jobs, typed, study, own, top)[1])
     found = found or list(unequal(study, plain))
     return found or _options(jobs, typed, study, {**study.overrides(), **more}, top)
 

@@ -12,9 +12,10 @@ import numpy as np
 from multimodal_lab import digest
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.verdict import Difference
-from multimodal_lab.study import ledger, trials
+from multimodal_lab.study import audit, ledger, trials
 from multimodal_lab.study.alike import alike
 from multimodal_lab.study.compare import Comparison
+from multimodal_lab.study.gap import leak_gap
 from multimodal_lab.study.judge import Answer, Judged, problems
 from multimodal_lab.study.outcomes import Outcomes, Scores
 from multimodal_lab.study.shares import retrained, shares
@@ -39,16 +40,24 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
         },
         "problems": problems(found),
         "tuning": trials.told(found.plan, found.tried),
-        "warnings": [*found.plan.warnings, *_others(found)],
+        "warnings": [*found.plan.warnings, *_others(found), *audit.warnings(found.audit, found.data)],
         "labels": {a.label: _label(found, a) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
         "retrained": {a.label: told for a in answers if (told := retrained(found, a.label))} or None,
         "overlap": alike(found),
-        "audit": None,
+        "audit": _audit(found),
     }
     plain = _plain(made)
     assert isinstance(plain, dict)
     return plain
+
+
+def _audit(found: Outcomes) -> dict[str, Any] | None:
+    gap = leak_gap(found)
+    if found.audit is None and not gap:
+        return None
+    known = found.audit or {"findings": []}
+    return {**{k: v for k, v in known.items() if k != "of"}, "leak_gap": gap}
 
 
 def _made_of(found: Outcomes) -> dict[str, Any]:

@@ -49,11 +49,11 @@ def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | N
         drawn.add_column(column, no_wrap=True)
     for label in made.study.labels:
         drawn.add_column(label, justify="right", no_wrap=True)
-    for arm in dict.fromkeys([*made.study.overrides(), *made.retrained.values()]):
+    for arm in dict.fromkeys([*made.study.overrides(), *made.retrained.values(), *made.study.leaks()]):
         own = [e for e in found if e.cell.arm == arm and e.cell.role != "tuning"]
         tried = [e for e in found if e.cell.arm == arm and e.cell.role == "tuning"]
         scores = [[s for e in own if (s := score(e, label)) is not None] for label in made.study.labels]
-        role = made.study.role(arm) if arm in made.study.overrides() else "retrained"
+        role = made.study.role(arm) if arm not in made.retrained.values() else "retrained"
         tuned = [_states(tried) if tried else ""] if made.tuning else []
         drawn.add_row(arm, role, *tuned, _states(own), *(_spread(values) for values in scores))
     console.print(drawn)

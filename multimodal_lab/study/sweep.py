@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import digest
-from multimodal_lab.study import beside, board, facts, ledger, plan, show, trials
-from multimodal_lab.study.cells import Cells
+from multimodal_lab.study import audit, beside, board, facts, ledger, plan, show, trials
+from multimodal_lab.study.cells import Cells, Compose, looked_at
 from multimodal_lab.study.lines import key
 from multimodal_lab.study.plan import Plan, StudyError
 
@@ -35,14 +36,17 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     _refuse_mixed(folder, made, before)
     plan.write(folder, made)
     print("\n".join([*show.lines(folder, made, before), *(f"warning: {w}" for w in made.warnings)]), flush=True)
+    if not beside.is_helper():
+        configs = partial(looked_at, made.study, _composer(config, loader, typed))
+        todo = not made.cells or any(e.state != "finished" for e in before)
+        print("\n".join(audit.ensure(folder, made.study, configs, todo)), flush=True)
     more = made.study.jobs if not made.cells else sum(e.state != "finished" for e in before)
     with beside.launchers(folder, min(made.study.jobs, max(1, more))):
         if not made.cells:
             _tune(folder, made, launcher)
             made = planned(config, loader, typed)
             plan.write(folder, made)
-        todo = [e for e in ledger.entries(folder, made.cells) if e.state != "finished"]
-        jobs = [_job(made.typed, e.cell) for e in todo]
+        jobs = [_job(made.typed, e.cell) for e in ledger.entries(folder, made.cells) if e.state != "finished"]
         returns = launcher.launch(jobs, initial_job_idx=len(made.tuning)) if jobs else []
     after = ledger.entries(folder, made.every)
     show.table(folder, made, after)
@@ -61,11 +65,15 @@ def planned(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> P
     """The plan that a composed study asks for: its cells too, once what is tuned has been, as the directory shows."""
     node: Any = OmegaConf.to_container(config.study, resolve=True)
     study = facts.read(node)
-    made = Cells(study, lambda lines: loader.load_sweep_config(config, [*typed, *lines]))
+    made = Cells(study, _composer(config, loader, typed))
     tuning = made.tuning()
     chosen = trials.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
     own = made.compared(chosen) if chosen or not tuning else []
     return Plan(study, own, list(typed), facts.warnings(study), tuning, chosen, made.retrained)
+
+
+def _composer(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> Compose:
+    return lambda lines: loader.load_sweep_config(config, [*typed, *lines])
 
 
 def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:

@@ -17,6 +17,7 @@ CONTROLS = {
 }
 LEVELS = {"rgb": 0.6, "uv": 0.5, "fused": 0.9, "shuffled": 0.6, "duplicate": 0.6}
 PER_GROUP = 4
+RANDOM = "_random"  # arms whose test part is any half of the samples
 SUBSETS = {"fused@rgb": 0.7, "fused@uv": 0.6, "fused": 0.95}
 
 
@@ -36,10 +37,10 @@ def study(
     **more,
 ):
     """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
-    arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls}
+    arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
     named = facts.Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
     cells = [
-        Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".ljust(16, "0"), [])
+        Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".replace("_", "").ljust(16, "0"), [])
         for r in splits
         for s in seeds
         for arm in levels
@@ -52,7 +53,10 @@ def study(
 
 
 def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
-    rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))[fewer:]
+    rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))
+    if cell.role == "leak":
+        rows = np.sort(np.random.default_rng([cell.split, 1]).permutation(groups * PER_GROUP)[: len(rows)])
+    rows = rows[fewer:]
     own = folder / cell.folder
     own.mkdir(parents=True)
     truths = {label: (rows // (i + 1)) % len(classes) for i, label in enumerate(labels)}

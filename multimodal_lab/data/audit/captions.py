@@ -43,4 +43,5 @@ def named(
                     False,
                     len(right),
                     examples,
+                    label,
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,31 +12,39 @@ import pandas as pd
 from multimodal_lab.data.audit import association as stats
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.names import classes, is_how, is_identity
-from multimodal_lab.data.audit.parts import Parts, codes
+from multimodal_lab.data.audit.parts import Parts
 from multimodal_lab.data.audit.view import View
 from multimodal_lab.data.choose import BOOKKEEPING
 
 SURE = 0.05  # p after Holm's correction over all pairs of a label and a column
-STRONG = {"how": 0.3, "fact": 0.3, "other": 0.5}  # Cramér's V from which it is told
-Role = Literal["how", "fact", "other"]
+TOLD = {"how": 0.1, "presence": 0.3, "fact": 0.3, "other": 0.5}  # Cramér's V from which it is told
+STRONG = 0.3  # and from which `how` voids
+KNOWN = 0.1  # share of the test part whose value train has, below which it doesn't
+Role = Literal["how", "presence", "fact", "other"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A classification of the samples. values (N,): classes, -1 where missing.
+    """A classification of the samples. values (N,): places in `names`, -1 where missing.
 
-    role: `how` (batch, site, camera, day, presence of a modality: may void), `fact` of the file (its size and type), or
+    role: `how` (batch, site, camera, day: may void), `presence` of a modality, `fact` of the file (its size and type), or
     `other`, a column of a meaning that its name doesn't tell, such as another label.
     """
 
     name: str
     values: np.ndarray
+    names: Sequence[str]
     role: Role
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A label with a column: Cramér's V, normalised information and p; `determined`: each value of it has one class."""
+    """A label with a column: Cramér's V, normalised information and p.
+
+    determined: each value of the column has one class; nested: each class has one value; alone, usual, seen: see
+    `association.told`; tested: test samples; pure: share of all samples whose value has one class only, and `mixed` what
+    can be compared within: the value of most classes, of these that of most samples.
+    """
 
     label: str
     column: Column
@@ -49,17 +57,23 @@ class Pair:
     usual: float
     seen: float
     tested: int
+    pure: float
+    mixed: str
 
 
 def confounds(
     parts: Parts, labels: Mapping[str, np.ndarray], columns: list[Column], seed: int = 0
 ) -> Iterator[Finding]:
-    """Columns that tell a label: V at least .3 (.5 for a column of unknown meaning) and p, by Holm, at most .05.
+    """Columns that tell a label, with p, by Holm, at most .05.
 
-    Void where the column says how the sample was taken, each of its values has one class only, and train has values of
-    the test part: then a model can be right by the batch alone. A column whose values are all new in the test part tells
-    nothing there, and isn't told; neither is one of unknown meaning that is a finer or coarser name of the label (a
-    genus, a class number). Groups of the split count once. labels[name] (N,): classes, -1 where missing.
+    Void where the column says how the sample was taken, V is at least .3, and train has the values of a tenth of the test
+    part: then a model scores by the batch, and what a modality knows of the label can't be told from what it knows of
+    that. (V of .3 is 65 % right for two classes in two equal batches.) Below that, from .1 on, it warns. Presence of a
+    modality voids where it tells the label without fail: samples that lack one are in no comparison. Facts of files warn
+    from .3, columns of unknown meaning from .5. A column whose values are all new in the test part tells nothing there,
+    and isn't told; neither is, of a label that is itself a place or batch or of a column of unknown meaning, a finer or
+    coarser name of the same (a genus, a class number). Groups of the split count once. labels[name] (N,): classes, -1
+    where missing.
     """
     tried = [
         p
@@ -69,27 +83,30 @@ def confounds(
         for p in _pair(parts, name, values, c, seed)
     ]
     for pair, p in zip(tried, _holm([t.p for t in tried])):
-        if p <= SURE and pair.v >= STRONG[pair.column.role]:
+        if p <= SURE and pair.v >= TOLD[pair.column.role]:
             yield _told(pair, p)
 
 
-def candidates(table: pd.DataFrame, view: View, parts: Parts, labels: list[str], skip: list[str]) -> list[Column]:
+def candidates(table: pd.DataFrame, view: View, parts: Parts, skip: list[str]) -> list[Column]:
     """The columns to hold against the labels: of the table, of its files, and whether each modality is there."""
     found = []
     for name in classes(table, {*BOOKKEEPING, *skip, *([parts.by] if parts.by else [])}):
         if not is_identity(name):
-            found.append(Column(name, codes(table[name]), "how" if is_how(name) and name not in labels else "other"))
+            found.append(_column(name, table[name], "how" if is_how(name) else "other"))
     if {"height", "width"} <= set(table.columns):
-        found.append(
-            Column("image size", codes(table["height"].astype(str) + " x " + table["width"].astype(str)), "fact")
-        )
+        sizes = table["height"].astype(str) + " x " + table["width"].astype(str)
+        found.append(_column("image size", sizes, "fact"))
     if "path" in table:
-        found.append(
-            Column("file type", codes(table["path"].astype(str).str.lower().str.extract(r"(\.\w+)$")[0]), "fact")
-        )
+        types = table["path"].astype(str).str.lower().str.extract(r"(\.\w+)$")[0]
+        found.append(_column("file type", types, "fact"))
     for name, seen in view.streams.items():
-        found.append(Column(f"presence of {name}", seen.present.astype(np.int64), "how"))
+        found.append(Column(f"presence of {name}", seen.present.astype(np.int64), ("no", "yes"), "presence"))
     return [c for c in found if len(np.unique(c.values[c.values >= 0])) > 1]
+
+
+def _column(name: str, values: pd.Series, role: Role) -> Column:
+    found, names = pd.factorize(values.astype(object).where(values.notna(), None))
+    return Column(name, np.asarray(found, dtype=np.int64), [str(n) for n in names], role)
 
 
 def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int) -> Iterator[Pair]:
@@ -99,8 +116,12 @@ def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int
     if min(counts.shape, default=0) < 2:
         return
     determined, nested = bool(((counts > 0).sum(0) == 1).all()), bool(((counts > 0).sum(1) == 1).all())
-    if column.role == "other" and (determined or nested):
+    if (column.role == "other" or is_how(name)) and (determined or nested):
         return
+    there = counts > 0
+    pure = float(counts[:, there.sum(0) == 1].sum() / counts.sum())
+    most = int(np.lexsort((counts.sum(0), there.sum(0)))[-1])
+    mixed = f"{column.names[np.unique(other)[most]]} ({counts[:, most].sum():,} samples)"
     test, train = (np.flatnonzero(np.isin(rows, parts.rows(p))) for p in ("test", "train"))
     alone, usual, seen = stats.told(label, other, train, test)
     if seen == 0:
@@ -108,13 +129,10 @@ def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int
     label, other, units = _once(label, other, parts.groups[rows])
     counts = stats.table(label, other)
     v = stats.cramers_v(counts)
-    if v < STRONG[column.role]:  # its p counts in the correction, and can't be told
-        yield Pair(name, column, v, 0.0, 1.0, determined, nested, alone, usual, seen, len(test))
-        return
-    p = stats.chance(label, other, units, seed)
-    yield Pair(
-        name, column, v, stats.normalised_information(counts), p, determined, nested, alone, usual, seen, len(test)
-    )
+    told = v >= TOLD[column.role]  # else its p counts in the correction, and can't be told
+    p = stats.chance(label, other, units, seed) if told else 1.0
+    information = stats.normalised_information(counts) if told else 0.0
+    yield Pair(name, column, v, information, p, determined, nested, alone, usual, seen, len(test), pure, mixed)
 
 
 def _once(label: np.ndarray, other: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -129,27 +147,33 @@ def _once(label: np.ndarray, other: np.ndarray, groups: np.ndarray) -> tuple[np.
 
 
 def _told(pair: Pair, p: float) -> Finding:
-    how, column = pair.column.role == "how", pair.column.name
-    by = f"{column} alone gives {pair.label} of {pair.alone:.0%} of test (the most frequent class {pair.usual:.0%})"
+    column, label = pair.column.name, pair.label
+    certain = pair.determined and pair.column.role == "presence"
+    void = certain or (pair.column.role == "how" and pair.v >= STRONG and pair.seen >= KNOWN)
+    if pair.determined:
+        what = f"each value of {column} has one {label} only"
+    else:
+        share = f" ({pair.pure:.0%} of samples have a {column} with one {label} only)" if pair.pure else ""
+        what = f"{label} goes with {column}{share}"
+    by = f"{column} alone gives {label} of {pair.alone:.0%} of test (the most frequent class {pair.usual:.0%})"
     numbers = f"Cramér's V {pair.v:.2f}, normalised information {pair.information:.2f}, p {p:.2g}"
-    what = (
-        f"each value of {column} has one {pair.label} only" if pair.determined else f"{pair.label} goes with {column}"
+    means = (
+        f"what is known of {label} can't be told from what is known of {column}"
+        if void
+        else "part of a score may be read off it"
     )
-    void = how and pair.determined
-    means = "a model that knows the one is right on the other" if void else "part of a score may be read off it"
-    remedy = _remedy(pair.column)
-    count = round(pair.seen * pair.tested)
-    return Finding(
-        "confounded label", f"{pair.label} × {column}", f"{what}: {by}; {numbers}; {means}; {remedy}", void, count
-    )
+    sentence = f"{what}: {by}; {numbers}; {means}; {_remedy(pair)}"
+    return Finding("confounded label", f"{label} × {column}", sentence, void, round(pair.seen * pair.tested), (), label)
 
 
-def _remedy(column: Column) -> str:
-    if column.name.startswith("presence of "):
-        return f"take samples that have {column.name.removeprefix('presence of ')}, or drop it for all alike"
-    if column.role == "fact":
+def _remedy(pair: Pair) -> str:
+    column = pair.column.name
+    if pair.column.role == "presence":
+        return f"take samples that have {column.removeprefix('presence of ')}, or drop it for all alike"
+    if pair.column.role == "fact":
         return "bring all files to one size and type before"
-    return f"compare within one {column.name}, or hold whole ones out (data.split.by={column.name})"
+    one = f"one {column}" if pair.determined else f"one {column}, such as {pair.mixed}"
+    return f"compare within {one}, or hold whole ones out (data.split.by={column})"
 
 
 def _holm(p: list[float]) -> list[float]:

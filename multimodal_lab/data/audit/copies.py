@@ -73,7 +73,7 @@ def contradictions(view: View, parts: Parts, labels: dict[str, np.ndarray]) -> I
             yield Finding(
                 "contradiction", label,
                 f"{number(len(odd), 'pair')} of equal samples with different {label}: {listed(pairs)}; one of them is wrong",
-                False, len(odd), pairs,
+                False, len(odd), pairs, label,
             )  # fmt: skip
 
 
@@ -81,9 +81,9 @@ def near(view: View, parts: Parts) -> Iterator[Finding]:
     """Near copies across parts, stream by stream: at most 7 of 64 bits apart, and correlated by .99; a warning."""
     known: list[np.ndarray] = []
     for name, seen in view.streams.items():
-        if seen.signatures is None or any(np.array_equal(seen.content, k) for k in known):
+        if seen.signatures is None or any(np.array_equal(seen.signatures, k) for k in known):
             continue
-        known.append(seen.content)
+        known.append(seen.signatures)
         found, alike = _near(seen, parts)
         if found:
             order = np.lexsort((-alike, -parts.home[found.held]))
@@ -115,6 +115,7 @@ def _near(seen: Seen, parts: Parts) -> tuple[Crossing, np.ndarray]:
 
 
 def _leak(kind: str, where: str, how: str, found: Crossing, pairs: tuple[str, ...], void: bool) -> Finding:
-    earlier = "one of an earlier part" if found.parts.names[:2] != ("train",) else "a training sample"
+    trained = bool((found.parts.home[found.first] == found.parts.names.index("train")).all())
+    earlier = "a training sample" if trained else "one of an earlier part"
     sentence = f"{found.counted} equal {earlier}, {how}: {listed(pairs)}; {REMEDY}"
     return Finding(kind, where, sentence, void, len(found.held), pairs)  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ def classes(parts: Parts, labels: Mapping[str, np.ndarray], names: Mapping[str, 
                 only = f"only {names[label][int(own.argmax())]!r}" if own.any() else "no sample that has it"
                 what = "nothing tells classes apart there" if part in NEEDED else "epochs can't be chosen by it"
                 sentence = f"{part} has {only} of {label}; {what} (data.split.stratify={label} spreads the classes)"
-                yield Finding("single class", label, sentence, part in NEEDED)
+                yield Finding("single class", label, sentence, part in NEEDED, label=label)
         if all(p in counts and (counts[p] > 0).sum() > 1 for p in NEEDED):
             yield from _absent(label, names[label], counts["train"], counts["test"])
             yield from _thin(label, names[label], counts["train"], counts["test"])
@@ -55,7 +55,7 @@ def _absent(label: str, names: Sequence[str], train: np.ndarray, test: np.ndarra
         if len(gone):
             said = tuple(names[i] for i in gone)
             sentence = f"{number(len(gone), 'class', 'classes')} of {label} not in {part}: {listed(said)}; {means}"
-            yield Finding("absent class", label, sentence, False, len(gone), said)
+            yield Finding("absent class", label, sentence, False, len(gone), said, label)
 
 
 def _thin(label: str, names: Sequence[str], train: np.ndarray, test: np.ndarray) -> Iterator[Finding]:
@@ -65,7 +65,9 @@ def _thin(label: str, names: Sequence[str], train: np.ndarray, test: np.ndarray)
         sentence = (
             f"{number(len(thin), 'class', 'classes')} of {label} with fewer than {FEWEST} samples: {listed(said)}"
         )
-        yield Finding("thin class", label, f"{sentence}; a score of theirs is mostly luck", False, len(thin), said)
+        yield Finding(
+            "thin class", label, f"{sentence}; a score of theirs is mostly luck", False, len(thin), said, label
+        )
 
 
 def groups(parts: Parts) -> Iterator[Finding]:

@@ -32,10 +32,11 @@ SHOWN = 3  # examples
 class Finding:
     """One thing found. where: the stream, column, label or split. count: of samples, groups or classes that it concerns.
 
-    void: no comparison on this split stands. That is so where the test part is not unseen (content, groups, pixels that
-    it shares with train or val), where it can't be scored or learnt (no test part, one class, a modality missing from a
-    whole part), and where how a sample was taken gives its label away without fail. A leak between train and val alone
-    voids nothing: it bends only the choice of the epoch, and that of all arms alike. All else is a warning.
+    void: no comparison on this split stands, or, where it is of one `label`, none of that label. That is so where the test
+    part is not unseen (content, groups, pixels that it shares with train or val), where it can't be scored or learnt (no
+    test part, one class, a modality missing from a whole part), and where a label goes with how a sample was taken. A leak
+    between train and val alone voids nothing: it bends only the choice of the epoch, and that of all arms alike. All else
+    is a warning.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Finding:
     void: bool
     count: int = 1
     examples: tuple[str, ...] = ()
+    label: str | None = None
 
     def record(self) -> dict[str, Any]:
         """In plain JSON types."""

@@ -10,7 +10,7 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from made_run import run
 
-from multimodal_lab.study import conclude, judge, look, outcomes
+from multimodal_lab.study import conclude, explore, judge, outcomes
 
 
 def concluded(folder):
@@ -25,7 +25,7 @@ def test_the_page_is_of_the_headline_arm_and_the_report_leads_to_it(tmp_path):
     for entry in found.finished:
         if entry.cell.arm in ("fused", "other") and (entry.cell.arm, entry.cell.seed) != ("fused", 3):
             run(entry.folder, pictures=False, n=12)
-    chosen = look.cell(found, judge.judge(found)).cell
+    chosen = explore.cell(found, judge.judge(found)).cell
     assert (chosen.arm, chosen.seed) == ("fused", 1)  # seed 3 comes first and has lost its embeddings
     said = concluded(folder)
     assert "explorer.html" in said

@@ -1,0 +1,104 @@
+"""The audit of a study's data, kept beside its cells: made before the first is trained, read by the verdict.
+
+What looks at the data imports torch, and is imported when it does; reading what was found needs nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from multimodal_lab import whole
+from multimodal_lab.study.facts import Study
+from multimodal_lab.study.plan import StudyError
+
+FILE = "audit.json"
+LOCK = "audit.lock"
+SHOWN = 5  # warnings printed
+Configs = Mapping[str, Mapping[str, Any]]  # {arm: its plain config}
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """What was found in the data of the study in `folder`; None where nobody has looked."""
+    try:
+        found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if _sound(found) else None
+
+
+def _sound(found: Any) -> bool:
+    """Whether a file holds what a look writes: a stranger's may hold anything."""
+    kinds = {"of": dict, "findings": list, "streams": list, "splits": list, "samples": int, "grouped": bool}
+    if not isinstance(found, dict) or not all(isinstance(found.get(k), kind) for k, kind in kinds.items()):
+        return False
+    words = {"kind": str, "where": str, "sentence": str, "void": bool, "label": str | None}
+    return all(
+        isinstance(f, dict) and all(k in f and isinstance(f[k], kind) for k, kind in words.items())
+        for f in found["findings"]
+    ) and all(isinstance(text, str) for text in (*found["streams"], *found["splits"], found["of"].get("data")))
+
+
+def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: bool) -> list[str]:
+    """Look at the study's data unless that has been done; what to tell, a line each.
+
+    One launcher looks, others wait for it. todo: whether a cell is to be trained; then data, splits, streams or source
+    that differ from those looked at are looked at anew. What can't be read is told, and left to the cells, which name the
+    arm that it is of. `StudyError` where a leak gap is asked for and every sample is a group by itself.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = load(folder)
+        if known is None or todo:
+            from multimodal_lab.data.source import DataError
+            from multimodal_lab.study.look import look
+
+            try:
+                known = look(study, configs(), known)
+            except DataError as error:
+                (folder / FILE).unlink(missing_ok=True)
+                return [f"warning: the data were not audited: {error}"]
+            whole.value(folder / FILE, known)
+    if study.leak and not known["grouped"]:
+        raise StudyError(
+            f"study.leak=[{', '.join(study.leak)}]: every sample is a group by itself, so that the split is random as it is "
+            "and there is no gap to measure; name the column that samples share in data.split.by, or give study.leak=[]"
+        )
+    return [*lines(known)]
+
+
+def lines(known: Mapping[str, Any], shown: int | None = SHOWN) -> Iterator[str]:
+    """What was looked at, what voids, and the first warnings (None: all)."""
+    void, warn = ([f for f in known["findings"] if f["void"] is v] for v in (True, False))
+    streams, splits = ", ".join(known["streams"]), len(known["splits"])
+    looked = f"audit of {known['samples']:,} samples, {streams}" + (f", {splits} splits" if splits > 1 else "")
+    found = [f"{len(own)} {what}" for own, what in ((void, "void"), (warn, "warn")) if own]
+    yield f"{looked}: {', '.join(found) or 'nothing found'}"
+    for one in void:
+        yield f"void ({one['label'] or 'every label'}): {one['kind']}: {one['sentence']}"
+    yield from (f"warning: {one['kind']}: {one['sentence']}" for one in warn[:shown])
+    if shown is not None and len(warn) > shown:
+        yield f"and {len(warn) - shown} more warnings in {FILE}"
+
+
+def problems(known: Mapping[str, Any] | None, label: str | None, data: str | None) -> list[str]:
+    """What voids every comparison and, given a label, those of this one. data: the fingerprint of what was trained on."""
+    if known is None or known["of"]["data"] != data:
+        return []
+    own = [f for f in known["findings"] if f["void"] and f["label"] in (None, label)]
+    return [str(f["sentence"]) for f in own]
+
+
+def warnings(known: Mapping[str, Any] | None, data: str | None) -> list[str]:
+    """Why an audit says nothing of these cells."""
+    if known is None:
+        return [
+            "nobody has looked for leaks, copies and confounds in these data: the study's command does, before it trains"
+        ]
+    if known["of"]["data"] != data:
+        return ["the audit looked at other data than these cells; the study's command looks again before it trains"]
+    return []

@@ -1,0 +1,50 @@
+"""The audit without a study's directory: `python -m multimodal_lab.study audit data=… data.root=… modality=…`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from multimodal_lab import resolvers
+from multimodal_lab.check import ConfigError, preflight
+from multimodal_lab.study import facts
+from multimodal_lab.study.cells import looked_at
+from multimodal_lab.study.plan import StudyError
+from multimodal_lab.targets import conf_dir
+
+
+def audited(words: Sequence[str]) -> dict[str, Any]:
+    """What the audit finds in the data of a command line of `run`, a study's or one experiment's; nothing is trained.
+
+    `StudyError` for a configuration that can't run and for data that can't be read.
+    """
+    resolvers.register()
+    try:
+        preflight(list(words))
+    except ConfigError as error:
+        raise StudyError(str(error)) from error
+    from multimodal_lab.data.source import DataError
+    from multimodal_lab.study.look import look
+
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        asked, configs = _asked(list(words))
+    try:
+        return look(asked, configs, None)
+    except DataError as error:
+        raise StudyError(str(error)) from error
+
+
+def _asked(words: list[str]) -> tuple[facts.Study, dict[str, Any]]:
+    def composed(lines: list[str]) -> DictConfig:
+        return compose("config", [*words, *lines])
+
+    cfg = composed([])
+    if cfg.get("study") is not None:
+        node: Any = OmegaConf.to_container(cfg.study, resolve=True)
+        asked = facts.read(node)
+    else:
+        asked = facts.Study({"all": []}, ["all"], [], seeds=[cfg.seed], splits=[cfg.data.split.seed])
+    return asked, looked_at(asked, composed)
