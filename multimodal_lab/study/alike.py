@@ -42,13 +42,19 @@ def alike(found: Outcomes) -> dict[str, Any] | None:
     told, information = [], {}
     for a, b in combinations(spaces, 2):
         x, y = _paired(spaces[a], spaces[b])
-        if len(np.unique(x.groups)) < 4:
+        if not _enough(x.groups):
             continue
         told += [_measure(a, b, name, one) for name, one in _measures(x, y).items()]
         if len(spaces) == 2:
             information = _information(found, (a, b), (spaces[a], spaces[b]), x, y)
     first = next(iter(cells.values())).cell
     return {"measures": told, "information": information, "seed": first.seed, "split": first.split}
+
+
+def _enough(groups: np.ndarray) -> bool:
+    """Whether every half of the groups has the four samples that a measure needs."""
+    sizes = np.sort(np.unique(groups, return_counts=True)[1])
+    return len(sizes) >= 4 and int(sizes[: len(sizes) // 2].sum()) >= 4
 
 
 def _cells(found: Outcomes) -> dict[str, Entry]:

@@ -215,7 +215,7 @@ def test_data_can_not_end_its_element():
 
 def test_without_plotly_the_error_says_how_to_get_it(made, monkeypatch, caplog):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(explorer.ExplorerError, match=re.escape("plotly: pip install 'multimodal_lab[viz]'")):
+    with pytest.raises(explorer.ExplorerError, match=re.escape("plotly: pip install plotly")):
         explorer.write(made[2])
     with pytest.raises(explorer.ExplorerError, match="plotly and umap-learn"):
         explorer.write(made[2], method="umap")

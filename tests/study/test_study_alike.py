@@ -26,3 +26,10 @@ def test_codes_keep_the_label_whatever_else_varies(signals, part):
     found = estimate(first, second, spaces[0].select("test").targets["sex"])
     assert getattr(found, part) > 0.8
     assert getattr(found, part) > 0.8 * found.total
+
+
+def test_halves_of_the_groups_must_hold_enough_samples():
+    assert alike._enough(np.arange(8))
+    assert not alike._enough(np.arange(7))
+    assert not alike._enough(np.repeat([0, 1, 2], 50))
+    assert alike._enough(np.repeat([0, 1, 2, 3], 2))

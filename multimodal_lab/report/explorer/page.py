@@ -27,7 +27,7 @@ def missing(method: str = "pca") -> str:
     """Why no page can be made here, or nothing."""
     needs = {"plotly": "plotly", "umap": "umap-learn"} if method == "umap" else {"plotly": "plotly"}
     absent = [package for module, package in needs.items() if importlib.util.find_spec(module) is None]
-    return f"the explorer needs {' and '.join(absent)}: pip install 'multimodal_lab[viz]'" if absent else ""
+    return f"the explorer needs {' and '.join(absent)}: pip install {' '.join(absent)}" if absent else ""
 
 
 def html(content: Mapping[str, Any]) -> str:
