@@ -17,9 +17,16 @@ def is_helper() -> bool:
     return HELPER in os.environ
 
 
+def share_cores(count: int) -> None:
+    """Give this process, and those it starts, one of `count` shares of the cores; torch reads it when it is first loaded."""
+    if count > 1 and not is_helper():
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // count)))
+
+
 @contextmanager
 def launchers(folder: Path, count: int) -> Iterator[None]:
-    """`count` - 1 processes that run this command beside this one, each with its share of the cores.
+    """`count` - 1 processes that run this command beside this one, each with its share of the cores (`share_cores`).
 
     What they print goes to `folder/launcher-1.log` and so on. They are waited for; if this process stops before, so do they,
     and save first.
@@ -27,8 +34,6 @@ def launchers(folder: Path, count: int) -> Iterator[None]:
     if count == 1 or is_helper():
         yield
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // count)))  # torch, not loaded yet, reads it
     command = [sys.executable, "-m", "multimodal_lab.run", *sys.argv[1:]]
     started = []
     for i in range(1, count):

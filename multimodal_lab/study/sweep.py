@@ -24,27 +24,30 @@ EVERY = 1.0  # seconds
 
 
 def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: Sequence[str]) -> Any:
-    """Write the plan, launch every cell that isn't finished, tell what became of all.
+    """Write the plan, audit the data, launch every cell that isn't finished, tell what became of all.
 
     What is tuned is tuned first: no arm can be trained before the last tuning cell of all launchers has ended. Any other
     cell that another launcher is at is left to it. Raises `StudyError` where cells failed, or where finished ones were
     made by another source than this and the study doesn't say `mixed`.
     """
     folder = Path(config.hydra.sweep.dir)
-    made = planned(config, loader, typed)
+    compose = _composer(config, loader, typed)
+    made = planned(config, compose, typed)
     before = ledger.entries(folder, made.every)
     _refuse_mixed(folder, made, before)
     plan.write(folder, made)
     print("\n".join([*show.lines(folder, made, before), *(f"warning: {w}" for w in made.warnings)]), flush=True)
+    more = made.study.jobs if not made.cells else sum(e.state != "finished" for e in before)
+    count = min(made.study.jobs, max(1, more))
+    beside.share_cores(count)
     if not beside.is_helper():
-        configs = partial(looked_at, made.study, _composer(config, loader, typed))
+        configs = partial(looked_at, made.study, compose)
         todo = not made.cells or any(e.state != "finished" for e in before)
         print("\n".join(audit.ensure(folder, made.study, configs, todo)), flush=True)
-    more = made.study.jobs if not made.cells else sum(e.state != "finished" for e in before)
-    with beside.launchers(folder, min(made.study.jobs, max(1, more))):
+    with beside.launchers(folder, count):
         if not made.cells:
             _tune(folder, made, launcher)
-            made = planned(config, loader, typed)
+            made = planned(config, compose, typed)
             plan.write(folder, made)
         jobs = [_job(made.typed, e.cell) for e in ledger.entries(folder, made.cells) if e.state != "finished"]
         returns = launcher.launch(jobs, initial_job_idx=len(made.tuning)) if jobs else []
@@ -61,11 +64,11 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     return returns
 
 
-def planned(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> Plan:
+def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> Plan:
     """The plan that a composed study asks for: its cells too, once what is tuned has been, as the directory shows."""
     node: Any = OmegaConf.to_container(config.study, resolve=True)
     study = facts.read(node)
-    made = Cells(study, _composer(config, loader, typed))
+    made = Cells(study, compose)
     tuning = made.tuning()
     chosen = trials.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
     own = made.compared(chosen) if chosen or not tuning else []
@@ -73,7 +76,15 @@ def planned(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> P
 
 
 def _composer(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> Compose:
-    return lambda lines: loader.load_sweep_config(config, [*typed, *lines])
+    """Of a line's config, composed once: the plan and the audit take the same."""
+    composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(lines: list[str]) -> DictConfig:
+        if tuple(lines) not in composed:
+            composed[tuple(lines)] = loader.load_sweep_config(config, [*typed, *lines])
+        return composed[tuple(lines)]
+
+    return compose
 
 
 def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
