@@ -53,7 +53,8 @@ def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | N
         own = [e for e in found if e.cell.arm == arm and e.cell.role != "tuning"]
         tried = [e for e in found if e.cell.arm == arm and e.cell.role == "tuning"]
         scores = [[s for e in own if (s := score(e, label)) is not None] for label in made.study.labels]
-        role = made.study.role(arm) if arm not in made.retrained.values() else "retrained"
+        known = {*made.study.overrides(), *made.study.leaks()}
+        role = made.study.role(arm) if arm in known else "retrained"
         tuned = [_states(tried) if tried else ""] if made.tuning else []
         drawn.add_row(arm, role, *tuned, _states(own), *(_spread(values) for values in scores))
     console.print(drawn)

@@ -1,15 +1,18 @@
 """What has become of cells: read from real files, whoever left them and however."""
 
+import io
 import json
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from multimodal_lab import digest, rundir, whole
-from multimodal_lab.study import facts, ledger, plan
+from multimodal_lab.study import facts, ledger, plan, show
 from multimodal_lab.study.plan import Cell, Plan, StudyError
 
 STUDY = facts.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
@@ -125,6 +128,23 @@ def test_two_hundred_cells_are_listed_without_torch(tmp_path, cli):
     )
     said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert said.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_table_names_what_is_tuned_and_what_is_added(tmp_path):
+    """A baseline that stands for its subset stays a baseline."""
+    tuning = [replace(cell(1000, arm), role="tuning", option=0) for arm in ("rgb", "concat", "concat_on_uv")]
+    added = replace(cell(0, "concat_on_uv"), role="retrained")
+    subsets = {"rgb": "rgb", "uv": "concat_on_uv", "rgb+uv": "concat"}
+    made = Plan(STUDY, [cell(0), cell(0, "concat"), added], [], [], tuning, {}, subsets)
+    for one in tuning[:2]:
+        finish(tmp_path, one, **{"probe/rgb/species/accuracy": 0.123})
+    console = Console(record=True, width=160, file=io.StringIO())
+    show.table(tmp_path, made, ledger.entries(tmp_path, made.every), console)
+    rows = [line.split() for line in console.export_text().splitlines()]
+    assert ["arm", "is", "tuned", "cells", "species"] in rows
+    assert ["rgb", "baseline", "1/1", "0/1", "(1", "waiting)", "–"] in rows
+    assert ["concat", "fused", "1/1", "0/1", "(1", "waiting)", "–"] in rows
+    assert ["concat_on_uv", "retrained", "0/1", "(1", "waiting)", "0/1", "(1", "waiting)", "–"] in rows
 
 
 @pytest.mark.parametrize(
