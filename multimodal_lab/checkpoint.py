@@ -181,12 +181,17 @@ def load(folder: Path, parts: Parts) -> None:
 
 
 def load_weights(folder: Path, system: nn.Module) -> None:
-    """The weights of a checkpoint to use, verified: the running average where the run kept one. Every name must match."""
+    """The weights of a checkpoint to use. Every name must match."""
+    system.load_state_dict(weights(folder))
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint by name, verified: the running average where the run kept one."""
     if reason := fault(folder):
         raise CheckpointError(f"{folder}: {reason}")
     average = folder / "ema.safetensors"
-    weights = load_file(average if average.exists() else folder / "model.safetensors")
-    system.load_state_dict({k.removeprefix("weights."): v for k, v in weights.items()} if average.exists() else weights)
+    found: dict[str, Tensor] = load_file(average if average.exists() else folder / "model.safetensors")
+    return {k.removeprefix("weights."): v for k, v in found.items()} if average.exists() else found
 
 
 def _write(folder: Path, name: str, packed: Mapping[str, Mapping[str, Any]]) -> None:

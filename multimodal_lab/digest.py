@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # Keys that change no number: where files lie, how they are loaded, what is kept.
-MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep", "save_every"}}
+MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep", "save_every"}, "cache": {"root"}}
 # The files that end a run, and the keys of the first that name what the run was made of.
 SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
 OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
@@ -27,9 +27,16 @@ def config_key(plain: Mapping[str, Any]) -> str:
 @cache
 def code() -> str:
     """A digest of the package's own source, as it was when this process first asked: what is edited later doesn't run in it."""
+    return code_of("")
+
+
+@cache
+def code_of(*parts: str) -> str:
+    """The same of some files and folders of the package alone, by their paths in it."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in sorted(here.rglob("*.py")):
+    found = [[here / part] if part.endswith(".py") else (here / part).rglob("*.py") for part in parts]
+    for path in sorted(path for paths in found for path in paths):
         digest.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

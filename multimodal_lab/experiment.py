@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, dist, finish, provenance, redact, resume, rundir
+from multimodal_lab import checkpoint, dist, finish, kept, provenance, redact, resume, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
 from multimodal_lab.evaluate import predictions
@@ -39,21 +40,24 @@ def run(cfg: DictConfig, folder: Path) -> float:
     main = dist.rank() == 0
     plain = _plain(cfg, folder)
     told = _fit_to_be_told(cfg, plain)
+    config = OmegaConf.to_yaml(OmegaConf.create(told))
     folder.mkdir(parents=True, exist_ok=True)
     if main and not (folder / rundir.CONFIG).exists():
-        _write_config(folder, told)
+        (folder / rundir.CONFIG).write_text(config)
     torch.manual_seed(cfg.seed)
-    data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed)
+    cache = kept.chosen(cfg)
+    data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
     _require_judged(cfg.judged, data)
     system = build_system(cfg, data).to(device)
-    augment = build(safe_instantiate(cfg.augment), streams=data.streams).to(device)
+    augment = kept.augmentation(cfg, cache, system, data, device)
     optimizer = safe_instantiate(cfg.optim)(system)
     store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
     if main and not (folder / DATA).exists():
         _write_data(folder, data)
     log = Log(folder, _trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
-    log.say("\n".join([describe(system, data), *data.notes, *notes, f"writing to {folder}"]))
+    told_of = cache.notes if cache else []
+    log.say("\n".join([describe(system, data), *data.notes, *told_of, *notes, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     state = safe_instantiate(cfg.train)(
         system,
@@ -69,14 +73,14 @@ def run(cfg: DictConfig, folder: Path) -> float:
         resume=cfg.resume,
     )
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
-        _write_config(folder, told)
+        (folder / rundir.CONFIG).write_text(config)
         _write_data(folder, data)
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         checkpoint.load_weights(best, system)
     dist.end()
     if not main:
         return 0.0
-    scores = evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged)
+    scores = evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged, pictures=cache is None)
     scores |= held_out_losses(system, data, cfg.judged, augment, cfg, device)
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices()}
@@ -84,13 +88,15 @@ def run(cfg: DictConfig, folder: Path) -> float:
     return _finish(cfg, folder, log, summary, label)
 
 
-def build_system(cfg: DictConfig, data: Any) -> System:
-    """The system of a config over prepared data, adapted as `adapt` says."""
+def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
+    """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""
     classes = {label: len(names) for label, names in data.classes.items()}
     system: System = safe_instantiate(cfg.system)(data.streams, classes)
     _require_targets(system, [*data.targets, *data.target_streams])
     if cfg.get("adapt") and "_target_" in cfg.adapt:
-        safe_instantiate(cfg.adapt)(system)
+        adapt = safe_instantiate(cfg.adapt)
+        asks = "data" in inspect.signature(adapt).parameters
+        build(adapt, system=system, **({"data": None if trained else data} if asks else {}))
     return system
 
 
@@ -133,7 +139,7 @@ def held_out_losses(
 
 def evaluate(
     system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
-    judged: str = "test",
+    judged: str = "test", pictures: bool = True,
 ) -> Scores:  # fmt: skip
     """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept.
 
@@ -141,7 +147,7 @@ def evaluate(
     """
     splits = [s for s in data.splits if len(data.splits[s]) and (judged == "test" or s != "test")]
     found: Embeddings = embed(
-        system, data, device, splits, thumbnails=folder / "thumbnails.npz", subsets=subsets,
+        system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
     )  # fmt: skip
     found.save(folder / "embeddings")
     train, test = found.select("train"), found.select(judged)
@@ -169,7 +175,7 @@ def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System
     record = json.loads((folder / DATA).read_text())
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
-    system = build_system(cfg, data).to(device)
+    system = build_system(cfg, data, trained=True).to(device)
     store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
     path = (store.best() if cfg.train.monitor else None) or store.newest()
     if path is None:
@@ -221,10 +227,6 @@ def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
 def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
     """The config without its secrets, for files and trackers."""
     return {**redact.config(plain, OmegaConf.to_container(cfg, resolve=False)), "dir": plain["dir"]}
-
-
-def _write_config(folder: Path, told: dict[str, Any]) -> None:
-    (folder / rundir.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(told)))
 
 
 def _write_data(folder: Path, data: Any) -> None:

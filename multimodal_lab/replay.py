@@ -19,8 +19,7 @@ finite. The run's data must be where they were."""
 
 def repeat(folder: Path) -> str:
     """What the kept step gives when it is made again."""
-    from multimodal_lab import experiment, guard
-    from multimodal_lab.build import build
+    from multimodal_lab import experiment, guard, kept
     from multimodal_lab.instantiate import safe_instantiate
     from multimodal_lab.step import Step
 
@@ -32,7 +31,7 @@ def repeat(folder: Path) -> str:
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = experiment.build_system(cfg, data).to(device)
-    augment = build(safe_instantiate(cfg.augment), streams=data.streams).to(device)
+    augment = kept.augmentation(cfg, kept.chosen(cfg), system, data, device)
     scaler = torch.amp.GradScaler(device.type, init_scale=facts["scale"], enabled=facts["precision"] == "fp16")
     optimizer = torch.optim.SGD(system.parameters())
     step = Step(

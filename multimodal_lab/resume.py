@@ -15,7 +15,7 @@ from multimodal_lab.log import Log
 from multimodal_lab.parts import Parts, State
 
 Resume = Literal["never", "auto", "drift"]
-CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "data")
+CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "cache", "data")
 
 
 def facts(plain: Mapping[str, Any], data: Any, device: torch.device) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from multimodal_lab.cache_rules import cached, encoder_runs
 from multimodal_lab.loss_rules import loss_paths, names_clash, two_views
 from multimodal_lab.problem import Problem, is_target
 from multimodal_lab.signature import signature
@@ -169,5 +170,6 @@ def shuffled(tree: Tree) -> Iterator[Problem]:
 RULES = (
     part_of_its_group,
     some_input, subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
-    names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled, figures,
+    names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled, figures, cached,
+    encoder_runs,
 )  # fmt: skip

@@ -78,6 +78,7 @@ class Config:
     system: Node
     augment: Node | dict[str, Node] | None = None
     adapt: Node | dict[str, Node] | None = None
+    cache: Node | dict[str, Node] | None = None
     evaluate: dict[str, Node] = field(default_factory=dict)
     log: dict[str, Node] = field(default_factory=dict)
     backbones: dict[str, Node] = field(default_factory=dict)

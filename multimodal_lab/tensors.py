@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,13 +21,19 @@ NAMES = {
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Write and sync `path`; the sha256 of what should now be in it, which a damage on the way there does not change."""
-    digest = hashlib.sha256()
     with path.open("wb", buffering=0) as f:
-        for chunk in _chunks(tensors):
-            digest.update(chunk)
-            while chunk:
-                chunk = chunk[f.write(chunk) :]
+        digest = pour(f, tensors)
         os.fsync(f.fileno())
+    return digest
+
+
+def pour(file: Any, tensors: Mapping[str, Tensor]) -> str:
+    """The same into a file that is open; the sha256."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(tensors):
+        digest.update(chunk)
+        while chunk:
+            chunk = chunk[file.write(chunk) :]
     return digest.hexdigest()
 
 

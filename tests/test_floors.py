@@ -31,6 +31,7 @@ FLOORS = {
         "resume",
         "tensors",
         "trackers",
+        "cache",
     },
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

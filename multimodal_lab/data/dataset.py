@@ -9,7 +9,7 @@ from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import choose, record
 from multimodal_lab.data.bad import OnError, find, stand_ins
 from multimodal_lab.data.fingerprint import fingerprint
-from multimodal_lab.data.fit import fit as fit_to
+from multimodal_lab.data.memory import Memory, learn
 from multimodal_lab.data.plan import Plan, plan
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.resize import Resize
@@ -62,13 +62,21 @@ class Data:
         self.check, self.on_error, self.max_bad = check, on_error, max_bad
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
 
-    def prepare(self, modality: dict[str, dict[str, Any]], seed: int, frozen: dict[str, Any] | None = None) -> Prepared:
+    def prepare(
+        self,
+        modality: dict[str, dict[str, Any]],
+        seed: int,
+        frozen: dict[str, Any] | None = None,
+        memory: Memory | None = None,
+    ) -> Prepared:
         """Cut the streams of `modality` and split, label and measure the samples.
 
         modality: {stream: facts}, see `bands.resolve`. seed: of the sample order. frozen: the `record()` of a trained
         run, whose statistics, components, tokenizers and classes are used instead of learning them, so that new files
         are seen as the training files were; its splits are used again if the data are the same, else there is only
-        "all". Raises `DataError` for anything in the data or the modality that can't be used.
+        "all". memory: remembers what the training split taught; then no sample is read here that needn't be: whoever
+        gives it reads all of them, or knows that they have been read. Raises `DataError` for anything in the data or the
+        modality that can't be used.
         """
         table = self.source.samples
         if not len(table):
@@ -83,8 +91,7 @@ class Data:
         chosen = self._choose(plans, frozen)
         if frozen is None:
             splits = chosen.split.assign(table)
-            bad = find(samples, self.on_error, self.max_bad)
-            fit_to(samples, bad.good(splits["train"]))
+            bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark)
             classes = None
         else:
             splits = record.restore(frozen, samples, mark)
@@ -116,6 +123,8 @@ class Data:
             bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
             shuffle=self.shuffle,
         )
+        if memory is not None:
+            return prepared
         if self.cache:
             prepared.stack.keep()
         elif frozen is None and self.check == "all":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,20 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.statistics import Covariance, Moments
 
 
-def fit(samples: Samples, train: np.ndarray) -> None:
-    """Fill `samples.fitted` and `samples.tokens` from the rows `train`: scaling, components, statistics, tokenizers."""
-    arrays = {name: plan for name, plan in samples.plans.items() if plan.stored.kind != "text"}
+def fit(samples: Samples, train: np.ndarray, names: Collection[str] | None = None) -> None:
+    """Fill `samples.fitted` and `samples.tokens` from the rows `train`: scaling, components, statistics, tokenizers.
+
+    Of the streams `names` only, where given.
+    """
+    plans = {name: plan for name, plan in samples.plans.items() if names is None or name in names}
+    arrays = {name: plan for name, plan in plans.items() if plan.stored.kind != "text"}
     for name, plan in arrays.items():
         samples.fitted[name].scaling = samples.scaling.fit(samples.pixels(train, name, scaled=False))
         if plan.pca:
             _fit_components(samples, name, plan, train)
     moments = {name: Moments() for name in arrays}
-    texts: dict[str, list[str]] = {name: [] for name in samples.plans if name not in arrays}
-    for row in train:
+    texts: dict[str, list[str]] = {name: [] for name in plans if name not in arrays}
+    for row in train if plans else ():
         for name, found in texts.items():
             found += samples.captions(int(row), name)
         for name, moment in moments.items():
@@ -57,7 +62,7 @@ def _fit_text(samples: Samples, name: str, plan: Plan, texts: list[str]) -> None
 def restore(samples: Samples) -> None:
     """Make the tokenizers of `samples.fitted` ready again."""
     for name, plan in samples.plans.items():
-        if plan.stored.kind == "text":
+        if plan.stored.kind == "text" and name not in samples.tokens:
             samples.tokens[name] = _tokens().from_json(samples.fitted[name].tokenizer, plan.length)
 
 

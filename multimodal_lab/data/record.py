@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multimodal_lab.data.fit import restore as restore_tokens
+from multimodal_lab.data.memory import choices
 from multimodal_lab.data.plan import Fitted
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
@@ -41,12 +42,6 @@ def record(prepared: Prepared) -> dict[str, Any]:
         "splits": {split: [names[i] for i in rows] for split, rows in prepared.splits.items()},
         "streams": streams,
     }
-
-
-def choices(reader: Samples) -> dict[str, Any]:
-    """How pixels become inputs: the scaling policy and its arguments, the resizing, the masking."""
-    scaling = {"policy": type(reader.scaling).__name__, **vars(reader.scaling)}
-    return {"scaling": scaling, "resize": vars(reader.resize), "mask": "zero" if reader.zero else "keep"}
 
 
 def restore(frozen: dict[str, Any], samples: Samples, fingerprint: str) -> Rows:

@@ -24,7 +24,12 @@ class Stacked:
     mask: Tensor | None
 
     def take(self, name: str, other: Stacked, bands: list[int] | None) -> None:
-        """Have the stream `name` of another, or these bands of it: then it is there where both are."""
+        """Have the stream `name` of another, or these bands of it: then it is there where both are.
+
+        The mask of an image is then of either: an augmentation blanks what is outside it, and must not cut the other's pixels.
+        """
+        if self.mask is not None and other.mask is not None and name in self.values and self.values[name].ndim > 2:
+            self.mask = self.mask | other.mask
         if bands is not None:
             both = self.present[name] & other.present[name]
             mixed = self.values[name].clone()

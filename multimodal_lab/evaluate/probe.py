@@ -18,6 +18,7 @@ from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.late import LATE, Told, together
+from multimodal_lab.evaluate.once import once
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.evaluate.tasks import Ledger, Task
 from multimodal_lab.metric import classification, logistic
@@ -137,6 +138,13 @@ class Probe:
             ledger.put(f"probe/{LATE}/{label}", **counts, **found)
 
     def _choose(
+        self, x: Tensor, y: Tensor, classes: np.ndarray | None, groups: np.ndarray, fit: Fit, score: Score
+    ) -> tuple[Model, float]:
+        facts = f"{score.__qualname__} {self.strengths} {self.folds} {self.seed}"  # of each task, its own score
+        made = partial(self._compare, x, y, classes, groups, fit, score)
+        return once(made, facts, x.numpy(), y.numpy(), None if classes is None else np.asarray(classes), groups)
+
+    def _compare(
         self, x: Tensor, y: Tensor, classes: np.ndarray | None, groups: np.ndarray, fit: Fit, score: Score
     ) -> tuple[Model, float]:
         folds = min(self.folds, len(np.unique(groups)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from multimodal_lab.stats.resample import Resampled, resampled_parts
+from multimodal_lab.stats.resample import Pair, Resampled, resampled_together
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,19 @@ def decompose(p: np.ndarray, steps: int = 2000, tolerance: float = 1e-7) -> Info
     min I_q - I(Y; X2), redundant = I(Y; X1) - unique1. Found by alternating projections (Banerjee et al. 2018): for each
     label, scale q's X1 X2 marginal to both pairs. Right to about 1e-4 bits where the optimum lies on an edge.
     """
-    p = np.asarray(p, float)
-    if p.ndim != 3 or (p < 0).any() or not np.isclose(p.sum(), 1):
-        raise ValueError(f"p is {p.shape} and sums to {p.sum():g}, expected a distribution (A, B, Y)")
+    return Information(*map(float, _decomposed(np.asarray(p, float)[None], steps, tolerance)[0]))
+
+
+def _decomposed(p: np.ndarray, steps: int, tolerance: float) -> np.ndarray:
+    """The four parts (M, 4) of tables p (M, A, B, Y), all at once."""
+    if p.ndim != 4 or (p < 0).any() or not np.allclose(p.sum((1, 2, 3)), 1):
+        raise ValueError(f"p is {p.shape[1:]} and sums to {p.sum() / len(p):g}, expected a distribution (A, B, Y)")
     least = _mutual(_least(p, steps, tolerance))
-    whole, one, two = _mutual(p), _mutual(p.sum(1, keepdims=True)), _mutual(p.sum(0, keepdims=True))
+    whole, one, two = _mutual(p), _mutual(p.sum(2, keepdims=True)), _mutual(p.sum(1, keepdims=True))
     # convergence stops a little above the minimum; the parts are never below 0
-    least = min(max(least, one, two), whole) if whole >= max(one, two) else whole
-    return Information(one + two - least, least - two, least - one, whole - least)
+    least = np.minimum(np.maximum(np.maximum(least, one), two), whole)
+    least = np.where(whole >= np.maximum(one, two), least, whole)
+    return np.stack([one + two - least, least - two, least - one, whole - least], 1)
 
 
 def estimate(x1: np.ndarray, x2: np.ndarray, y: np.ndarray, permutations: int = 20, seed: int = 0) -> Information:
@@ -53,10 +59,10 @@ def estimate(x1: np.ndarray, x2: np.ndarray, y: np.ndarray, permutations: int = 
     x1, x2, y = (np.unique(np.asarray(v), return_inverse=True)[1] for v in (x1, x2, y))
     if not len(x1) == len(x2) == len(y) > 0:
         raise ValueError(f"x1, x2, y have {len(x1)}, {len(x2)}, {len(y)} samples, expected the same number")
-    found, draw = _parts(decompose(_table(x1, x2, y), tolerance=1e-6)), np.random.default_rng(seed)
+    found, draw = _decomposed(_table(x1, x2, y)[None], 2000, 1e-6)[0], np.random.default_rng(seed)
     if permutations:
-        chance = [_parts(decompose(_table(x1, x2, draw.permutation(y)), 500, 1e-5)) for _ in range(permutations)]
-        found = np.maximum(found - np.mean(chance, axis=0), 0)
+        tables = np.stack([_table(x1, x2, draw.permutation(y)) for _ in range(permutations)])
+        found = np.maximum(found - _decomposed(tables, 500, 1e-5).mean(0), 0)
     return Information(*map(float, found))
 
 
@@ -76,12 +82,15 @@ def resampled_estimate(
     `resampled` for how groups (N,) are drawn.
     """
 
-    def parts(sources: np.ndarray, label: np.ndarray) -> np.ndarray:
-        table = _table(*(np.unique(v, return_inverse=True)[1] for v in (*sources.T, label[:, 0])))
-        return _parts(decompose(table, 500, 1e-5))
+    x1, x2, label = (np.unique(np.asarray(v), return_inverse=True)[1] for v in (x1, x2, y))
+    shape = (int(x1.max()) + 1, int(x2.max()) + 1, int(label.max()) + 1)
 
-    found = resampled_parts(
-        parts, np.stack([x1, x2], 1), np.asarray(y)[:, None], groups, draws=draws, permutations=permutations, seed=seed
+    def parts(pairs: Iterable[Pair]) -> list[np.ndarray]:
+        tables = [_table(a[:, 0].astype(int), a[:, 1].astype(int), b[:, 0].astype(int), shape) for a, b in pairs]
+        return list(_decomposed(np.stack(tables), 500, 1e-5))
+
+    found = resampled_together(
+        parts, np.stack([x1, x2], 1), label[:, None], groups, draws=draws, permutations=permutations, seed=seed
     )
     names = ("redundant", "unique1", "unique2", "synergy")
     return {name: _without_bias(one) for name, one in zip(names, found, strict=True)}
@@ -104,52 +113,60 @@ def codes(train: np.ndarray, test: np.ndarray, count: int = 8, seed: int = 0) ->
 
 
 def _least(p: np.ndarray, steps: int, tolerance: float) -> np.ndarray:
-    """The q with p's (X1, Y) and (X2, Y) pairs that tells least of Y, by alternating projections."""
-    left, right, label = p.sum(1), p.sum(0), p.sum((0, 1))
-    q: np.ndarray = left[:, None, :] * right[None, :, :] / np.where(label > 0, label, 1)
-    a, b, before = np.ones_like(left), np.ones_like(right), np.inf
+    """The q (M, A, B, Y) with p's (X1, Y) and (X2, Y) pairs that tell least of Y, by alternating projections."""
+    left, right, label = p.sum(2), p.sum(1), p.sum((1, 2))
+    q: np.ndarray = left[:, :, None] * right[:, None] / np.where(label > 0, label, 1)[:, None, None]
+    a, b, before, going = np.ones(left.shape), np.ones(right.shape), np.full(len(p), np.inf), np.arange(len(p))
     for step in range(steps):
-        both = q.sum(2, keepdims=True)
+        both = q[going].sum(3)
         # the scales of the step before are nearly right for this one
-        a, b = _scales(both, left, right, a, b, 3, 1e-9)
-        q = both * a[:, None, :] * b[None, :, :]
+        a[going], b[going] = _scales(both, left[going], right[going], a[going], b[going], 3, 1e-9)
+        q[going] = both[..., None] * a[going][:, :, None] * b[going][:, None]
         if step % 20 == 0:
-            now = _mutual(q)
-            if before - now < tolerance:
+            now = _mutual(q[going])
+            still = before[going] - now >= tolerance
+            before[going] = now
+            going = going[still]
+            if not len(going):
                 break
-            before = now
-    both = q.sum(2, keepdims=True)
+    both = q.sum(3)
     a, b = _scales(both, left, right, a, b, 1000, 1e-12)
-    return np.asarray(both * a[:, None, :] * b[None, :, :])
+    return np.asarray(both[..., None] * a[:, :, None] * b[:, None])
 
 
 def _scales(
     both: np.ndarray, left: np.ndarray, right: np.ndarray, a: np.ndarray, b: np.ndarray, most: int, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """a (A, Y), b (B, Y) with which both (A, B, 1) x a x b has the pairs left (A, Y) and right (B, Y): Sinkhorn 1967."""
-    plain = both[:, :, 0]
+    """a (M, A, Y), b (M, B, Y) with which both (M, A, B) x a x b has the pairs left and right, of their shapes: Sinkhorn 1967."""
+    a, b, going = a.copy(), b.copy(), np.arange(len(both))
+    seen = both @ b
     for _ in range(most):
-        a = _ratio(left, plain @ b)
-        b = _ratio(right, plain.T @ a)
-        if np.abs(a * (plain @ b) - left).max() < tolerance:
+        a[going] = _ratio(left, seen)
+        b[going] = _ratio(right, both.transpose(0, 2, 1) @ a[going])
+        seen = both @ b[going]
+        far = np.abs(a[going] * seen - left).max((1, 2)) >= tolerance
+        if not far.all():
+            both, left, right, seen, going = both[far], left[far], right[far], seen[far], going[far]
+        if not len(going):
             break
     return a, b
 
 
 def _ratio(wanted: np.ndarray, there: np.ndarray) -> np.ndarray:
-    scale: np.ndarray = np.divide(wanted, there, out=np.zeros_like(wanted), where=there > 0)
+    scale: np.ndarray = np.divide(wanted, there, out=np.zeros(wanted.shape), where=there > 0)
     return scale
 
 
-def _mutual(p: np.ndarray) -> float:
-    """I(Y; X1 X2) in bits of p (A, B, Y)."""
-    apart = p.sum(2, keepdims=True) * p.sum((0, 1))
+def _mutual(p: np.ndarray) -> np.ndarray:
+    """I(Y; X1 X2) in bits of each p (M, A, B, Y)."""
+    apart = p.sum(3, keepdims=True) * p.sum((1, 2), keepdims=True)
     told = (p > 0) & (apart > 0)
-    return float((p[told] * np.log2(p[told] / apart[told])).sum())
+    found: np.ndarray = (p * np.log2(np.divide(p, apart, out=np.ones(p.shape), where=told))).sum((1, 2, 3))
+    return found
 
 
-def _table(x1: np.ndarray, x2: np.ndarray, y: np.ndarray) -> np.ndarray:
-    counts = np.zeros((x1.max() + 1, x2.max() + 1, y.max() + 1))
+def _table(x1: np.ndarray, x2: np.ndarray, y: np.ndarray, shape: tuple[int, ...] = ()) -> np.ndarray:
+    counts = np.zeros(shape or (x1.max() + 1, x2.max() + 1, y.max() + 1))
     np.add.at(counts, (x1, x2, y), 1)
     table: np.ndarray = counts / len(y)
     return table
@@ -159,7 +176,3 @@ def _without_bias(one: Resampled) -> Resampled:
     off = 0.0 if np.isnan(one.null) else one.null
     value, low, high = (max(0.0, v - off) for v in (one.value, one.low, one.high))
     return replace(one, value=value, low=low, high=high)
-
-
-def _parts(found: Information) -> np.ndarray:
-    return np.array([found.redundant, found.unique1, found.unique2, found.synergy])

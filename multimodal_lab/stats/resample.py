@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 Statistic = Callable[[np.ndarray, np.ndarray], float]
 Parts = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,41 @@ def resampled_parts(
     seed: int = 0,
 ) -> list[Resampled]:
     """As `resampled`, for a statistic that gives several numbers (P,) at once."""
+
+    def one_by_one(pairs: Iterable[Pair]) -> list[np.ndarray]:
+        return [statistic(a, b) for a, b in pairs]
+
+    return resampled_together(one_by_one, x, y, groups, draws=draws, permutations=permutations, level=level, seed=seed)
+
+
+def resampled_together(
+    statistics: Callable[[Iterable[Pair]], Sequence[np.ndarray]],
+    x: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    draws: int = 200,
+    permutations: int = 199,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[Resampled]:
+    """The same for one that is quicker of many pairs of spaces at once: pairs (M) to numbers, M times (P,)."""
     x, y = _two_spaces(x, y)
     index = np.unique(np.arange(len(x)) if groups is None else np.asarray(groups), return_inverse=True)[1]
     count = int(index.max()) + 1
     if count < 4:
         raise ValueError(f"{count} groups, expected 4 or more: half of fewer says nothing of the scatter")
-    draw, value = np.random.default_rng(seed), statistic(x, y)
-    rows = [_half(index, count, draw) for _ in range(draws)]
-    halves = _stacked([statistic(x[r], y[r]) for r in rows], len(value))
-    nulls = _stacked([statistic(x, y[draw.permutation(len(y))]) for _ in range(permutations)], len(value))
+    draw = np.random.default_rng(seed)
+
+    def pairs() -> Iterator[Pair]:
+        yield x, y
+        for rows in [_half(index, count, draw) for _ in range(draws)]:
+            yield x[rows], y[rows]
+        for _ in range(permutations):
+            yield x, y[draw.permutation(len(y))]
+
+    value, *rest = statistics(pairs())
+    halves, nulls = _stacked(rest[:draws], len(value)), _stacked(rest[draws:], len(value))
     off = np.quantile(halves - halves.mean(0), [(1 - level) / 2, (1 + level) / 2], axis=0)
     # the tolerance keeps an equal value from counting as lower by rounding; a NaN has no p
     p = np.where(np.isnan(value), np.nan, (1 + (nulls >= value - 1e-12).sum(0)) / (1 + permutations))
@@ -80,7 +107,7 @@ def resampled_parts(
     return [Resampled(v, lower, upper, chance, apart, len(x)) for v, lower, upper, chance, apart in found]
 
 
-def _stacked(found: list[np.ndarray], width: int) -> np.ndarray:
+def _stacked(found: Sequence[np.ndarray], width: int) -> np.ndarray:
     return np.array(found) if found else np.full((1, width), np.nan)
 
 

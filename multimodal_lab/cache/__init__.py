@@ -1,0 +1,1 @@
+"""What frozen backbones say of every sample, kept on disk by all that it depends on."""

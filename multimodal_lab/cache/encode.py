@@ -1,0 +1,55 @@
+"""One pass of the frozen backbones over all samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multimodal_lab.cache.table import Table
+from multimodal_lab.evaluate.quiet import undisturbed
+from multimodal_lab.system import System
+from multimodal_lab.types import Batch, Features
+
+Augment = Callable[[Batch, int, int], Batch]
+
+
+@torch.no_grad()
+def encode(
+    system: System, data: Any, names: Sequence[str], *, augment: Augment, device: torch.device
+) -> dict[str, Table]:
+    """{stream: table} of the streams `names`, in batches of the run's own size.
+
+    `ValueError` where the augmentation gives other inputs than it gets, so that training would see other features.
+    """
+    parts: dict[str, list[Table]] = {name: [] for name in names}
+    with undisturbed(system):
+        for batch in data.batches("all"):
+            batch = batch.to(device)
+            _require_unchanged(batch, augment(batch, 0, 0), names)
+            for name in names:
+                rows = batch.present[name]
+                encoded: Features = system.backbones.each[name](system.normalise[name](batch.inputs[name]))
+                kept = encoded.keep(rows)
+                parts[name].append(Table(kept.tokens, kept.pooled, kept.mask, rows).to(torch.device("cpu")))
+    return {name: Table(*map(_joined, zip(*(vars(p).values() for p in own)))) for name, own in parts.items()}
+
+
+def _joined(parts: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat(parts).contiguous()
+
+
+def _require_unchanged(batch: Batch, view: Batch, names: Sequence[str]) -> None:
+    """Of what the augmentation leaves there, the first view is what it was given."""
+    for name in names:
+        rows = view.present[name][: len(batch)]
+        if not torch.equal(batch.inputs[name][rows], view.inputs[name][: len(batch)][rows]):
+            outside = batch.mask is not None
+            why = "it blanks what lies outside the mask (data.mask=keep)" if outside else "it makes other inputs"
+            near = "data.mask=zero" if outside else "augment=none"
+            raise ValueError(
+                f"cache=features: the augmentation changes stream {name}: {why}, and features are kept of what never "
+                f"changes; give {near}, or cache=none"
+            )

@@ -1,0 +1,159 @@
+"""Entries on disk, each named by a hash of all that it depends on: there whole or not at all, and verified before use."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from multimodal_lab import tensors, whole
+from multimodal_lab.digest import code_of
+
+FORMAT = 1
+ENTRY, TENSORS = "entry.json", "tensors.safetensors"
+# what may change a pixel or a feature: floor 1 imports nothing beside these, and `system` normalises
+SOURCES = ("backbone", "data", "types.py", "build.py", "bounds.py", "system.py", "cache")
+PACKAGES = ("torch", "timm", "numpy", "pillow")
+
+
+class CacheError(RuntimeError):
+    """A cache that can't be used: the key, the place, the nearest way out."""
+
+
+class Store:
+    """The folder of all entries, `root/KEY/`: `entry.json`, with the facts that the key is a hash of, and tensors beside it.
+
+    Any number of processes may use one folder. What is damaged, half written or of other facts than its name says counts
+    as absent: it is told, and made again. root: None is `multimodal_lab` in the user's cache.
+    """
+
+    def __init__(self, root: str | None) -> None:
+        self.root = Path(root).expanduser() if root else default()
+
+    def recall(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The JSON value kept under `facts`."""
+        found = self._entry(facts)
+        return None if found is None else found["value"]
+
+    def keep(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """Keep a JSON value."""
+        with self._writing(facts) as folder:
+            self._seal(folder, facts, {"value": dict(found)})
+
+    def tensors(self, facts: Mapping[str, Any]) -> dict[str, Tensor] | None:
+        """The tensors kept under `facts`, as pages of their file: they cost memory as they are read."""
+        found = self._entry(facts)
+        return None if found is None else load_file(self.folder(facts) / TENSORS)
+
+    def keep_tensors(self, facts: Mapping[str, Any], found: Mapping[str, Tensor]) -> None:
+        """Keep tensors."""
+        with self._writing(facts) as folder:
+            digests: list[str] = []
+            whole.write(folder / TENSORS, lambda file: digests.append(tensors.pour(file, found)))
+            self._seal(folder, facts, {"sha256": digests[0]})
+
+    def folder(self, facts: Mapping[str, Any]) -> Path:
+        """Where the entry of these facts is, or will be."""
+        return self.root / key(facts)
+
+    @contextlib.contextmanager
+    def alone(self, facts: Mapping[str, Any]) -> Iterator[None]:
+        """One process of this machine at a time for an entry, so that it is made once; a dead one holds nothing."""
+        with self._writing(facts) as folder:
+            held = os.open(folder, os.O_RDONLY)
+            try:
+                with contextlib.suppress(OSError):  # a file system without such locks: then two may make the same
+                    fcntl.flock(held, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(held)
+
+    def _entry(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+        folder = self.folder(facts)
+        try:
+            text = (folder / ENTRY).read_bytes()
+        except OSError:
+            return None
+        if reason := _fault(folder, text, facts):
+            print(f"cache: {folder} is not used and made again: {reason}", flush=True)
+            return None
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    @contextlib.contextmanager
+    def _writing(self, facts: Mapping[str, Any]) -> Iterator[Path]:
+        folder = self.folder(facts)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+        except OSError as error:
+            why = error.strerror or error
+            raise CacheError(f"cache.root={self.root}: can't be written ({why}); give another cache.root") from error
+
+    def _seal(self, folder: Path, facts: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        made = {"facts": complete(facts), **content}
+        whole.value(folder / ENTRY, {**made, "seal": _hash(made)})
+
+
+def default() -> Path:
+    """`multimodal_lab` in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "multimodal_lab"
+
+
+def key(facts: Mapping[str, Any]) -> str:
+    """32 hex digits that name `facts` and what would make the entry: this source and these packages."""
+    return _hash(complete(facts))[:32]
+
+
+def complete(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of an entry and those of its making, as JSON gives them back."""
+    made: dict[str, Any] = json.loads(json.dumps({**facts, **_making()}))
+    return made
+
+
+@lru_cache
+def _making() -> dict[str, Any]:
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"format": FORMAT, "source": code_of(*SOURCES), "packages": versions}
+
+
+def _fault(folder: Path, text: bytes, facts: Mapping[str, Any]) -> str:
+    """Why what is in `folder` can't be used, or ""."""
+    try:
+        found = json.loads(text)
+        seal = found.pop("seal")
+        if seal != _hash(found):
+            return f"{ENTRY} is not as it was written"
+        if found["facts"] != complete(facts):
+            return f"{ENTRY} is another entry's"
+        if "sha256" in found and _hash_of(folder / TENSORS) != found["sha256"]:
+            return f"{TENSORS} is not as it was written"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _hash_of(path: Path) -> str:
+    at = path.stat()
+    return _hashed(path, (at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns))
+
+
+@lru_cache(maxsize=64)
+def _hashed(path: Path, _: tuple[int, ...]) -> str:
+    """Once a process for a file that has not been touched: a sweep's jobs need not read it all again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

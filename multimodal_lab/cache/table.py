@@ -1,0 +1,67 @@
+"""The encodings of one stream, row by row, and what stands in the place of its backbone and of its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multimodal_lab.data.stack import Stacked
+from multimodal_lab.types import Features
+
+
+@dataclass(frozen=True)
+class Table:
+    """Of all N samples of the data: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool."""
+
+    tokens: Tensor
+    pooled: Tensor
+    mask: Tensor
+    present: Tensor
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(x.numel() * x.element_size() for x in vars(self).values())
+
+    def to(self, device: torch.device) -> Table:
+        """On `device` where it would fill no more than half of what is free there, else where it is."""
+        if device.type == "cuda" and 2 * self.size > torch.cuda.mem_get_info(device)[0]:
+            return self
+        return Table(**{name: x.to(device) for name, x in vars(self).items()})
+
+
+class Lookup:
+    """In the place of a backbone's forward pass: rows (N,) int64 to their `Features`."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __call__(self, rows: Tensor) -> Features:
+        """The rows of the table, on the device of `rows`."""
+        at = rows.to(self.table.pooled.device)
+        tokens, pooled, mask = (
+            x.index_select(0, at).to(rows.device) for x in (self.table.tokens, self.table.pooled, self.table.mask)
+        )
+        return Features(tokens, pooled, mask)
+
+
+class Rows:
+    """In the place of the data's `Stacker`: row numbers (N,) int64 for arrays. No sample is read.
+
+    sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled.
+    """
+
+    kept = None
+
+    def __init__(self, tables: Mapping[str, Table], sources: Mapping[str, np.ndarray]) -> None:
+        self.present = {name: table.present.cpu() for name, table in tables.items()}
+        self.sources = dict(sources)
+
+    def __call__(self, rows: np.ndarray, epoch: int | None) -> Stacked:
+        """The given rows; `epoch` plays no part, as nothing is drawn."""
+        own = {n: torch.from_numpy(self.sources[n][rows] if n in self.sources else rows) for n in self.present}
+        return Stacked(own, {n: self.present[n][at] for n, at in own.items()}, {}, None)

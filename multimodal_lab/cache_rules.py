@@ -1,0 +1,83 @@
+"""What a run on kept features can't be, known before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from multimodal_lab.problem import Problem
+from multimodal_lab.signature import SourceError, signature
+from multimodal_lab.wiring import Tree, losses, streams, target
+
+ENCODERS = "multimodal_lab.encoders.encoders"
+
+
+def cached(tree: Tree) -> Iterator[Problem]:
+    """Features are kept of frozen backbones, stream by stream, of inputs that never change."""
+    if not target(tree.get("cache") or {}):
+        return
+    yield from _streams(tree)
+    yield from _inputs(tree)
+    precision = tree["train"].get("precision")
+    if precision not in (None, "fp32"):
+        yield Problem("train.precision", precision, "cache=features keeps features in fp32", "train.precision=fp32")
+
+
+def encoder_runs(tree: Tree) -> Iterator[Problem]:
+    """Encoders come from runs that are there."""
+    node = tree.get("adapt") or {}
+    runs = node.get("runs") if target(node) == ENCODERS else None
+    for i, run in enumerate(runs if isinstance(runs, list) else ()):
+        folder = Path(str(run)).expanduser()
+        if not (folder / "summary.json").is_file():
+            near = sorted(str(p.parent) for p in folder.parent.glob("*/summary.json"))[:3]
+            yield Problem(f"adapt.runs.{i}", run, "no finished run here (expected summary.json in it)", ", ".join(near))
+
+
+def _streams(tree: Tree) -> Iterator[Problem]:
+    own = tree.get("backbones") or {}
+    for name, kind in streams(tree).items():
+        key, node = (f"backbones.{name}", own[name]) if name in own else ("backbone", tree["backbone"])
+        if kind == "text":
+            yield Problem(
+                f"modality.{name}",
+                kind,
+                "cache=features keeps images and vectors; text is drawn anew each epoch",
+                "cache=none",
+            )
+        elif _reads_all(node):
+            expects = "reads several streams together; cache=features keeps them one by one"
+            yield Problem(key, target(node), expects, "backbone=convnet")
+        elif node.get("freeze") is not True and not _adapted(tree, name):
+            expects = "this backbone trains, and cache=features keeps what frozen ones say"
+            yield Problem(f"{key}.freeze", node.get("freeze"), expects, f"{key}.freeze=true, or adapt=freeze")
+    for name, stream in tree["modality"].items():
+        if stream.get("role") == "target":
+            yield Problem(f"modality.{name}.role", "target", "is drawn anew each epoch; cache=features keeps nothing of it",
+                          "cache=none")  # fmt: skip
+
+
+def _inputs(tree: Tree) -> Iterator[Problem]:
+    ops = (tree.get("augment") or {}).get("ops") or {}
+    if ops:
+        expects = f"changes inputs ({', '.join(ops)}); cache=features keeps features of inputs that never change"
+        yield Problem("augment", target(tree["augment"]), expects, "augment=none")
+    for key, node in losses(tree).items():
+        for argument, path in node.items():
+            if isinstance(path, str) and path.startswith(("batch.inputs", "batch.mask")):
+                yield Problem(f"{key}.{argument}", path, "reads inputs, which cache=features never loads", "cache=none")
+
+
+def _reads_all(node: Tree) -> bool:
+    try:
+        return "streams" in signature(target(node)).parameters
+    except SourceError:
+        return False
+
+
+def _adapted(tree: Tree, stream: str) -> bool:
+    node = tree.get("adapt") or {}
+    modules = node.get("modules") or []
+    return target(node) == ENCODERS or any(
+        m in ("backbones", f"backbones.each.{stream}", "backbones.each") for m in modules
+    )

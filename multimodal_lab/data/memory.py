@@ -1,0 +1,85 @@
+"""What a training split has taught, remembered: the next run on the same data reads no sample to learn it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from multimodal_lab.data.bad import Bad, OnError, find
+from multimodal_lab.data.fit import fit, restore
+from multimodal_lab.data.plan import Fitted, Plan
+from multimodal_lab.data.sample import Samples
+
+
+class Memory(Protocol):
+    """Plain JSON values by the plain JSON facts that they follow from."""
+
+    def recall(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What was kept under these facts, if anything was."""
+        ...
+
+    def keep(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """Keep it."""
+        ...
+
+
+def learn(samples: Samples, train: np.ndarray, on_error: OnError, most: float, memory: Memory | None, mark: str) -> Bad:
+    """Find the rows that can't be read, then fill `samples.fitted` from the rest of `train`.
+
+    With a memory, only what it doesn't know is read; what is learnt goes there. mark: the data's fingerprint.
+    """
+    if memory is None:
+        bad = find(samples, on_error, most)
+        fit(samples, bad.good(train))
+        return bad
+    same = {"data": mark, "choices": choices(samples), "ids": named(samples.names)}
+    bad = _bad(samples, on_error, most, memory, same)
+    rows = bad.good(train)
+    facts = {
+        name: {**same, "of": "statistics", "stream": nameless(plan), "train": named([samples.names[i] for i in rows])}
+        for name, plan in samples.plans.items()
+    }
+    found = {name: memory.recall(own) for name, own in facts.items()}
+    for name, known in found.items():
+        if known is not None:
+            samples.fitted[name] = Fitted(**known)
+    restore(samples)
+    unknown = [name for name, known in found.items() if known is None]
+    fit(samples, rows, unknown)
+    for name in unknown:
+        memory.keep(facts[name], asdict(samples.fitted[name]))
+    return bad
+
+
+def choices(samples: Samples) -> dict[str, Any]:
+    """How stored numbers become inputs: the scaling policy and its arguments, the resizing, the masking."""
+    scaling = {"policy": type(samples.scaling).__name__, **vars(samples.scaling)}
+    return {"scaling": scaling, "resize": vars(samples.resize), "mask": "zero" if samples.zero else "keep"}
+
+
+def nameless(plan: Plan) -> dict[str, Any]:
+    """All of a plan but the name of its stream: two streams of one making are one."""
+    return asdict(replace(plan, stored=replace(plan.stored, name="")))
+
+
+def named(names: list[str]) -> str:
+    """A hash of names in their order."""
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
+def _bad(samples: Samples, on_error: OnError, most: float, memory: Memory, same: Mapping[str, Any]) -> Bad:
+    if on_error == "raise":
+        return Bad()
+    plans = [nameless(plan) for plan in samples.plans.values()]
+    facts = {**same, "of": "bad samples", "streams": plans, "max_bad": most}
+    known = memory.recall(facts)
+    if known is not None:
+        return Bad({int(row): str(why) for row, why in known.items()})
+    bad = find(samples, on_error, most)
+    memory.keep(facts, {str(row): why for row, why in bad.why.items()})
+    return bad

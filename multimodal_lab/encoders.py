@@ -1,0 +1,152 @@
+"""Backbones from trained runs, frozen: what they were trained on must not be what they are now judged on."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from multimodal_lab import adapt, checkpoint, rundir
+from multimodal_lab.data.memory import choices
+from multimodal_lab.digest import SUMMARY
+from multimodal_lab.system import System
+
+DATA = "data.json"
+EACH = "backbones.each."
+
+
+class EncoderError(ValueError):
+    """A trained run whose backbones can't serve: which, what was found, what was expected."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run as a giver of backbones: the record of its data, its weights, its checkpoint."""
+
+    folder: Path
+    record: dict[str, Any]
+    weights: dict[str, Tensor]
+    checkpoint: Path
+
+    def stream(self, bands: list[str], kind: str, name: str) -> str | None:
+        """Its stream of these bands; of several, the one most like `name`."""
+        own = self.record["streams"]
+        same = [
+            n for n, s in own.items() if s["kind"] == kind and not s["target"] and [b[0] for b in s["bands"]] == bands
+        ]
+        same = [n for n in same if any(k.startswith(f"{EACH}{n}.") for k in self.weights)]
+        return next(iter(difflib.get_close_matches(name, same, 1, 0)), None)
+
+
+def encoders(system: System, *, data: Any, runs: list[str]) -> None:
+    """Give each stream the backbone, and the normalisation, of the run in `runs` that was trained on the same bands; freeze all.
+
+    data: what `system` will be trained and judged on; None where its weights will be loaded anyhow. Raises `EncoderError` where
+    no run has a stream's bands, a run isn't finished, saw its inputs otherwise than this one, or was trained on samples or
+    groups that are held out here.
+    """
+    if system.backbones.shared is not None:
+        raise EncoderError(
+            "adapt=encoders: a shared backbone reads several streams; choose one for each (backbone=convnet)"
+        )
+    if data is not None:
+        found = [load(run) for run in runs]
+        taken = [_give(system, data, name, found) for name in system.backbones.each]
+        for run in {id(run): run for run in taken}.values():
+            require_unseen(run, data)
+    adapt.freeze(system, modules=["backbones"])
+
+
+def load(run: str) -> Trained:
+    """A finished run's record and weights: the best checkpoint where it watched a score, else the newest."""
+    folder = Path(run).expanduser()
+    for name in (SUMMARY, DATA, rundir.CONFIG):
+        if not (folder / name).is_file():
+            raise EncoderError(f"adapt.runs: {folder} is no finished run (expected {name} in it)")
+    at = (folder / SUMMARY).stat()
+    return _loaded(folder, at.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _loaded(folder: Path, _: int) -> Trained:
+    """Once a process: the jobs of a study share their encoders."""
+    record: dict[str, Any] = json.loads((folder / DATA).read_text())
+    monitor = OmegaConf.select(OmegaConf.load(folder / rundir.CONFIG), "train.monitor")
+    store = checkpoint.Store(folder / "checkpoints", 1)
+    path = (store.best() if monitor else None) or store.newest()
+    if path is None:
+        raise EncoderError(f"adapt.runs: {folder} has no checkpoint")
+    return Trained(folder, record, checkpoint.weights(path), path)
+
+
+def _give(system: System, data: Any, name: str, found: Sequence[Trained]) -> Trained:
+    stream = data.streams[name]
+    bands = [b.name for b in stream.bands]
+    giver = next(((t, s) for t in found if (s := t.stream(bands, stream.kind, name)) is not None), None)
+    if giver is None:
+        there = "; ".join(f"{t.folder} has {', '.join(t.record['streams'])}" for t in found) or "no run is given"
+        raise EncoderError(
+            f"adapt.runs: stream {name} takes {', '.join(bands) or 'text'}, and no run has a backbone for that; {there}"
+        )
+    run, its = giver
+    _require_same_inputs(run, its, data, name)
+    for module, prefix in (
+        (system.backbones.each[name], f"{EACH}{its}."),
+        (system.normalise[name], f"normalise.{its}."),
+    ):
+        own = {k.removeprefix(prefix): v for k, v in run.weights.items() if k.startswith(prefix)}
+        try:
+            module.load_state_dict(own)
+        except RuntimeError as error:
+            why = " ".join(str(error).split()).partition(":")[2].strip()[:200]
+            raise EncoderError(
+                f"adapt.runs: the backbone of {its} in {run.folder} is not built as that of {name} here; choose the backbone "
+                f"of that run ({why})"
+            ) from error
+    data.notes.append(f"encoder: {name} is {its} of {run.checkpoint}, frozen")
+    return run
+
+
+def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:
+    """Scaled, resized and masked as in training, to the same facts."""
+    for key, now in choices(data.reader).items():
+        if (then := run.record["choices"][key]) != now:
+            raise EncoderError(f"data.{key}: {now} here, but {run.folder} was trained with {then}")
+    fitted, before = data.reader.fitted[name], run.record["streams"][its]
+    for key in ("scaling", "pca", "size"):
+        if getattr(fitted, key) != before[key]:
+            raise EncoderError(
+                f"adapt.runs: {run.folder} saw stream {its} with another {key} than {name} has here, as it learnt it from "
+                "other samples; train encoders on this split of these data"
+            )
+
+
+def require_unseen(run: Trained, data: Any) -> None:
+    """No held-out sample, nor another of its group, took part in training or choosing the encoder."""
+    names = [str(i) for i in data.samples["id"]]
+    for held, parts in (("test", ("train", "val")), ("val", ("train",))):
+        used = {i for part in parts for i in run.record["splits"].get(part, ())}
+        known = np.fromiter((name in used for name in names), bool, len(names))
+        rows = data.splits.get(held, np.zeros(0, dtype=np.int64))
+        seen = rows[known[rows] | np.isin(data.groups[rows], np.unique(data.groups[known]))]
+        if len(seen):
+            raise EncoderError(
+                f"adapt.runs: {run.folder} was trained on {len(seen)} of the {len(rows)} {held} samples here, or on others of "
+                f"their groups (such as {names[seen[0]]}): scores would be of what the encoder has seen. Train encoders "
+                f"on this split{_differs(run, data.facts)}"
+            )
+
+
+def _differs(run: Trained, facts: Mapping[str, Any]) -> str:
+    cfg = OmegaConf.load(run.folder / rundir.CONFIG)
+    seed = OmegaConf.select(cfg, "data.split.seed")
+    same = run.record["split"] == facts["split"] and run.record["fingerprint"] == facts["fingerprint"]
+    return f", or give that run's (data.split.seed={seed})" if same and seed is not None else ""

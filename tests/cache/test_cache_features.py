@@ -1,0 +1,138 @@
+"""A run on kept features gives the numbers of the run that encodes at every step, bit for bit, and reads no sample."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from multimodal_lab import experiment, schema
+from multimodal_lab.backbone.frozen import freeze
+from multimodal_lab.cache.features import moves
+from multimodal_lab.data.specimens import Specimens
+from multimodal_lab.evaluate.embeddings import Embeddings
+
+BASE = [
+    "head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[probe]", "train.epochs=2", "train.log_every=1",
+    "backbone.freeze=true",
+]  # fmt: skip
+ARMS = {
+    "attention, dropped modalities, every subset": ["fusion=attention", "augment.modality_dropout=0.3", "subsets=true"],
+    "shuffled, some missing": ["fusion=concat", "data.shuffle={stream: uv}", "data.source.missing=0.2"],
+    "duplicate": ["modality=rgb_rgb", "fusion=weighted", "augment.views=2", "head.dropout=0.5"],
+    "some bands shuffled": [
+        "modality=rgb_uv_stacked", "fusion=separate", "data.shuffle={stream: stacked, bands: ['UV*']}",
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ran(composed, tmp_path_factory):
+    """A function of overrides to what a run has logged, its summary and its embeddings."""
+
+    def run(*overrides):
+        folder = tmp_path_factory.mktemp("run")
+        experiment.run(composed(*BASE, *overrides), folder)
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        return folder, rows, json.loads((folder / "summary.json").read_text())
+
+    return run
+
+
+def scores(summary):
+    return {k: v for k, v in summary.items() if k.split("/")[0] in {"probe", "test", "chance"}}
+
+
+def numbers(rows):
+    return [{k: v for k, v in row.items() if k.split("/")[0] in {"train", "val", "lr"}} for row in rows]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_same_numbers_with_and_without_and_no_sample_is_read_again(ran, tmp_path, monkeypatch, arm):
+    cached = ["cache=features", f"cache.root={tmp_path}"]
+    folder, rows, plain = ran(*ARMS[arm])
+    assert sum("train/total" in row for row in rows) >= 4
+    first = ran(*ARMS[arm], *cached)
+
+    def never(*_):
+        raise AssertionError("a sample was read though all is kept")
+
+    monkeypatch.setattr(Specimens, "draw", never)
+    for again, logged, found in (first, ran(*ARMS[arm], *cached)):
+        assert numbers(logged) == numbers(rows)
+        assert scores(found) == scores(plain)
+        theirs, ours = (Embeddings.load(f / "embeddings") for f in (again, folder))
+        assert theirs.ids == ours.ids
+        assert all((theirs.vectors[k] == ours.vectors[k]).all() for k in ours.vectors)
+        assert json.loads((again / "data.json").read_text()) == json.loads((folder / "data.json").read_text())
+
+
+def test_another_fusion_head_and_control_use_what_is_kept_and_its_checkpoint_embeds_images(
+    ran, composed, tmp_path, monkeypatch
+):
+    cached = ["cache=features", f"cache.root={tmp_path / 'cache'}", "evaluate=[collapse]"]
+    folder, _, _ = ran(*cached, "fusion=concat")
+    encodings = sorted(p.parent.name for p in tmp_path.rglob("tensors.safetensors"))
+    assert len(encodings) == 2
+    draw = Specimens.draw
+    monkeypatch.setattr(Specimens, "draw", None)
+    for arm in (
+        ["fusion=attention"],
+        ["fusion=concat", "data.shuffle={stream: rgb}"],
+        ["modality=rgb", "fusion=separate"],
+    ):
+        ran(*cached, *arm)
+    assert sorted(p.parent.name for p in tmp_path.rglob("tensors.safetensors")) == encodings
+    monkeypatch.setattr(Specimens, "draw", draw)
+    experiment.embed_files(composed(*BASE, *cached, "fusion=concat"), folder, tmp_path / "embedded")
+    new, old = Embeddings.load(tmp_path / "embedded"), Embeddings.load(folder / "embeddings")
+    at = {name: i for i, name in enumerate(new.ids)}
+    places = [at[name] for name in old.ids]
+    assert torch.allclose(torch.tensor(new.vectors["fused"][places]), torch.tensor(old.vectors["fused"]), atol=1e-6)
+
+
+REFUSED = {
+    "a backbone that trains": (
+        ["backbone.freeze=false"],
+        "backbone.freeze=false: this backbone trains",
+        "adapt=freeze",
+    ),
+    "one of two that trains": (
+        ["+backbone@backbones.uv=convnet", "backbones.uv.widths=[8]"],
+        "backbones.uv.freeze=false: this backbone trains",
+        "backbones.uv.freeze=true",
+    ),
+    "an augmentation": (["augment=classify"], "changes inputs (random_resized_crop, ", "nearest: augment=none"),
+    "a shared backbone": (["backbone=shared", "backbone.freeze=true"], "reads several streams", "backbone=convnet"),
+    "half precision": (["train.precision=bf16"], "train.precision=bf16: cache=features keeps features in fp32", "fp32"),
+    "text": (["modality=image_text", "data=pairs", "data.root=x"], "text is drawn anew each epoch", "cache=none"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_has_no_kept_features_is_refused_before_anything_is_built(composed, what):
+    overrides, *words = REFUSED[what]
+    small = what not in ("text", "a shared backbone")
+    said = "\n".join(
+        map(str, schema.check(composed("cache=features", *(BASE if small else BASE[:5]), *overrides, small=small)))
+    )
+    for word in words:
+        assert word in said, said
+    assert not [p for p in schema.check(composed(*BASE, "cache=features", "fusion=concat")) if "cache" in str(p)]
+
+
+def test_what_only_the_built_system_shows_is_refused_too(ran, tmp_path):
+    cached = ["cache=features", f"cache.root={tmp_path}", "fusion=concat"]
+    with pytest.raises(ValueError, match=r"blanks what lies outside the mask.*give data\.mask=zero"):
+        ran(*cached, "data.mask=keep")
+    with pytest.raises(ValueError, match=r"backbone of stream rgb trains \(stages\.0\.0\.weight\)"):
+        ran(*cached, "backbone.freeze=false")
+
+
+def test_frozen_is_without_gradient_and_in_evaluation_mode_for_good():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    assert moves(net) == "trains (0.weight)"
+    net.requires_grad_(False).eval()
+    assert moves(net).startswith("leaves evaluation mode")
+    assert not net.training
+    assert moves(freeze(net)) == ""

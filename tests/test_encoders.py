@@ -1,0 +1,127 @@
+"""Backbones of a trained run serve another, unless they have seen what that one is judged on."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from multimodal_lab import checkpoint, experiment, schema
+from multimodal_lab.encoders import EncoderError
+
+TRAIN = ["fusion=separate", "loss=simclr", "evaluate=[collapse]", "train.max_steps=2", "train.validate_every=0"]
+USE = [
+    "head=classifier",
+    "loss=cross_entropy",
+    "augment=none",
+    "evaluate=[collapse]",
+    "train.max_steps=2",
+    "adapt=encoders",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(composed, tmp_path_factory):
+    """A run on both modalities, each by itself."""
+    folder = tmp_path_factory.mktemp("encoders")
+    experiment.run(composed(*TRAIN), folder)
+    return folder
+
+
+@pytest.fixture
+def use(composed, trained, tmp_path):
+    """Run with encoders of `trained`; gives the folder."""
+
+    def run(*overrides, runs=None):
+        folder = tmp_path / "use"
+        experiment.run(composed(*USE, f"adapt.runs=[{runs or trained}]", *overrides), folder)
+        return folder
+
+    return run
+
+
+def weights(folder):
+    return checkpoint.weights(checkpoint.Store(folder / "checkpoints", 1).newest())
+
+
+def test_each_stream_has_the_backbone_and_normalisation_of_its_bands_and_keeps_them(use, trained, tmp_path, composed):
+    folder = use("modality=rgb_rgb", "fusion=concat", "cache=features", f"cache.root={tmp_path / 'cache'}")
+    given, taken = weights(trained), weights(folder)
+    names = [k.removeprefix("backbones.each.rgb.") for k in given if k.startswith("backbones.each.rgb.")]
+    assert names
+    for stream in ("rgb", "again"):
+        assert all(torch.equal(taken[f"backbones.each.{stream}.{k}"], given[f"backbones.each.rgb.{k}"]) for k in names)
+        assert torch.equal(taken[f"normalise.{stream}.mean"], given["normalise.rgb.mean"])
+    assert len(list((tmp_path / "cache").rglob("tensors.safetensors"))) == 1
+    notes = json.loads((folder / "data.json").read_text())["notes"]
+    assert any("encoder: again is rgb of" in note for note in notes)
+    cfg = composed(*USE, f"adapt.runs=[{trained}]", "modality=rgb_rgb", "fusion=concat")
+    moved = trained.with_name("moved")
+    trained.rename(moved)  # a trained run needs its encoders' runs no more
+    try:
+        assert "samples embedded" in experiment.embed_files(cfg, folder, tmp_path / "embedded")
+    finally:
+        moved.rename(trained)
+
+
+@pytest.mark.parametrize("split", ["data.split.seed=1", "data.split.by=null"])
+def test_encoders_that_have_seen_held_out_samples_or_groups_are_refused(use, split):
+    with pytest.raises(EncoderError, match=r"scaled|saw stream|was trained on \d+ of the \d+ test samples"):
+        use("fusion=concat", split)
+
+
+def test_the_sentence_names_how_many_and_the_split_to_take(use, trained, tmp_path):
+    """The run's record of its splits is what counts: here test and validation change places."""
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    record = json.loads((other / "data.json").read_text())
+    splits = record["splits"]
+    splits["val"], splits["test"] = splits["test"], splits["val"]
+    (other / "data.json").write_text(json.dumps(record))
+    expected = rf"trained on {len(splits['val'])} of the {len(splits['val'])} test samples.*data\.split\.seed=0"
+    with pytest.raises(EncoderError, match=expected):
+        use("fusion=concat", runs=other)
+
+
+def test_another_of_the_same_group_counts_as_seen(use, trained, tmp_path):
+    """The left side of a bird is in its test part here, the right one was trained on there."""
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    record = json.loads((other / "data.json").read_text())
+    twin = record["splits"]["test"][0]
+    turned = twin.replace("left", "right") if "left" in twin else twin.replace("right", "left")
+    record["splits"]["train"].append(turned)
+    record["splits"]["test"] = []
+    (other / "data.json").write_text(json.dumps(record))
+    with pytest.raises(
+        EncoderError, match=r"was trained on 2 of the \d+ test samples here, or on others of their groups"
+    ):
+        use("fusion=concat", runs=other)
+
+
+WRONG = {
+    "data.size=16": r"data\.resize: .* here, but .* was trained with",
+    "data.mask=keep": r"data\.mask: keep here, but .* was trained with zero",
+    "modality.rgb.take=[R,G]": r"stream rgb takes R, G, and no run has a backbone for that; .* has rgb, uv",
+    "backbone.widths=[8,32]": r"is not built as that of rgb here; choose the backbone of that run",
+    "backbone=shared": r"a shared backbone reads several streams",
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_encoders_that_do_not_fit_are_refused(use, override):
+    words = [override, *(["backbone.freeze=true"] if override == "backbone=shared" else [])]
+    with pytest.raises(EncoderError, match=WRONG[override]):
+        use("fusion=concat", *words)
+
+
+def test_a_run_that_is_not_there_or_not_finished_is_told_before_anything_is_built(composed, trained, tmp_path):
+    (tmp_path / "begun").mkdir()
+    near = trained.with_name(trained.name + "x")
+    said = "\n".join(
+        map(str, schema.check(composed(*USE, "fusion=concat", f"adapt.runs=[{near},{tmp_path / 'begun'}]")))
+    )
+    assert f"adapt.runs.0={near}"[:60] in said
+    assert f"nearest: {trained}" in said
+    assert "adapt.runs.1=" in said
+    assert "no finished run here (expected summary.json in it)" in said
