@@ -44,8 +44,8 @@ test: $(DEV) lint types  ## lint, type-check, run the tests
 test-slow: $(DEV)  ## the trials of minutes that `make test` leaves out
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 -m slow
 
-bench: $(DEV)  ## ratios against peers, as tables
-	@for f in scripts/bench/[!_]*.py; do $(PY) $$f || exit 1; done
+bench: $(DEV)  ## one table: every figure beside its peers, its physical limit and its goal; some ten minutes
+	@$(PY) scripts/bench/_all.py
 
 chaos: $(DEV)  ## kill, damage, starve and stop real trainings; says whether anything was lost
 	@lost=; for f in scripts/chaos/[!_]*.py; do $(PY) $$f; case $$? in 0|3) ;; *) lost="$$lost $$(basename $$f)";; esac; done; \

@@ -105,7 +105,7 @@ def mean_over_ranks(x: Tensor) -> Tensor:
 
 def any_rank(flag: bool) -> bool:
     """Whether `flag` is true on any rank; every rank must ask."""
-    return bool(most(float(flag)))
+    return bool(most(float(flag))) if active() else flag
 
 
 def most(value: float) -> float:

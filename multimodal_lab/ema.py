@@ -25,12 +25,14 @@ class Average:
         self.live: dict[str, Tensor] = {} if decay is None else system.state_dict()
         self.kept = {k: v.clone() for k, v in self.live.items()}
 
-    @torch.no_grad()
     def update(self) -> None:
         """Take in the weights of the step just made."""
-        if self.decay is None:
-            return
-        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        if self.decay is not None:
+            self._take_in(self.decay)
+
+    @torch.no_grad()
+    def _take_in(self, most: float) -> None:
+        decay = min(most, (1 + self.count) / (10 + self.count))
         moving = [k for k, v in self.kept.items() if v.is_floating_point()]
         torch._foreach_lerp_([local(self.kept[k]) for k in moving], [local(self.live[k]) for k in moving], 1 - decay)
         _copy({k: self.live[k] for k in self.kept.keys() - set(moving)}, self.kept)

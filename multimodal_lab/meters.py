@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,14 +19,15 @@ NORM = "grad_norm"
 class Meters:
     """The loss terms and gradient norms of the steps since the last row, and how many steps in a row were not finite.
 
-    Each step's scalars are kept as they are and put together when a row is due: a step costs no arithmetic, and a row is
+    Each step's scalars are kept as they are and read all at once when a row is due: a step costs no arithmetic, and a row is
     the same number whether or not a checkpoint came between.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.kept: dict[str, list[Tensor]] = {}
-        self.bad = torch.zeros((), device=device)  # of the steps before those kept
+        self.bad = 0  # of the steps before those kept
+        self._read: dict[str, list[float]] = {}
         self._shared: dict[str, Any] = {}
 
     def add(self, terms: Mapping[str, Tensor], norm: Tensor) -> None:
@@ -35,39 +38,55 @@ class Meters:
 
     def row(self) -> dict[str, float]:
         """`train/…`: the mean terms since the last row over steps and ranks, and the last gradient norm."""
-        means = [torch.stack(v).double().mean() for k, v in self.kept.items() if k != NORM]
-        names = [*(k for k in self.kept if k != NORM), NORM]
-        values: list[float] = dist.mean_over_ranks(torch.stack([*means, self.kept[NORM][-1].double()])).tolist()
+        read = self._values()
+        names = [*(k for k in read if k != NORM), NORM]
+        values = [*(sum(v) / len(v) for k, v in read.items() if k != NORM), read[NORM][-1]]
+        if dist.active():
+            values = dist.mean_over_ranks(torch.tensor(values, dtype=torch.float64, device=self.device)).tolist()
         self.bad = self._bad()
-        self.kept = {}
+        self.kept, self._read = {}, {}
         return {f"train/{name}": value for name, value in zip(names, values, strict=True)}
 
     def bad_steps(self) -> int:
         """How many steps in a row, the last included, were not finite on some rank."""
         return int(dist.most(float(self._bad())))
 
-    def _bad(self) -> Tensor:
+    def _bad(self) -> int:
         if not self.kept:
             return self.bad
-        fine = torch.isfinite(torch.stack(self.kept["total"])) & torch.isfinite(torch.stack(self.kept[NORM]))
-        run = (~fine).flip(0).long().cumprod(0).sum()
-        return run + self.bad * (run == len(fine))
+        read = self._values()
+        steps = list(zip(read["total"], read[NORM], strict=True))
+        for i, (total, norm) in enumerate(reversed(steps)):
+            if math.isfinite(total) and math.isfinite(norm):
+                return i
+        return len(steps) + self.bad
+
+    def _values(self) -> dict[str, list[float]]:
+        """What is kept, on the host: one wait for the device, and none where no step came since."""
+        if any(len(self._read.get(k, ())) != len(v) for k, v in self.kept.items()):
+            flat = iter(torch.stack([x for v in self.kept.values() for x in v]).tolist())
+            self._read = {k: list(itertools.islice(flat, len(v))) for k, v in self.kept.items()}
+        return self._read
 
     def share(self) -> None:
         """Before a save, on every rank: bring what all ranks keep together, (world, steps) each, for rank 0 to write."""
         kept = {k: dist.gather(torch.stack(v)[None]).detach() for k, v in self.kept.items()}
-        self._shared = {"kept": kept, "bad": dist.gather(self.bad.reshape(1)).detach()}
+        self._shared = {"kept": kept, "bad": dist.gather(self._bad_tensor()).detach()}
 
     def state_dict(self) -> dict[str, Any]:
         """What every rank keeps, as `share` found it."""
-        return self._shared or {"kept": {}, "bad": self.bad.reshape(1)}
+        return self._shared or {"kept": {}, "bad": self._bad_tensor()}
+
+    def _bad_tensor(self) -> Tensor:
+        return torch.tensor([float(self.bad)], device=self.device)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """This rank's own. Of another number of ranks (`resume=drift`) nobody's: the row begins anew."""
         require_same("meters", state, self.state_dict())
         rank = dist.rank()
+        self._read = {}
         if len(state["bad"]) != dist.world():
-            self.kept, self.bad = {}, torch.zeros((), device=self.device)
+            self.kept, self.bad = {}, 0
             return
         self.kept = {k: list(v[rank].to(self.device).unbind()) for k, v in state["kept"].items()}
-        self.bad = state["bad"].to(self.device)[rank]
+        self.bad = int(state["bad"][rank])

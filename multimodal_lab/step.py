@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from multimodal_lab import dist, microbatch
+from multimodal_lab import dist, fused, microbatch
 from multimodal_lab.shard import Shards
 from multimodal_lab.system import System, check_used
 from multimodal_lab.types import Batch
@@ -43,6 +43,9 @@ class Step:
         self.model: nn.Module = self.system if alone else DistributedDataParallel(self.system)
         self.parameters = list(self.system.parameters() if self.shards is None else self.shards.own.values())
         self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
+        single = all(p.dtype == torch.float32 and p.device.type == self.device.type for p in self.parameters)
+        self.quick = single and self.fused and not self.scaler.is_enabled()
+        self._rank = dist.rank()
         self._checked = False
 
     def __call__(
@@ -50,18 +53,26 @@ class Step:
     ) -> tuple[dict[str, Tensor], Tensor]:
         """The mean terms over `group`, detached scalars, and the norm of their gradient before it was clipped."""
         terms = self.gradient(group, step, epoch, progress)
+        if self.quick and isinstance(self.optimizer, fused.AdamW):
+            norm = total_norm(self.parameters) if self.shards is None else self.shards.norm()
+            self.optimizer.update(norm, self.clip_norm)
+        else:
+            norm = self._clip()
+            self._update(torch.isfinite(norm))
+        for p in self.parameters:
+            p.grad = None
+        return terms, norm
+
+    def _clip(self) -> Tensor:
         self.scaler.unscale_(self.optimizer)
         if self.shards is None:
-            norm = clipped(self.parameters, self.clip_norm)
-        else:
-            self.shards.agree(self.scaler, self.optimizer)
-            norm = clipped(self.parameters, self.clip_norm, self.shards.norm())
-        self._update(torch.isfinite(norm))
-        return terms, norm
+            return clipped(self.parameters, self.clip_norm)
+        self.shards.agree(self.scaler, self.optimizer)
+        return clipped(self.parameters, self.clip_norm, self.shards.norm())
 
     def gradient(self, group: Sequence[Batch], step: int, epoch: int, progress: float) -> dict[str, Tensor]:
         """Leave the (scaled) gradient of the mean loss of `group` in `.grad`; the mean terms."""
-        reseed(self.device, mix(self.seed, step, dist.rank()))
+        reseed(self.device, mix(self.seed, step, self._rank))
         found: list[dict[str, Tensor]] = []
         if self.shards is not None:
             self.shards.share_buffers()
@@ -123,7 +134,6 @@ class Step:
             self.optimizer.step()
         elif finite:
             self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
 
     def _no_sync(self, wanted: bool) -> contextlib.AbstractContextManager[Any]:
         if wanted and isinstance(self.model, DistributedDataParallel):
@@ -154,11 +164,19 @@ def clipped(parameters: Sequence[Tensor], most: float | None, norm: Tensor | Non
     What `torch.nn.utils.clip_grad_norm_` does for dense gradients of one device, at half its cost a step. `norm` is
     given where these gradients are not all that it counts.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
     if norm is None:
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm = total_norm(parameters)
     if most is not None:
+        gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+@torch.no_grad()
+def total_norm(parameters: Sequence[Tensor]) -> Tensor:
+    """The norm of all gradients together."""
+    norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return norm
 
 

@@ -69,7 +69,9 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
-        """The same batch on `device`."""
+        """The same batch on `device`; itself where it is there (all its tensors are on one device)."""
+        if self.ids.device == device:
+            return self
 
         def move(x: Tensor) -> Tensor:
             return x.to(device, non_blocking=non_blocking)

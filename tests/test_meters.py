@@ -30,3 +30,18 @@ def test_steps_of_another_number_of_ranks_are_nobodys():
     assert meters.bad_steps() == 0
     meters.add({"total": torch.tensor(4.0)}, torch.tensor(2.0))
     assert meters.row() == {"train/total": 4.0, "train/grad_norm": 2.0}
+
+
+def test_as_many_steps_again_are_read_again_and_a_run_of_bad_ones_goes_on_over_a_row():
+    meters = kept(1.0, float("nan"))
+    assert meters.bad_steps() == 1
+    meters.row()
+    assert meters.bad_steps() == 1
+    for value in (float("inf"), float("nan")):
+        meters.add({"total": torch.tensor(1.0)}, torch.tensor(value))
+    assert meters.bad_steps() == 3
+    meters.row()
+    for value in (2.0, 4.0):
+        meters.add({"total": torch.tensor(value)}, torch.tensor(value))
+    assert meters.bad_steps() == 0
+    assert meters.row() == {"train/total": 3.0, "train/grad_norm": 4.0}

@@ -25,9 +25,9 @@ def _shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
 def mix(z: Tensor) -> Tensor:
     """One step of splitmix64 (Steele et al. 2014), int64 of any shape to int64: each bit out hangs on every bit in."""
     z = z + _GOLDEN
-    z = (z ^ _shifted(z, 30)) * (0xBF58476D1CE4E5B9 - (1 << 64))
-    z = (z ^ _shifted(z, 27)) * (0x94D049BB133111EB - (1 << 64))
-    return z ^ _shifted(z, 31)
+    z.bitwise_xor_(_shifted(z, 30)).mul_(0xBF58476D1CE4E5B9 - (1 << 64))
+    z.bitwise_xor_(_shifted(z, 27)).mul_(0x94D049BB133111EB - (1 << 64))
+    return z.bitwise_xor_(_shifted(z, 31))
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,6 @@ _ROWS, _KEYS = 512, 2048  # a tile of 4 MB in fp32 whatever N and M are
 _DOTS = 1 << 18  # entries of the rows gathered at once for single products
 # Share of a tile beyond which single products cost more than the tile in the next precision
 _SHARE = {torch.bfloat16: 1 / 256, torch.float32: 1 / 32}
-_Places = tuple[Tensor, Tensor]  # rows and columns of a tile
 _SURE = 0.3  # distance from 1/2 beyond which a clamped score has been decided
 
 
@@ -28,16 +27,28 @@ def at_least(a: Tensor, b: Tensor, bars: Tensor, skip: Tensor, filters: Sequence
     reach = a.double().norm(dim=1, keepdim=True) * b.norm(dim=1).amax().double()
     left = list(_quick(a.device) if filters is None else filters)
     room: dict[torch.dtype, Tensor] = {}
-    for rows in torch.split(torch.arange(len(a), device=a.device), _ROWS):
+    for start in range(0, len(a), _ROWS):
+        rows = slice(start, start + _ROWS)
         block = _Block(a[rows], bars[rows], reach[rows], room)
+        places = _places(skip[rows], len(b))
         for i in range(0, len(b), _KEYS):
-            keys, found = b[i : i + _KEYS], None
-            here = (skip[rows] >= i) & (skip[rows] < i + len(keys))
-            skipped = here.nonzero()[:, 0], skip[rows][here] - i
+            keys, found, skipped = b[i : i + _KEYS], None, places[i // _KEYS]
             while left and (found := block.count(keys, skipped, left[0])) is None:
                 left.pop(0)  # scores crowd around the bars: the next tiles would come to the same
             counts[rows] += block.exact(keys, skipped) if found is None else found
     return counts
+
+
+def _places(skip: Tensor, keys: int) -> list[Tensor]:
+    """For each tile of keys, where in its scores (R, C), flattened, the skipped ones are; from skip (R, S)."""
+    row, column = (skip >= 0).nonzero().unbind(1)
+    key = skip[row, column]
+    order = key.argsort()
+    row, key = row[order], key[order]
+    tile = key // _KEYS
+    width = (keys - tile * _KEYS).clamp(max=_KEYS)
+    tiles = -(-keys // _KEYS)
+    return list((row * width + key % _KEYS).split(torch.bincount(tile, minlength=tiles).tolist()))
 
 
 def _quick(device: torch.device) -> Sequence[torch.dtype]:
@@ -68,13 +79,13 @@ class _Block:
         self.a, self.bars, self.reach, self.room = a, bars, reach, room
         self._scaled: tuple[torch.dtype, Tensor, Tensor] | None = None
 
-    def count(self, keys: Tensor, skipped: _Places, dtype: torch.dtype) -> Tensor | None:
-        """Counts (R, P) over keys (C, D) less those skipped, or None where too many scores are within the filter's margin."""
+    def count(self, keys: Tensor, skipped: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """Counts (R, P) over keys (C, D) less those skipped (places in R x C); None if the filter leaves too many unsure."""
         scaled, bias = self._filter(dtype)
         scores = torch.mm(scaled, keys.to(dtype).T, out=self._space(dtype, len(keys)))
         if dtype != torch.float32:
             scores = self._space(torch.float32, len(keys)).copy_(scores)
-        scores[skipped] = -torch.inf
+        scores.view(-1).index_fill_(0, skipped, -torch.inf)
         counts = torch.empty_like(self.bars, dtype=torch.int64)
         for j in range(counts.shape[1]):
             last = j == counts.shape[1] - 1
@@ -85,10 +96,10 @@ class _Block:
             counts[:, j] = column
         return counts
 
-    def exact(self, keys: Tensor, skipped: _Places) -> Tensor:
+    def exact(self, keys: Tensor, skipped: Tensor) -> Tensor:
         """Counts (R, P) over keys (C, D) less those skipped in double precision."""
         scores = self.a.double() @ keys.double().T
-        scores[skipped] = -torch.inf
+        scores.view(-1).index_fill_(0, skipped, -torch.inf)
         return torch.stack([(scores >= bar[:, None]).sum(1) for bar in self.bars.T], 1)
 
     def _space(self, dtype: torch.dtype, keys: int) -> Tensor:

@@ -1,8 +1,9 @@
-"""Logistic regression at several strengths at once: one batched L-BFGS."""
+"""Logistic regression at several strengths at once: one batched L-BFGS with exact line searches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 Link = Literal["softmax", "sigmoid"]
 _SPREAD = 4.0  # of the eigenvalues of the covariance, from which their axes are worth their cost
-Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+_EXACT = 0.2  # share of the slope along a direction that a line search may leave
+_TRIES = 6
+_REFRESH = 32  # steps after which scores, moved along with the weights, are made again from them
 
 
 def fit(
@@ -24,26 +27,16 @@ def fit(
     costs; where columns of x depend on each other the search is along its principal axes, which makes those few.
     """
     mean, decay = x.mean(0), 1 / (x.new_tensor(list(strengths)) * len(x))
-    centred = x - mean
-    moments, axes = _axes(centred)
-    turned = torch.cat([centred if axes is None else centred @ axes, x.new_ones(len(x), 1)], 1)
-    shape = (y.shape[1], turned.shape[1])
-
-    def objective(w: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        value, gradient = _objective(w.view(-1, *shape), turned, y, decay[which], link)
-        return value, gradient.flatten(1)
-
-    def back(g: Tensor) -> Tensor:
-        return g[..., :-1] if axes is None else g[..., :-1] @ axes.T
+    moments, axes = _axes(centred := x - mean)
+    problem = _Problem(centred, y.T.contiguous(), link, axes)
 
     def steepest(gradient: Tensor) -> Tensor:
-        g = gradient.view(-1, *shape)
-        return torch.cat([back(g) + g[..., -1:] * mean, g[..., -1:]], 2).abs().amax((1, 2))
+        g = problem.turned_back(gradient)
+        return torch.cat([g + gradient[..., -1:] * mean, gradient[..., -1:]], 2).abs().amax((1, 2))
 
-    inverse = _inverse(moments, decay, 0.25 if link == "sigmoid" else 0.5).repeat(1, shape[0])
-    start = x.new_zeros(len(decay), shape[0] * shape[1])
-    w = _minimise(objective, start, inverse, steepest, tol, max_iter).view(-1, *shape)
-    weights = back(w)
+    inverse = _inverse(moments, decay, 0.25 if link == "sigmoid" else 0.5)
+    w = _minimise(problem, decay, inverse[:, None].expand(-1, y.shape[1], -1), steepest, tol, max_iter)
+    weights = problem.turned_back(w)
     return torch.cat([weights, w[..., -1:] - (weights @ mean)[..., None]], 2).transpose(1, 2)
 
 
@@ -57,8 +50,8 @@ def _axes(x: Tensor) -> tuple[Tensor, Tensor | None]:
     moments = x.square().mean(0)
     # the mean square of the eigenvalues over the square of their mean, 1 + D / N where columns are independent; that of
     # a product with the covariance is its estimate, and far cheaper than the covariance
-    some = torch.randn(x.shape[1], 8, generator=torch.Generator().manual_seed(0)).to(x)
-    square = (x.T @ (x @ some) / len(x)).square().sum() / 8
+    some = torch.randn(8, x.shape[1], generator=torch.Generator().manual_seed(0)).to(x)
+    square = ((some @ x.T) @ x / len(x)).square().sum() / 8
     if float(square * len(moments) / moments.sum().square().clamp(min=1e-30)) < _SPREAD:
         return moments, None
     values, axes = torch.linalg.eigh((x.T @ x).double() / len(x))
@@ -75,61 +68,111 @@ def _inverse(moments: Tensor, decay: Tensor, bound: float) -> Tensor:
     return torch.cat([on_axes, torch.full_like(on_axes[:, :1], 1 / bound)], 1)
 
 
-def _objective(w: Tensor, x: Tensor, y: Tensor, decay: Tensor, link: Link) -> tuple[Tensor, Tensor]:
-    """Values (S,) and gradients (S, K, P) at w (S, K, P) for x (N, P), ones last, and y (N, K)."""
-    n = len(x)
-    z = (w.flatten(0, 1) @ x.T).view(*w.shape[:2], n)
-    if link == "softmax":
-        truth = y.argmax(1).expand(len(w), 1, n)
+@dataclass(frozen=True)
+class _Problem:
+    """x (N, D) centred, y (K, N); weights w (S, K, D + 1) are along `axes` (D, D) where they are given, the intercept last.
+
+    What a row of w costs is two products with x: its scores z (S, K, N), and the gradient. Along a line the scores move
+    linearly, so that any point of it costs no product more.
+    """
+
+    x: Tensor
+    y: Tensor
+    link: Link
+    axes: Tensor | None
+
+    def turned_back(self, w: Tensor) -> Tensor:
+        """(S, K, D) along the columns of x, the intercept left out."""
+        return w[..., :-1] if self.axes is None else w[..., :-1] @ self.axes.T
+
+    def scores(self, w: Tensor) -> Tensor:
+        """(S, K, N)."""
+        z = (self.turned_back(w).flatten(0, 1) @ self.x.T).view(*w.shape[:2], -1)
+        return z.add_(w[..., -1:])
+
+    def probabilities(self, z: Tensor) -> Tensor:
+        """(S, K, N) of scores, which they overwrite."""
+        if self.link == "sigmoid":
+            return z.sigmoid_()
         z -= z.amax(1, keepdim=True)
-        chosen = z.gather(1, truth)
         p = z.exp_()
-        total = p.sum(1, keepdim=True)
-        loss = (total.log() - chosen).sum((1, 2))
-        p /= total
-        p.scatter_add_(1, truth, -torch.ones_like(chosen))
-    else:
-        loss = (torch.logaddexp(z, z.new_zeros(())) - z * y.T).sum((1, 2))
-        p = z.sigmoid_() - y.T
-    gradient = (p.flatten(0, 1) @ x).view(w.shape) / n
-    slope = w * decay[:, None, None]
-    slope[..., -1] = 0
-    return loss / n + 0.5 * (slope * w).sum((1, 2)), gradient + slope
+        return p.div_(p.sum(1, keepdim=True))
+
+    def gradient(self, p: Tensor, w: Tensor, decay: Tensor) -> Tensor:
+        """(S, K, D + 1) where the probabilities are p, which it overwrites."""
+        p -= self.y
+        g = (p.flatten(0, 1) @ self.x).view(*p.shape[:2], -1)
+        if self.axes is not None:
+            g = g @ self.axes
+        g /= len(self.x)
+        g += w[..., :-1] * decay[:, None, None]
+        return torch.cat([g, p.mean(2, keepdim=True)], 2)
+
+    def search(
+        self, z: Tensor, dz: Tensor, w: Tensor, dw: Tensor, slope: Tensor, decay: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Lengths t (S,) at which z + t dz is all but lowest, and the probabilities there; `slope` (S,) is that at 0.
+
+        Newton's method in one dimension, kept between the ends of what is known to hold the minimum.
+        """
+        chosen = (self.y * dz).sum((1, 2))
+        pull, stiffness = (decay * (a[..., :-1] * dw[..., :-1]).sum((1, 2)) for a in (w, dw))
+        t, low, high = torch.ones_like(slope), torch.zeros_like(slope), torch.full_like(slope, torch.inf)
+        for left in reversed(range(_TRIES)):
+            p = self.probabilities(torch.addcmul(z, t[:, None, None], dz))
+            moved = p * dz
+            mean = moved.sum(1, keepdim=True) if self.link == "softmax" else moved
+            here = (mean.sum((1, 2)) - chosen) / len(self.x) + pull + t * stiffness
+            off = here.abs() > _EXACT * slope.abs()
+            if not left or not off.any():
+                break
+            bend = ((moved * dz).sum((1, 2)) - mean.square().sum((1, 2))) / len(self.x) + stiffness
+            low, high = torch.where(here < 0, t, low), torch.where(here < 0, high, t)
+            newton, between = t - here / bend, torch.where(high < torch.inf, (low + high) / 2, 2 * t)
+            t = torch.where(off, torch.where((newton > low) & (newton < high), newton, between), t)
+        return t, p
 
 
 def _minimise(
-    objective: Objective,
-    w: Tensor,
+    problem: _Problem,
+    decay: Tensor,
     inverse: Tensor,
     steepest: Callable[[Tensor], Tensor],
     tol: float,
     max_iter: int,
     memory: int = 10,
 ) -> Tensor:
-    """L-BFGS (Nocedal & Wright 2006, algorithm 7.5) on S independent convex problems, rows of w (S, P).
+    """L-BFGS (Nocedal & Wright 2006, algorithm 7.5) from 0 on S independent convex problems: weights (S, K, D + 1).
 
-    inverse (S, P) is the diagonal that stands for the inverse Hessian before any step; `steepest` gives the largest
-    entry of a gradient (S,) that `tol` bounds. Rows that have converged, or that rounding keeps from going on, leave the
-    batch. The step halves until Armijo's condition holds; in a convex problem that and positive curvature are enough.
+    decay (S,); inverse (S, K, D + 1) is the diagonal that stands for the inverse Hessian before any step; `steepest` gives
+    the largest entry of a gradient (S,) that `tol` bounds. Rows that have converged, or that rounding keeps from going on,
+    leave the batch. A line search as good as exact makes it conjugate gradients near the minimum, in half the steps of one
+    that is content with some descent.
     """
-    done = w.clone()
-    which = torch.arange(len(w), device=w.device)
-    value, gradient = objective(w, which)
+    w = torch.zeros_like(inverse, memory_format=torch.contiguous_format)
+    done, which = w.clone(), torch.arange(len(w), device=w.device)
+    z = problem.scores(w)
+    gradient = problem.gradient(problem.probabilities(z.clone()), w, decay)
     pairs: list[tuple[Tensor, Tensor]] = []
     stuck = torch.zeros_like(which, dtype=torch.bool)
-    for _ in range(max_iter):
+    for i in range(1, max_iter + 1):
         going = (steepest(gradient) > tol) & ~stuck
         if not going.all():
             done[which[~going]] = w[~going]
-            which, w, value, gradient = which[going], w[going], value[going], gradient[going]
+            which, w, z, gradient = which[going], w[going], z[going], gradient[going]
             pairs = [(s[going], y[going]) for s, y in pairs]
         if not len(which):
             return done
-        direction = _direction(gradient, pairs, inverse[which])
-        new, new_value, new_gradient = _step(objective, which, w, value, gradient, direction)
-        stuck = (new == w).all(1)
-        pairs = [*pairs, (new - w, new_gradient - gradient)][-memory:]
-        w, value, gradient = new, new_value, new_gradient
+        direction = _direction(gradient.flatten(1), pairs, inverse[which].flatten(1)).view_as(w)
+        slope = (gradient * direction).sum((1, 2))
+        along = problem.scores(direction)
+        t, p = problem.search(z, along, w, direction, slope, decay[which])
+        new = w + t[:, None, None] * direction
+        z = problem.scores(new) if i % _REFRESH == 0 else z.addcmul_(t[:, None, None], along)
+        before, gradient = gradient, problem.gradient(p, new, decay[which])
+        stuck = (new == w).flatten(1).all(1) | (slope >= 0)
+        pairs = [*pairs, ((new - w).flatten(1), (gradient - before).flatten(1))][-memory:]
+        w = new
     done[which] = w
     return done
 
@@ -151,22 +194,3 @@ def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor]], inverse: Te
     for (s, y), (rho, alpha) in zip(pairs, reversed(kept), strict=True):
         q += s * (alpha - rho * (y * q).sum(1, keepdim=True))
     return -q
-
-
-def _step(
-    objective: Objective, which: Tensor, w: Tensor, value: Tensor, gradient: Tensor, direction: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    slope = (gradient * direction).sum(1)
-    # near the minimum the descent is below the rounding of the objective, and only the gradient still tells
-    noise = 4 * torch.finfo(value.dtype).eps * value.abs()
-    length = torch.ones_like(value)
-    for _ in range(20):
-        new = w + length[:, None] * direction
-        new_value, new_gradient = objective(new, which)
-        bad = new_value > value + 1e-4 * length * slope + noise
-        if not bad.any():
-            return new, new_value, new_gradient
-        length = torch.where(bad, length / 2, length)
-    length = torch.where(bad, 0, length)  # rounding has eaten the descent: stay
-    new = w + length[:, None] * direction
-    return new, *objective(new, which)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+import json
+import os
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 Work = Callable[[], Any]
+ROWS = "BENCH_ROWS"  # the file that rows are added to, in the environment
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,6 @@ class Ratio:
     low: float
     high: float
     ms: float
-
-    def __str__(self) -> str:
-        return f"{self.median:5.2f}x [{self.low:.2f}..{self.high:.2f}]"
 
 
 def ratios(
@@ -64,6 +65,62 @@ def _status(key: str) -> int:
     return int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
-def row(name: str, found: object, goal: str = "", note: str = "") -> None:
-    """One line of a table: what, figure, goal, remark."""
-    print(f"{name:52} {found!s:24} {goal:10} {note}".rstrip(), flush=True)
+Beside = tuple[str, "Ratio | float"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: all figures in the same unit, `x` being times the reference; a goal is met at or below it."""
+
+    part: str
+    what: str
+    ours: float
+    spread: str
+    unit: str
+    goal: float | None
+    peers: str
+    limit: str
+    note: str
+
+    def cells(self) -> list[str]:
+        """As text: what, ours, goal, met, peers, limit, remark."""
+        met = "" if self.goal is None else "yes" if self.ours <= self.goal else "**no**"
+        ours = f"{_number(self.ours)} {self.unit} {self.spread}".rstrip()
+        return [
+            self.what,
+            ours,
+            "" if self.goal is None else _number(self.goal),
+            met,
+            self.peers,
+            self.limit,
+            self.note,
+        ]
+
+
+def row(
+    what: str,
+    ours: Ratio | float,
+    *,
+    goal: float | None = None,
+    unit: str = "x",
+    peers: Iterable[Beside] = (),
+    limit: Beside | None = None,
+    note: str = "",
+) -> None:
+    """Print one line, and keep it for the table of all where `make bench` asks for it; `limit` is the physical one."""
+    spread = f"[{ours.low:.2f}..{ours.high:.2f}]" if isinstance(ours, Ratio) else ""
+    beside = ", ".join(f"{name} {_number(_value(x))}" for name, x in peers)
+    bound = "" if limit is None else f"{limit[0]} {_number(_value(limit[1]))}"
+    made = Row(Path(sys.argv[0]).stem, what, _value(ours), spread, unit, goal, beside, bound, note)
+    print(" | ".join(made.cells()).rstrip(" |"), flush=True)
+    if path := os.environ.get(ROWS):
+        with open(path, "a") as file:
+            file.write(json.dumps(asdict(made)) + "\n")
+
+
+def _value(x: Ratio | float) -> float:
+    return x.median if isinstance(x, Ratio) else float(x)
+
+
+def _number(x: float) -> str:
+    return f"{x:.2f}" if x < 10 else f"{x:.1f}" if x < 100 else f"{x:.0f}"

@@ -90,7 +90,6 @@ def step(loss: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Call
 
 
 def times() -> None:
-    print(f"CPU time of value and gradient, one thread, D = {D}, against the peer")
     for n in (1024, 4096):
         for kind, peer in PEER.items():
             a, b = views(n)
@@ -99,12 +98,14 @@ def times() -> None:
                 runs["ours, temperature 0.01"] = step(ours(kind, n, 0.01), a, b)
             other = theirs(kind)
             if other is None:
-                row(f"{kind} N={n}", f"{peer} is not installed")
+                print(f"{kind} N={n}: {peer} is not installed")
                 continue
             found = ratios({peer: step(other, a, b), **runs}, peer, rounds=7)
-            for name in runs:
+            bound = ("multiplications", found["multiplications only"])
+            for name in [n for n in runs if n != "multiplications only"]:
                 goal = GOALS.get((kind, n)) if name == "ours" else None
-                row(f"{kind} N={n}: {name} / {peer}", found[name], "" if goal is None else f"<= {goal:g}")
+                what = f"{kind}, value and gradient, N={n}, d={D}{name.removeprefix('ours')}"
+                row(what, found[name], goal=goal, peers=[(peer, 1.0)], limit=bound)
 
 
 def peak(kind: str, n: int, who: str) -> float:
@@ -150,29 +151,35 @@ def answer(process: subprocess.Popen[str]) -> float:
 
 
 def peaks(full: bool) -> None:
-    print("extra peak memory of value and gradient, MB, a fresh process each")
     for kind, peer in PEER.items():
         for n in (4096, 65536) if full else (4096,):
             # NT-Xent's rows are both views: 65,536 rows are N = 32,768.
             each = n // 2 if kind == "nt_xent" and n == 65536 else n
-            row(f"{kind} N={each}: ours", f"{answer(asked('--peak', kind, each, 'ours')):.0f}", f"<= {MEGABYTES[n]}")
-            if n == 4096 and importlib.util.find_spec(peer) is not None:
-                row(f"{kind} N={each}: {peer}", f"{answer(asked('--peak', kind, each, peer)):.0f}")
+            found = answer(asked("--peak", kind, each, "ours"))
+            there = n == 4096 and importlib.util.find_spec(peer) is not None
+            peers = [(peer, answer(asked("--peak", kind, each, peer)))] if there else []
+            row(
+                f"{kind}, extra peak memory, N={each}", found, unit="MB", goal=MEGABYTES[n], peers=peers,
+                limit=("the gradients", 2 * each * D * 4 / 1e6),
+            )  # fmt: skip
 
 
 def two_ranks(n: int = 2048) -> None:
-    print(f"two gloo ranks with {n} rows each, CLIP: extra peak memory of a rank, MB")
     found = {}
     for who in ("ours", "open_clip"):
         if importlib.util.find_spec(who) is None and who != "ours":
-            row(who, "not installed")
+            print(f"{who} is not installed")
             return
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         found[who] = max(answer(p) for p in [asked("--rank", who, n, rank, port) for rank in (0, 1)])
-        row(f"{who}{'' if who == 'ours' else ', local_loss and gather_with_grad'}", f"{found[who]:.0f}")
-    row("ours / open_clip", f"{found['ours'] / found['open_clip']:.2f}", "<= 0.3")
+    ours, peer = found["ours"], found["open_clip"]
+    row(
+        f"clip on two gloo ranks of {n} rows, extra peak memory of a rank", ours / peer, goal=0.3,
+        peers=[("open_clip, local loss, gathered with gradient", 1.0)],
+        limit=("the gradients", 2 * n * D * 4 / 1e6 / peer), note=f"{ours:.0f} and {peer:.0f} MB",
+    )  # fmt: skip
 
 
 def parts(rows: int, n: int = 512) -> Callable[[], None]:
@@ -207,12 +214,12 @@ def info_nce_of_pairs(z: dict[str, Tensor], ids: Tensor) -> Tensor:
 
 
 def micro_batches() -> None:
-    print("train.micro_batch: 512 image pairs of 64 x 64, CLIP")
-    for rows in (512, 128, 32):
-        row(f"extra peak memory, {rows} rows at a time, MB", f"{answer(asked('--parts', rows)):.0f}")
-    found = ratios({f"{rows} rows": parts(rows) for rows in (512, 128, 32)}, "512 rows", rounds=5)
-    for name in ("128 rows", "32 rows"):
-        row(f"CPU time, {name} / all at once", found[name])
+    peaks = {rows: answer(asked("--parts", rows)) for rows in (512, 128, 32)}
+    found = ratios({f"{rows} rows": parts(rows) for rows in peaks}, "512 rows", rounds=3)
+    for rows in (128, 32):
+        what = f"micro_batch={rows} of 512 image pairs of 64 x 64, CPU time"
+        note = f"extra peak {peaks[rows]:.0f} MB, at once {peaks[512]:.0f}"
+        row(what, found[f"{rows} rows"], peers=[("all at once", 1.0)], note=note)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-import time
+
+from _measure import row
 
 RUN = """import runpy, sys
 try:
@@ -50,18 +51,19 @@ def main() -> None:
     bare = subprocess.run(
         [sys.executable, "-c", "import time,hydra;print(time.process_time())"], capture_output=True, text=True
     )
-    print(f"{'import hydra alone':44} {float(bare.stdout):6.2f} s CPU")
+    eager = subprocess.run(
+        [sys.executable, "-c", "import time,torch;print(time.process_time())"], capture_output=True, text=True
+    )
+    limit, peers = ("import hydra", float(bare.stdout)), [("import torch", float(eager.stdout))]
     for words in (["--help"], ["--cfg", "job"], ["fusion=atention"], ["head=classifier", "fusion=separate"]):
         cpu(words)
         runs = sorted(cpu(words) for _ in range(5))
-        print(f"{' '.join(words):44} {runs[2][0]:6.2f} s CPU   torch imported: {runs[2][1]}")
-    began = time.time()
+        goal, note = 0.5 if words[0][0] == "-" else None, f"torch imported: {runs[2][1]}"
+        row(" ".join(words), runs[2][0], unit="s", goal=goal, peers=peers, limit=limit, note=note)
     done = subprocess.run([sys.executable, "-c", COMPOSE, *SWEEP], capture_output=True, text=True, check=True)
     check, compose = map(float, done.stdout.split())
-    print(
-        f"{'a job of a sweep of 36: check + composition':44} {check:.0f} + {compose:.0f} = {check + compose:.0f} ms CPU"
-    )
-    print(f"(sweep row took {time.time() - began:.1f} s)")
+    limit = ("composition alone", compose)
+    row("a job of a sweep of 36, check and composition", check + compose, unit="ms", goal=150, limit=limit)
 
 
 if __name__ == "__main__":

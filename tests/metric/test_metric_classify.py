@@ -116,8 +116,13 @@ def problem(classes, n=200, d=12):
 
 
 def objective(x, y, w, c, link):
-    ones = torch.cat([x, torch.ones(len(x), 1)], 1)
-    return logistic._objective(w.T[None].contiguous(), ones, y, torch.tensor([1 / (c * len(x))]), link)
+    """Value and gradient (D + 1, K) by torch's own losses and autograd."""
+    w = w.detach().clone().requires_grad_()
+    z = logistic.predict(x, w)
+    soft = link == "softmax"
+    loss = F.cross_entropy(z, y) if soft else y.shape[1] * F.binary_cross_entropy_with_logits(z, y)
+    value = loss + w[:-1].square().sum() / (2 * c * len(x))
+    return value.detach(), torch.autograd.grad(value, w)[0]
 
 
 @pytest.mark.parametrize("dependent", [False, True])
@@ -137,6 +142,7 @@ def test_logistic_is_sklearns_at_equal_tolerance(classes, dependent):
         model = LogisticRegression(C=c, tol=1e-8, max_iter=5000).fit(x, y)
         reference = torch.tensor(np.concatenate([model.coef_.T, model.intercept_[None]]))
         ours, theirs = (objective(tensor, target, v, c, link)[0].item() for v in (w, reference))
+        assert objective(tensor, target, w, c, link)[1].abs().max() < 1e-7
         assert ours <= theirs + 1e-9
         probability = logistic.predict(tensor, w)
         probability = probability.sigmoid()[:, 0] if classes == 2 else probability.softmax(1)
@@ -150,9 +156,9 @@ def test_nearly_dependent_columns_and_single_precision_converge():
     mixed = x @ RNG.normal(size=(12, 30)) + 0.02 * RNG.normal(size=(200, 30)) + 3
     mixed, target = torch.tensor(mixed / mixed.std(0)).float(), F.one_hot(torch.tensor(y), 4).float()
     calls = []
-    evaluate = logistic._objective
+    scores = logistic._Problem.scores
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logistic, "_objective", lambda *a: calls.append(a) or evaluate(*a))
+        patch.setattr(logistic._Problem, "scores", lambda *a: calls.append(a) or scores(*a))
         weights = logistic.fit(mixed, target, [0.01, 1.0, 10.0], "softmax", tol=1e-4)
     assert len(calls) < 200
     for w, c in zip(weights, [0.01, 1.0, 10.0], strict=True):
@@ -173,18 +179,39 @@ def test_gradient_is_autograds_and_single_precision_suffices():
     x, y = problem(4, n=50)
     target = F.one_hot(torch.tensor(y), 4).double()
     for link in ("softmax", "sigmoid"):
-        w = torch.tensor(RNG.normal(size=(13, 4)), requires_grad=True)
-        z = logistic.predict(torch.tensor(x), w)
-        soft = link == "softmax"
-        loss = F.cross_entropy(z, target) if soft else 4 * F.binary_cross_entropy_with_logits(z, target)
-        expected = loss + w[:-1].square().sum() / (2 * 0.3 * 50)
-        (slope,) = torch.autograd.grad(expected, w)
-        value, gradient = objective(torch.tensor(x), target, w.detach(), 0.3, link)
-        torch.testing.assert_close(value[0], expected.detach())
-        torch.testing.assert_close(gradient[0].T, slope)
+        for axes in (None, torch.linalg.qr(torch.tensor(RNG.normal(size=(12, 12))))[0]):
+            w = torch.tensor(RNG.normal(size=(13, 4)))
+            expected = objective(torch.tensor(x), target, w, 0.3, link)[1].T
+            turn = (lambda v: v) if axes is None else (lambda v, a=axes: torch.cat([v[..., :-1] @ a, v[..., -1:]], -1))
+            made = logistic._Problem(torch.tensor(x), target.T, link, axes)
+            rows, decay = turn(w.T)[None], torch.tensor([1 / (0.3 * 50)], dtype=torch.float64)
+            gradient = made.gradient(made.probabilities(made.scores(rows)), rows, decay)
+            torch.testing.assert_close(gradient[0], turn(expected))
     single = logistic.fit(torch.tensor(x).float(), target.float(), [0.1], "softmax")
     double = logistic.fit(torch.tensor(x), target, [0.1], "softmax")
     torch.testing.assert_close(single.double(), double, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
+def test_a_line_search_ends_near_the_lowest_point_of_the_line(link, scale):
+    """Also where a whole step is far too short or far too long: the slope there is autograd's."""
+    x, y = problem(4, n=80)
+    x, target = torch.tensor(x), F.one_hot(torch.tensor(y), 4).double()
+    made = logistic._Problem(x, target.T, link, None)
+    decay = torch.tensor([1 / (c * 80) for c in (0.1, 10.0)], dtype=torch.float64)
+    w = torch.tensor(RNG.normal(size=(2, 4, 13)))
+    down = -made.gradient(made.probabilities(made.scores(w)), w, decay)
+    slope, dw = -down.square().sum((1, 2)) * scale, down * scale
+    t, p = made.search(made.scores(w), made.scores(dw), w, dw, slope, decay)
+
+    def slopes(t):
+        rows = [(1 / (80 * d), v, e) for d, v, e in zip(decay, w, dw)]
+        return [((objective(x, target, (v + s * e).T, c, link)[1].T) * e).sum() for (c, v, e), s in zip(rows, t)]
+
+    torch.testing.assert_close(torch.stack(slopes([0.0, 0.0])), slope)
+    assert (torch.stack(slopes(t)).abs() <= 1.01 * logistic._EXACT * slope.abs()).all()
+    torch.testing.assert_close(p, made.probabilities(made.scores(w + t[:, None, None] * dw)))
 
 
 def test_separable_and_constant_data_stay_finite():
