@@ -48,7 +48,8 @@ def _places(skip: Tensor, keys: int) -> list[Tensor]:
     tile = key // _KEYS
     width = (keys - tile * _KEYS).clamp(max=_KEYS)
     tiles = -(-keys // _KEYS)
-    return list((row * width + key % _KEYS).split(torch.bincount(tile, minlength=tiles).tolist()))
+    counts = torch.bincount(tile, minlength=tiles).tolist()
+    return list(torch.split(row * width + key % _KEYS, counts))
 
 
 def _quick(device: torch.device) -> Sequence[torch.dtype]:
