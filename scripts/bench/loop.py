@@ -31,7 +31,7 @@ from multimodal_lab.optim import adamw
 from multimodal_lab.train import fit
 from multimodal_lab.types import Batch
 
-SHORT, LONG, ROUNDS = 100, 1600, 5
+SHORT, LONG, ROUNDS = 100, 1100, 5
 
 
 class Data:
