@@ -22,21 +22,28 @@ def rsa(x: np.ndarray, y: np.ndarray, permutations: int = 0, seed: int = 0) -> t
     permutations), NaN if permutations is 0. The correlation is NaN where one matrix is constant. All pairs are held.
     Kriegeskorte et al. 2008; Mantel 1967.
     """
-    upper = np.triu_indices(len(x), 1)
-    a, b = _ranks(cosine(x)[upper]), _ranks(cosine(y)[upper])
-    if not (a.any() and b.any()):
-        return float("nan"), float("nan")
-    found = float(a @ b)
-    if not permutations:
+    a, b = ranks(x), ranks(y)
+    found = correlation(a, b)
+    if np.isnan(found) or not permutations:
         return found, float("nan")
-    left, right = (np.zeros((len(x), len(x))) for _ in range(2))
-    left[upper], right[upper] = a, b
-    right += right.T
     draw = np.random.default_rng(seed)
     orders = (draw.permutation(len(x)) for _ in range(permutations))
     # the tolerance keeps an order that gives the same matrix from counting as lower by rounding
-    as_good = sum(float(np.vdot(left, right[order][:, order])) >= found - 1e-12 for order in orders)
+    as_good = sum(correlation(a, b[np.ix_(order, order)]) >= found - 1e-12 for order in orders)
     return found, (1 + as_good) / (1 + permutations)
+
+
+def ranks(x: np.ndarray) -> np.ndarray:
+    """(N, N): where a pair's cosine stands among all pairs of x (N, D), centred; 0 on the diagonal, and where all are equal."""
+    upper = np.triu_indices(len(x), 1)
+    found = np.zeros((len(x), len(x)))
+    found[upper] = _ranks(cosine(x)[upper])
+    return found + found.T
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's, of two matrices of `ranks`; NaN where one has none."""
+    return float(np.vdot(a, b)) / 2 if a.any() and b.any() else float("nan")
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

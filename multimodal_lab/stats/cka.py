@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from multimodal_lab.stats.resample import Through
+
 
 def linear(x: np.ndarray) -> np.ndarray:
     """Gram matrix (N, N) of the rows of x (N, D)."""
@@ -50,11 +52,8 @@ def alignment(k: np.ndarray, m: np.ndarray, debiased: bool = True) -> float:
     return float(of(k, m) / scale**0.5) if scale > 0 else float("nan")
 
 
-def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
-    """Debiased linear CKA of x (N, D) and y (N, E)."""
-    return alignment(linear(x - x.mean(0)), linear(y - y.mean(0)))
+linear_cka = Through(lambda x: linear(x - x.mean(0)), alignment)
+"""Debiased linear CKA of x (N, D) and y (N, E)."""
 
-
-def kernel_cka(x: np.ndarray, y: np.ndarray) -> float:
-    """Debiased CKA with a Gaussian kernel as wide as the median distance."""
-    return alignment(rbf(x), rbf(y))
+kernel_cka = Through(rbf, alignment)
+"""Debiased CKA with a Gaussian kernel as wide as the median distance."""

@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from multimodal_lab.metric.similarity import rsa
+from multimodal_lab.metric.similarity import correlation, ranks
 from multimodal_lab.stats.cca import mean_cca, pwcca, svcca
 from multimodal_lab.stats.cka import kernel_cka, linear_cka
-from multimodal_lab.stats.resample import Resampled, Statistic, resampled
+from multimodal_lab.stats.resample import Resampled, Statistic, Through, resampled
 from multimodal_lab.stats.sphere import alignment, modality_gap, mutual_knn
 
 
@@ -23,7 +23,7 @@ def measures(k: int = 10, ridge: float = 0.1, one_space: bool = False) -> dict[s
     found: dict[str, Statistic] = {
         "linear_cka": linear_cka,
         "kernel_cka": kernel_cka,
-        "rsa": lambda x, y: rsa(x, y)[0],
+        "rsa": Through(ranks, correlation),
         "cca": partial(mean_cca, ridge=ridge),
         "svcca": partial(svcca, ridge=ridge),
         "pwcca": partial(pwcca, ridge=ridge),

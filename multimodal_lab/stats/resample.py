@@ -13,6 +13,21 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Through:
+    """A statistic that sees each space (N, D) through a matrix of its samples (N, N) alone, such as a kernel.
+
+    Where rows are permuted the matrix goes along, and need not be made again.
+    """
+
+    matrix: Callable[[np.ndarray], np.ndarray]
+    of: Statistic
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> float:
+        """The statistic of two spaces."""
+        return self.of(self.matrix(x), self.matrix(y))
+
+
+@dataclass(frozen=True)
 class Resampled:
     """value; low, high: bootstrap interval; p: one-sided, by permuting rows; null: the mean without pairing; n rows."""
 
@@ -44,11 +59,27 @@ def resampled(
     are 0 draws or permutations.
     """
 
-    def parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def alone(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.array([statistic(a, b)])
 
+    parts: Parts = alone
+    if isinstance(statistic, Through):
+        parts, (x, y) = _through(statistic, *_two_spaces(x, y)), (np.arange(len(x))[:, None],) * 2
     found = resampled_parts(parts, x, y, groups, draws=draws, permutations=permutations, level=level, seed=seed)
     return found[0]
+
+
+def _through(statistic: Through, x: np.ndarray, y: np.ndarray) -> Parts:
+    """The statistic of rows (M, 1) of x and of y: of all rows, in any order, the matrices are at hand."""
+    k, m = statistic.matrix(x), statistic.matrix(y)
+
+    def parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        i, j = a[:, 0].astype(int), b[:, 0].astype(int)
+        if len(i) < len(x):
+            return np.array([statistic(x[i], y[j])])
+        return np.array([statistic.of(k, m[np.ix_(j, j)])])
+
+    return parts
 
 
 def resampled_parts(

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -165,6 +167,17 @@ def test_the_null_holds_the_rate_and_bad_spaces_are_refused():
         resampled(cka.linear_cka, x, y[:5])
     with pytest.raises(ValueError, match="lack a modality"):
         resampled(cka.linear_cka, x * np.nan, y)
+
+
+@pytest.mark.parametrize("name", ["linear_cka", "kernel_cka", "rsa"])
+def test_a_matrix_that_goes_along_with_its_rows_gives_the_same(name):
+    draw = np.random.default_rng(1)
+    x, groups = draw.normal(size=(40, 5)), np.arange(40) // 2
+    y = x[:, :3] + draw.normal(size=(40, 3))
+    one = measures()[name]
+    known = resampled(one, x, y, groups, draws=20, permutations=20)
+    plain = resampled(lambda a, b: one(a, b), x, y, groups, draws=20, permutations=20)
+    assert dataclasses.astuple(known) == pytest.approx(dataclasses.astuple(plain), abs=1e-12)
 
 
 def test_every_measure_tells_related_spaces_from_unrelated():
