@@ -14,7 +14,7 @@ from multimodal_lab.digest import config_key, flat
 from multimodal_lab.overrides import choice_problems, parse
 from multimodal_lab.problem import Problem
 from multimodal_lab.signature import signature
-from multimodal_lab.study import facts, retrain
+from multimodal_lab.study import beside, facts, retrain
 from multimodal_lab.study.cells import PAIRED, SWEPT, at, streams, swept, tried, unequal, without_hydra
 from multimodal_lab.study.lines import key, under
 from multimodal_lab.study.tune import FIXED
@@ -45,6 +45,8 @@ def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
     study = facts.read({str(k): v for k, v in node.items()})
     if found := list(facts.problems(study)):
         return found
+    if beside.is_helper():
+        return []  # the launcher that started this one has looked at every arm
     return _arms(jobs, typed, study, [*top, *(g for g in jobs.known if "/" not in g)])
 
 
