@@ -79,6 +79,9 @@ def test_every_number_is_there(tmp_path, made):
         for c in own["comparisons"]:
             wanted += [points(c["gain"]), pvalue(c["gain"]["p"]), c["need"], *c["notes"], "/".join(map(str, c["wins"]))]
             wanted += [points(k[what]) for k in c["controls"] if c["better"] for what in ("gain", "lead")]
+        head = own["verdict"]
+        wanted += [f"{c['arm']} over {c['baseline']} {c['verdict']['kind']}" for c in own["comparisons"]
+                   if c["better"] and c["arm"] != head["arm"]]  # fmt: skip
         wanted += [spread(v) for v in made["subsets"][label]["shapley"].values()]
         wanted += [number(m) for c in own["by_class"].values() for m in c["mean"].values()]
         for word in [

@@ -36,7 +36,7 @@ def _lines(report: Told) -> Iterator[str]:
     yield ""
     for card in report.cards:
         yield f"- **{_plain(card.label)}: {card.mark} {_plain(card.kind)}.** {_plain(card.sentence)}"
-        yield from (f"  {_plain(text)}." for text in (card.knows,) if text)
+        yield from (f"  {_plain(text)}." for text in (card.knows, card.others) if text)
     if report.explorer:
         yield from ("", f"[Look around in the embeddings]({report.explorer}) of one fused run.")
     for section in report.sections:

@@ -33,13 +33,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """The verdict of a label: `mark` tells it where colours don't."""
+    """The verdict of a label: `mark` tells it where colours don't. others: those of the other arms, and over the other modality."""
 
     label: str
     kind: str
     sentence: str
     gain: str
     knows: str
+    others: str = ""
 
     @property
     def mark(self) -> str:

@@ -41,9 +41,10 @@ def _card(label: str, own: Mapping[str, Any]) -> Card:
     singles = [f"{arm} {spread(a)}" for arm, a in own["arms"].items() if a["role"] == "baseline"]
     best = f"; {v['arm']} {spread(own['arms'][v['arm']])}" if v["arm"] in own["arms"] else ""
     chance = f"; chance {number(own['chance'])}" if own["chance"] is not None else ""
-    return Card(
-        label, str(v["kind"]), str(v["sentence"]), gain, f"{', '.join(singles)}{best}{chance}" if singles else ""
-    )
+    others = [f"{c['arm']} over {c['baseline']} {c['verdict']['kind']}" for c in own["comparisons"]
+              if c is not pair and (c["better"] or c["arm"] == v["arm"])]  # fmt: skip
+    knows = f"{', '.join(singles)}{best}{chance}" if singles else ""
+    return Card(label, str(v["kind"]), str(v["sentence"]), gain, knows, "; ".join(others))
 
 
 def _warned(made: Mapping[str, Any]) -> Iterator[Section]:
