@@ -33,7 +33,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """The verdict of a label: `mark` tells it where colours don't. others: those of the other arms, and over the other modality."""
+    """The verdict of a label: `mark` tells it where colours don't; others: of the other arms, and over the other modality."""
 
     label: str
     kind: str
