@@ -14,16 +14,18 @@ help:  ## this list
 
 setup: $(CORE)  ## make .venv and install the project in it
 
-$(CORE): pyproject.toml
+$(PY):
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or newer, or give PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed; give PYTHON=…"; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(CORE): pyproject.toml | $(PY)
 	$(PY) -m pip install -q -e . -c constraints.txt
 	@touch $(CORE)
 
-$(DEV): pyproject.toml $(CORE)
+$(DEV): pyproject.toml | $(PY)
 	$(PY) -m pip install -q -e '.[dev]' -c constraints.txt
-	@touch $(DEV)
+	@touch $(CORE) $(DEV)
 
 demo: $(CORE)  ## train attention fusion on the embedded RGB + UV specimens, and show what each modality knows
 	$(PY) -m multimodal_lab.run fusion=attention modality=rgb_uv
@@ -44,7 +46,7 @@ test: $(DEV) lint types  ## lint, type-check, run the tests
 test-slow: $(DEV)  ## the trials of minutes that `make test` leaves out
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 -m slow
 
-bench: $(DEV)  ## one table: every figure beside its peers, its physical limit and its goal; some ten minutes
+bench: $(DEV)  ## one table: every figure beside its peers, its physical limit and its goal; takes a quarter of an hour or more
 	@$(PY) scripts/bench/_all.py
 
 chaos: $(DEV)  ## kill, damage, starve and stop real trainings; says whether anything was lost
