@@ -56,9 +56,14 @@ def pwcca(x: np.ndarray, y: np.ndarray, ridge: float = 0.1) -> float:
 
 def _whitener(x: np.ndarray, ridge: float) -> np.ndarray:
     """(D, K) whose product with x's covariance (and ridge) is white."""
-    values, vectors = np.linalg.eigh(x.T @ x / (len(x) - 1))
+    n, d = x.shape
+    if d > n:  # at most n directions have variance: no (D, D) matrix is needed to find them
+        _, s, across = np.linalg.svd(x, full_matrices=False)
+        values, vectors = s**2 / (n - 1), across.T
+    else:
+        values, vectors = np.linalg.eigh(x.T @ x / (n - 1))
     kept = values > 1e-10 * max(values.max(), 1e-300)
-    white: np.ndarray = vectors[:, kept] / np.sqrt(values[kept] + ridge * values.mean())
+    white: np.ndarray = vectors[:, kept] / np.sqrt(values[kept] + ridge * values.sum() / d)
     return white
 
 

@@ -192,3 +192,20 @@ def test_every_measure_tells_related_spaces_from_unrelated():
         assert near[name].value > far[name].value, name
     assert far["linear_cka"].n == 80
     assert overlap(*spaces(80), limit=30, draws=0, permutations=0)["rsa"].n == 30
+
+
+@pytest.mark.parametrize("ridge", [0.1, 1.0])
+def test_spaces_wider_than_their_samples_need_no_wide_matrix(ridge):
+    """Equal to the formula with a whole covariance matrix, inverted by its square root."""
+    x, y = spaces(n=12, d=30, e=25)
+
+    def root(z):
+        covariance = z.T @ z / (len(z) - 1)
+        values, vectors = np.linalg.eigh(
+            covariance + ridge * np.trace(covariance) / len(covariance) * np.eye(z.shape[1])
+        )
+        return vectors / np.sqrt(values) @ vectors.T
+
+    a, b = x - x.mean(0), y - y.mean(0)
+    expected = np.linalg.svd(root(a) @ a.T @ b @ root(b) / (len(a) - 1), compute_uv=False)
+    assert cca(x, y, ridge).correlations[:11] == pytest.approx(expected[:11], abs=1e-9)
