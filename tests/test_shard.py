@@ -31,6 +31,8 @@ WORDS = (
 )  # fmt: skip
 STEPS = 3
 
+pytestmark = pytest.mark.slow  # two and three ranks, trained in pieces: a minute
+
 
 class Bench:
     """Data prepared once, and one small training after the other over them."""
