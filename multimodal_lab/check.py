@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import schema
 from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
-from multimodal_lab.problem import Problem
+from multimodal_lab.problem import ConfigError, Problem
 from multimodal_lab.quick import quick_problems
 from multimodal_lab.signature import signature
 from multimodal_lab.study.preflight import is_study, study_problems
@@ -29,10 +29,6 @@ from multimodal_lab.targets import conf_dir, nearest
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
 SHOWN = 12
-
-
-class ConfigError(ValueError):
-    """A command line that can't run: one sentence for each thing wrong with it."""
 
 
 def preflight(argv: Sequence[str]) -> None:

@@ -12,8 +12,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import resolvers, rundir
-from multimodal_lab.check import ConfigError, preflight
+from multimodal_lab.check import preflight
 from multimodal_lab.instantiate import conf_dir
+from multimodal_lab.problem import ConfigError
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
 

@@ -1,4 +1,4 @@
-"""One thing that is wrong with a config, as a sentence."""
+"""What is wrong with a config, as sentences."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+
+
+class ConfigError(ValueError):
+    """A command line that can't run: one sentence for each thing wrong with it."""
+
+
+class StudyError(RuntimeError):
+    """A study's directory that can't be used: which, what was found, what to do."""
 
 
 @dataclass(frozen=True)

@@ -16,29 +16,27 @@ from pathlib import Path
 if __name__ == "__main__":
     gc.disable()  # what is made before a job begins stays: looking through it for garbage takes a tenth of the time
 
-import yaml
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
-# OmegaConf derives its loader from yaml.SafeLoader: libyaml's has the same grammar and halves the time of a composition.
-yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
-
-import hydra  # noqa: E402
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
-from hydra.core.hydra_config import HydraConfig  # noqa: E402
-from hydra.types import RunMode  # noqa: E402
-from omegaconf import DictConfig  # noqa: E402
-
-from multimodal_lab import digest, redact, remember, resolvers, rundir  # noqa: E402
-from multimodal_lab.as_plain import as_plain  # noqa: E402
-from multimodal_lab.check import ConfigError, preflight  # noqa: E402
-from multimodal_lab.instantiate import conf_dir  # noqa: E402
-from multimodal_lab.overrides import groups  # noqa: E402
-from multimodal_lab.study import ledger  # noqa: E402
-from multimodal_lab.study.plan import StudyError  # noqa: E402
+from multimodal_lab import (
+    compose,  # noqa: F401  # before hydra
+    digest,
+    redact,
+    resolvers,
+    rundir,
+)
+from multimodal_lab.as_plain import as_plain
+from multimodal_lab.problem import ConfigError, StudyError
+from multimodal_lab.targets import conf_dir
 
 resolvers.register()
-remember.install()
 # Threads that wait by spinning make a training on shared cores several times slower; read when torch loads OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+SHOW = {"--cfg", "-c", "--info", "-i"}  # flags with which Hydra prints something and stops
 
 HELP = """What does each modality know, what do they know together, and does the second one add anything?
 
@@ -70,6 +68,8 @@ def job(cfg: DictConfig) -> float:
     gc.enable()
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
+        from multimodal_lab.study import ledger
+
         rundir.claim(folder, cfg.resume != "never")
         if cfg.get("study") is not None and not ledger.begin(folder, digest.config_key(as_plain(cfg))):
             return math.nan  # another launcher finished this cell since it was planned
@@ -101,21 +101,34 @@ def leave(number: int, _: object) -> None:
     sys.exit(75)
 
 
+def check() -> None:
+    """Compose and check every job before the first begins; what was composed is remembered for the jobs."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    from multimodal_lab import remember
+    from multimodal_lab.check import preflight
+
+    remember.install()
+    preflight(sys.argv[1:])
+    BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]
+
+
 def main() -> None:
     """The command line: exit 0 when done, 2 for a configuration that can't run, 75 when stopped and saved, 1 otherwise."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGUSR1, leave)
     if {"-h", "--help"} & set(sys.argv[1:]):
+        from multimodal_lab.overrides import groups
+
         print(
             HELP.format(choices="\n".join(f"  {k}: {', '.join(v)}" for k, v in sorted(groups((conf_dir(),)).items())))
         )
         return
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in {"-m", "--multirun"})  # argparse wants them first
     try:
-        preflight(sys.argv[1:])
-        # every job has just been composed and checked
-        BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]
+        if not SHOW & {word.partition("=")[0] for word in sys.argv[1:]}:
+            check()
         job()
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

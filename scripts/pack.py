@@ -81,8 +81,9 @@ def composed(overrides: list[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     from multimodal_lab import resolvers
-    from multimodal_lab.check import ConfigError, preflight
+    from multimodal_lab.check import preflight
     from multimodal_lab.instantiate import conf_dir
+    from multimodal_lab.problem import ConfigError
 
     resolvers.register()
     try:

@@ -12,8 +12,9 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from multimodal_lab import check
-from multimodal_lab.check import ConfigError, preflight
+from multimodal_lab.check import preflight
 from multimodal_lab.overrides import apply, groups, is_choice, parse
+from multimodal_lab.problem import ConfigError
 from multimodal_lab.quick import quick_problems
 from multimodal_lab.targets import conf_dir
 

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import audit, ledger, plan, show
-from multimodal_lab.study.plan import StudyError
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
        python -m multimodal_lab.study status runs=DIR [watch=true]   what has become of every cell

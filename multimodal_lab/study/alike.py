@@ -10,12 +10,12 @@ import numpy as np
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
+from multimodal_lab.problem import StudyError
 from multimodal_lab.stats.overlap import measures
 from multimodal_lab.stats.pid import codes, resampled_estimate
 from multimodal_lab.stats.resample import Resampled, resampled
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.outcomes import Outcomes
-from multimodal_lab.study.plan import StudyError
 
 EMBEDDINGS = "embeddings"
 LIMIT = 500  # samples of a measure, whose cost grows with their square

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import whole
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study.facts import Study
-from multimodal_lab.study.plan import StudyError
 
 FILE = "audit.json"
 LOCK = "audit.lock"
@@ -69,6 +69,14 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
             "and there is no gap to measure; name the column that samples share in data.split.by, or give study.leak=[]"
         )
     return [*lines(known)]
+
+
+def wait(folder: Path) -> None:
+    """Return when nobody is looking any more, and be ready to train by then."""
+    from multimodal_lab import experiment  # noqa: F401  # seconds, beside the look
+
+    with (folder / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def lines(known: Mapping[str, Any], shown: int | None = SHOWN) -> Iterator[str]:

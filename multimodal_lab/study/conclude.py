@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from multimodal_lab import whole
+from multimodal_lab.problem import StudyError
 from multimodal_lab.report import study as report
-from multimodal_lab.study import judge, outcomes, plan, record
+from multimodal_lab.study import judge, outcomes, record
 from multimodal_lab.study.explore import explore
 
 
@@ -27,7 +28,7 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
         so_far = (
             f" ({tuned} of {len(found.tried)} tuning cells are; arms are trained after them)" if found.tried else ""
         )
-        raise plan.StudyError(
+        raise StudyError(
             f"{folder}: none of {len(found.entries)} cells is finished{so_far}, so that there is nothing to judge"
         )
     answers = judge.judge(found)

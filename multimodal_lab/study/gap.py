@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.problem import StudyError
 from multimodal_lab.stats.leak import gap
 from multimodal_lab.stats.paired import Paired, paired
 from multimodal_lab.study.outcomes import Outcomes, Scores
-from multimodal_lab.study.plan import StudyError
 
 
 def leak_gap(found: Outcomes) -> dict[str, dict[str, Any]]:

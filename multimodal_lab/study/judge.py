@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from multimodal_lab.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import tost
 from multimodal_lab.stats.holm import holm
@@ -14,7 +15,6 @@ from multimodal_lab.stats.verdict import Control, Difference, Evidence, Verdict,
 from multimodal_lab.study import audit
 from multimodal_lab.study.compare import Comparison, Guard, compare, mean
 from multimodal_lab.study.outcomes import Outcomes, Scores
-from multimodal_lab.study.plan import StudyError
 
 
 @dataclass(frozen=True)

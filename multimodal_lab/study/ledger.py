@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from multimodal_lab import digest, rundir, whole
-from multimodal_lab.study.plan import Cell, Plan, StudyError
+from multimodal_lab.problem import StudyError
+from multimodal_lab.study.plan import Cell, Plan
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
 BEGUN = "cell.json"

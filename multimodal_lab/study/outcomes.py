@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from multimodal_lab import digest
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import audit, ledger, plan, trials
 from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan
@@ -133,7 +134,7 @@ class Outcomes:
         whole = [p for p in pairs if arms and all((a, *p) in found for a in arms)]
         seeds, splits = _rectangle(whole, self.plan.study.splits)
         if not seeds:
-            raise plan.StudyError(
+            raise StudyError(
                 f"{self.folder}: {label}: no seed has been finished by all of {', '.join(there) or 'no arm'}"
             )
         return _aligned(label, found, arms, {a: chosen[a] for a in arms}, seeds, splits)
@@ -145,7 +146,7 @@ def load(folder: Path, evaluator: str = "probe") -> Outcomes:
     found, tried = ledger.entries(folder, made.cells), ledger.entries(folder, made.tuning)
     for entry in found:
         if entry.state == "finished" and not {"data/test", "data/train"} <= entry.summary.keys():
-            raise plan.StudyError(f"{entry.folder / digest.SUMMARY}: not as a run writes it (no data/test, data/train)")
+            raise StudyError(f"{entry.folder / digest.SUMMARY}: not as a run writes it (no data/test, data/train)")
     invalid = [*ledger.mixed([*tried, *found]), *_unequal(found), *trials.problems(made, tried)]
     return Outcomes(folder, made, found, tried, evaluator, invalid, audit.load(folder))
 
@@ -170,9 +171,9 @@ def _read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | No
     try:
         table: Any = _table(path, entry.summary[digest.OF_PREDICTIONS])
     except (pa.ArrowException, OSError) as error:
-        raise plan.StudyError(f"{path}: can't be read ({str(error).splitlines()[0]})") from None
+        raise StudyError(f"{path}: can't be read ({str(error).splitlines()[0]})") from None
     if lacking := {*WORDS, *NUMBERS, "evaluator", "label", "stream"} - set(table.column_names):
-        raise plan.StudyError(f"{path}: not as a run writes it (no column {', '.join(sorted(lacking))})")
+        raise StudyError(f"{path}: not as a run writes it (no column {', '.join(sorted(lacking))})")
     for column, value in (("evaluator", evaluator), ("label", label), ("stream", stream)):
         table = table.filter(pc.equal(table[column], value))
     if not len(table):

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import expect, whole
+from multimodal_lab.problem import StudyError
 from multimodal_lab.signature import signature
 from multimodal_lab.study.facts import Role, Study, problems, read
 
 FILE = "plan.json"
 Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
-
-
-class StudyError(RuntimeError):
-    """A study's directory that can't be used: which, what was found, what to do."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import resolvers
-from multimodal_lab.check import ConfigError, preflight
+from multimodal_lab.check import preflight
+from multimodal_lab.problem import ConfigError, StudyError
 from multimodal_lab.study import facts
 from multimodal_lab.study.cells import looked_at
-from multimodal_lab.study.plan import StudyError
 from multimodal_lab.targets import conf_dir
 
 

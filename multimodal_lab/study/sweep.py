@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import digest
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import audit, beside, board, facts, ledger, plan, show, trials
 from multimodal_lab.study.cells import Cells, Compose, looked_at
 from multimodal_lab.study.lines import key
-from multimodal_lab.study.plan import Plan, StudyError
+from multimodal_lab.study.plan import Cell, Plan
 
 AGAIN = 2  # launches of a tuning cell by one call, that a launcher died at meanwhile
 EVERY = 1.0  # seconds
@@ -40,17 +41,19 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     more = made.study.jobs if not made.cells else sum(e.state != "finished" for e in before)
     count = min(made.study.jobs, max(1, more))
     beside.share_cores(count)
-    if not beside.is_helper():
-        configs = partial(looked_at, made.study, compose)
-        todo = not made.cells or any(e.state != "finished" for e in before)
-        print("\n".join(audit.ensure(folder, made.study, configs, todo)), flush=True)
     with beside.launchers(folder, count):
+        if beside.is_helper():
+            audit.wait(folder)
+        else:
+            configs = partial(looked_at, made.study, compose)
+            todo = not made.cells or any(e.state != "finished" for e in before)
+            print("\n".join(audit.ensure(folder, made.study, configs, todo)), flush=True)
         if not made.cells:
             _tune(folder, made, launcher)
             made = planned(config, compose, typed)
             plan.write(folder, made)
-        jobs = [_job(made.typed, e.cell) for e in ledger.entries(folder, made.cells) if e.state != "finished"]
-        returns = launcher.launch(jobs, initial_job_idx=len(made.tuning)) if jobs else []
+        left = [e.cell for e in ledger.entries(folder, made.cells) if e.state != "finished"]
+        returns = launcher.launch(Jobs(folder, made, left), initial_job_idx=len(made.tuning)) if left else []
     after = ledger.entries(folder, made.every)
     show.table(folder, made, after)
     if any(e.state == "finished" and e.cell.role != "tuning" for e in after) and not beside.is_helper():
@@ -97,7 +100,7 @@ def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
                 and launched[e.cell.folder] < AGAIN]  # fmt: skip
         if todo:
             launched.update(e.cell.folder for e in todo)
-            launcher.launch([_job(made.typed, e.cell) for e in todo], initial_job_idx=0)
+            launcher.launch(Jobs(folder, made, [e.cell for e in todo]), initial_job_idx=0)
         elif any(e.state == "running" for e in found):
             time.sleep(EVERY)
         else:
@@ -112,9 +115,19 @@ def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
         )
 
 
-def _job(typed: Sequence[str], cell: plan.Cell) -> list[str]:
-    resume = [] if any(key(line) == "resume" for line in typed) else ["resume=auto"]
-    return [*typed, *cell.overrides, *resume, f"hydra.sweep.subdir={cell.folder}"]
+class Jobs(list[list[str]]):
+    """The lines of cells to launch; one that another launcher has begun since then is passed over when its turn comes."""
+
+    def __init__(self, folder: Path, made: Plan, cells: Sequence[Cell]) -> None:
+        resume = [] if any(key(line) == "resume" for line in made.typed) else ["resume=auto"]
+        super().__init__([*made.typed, *c.overrides, *resume, f"hydra.sweep.subdir={c.folder}"] for c in cells)
+        self.folder, self.cells = folder, cells
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Composing a job to find it taken would cost a tenth of a second for each."""
+        for cell, lines in zip(self.cells, super().__iter__(), strict=True):
+            if ledger.entry(self.folder, cell).state not in ("finished", "running"):
+                yield lines
 
 
 def _refuse_mixed(folder: Path, made: Plan, before: Sequence[ledger.Entry]) -> None:

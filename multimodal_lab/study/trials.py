@@ -8,9 +8,10 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study.facts import Study
 from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.plan import Chosen, Plan, StudyError
+from multimodal_lab.study.plan import Chosen, Plan
 from multimodal_lab.study.show import score as of_label
 
 LOSS = "val/total"

@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.data import dataset
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import audit, facts, judge, look, outcomes, record
 from multimodal_lab.study.cells import Cells
 from multimodal_lab.study.conclude import conclude
-from multimodal_lab.study.plan import StudyError
 from multimodal_lab.study.tune import Tune
 from multimodal_lab.targets import conf_dir
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from made import CONTROLS, LEVELS, held_out, study
 
+from multimodal_lab.problem import StudyError
 from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.verdict import REQUIRED, WITHIN
 from multimodal_lab.study import compare, facts, judge, outcomes, record
 from multimodal_lab.study.conclude import conclude
-from multimodal_lab.study.plan import StudyError
 
 
 def answers(folder):

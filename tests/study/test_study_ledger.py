@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from multimodal_lab import digest, rundir, whole
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import facts, ledger, plan, show
-from multimodal_lab.study.plan import Cell, Plan, StudyError
+from multimodal_lab.study.plan import Cell, Plan
 
 STUDY = facts.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
 

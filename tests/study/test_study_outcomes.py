@@ -9,8 +9,9 @@ from multimodal_lab import digest
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import facts, outcomes, plan
-from multimodal_lab.study.plan import Cell, Plan, StudyError
+from multimodal_lab.study.plan import Cell, Plan
 
 ARMS = {"rgb": ["modality=rgb"], "uv": ["modality=uv"], "concat": ["fusion=concat"]}
 STREAM = {"rgb": "rgb", "uv": "uv", "concat": "fused"}

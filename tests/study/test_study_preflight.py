@@ -12,7 +12,8 @@ from tiny import changed, write
 
 from multimodal_lab import check, digest
 from multimodal_lab.as_plain import as_plain
-from multimodal_lab.check import ConfigError, preflight
+from multimodal_lab.check import preflight
+from multimodal_lab.problem import ConfigError
 from multimodal_lab.study import facts
 from multimodal_lab.study.cells import Cells
 from multimodal_lab.targets import conf_dir

@@ -10,9 +10,9 @@ import pytest
 from made import study
 
 from multimodal_lab import digest
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import ledger, outcomes, plan
 from multimodal_lab.study.conclude import conclude
-from multimodal_lab.study.plan import StudyError
 
 
 class Trap:

@@ -14,9 +14,10 @@ from made import LEVELS, study
 from tiny import write
 
 from multimodal_lab.experiment import run
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study import facts, judge, ledger, outcomes, plan, record, trials
 from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.plan import Cell, Plan, StudyError
+from multimodal_lab.study.plan import Cell, Plan
 from multimodal_lab.study.tune import Tune
 
 OPTIONS = [["optim.lr=1e-4"], ["optim.lr=1e-2"], []]
