@@ -16,11 +16,17 @@ SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
 OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
 OF_DATA = "provenance/data_fingerprint"
 BOOKKEEPING = {"dir", "name", "log", "resume", "device", "figures", "score", "study"}
+TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or runs that hold them
 
 
 def config_key(plain: Mapping[str, Any]) -> str:
-    """16 hex digits that name a resolved config without its bookkeeping: equal keys mean equal numbers."""
+    """16 hex digits that name a resolved config without its bookkeeping: equal keys mean equal numbers.
+
+    Where a setting names weights on disk, what they hold is part of the key: others under the same name are another config.
+    """
     facts = {k: v for key in plain if key not in BOOKKEEPING for k, v in flat(plain[key], key).items()}
+    named = {k: v if isinstance(v, list) else [v] for k, v in facts.items() if k.rpartition(".")[2] in TRAINED}
+    facts |= {f"{k}@": held for k, v in named.items() if any(held := [of_weights(Path(str(n))) for n in v])}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -43,7 +49,31 @@ def code_of(*parts: str) -> str:
 
 def of_file(path: Path) -> str:
     """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_weights(path: Path) -> list[str]:
+    """Digests of a file of weights, or of the weights in a run's checkpoints; none where there is neither."""
+    path = path.expanduser()
+    if path.is_file():
+        at = path.stat()
+        return [_of_large(path, at.st_size, at.st_mtime_ns)]
+    return [digest for p in sorted(path.glob("checkpoints/*/manifest.json")) for digest in _in_checkpoint(p)]
+
+
+def _in_checkpoint(manifest: Path) -> list[str]:
+    try:
+        files = json.loads(manifest.read_bytes())["files"]
+        return [digest for name, digest in sorted(files.items()) if name.startswith(("model.", "ema."))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return [of_file(manifest)]  # damaged: whoever loads it says so
+
+
+@cache
+def _of_large(path: Path, size: int, changed: int) -> str:
+    """Once a process for each state of the file: every cell of a study asks."""
+    return of_file(path)
 
 
 def flat(node: Any, key: str) -> dict[str, Any]:
