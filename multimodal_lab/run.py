@@ -68,8 +68,10 @@ def job(cfg: DictConfig) -> float:
     gc.enable()
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
+        from multimodal_lab import remember
         from multimodal_lab.study import ledger
 
+        remember.install()  # a launcher's own process composes its jobs one after another
         rundir.claim(folder, cfg.resume != "never")
         if cfg.get("study") is not None and not ledger.begin(folder, digest.config_key(as_plain(cfg))):
             return math.nan  # another launcher finished this cell since it was planned

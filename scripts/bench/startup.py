@@ -22,10 +22,11 @@ TORCH = "print('torch' in sys.modules, file=sys.stderr)"
 SWEEP = ["-m", "modality=rgb,uv,rgb_uv_stacked,rgb_uv", "fusion=separate,concat,attention", "seed=0,1,2"]
 COMPOSE = """
 import sys, time
-from multimodal_lab import run
+from multimodal_lab import remember, run
 from multimodal_lab.check import preflight
 from multimodal_lab.instantiate import conf_dir
 from hydra import compose, initialize_config_dir
+remember.install()
 preflight(["fusion=concat"])
 t = time.process_time(); preflight(sys.argv[1:]); a = time.process_time() - t
 with initialize_config_dir(str(conf_dir()), version_base="1.3"):
