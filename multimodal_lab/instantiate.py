@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -33,14 +34,25 @@ def safe_instantiate(node: Any, **kwargs: Any) -> Any:
     for target, key in list(targets(plain, "")):
         verify(target, key)
     if not kwargs:
-        return instantiate(plain, _convert_="all") if isinstance(plain, dict | list) else plain
+        return _built(plain) if isinstance(plain, dict | list) else plain
     if not isinstance(plain, dict) or "_target_" not in plain:
         raise TargetError(f"a node without a _target_ takes no arguments, but {', '.join(kwargs)} was given")
     if clash := sorted(kwargs.keys() & plain.keys()):
         raise TargetError(f"{plain['_target_']}: {', '.join(clash)} comes from code; remove it from the config")
-    factory = instantiate({**plain, "_partial_": True}, _convert_="all")
+    factory = _built({**plain, "_partial_": True})
     # Objects go round Hydra, which would turn a dataclass among them into a dict.
     return functools.partial(factory, **kwargs) if plain.get("_partial_") else factory(**kwargs)
+
+
+def _built(plain: Any) -> Any:
+    """What Hydra builds. An error that a component raised is told in the component's own words."""
+    try:
+        return instantiate(plain, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if not isinstance(cause, (ValueError, OSError, ImportError, RuntimeError)):
+            raise
+    raise cause
 
 
 def targets(value: Any, key: str) -> Iterator[tuple[Any, str]]:

@@ -3,10 +3,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 from torch import nn
 
 from multimodal_lab import instantiate as door
+from multimodal_lab.data.source import DataError
 from multimodal_lab.instantiate import TargetError, safe_instantiate, verify
 from multimodal_lab.targets import allowed
 from multimodal_lab.types import Stream
@@ -113,6 +115,14 @@ def test_dicts_lists_and_plain_values_pass():
     assert safe_instantiate(OmegaConf.create({})) == {}
     assert safe_instantiate({"a": [1, {"b": None}]}) == {"a": [1, {"b": None}]}
     assert safe_instantiate(None) is None
+
+
+def test_an_error_of_a_component_comes_in_its_own_words(tmp_path):
+    tiff = {"_target_": "multimodal_lab.data.tiff.Tiff", "root": str(tmp_path / "no"), "card": None}
+    with pytest.raises(DataError, match=r"^data.root: .*no is not there$"):
+        safe_instantiate({"_target_": "multimodal_lab.data.card.card", "bands": [tiff]})
+    with pytest.raises(InstantiationException, match="Tiff"):
+        safe_instantiate({"_target_": "multimodal_lab.data.tiff.Tiff"})
 
 
 def test_objects_given_by_code_arrive_as_they_are():

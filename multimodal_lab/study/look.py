@@ -8,7 +8,9 @@ from typing import Any
 from multimodal_lab import digest
 from multimodal_lab.data.audit.audit import audit, repeats
 from multimodal_lab.data.fingerprint import fingerprint
+from multimodal_lab.data.source import DataError
 from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.problem import StudyError
 from multimodal_lab.study.facts import Study
 
 
@@ -16,12 +18,16 @@ def look(study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[
     """What `audit.json` holds; `known` as it is where it is of the same data, splits, streams, labels and source.
 
     configs: {arm: its plain config at the first seed and split}; the data of the first are looked at, with the streams of
-    all. `DataError` where they can't be used.
+    all. `StudyError` where they aren't there or can't be read, `DataError` where they can't be used as they are asked for.
     """
     plain = {**next(iter(configs.values()))["data"], "shuffle": None}
-    factory = safe_instantiate(plain)
+    try:
+        factory = safe_instantiate(plain)
+        found_data = fingerprint(factory.source, factory.root)
+    except DataError as error:
+        raise StudyError(f"no cell can be trained: {error}") from error
     of = {
-        "data": fingerprint(factory.source, factory.root),
+        "data": found_data,
         "config": digest.config_key({"data": {**plain, "split": {**plain["split"], "seed": None}}}),
         "splits": list(study.splits),
         "streams": streams(configs),
