@@ -46,10 +46,10 @@ test: $(DEV) lint types  ## lint, type-check, run the tests
 test-slow: $(DEV)  ## the trials of minutes that `make test` leaves out
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 -m slow
 
-bench: $(DEV)  ## one table: every figure beside its peers, its physical limit and its goal; takes a quarter of an hour or more
+bench: $(DEV)  ## one table: every figure beside its peers, its physical limit and its goal; takes a quarter of an hour
 	@$(PY) scripts/bench/_all.py
 
-chaos: $(DEV)  ## kill, damage, starve and stop real trainings; says whether anything was lost
+chaos: $(DEV)  ## kill, damage, starve and stop real trainings; says whether anything was lost; takes a quarter of an hour
 	@lost=; for f in scripts/chaos/[!_]*.py; do $(PY) $$f; case $$? in 0|3) ;; *) lost="$$lost $$(basename $$f)";; esac; done; \
 	if [ -z "$$lost" ]; then echo "chaos: NOTHING LOST"; else echo "chaos: LOST, see above:$$lost"; exit 1; fi
 

@@ -1,6 +1,6 @@
 """Every benchmark in a process of its own, one after another, and one table of all their rows: `make bench`.
 
-python scripts/bench/_all.py [startup loss augment read loop evaluate]        a quarter of an hour or more
+python scripts/bench/_all.py [startup loss augment read loop evaluate]        a quarter of an hour
 """
 
 from __future__ import annotations
