@@ -53,7 +53,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
             made = planned(config, compose, typed)
             plan.write(folder, made)
         left = [e.cell for e in ledger.entries(folder, made.cells) if e.state != "finished"]
-        returns = launcher.launch(Jobs(folder, made, left), initial_job_idx=len(made.tuning)) if left else []
+        returns = launcher.launch(Todo(folder, made, left), initial_job_idx=len(made.tuning)) if left else []
     after = ledger.entries(folder, made.every)
     show.table(folder, made, after)
     if any(e.state == "finished" and e.cell.role != "tuning" for e in after) and not beside.is_helper():
@@ -100,7 +100,7 @@ def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
                 and launched[e.cell.folder] < AGAIN]  # fmt: skip
         if todo:
             launched.update(e.cell.folder for e in todo)
-            launcher.launch(Jobs(folder, made, [e.cell for e in todo]), initial_job_idx=0)
+            launcher.launch(Todo(folder, made, [e.cell for e in todo]), initial_job_idx=0)
         elif any(e.state == "running" for e in found):
             time.sleep(EVERY)
         else:
@@ -115,7 +115,7 @@ def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
         )
 
 
-class Jobs(list[list[str]]):
+class Todo(list[list[str]]):
     """The lines of cells to launch; one that another launcher has begun since then is passed over when its turn comes."""
 
     def __init__(self, folder: Path, made: Plan, cells: Sequence[Cell]) -> None:

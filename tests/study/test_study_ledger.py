@@ -13,7 +13,7 @@ from rich.console import Console
 
 from multimodal_lab import digest, rundir, whole
 from multimodal_lab.problem import StudyError
-from multimodal_lab.study import facts, ledger, plan, show
+from multimodal_lab.study import facts, ledger, plan, show, sweep
 from multimodal_lab.study.plan import Cell, Plan
 
 STUDY = facts.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
@@ -179,3 +179,19 @@ def test_two_that_find_a_dead_owners_lock_are_not_both_let_in(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path), str(time.time() + 1)]
     many = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert sorted(name for p in many for name in p.communicate()[0].split()) == list("abcde")
+
+
+def test_a_launcher_passes_over_cells_that_others_finish_or_begin_meanwhile(tmp_path):
+    cells = [cell(seed) for seed in range(4)]
+    todo = sweep.Todo(tmp_path, Plan(STUDY, cells, ["study=x"], []), cells)
+    assert len(todo) == 4
+    asked = iter(todo)
+    assert next(asked)[-1] == f"hydra.sweep.subdir={cells[0].folder}"
+    finish(tmp_path, cells[1])
+    begun = tmp_path / cells[2].folder
+    rundir.claim(begun, resume=True)
+    left = list(asked)
+    assert [lines[:3] for lines in left] == [["study=x", "modality=rgb", "resume=auto"]]
+    assert left[0][-1].endswith(cells[3].folder)
+    rundir.release(begun)
+    assert [lines[-1].partition("=")[2] for lines in todo] == [cells[i].folder for i in (0, 2, 3)]
