@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from multimodal_lab.stats.folds import corrected_variance
 from multimodal_lab.stats.paired import Paired
+from multimodal_lab.stats.rare import least_se
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Crossed:
 
     fixed_variance: the part of se^2 that more seeds can't lower (groups, splits); seed_variance: the part that falls as
     1 / seeds. se is infinite (p is 1) with one seed or one group: then nothing says how far either would move the mean.
+    least: an se below which nothing is shown to be small, see `rare`.
     """
 
     mean: float
@@ -30,6 +32,14 @@ class Crossed:
     groups: int
     seed_variance: float
     fixed_variance: float
+    least: float = 0.0
+
+    @property
+    def cautious(self) -> Crossed:
+        """The same with an se of at least `least`, which more seeds can't lower: for what is claimed to be small or seen."""
+        if self.se >= self.least:
+            return self
+        return replace(self, se=self.least, fixed_variance=self.least**2, seed_variance=0.0)
 
 
 def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0.95) -> Crossed:
@@ -54,7 +64,8 @@ def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0
     if splits > 1 and test_per_train is not None:
         folds = corrected_variance(pairs.by_split, test_per_train)
         rest, rest_df = (folds, splits - 1.0) if folds > rest else (rest, rest_df)
-    return combined(pairs.mean, pairs.sums.shape, seed, both, rest, rest_df, level)
+    found = combined(pairs.mean, pairs.sums.shape, seed, both, rest, rest_df, level)
+    return replace(found, least=least_se(pairs))
 
 
 def combined(
@@ -67,7 +78,8 @@ def combined(
     seeds, splits, groups = shape
     variance = max(seed + rest - both, seed, rest)
     if variance <= 0:
-        return Crossed(mean, 0.0, rest_df, float(mean == 0), mean, mean, seeds, splits, groups, 0.0, 0.0)
+        p = 1.0 if mean == 0 else min(1.0, 2.0**-rest_df)  # all groups on one side by luck: the sign test
+        return Crossed(mean, 0.0, rest_df, p, mean, mean, seeds, splits, groups, 0.0, 0.0)
     least = min(seeds - 1.0, rest_df)
     df = max(variance**2 / (seed**2 / (seeds - 1) + rest**2 / rest_df), least)
     se = variance**0.5

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+from multimodal_lab.stats.crossed import Crossed
+
 
 @dataclass(frozen=True)
 class Equivalence:
@@ -38,3 +40,11 @@ def tost(mean: float, se: float, df: float, margin: float, alpha: float = 0.05) 
     worse = max(stats.t.sf((mean + margin) / se, df), stats.t.cdf((mean - margin) / se, df))
     reach = se * float(stats.t.ppf(1 - alpha, df))
     return Equivalence(margin, float(worse), mean - reach, mean + reach, alpha)
+
+
+def equivalence(found: Crossed, margin: float, alpha: float = 0.05) -> Equivalence:
+    """The same of a study's test, its se no smaller than the groups that differ allow.
+
+    Two arms that agree on a few samples would else be equal for sure.
+    """
+    return tost(found.mean, found.cautious.se, found.df, margin, alpha)

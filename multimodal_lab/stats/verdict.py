@@ -54,8 +54,9 @@ class Control:
 class Evidence:
     """All that a verdict may look at.
 
-    gain: fused minus the better single modality; detectable: the minimum detectable effect at 80 % power; worth: the
-    smallest gain that the study set out to see (None: twice the margin); problems: what makes the comparison void
+    gain: fused minus a single modality, the better one unless `better` says otherwise; detectable: the minimum detectable
+    effect at 80 % power and the corrected level; worth: the smallest gain that the study set out to see (None: twice the
+    margin); problems: what makes the comparison void
     (unequal splits or budgets, a label confounded with a group, mixed data), as sentences; need: the sentence of `power`.
     Differences are fractions of 1: 0.01 is one point.
     """
@@ -71,6 +72,7 @@ class Evidence:
     need: str = ""
     baseline: str = "the better single modality"
     fused: str = "fusion"
+    better: bool = True
     required: Sequence[str] = field(default=REQUIRED)
 
 
@@ -149,8 +151,12 @@ def _redundant(e: Evidence) -> str:
 
 def _unsure(e: Evidence, c: Control) -> str:
     return (
-        f"{e.fused} gains {e.gain} over {e.baseline}, but its lead over the control {c.name} is not sure: {c.lead}. The gain "
-        "may be capacity."
+        f"{e.fused} gains {e.gain} over {e.baseline}, but its lead over the control {c.name} is not sure: {c.lead}. "
+        + (
+            "The gain may be capacity."
+            if e.better
+            else "What that control keeps, the better modality alone, may give it."
+        )
     )
 
 
@@ -161,6 +167,8 @@ def _adds(e: Evidence) -> str:
         if c.name == WITHIN:
             sure = "needs the true pairs" if c.lead.above(e.alpha) else "is not shown to need the true pairs"
             tail = f" The gain {sure}: against pairs shuffled within the class it leads by {c.lead}."
+    if e.better and all(c.gain.mean < 0 and c.gain.p < e.alpha and not c.small for c in e.controls if c.guards):
+        tail += f" Every control loses to {e.baseline}, so that none shows what capacity alone would add to it."
     return f"{e.fused} gains {e.gain} over {e.baseline}, and leads its controls: {leads}.{tail}"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from multimodal_lab.stats.bootstrap import Bootstrap, hierarchical
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
-from multimodal_lab.stats.equivalence import Equivalence, tost
+from multimodal_lab.stats.equivalence import Equivalence, equivalence
 from multimodal_lab.stats.paired import Paired, paired
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Needed, detectable, seeds_needed
@@ -34,7 +34,10 @@ class Guard:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A pair of arms on one label; `better`: the baseline is the best single modality of this label."""
+    """A pair of arms on one label; `better`: the baseline is the best single modality of this label.
+
+    alpha: the level at which a gain is found, corrected for how many are asked.
+    """
 
     label: str
     arm: str
@@ -46,21 +49,22 @@ class Comparison:
     gain: Crossed
     controls: Sequence[Guard]
     margin: float
+    alpha: float = ALPHA
 
     @cached_property
     def equivalence(self) -> Equivalence:
         """Whether the difference is shown to be within the margin."""
-        return tost(self.gain.mean, self.gain.se, self.gain.df, self.margin, ALPHA)
+        return equivalence(self.gain, self.margin, ALPHA)
 
     @cached_property
     def detectable(self) -> float:
-        """The smallest difference that is found with 80 % chance."""
-        return detectable(self.gain.se, self.gain.df, alpha=ALPHA)
+        """The smallest difference that is found with 80 % chance, at `alpha`."""
+        return detectable(self.gain.cautious.se, self.gain.df, alpha=self.alpha)
 
     @cached_property
     def need(self) -> Needed:
-        """Seeds to add to see one point."""
-        return seeds_needed(self.gain, alpha=ALPHA)
+        """Seeds to add to see one point, at `alpha`."""
+        return seeds_needed(self.gain.cautious, alpha=self.alpha)
 
     @cached_property
     def bootstrap(self) -> Bootstrap:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from multimodal_lab.bounds import Count, Fraction, Natural
+from multimodal_lab.bounds import Count, Margin, Natural
 from multimodal_lab.problem import Problem
 from multimodal_lab.study import tune as tuning
 from multimodal_lab.study.lines import later
@@ -47,7 +47,7 @@ class Study:
     controls: dict[str, Control] = field(default_factory=dict)
     seeds: list[Natural] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     splits: list[Natural] = field(default_factory=lambda: [0])
-    margin: Fraction = 0.02
+    margin: Margin = 0.02
     unequal: list[str] = field(default_factory=list)
     tune: Tune | None = None
     mixed: bool = False

@@ -9,11 +9,11 @@ import numpy as np
 
 from multimodal_lab.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed
-from multimodal_lab.stats.equivalence import tost
+from multimodal_lab.stats.equivalence import equivalence
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.verdict import Control, Difference, Evidence, Verdict, difference, verdict
 from multimodal_lab.study import audit
-from multimodal_lab.study.compare import Comparison, Guard, compare, mean
+from multimodal_lab.study.compare import ALPHA, Comparison, Guard, compare, mean
 from multimodal_lab.study.outcomes import Outcomes, Scores
 
 
@@ -49,6 +49,8 @@ def judge(found: Outcomes) -> list[Answer]:
     ratio = found.test_per_train if found.finished else None
     asked = [_scores(found, label) for label in found.plan.study.labels]
     pairs = [compare(found.plan.study, a.scores, ratio) if a.scores else [] for a in asked]
+    strict = ALPHA / max(1, sum(map(len, pairs)))  # what Holm's correction may leave of it
+    pairs = [[replace(c, alpha=strict) for c in own] for own in pairs]
     every = [c for own in pairs for c in own]
     gains = dict(zip(map(id, every), _adjusted([c.gain.p for c in every]), strict=True))
     leads = _leads(every)
@@ -90,13 +92,13 @@ def _judged(
     ]
     evidence = Evidence(
         gain, c.equivalence, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
-        need=c.need.sentence, baseline=c.baseline, fused=c.arm,
+        need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better,
     )  # fmt: skip
     return Judged(c, verdict(evidence), gain, controls)
 
 
 def _small(guard: Guard, c: Comparison) -> bool:
-    return tost(guard.gain.mean, guard.gain.se, guard.gain.df, c.margin).shown
+    return equivalence(guard.gain, c.margin).shown
 
 
 def _one_class(answer: Answer) -> list[str]:

@@ -1,7 +1,8 @@
-"""How often a verdict of *adds* is wrong, and how often it is found where it is true: simulated studies.
+"""How often *adds* and *redundant* are wrong, and how often *adds* is found where it is true: simulated studies.
 
-python scripts/bench/calibration.py            # both tables; a few minutes on one core
-python scripts/bench/calibration.py null 2000  # the rate of false verdicts alone, 2,000 studies a row
+python scripts/bench/calibration.py            # all tables; a few minutes on one core
+python scripts/bench/calibration.py null 2000  # the rate of false *adds* alone, 2,000 studies a row
+python scripts/bench/calibration.py equal 2000 # the rate of false *redundant* alone
 
 A study is a baseline, a fused arm and two controls, their seeds, and a test part of 24 groups of unequal size
 (log-normal, about 290 samples in all). A sample is right where a latent score is above 0: the sum of how hard sample and
@@ -24,7 +25,7 @@ import numpy as np
 from scipy import stats
 
 from multimodal_lab.stats.crossed import Crossed, crossed
-from multimodal_lab.stats.equivalence import tost
+from multimodal_lab.stats.equivalence import equivalence, tost
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.permutation import sign_flip
 from multimodal_lab.stats.power import detectable
@@ -114,7 +115,7 @@ def _verdict(
     found = [gain, *(crossed(paired(a, b, groups), ratio(world)) for a, b in steps)]
     gained, *others = (difference(f, f.p) for f in found)
     judged = [Control(name, *both) for name, *both in zip(REQUIRED, others[:2], others[2:])]
-    equal = tost(gain.mean, gain.se, gain.df, MARGIN)
+    equal = equivalence(gain, MARGIN)
     return verdict(Evidence(gained, equal, judged, detectable(gain.se, gain.df), gain.seeds)).kind
 
 
@@ -160,15 +161,51 @@ def power(studies: int) -> None:
             print(f"{world.name:34} {seeds:5}   {'   '.join(cells)}", flush=True)
 
 
+def equal(studies: int) -> None:
+    """The rate of *redundant* where the difference is the margin: single samples that few errors tell apart."""
+    print(
+        f"\nRate of *redundant* over {studies} studies a row whose true difference is the margin; at most .05 is asked"
+    )
+    print(
+        f"{'samples':>7} {'margin':>6} {'errors':>9} {'false':>14} {'without the floor':>18} {'true: no difference':>20}"
+    )
+    for samples, margin in ((10, 0.05), (20, 0.02), (40, 0.02), (100, 0.02), (200, 0.02), (400, 0.02), (800, 0.02)):
+        for alike in (True, False):
+            wrong = bare = right = 0
+            for i in range(studies):
+                draw = np.random.default_rng([samples, i])
+                found = _rare(samples, margin, alike, draw)
+                wrong += equivalence(found, margin).shown
+                bare += tost(found.mean, found.se, found.df, margin).shown
+                right += equivalence(_rare(samples, 0.0, alike, draw), margin).shown
+            told = f"{wrong / studies:.3f} ({upper(wrong, studies):.3f})"
+            kind = "by sample" if alike else "by seed"
+            print(
+                f"{samples:7} {margin:6} {kind:>9} {told:>14} {bare / studies:18.3f} {right / studies:20.3f}",
+                flush=True,
+            )
+
+
+def _rare(samples: int, difference: float, alike: bool, draw: np.random.Generator, seeds: int = 3) -> Crossed:
+    """A fused arm that is wrong on 1 sample in 100, a baseline on `difference` more; alike: in all seeds on the same ones."""
+    shape = (1 if alike else seeds, 1, samples)
+    baseline, fused = (
+        (draw.random(shape) >= p).astype(float).repeat(seeds if alike else 1, 0) for p in (0.01 + difference, 0.01)
+    )
+    return crossed(paired(baseline, fused))
+
+
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("table", nargs="?", choices=("null", "power", "both"), default="both")
+    ask.add_argument("table", nargs="?", choices=("null", "power", "equal", "all"), default="all")
     ask.add_argument("studies", nargs="?", type=int, default=2000)
     given = ask.parse_args()
-    if given.table != "power":
+    if given.table in ("null", "all"):
         null(given.studies)
-    if given.table != "null":
+    if given.table in ("power", "all"):
         power(max(1, given.studies // 5))
+    if given.table in ("equal", "all"):
+        equal(given.studies)
 
 
 if __name__ == "__main__":
