@@ -39,7 +39,8 @@ def write_cell(folder, made, lack=()):
     predictions.write(own, test, found)
     seal = {digest.OF_CONFIG: made.key, digest.OF_SOURCE: "a", digest.OF_DATA: "d", "data/test": 12, "data/train": 18}
     seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
-    seal |= {f"probe/{s}/sex/n": 12.0 for s in streams}
+    seal |= {f"probe/{s}/sex/n": float(len(kept)) for s in streams}
+    seal |= {f"probe/{s}/sex/n_missing": 12.0 - len(kept) for s in streams}
     (own / digest.SUMMARY).write_text(json.dumps(seal))
     return {f"s{rows[k]:02d}": int(v) for k, v in zip(kept, score, strict=True)}
 
@@ -87,6 +88,7 @@ def test_samples_that_some_arm_lacks_are_left_out_of_all_and_counted(study):
     scores = found.scores("sex")
     gone = [int(np.isin(held_out(r), lack).sum()) for r in SPLITS]
     assert scores.left_out == gone
+    assert found.invalid == []
     tested = [(~np.isnan(scores.score[a])).sum(2) for a in ARMS]
     assert all((t == [[12 - gone[0], 12 - gone[1]]] * 3).all() for t in tested)
     assert found.scores("sex", ["rgb", "concat"]).left_out == [0, 0]
