@@ -6,13 +6,13 @@ What looks at the data imports torch, and is imported when it does; reading what
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from multimodal_lab import whole
 from multimodal_lab.problem import StudyError
+from multimodal_lab.study import plain
 from multimodal_lab.study.facts import Study
 
 FILE = "audit.json"
@@ -24,7 +24,7 @@ Configs = Mapping[str, Mapping[str, Any]]  # {arm: its plain config}
 def load(folder: Path) -> dict[str, Any] | None:
     """What was found in the data of the study in `folder`; None where nobody has looked."""
     try:
-        found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
+        found: dict[str, Any] = plain.load(folder / FILE)
     except (OSError, ValueError):
         return None
     return found if _sound(found) else None

@@ -38,6 +38,8 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
     drawn = [*report.write(folder), *page]
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     console.print(_table(made))
+    for said in found.warnings:
+        console.print(f"warning: {said}", highlight=False, markup=False, soft_wrap=True)
     if why:
         console.print(f"no explorer: {why}", highlight=False, markup=False, soft_wrap=True)
     held = [record.FILE, *sorted({p.relative_to(folder).parts[0] for p in drawn})]

@@ -5,7 +5,6 @@ No torch and no Hydra: hundreds of cells are listed at once.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -15,10 +14,12 @@ from typing import Any, Literal
 
 from multimodal_lab import digest, rundir, whole
 from multimodal_lab.problem import StudyError
+from multimodal_lab.study import plain
 from multimodal_lab.study.plan import Cell, Plan
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
 BEGUN = "cell.json"
+LIBRARIES = ("python", "torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn")
 TOGETHER = ("fused", "late")  # what speaks for an arm of several modalities
 
 
@@ -53,17 +54,21 @@ def entry(folder: Path, cell: Cell) -> Entry:
 def finished(own: Path, key: str) -> dict[str, Any]:
     """The summary of a finished cell; {} where there is none, it is another config's, or its predictions are not its own."""
     try:
-        summary: dict[str, Any] = json.loads((own / digest.SUMMARY).read_bytes())
+        summary: dict[str, Any] = plain.load(own / digest.SUMMARY)
         sealed = summary[digest.OF_CONFIG] == key
         whole = summary[digest.OF_PREDICTIONS] == digest.of_file(own / digest.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return summary if sealed and whole and _numbers(summary) else {}
+    return summary if sealed and whole and _sound(summary) else {}
 
 
-def _numbers(summary: dict[str, Any]) -> bool:
-    """Whether scores are numbers; in what a stranger has written they may be anything."""
-    return all(isinstance(v, int | float) for k, v in summary.items() if k.startswith(("probe/", "chance", "data/")))
+def _sound(summary: dict[str, Any]) -> bool:
+    """Whether scores are numbers and provenance is one value a key; in what a stranger has written they may be anything."""
+    scores = [v for k, v in summary.items() if k.startswith(("probe/", "chance", "data/", "val/"))]
+    facts = [v for k, v in summary.items() if k.startswith("provenance/")]
+    return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**63) for v in scores) and all(
+        v is None or isinstance(v, str | int | float) for v in facts
+    )
 
 
 def begin(own: Path, key: str) -> bool:
@@ -107,6 +112,20 @@ def mixed(found: Sequence[Entry], source: str | None = None) -> list[str]:
     return said
 
 
+def versions(found: Sequence[Entry]) -> list[str]:
+    """Sentences that say which finished cells ran with other libraries or on other devices: numbers may differ by that."""
+    done = [e.summary for e in found if e.state == "finished"]
+    said = []
+    for name in (*LIBRARIES, "device"):
+        own = [str(s[f"provenance/{name}"]) for s in done if f"provenance/{name}" in s]
+        if name == "device":
+            own = [device.partition(",")[0] for device in own]  # without the CPU's threads
+        if len(named := sorted(set(own))) > 1:
+            what = "on" if name == "device" else f"with {name}"
+            said.append(f"cells were trained {what} {', '.join(named[:-1])} and {named[-1]}")
+    return said
+
+
 def others(folder: Path, given: Plan) -> list[str]:
     """Directories of cells that the plan no longer has: earlier configs, kept and not counted."""
     names = {c.folder for c in given.every}
@@ -115,7 +134,7 @@ def others(folder: Path, given: Plan) -> list[str]:
 
 def _begun(own: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((own / BEGUN).read_bytes())
+        found: dict[str, Any] = plain.load(own / BEGUN)
     except (OSError, ValueError):
         return {}
     return found

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from multimodal_lab import digest
 from multimodal_lab.problem import StudyError
-from multimodal_lab.study import audit, ledger, plan, trials
+from multimodal_lab.study import audit, ledger, plan, same, trials
 from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan
-
-WORDS = ("id", "truth", "predicted")
-NUMBERS = ("group", "probability", "score")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One cell, one label, one stream: per held-out sample, in the order of ids.
-
-    ids (n,) str; groups (n,) int64, as `Batch.groups`; truth, predicted (n,) str; score (n,) and probability (n,) as in
-    `evaluate.predictions.Predicted`.
-    """
-
-    arm: str
-    seed: int
-    split: int
-    label: str
-    stream: str
-    ids: np.ndarray
-    groups: np.ndarray
-    truth: np.ndarray
-    predicted: np.ndarray
-    probability: np.ndarray
-    score: np.ndarray
+from multimodal_lab.study.read_cell import Outcome, not_so, read, require_scores
 
 
 @dataclass(frozen=True)
@@ -68,7 +42,7 @@ class Scores:
 class Outcomes:
     """A study's directory as it stands. entries: every cell that is compared; tried: every one that tuned them.
 
-    invalid: why nothing in it may be compared. audit: what `audit.load` gives.
+    invalid: why nothing in it may be compared. warnings: what to know of its cells. audit: what `audit.load` gives.
     """
 
     folder: Path
@@ -77,6 +51,7 @@ class Outcomes:
     tried: list[Entry] = field(default_factory=list)
     evaluator: str = "probe"
     invalid: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     audit: dict[str, Any] | None = None
     _read: dict[tuple[str, str, str], Outcome | None] = field(default_factory=dict, repr=False)
 
@@ -108,27 +83,37 @@ class Outcomes:
         found = {k.split("/")[1] for s in own for k in s if k.startswith(f"{self.evaluator}/") and k.endswith(ends)}
         return sorted(found, key=lambda name: (name in TOGETHER, name))
 
+    def speaks(self, arm: str, label: str) -> str:
+        """The stream that speaks for an arm: `fused`, else `late`, else its only one; `""` where none was judged."""
+        return (self.streams(arm, label) or [""])[-1]
+
+    def judged(self, label: str) -> dict[str, Outcome | None]:
+        """{folder of each finished cell: what speaks for its arm}. `StudyError` as in `read_cell.read`."""
+        own = {arm: self.speaks(arm, label) for arm in {e.cell.arm for e in self.finished}}
+        return {e.cell.folder: self.outcome(e, label, own[e.cell.arm]) for e in self.finished}
+
     def outcome(self, entry: Entry, label: str, stream: str) -> Outcome | None:
         """What one finished cell predicted of one label from one stream; None where it was not judged."""
         key = (entry.cell.folder, label, stream)
         if key not in self._read:
-            self._read[key] = _read(entry, self.evaluator, label, stream)
+            self._read[key] = read(entry, self.evaluator, label, stream)
         return self._read[key]
 
     def scores(self, label: str, arms: Sequence[str] | None = None, streams: dict[str, str] | None = None) -> Scores:
         """Scores of a label, of every arm and control that has any finished cell.
 
         streams[arm]: what to read; `fused` by default, else `late`, else the arm's only stream. Seeds and splits are those
-        that all of these arms have finished: a comparison is of pairs. `StudyError` where there are none.
+        that all of these arms have finished: a comparison is of pairs. `StudyError` where there are none, where the arms have
+        no sample of a split in common, and where a score is no number.
         """
         wanted = list(arms or self.plan.study.overrides())
         there = [a for a in wanted if any(e.cell.arm == a for e in self.finished)]
-        chosen = {a: (streams or {}).get(a) or (self.streams(a, label) or [""])[-1] for a in there}
-        found = {
-            (e.cell.arm, e.cell.seed, e.cell.split): o
-            for e in self.finished
-            if e.cell.arm in chosen and (o := self.outcome(e, label, chosen[e.cell.arm])) is not None
-        }
+        chosen = {a: (streams or {}).get(a) or self.speaks(a, label) for a in there}
+        found = {}
+        for e in self.finished:
+            if e.cell.arm in chosen and (o := self.outcome(e, label, chosen[e.cell.arm])) is not None:
+                require_scores(e.folder / digest.PREDICTIONS, o)
+                found[e.cell.arm, e.cell.seed, e.cell.split] = o
         arms = [a for a in there if any(key[0] == a for key in found)]
         pairs = [(s, r) for s in self.plan.study.seeds for r in self.plan.study.splits]
         whole = [p for p in pairs if arms and all((a, *p) in found for a in arms)]
@@ -137,60 +122,55 @@ class Outcomes:
             raise StudyError(
                 f"{self.folder}: {label}: no seed has been finished by all of {', '.join(there) or 'no arm'}"
             )
-        return _aligned(label, found, arms, {a: chosen[a] for a in arms}, seeds, splits)
+        return _aligned(f"{self.folder}: {label}", label, found, arms, {a: chosen[a] for a in arms}, seeds, splits)
 
 
 def load(folder: Path, evaluator: str = "probe") -> Outcomes:
-    """The study in `folder`. `invalid` tells of mixed source or data; weak designs stand in `plan.warnings`."""
+    """The study in `folder`. `invalid` tells of mixed source, data or samples; weak designs stand in `plan.warnings`.
+
+    `StudyError` where there is no plan, or a file of a finished cell is not as a run writes it.
+    """
     made = plan.load(folder)
-    found, tried = ledger.entries(folder, made.cells), ledger.entries(folder, made.tuning)
-    for entry in found:
-        if entry.state == "finished" and not {"data/test", "data/train"} <= entry.summary.keys():
-            raise StudyError(f"{entry.folder / digest.SUMMARY}: not as a run writes it (no data/test, data/train)")
-    invalid = [*ledger.mixed([*tried, *found]), *_unequal(found), *trials.problems(made, tried)]
-    return Outcomes(folder, made, found, tried, evaluator, invalid, audit.load(folder))
+    tried = ledger.entries(folder, made.tuning)
+    found = Outcomes(folder, made, ledger.entries(folder, made.cells), tried, evaluator, audit=audit.load(folder))
+    for entry in found.finished:
+        wrong = [k for k in ("data/test", "data/train") if not _count(entry.summary.get(k))]
+        if wrong:
+            told = ", ".join(f"{k} is {entry.summary[k]}" if k in entry.summary else f"no {k}" for k in wrong)
+            raise not_so(entry.folder / digest.SUMMARY, f"{told}; expected whole numbers from 1")
+    found.invalid += [*ledger.mixed([*tried, *found.entries]), *_samples(found), *trials.problems(made, tried)]
+    found.warnings += [*ledger.versions([*tried, *found.entries]), *_unjudged(found)]
+    return found
 
 
-def _unequal(found: Sequence[Entry]) -> list[str]:
-    """Splits on which arms had other numbers of samples: no study plans that, but a directory may hold it."""
-    said = []
-    done = [e for e in found if e.state == "finished" and e.cell.role != "leak"]
-    for split in dict.fromkeys(e.cell.split for e in done):
-        parts: dict[tuple[int, int], str] = {}
-        for e in done:
-            if e.cell.split == split:
-                parts.setdefault((int(e.summary["data/train"]), int(e.summary["data/test"])), e.folder.name)
-        if len(parts) > 1:
-            told = ", ".join(f"{train} and {test} in {name}" for (train, test), name in parts.items())
-            said.append(f"arms were not trained and tested on the same samples of split {split}: {told}")
-    return said
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | None:
-    path = entry.folder / digest.PREDICTIONS
-    try:
-        table: Any = _table(path, entry.summary[digest.OF_PREDICTIONS])
-    except (pa.ArrowException, OSError) as error:
-        raise StudyError(f"{path}: can't be read ({str(error).splitlines()[0]})") from None
-    if lacking := {*WORDS, *NUMBERS, "evaluator", "label", "stream"} - set(table.column_names):
-        raise StudyError(f"{path}: not as a run writes it (no column {', '.join(sorted(lacking))})")
-    for column, value in (("evaluator", evaluator), ("label", label), ("stream", stream)):
-        table = table.filter(pc.equal(table[column], value))
-    if not len(table):
-        return None
-    table = table.sort_by("id")
-    words = {k: np.asarray(table[k].cast(pa.string()).to_numpy(zero_copy_only=False)).astype(str) for k in WORDS}
-    numbers = {k: np.asarray(table[k].to_numpy()) for k in NUMBERS}
-    return Outcome(
-        entry.cell.arm, entry.cell.seed, entry.cell.split, label, stream, words["id"], numbers["group"],
-        words["truth"], words["predicted"], numbers["probability"], numbers["score"],
-    )  # fmt: skip
+def _samples(found: Outcomes) -> Iterator[str]:
+    """Why cells of a split can't be compared, by the samples they were tested on; random splits have their own."""
+    done = [e for e in found.finished if e.cell.role != "leak"]
+    yield from same.counts(done)
+    for label in found.plan.study.labels:
+        judged = found.judged(label)
+        for split in found.plan.study.splits:
+            own = [(e, o) for e in done if e.cell.split == split and (o := judged[e.cell.folder]) is not None]
+            yield from same.differences(split, label, own, found.evaluator)
 
 
-@lru_cache(maxsize=512)
-def _table(path: Path, seal: str) -> Any:
-    """A cell's predictions; `seal` is of their content, so that another file of this name is another table."""
-    return pq.read_table(path)
+def _unjudged(found: Outcomes) -> Iterator[str]:
+    """Finished cells whose evaluator said nothing of a label that it judged elsewhere: their seed or split is left out."""
+    for label in found.plan.study.labels:
+        judged = found.judged(label)
+        for split in found.plan.study.splits:
+            own = [e for e in found.finished if e.cell.split == split and e.cell.role != "leak"]
+            without = [e for e in own if judged[e.cell.folder] is None]
+            arms = {e.cell.arm for e in own if judged[e.cell.folder] is not None}
+            if own and not arms and any(o is not None for o in judged.values()):
+                yield f"{label}: split {split} was judged by no arm and is left out"
+            elif lost := [e.folder.name for e in without if e.cell.arm in arms]:
+                names = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+                yield f"{label}: no sample was judged in {names}; seeds that lack a cell are left out"
 
 
 def _rectangle(whole: Sequence[tuple[int, int]], order: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -201,6 +181,7 @@ def _rectangle(whole: Sequence[tuple[int, int]], order: Sequence[int]) -> tuple[
 
 
 def _aligned(
+    where: str,
     label: str,
     found: dict[tuple[str, int, int], Outcome],
     arms: list[str],
@@ -215,6 +196,8 @@ def _aligned(
         counts = np.unique(np.concatenate(own), return_counts=True)
         common.append(counts[0][counts[1] == len(own)])
         left_out.append(int((counts[1] < len(own)).sum()))
+        if not len(common[-1]):
+            raise StudyError(f"{where}: no sample of split {r} was judged in every cell of {', '.join(arms)}")
     ids = np.unique(np.concatenate(common))
     groups, truth = np.zeros(len(ids), np.int64), np.empty(len(ids), dtype=object)
     score = {a: np.full((len(seeds), len(splits), len(ids)), np.nan) for a in arms}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from multimodal_lab import expect, whole
 from multimodal_lab.problem import StudyError
 from multimodal_lab.signature import signature
+from multimodal_lab.study import plain
 from multimodal_lab.study.facts import Role, Study, problems, read
 
 FILE = "plan.json"
@@ -69,7 +69,7 @@ def write(folder: Path, plan: Plan) -> None:
 def load(folder: Path) -> Plan:
     """The plan in `folder`; `StudyError` if there is none that can be read."""
     try:
-        found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
+        found: dict[str, Any] = plain.load(folder / FILE)
         _require_sound(found)
         cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
         return Plan(
@@ -77,7 +77,7 @@ def load(folder: Path) -> Plan:
         )
     except FileNotFoundError:
         raise StudyError(f"runs={folder}: no study here (expected {FILE} in it); multirun/NAME holds one") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(f"{folder / FILE}: can't be read ({error}); run the study again, its cells are kept") from None
 
 
@@ -94,6 +94,8 @@ def _require_sound(found: dict[str, Any]) -> None:
         name = f"{cell['arm']}-{cell['key']}"
         if not re.fullmatch(r"\w+-\w+", name) or not all(isinstance(cell[k], int) for k in ("seed", "split")):
             wrong.append(f"a cell is called {name!r}, which is no cell's name")
+    if not all(isinstance(i, int) for own in found["chosen"].values() for i in own.values()):
+        wrong.append("chosen: expected the place of an option for every arm and split")
     texts = (*found["typed"], *found["warnings"], *found["retrained"], *found["retrained"].values())
     if wrong or not all(isinstance(word, str) for word in texts):
         raise ValueError(wrong[0] if wrong else "typed, warnings and retrained hold texts only")

@@ -40,7 +40,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
         },
         "problems": problems(found),
         "tuning": trials.told(found.plan, found.tried),
-        "warnings": [*found.plan.warnings, *_others(found), *audit.warnings(found.audit, found.data)],
+        "warnings": [*found.plan.warnings, *found.warnings, *_others(found), *audit.warnings(found.audit, found.data)],
         "labels": {a.label: _label(found, a) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
         "retrained": {a.label: told for a in answers if (told := retrained(found, a.label))} or None,
@@ -61,14 +61,25 @@ def _audit(found: Outcomes) -> dict[str, Any] | None:
 
 
 def _made_of(found: Outcomes) -> dict[str, Any]:
+    """What the cells ran with, all that differ among them, and the first one's source and data."""
     first = found.finished[0].summary if found.finished else {}
-    versions = {
-        k.removeprefix("provenance/"): v
-        for k, v in first.items()
-        if k.startswith("provenance/") and k not in {digest.OF_CONFIG, digest.OF_SOURCE, digest.OF_PREDICTIONS,
-                                                      digest.OF_DATA, "provenance/seed", "provenance/code"}
-    }  # fmt: skip
-    return {"versions": versions, "source": first.get(digest.OF_SOURCE), "data": first.get(digest.OF_DATA),
+    own = {
+        digest.OF_CONFIG,
+        digest.OF_SOURCE,
+        digest.OF_PREDICTIONS,
+        digest.OF_DATA,
+        "provenance/seed",
+        "provenance/code",
+    }
+    versions: dict[str, list[Any]] = {}
+    for k, v in ((k, v) for e in found.finished for k, v in e.summary.items() if k.startswith("provenance/")):
+        if k not in own and v not in versions.setdefault(k, []):
+            versions[k].append(v)
+    told = {
+        k.removeprefix("provenance/"): held[0] if len(held) == 1 else " and ".join(sorted(map(str, held)))
+        for k, held in versions.items()
+    }
+    return {"versions": told, "source": first.get(digest.OF_SOURCE), "data": first.get(digest.OF_DATA),
             "git": first.get("provenance/code")}  # fmt: skip
 
 

@@ -37,6 +37,8 @@ def shares(found: Outcomes, label: str) -> Told | None:
     except StudyError:
         return None
     shared = set.intersection(*(set(s.ids.tolist()) for s in scores.values()))
+    if not shared:
+        return None
     first = next(iter(scores.values()))
     groups = first.groups[np.isin(first.ids, list(shared))]
     value = {subset: s.score[arm][:, :, np.isin(s.ids, list(shared))] for subset, s in scores.items()}

@@ -33,7 +33,7 @@ def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:
     yield from (f"failed: {e.folder.name}: {e.why}" for e in failed[:SHOWN])
     if len(failed) > SHOWN:
         yield f"and {len(failed) - SHOWN} more failed"
-    yield from (f"warning: {said}" for said in ledger.mixed(found))
+    yield from (f"warning: {said}" for said in [*ledger.mixed(found), *ledger.versions(found)])
     if old := ledger.others(folder, made):
         yield f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"
 

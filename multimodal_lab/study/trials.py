@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from multimodal_lab.problem import StudyError
+from multimodal_lab.study import plain
 from multimodal_lab.study.facts import Study
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.plan import Chosen, Plan
@@ -63,7 +64,10 @@ def told(made: Plan, tried: Sequence[Entry]) -> dict[str, Any] | None:
 
 
 def problems(made: Plan, tried: Sequence[Entry]) -> list[str]:
-    """Why arms were not tuned alike, or not as they say, a sentence each: no comparison of them stands."""
+    """Why arms were not tuned alike, or not as they say, a sentence each: no comparison of them stands.
+
+    `StudyError` where a record of what was tried can't be read.
+    """
     if made.study.tune is None:
         return []
     places = _by_place(made.study, tried)
@@ -100,10 +104,23 @@ def _seen(made: Plan, tried: Sequence[Entry]) -> Iterator[str]:
             if c.split == split and c.role in ("baseline", "fused") and (folder / c.folder / DATA).exists()
         ][:1]
         for own in tests:
-            parts, held = (json.loads((f / DATA).read_bytes())["splits"] for f in (first, own))
-            if both := {*parts["train"], *parts.get("val", ())} & {*held.get("test", ())}:
+            parts, held = (_parts(f / DATA) for f in (first, own))
+            if both := {*parts.get("train", ()), *parts.get("val", ())} & {*held.get("test", ())}:
                 yield (f"tuning on split {split} has seen {len(both)} samples that its cells are tested on: study.tune.set "
                        "must leave the test part as it is")  # fmt: skip
+
+
+def _parts(path: Path) -> dict[str, list[str]]:
+    """{split: ids} of a run; `StudyError` where its record does not hold them."""
+    try:
+        found = plain.load(path)
+        parts: dict[str, list[str]] = dict(found["splits"])
+        sound = all(isinstance(own, list) and all(isinstance(i, str) for i in own) for own in parts.values())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{path}: can't be read ({error}); expected the ids of every split under splits") from None
+    if not sound:
+        raise StudyError(f"{path}: not as a run writes it; expected a list of ids for every split under splits")
+    return parts
 
 
 def _by_place(study: Study, tried: Sequence[Entry]) -> Places:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from multimodal_lab import digest
@@ -10,7 +11,7 @@ from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.problem import StudyError
-from multimodal_lab.study import facts, outcomes, plan
+from multimodal_lab.study import facts, outcomes, plan, record
 from multimodal_lab.study.plan import Cell, Plan
 
 ARMS = {"rgb": ["modality=rgb"], "uv": ["modality=uv"], "concat": ["fusion=concat"]}
@@ -39,7 +40,8 @@ def write_cell(folder, made, lack=()):
     predictions.write(own, test, found)
     seal = {digest.OF_CONFIG: made.key, digest.OF_SOURCE: "a", digest.OF_DATA: "d", "data/test": 12, "data/train": 18}
     seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
-    seal |= {f"probe/{s}/sex/n": 12.0 for s in streams}
+    seal |= {f"probe/{s}/sex/n": float(len(kept)) for s in streams}
+    seal |= {f"probe/{s}/sex/n_missing": 12.0 - len(kept) for s in streams}
     (own / digest.SUMMARY).write_text(json.dumps(seal))
     return {f"s{rows[k]:02d}": int(v) for k, v in zip(kept, score, strict=True)}
 
@@ -87,6 +89,7 @@ def test_samples_that_some_arm_lacks_are_left_out_of_all_and_counted(study):
     scores = found.scores("sex")
     gone = [int(np.isin(held_out(r), lack).sum()) for r in SPLITS]
     assert scores.left_out == gone
+    assert found.invalid == []
     tested = [(~np.isnan(scores.score[a])).sum(2) for a in ARMS]
     assert all((t == [[12 - gone[0], 12 - gone[1]]] * 3).all() for t in tested)
     assert found.scores("sex", ["rgb", "concat"]).left_out == [0, 0]
@@ -108,3 +111,95 @@ def test_nothing_in_common_is_one_sentence(study):
         found.scores("sex")
     with pytest.raises(StudyError, match="size: no seed"):
         found.scores("size")
+
+
+def forge(folder, change=lambda table: table, **facts):
+    """Give a finished cell another table and other facts, sealed as if a run had written them."""
+    table = change(pd.read_parquet(folder / digest.PREDICTIONS).astype({"truth": str, "label": str}))
+    table.to_parquet(folder / digest.PREDICTIONS)
+    summary = json.loads((folder / digest.SUMMARY).read_text()) | facts
+    summary[digest.OF_PREDICTIONS] = digest.of_file(folder / digest.PREDICTIONS)
+    (folder / digest.SUMMARY).write_text(json.dumps(summary))
+
+
+def cells(found, **facts):
+    return [e.folder for e in found.entries if all(getattr(e.cell, k) == v for k, v in facts.items())]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.assign(id=[*("x" + t.id[:5]), *t.id[5:]]), "(sex): 10 differ between {0} and uv-s0-p0"),
+        (lambda t: t[3:], "(sex): 3 differ between {0} and uv-s0-p0"),
+        (lambda t: t.assign(group=t.group + (t.index < 4)), "4 samples of split 0 (sex) have another group in {0} than in"),
+        (lambda t: t.assign(truth="f"), "6 samples of split 0 (sex) have another truth in {0} than in"),
+    ],
+)  # fmt: skip
+def test_a_cell_of_other_samples_groups_or_truth_is_invalid(study, change, says):
+    found, _ = study()
+    assert found.invalid == []
+    (own,) = cells(found, arm="uv", seed=1, split=0)
+    forge(own, change)
+    (said,) = outcomes.load(found.folder).invalid
+    truths = (pd.read_parquet(own / digest.PREDICTIONS).id.str[-2:].astype(int) % 2).sum()
+    assert says.format(own.name).replace("6 samples", f"{truths} samples") in said
+
+
+def test_an_arm_that_lacks_samples_must_lack_the_same_with_every_seed(study):
+    lack = held_out(0)[:3]
+    found, _ = study(lack=lack)
+    (own,) = cells(found, arm="uv", seed=1, split=0)
+    forge(own, lambda t: t.assign(id=[f"s{lack[0]:02d}", *t.id[1:]]))
+    said = outcomes.load(found.folder).invalid[0]
+    assert f"2 differ between {own.name} and uv-s0-p0" in said
+
+
+def test_other_samples_under_the_same_count_of_missing_ones_are_too_many(study):
+    found, _ = study(lack=held_out(0)[:3])
+    for own in cells(found, arm="uv", split=0):
+        forge(own, lambda t: t.assign(id=["x", *t.id[1:]]))
+    (said,) = outcomes.load(found.folder).invalid
+    assert "of split 0 (sex)" in said
+
+
+def test_no_sample_in_common_is_invalid_and_one_sentence(study):
+    found, _ = study()
+    for own in cells(found, arm="uv", split=0):
+        forge(own, lambda t: t.assign(id="x" + t.id))
+    found = outcomes.load(found.folder)
+    (said,) = found.invalid
+    assert "24 differ between uv-s0-p0" in said
+    assert said.endswith("and in 2 more cells")
+    with pytest.raises(StudyError, match="sex: no sample of split 0 was judged in every cell of rgb, uv, concat"):
+        found.scores("sex")
+
+
+def test_a_split_or_seed_without_the_label_is_told(study):
+    found, _ = study()
+    assert found.warnings == []
+    for own in cells(found, split=2):
+        forge(own, lambda t: t.assign(label="other"))
+    found = outcomes.load(found.folder)
+    assert found.warnings == ["sex: split 2 was judged by no arm and is left out"]
+    assert found.scores("sex").splits == [0]
+    (own,) = cells(found, arm="uv", seed=1, split=0)
+    forge(own, lambda t: t.assign(label="other"))
+    found = outcomes.load(found.folder)
+    assert f"sex: no sample was judged in {own.name}; seeds that lack a cell are left out" in found.warnings
+    assert found.scores("sex").seeds == [0, 4]
+
+
+def test_cells_of_other_versions_or_devices_are_told(study):
+    found, _ = study()
+    for i, own in enumerate(cells(found)):
+        device = "NVIDIA H100" if i == 3 else f"cpu, {i % 2 + 1} threads"
+        forge(own, **{"provenance/torch": "2.14" if i == 1 else "2.15", "provenance/device": device})
+    found = outcomes.load(found.folder)
+    assert found.warnings == [
+        "cells were trained with torch 2.14 and 2.15",
+        "cells were trained on NVIDIA H100 and cpu",
+    ]
+    assert found.invalid == []
+    made = record.record(found, [])
+    assert made["versions"]["torch"] == "2.14 and 2.15"
+    assert made["warnings"][:2] == found.warnings

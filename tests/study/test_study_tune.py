@@ -118,6 +118,20 @@ def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
     assert "tuning on split 0 has seen 1 samples that its cells are tested on" in trials.problems(made, cells)[0]
     (cells[0].folder / trials.DATA).write_text(json.dumps({"splits": {"train": ["a"], "val": ["d"]}}))
     assert trials.problems(made, cells) == []
+    for damaged in (
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"splits": 3}',
+        '{"splits": {"train": "ab"}}',
+        '{"splits": {"train": [["a"]]}}',
+    ):
+        (cells[0].folder / trials.DATA).write_text(damaged)
+        with pytest.raises(StudyError, match=r"data.json: .*; expected"):
+            trials.problems(made, cells)
+    (cells[0].folder / trials.DATA).unlink()
+    with pytest.raises(StudyError, match=r"data.json: can't be read"):
+        trials.problems(made, cells)
 
 
 def test_a_run_judged_on_a_split_that_is_not_there_is_refused_before_it_trains(composed, tmp_path):
