@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from multimodal_lab.digest import BOOKKEEPING, flat
-from multimodal_lab.problem import Problem
+from multimodal_lab.problem import Problem, show
 from multimodal_lab.study.cells import inputs
 from multimodal_lab.study.facts import Study
 from multimodal_lab.study.lines import under
@@ -33,16 +33,17 @@ def problems(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
 def unlike(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
     """Settings in which a stream's backbone differs between two arms, unless `study.unequal` names them.
 
-    A stream is held against the first arm that has it; one that no other arm has, such as a stacked one, against the first
-    arm's. Controls are left to `problems`.
+    A stream is held against the first arm that has it; where no stream of an arm is another's too, as where it is stacked,
+    against the first arm's. Controls are left to `problems`.
     """
     own = {arm: _backbones(tree) for arm, tree in plain.items() if arm not in study.controls}
     first = next(iter(own))
     told: set[tuple[str, str]] = set()
     for arm, streams in own.items():
+        has = {stream: [other for other in own if stream in own[other]] for stream in streams}
+        apart = all(some == [arm] for some in has.values())
         for stream, mine in streams.items():
-            has = [other for other in own if stream in own[other]]
-            other = first if has == [arm] else has[0]
+            other = first if apart else has[stream][0]
             theirs = own[other].get(stream) or next(iter(own[other].values()))
             where = f"backbones.{stream}" if stream in plain[arm]["backbones"] else "backbone"
             for key in _differ(mine, theirs, "_target_"):
@@ -53,15 +54,15 @@ def unlike(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
                 if free or (arm, name) in told:
                     continue
                 told.add((arm, name))
-                what = f"in arm {arm}, but {theirs.get(key)} in {other}: arms are compared with equal backbones"
+                what = f"in arm {arm}, but {show(theirs.get(key))} in {other}: arms are compared with equal backbones"
                 yield Problem(name, mine.get(key), what, f"study.unequal=[{where if key == '_target_' else name}]")
 
 
 def _judgement(plain: Mapping[str, Tree]) -> Iterator[Problem]:
-    mute = [arm for arm, tree in plain.items() if "probe" not in (tree["evaluate"] or {})]
+    mute = [arm for arm, tree in plain.items() if "probe" not in (tree.get("evaluate") or {})]
     if mute:
         what = f"{_arms(mute, plain)} a study judges what the probe predicts, and evaluate has none"
-        yield Problem("evaluate", list(plain[mute[0]]["evaluate"] or {}), what, "evaluate=[probe]")
+        yield Problem("evaluate", list(plain[mute[0]].get("evaluate") or {}), what, "evaluate=[probe]")
     if early := [arm for arm, tree in plain.items() if tree["judged"] != "test"]:
         what = (
             f"{_arms(early, plain)} a study is judged on the test part; it sets judged=val for its tuning cells itself"
@@ -81,9 +82,6 @@ def _shuffled(name: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
         yield Problem("data.shuffle", shuffle, f"{where}: expected a stream, a shuffled control re-pairs one", near)
     elif shuffle == arm["data"].get("shuffle"):
         yield Problem("data.shuffle", shuffle, f"{where}: expected another than that of its arm {of}")
-    elif len(inputs(own)) == 1 and not shuffle.get("bands"):
-        what = f"{where}: expected bands, its arm {of} has one input, of which a part is to keep its true pairs"
-        yield Problem("data.shuffle.bands", None, what)
 
 
 def _duplicate(name: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
@@ -118,7 +116,7 @@ def _changes(name: str, kind: str, of: str, own: Tree, arm: Tree) -> Iterator[Pr
     for key in found:
         if under(key, MAY_CHANGE[kind]) or key.removeprefix("system.") in {*found} - {key}:
             continue
-        what = f"in control {name}, but {theirs.get(key)} in its arm {of}: "
+        what = f"in control {name}, but {show(theirs.get(key))} in its arm {of}: "
         yield Problem(key, mine.get(key), f"{what}a {kind} control differs in {MAY_CHANGE[kind]} alone")
 
 
