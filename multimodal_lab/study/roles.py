@@ -45,7 +45,7 @@ def unlike(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
         for stream, mine in streams.items():
             other = first if apart else has[stream][0]
             theirs = own[other].get(stream) or next(iter(own[other].values()))
-            where = f"backbones.{stream}" if stream in plain[arm]["backbones"] else "backbone"
+            where = f"backbones.{stream}" if stream in (plain[arm].get("backbones") or {}) else "backbone"
             for key in _differ(mine, theirs, "_target_"):
                 name = f"{where}.{key}"
                 free = any(
@@ -63,7 +63,7 @@ def _judgement(plain: Mapping[str, Tree]) -> Iterator[Problem]:
     if mute:
         what = f"{_arms(mute, plain)} a study judges what the probe predicts, and evaluate has none"
         yield Problem("evaluate", list(plain[mute[0]].get("evaluate") or {}), what, "evaluate=[probe]")
-    if early := [arm for arm, tree in plain.items() if tree["judged"] != "test"]:
+    if early := [arm for arm, tree in plain.items() if tree.get("judged", "test") != "test"]:
         what = (
             f"{_arms(early, plain)} a study is judged on the test part; it sets judged=val for its tuning cells itself"
         )
@@ -80,6 +80,9 @@ def _shuffled(name: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
     if not shuffle:
         near = f"study.controls.{name}.set=['data.shuffle={{stream: {list(inputs(arm))[-1]}}}']"
         yield Problem("data.shuffle", shuffle, f"{where}: expected a stream, a shuffled control re-pairs one", near)
+    elif own["modality"] != arm["modality"]:
+        what = f"{where}: expected {show(list(inputs(arm)))} as in its arm {of}, a shuffled control differs in data.shuffle alone"
+        yield Problem("modality", list(inputs(own)), what)
     elif shuffle == arm["data"].get("shuffle"):
         yield Problem("data.shuffle", shuffle, f"{where}: expected another than that of its arm {of}")
 
@@ -107,14 +110,11 @@ def _duplicate(name: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
 
 def _changes(name: str, kind: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
     """What a control changes of its arm besides what its kind may; names of streams follow a duplicate's modality."""
-    renamed = dict(zip(*(_without(inputs(a), inputs(b)) for a, b in ((arm, own), (own, arm))), strict=True))
-    mine, theirs = _facts(own), _facts(arm)
-    if kind == "duplicate":
-        mine.pop("modality"), theirs.pop("modality")
-        theirs = {k: _renamed(v, renamed) for k, v in theirs.items()}
-    found = _differ(mine := _flat(mine), theirs := _flat(theirs))
+    names = dict(zip(_without(inputs(arm), inputs(own)), _without(inputs(own), inputs(arm)), strict=True))
+    mine, theirs = _facts(own), _facts({k: _renamed(v, names) for k, v in arm.items()})
+    found = _differ(mine, theirs)
     for key in found:
-        if under(key, MAY_CHANGE[kind]) or key.removeprefix("system.") in {*found} - {key}:
+        if under(key, "data.shuffle") or key.removeprefix("system.") in {*found} - {key}:
             continue
         what = f"in control {name}, but {show(theirs.get(key))} in its arm {of}: "
         yield Problem(key, mine.get(key), f"{what}a {kind} control differs in {MAY_CHANGE[kind]} alone")
@@ -129,12 +129,10 @@ def _renamed(node: Any, names: Mapping[str, str]) -> Any:
     return ".".join(names.get(word, word) for word in node.split(".")) if isinstance(node, str) else node
 
 
-def _flat(tree: Tree) -> dict[str, Any]:
-    return {k: v for top, node in tree.items() for k, v in flat(node, top).items()}
-
-
 def _facts(tree: Tree) -> dict[str, Any]:
-    return {k: v for k, v in tree.items() if k not in BOOKKEEPING}
+    """{dotted key: value} of what changes numbers, the modality left out."""
+    tops = tree.keys() - {*BOOKKEEPING, "modality"}
+    return {k: v for top in tops for k, v in flat(tree[top], top).items()}
 
 
 def _without(some: Tree, others: Tree) -> list[str]:
@@ -147,7 +145,7 @@ def _cut(stream: Tree) -> dict[str, Any]:
 
 def _backbones(tree: Tree) -> dict[str, dict[str, Any]]:
     """{input: {dotted key: value}} of the backbone that it gets."""
-    nodes = {stream: tree["backbones"].get(stream, tree["backbone"]) for stream in inputs(tree)}
+    nodes = {stream: (tree.get("backbones") or {}).get(stream, tree["backbone"]) for stream in inputs(tree)}
     return {s: {k.partition(".")[2]: v for k, v in flat(node, "backbone").items()} for s, node in nodes.items()}
 
 

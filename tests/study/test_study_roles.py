@@ -39,7 +39,7 @@ WRONG = [
     (control("shuffled"), "data.shuffle=null: in control shuffled: expected a stream, a shuffled control re-pairs one"),
     (
         control("shuffled", "modality=rgb_uv_stacked", "'data.shuffle={stream: stacked, bands: [R]}'"),
-        "in control shuffled, but null in its arm concat: a shuffled control differs in data.shuffle alone",
+        "modality=[stacked]: in control shuffled: expected [rgb, uv] as in its arm concat",
     ),
     (
         control("shuffled", "'data.shuffle={stream: uv}'", "train.epochs=9"),
