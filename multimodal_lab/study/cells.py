@@ -17,7 +17,7 @@ from multimodal_lab.study.plan import Cell, Chosen
 
 Compose = Callable[[list[str]], DictConfig]
 
-BUDGET = ("train", "optim", "augment", "evaluate", "data")
+BUDGET = ("train", "optim", "augment", "evaluate", "data", "adapt")
 PAIRED = ("data.split", "data.source", "data.labels")  # no study may say that these differ
 SWEPT = {"seed": "study.seeds", "data.split.seed": "study.splits"}
 
@@ -79,8 +79,12 @@ def with_choice(study: Study, arm: str, own: list[str], chosen: Chosen, split: i
 
 def streams(cfg: DictConfig) -> dict[str, Any]:
     """{input: what it is cut from} of an arm."""
-    plain: Any = OmegaConf.to_container(cfg.modality, resolve=True)
-    return {str(k): v for k, v in plain.items() if v.get("role", "input") == "input"}
+    return inputs({"modality": OmegaConf.to_container(cfg.modality, resolve=True)})
+
+
+def inputs(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a plain config."""
+    return {str(k): v for k, v in plain["modality"].items() if v.get("role", "input") == "input"}
 
 
 def looked_at(study: Study, compose: Compose) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Before a study's first cell: every arm with every option it will try is composed and checked, and budgets compared."""
+"""Before a study's first cell: every arm with every option is composed and checked, budgets and roles compared."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from multimodal_lab.digest import config_key, flat
 from multimodal_lab.overrides import choice_problems, parse
 from multimodal_lab.problem import Problem
 from multimodal_lab.signature import signature
-from multimodal_lab.study import beside, facts, retrain
-from multimodal_lab.study.cells import PAIRED, SWEPT, at, streams, swept, tried, unequal, without_hydra
+from multimodal_lab.study import beside, facts, retrain, roles
+from multimodal_lab.study.cells import PAIRED, SWEPT, at, inputs, swept, tried, unequal, without_hydra
 from multimodal_lab.study.lines import key, under
 from multimodal_lab.study.tune import FIXED
 
@@ -73,15 +73,15 @@ def _arms(jobs: Jobs, typed: list[Override], study: facts.Study, top: list[str])
                   for k in dict.fromkeys(key(line) for option in study.tune.options for line in option) if k in keys]  # fmt: skip
     if found:
         return found
-    inputs = {arm: streams(OmegaConf.create(plain[arm])) for arm in study.arms}
-    found = list(retrain.problems(study, inputs))
-    more = {} if found else retrain.added(study, inputs)
+    streams = {arm: inputs(plain[arm]) for arm in study.arms}
+    found = [*roles.problems(study, plain), *retrain.problems(study, streams)]
+    more = {} if found else retrain.added(study, streams)
     for arm, own in more.items():
         plain[arm], wrong = _checked(jobs, typed, study, own, top)
         found += _of_arm(arm, wrong)
     for arm, own in study.leaks().items():
         found += _of_arm(arm, _checked(jobs, typed, study, own, top)[1])
-    found = found or list(unequal(study, plain))
+    found = found or [*unequal(study, plain), *roles.unlike(study, plain)]
     return found or _options(jobs, typed, study, {**study.overrides(), **more}, top)
 
 
@@ -99,7 +99,7 @@ def _options(
             plain, wrong = _checked(jobs, typed, study, lines, top)
             if not wrong and not i:
                 first = plain
-                wrong = [*_no_validation(study, plain)]
+                wrong = [*_no_validation(plain)]
             elif not wrong:
                 wrong = [*_moved(first, plain)]
             if not wrong and seen.setdefault(config_key(plain), i) != i:
@@ -135,16 +135,12 @@ def _of_arm(arm: str, wrong: list[Problem]) -> list[Problem]:
     return [replace(p, expected=f"(arm {arm}) {p.expected}") for p in wrong]
 
 
-def _no_validation(study: facts.Study, plain: Plain) -> Iterator[Problem]:
+def _no_validation(plain: Plain) -> Iterator[Problem]:
     split = plain["data"].get("split") or {}
     if plain["judged"] == "val" and not split.get("val", 1) and split.get("column") is None:
         expects = "options are scored on the validation part, and there is none: give it a share, or cut it off the training part"
         near = "study.tune.set=[data.split.train=…, data.split.val=…]"
         yield Problem("data.split.val", split.get("val"), f"{expects} in tuning cells alone", near)
-    if study.tune is not None and study.tune.score == "probe" and "probe" not in (plain.get("evaluate") or {}):
-        yield Problem(
-            "study.tune.score", "probe", "options are compared by the probe, and evaluate has none", "evaluate=[probe]"
-        )
 
 
 def _moved(first: Plain, plain: Plain) -> Iterator[Problem]:

@@ -1,19 +1,13 @@
 """A study that can't be compared is refused before its first cell, in a sentence that names the key."""
 
-import copy
-from functools import lru_cache
-
 import pytest
-import yaml
 from hydra import compose, initialize_config_dir
-from hydra import compose as real_compose
-from omegaconf import OmegaConf, open_dict
-from tiny import changed, write
+from omegaconf import OmegaConf
+from tiny import write
 
-from multimodal_lab import check, digest
+from multimodal_lab import digest
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.check import preflight
-from multimodal_lab.problem import ConfigError
 from multimodal_lab.study import facts
 from multimodal_lab.study.cells import Cells
 from multimodal_lab.targets import conf_dir
@@ -97,37 +91,6 @@ TYPED = [
     ("data.split.seed=3", "study.splits=[3]"),
     ("study.seeds=3", "study.seeds=3: expected a list"),
 ]
-
-
-@pytest.fixture(scope="module")
-def flag(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("study"))
-
-
-@lru_cache
-def shared(name, lines):
-    return real_compose(name, list(lines), return_hydra_config=True)
-
-
-@pytest.fixture
-def refusal(flag, monkeypatch):
-    """A function of (changes to the study, what is typed) to the refusal; each set of choices is composed once."""
-
-    def refuse(changes, *typed):
-        node = OmegaConf.create(yaml.safe_load(changed(changes))["study"])
-
-        def compose(name, lines, **_):
-            cfg = copy.deepcopy(shared(name, tuple(lines)))
-            with open_dict(cfg):
-                cfg.study = node
-            return cfg
-
-        monkeypatch.setattr(check, "compose", compose)
-        with pytest.raises(ConfigError) as error:
-            preflight([flag, "-m", "study=tiny", *typed])
-        return str(error.value)
-
-    return refuse
 
 
 @pytest.mark.parametrize(("changes", "words"), WRONG, ids=[w for _, w in WRONG])

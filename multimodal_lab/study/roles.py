@@ -1,0 +1,155 @@
+"""Whether every arm of a study is what its role says: controls of their arm's capacity, baselines of one modality, all judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from multimodal_lab.digest import BOOKKEEPING, flat
+from multimodal_lab.problem import Problem, show
+from multimodal_lab.study.cells import inputs
+from multimodal_lab.study.facts import Study
+from multimodal_lab.study.lines import under
+
+Tree = Mapping[str, Any]
+MAY_CHANGE = {"shuffled": "data.shuffle", "duplicate": "modality"}
+
+
+def problems(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
+    """What no baseline, control or judgement of a study may be; `plain` has one config an arm, controls among them."""
+    yield from _judgement(plain)
+    for arm in study.baselines:
+        if len(own := inputs(plain[arm])) != 1:
+            what = f"{arm} has {len(own)} inputs, {', '.join(own)}: expected one, a baseline is a single modality"
+            yield Problem("study.baselines", arm, what)
+        if shuffle := plain[arm]["data"].get("shuffle"):
+            yield Problem("data.shuffle", shuffle, f"in baseline {arm}: expected null, it is to know its modality")
+    for name, control in study.controls.items():
+        check = _shuffled if control.kind == "shuffled" else _duplicate
+        wrong = list(check(name, control.of, plain[name], plain[control.of]))
+        yield from wrong or _changes(name, control.kind, control.of, plain[name], plain[control.of])
+
+
+def unlike(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
+    """Settings in which a stream's backbone differs between two arms, unless `study.unequal` names them.
+
+    A stream is held against the first arm that has it; where no stream of an arm is another's too, as where it is stacked,
+    against the first arm's. Controls are left to `problems`.
+    """
+    own = {arm: _backbones(tree) for arm, tree in plain.items() if arm not in study.controls}
+    first = next(iter(own))
+    told: set[tuple[str, str]] = set()
+    for arm, streams in own.items():
+        has = {stream: [other for other in own if stream in own[other]] for stream in streams}
+        apart = all(some == [arm] for some in has.values())
+        for stream, mine in streams.items():
+            other = first if apart else has[stream][0]
+            theirs = own[other].get(stream) or next(iter(own[other].values()))
+            where = f"backbones.{stream}" if stream in (plain[arm].get("backbones") or {}) else "backbone"
+            for key in _differ(mine, theirs, "_target_"):
+                name = f"{where}.{key}"
+                free = any(
+                    under(n, u) for n in (name, f"backbone.{key}", f"backbones.{stream}.{key}") for u in study.unequal
+                )
+                if free or (arm, name) in told:
+                    continue
+                told.add((arm, name))
+                what = f"in arm {arm}, but {show(theirs.get(key))} in {other}: arms are compared with equal backbones"
+                yield Problem(name, mine.get(key), what, f"study.unequal=[{where if key == '_target_' else name}]")
+
+
+def _judgement(plain: Mapping[str, Tree]) -> Iterator[Problem]:
+    mute = [arm for arm, tree in plain.items() if "probe" not in (tree.get("evaluate") or {})]
+    if mute:
+        what = f"{_arms(mute, plain)} a study judges what the probe predicts, and evaluate has none"
+        yield Problem("evaluate", list(plain[mute[0]].get("evaluate") or {}), what, "evaluate=[probe]")
+    if early := [arm for arm, tree in plain.items() if tree.get("judged", "test") != "test"]:
+        what = (
+            f"{_arms(early, plain)} a study is judged on the test part; it sets judged=val for its tuning cells itself"
+        )
+        yield Problem("judged", plain[early[0]]["judged"], what, "judged=test")
+
+
+def _arms(some: list[str], plain: Mapping[str, Tree]) -> str:
+    return "(every arm)" if len(some) == len(plain) else f"(arm {', '.join(some)})"
+
+
+def _shuffled(name: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
+    shuffle = own["data"].get("shuffle")
+    where = f"in control {name}"
+    if not shuffle:
+        near = f"study.controls.{name}.set=['data.shuffle={{stream: {list(inputs(arm))[-1]}}}']"
+        yield Problem("data.shuffle", shuffle, f"{where}: expected a stream, a shuffled control re-pairs one", near)
+    elif own["modality"] != arm["modality"]:
+        what = f"{where}: expected {show(list(inputs(arm)))} as in its arm {of}, a shuffled control differs in data.shuffle alone"
+        yield Problem("modality", list(inputs(own)), what)
+    elif shuffle == arm["data"].get("shuffle"):
+        yield Problem("data.shuffle", shuffle, f"{where}: expected another than that of its arm {of}")
+
+
+def _duplicate(name: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
+    mine, theirs = inputs(own), inputs(arm)
+    where = f"in control {name}"
+    if shuffle := own["data"].get("shuffle"):
+        yield Problem("data.shuffle", shuffle, f"{where}: expected null, a duplicate re-pairs nothing")
+    if own["modality"] == arm["modality"]:
+        what = f"{where}: expected another than that of its arm {of}, a duplicate sees one modality again"
+        yield Problem("modality", list(mine), what)
+    elif len(mine) != len(theirs):
+        what = f"{where}: expected {len(theirs)} inputs as in its arm {of}, whose capacity it is to have"
+        yield Problem("modality", list(mine), what)
+    elif len({str(sorted(_cut(stream).items())) for stream in mine.values()}) > 1:
+        yield Problem(
+            "modality", list(mine), f"{where}: expected inputs cut alike, a duplicate sees one modality alone"
+        )
+    elif len(mine) == 1 and next(iter(mine.values())).get("repeat", 1) == 1:
+        only = next(iter(mine))
+        what = f"{where}: expected 2 or more, as one input a duplicate has its modality several times"
+        yield Problem(f"modality.{only}.repeat", 1, what)
+
+
+def _changes(name: str, kind: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
+    """What a control changes of its arm besides what its kind may; names of streams follow a duplicate's modality."""
+    names = dict(zip(_without(inputs(arm), inputs(own)), _without(inputs(own), inputs(arm)), strict=True))
+    mine, theirs = _facts(own), _facts({k: _renamed(v, names) for k, v in arm.items()})
+    found = _differ(mine, theirs)
+    for key in found:
+        if under(key, "data.shuffle") or key.removeprefix("system.") in {*found} - {key}:
+            continue
+        what = f"in control {name}, but {show(theirs.get(key))} in its arm {of}: "
+        yield Problem(key, mine.get(key), f"{what}a {kind} control differs in {MAY_CHANGE[kind]} alone")
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """A node whose keys and words have the other names."""
+    if isinstance(node, Mapping):
+        return {names.get(k, k): _renamed(v, names) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_renamed(v, names) for v in node]
+    return ".".join(names.get(word, word) for word in node.split(".")) if isinstance(node, str) else node
+
+
+def _facts(tree: Tree) -> dict[str, Any]:
+    """{dotted key: value} of what changes numbers, the modality left out."""
+    tops = tree.keys() - {*BOOKKEEPING, "modality"}
+    return {k: v for top in tops for k, v in flat(tree[top], top).items()}
+
+
+def _without(some: Tree, others: Tree) -> list[str]:
+    return [k for k in some if k not in others]
+
+
+def _cut(stream: Tree) -> dict[str, Any]:
+    return {k: v for k, v in stream.items() if k not in {"repeat", "role"}}
+
+
+def _backbones(tree: Tree) -> dict[str, dict[str, Any]]:
+    """{input: {dotted key: value}} of the backbone that it gets."""
+    nodes = {stream: (tree.get("backbones") or {}).get(stream, tree["backbone"]) for stream in inputs(tree)}
+    return {s: {k.partition(".")[2]: v for k, v in flat(node, "backbone").items()} for s, node in nodes.items()}
+
+
+def _differ(some: Tree, others: Tree, alone: str = "") -> list[str]:
+    """Keys in which two flat nodes differ; `alone`, if that is one of them: all others then mean something else."""
+    found = sorted(k for k in some.keys() | others.keys() if some.get(k) != others.get(k))
+    return [alone] if alone in found else found

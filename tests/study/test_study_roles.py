@@ -1,0 +1,135 @@
+"""A control that isn't its arm without the information, and a baseline that is no single modality, are refused by name."""
+
+import pytest
+from tiny import write
+
+from multimodal_lab.check import preflight
+from multimodal_lab.study import roles
+from multimodal_lab.study.facts import Control, Study
+
+CONTROL = "{of: concat, kind: shuffled, set: ['data.shuffle={stream: uv}']}"
+RGB = "[modality=rgb, fusion=separate]"
+CONCAT = "[modality=rgb_uv, fusion=concat]"
+EARLY = "[modality=rgb_uv_stacked, fusion=separate]"
+
+
+def control(kind, *own):
+    """The change that gives the study this control instead of its own."""
+    return {CONTROL: f"{{of: concat, kind: {kind}, set: [{', '.join(own)}]}}"}
+
+
+WRONG = [
+    (control("duplicate", "modality=rgb"), "modality=[rgb]: in control shuffled: expected 2 inputs as in its arm concat"),
+    (control("duplicate"), "modality=[rgb, uv]: in control shuffled: expected another than that of its arm concat"),
+    (control("duplicate", "modality=rgb_nir"), "modality=[rgb, nir]: in control shuffled: expected inputs cut alike"),
+    (
+        control("duplicate", "modality=rgb_rgb", "'backbone.widths=[2,2]'"),
+        "backbone.widths=[2, 2]: in control shuffled, but [32, 64, 128, 128] in its arm concat: "
+        "a duplicate control differs in modality alone",
+    ),
+    (control("duplicate", "modality=rgb_rgb", "fusion.width=4"), "fusion.width=4: in control shuffled, but"),
+    (
+        control("duplicate", "modality=rgb_rgb", "'data.shuffle={stream: again}'"),
+        "data.shuffle={stream: again}: in control shuffled: expected null, a duplicate re-pairs nothing",
+    ),
+    (
+        {**control("duplicate", "modality=rgb"), CONCAT: EARLY},
+        "modality.rgb.repeat=1: in control shuffled: expected 2 or more",
+    ),
+    (control("shuffled"), "data.shuffle=null: in control shuffled: expected a stream, a shuffled control re-pairs one"),
+    (
+        control("shuffled", "modality=rgb_uv_stacked", "'data.shuffle={stream: stacked, bands: [R]}'"),
+        "modality=[stacked]: in control shuffled: expected [rgb, uv] as in its arm concat",
+    ),
+    (
+        control("shuffled", "'data.shuffle={stream: uv}'", "train.epochs=9"),
+        "train.epochs=9: in control shuffled, but 5 in its arm concat: a shuffled control differs in data.shuffle alone",
+    ),
+    (
+        {CONCAT: "[modality=rgb_uv, fusion=concat, 'data.shuffle={stream: uv}']", "unequal: []": "unequal: [data]"},
+        "in control shuffled: expected another than that of its arm concat",
+    ),
+    ({RGB: CONCAT}, "study.baselines=rgb: rgb has 2 inputs, rgb, uv: expected one, a baseline is a single modality"),
+    (
+        {RGB: "[modality=rgb, fusion=separate, 'data.shuffle={stream: rgb, bands: [R]}']", "unequal: []": "unequal: [data]"},
+        "in baseline rgb: expected null",
+    ),
+    (
+        {RGB: "[modality=rgb, fusion=separate, 'backbone.widths=[2,2]']"},
+        "backbone.widths=[32, 64, 128, 128]: in arm concat, but [2, 2] in rgb: arms are compared with equal backbones "
+        "(nearest: study.unequal=[backbone.widths])",
+    ),
+    ({RGB: "[modality=rgb, fusion=separate, backbone.freeze=true]"}, "backbone.freeze=false: in arm concat, but true in rgb"),
+    ({RGB: "[modality=rgb, fusion=separate, backbone=resnet18]"}, "(nearest: study.unequal=[backbone])"),
+    (
+        {CONCAT: "[modality=rgb_uv, fusion=concat, +backbone@backbones.rgb=resnet18]"},
+        "in arm concat, but multimodal_lab.backbone.convnet.ConvNet in rgb",
+    ),
+    ({RGB: "[modality=rgb, fusion=separate, adapt=freeze]"}, "adapt._target_=null: in arm concat, but"),
+    ({RGB: "[modality=rgb, fusion=separate, judged=val]"}, "judged=val: (arm rgb) a study is judged on the test part"),
+    (
+        {RGB: "[modality=rgb, fusion=separate, 'evaluate=[knn]']"},
+        "evaluate=[knn]: (arm rgb) a study judges what the probe predicts, and evaluate has none",
+    ),
+]  # fmt: skip
+TYPED = [
+    ("judged=val", "judged=val: (every arm) a study is judged on the test part"),
+    ("evaluate=[]", "evaluate=[]: (every arm) a study judges what the probe predicts, and evaluate has none"),
+]
+GOOD = [
+    control("duplicate", "modality=rgb_rgb"),
+    {CONTROL: "{of: concat, kind: duplicate, set: [modality=rgb_rgb_stacked]}", CONCAT: EARLY},
+    {RGB: "[modality=rgb, fusion=separate, 'backbone.widths=[2,2]']", "unequal: []": "unequal: [backbone.widths]"},
+    {RGB: "[modality=rgb, fusion=separate, adapt=freeze]", "unequal: []": "unequal: [adapt]"},
+    {
+        CONCAT: "[modality=rgb_uv, fusion=concat, +backbone@backbones.rgb=resnet18]",
+        RGB: "[modality=rgb, fusion=separate, backbone=resnet18]",
+    },
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), WRONG, ids=[w for _, w in WRONG])
+def test_an_arm_that_is_not_what_its_role_says_is_refused(refusal, changes, words):
+    assert words in refusal(changes)
+
+
+@pytest.mark.parametrize(("line", "words"), TYPED, ids=[line for line, _ in TYPED])
+def test_what_is_typed_leaves_every_role_as_it_is(refusal, line, words):
+    assert words in refusal({}, line)
+
+
+@pytest.mark.parametrize("changes", GOOD, ids=range(len(GOOD)))
+def test_what_a_kind_of_control_changes_and_what_unequal_names_passes(tmp_path, changes):
+    preflight([write(tmp_path, changes), "study=tiny"])
+
+
+def tree(streams, **own):
+    """A plain config of images alone."""
+    facts = {name: {"kind": "image", "take": take} for name, take in streams.items()}
+    plain = {
+        "modality": facts,
+        "backbone": {"widths": [2]},
+        "backbones": {},
+        "evaluate": {"probe": {}},
+        "judged": "test",
+    }
+    return {**plain, "data": {"shuffle": None}, **own}
+
+
+def test_a_stream_s_own_backbone_follows_the_name_that_it_has_in_a_duplicate():
+    study = Study({"rgb": [], "both": []}, ["rgb"], ["sex"], {"twice": Control("both", "duplicate", [])})
+    wide = {"widths": [8]}
+    arms = {"rgb": tree({"rgb": "R"}), "both": tree({"rgb": "R", "uv": "UV"}, backbones={"uv": wide})}
+    follows = tree({"rgb": "R", "again": "R"}, backbones={"again": wide})
+    assert [*roles.problems(study, {**arms, "twice": follows}), *roles.unlike(study, {**arms, "twice": follows})] == []
+    smaller = tree({"rgb": "R", "again": "R"})
+    assert [p.key for p in roles.problems(study, {**arms, "twice": smaller})] == ["backbones.again.widths"]
+
+
+def test_a_stream_that_no_other_arm_has_is_held_against_the_first_arm():
+    study = Study({"rgb": [], "early": []}, ["rgb"], ["sex"])
+    arms = {"rgb": tree({"rgb": "R"}), "early": tree({"stacked": ["R", "UV"]}, backbone={"widths": [8]})}
+    assert [str(p) for p in roles.unlike(study, arms)] == [
+        "backbone.widths=[8]: in arm early, but [2] in rgb: arms are compared with equal backbones "
+        "(nearest: study.unequal=[backbone.widths])"
+    ]
