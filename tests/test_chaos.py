@@ -14,7 +14,7 @@ TRIALS = ("kill", "damage", "faults", "preempt", "ranks")
 
 def test_five_sigkills_change_no_bit_of_weights_average_moments_or_log():
     """Two of them inside a save; the whole trial, of 50, is `make chaos`."""
-    words = ["--kills", "5", "--saves", "2", "--epochs", "8"]
+    words = ["--kills", "5", "--saves", "2", "--epochs", "5"]
     done = subprocess.run([sys.executable, str(CHAOS / "kill.py"), *words], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     kills, inside, ended = map(int, re.findall(r"\d+", done.stdout)[:3])

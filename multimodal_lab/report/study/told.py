@@ -25,7 +25,7 @@ from multimodal_lab.report.study.tuning import tuning
 EFFECT = "effect, over runs only, not over samples"
 RESTS = (
     "Intervals are 95 % each and unadjusted (90 % where a verdict says that a difference is within the margin). p of an arm's "
-    "gain (p Holm) and of its leads over controls are adjusted by Holm, in the verdicts' sentences too; p of a control's own gain "
+    "gain (p Holm) and of its leads over controls are adjusted by Holm, in verdicts' sentences too; p of a control's own gain "
     "is not.",
     "The verdict rests on gain and p Holm, on the test of equivalence, on the controls' gains and the arm's leads over them, "
     "and on the smallest difference that the study sees with 80 % chance (sees); the others stand beside it.",
