@@ -1,6 +1,7 @@
 """The trials of scripts/chaos, cut short: real kills, real signals, real system calls that fail."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,16 @@ import pytest
 
 CHAOS = Path(__file__).parents[1] / "scripts" / "chaos"
 TRIALS = ("kill", "damage", "faults", "preempt", "ranks")
+
+
+def test_five_sigkills_change_no_bit_of_weights_average_moments_or_log():
+    """Two of them inside a save; the whole trial, of 50, is `make chaos`."""
+    words = ["--kills", "5", "--saves", "2", "--epochs", "5"]
+    done = subprocess.run([sys.executable, str(CHAOS / "kill.py"), *words], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    kills, inside, ended = map(int, re.findall(r"\d+", done.stdout)[:3])
+    assert (kills >= 5, inside >= 2, ended >= 1) == (True, True, True), done.stdout
+    assert done.stdout.endswith("NOTHING LOST\n")
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ def chance(train: Embeddings, test: Embeddings) -> dict[str, float]:
 
     Classes: the share of the commonest class of test, which no constant answer can beat, with `chance_prior/<label>`,
     what always answering the commonest class of train gets there. Several 0/1 labels: the mean share of positives
-    over the classes that have any, the macro average precision of random scores. Values: 0, the R2 of the mean.
+    over the classes that have any, the macro average precision of random scores, with `chance_majority/<label>`, the share
+    of labels right of always giving each the answer that is commoner in train. Values: 0, the R2 of the mean.
     """
     found: dict[str, float] = {}
     for label, target in test.targets.items():
@@ -28,6 +29,7 @@ def chance(train: Embeddings, test: Embeddings) -> dict[str, float]:
         elif what == "multilabel":
             share = y.mean(0)
             found[f"chance/{label}"] = float(share[share > 0].mean()) if share.any() else float("nan")
+            found[f"chance_majority/{label}"] = float(((y > 0) == (seen.mean(0) > 0.5)).mean())
         else:
             found[f"chance/{label}"] = 0.0
     return found

@@ -36,7 +36,8 @@ class Probe:
     rows, in folds that no group crosses; of equal scores the strongest regularisation wins. Then it is refitted on
     all of them. Test rows are only predicted; `predictions` keeps what was said of each. Scores:
     `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or macro_ap with n_absent (classes without a
-    positive, left out), or r2; C, the strength chosen; and `chance/<label>` (see `chance`). Where nothing is fused,
+    positive, left out) and labels_right (the share of labels right), or r2; C, the strength chosen; and `chance/<label>`
+    (see `chance`). Where nothing is fused,
     `late` is what the probes of all streams say together (see `late`).
     """
 
@@ -94,9 +95,10 @@ class Probe:
         model, strength = self._choose(x, target, None, task.train_groups, _logistic("sigmoid"), precision)
         z = model(held)
         macro, absent = classification.average_precision(z, torch.as_tensor(task.y))
-        self._keep(task, predictions.of_labels(task.y, z.sigmoid().numpy()))
+        what = predictions.of_labels(task.y, z.sigmoid().numpy())
+        self._keep(task, what)
         self._tell(task, z.sigmoid().numpy())
-        return {"macro_ap": macro, "n_absent": absent, "C": strength}
+        return {"macro_ap": macro, "n_absent": absent, "labels_right": what["score"].mean(), "C": strength}
 
     def _values(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
         y, truth = (torch.as_tensor(v).double().reshape(len(v), -1) for v in (task.train_y, task.y))
@@ -129,7 +131,7 @@ class Probe:
             elif told[0].kind == "multilabel":
                 what = predictions.of_labels(y, said)
                 macro, absent = classification.average_precision(torch.as_tensor(said), torch.as_tensor(y))
-                found = {"macro_ap": macro, "n_absent": absent}
+                found = {"macro_ap": macro, "n_absent": absent, "labels_right": what["score"].mean()}
             else:
                 what = predictions.of_values(y.reshape(len(y), -1), said)
                 found = {"r2": _r2(torch.as_tensor(said), torch.as_tensor(y).reshape(len(y), -1))}

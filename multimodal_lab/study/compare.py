@@ -83,7 +83,7 @@ class Comparison:
 
     @cached_property
     def effect(self) -> Effect:
-        """Over the spread of runs."""
+        """Over runs only, not over samples: runs, which share training or test samples, count as independent."""
         if len(self.arm_runs) < 2:
             return Effect(float("nan"), float("nan"), float("nan"))
         return hedges_g_av(self.baseline_runs, self.arm_runs)

@@ -12,7 +12,7 @@ import numpy as np
 from multimodal_lab import digest
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.verdict import Difference
-from multimodal_lab.study import audit, ledger, trials
+from multimodal_lab.study import audit, ledger, measure, trials
 from multimodal_lab.study.alike import alike
 from multimodal_lab.study.compare import Comparison
 from multimodal_lab.study.gap import leak_gap
@@ -94,15 +94,17 @@ def _label(found: Outcomes, answer: Answer) -> dict[str, Any]:
     if scores is None or head is None:
         return {
             "verdict": {"kind": "invalid", "arm": None, "baseline": None, "sentence": answer.why}, "classes": [],
-            "chance": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [], "arms": {},
+            "metric": None, "chance": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [], "arms": {},
             "comparisons": [], "by_class": {}, "by_group": {"most": [], "count": 0},
         }  # fmt: skip
     classes = sorted(set(scores.truth.tolist()))
+    first = found.finished[0].summary
     return {
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
         "classes": classes if len(classes) <= max(2, len(scores.ids) // 2) else [],
-        "chance": found.finished[0].summary.get(f"chance/{answer.label}"),
+        "metric": measure.metric(first, found.evaluator, answer.label),
+        "chance": measure.chance(first, found.evaluator, answer.label),
         "n": len(scores.ids), "groups": len(np.unique(scores.groups)), "left_out": scores.left_out,
         "seeds": scores.seeds, "splits": scores.splits,
         "arms": {arm: _arm(found, scores, arm, answer.means[arm]) for arm in scores.score},
@@ -133,7 +135,8 @@ def _comparison(judged: Judged) -> dict[str, Any]:
         "equivalence": {**asdict(c.equivalence), "shown": c.equivalence.shown},
         "detectable": c.detectable, "need": c.need.sentence, "by_seed": c.pairs.by_seed.tolist(),
         "bootstrap": asdict(c.bootstrap), "sign_flip": {**asdict(c.flips), "of": "groups"},
-        "wilcoxon": {**asdict(c.ranks), "of": "seeds"}, "effect": {**asdict(c.effect), "name": "Hedges g_av"},
+        "wilcoxon": {**asdict(c.ranks), "of": "seeds"}, "effect": {**asdict(c.effect), "name": "Hedges g_av",
+                                                          "of": "runs only, not samples"},
         "wins": list(c.wins), "notes": c.notes,
         "controls": [
             {"arm": g.arm, "name": g.name, "gain": _difference(k.gain, g.gain), "lead": _difference(k.lead, g.lead)}

@@ -16,6 +16,7 @@ from multimodal_lab.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, shapley
+from multimodal_lab.study import measure
 from multimodal_lab.study.outcomes import Outcomes
 from multimodal_lab.study.retrain import JOIN
 
@@ -26,11 +27,11 @@ def shares(found: Outcomes, label: str) -> Told | None:
     """Of the study's `subsets` arm, on one label; None where there is none or it was not judged.
 
     A Shapley value is linear in the scores, so that each sample has its own and the interval is that of the study's test, over
-    seeds and groups. The empty set scores what answering the commonest training class does. Samples that lack a modality
-    are left out: they have no score on every subset.
+    seeds and groups. The empty set scores what answering what is commonest in training does (see `measure`); None where that
+    was not recorded. Samples that lack a modality are left out: they have no score on every subset.
     """
     arm = found.plan.study.subsets
-    if arm is None or not (streams := _streams(found, arm, label)):
+    if arm is None or not (streams := _streams(found, arm, label)) or _prior(found, arm, label) is None:
         return None
     try:
         scores = {subset: found.scores(label, [arm], {arm: name}) for subset, name in streams.items()}
@@ -42,7 +43,7 @@ def shares(found: Outcomes, label: str) -> Told | None:
     first = next(iter(scores.values()))
     groups = first.groups[np.isin(first.ids, list(shared))]
     value = {subset: s.score[arm][:, :, np.isin(s.ids, list(shared))] for subset, s in scores.items()}
-    return {"arm": arm, **_game(found, label, arm, first.stream[arm], value, groups)}
+    return {"arm": arm, **_game(found, label, arm, value, groups)}
 
 
 def retrained(found: Outcomes, label: str) -> Told | None:
@@ -58,20 +59,19 @@ def retrained(found: Outcomes, label: str) -> Told | None:
         scores = found.scores(label, list(arms.values()))
     except StudyError:
         return None
-    if not set(arms.values()) <= scores.score.keys():
+    whole = arms[max(arms, key=len)]
+    if not set(arms.values()) <= scores.score.keys() or _prior(found, whole, label) is None:
         return None
     value = {own: scores.score[arm] for own, arm in arms.items()}
-    whole = arms[max(arms, key=len)]
-    told = _game(found, label, whole, scores.stream[whole], value, scores.groups)
+    told = _game(found, label, whole, value, scores.groups)
     return {"arm": whole, "arms": dict(found.plan.retrained), **told}
 
 
-def _game(
-    found: Outcomes, label: str, arm: str, stream: str, value: Mapping[Subset, np.ndarray], groups: np.ndarray
-) -> Told:
+def _game(found: Outcomes, label: str, arm: str, value: Mapping[Subset, np.ndarray], groups: np.ndarray) -> Told:
     """value[subset] (S, R, N): the scores of the samples, whose groups are (N,); what answers for the whole is `arm`."""
     ratio = found.test_per_train
     empty = _prior(found, arm, label)
+    assert empty is not None
     order = [name for one in sorted((s for s in value if len(s) == 1), key=list(value).index) for name in one]
 
     def test(score: np.ndarray) -> Told:
@@ -80,7 +80,7 @@ def _game(
 
     means = {subset: float(np.nanmean(v, axis=2).mean()) for subset, v in value.items()}
     return {
-        "metric": _metric(stream, found, arm, label),
+        "metric": next(measure.metric(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm),
         "empty": empty,
         "n": len(groups),
         "scores": {JOIN.join(sorted(s, key=order.index)): test(v) for s, v in value.items()},
@@ -108,15 +108,10 @@ def _linear(value: Mapping[Subset, np.ndarray], empty: float, of: Callable[..., 
     return {key: sum(parts[s][key] * value[s] for s in value) + constant[key] for key in constant}
 
 
-def _prior(found: Outcomes, arm: str, label: str) -> float:
-    own = [e.summary for e in found.finished if e.cell.arm == arm]
-    return float(np.mean([s.get(f"chance_prior/{label}", s.get(f"chance/{label}", 0.0)) for s in own]))
-
-
-def _metric(stream: str, found: Outcomes, arm: str, label: str) -> str:
-    stem = f"{found.evaluator}/{stream}/{label}/"
-    own = next(e.summary for e in found.finished if e.cell.arm == arm)
-    return next((k for k in ("accuracy", "macro_ap", "r2") if stem + k in own), "score")
+def _prior(found: Outcomes, arm: str, label: str) -> float | None:
+    own = [measure.prior(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm]
+    known = [p for p in own if p is not None]
+    return float(np.mean(known)) if known and len(known) == len(own) else None
 
 
 def _interval(found: Crossed) -> Told:

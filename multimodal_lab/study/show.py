@@ -19,7 +19,7 @@ from multimodal_lab.study.plan import Plan
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
 SHOWN = 10
-KINDS = ("accuracy", "macro_ap", "r2")
+KINDS = ("accuracy", "labels_right", "r2")
 
 
 def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:

@@ -66,7 +66,9 @@ def test_configs_build_what_they_name_and_list_every_default(file, both):
     assert vars(cls(**config)) == vars(cls())
     scores = cls(**config)(*both)
     assert all(type(v) is float for v in scores.values())
-    heads = {k.split("/")[0] for k in scores} - ({"chance", "chance_prior"} if key == "probe" else set())
+    heads = {k.split("/")[0] for k in scores} - (
+        {"chance", "chance_prior", "chance_majority"} if key == "probe" else set()
+    )
     assert heads == {key}
 
 
@@ -97,6 +99,9 @@ def test_probe_reads_classes_several_labels_and_values(both, probed):
     assert probed["chance_prior/sex"] == (test.targets["sex"] == commonest).mean()
     assert probed["chance/mass"] == 0
     assert probed["chance/traits"] == pytest.approx(test.targets["traits"][:, :2].mean())
+    majority = train.targets["traits"].mean(0) > 0.5
+    assert probed["chance_majority/traits"] == pytest.approx((test.targets["traits"] == majority).mean())
+    assert probed["chance_majority/traits"] < probed["probe/rgb/traits/labels_right"] <= 1
 
 
 def test_missing_rows_are_left_out_and_counted(both, probed):

@@ -27,9 +27,8 @@ def test_the_mean_of_what_is_written_is_the_score(written):
     means = table.groupby(["stream", "label"], observed=True).score.mean()
     for (stream, label), mean in means.items():
         key = f"probe/{stream}/{label}"
-        score = scores.get(f"{key}/accuracy", scores.get(f"{key}/r2"))
-        if score is not None:
-            assert mean == pytest.approx(score, abs=1e-5), key
+        (score,) = (scores[k] for what in ("accuracy", "labels_right", "r2") if (k := f"{key}/{what}") in scores)
+        assert mean == pytest.approx(score, abs=1e-5), key
         assert scores[f"{key}/n"] == len(table.query("stream == @stream and label == @label"))
     assert {label for _, label in means.index} == {"species", "sex", "coin", "traits", "mass"}
 

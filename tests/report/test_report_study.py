@@ -94,6 +94,14 @@ def test_every_number_is_there(tmp_path, made):
         ]:
             assert word in text, word
             assert word in plain, word
+    for said in (
+        "adjusted by Holm",
+        "95 % each and unadjusted",
+        "over runs only, not over samples",
+        "accuracy, chance .50",
+    ):
+        assert said in text, said
+        assert said in plain, said
     assert {"arms.svg", "gains.pdf", "shapley.svg", "missing.pdf"} <= files.keys()
     assert text.index(made["labels"]["sex"]["verdict"]["sentence"]) < text.index("What each arm knows")
 

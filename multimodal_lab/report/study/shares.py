@@ -49,4 +49,4 @@ def _game(label: str, own: Mapping[str, Any] | None) -> list[list[str]]:
         return []
     parts = {"score of ": own["scores"], "Shapley value of ": own["shapley"], "interaction of ": own["interactions"]}
     rows = [[label, what + name, spread(v)] for what, part in parts.items() for name, v in part.items()]
-    return [*rows, [label, "nothing (the prior)", number(own["empty"])]]
+    return [*rows, [label, f"{own['metric']} of nothing (the prior)", number(own["empty"])]]

@@ -22,6 +22,16 @@ from multimodal_lab.report.study.parts import (
 from multimodal_lab.report.study.shares import retrained, subsets
 from multimodal_lab.report.study.tuning import tuning
 
+EFFECT = "effect, over runs only, not over samples"
+RESTS = (
+    "Intervals are 95 % each and unadjusted (90 % where a verdict says that a difference is within the margin). p of an arm's "
+    "gain (p Holm) and of its leads over controls are adjusted by Holm, in verdicts' sentences too; p of a control's own gain "
+    "is not.",
+    "The verdict rests on gain and p Holm, on the test of equivalence, on the controls' gains and the arm's leads over them, "
+    "and on the smallest difference that the study sees with 80 % chance (sees); the others stand beside it.",
+    "The interval of effect takes runs (seeds and splits) for independent. least: the lowest p that so many pairs can give.",
+)
+
 
 def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Told:
     """All sections that `study.json` has something for, verdicts first."""
@@ -59,7 +69,8 @@ def _arms(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Sect
             [arm, a["role"], a["stream"], spread(a), str(sum(map(len, a["runs"])))] for arm, a in own["arms"].items()
         ]
         left = f"; {sum(own['left_out'])} samples left out that some arm did not judge" if any(own["left_out"]) else ""
-        said = f"{label}: {own['n']} samples in {own['groups']} groups, chance {number(own['chance'])}{left}"
+        scored = f"{own.get('metric') or 'score'}, chance {number(own['chance'])}"
+        said = f"{label}: {own['n']} samples in {own['groups']} groups, {scored}{left}"
         tables.append(Table(("arm", "is", "read from", "mean [95 %]", "runs"), rows, said))
     yield Section("What each arm knows", ["Scores of held-out samples; intervals take seeds and groups for draws from many."],
                   tables, figure("Scores of the arms", "arms", figures))  # fmt: skip
@@ -76,7 +87,7 @@ def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[
 
 
 def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
-    head = ("label", "arm", "over", "verdict", "gain", "p Holm", "p", "equivalent", "sees", "effect", "win/tie/loss",
+    head = ("label", "arm", "over", "verdict", "gain", "p Holm", "p", "equivalent", "sees", EFFECT, "win/tie/loss",
             "bootstrap", "sign flips p (least)", "Wilcoxon p (least)")  # fmt: skip
     rows, notes = [], []
     for label, own in made["labels"].items():
@@ -89,10 +100,8 @@ def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
                          f"{signed(boot['low'])} to {signed(boot['high'])}", f"{pvalue(flip['p'])} ({pvalue(flip['smallest'])})",
                          f"{pvalue(rank['p'])} ({pvalue(rank['smallest'])})"])  # fmt: skip
             notes += [f"{label}, {c['arm']} over {c['baseline']}: {n}" for n in [*c["notes"], c["need"]] if n]
-    said = ["The verdict rests on gain and p Holm alone; the others stand beside it. sees: what is found with 80 % chance. "
-            "least: the lowest p that so many pairs can give."]  # fmt: skip
     if rows:
-        yield Section("All comparisons", said, [Table(head, rows)])
+        yield Section("All comparisons", RESTS, [Table(head, rows)])
         yield Section("What more seeds would see", notes)
 
 

@@ -1,0 +1,34 @@
+"""What the score of a label in `predictions.parquet` measures, and what it is of a reader that knows nothing.
+
+Classes: accuracy. Values: r2. Several 0/1 labels: the share of labels right, for average precision, which a run's own table
+shows, is no mean over samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+RIGHT = "share of labels right"
+NAMES = {"accuracy": "accuracy", "labels_right": RIGHT, "macro_ap": RIGHT, "r2": "r2"}
+
+
+def metric(summary: Mapping[str, Any], evaluator: str, label: str) -> str:
+    """Its name, by a finished run's summary."""
+    parts = (key.split("/", 2) for key in summary)
+    ends = {part[2] for part in parts if len(part) == 3 and part[0] == evaluator}
+    return next((name for kind, name in NAMES.items() if f"{label}/{kind}" in ends), "score")
+
+
+def chance(summary: Mapping[str, Any], evaluator: str, label: str) -> float | None:
+    """What a report tells beside it: of classes the most that a constant answer can reach. None where not recorded."""
+    several = metric(summary, evaluator, label) == RIGHT
+    return summary.get(f"chance_majority/{label}" if several else f"chance/{label}")
+
+
+def prior(summary: Mapping[str, Any], evaluator: str, label: str) -> float | None:
+    """What answering what is commonest in the training part scores. None where it was not recorded."""
+    told = chance(summary, evaluator, label)
+    if metric(summary, evaluator, label) == RIGHT:
+        return told
+    return float(summary.get(f"chance_prior/{label}", told or 0.0))
