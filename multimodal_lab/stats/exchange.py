@@ -37,7 +37,8 @@ class Exchange:
         moved = np.arange(self._length)
         for own in self._classes:
             moved[own] = own[random.permutation(len(own))]
-        return moved[self.rows]
+        rows: np.ndarray = moved[self.rows]
+        return rows
 
 
 def _classes(members: list[np.ndarray]) -> list[np.ndarray]:
@@ -54,7 +55,7 @@ def _classes(members: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def thinned(groups: np.ndarray, limit: int, seed: int = 0) -> np.ndarray:
-    """At most `limit` rows of groups (N,), in order: as many of each group as fit, so that sizes stay equal; then fewer groups."""
+    """At most `limit` rows of groups (N,), in order: as many of each group as fit, one at least; then fewer groups."""
     order = np.random.default_rng(seed).permutation(len(groups))
     if len(groups) <= limit:
         return np.arange(len(groups))

@@ -16,7 +16,7 @@ from multimodal_lab.stats.sphere import mutual_knn
 
 
 def measures(k: int = 10, ridge: float = 0.1) -> dict[str, Statistic]:
-    """{name: statistic of two spaces}, larger is more alike. k: neighbours of mutual_knn; ridge: of the canonical correlations."""
+    """{name: statistic of two spaces}, larger is more alike. k: of mutual_knn; ridge: of the canonical correlations."""
     return {
         "linear_cka": linear_cka,
         "kernel_cka": kernel_cka,

@@ -18,7 +18,7 @@ BETWEEN_STREAMS = {"clip", "siglip", "triplet"}  # and cross_modal, vicreg and b
 
 
 def joined(folder: Path) -> list[str]:
-    """The streams of a run that a loss drew together in its projection; none where its config can't be read or has no such loss."""
+    """The streams of a run whose projections a loss drew together; none without such a loss, or a config to read."""
     try:
         tree = yaml.safe_load((folder / rundir.CONFIG).read_text())
         return sorted(streams(tree)) if any(_joins(node) for node in losses(tree).values()) else []
@@ -32,7 +32,7 @@ def _joins(node: Mapping[str, Any]) -> bool:
         return False
     if file_of(fn) == "cross_modal":
         return bool(node.get("cross_weight", fn.get("cross_weight", 1)) != 0)
-    return file_of(fn) in BETWEEN_STREAMS or "between" in fn and fn["between"] != "views"
+    return file_of(fn) in BETWEEN_STREAMS or fn.get("between", "views") != "views"
 
 
 def pairs(e: Embeddings, names: list[str]) -> list[tuple[str, str, np.ndarray]]:

@@ -115,9 +115,9 @@ def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
         tables.append(Table(("label", "information", "bits [95 %]", "p"), bits, "Information about the label (BROJA)"))
     said = ["Of the single-modality models of one seed. What a modality tells only together with the other, such a model has no "
             "reason to keep: synergy can be missed here.",
-            "By chance: whole groups of one modality dealt anew among those of equal size; for the modality gap, which no dealing "
-            "moves, the two modalities swapped group by group. Uniformity is of one modality and has no such null; lower is "
-            "more spread out. Alignment is better the smaller, the gap 0 where both modalities fill one place.",
+            "By chance: whole groups of one modality dealt anew among those of equal size; for the modality gap, which no "
+            "dealing moves, the two modalities swapped group by group. Uniformity is of one modality and has no such null; lower "
+            "is more spread out. Alignment is better the smaller, the gap 0 where both modalities fill one place.",
             *map(str, found.get("notes", ()))]  # fmt: skip
     yield Section("Overlap of the modalities", said, tables)
 
