@@ -145,6 +145,13 @@ def test_hostile_words_never_become_markup(tmp_path, made):
         assert not any("://evil" in t for t in told)
 
 
+def test_uniformity_has_no_chance_level_and_what_is_not_told_is_said(tmp_path, made):
+    files = written(tmp_path, made)
+    assert "| uv | uniformity | -3.10 [-3.20, -3.00] | – | – |" in files["report.md"].read_text()
+    for name in ("report.md", "report.html"):
+        assert "rgb and uv: 5 groups, expected 7 or more" in files[name].read_text()
+
+
 def test_sections_without_data_are_left_out(tmp_path, made):
     bare = {**made, "subsets": None, "overlap": None, "audit": None}
     files = written(tmp_path, bare)
