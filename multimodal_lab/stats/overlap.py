@@ -10,17 +10,14 @@ import numpy as np
 from multimodal_lab.metric.similarity import correlation, ranks
 from multimodal_lab.stats.cca import mean_cca, pwcca, svcca
 from multimodal_lab.stats.cka import kernel_cka, linear_cka
+from multimodal_lab.stats.exchange import thinned
 from multimodal_lab.stats.resample import Resampled, Statistic, Through, resampled
-from multimodal_lab.stats.sphere import alignment, modality_gap, mutual_knn
+from multimodal_lab.stats.sphere import mutual_knn
 
 
-def measures(k: int = 10, ridge: float = 0.1, one_space: bool = False) -> dict[str, Statistic]:
-    """{name: statistic of two spaces}, larger is more alike but for the last two.
-
-    one_space: both are embeddings in one space (a joint projection), so that distances between them mean something: then
-    modality_gap and alignment too. k: neighbours of mutual_knn; ridge: of the canonical correlations.
-    """
-    found: dict[str, Statistic] = {
+def measures(k: int = 10, ridge: float = 0.1) -> dict[str, Statistic]:
+    """{name: statistic of two spaces}, larger is more alike. k: of mutual_knn; ridge: of the canonical correlations."""
+    return {
         "linear_cka": linear_cka,
         "kernel_cka": kernel_cka,
         "rsa": Through(ranks, correlation),
@@ -29,9 +26,6 @@ def measures(k: int = 10, ridge: float = 0.1, one_space: bool = False) -> dict[s
         "pwcca": partial(pwcca, ridge=ridge),
         "mutual_knn": partial(mutual_knn, k=k),
     }
-    if one_space:
-        found |= {"modality_gap": modality_gap, "alignment": alignment}
-    return found
 
 
 def overlap(
@@ -45,8 +39,11 @@ def overlap(
     permutations: int = 199,
     seed: int = 0,
 ) -> dict[str, Resampled]:
-    """Every measure of x (N, D) and y (N, E), over at most `limit` samples drawn by `seed`: cost grows with their square."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:limit])
+    """Every measure of x (N, D) and y (N, E), over at most `limit` samples drawn by `seed`: cost grows with their square.
+
+    Of groups (N,) as many samples each are drawn as fit (see `exchange.thinned`).
+    """
+    rows = thinned(np.arange(len(x)) if groups is None else np.asarray(groups), limit, seed)
     x, y, groups = x[rows], y[rows], None if groups is None else np.asarray(groups)[rows]
     chosen = measures(k=min(10, max(1, len(rows) // 4))) if statistics is None else statistics
     return {

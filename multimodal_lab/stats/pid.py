@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from multimodal_lab.stats.exchange import Exchange, too_few
 from multimodal_lab.stats.resample import Pair, Resampled, resampled_together
 
 
@@ -48,11 +49,19 @@ def _decomposed(p: np.ndarray, steps: int, tolerance: float) -> np.ndarray:
     return np.stack([one + two - least, least - two, least - one, whole - least], 1)
 
 
-def estimate(x1: np.ndarray, x2: np.ndarray, y: np.ndarray, permutations: int = 20, seed: int = 0) -> Information:
+def estimate(
+    x1: np.ndarray,
+    x2: np.ndarray,
+    y: np.ndarray,
+    permutations: int = 20,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> Information:
     """The decomposition of samples: x1, x2, y (N,) whole numbers (see `codes`), with the bias of small samples taken off.
 
     Empty cells make any table look informative: the plug-in parts under permuted labels (their mean over `permutations`) are
-    what the table's size alone brings, most of it synergy. They are subtracted, and the result cut at 0. Give codes of
+    what the table's size alone brings, most of it synergy. They are subtracted, and the result cut at 0. With groups (N,)
+    whole ones are permuted (see `exchange.Exchange`); ValueError for fewer than 7, whose bias can't be told. Give codes of
     predictions of a model of each modality only where synergy doesn't matter: such a prediction keeps nothing of what
     one modality tells only with the other.
     """
@@ -61,7 +70,11 @@ def estimate(x1: np.ndarray, x2: np.ndarray, y: np.ndarray, permutations: int = 
         raise ValueError(f"x1, x2, y have {len(x1)}, {len(x2)}, {len(y)} samples, expected the same number")
     found, draw = _decomposed(_table(x1, x2, y)[None], 2000, 1e-6)[0], np.random.default_rng(seed)
     if permutations:
-        tables = np.stack([_table(x1, x2, draw.permutation(y)) for _ in range(permutations)])
+        exchange = Exchange(np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1])
+        if not len(rows := exchange.rows):
+            raise ValueError(too_few(exchange.count))
+        shape = tuple(int(v.max()) + 1 for v in (x1, x2, y))
+        tables = np.stack([_table(x1[rows], x2[rows], y[exchange.draw(draw)], shape) for _ in range(permutations)])
         found = np.maximum(found - _decomposed(tables, 500, 1e-5).mean(0), 0)
     return Information(*map(float, found))
 
@@ -78,8 +91,8 @@ def resampled_estimate(
 ) -> dict[str, Resampled]:
     """Each part of `estimate` (by its name) with its interval and its null, that the label has nothing to do with either.
 
-    Label permuted: `null` is what the size of the table alone brings; value and interval have it taken off. See
-    `resampled` for how groups (N,) are drawn.
+    Label permuted: `null` is what the size of the table alone brings; value and interval have it taken off, and are NaN
+    where there are too few groups to tell it. See `resampled` for how groups (N,) are drawn and permuted.
     """
 
     x1, x2, label = (np.unique(np.asarray(v), return_inverse=True)[1] for v in (x1, x2, y))
@@ -93,7 +106,7 @@ def resampled_estimate(
         parts, np.stack([x1, x2], 1), label[:, None], groups, draws=draws, permutations=permutations, seed=seed
     )
     names = ("redundant", "unique1", "unique2", "synergy")
-    return {name: _without_bias(one) for name, one in zip(names, found, strict=True)}
+    return {name: _without_bias(one) if permutations else one for name, one in zip(names, found, strict=True)}
 
 
 def codes(train: np.ndarray, test: np.ndarray, count: int = 8, seed: int = 0) -> np.ndarray:
@@ -173,6 +186,5 @@ def _table(x1: np.ndarray, x2: np.ndarray, y: np.ndarray, shape: tuple[int, ...]
 
 
 def _without_bias(one: Resampled) -> Resampled:
-    off = 0.0 if np.isnan(one.null) else one.null
-    value, low, high = (max(0.0, v - off) for v in (one.value, one.low, one.high))
+    value, low, high = (float(np.maximum(0.0, v - one.null)) for v in (one.value, one.low, one.high))
     return replace(one, value=value, low=low, high=high)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multimodal_lab.stats.exchange import Exchange
+
 Statistic = Callable[[np.ndarray, np.ndarray], float]
 Parts = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Pair = tuple[np.ndarray, np.ndarray]
@@ -29,7 +31,7 @@ class Through:
 
 @dataclass(frozen=True)
 class Resampled:
-    """value; low, high: bootstrap interval; p: one-sided, by permuting rows; null: the mean without pairing; n rows."""
+    """value; low, high: bootstrap interval; p: one-sided, by permuting groups; null: the mean without pairing; n rows."""
 
     value: float
     low: float
@@ -55,8 +57,9 @@ def resampled(
     Interval: half of the groups (None: of the samples) drawn without replacement, `draws` times. A half's scatter about
     the mean of halves is that of the whole about the truth (half-sampling, Efron 1982; delete-half jackknife, Shao & Wu
     1989). A bootstrap with replacement would put the same row in twice: its own nearest neighbour in both spaces.
-    Null: the rows of y permuted together, p = (1 + how many are at least as large) / (1 + permutations). NaN where there
-    are 0 draws or permutations.
+    Null: whole groups of y permuted among those of one size (see `exchange.Exchange`: some rows are left out of it where
+    sizes differ), p = (1 + how many are at least as large) / (1 + permutations). NaN where there are 0 draws or
+    permutations; p and null are NaN with fewer than 7 groups too.
     """
 
     def alone(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -70,14 +73,20 @@ def resampled(
 
 
 def _through(statistic: Through, x: np.ndarray, y: np.ndarray) -> Parts:
-    """The statistic of rows (M, 1) of x and of y: of all rows, in any order, the matrices are at hand."""
-    k, m = statistic.matrix(x), statistic.matrix(y)
+    """The statistic of rows (M, 1) of x, in order, and of y: the matrices of the rows that were permuted last are at hand."""
+    at_hand = {np.arange(len(x)).tobytes(): (statistic.matrix(x), statistic.matrix(y))}
 
     def parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         i, j = a[:, 0].astype(int), b[:, 0].astype(int)
-        if len(i) < len(x):
+        key = i.tobytes()
+        if key not in at_hand and (i == j).all():
             return np.array([statistic(x[i], y[j])])
-        return np.array([statistic.of(k, m[np.ix_(j, j)])])
+        if key not in at_hand:
+            at_hand.clear()
+            at_hand[key] = statistic.matrix(x[i]), statistic.matrix(y[i])
+        k, m = at_hand[key]
+        place = np.searchsorted(i, j)
+        return np.array([statistic.of(k, m[np.ix_(place, place)])])
 
     return parts
 
@@ -120,19 +129,27 @@ def resampled_together(
         raise ValueError(f"{count} groups, expected 4 or more: half of fewer says nothing of the scatter")
     draw = np.random.default_rng(seed)
 
+    exchange = Exchange(index)
+    permutations = permutations if len(exchange.rows) else 0
+
     def pairs() -> Iterator[Pair]:
         yield x, y
         for rows in [_half(index, count, draw) for _ in range(draws)]:
             yield x[rows], y[rows]
-        for _ in range(permutations):
-            yield x, y[draw.permutation(len(y))]
+        if permutations:
+            paired = x[exchange.rows]
+            yield paired, y[exchange.rows]
+            for _ in range(permutations):
+                yield paired, y[exchange.draw(draw)]
 
     value, *rest = statistics(pairs())
-    halves, nulls = _stacked(rest[:draws], len(value)), _stacked(rest[draws:], len(value))
+    halves, nulls = _stacked(rest[:draws], len(value)), _stacked(rest[draws + 1 :], len(value))
     off = np.quantile(halves - halves.mean(0), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    # the tolerance keeps an equal value from counting as lower by rounding; a NaN has no p
-    p = np.where(np.isnan(value), np.nan, (1 + (nulls >= value - 1e-12).sum(0)) / (1 + permutations))
-    p = p if permutations else np.full(len(value), np.nan)
+    p = np.full(len(value), np.nan)
+    if permutations:
+        # the tolerance keeps an equal value from counting as lower by rounding; a NaN has no p
+        p = (1 + (nulls >= rest[draws] - 1e-12).sum(0)) / (1 + permutations)
+        p[np.isnan(value) | np.isnan(rest[draws])] = np.nan
     low, high, null = value + off[0], value + off[1], nulls.mean(0)
     found = np.stack([value, low, high, p, null], 1).tolist()
     return [Resampled(v, lower, upper, chance, apart, len(x)) for v, lower, upper, chance, apart in found]

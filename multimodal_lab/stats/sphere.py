@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.distance import pdist
 from scipy.special import logsumexp
 
 
@@ -37,8 +36,21 @@ def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
 
 def uniformity(x: np.ndarray, t: float = 2.0) -> float:
     """Log mean Gaussian potential of distinct pairs of x (N, D); lower spreads more. Wang & Isola 2020, equation 8."""
-    square = pdist(unit(x), "sqeuclidean")
-    return float(logsumexp(-t * square) - np.log(len(square)))
+    return uniformity_of(squares(x), t)
+
+
+def squares(x: np.ndarray) -> np.ndarray:
+    """Squared distances (N, N) of the unit rows of x (N, D)."""
+    rows = unit(x)
+    norms = (rows**2).sum(1)
+    square: np.ndarray = np.maximum(norms[:, None] + norms - 2 * rows @ rows.T, 0)
+    return square
+
+
+def uniformity_of(square: np.ndarray, t: float = 2.0) -> float:
+    """`uniformity` of squared distances (N, N), N >= 2."""
+    apart = square[~np.eye(len(square), dtype=bool)]
+    return float(logsumexp(-t * apart) - np.log(len(apart)))
 
 
 def _neighbours(x: np.ndarray, k: int) -> np.ndarray:

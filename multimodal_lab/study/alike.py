@@ -11,20 +11,25 @@ import numpy as np
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
 from multimodal_lab.problem import StudyError
-from multimodal_lab.stats.overlap import measures
+from multimodal_lab.stats import joint
+from multimodal_lab.stats.exchange import thinned, too_few
+from multimodal_lab.stats.overlap import overlap
 from multimodal_lab.stats.pid import codes, resampled_estimate
-from multimodal_lab.stats.resample import Resampled, resampled
+from multimodal_lab.stats.resample import Resampled
+from multimodal_lab.study import one_space
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.outcomes import Outcomes
 
 EMBEDDINGS = "embeddings"
 LIMIT = 500  # samples of a measure, whose cost grows with their square
 DRAWS, PERMUTATIONS = 100, 99
+APART = "modality gap and alignment are not told: no arm of this seed has streams that were trained into one space"
 CLASSES = 16  # of a label whose information is divided
 COARSE = 8  # codes of a space, about
 NAMES = {
     "linear_cka": "linear CKA (debiased)", "kernel_cka": "kernel CKA (debiased)", "rsa": "RSA (Mantel)",
     "cca": "CCA", "svcca": "SVCCA", "pwcca": "PWCCA", "mutual_knn": "mutual k-NN",
+    "uniformity": "uniformity", "modality_gap": "modality gap", "alignment": "alignment",
 }  # fmt: skip
 PARTS = {"redundant": "redundant", "unique1": "unique {0}", "unique2": "unique {1}", "synergy": "synergistic"}
 
@@ -33,22 +38,63 @@ def alike(found: Outcomes) -> dict[str, Any] | None:
     """Every measure between the baselines' own embeddings of the held-out samples, which no fusion has touched.
 
     Of the first seed on the first split that all of them have finished: one pair of models, whose interval is that of the
-    samples. None with fewer than two baselines, or where their embeddings have been removed.
+    samples. Beside them the modality gap and alignment in the fused arms of that seed and split that have one space for
+    two streams. notes: what is not told, and why. None with fewer than two baselines, or where their embeddings have been
+    removed.
     """
     cells = _cells(found)
     if len(cells) < 2:
         return None
     spaces = {arm: _load(e.folder / EMBEDDINGS) for arm, e in cells.items()}
-    told, information = [], {}
+    told, information, notes = _spreads(spaces), {}, []
     for a, b in combinations(spaces, 2):
         x, y = _paired(spaces[a], spaces[b])
         if not _enough(x.groups):
             continue
-        told += [_measure(a, b, name, one) for name, one in _measures(x, y).items()]
+        told += [_measure([a, b], name, one) for name, one in _measures(x, y).items()]
+        notes += [f"{a} and {b}: {said}" for said in [too_few(len(np.unique(x.groups)))] if said]
         if len(spaces) == 2:
             information = _information(found, (a, b), (spaces[a], spaces[b]), x, y)
     first = next(iter(cells.values())).cell
-    return {"measures": told, "information": information, "seed": first.seed, "split": first.split}
+    near = _one_space(found, first.seed, first.split)
+    notes += [] if near else [APART]
+    return {
+        "measures": told + near,
+        "information": information,
+        "notes": notes,
+        "seed": first.seed,
+        "split": first.split,
+    }
+
+
+def _spreads(spaces: dict[str, Embeddings]) -> list[dict[str, Any]]:
+    told = []
+    for arm, e in spaces.items():
+        own = _there(e.select("test"))
+        if _enough(own.groups):
+            rows = thinned(own.groups, LIMIT)
+            told.append(_measure([arm], "uniformity", joint.spread(_space(own)[rows], own.groups[rows], draws=DRAWS)))
+    return told
+
+
+def _one_space(found: Outcomes, seed: int, split: int) -> list[dict[str, Any]]:
+    told = []
+    for entry in found.finished:
+        cell = entry.cell
+        if cell.arm not in found.plan.study.fused or (cell.seed, cell.split) != (seed, split):
+            continue
+        if not (names := one_space.joined(entry.folder)) or not any((entry.folder / EMBEDDINGS).glob("*.parquet")):
+            continue
+        test = _load(entry.folder / EMBEDDINGS).select("test")
+        for a, b, both in one_space.pairs(test, names):
+            own = test.rows(both)
+            rows = thinned(own.groups, LIMIT)
+            if not _enough(groups := own.groups[rows]):
+                continue
+            x, y = (own.projected[name][rows].astype(np.float64) for name in (a, b))
+            near = joint.together(x, y, groups, draws=DRAWS, permutations=PERMUTATIONS)
+            told += [_measure([a, b], name, one, f" in {cell.arm}") for name, one in near.items()]
+    return told
 
 
 def _enough(groups: np.ndarray) -> bool:
@@ -94,14 +140,11 @@ def _space(e: Embeddings) -> np.ndarray:
 
 
 def _measures(x: Embeddings, y: Embeddings) -> dict[str, Resampled]:
-    rows = np.sort(np.random.default_rng(0).permutation(len(x))[:LIMIT])
-    a, b, groups = _space(x)[rows], _space(y)[rows], x.groups[rows]
-    chosen = measures(k=min(10, max(1, len(rows) // 4)))
-    return {name: resampled(one, a, b, groups, draws=DRAWS, permutations=PERMUTATIONS) for name, one in chosen.items()}
+    return overlap(_space(x), _space(y), x.groups, limit=LIMIT, draws=DRAWS, permutations=PERMUTATIONS)
 
 
-def _measure(a: str, b: str, name: str, one: Resampled) -> dict[str, Any]:
-    return {"between": [a, b], "name": NAMES.get(name, name), **_told(one)}
+def _measure(between: list[str], name: str, one: Resampled, where: str = "") -> dict[str, Any]:
+    return {"between": between, "name": NAMES.get(name, name) + where, **_told(one)}
 
 
 def _told(one: Resampled) -> dict[str, Any]:

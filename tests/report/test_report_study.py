@@ -40,7 +40,10 @@ def made(tmp_path_factory):
     told = record.record(found, judge.judge(found))
     told["overlap"] = {
         "measures": [{"between": ["rgb", "uv"], "name": "linear CKA", "value": 0.31, "low": 0.2, "high": 0.4, "null": 0.0,
-                      "p": 0.01, "n": 90}],
+                      "p": 0.01, "n": 90},
+                     {"between": ["uv"], "name": "uniformity", "value": -3.1, "low": -3.2, "high": -3.0, "null": None,
+                      "p": None, "n": 90}],
+        "notes": ["rgb and uv: 5 groups, expected 7 or more"],
         "information": {"sex": {"redundant": {"value": 0.5, "low": 0.4, "high": 0.6, "p": 0.02}}},
     }  # fmt: skip
     told["audit"] = {"findings": [{"kind": "group leak", "where": "split 0", "sentence": "bird 3 is in two", "void": True}],
@@ -148,6 +151,14 @@ def test_hostile_words_never_become_markup(tmp_path, made):
         assert not any(re.search(r"(?<!\\)[<>`]", t.replace("\\\\", "")) for t in told)
         assert not any("](javascript" in t for t in told)
         assert not any("://evil" in t for t in told)
+
+
+def test_uniformity_has_no_chance_level_and_what_is_not_told_is_said(tmp_path, made):
+    files = written(tmp_path, made)
+    told = files["report.md"].read_text().replace("\\", "")
+    assert "| uv | uniformity | -3.10 [-3.20, -3.00] | – | – |" in told
+    for name in ("report.md", "report.html"):
+        assert "rgb and uv: 5 groups, expected 7 or more" in files[name].read_text()
 
 
 def test_sections_without_data_are_left_out(tmp_path, made):

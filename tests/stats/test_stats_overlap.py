@@ -181,10 +181,9 @@ def test_a_matrix_that_goes_along_with_its_rows_gives_the_same(name):
 
 
 def test_every_measure_tells_related_spaces_from_unrelated():
-    joint = measures(k=5, one_space=True)
-    near = overlap(*spaces(80, e=5, share=3.0), statistics=joint, draws=30, permutations=39)
+    near = overlap(*spaces(80, e=5, share=3.0), statistics=measures(k=5), draws=30, permutations=39)
     far = overlap(*spaces(80, e=5, share=0.0), draws=0, permutations=39)
-    assert near.keys() == joint.keys()
+    assert near.keys() == far.keys()
     for name in far:
         assert near[name].p == 1 / 40, name
         assert near[name].low < near[name].value < near[name].high

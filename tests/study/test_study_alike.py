@@ -1,11 +1,15 @@
-"""How a label's information is divided, where what varies most in a space has nothing to do with the label."""
+"""What a study tells of its spaces: measures, and how a label's information is divided, whatever else varies most."""
+
+import math
 
 import numpy as np
 import pytest
+import yaml
+from made import study
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.stats.pid import estimate
-from multimodal_lab.study import alike
+from multimodal_lab.study import alike, judge, one_space, outcomes, record
 
 
 def space(signal, n=1200):
@@ -33,3 +37,99 @@ def test_halves_of_the_groups_must_hold_enough_samples():
     assert not alike._enough(np.arange(7))
     assert not alike._enough(np.repeat([0, 1, 2], 50))
     assert alike._enough(np.repeat([0, 1, 2, 3], 2))
+
+
+CLIP = {
+    "_target_": "multimodal_lab.keyed.Keyed",
+    "fn": {"_target_": "multimodal_lab.loss.clip.clip"},
+    "z": "out.projection",
+}
+
+
+def term(file, **more):
+    fn = {"_target_": f"multimodal_lab.loss.{file}.{file}"}
+    if "between" in more:
+        fn["between"] = more.pop("between")
+    return {**CLIP, "fn": fn, **more}
+
+
+def configured(folder, *terms):
+    tree = {"modality": {"rgb": {}, "uv": {}, "name": {"role": "target"}}, "loss": terms[0]}
+    tree["losses"] = {f"more{i}": t for i, t in enumerate(terms[1:])}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+
+
+def keep(folder, names, projected=(), split="test", groups=40):
+    """Embeddings of 4 samples a group, made of one hidden space that all names see."""
+    n = 4 * groups
+    hidden = np.random.default_rng(0).normal(size=(groups, 5)).repeat(4, 0)
+    seen = {name: hidden + 0.3 * np.random.default_rng([*map(ord, name)]).normal(size=(n, 5)) for name in names}
+    label, parts = np.arange(groups).repeat(4) % 2, np.where(np.arange(n) % 4 < 2, "train", split)
+    Embeddings(
+        {k: v.astype(np.float32) for k, v in seen.items()}, {k: np.ones(n, bool) for k in names}, {"sex": label},
+        {"sex": ["f", "m"]}, [f"{i:04d}" for i in range(n)], np.arange(groups).repeat(4), parts,
+        {k: seen[k].astype(np.float32) for k in projected},
+    ).save(folder / "embeddings")  # fmt: skip
+
+
+@pytest.fixture
+def found(tmp_path):
+    whole = outcomes.load(study(tmp_path / "mine", seeds=(0,)))
+    own = {e.cell.arm: e.folder for e in whole.finished}
+    keep(own["rgb"], ["rgb"])
+    keep(own["uv"], ["uv"])
+    keep(own["fused"], ["rgb", "uv", "fused"], ["rgb", "uv", "fused"])
+    keep(own["shuffled"], ["rgb", "uv"], ["rgb", "uv"])
+    configured(own["shuffled"], CLIP)
+    return whole, own
+
+
+def test_gap_and_alignment_are_those_of_a_fused_arm_with_one_space_and_uniformity_is_of_each(found):
+    whole, own = found
+    configured(own["fused"], CLIP)
+    told = alike.alike(whole)
+    names = {m["name"]: m for m in told["measures"] if len(m["between"]) == 2}
+    assert len(names) == 9
+    assert {"modality gap in fused", "alignment in fused", "mutual k-NN", "RSA (Mantel)"} < set(names)
+    assert names["alignment in fused"]["p"] == names["linear CKA (debiased)"]["p"] == 0.01
+    assert [(m["name"], m["between"], math.isnan(m["p"])) for m in told["measures"] if len(m["between"]) == 1] == [
+        ("uniformity", ["rgb"], True),
+        ("uniformity", ["uv"], True),
+    ]
+    assert [m["name"] for m in told["measures"] if not m["low"] < m["value"] < m["high"]] == []
+    assert told["notes"] == []
+    assert record.record(whole, judge.judge(whole))["overlap"]["measures"][0]["null"] is None
+
+
+@pytest.mark.parametrize("config", [None, term("simclr"), term("cross_modal", cross_weight=0), term("clip", weight=0)])
+def test_without_one_space_neither_is_told_and_that_is_said(found, config):
+    whole, own = found
+    if config:
+        configured(own["fused"], config)
+    told = alike.alike(whole)
+    assert not [m for m in told["measures"] if "fused" in m["name"]]
+    assert told["notes"] == [alike.APART]
+
+
+def test_few_groups_have_no_chance_level_and_that_is_said(found):
+    whole, own = found
+    for arm in ("rgb", "uv"):
+        keep(own[arm], [arm], groups=6)
+    told = alike.alike(whole)
+    assert told["notes"][0].startswith("rgb and uv: 6 groups, expected 7 or more")
+    assert all(math.isnan(m["p"]) for m in told["measures"])
+
+
+@pytest.mark.parametrize(
+    ("terms", "joins"),
+    [
+        ([CLIP], True), ([term("siglip")], True), ([term("triplet")], True), ([term("simclr"), CLIP], True),
+        ([term("cross_modal", cross_weight={"_target_": "x.Linear"})], True), ([term("vicreg", between="both")], True),
+        ([term("vicreg", between="views")], False), ([term("barlow_twins", between="modalities")], True),
+        ([term("supcon")], False), ([{**CLIP, "z": "features"}], False), (["text"], False),
+    ],
+)  # fmt: skip
+def test_which_losses_make_one_space(tmp_path, terms, joins):
+    configured(tmp_path, *terms)
+    assert one_space.joined(tmp_path) == (["rgb", "uv"] if joins else [])

@@ -115,7 +115,7 @@ def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
         Table(
             ("between", "measure", "value [95 %]", "by chance", "p"),
             rows,
-            "How alike the single models' embeddings are",
+            "How alike the single models' embeddings are, how they spread, and how near streams of one space are",
         )
     ]
     bits = [[label, part, spread({**v, "mean": v["value"]}), pvalue(v["p"])]
@@ -123,7 +123,11 @@ def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
     if bits:
         tables.append(Table(("label", "information", "bits [95 %]", "p"), bits, "Information about the label (BROJA)"))
     said = ["Of the single-modality models of one seed. What a modality tells only together with the other, such a model has no "
-            "reason to keep: synergy can be missed here."]  # fmt: skip
+            "reason to keep: synergy can be missed here.",
+            "By chance: whole groups of one modality dealt anew among those of equal size; for the modality gap, which no "
+            "dealing moves, the two modalities swapped group by group. Uniformity is of one modality and has no such null; lower "
+            "is more spread out. Alignment is better the smaller, the gap 0 where both modalities fill one place.",
+            *map(str, found.get("notes", ()))]  # fmt: skip
     yield Section("Overlap of the modalities", said, tables)
 
 

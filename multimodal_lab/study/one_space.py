@@ -1,0 +1,45 @@
+"""The modality gap and alignment of fused arms whose loss drew two streams into one space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from multimodal_lab import rundir
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.wiring import file_of, losses, streams
+
+BETWEEN_STREAMS = {"clip", "siglip", "triplet"}  # and cross_modal, vicreg and barlow_twins as they are set
+
+
+def joined(folder: Path) -> list[str]:
+    """The streams of a run whose projections a loss drew together; none without such a loss, or a config to read."""
+    try:
+        tree = yaml.safe_load((folder / rundir.CONFIG).read_text())
+        return sorted(streams(tree)) if any(_joins(node) for node in losses(tree).values()) else []
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, IndexError):
+        return []
+
+
+def _joins(node: Mapping[str, Any]) -> bool:
+    fn = node["fn"]
+    if not str(node.get("z", "")).startswith("out.projection") or node.get("weight", 1) == 0:
+        return False
+    if file_of(fn) == "cross_modal":
+        return bool(node.get("cross_weight", fn.get("cross_weight", 1)) != 0)
+    return file_of(fn) in BETWEEN_STREAMS or fn.get("between", "views") != "views"
+
+
+def pairs(e: Embeddings, names: list[str]) -> list[tuple[str, str, np.ndarray]]:
+    """(stream, stream, rows (N,) bool that have both) of all streams of `names` whose projections have one width."""
+    projected = [n for n in names if n in e.projected]
+    return [
+        (a, b, e.present[a] & e.present[b])
+        for a, b in combinations(projected, 2)
+        if e.projected[a].shape == e.projected[b].shape
+    ]
