@@ -88,8 +88,8 @@ class Augment(nn.Module):
         """N samples to views * N, view-major: all of view 0, then all of view 1.
 
         Where an op is `ranged`, images are expected at about [0, 1], not normalised; reflectance above 1 is kept. Equal
-        ids are views of one sample. Rows of a missing modality stay zero, and so do pixels outside the mask, which is read to the nearest
-        pixel.
+        ids are views of one sample. Rows of a missing modality stay zero, and so do pixels outside the mask, which is
+        read to the nearest pixel.
         """
         self._check_range(batch)
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
