@@ -45,10 +45,10 @@ def preflight(argv: Sequence[str]) -> None:
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
     overrides, found = parse(args.overrides, top, known)
     found += [p for o in overrides for p in choice_problems(o, known)]
-    found += [p for o in overrides for p in _sweep_problems(o, args.multirun)]
-    _refuse(found or ([] if folders[1:] or args.config_name else quick_problems(overrides, folders[0], known)))
+    found += [p for o in overrides for p in sweep_problems(o, args.multirun)]
+    refuse(found or ([] if folders[1:] or args.config_name else quick_problems(overrides, folders[0], known)))
     with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
-        _refuse(Jobs(args.config_name or "config", folders, known).problems(overrides, args.multirun))
+        refuse(Jobs(args.config_name or "config", folders, known).problems(overrides, args.multirun))
 
 
 class Jobs:
@@ -165,7 +165,8 @@ def _extra(args: argparse.Namespace) -> list[Path]:
     return [folder]
 
 
-def _sweep_problems(override: Override, multirun: bool) -> Iterator[Problem]:
+def sweep_problems(override: Override, multirun: bool) -> Iterator[Problem]:
+    """A sweep without -m."""
     if not override.is_sweep_override() or multirun:
         return
     key = override.get_key_element()
@@ -196,7 +197,8 @@ def _told(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Pr
     return Problem(key, value, words, near if near != f"{key}={value}" else "")
 
 
-def _refuse(found: list[Problem]) -> None:
+def refuse(found: list[Problem]) -> None:
+    """Raise a `ConfigError` that lists the problems, if there are any."""
     if not found:
         return
     lines = [str(p) for p in found[:SHOWN]]

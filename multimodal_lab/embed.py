@@ -1,36 +1,102 @@
-"""Embed files with a trained run: `python -m multimodal_lab.embed run=DIR data=multispectral_tiff data.root=/folder`.
+"""Embed files with a trained run: `python -m multimodal_lab.embed run=DIR data.root=/folder`.
 
-Without `data=…` the run's own data are embedded. Scaling, statistics, classes and tokenizers are the training run's.
+Without `data=…` the run's own data are embedded, with the keys that are given changed: `data.root=/folder` is another
+folder of such files. Scaling, statistics, classes and tokenizers are the training run's.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import resolvers, rundir
-from multimodal_lab.check import preflight
+from multimodal_lab import resolvers, rundir, schema
+from multimodal_lab.check import preflight, refuse, sweep_problems
 from multimodal_lab.instantiate import conf_dir
+from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
 from multimodal_lab.problem import ConfigError
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
 
 run    the directory of a finished run
 out    where to write <stream>.parquet and <stream>.csv (default: DIR/embedded)
-data   a data set other than the run's own, with its keys, such as data.root=/folder"""
+data   a data set other than the run's own; without, the run's own with these keys changed, such as data.root=/folder"""
+
+WORDS = ("data=", "data.", "data/scaling=", "+data.", "+data/scaling=")
+FOLLOW = ("root", "on_error")  # keys of `data` that shipped sources repeat
+SEEN = (
+    "scaling",
+    "size",
+    "resize",
+    "fit",
+    "mask",
+)  # how stored numbers become inputs: the same for all of a run's files
 
 
 def configured(folder: Path, overrides: list[str]) -> DictConfig:
-    """The run's config, its `data` replaced by what the command line chooses."""
+    """The run's config, its `data` changed as the command line says.
+
+    `data=…` chooses another data set; one read by the class that reads the run's own keeps the run's settings, and if it
+    is the run's own, all that the line leaves alone. `ConfigError` for words that can't be followed.
+    """
     cfg = OmegaConf.load(folder / rundir.CONFIG)
     assert isinstance(cfg, DictConfig)
-    if overrides:
-        preflight(overrides)
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg.data = compose("config", overrides=overrides).data
+    if not overrides:
+        return cfg
+    known = groups((conf_dir(),))
+    read, found = parse(overrides, ["data"], known)
+    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o, False))]
+    refuse(found)
+    chosen = [o for o in read if is_choice(o, known)]
+    values = [o for o in read if not is_choice(o, known)]
+    names = [str(o.value()) for o in chosen if o.key_or_group == "data"]
+    if chosen and not names:
+        raise ConfigError(
+            f"{chosen[0].input_line}: the run's own data keep the run's scaling; choose it along with data=…"
+        )
+    if names:
+        new = _composed([str(o.input_line) for o in chosen])
+        if new.source.get("_target_") != cfg.data.source.get("_target_") or len(chosen) > 1:
+            preflight(overrides)
+            cfg.data = _composed(overrides)
+            return cfg
+        if names[-1] != _its_choice(folder, names[-1]):
+            for key in SEEN:
+                new[key] = cfg.data[key]
+            cfg.data = new
+    return _changed(cfg, values, known)
+
+
+def _composed(words: list[str]) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        data = compose("config", overrides=words).data
+    assert isinstance(data, DictConfig)
+    OmegaConf.set_struct(data, False)
+    return data
+
+
+def _its_choice(folder: Path, otherwise: str) -> str:
+    """The run's own `data=` choice; `otherwise` where it was not chosen by a command line."""
+    summary = folder / "summary.json"
+    told = json.loads(summary.read_text()) if summary.is_file() else {}
+    return str(told.get("choices/data", otherwise))
+
+
+def _changed(cfg: DictConfig, values: list[Override], known: dict[str, list[str]]) -> DictConfig:
+    """`cfg`, its `data` set as `values` say; `ConfigError` where that can't be or gives no data that can be read."""
+    plain = OmegaConf.to_container(cfg.data, resolve=False)
+    assert isinstance(plain, dict)
+    for key in FOLLOW:  # a written config is resolved: they no longer follow
+        if key in plain["source"] and plain["source"][key] == plain.get(key):
+            cfg.data.source[key] = f"${{data.{key}}}"
+    OmegaConf.set_struct(cfg, True)
+    refuse([p for p in (apply(o, cfg, known) for o in values) if p])
+    refuse([p for p in schema.check(cfg) if p.key.split(".")[0] == "data"])
     return cfg
 
 
@@ -44,7 +110,7 @@ def main() -> None:
     folder = Path(words["run"])
     if not (folder / rundir.CONFIG).is_file():
         sys.exit(f"error: run={folder}: no run here (expected {rundir.CONFIG} in it)")
-    wrong = [a for a in rest if not a.startswith(("data=", "data.", "+data."))]
+    wrong = [a for a in rest if not a.startswith(WORDS)]
     if wrong:
         sys.exit(f"error: {wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")
     try:
@@ -52,7 +118,7 @@ def main() -> None:
         from multimodal_lab.experiment import embed_files
 
         print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))
-    except (ConfigError, ValueError, OSError, RuntimeError) as error:
+    except (ConfigError, ValueError, OSError, RuntimeError, OmegaConfBaseException) as error:
         sys.exit(f"error: {error}")
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from multimodal_lab.cache_rules import cached, encoder_runs
 from multimodal_lab.loss_rules import loss_paths, names_clash, two_views
 from multimodal_lab.problem import Problem, is_target
-from multimodal_lab.signature import signature
+from multimodal_lab.signature import definition, signature
 from multimodal_lab.targets import allowed, nearest
 from multimodal_lab.wiring import Tree, emitted, file_of, heads, labels, losses, one_of, streams, target, targets
 
 KINDS = {"text": "text", "vector": "vector", "spectral": "vector"}  # any other backbone: image
 SYSTEM = "multimodal_lab.system.System"
 FIGURES = ["pca", "umap", "neighbours", "similarity", "curves", "explorer"]  # those of report/figures.py
+READERS = ("multispectral_tiff", "images", "envi", "hdf5")  # of conf/data, those for a folder of one's own files
 PARTS = ["backbones", "fusion", "heads", "losses", "normalise"]  # of a System, as parameters are named
 
 
@@ -167,9 +169,43 @@ def shuffled(tree: Tree) -> Iterator[Problem]:
             )
 
 
+def root_is_read(tree: Tree) -> Iterator[Problem]:
+    """A folder is named to a source that reads files: one that takes a root."""
+    data = tree["data"]
+    source, root = data.get("source") or {}, data.get("root")
+    if root is not None and target(source).startswith("multimodal_lab."):
+        takes = signature(target(source))
+        if "root" not in takes.parameters and takes.open_to is None:
+            expects = f"data={file_of(source)} reads no files; choose data={', '.join(READERS)} or another that does"
+            yield Problem("data.root", root, expects, "data=images")
+
+
+def components_in_range(tree: Tree) -> Iterator[Problem]:
+    """An op that expects images of about 0 to 1 is given no principal components."""
+    ops = {k: op for k, op in ((tree.get("augment") or {}).get("ops") or {}).items() if is_target(op) and _ranged(op)}
+    for name in (k for k, kind in streams(tree).items() if kind == "image" and tree["modality"][k].get("pca")):
+        on = [k for k, op in ops.items() if op.get("p") != 0 and name in (op.get("streams") or [name])]
+        if on:
+            expects = (
+                f"augment.ops.{on[0]} expects values of about 0 to 1, and principal components have no such range; "
+                "choose augment=none, or geometric ops alone, as augment=classify does"
+            )
+            views = (tree.get("augment") or {}).get("views") or 1
+            near = "augment=classify augment.views=2" if views == 2 else "augment=classify"
+            yield Problem(f"modality.{name}.pca", tree["modality"][name]["pca"], expects, near)
+
+
+def _ranged(op: Tree) -> bool:
+    """Whether the op's class says `ranged = True`, read off its source."""
+    node = definition(target(op))[1]
+    body = node.body if isinstance(node, ast.ClassDef) else []
+    said = [s.value for s in body if isinstance(s, ast.AnnAssign) and ast.unparse(s.target) == "ranged"]
+    return any(isinstance(value, ast.Constant) and value.value is True for value in said)
+
+
 RULES = (
     part_of_its_group,
     some_input, subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
     names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled, figures, cached,
-    encoder_runs,
+    encoder_runs, root_is_read, components_in_range,
 )  # fmt: skip

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 Kind = Literal["image", "vector", "text"]
+COMPONENT = "principal component"  # the unit of a band that is one
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
-from multimodal_lab.types import Batch, Stream
+from multimodal_lab.types import COMPONENT, Batch, Stream
 
 Op = Geometric | Photometric
 LOWEST, HIGHEST = -0.5, 4.0
+PASS = "percentile_clipped, per_image_minmax, dtype_max (integers) or fixed_range with low and high of the data"
 
 
 class Augment(nn.Module):
@@ -57,7 +58,11 @@ class Augment(nn.Module):
         self.geometric = {name: op for name, op in ops.items() if isinstance(op, Geometric)}
         self.photometric = {name: op for name, op in ops.items() if isinstance(op, Photometric)}
         self.targets = {name: op.targets(name, streams) for name, op in self.photometric.items()}
+        self.ranged = {
+            key: name for name, op in self.photometric.items() if op.ranged and op.p > 0 for key in self.targets[name]
+        }
         self._check_geometry()
+        self._check_components()
         self._checked: set[str] = set()
 
     def _check_geometry(self) -> None:
@@ -73,13 +78,18 @@ class Augment(nn.Module):
             if op.sizing == "must" and self.size is None:
                 raise ValueError(f"augment.ops.{name} needs augment.size: found null, expected a number of pixels")
 
+    def _check_components(self) -> None:
+        for key in (k for k in self.images if k in self.ranged):
+            if any(band.unit == COMPONENT for band in self.streams[key].bands):
+                raise ValueError(components_refused(self.ranged[key], key))
+
     @torch.no_grad()
     def forward(self, batch: Batch, seed: int, epoch: int) -> Batch:
         """N samples to views * N, view-major: all of view 0, then all of view 1.
 
-        Images are expected at about [0, 1], not normalised; reflectance above 1 is kept. Equal ids are views of one
-        sample. Rows of a missing modality stay zero, and so do pixels outside the mask, which is read to the nearest
-        pixel.
+        Where an op is `ranged`, images are expected at about [0, 1], not normalised; reflectance above 1 is kept. Equal
+        ids are views of one sample. Rows of a missing modality stay zero, and so do pixels outside the mask, which is
+        read to the nearest pixel.
         """
         self._check_range(batch)
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
@@ -99,13 +109,14 @@ class Augment(nn.Module):
         return _finished(out, self.images)
 
     def _check_range(self, batch: Batch) -> None:
-        """Look at the first batch of each stream only: the host waits for the answer."""
-        for name in (k for k in self.images if k not in self._checked):
+        """Look at the first batch of each stream with a `ranged` op only: the host waits for the answer."""
+        for name in (k for k in self.images if k in self.ranged and k not in self._checked):
             low, high = (float(v) for v in batch.inputs[name].aminmax())
             if not (low >= LOWEST and high <= HIGHEST):
                 raise ValueError(
-                    f"augmentation: stream {name} has values from {low:.4g} to {high:.4g}, expected about 0 to 1 "
-                    f"(at the most {LOWEST:g} to {HIGHEST:g}); scale the data, and leave mean and std to the system"
+                    f"augment.ops.{self.ranged[name]}: stream {name} has values from {low:.4g} to {high:.4g}, expected about "
+                    f"0 to 1 (at the most {LOWEST:g} to {HIGHEST:g}); scale by data/scaling={PASS}, and leave mean and std to "
+                    "the system; or take augment=none, or geometric ops alone, as augment=classify does"
                 )
             self._checked.add(name)
 
@@ -151,6 +162,14 @@ class Augment(nn.Module):
 
     def _out(self, size: Size) -> Size:
         return size if self.size is None else (self.size, self.size)
+
+
+def components_refused(op: str, stream: str) -> str:
+    """The sentence for an op that needs a range and a stream of principal components, which has none."""
+    return (
+        f"augment.ops.{op} expects values of about 0 to 1, and modality.{stream}.pca makes principal components, which have "
+        "no such range; take augment=none, or geometric ops alone, as augment=classify does"
+    )
 
 
 def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, Tensor]:

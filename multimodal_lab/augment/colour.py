@@ -7,6 +7,7 @@ inside [0, 1], where kornia cuts nothing either, the results are equal.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from kornia.color import hsv_to_rgb, rgb_to_hsv
@@ -38,6 +39,8 @@ class ColorJitter(Photometric):
     the mean of the bands and hue, with no circle to turn, multiplies each band by its own factor in [1 - hue, 1 + hue],
     before the other three.
     """
+
+    ranged: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -124,6 +127,8 @@ class RandomPosterize(Photometric):
     The steps go on outside [0, 1]. 8 leaves the image as it is, 0 makes it black, as in kornia.
     """
 
+    ranged: ClassVar[bool] = True
+
     def __init__(self, *, bits: float = 3, p: Fraction = 0.5, streams: list[str] | None = None) -> None:
         super().__init__(p, streams)
         self.bits = number("RandomPosterize: bits", bits, 0.0, 8.0)
@@ -155,6 +160,8 @@ class _Factor(Photometric):
 class RandomBrightness(_Factor):
     """x + (factor - 1), kornia's brightness: an offset, for each band its own unless `per_band` is off."""
 
+    ranged: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -178,6 +185,8 @@ class RandomBrightness(_Factor):
 class RandomContrast(_Factor):
     """x * factor, kornia's contrast: a gain about 0, for each band its own unless `per_band` is off."""
 
+    ranged: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -200,6 +209,8 @@ class RandomContrast(_Factor):
 
 class RandomGamma(_Factor):
     """gain * x^gamma; below 0 the curve is mirrored, -gain * |x|^gamma, so that noise about 0 keeps its sign."""
+
+    ranged: ClassVar[bool] = True
 
     def __init__(
         self,

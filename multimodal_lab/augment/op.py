@@ -65,10 +65,12 @@ def is_rgb(stream: Stream) -> bool:
 class Photometric:
     """An op on values: `params` draws, `apply` acts. `p` is per sample and stream; `streams` None means all of `kinds`.
 
-    Vectors (N, C) are seen as (N, C, 1, 1). Nothing is clamped: values below 0 and above 1 stay what they are.
+    Vectors (N, C) are seen as (N, C, 1, 1). Nothing is clamped: values below 0 and above 1 stay what they are. `ranged`
+    says that what it does means something only for images of about 0 to 1, 0 being no light.
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("image",)
+    ranged: ClassVar[bool] = False
 
     def __init__(self, p: float, streams: list[str] | None) -> None:
         self.p = number(f"{type(self).__name__}: p", p, 0.0, 1.0)

@@ -65,6 +65,7 @@ class RandomScale(Photometric):
     """Every band multiplied by one factor: a change of exposure or of path length."""
 
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "vector")
+    ranged: ClassVar[bool] = True
 
     def __init__(
         self, *, scale: tuple[float, float] = (0.9, 1.1), p: Fraction = 0.5, streams: list[str] | None = None

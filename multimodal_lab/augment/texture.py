@@ -138,6 +138,7 @@ class RandomGaussianNoise(Photometric):
     """Independent normal noise added to every value, of images and of vectors."""
 
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "vector")
+    ranged: ClassVar[bool] = True
 
     def __init__(
         self, *, mean: float = 0.0, std: NonNegative = 0.1, p: Fraction = 0.5, streams: list[str] | None = None

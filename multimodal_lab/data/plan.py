@@ -9,7 +9,7 @@ import numpy as np
 
 from multimodal_lab.data.bands import resolve
 from multimodal_lab.data.source import DataError
-from multimodal_lab.types import Band, Stream
+from multimodal_lab.types import COMPONENT, Band, Stream
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def finished(plan: Plan, fitted: Fitted) -> Stream:
     """The stream that a backbone is built for."""
     if plan.stored.kind == "text":
         return replace(plan.stored, vocab=fitted.vocab, length=plan.length)
-    bands = tuple(Band(f"PC{i + 1}") for i in range(plan.pca)) or plan.stored.bands
+    bands = tuple(Band(f"PC{i + 1}", unit=COMPONENT) for i in range(plan.pca)) or plan.stored.bands
     return replace(plan.stored, bands=bands, size=fitted.size, mean=tuple(fitted.mean), std=tuple(fitted.std))
 
 

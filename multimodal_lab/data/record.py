@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,22 @@ from multimodal_lab.data.plan import Fitted
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Rows
+from multimodal_lab.problem import show
 
 if TYPE_CHECKING:
     from multimodal_lab.data.prepared import Prepared
+
+
+RESIZING = {"size": "size", "rule": "resize", "fit": "fit"}  # a `Resize`'s own names: keys of `data`
+POLICIES = {
+    "DtypeMax": "dtype_max",
+    "NoScaling": "none",
+    "FixedRange": "fixed_range",
+    "Percentile": "percentile",
+    "DatasetStats": "dataset_stats",
+    "PerImageMinMax": "per_image_minmax",
+    "PerPixelStandardise": "per_pixel_standardise",
+}
 
 
 def record(prepared: Prepared) -> dict[str, Any]:
@@ -52,7 +66,7 @@ def restore(frozen: dict[str, Any], samples: Samples, fingerprint: str) -> Rows:
     for key, now in choices(samples).items():
         then = frozen["choices"][key]
         if now != then:
-            raise DataError(f"data.{key}: {now} here, but the run was trained with {then}")
+            raise DataError("; ".join(_differences(key, now, then)))
     for name, plan in samples.plans.items():
         if name not in frozen["streams"]:
             raise DataError(f"modality: the run has no stream {name!r}; it has {', '.join(frozen['streams'])}")
@@ -69,3 +83,22 @@ def restore(frozen: dict[str, Any], samples: Samples, fingerprint: str) -> Rows:
         return {}
     places = {str(name): i for i, name in enumerate(samples.table["id"])}
     return {split: np.array([places[i] for i in ids], dtype=np.int64) for split, ids in frozen["splits"].items()}
+
+
+def _differences(key: str, now: Any, then: Any) -> Iterator[str]:
+    """A sentence for each way in which a choice is not the run's, with the words that make it so."""
+    if not isinstance(now, dict):
+        yield _sentence(f"data.{key}", now, then)
+    elif key == "resize":
+        yield from (_sentence(f"data.{RESIZING[k]}", now[k], then[k]) for k in now if now[k] != then[k])
+    elif now["policy"] == then["policy"]:
+        yield from (_sentence(f"data.{key}.{k}", now[k], then.get(k)) for k in now if now[k] != then.get(k))
+    else:
+        here, was = (POLICIES.get(of["policy"], of["policy"]) for of in (now, then))
+        more = " ".join(f"data.{key}.{k}={show(v)}" for k, v in then.items() if k != "policy")
+        yield _sentence(f"data/{key}", here, was, more)
+
+
+def _sentence(key: str, now: Any, then: Any, more: str = "") -> str:
+    typed = f"{key}={show(then)} {more}".strip()
+    return f"{key} is {show(now)} here, but the run was trained with {show(then)}; add {typed}"

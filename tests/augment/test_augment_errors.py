@@ -4,7 +4,7 @@ import torch
 from multimodal_lab.augment import colour, geometry, spectral, texture
 from multimodal_lab.augment.augment import Augment
 from multimodal_lab.augment.draw import Draw
-from multimodal_lab.types import Band, Batch, Stream
+from multimodal_lab.types import COMPONENT, Band, Batch, Stream
 
 
 def bands(names):
@@ -59,7 +59,40 @@ def test_values_far_outside_are_refused(scale):
     b = batch()
     b.inputs["rgb"] = b.inputs["rgb"] * scale
     with pytest.raises(ValueError, match=r"stream rgb has values from .* expected about 0 to 1"):
-        Augment(STREAMS, ops={})(b, 1, 2)
+        Augment(STREAMS, ops={"g": colour.RandomGamma()})(b, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        {},
+        {
+            "flip": geometry.RandomHorizontalFlip(p=0.5),
+            "drop": spectral.RandomBandDropout(),
+            "e": texture.RandomErasing(),
+        },
+        {"never": colour.RandomGamma(p=0.0)},
+        {"other": colour.RandomGamma(streams=["uv"])},
+    ],
+)
+def test_values_far_outside_are_fine_where_no_op_of_the_stream_minds(ops):
+    b = batch()
+    b.inputs["rgb"] = b.inputs["rgb"] * -255
+    Augment(STREAMS, ops=ops)(b, 1, 2)
+
+
+def test_the_range_names_the_op_and_scalings_that_pass():
+    b = batch()
+    b.inputs["rgb"] = b.inputs["rgb"] * 255
+    with pytest.raises(ValueError, match=r"augment\.ops\.g: .*data/scaling=percentile_clipped.*augment=none"):
+        Augment(STREAMS, ops={"g": colour.RandomGamma()})(b, 1, 2)
+
+
+def test_principal_components_are_refused_where_an_op_needs_a_range_and_only_there():
+    parts = {"pcs": Stream("pcs", "image", (Band("PC1", unit=COMPONENT),), 24)}
+    with pytest.raises(ValueError, match=r"augment\.ops\.g expects .* modality\.pcs\.pca .* augment=none"):
+        Augment(parts, ops={"g": colour.RandomGamma()})
+    Augment(parts, ops={"flip": geometry.RandomHorizontalFlip(p=0.5)})
 
 
 def test_a_mask_of_another_size_is_refused():

@@ -182,7 +182,7 @@ def test_a_record_makes_new_files_look_as_the_training_files_did(data, made):
 
 def test_a_record_of_other_choices_is_refused(data, made):
     kept = data().prepare(CUBE, 0).record()
-    with pytest.raises(DataError, match=r"data\.scaling.*trained with"):
+    with pytest.raises(DataError, match=r"data/scaling is percentile here.*add data/scaling=dtype_max"):
         data(scaling=Percentile()).prepare(CUBE, 0, kept)
     with pytest.raises(DataError, match=r"takes bands R, but the run was trained on R, G, UV1"):
         data().prepare({"cube": {"kind": "image", "take": ["R"]}}, 0, kept)
