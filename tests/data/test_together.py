@@ -67,9 +67,7 @@ def test_no_image_crosses_splits(captioned):
 
 
 def test_a_split_that_tears_images_apart_is_refused(captioned):
-    with pytest.raises(
-        DataError, match=r"8 of 20 images stand in more than one split.*nearest: data.split.by=image\)"
-    ):
+    with pytest.raises(DataError, match=r"8 of 20 images stand in more than one split.*nearest: data.split.by=image\)"):
         data(pairs(captioned()), by=None)
 
 
