@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab import checkpoint, dist, finish, kept, provenance, redact, resume, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
-from multimodal_lab.evaluate import predictions
+from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
 from multimodal_lab.instantiate import safe_instantiate
@@ -154,6 +154,7 @@ def evaluate(
     scores: Scores = {}
     for evaluator in evaluators.values():
         scores.update(evaluator(train, test))
+    scores |= chance.beside(scores, train, test)
     predictions.write(folder, test, [p for e in evaluators.values() for p in getattr(e, "predictions", ())])
     return scores
 

@@ -93,9 +93,9 @@ def part(batch: Batch, at: slice) -> Batch:
     def cut(d: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {k: x[at] for k, x in d.items()}
 
-    mask = None if batch.mask is None else batch.mask[at]
+    mask, same = (None if x is None else x[at] for x in (batch.mask, batch.same))
     inputs, targets, present = cut(batch.inputs), cut(batch.targets), cut(batch.present)
-    return Batch(inputs, targets, present, batch.ids[at], batch.groups[at], mask)
+    return Batch(inputs, targets, present, batch.ids[at], batch.groups[at], mask, same)
 
 
 def join(found: Sequence[Mapping[str, Features]]) -> dict[str, Features]:

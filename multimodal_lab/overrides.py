@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from multimodal_lab.problem import Problem, show
-from multimodal_lab.targets import nearest
+from multimodal_lab.signature import signature
+from multimodal_lab.targets import is_allowed, nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
+STREAM = "multimodal_lab.schema.Stream"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 
@@ -136,12 +139,12 @@ def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> P
     found, node = _walk(cfg, key)
     if override.is_delete():
         if not found:
-            return _no_such_key(key, value, cfg, known)
+            return _no_such_key(key, value, cfg, known, adding=False)
         with open_dict(cfg):
             del _walk(cfg, key.rpartition(".")[0])[1][key.rpartition(".")[2]]
         return None
     if not found and not (override.is_add() or override.is_force_add()):
-        return _no_such_key(key, value, cfg, known)
+        return _no_such_key(key, value, cfg, known, adding=True)
     if found and override.is_add() and not isinstance(value, dict | list) and not (node is None or node._is_none()):
         return Problem(f"+{key}", value, "is there already; set it without the +", f"{key}={value}")
     try:
@@ -163,12 +166,22 @@ def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:
     return True, node
 
 
-def _no_such_key(key: str, value: Any, cfg: DictConfig, known: dict[str, list[str]]) -> Problem:
+def _no_such_key(key: str, value: Any, cfg: DictConfig, known: dict[str, list[str]], adding: bool) -> Problem:
     parent, names = _neighbours(key, cfg, known)
     where = parent or "the config"
-    return Problem(
-        key, value, f"no such key; {where} has {', '.join(names) or 'no keys'}", _nearest_key(key, cfg, known)
-    )
+    near = f"+{key}={show(value)}" if adding and _may_be_added(key, cfg) else _nearest_key(key, cfg, known)
+    return Problem(key, value, f"no such key; {where} has {', '.join(names) or 'no keys'}", near)
+
+
+def _may_be_added(key: str, cfg: DictConfig) -> bool:
+    """Whether the schema, or what its node builds, knows a key that the config leaves out."""
+    parent, _, name = key.rpartition(".")
+    found, node = _walk(cfg, parent)
+    if not found or not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+        return False
+    raw = node._get_node("_target_") if "_target_" in list(node.keys()) else None
+    target = raw._value() if isinstance(raw, Node) else STREAM if re.fullmatch(r"modality\.\w+", parent) else None
+    return isinstance(target, str) and (target == STREAM or is_allowed(target)) and name in signature(target).parameters
 
 
 def _nearest_key(key: str, cfg: DictConfig, known: dict[str, list[str]]) -> str:

@@ -37,6 +37,7 @@ resolvers.register()
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHOW = {"--cfg", "-c", "--info", "-i"}  # flags with which Hydra prints something and stops
+TOLD = "told when the job failed"  # a note on an exception
 
 HELP = """What does each modality know, what do they know together, and does the second one add anything?
 
@@ -88,6 +89,7 @@ def job(cfg: DictConfig) -> float:
         print(f"{'stopped' if stopped else 'error'}: {error} ({folder})", file=sys.stderr, flush=True)
         if stopped or HydraConfig.get().mode == RunMode.RUN:
             sys.exit(75 if stopped else 1)  # no further job of a sweep after Ctrl-C
+        error.add_note(TOLD)
         raise
     finally:
         rundir.release(folder)
@@ -140,7 +142,17 @@ def main() -> None:
     except StudyError as error:
         sys.exit(f"error: {error}")
     except Exception as error:
-        sys.exit(f"error: a job of this sweep failed, see above ({error})")
+        sys.exit(f"error: {last_words(error)}")
+
+
+def last_words(error: Exception) -> str:
+    """What is said of a failure that left Hydra: a job's own, told before, or one that kept a job from beginning."""
+    if TOLD in getattr(error, "__notes__", ()):
+        return f"a job of this sweep failed, see above ({error})"
+    several = any(word in {"-m", "--multirun"} or word.startswith("study=") for word in sys.argv[1:])
+    if isinstance(error, OSError) and error.filename:  # Hydra makes the directory before the job begins
+        return str(rundir.unwritable("hydra.sweep.dir" if several else "dir", error.filename, error))
+    return f"{'a job of this sweep' if several else 'the run'} failed ({type(error).__name__}: {error})"
 
 
 if __name__ == "__main__":

@@ -55,9 +55,12 @@ def claim(folder: Path, resume: bool) -> None:
         with _alone(folder):
             _lock(folder / LOCK)
     except OSError as error:
-        raise DirectoryError(
-            f"dir={folder}: can't be written ({error.strerror or error}); give a writable dir=…"
-        ) from error
+        raise unwritable("dir", folder, error) from error
+
+
+def unwritable(key: str, folder: Path | str, error: OSError) -> DirectoryError:
+    """What is told of a `folder`, set by the config's `key`, that can't be made or written."""
+    return DirectoryError(f"{key}={folder}: can't be written ({error.strerror or error}); give a writable {key}=…")
 
 
 def release(folder: Path) -> None:

@@ -125,7 +125,8 @@ class System(nn.Module):
         """What `forward` returns, from features that are there already."""
         out = {name: head(features, batch) for name, head in self.heads.items()}
         present = {name: f.present for name, f in features.items()}
-        scope: Scope = {"batch": batch, "features": features, "out": out, "present": present, "progress": progress}
+        judged = batch if batch.same is None else batch.replace(ids=batch.same)  # what shows one thing is no negative
+        scope: Scope = {"batch": judged, "features": features, "out": out, "present": present, "progress": progress}
         terms: dict[str, Tensor] = {name: term(scope) for name, term in self.losses.items()}
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
 

@@ -56,7 +56,8 @@ class Batch:
 
     inputs[stream] (N, …); targets[label] (N, …), class index int64 with -1 where the label is missing, or float;
     present[stream] (N,) bool; ids (N,) int64, equal ids are views of one sample; groups (N,) int64;
-    mask (N, 1, H, W) float 0/1, the specimen's pixels, shared by all image streams, or None.
+    mask (N, 1, H, W) float 0/1, the specimen's pixels, shared by all image streams, or None. same (N,) int64: equal where
+    samples show one thing, such as captions of one image, which losses take for ids; None where no two do.
     """
 
     inputs: dict[str, Tensor]
@@ -65,6 +66,7 @@ class Batch:
     ids: Tensor
     groups: Tensor
     mask: Tensor | None = None
+    same: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,10 +82,9 @@ class Batch:
         def moved(d: dict[str, Tensor]) -> dict[str, Tensor]:
             return {k: move(v) for k, v in d.items()}
 
-        mask = None if self.mask is None else move(self.mask)
-        return Batch(
-            moved(self.inputs), moved(self.targets), moved(self.present), move(self.ids), move(self.groups), mask
-        )
+        mask, same = (None if x is None else move(x) for x in (self.mask, self.same))
+        inputs, targets, present = moved(self.inputs), moved(self.targets), moved(self.present)
+        return Batch(inputs, targets, present, move(self.ids), move(self.groups), mask, same)
 
     def replace(self, **changes: Any) -> Batch:
         """A copy with some fields changed."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from small import SMALL
 
+from multimodal_lab import run
+
 ROOT = Path(__file__).parents[1]
 QUICK = ["train.max_steps=3", "train.log_every=1", "evaluate=[knn]"]
 
@@ -169,8 +171,24 @@ def test_an_unwritable_output_is_refused(cli, tmp_path):
 def test_the_output_may_not_lie_below_a_file(cli, tmp_path):
     (tmp_path / "file").write_text("")
     done = cli(f"dir={tmp_path / 'file' / 'x'}", check=False)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    below = f"dir={tmp_path / 'file' / 'x'}: can't be written (Not a directory); give a writable dir=…"
+    assert done.stderr.strip() == f"error: {below}"
+
+
+def test_a_sweep_that_can_write_nowhere_names_its_directory(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = cli("-m", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'file' / 'x'}", check=False)
+    assert done.returncode == 1
+    assert "give a writable hydra.sweep.dir=…" in done.stderr
+    assert "see above" not in done.stderr
+
+
+def test_the_last_words_point_above_only_where_a_job_told_its_failure():
+    error = OSError(28, "No space left on device", "x")
+    assert "a job of this sweep failed" not in run.last_words(ValueError("odd"))
+    error.add_note(run.TOLD)
+    assert run.last_words(error) == f"a job of this sweep failed, see above ({error})"
 
 
 def test_an_installed_wheel_carries_the_configs_and_runs(tmp_path):

@@ -191,10 +191,9 @@ def _repeated(batch: Batch, times: int) -> Batch:
     def all_of(d: dict[str, Tensor]) -> dict[str, Tensor]:
         return {k: many(v) for k, v in d.items()}
 
-    mask = None if batch.mask is None else many(batch.mask)
-    return Batch(
-        all_of(batch.inputs), all_of(batch.targets), all_of(batch.present), many(batch.ids), many(batch.groups), mask
-    )
+    mask, same = (None if x is None else many(x) for x in (batch.mask, batch.same))
+    inputs, targets, present = all_of(batch.inputs), all_of(batch.targets), all_of(batch.present)
+    return Batch(inputs, targets, present, many(batch.ids), many(batch.groups), mask, same)
 
 
 def _finished(batch: Batch, images: list[str]) -> Batch:

@@ -25,21 +25,28 @@ class Choice:
     notes: list[str]
 
 
-def choose(table: pd.DataFrame, labels: list[str] | str | None, split: Split, texts: Collection[str] = ()) -> Choice:
+def choose(
+    table: pd.DataFrame,
+    labels: list[str] | str | None,
+    split: Split,
+    texts: Collection[str] = (),
+    together: str | None = None,
+) -> Choice:
     """Settle what is `auto`; what is explicit stays.
 
     labels: every column but bookkeeping, the groups and the fields of text streams (`texts`) that has at least two
     values, is not unique per row or group and, unless `data.split.rare=train`, has no class of one sample. by:
-    `individual`, where there are fewer of them than rows. stratify: `species`, else the first label, where each class
-    has a group for every split and no group two classes; never over an official split.
+    `individual`, where there are fewer of them than rows, else `together`, the column of rows that show one
+    thing. stratify: `species`, else the first label, where each class has a group for every split and no group two
+    classes; never over an official split.
     """
     made = copy(split)
     notes: list[str] = []
     if split.by == AUTO:
-        made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else None
+        made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else together
     groups = pd.Series(made.groups(table), index=table.index)
     if labels is None or isinstance(labels, str):
-        taken, left = _labels(table, groups, made, {*BOOKKEEPING, *texts, made.by, made.column})
+        taken, left = _labels(table, groups, made, {*BOOKKEEPING, *texts, made.by, made.column, together})
         notes.append(f"labels: {', '.join(taken) or 'none'}{_listed(left)}")
     else:
         taken = labels

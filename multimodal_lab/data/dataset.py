@@ -19,6 +19,7 @@ from multimodal_lab.data.shuffle import Shuffle
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split import Split
 from multimodal_lab.data.targets import encode, refuse_single
+from multimodal_lab.data.together import require_whole
 
 
 class Data:
@@ -91,6 +92,8 @@ class Data:
         chosen = self._choose(plans, frozen)
         if frozen is None:
             splits = chosen.split.assign(table)
+            if chosen.split.hold == "groups":
+                require_whole(self.source, splits, chosen.split.column)
             bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark)
             classes = None
         else:
@@ -137,5 +140,5 @@ class Data:
         if frozen is not None:
             return choose.frozen(table, self.labels, self.split, frozen)
         texts = {p.stored.field for p in plans.values() if p.stored.field}
-        found = choose.choose(table, self.labels, self.split, texts)
+        found = choose.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         return replace(found, notes=[*getattr(self.source, "notes", []), *found.notes])

@@ -41,6 +41,7 @@ class Packed:
         self.fields: dict[str, dict[str, Any]] = found["fields"]
         self.texts: list[str] = found["texts"]
         self.notes: list[str] = found["notes"]
+        self.together: str | None = found.get("together")
         self.fingerprint: str = found["fingerprint"]
         self.shards: list[dict[str, Any]] = found["shards"]
         self.hash_name: str = found["hash"]

@@ -15,6 +15,7 @@ from multimodal_lab.data.images import Colour, Header, bands_of, decode, read_he
 from multimodal_lab.data.labels import frame, read_lines
 from multimodal_lab.data.limits import Limits
 from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.together import group
 from multimodal_lab.types import Band, Stream
 
 
@@ -24,7 +25,8 @@ class Pairs:
     images: columns of paths, relative to `root` and inside it. texts: columns of one text or a list of texts. A stream
     names its column by `field`; an image stream needs none where there is one image column. labels: columns that must
     be there. missing: whether a row may lack an image or a text (then that stream is missing) or a label. colour,
-    alpha: see `Images`. Opening reads every row and image header and raises `DataError` naming the line.
+    alpha: see `Images`. together: the column of rows that share an image, see `group`; None if no image
+    repeats. Opening reads every row and image header and raises `DataError` naming the line.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class Pairs:
         self.limits.count(file, len(rows))
         needed = [id, *images, *texts, *(labels or [])]
         self._same_bits([h for n, row in enumerate(rows, 1) for h in self._check(n, row, needed)])
-        self.samples: pd.DataFrame = self._table(rows)
+        made, self.together = group(self._table(rows), images)
+        self.samples: pd.DataFrame = made
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """Images (C, H, W), texts as str or list of str; None where the row has none."""

@@ -20,6 +20,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Rows
 from multimodal_lab.data.stack import Stacker
 from multimodal_lab.data.targets import Target, counts
+from multimodal_lab.data.together import first_rows
 from multimodal_lab.data.workers import Task, Workers
 from multimodal_lab.types import Batch, Stream
 
@@ -30,9 +31,10 @@ class Prepared:
     streams: {name: Stream} with size, vocab, length, mean and std filled in. target_streams: text to be produced, found
     in `batch.targets[name]` (N, L). splits: {split: row numbers}; "all", every row, is always there for `batches`.
     classes: {label: names}, empty for a number. targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over
-    all rows. counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of
-    the data. notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read.
-    shuffle: re-pairs one stream.
+    all rows. same: (N,) int64, the id of the first row that shows the same thing, or None.
+    counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of the data.
+    notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read. shuffle:
+    re-pairs one stream.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Prepared:
         self.classes = {label: target.classes for label, target in targets.items()}
         self.counts = {s: {label: counts(t, rows) for label, t in targets.items()} for s, rows in splits.items()}
         self.ids = stable_ids([str(i) for i in self.samples["id"]])
+        first = first_rows(reader.source)
+        self.same = None if first is None else self.ids[first]
         names = self.samples[groups or "id"].astype(str).to_numpy(dtype=object)
         sources = {shuffle.stream: shuffle.sources(self.samples, self.ids, splits)} if shuffle else {}
         self.notes += [shuffle.note(sources[shuffle.stream])] if shuffle else []
@@ -152,6 +156,7 @@ class Prepared:
             ids=torch.from_numpy(self.ids[rows]),
             groups=torch.from_numpy(self.groups[rows]),
             mask=mask,
+            same=None if self.same is None else torch.from_numpy(self.same[rows]),
         )
 
 

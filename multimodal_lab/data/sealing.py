@@ -54,6 +54,7 @@ def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Row
         "labels": [str(c) for c in source.samples.columns],
         "fingerprint": fingerprint,
         "notes": list(getattr(source, "notes", [])),
+        "together": getattr(source, "together", None),
         "card": repr(getattr(source, "card", None)),
         "data": choices,
         "splits": {name: len(rows) for name, rows in splits.items()},

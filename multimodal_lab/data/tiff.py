@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import lzma
 import math
 import os
@@ -20,6 +21,8 @@ from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import SMALL, Limits
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.types import Band, Stream
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what is wrong with a file is told once, as `DataError`
 
 SUFFIXES = (".tif", ".tiff")
 INFLATE: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
 
 
+def beside(scores: Mapping[str, float], train: Embeddings, test: Embeddings) -> dict[str, float]:
+    """What `chance` says of every label that `scores` give an accuracy on and no chance yet."""
+    told = {key.rpartition("/")[2] for key in scores if key.startswith("chance/")}
+    judged = {key.split("/", 2)[2].removesuffix("/accuracy") for key in scores if key.endswith("/accuracy")}
+    lacking = [label for label in test.targets if label in judged - told]
+    return chance(train, replace(test, targets={k: test.targets[k] for k in lacking})) if lacking else {}
+
+
 def chance(train: Embeddings, test: Embeddings) -> dict[str, float]:
-    """`chance/<label>` for every label that a probe reads, over all labelled test rows.
+    """`chance/<label>` for every label of test that a probe reads, over all labelled test rows.
 
     Classes: the share of the commonest class of test, which no constant answer can beat, with `chance_prior/<label>`,
     what always answering the commonest class of train gets there. Several 0/1 labels: the mean share of positives

@@ -41,7 +41,7 @@ class Embeddings:
     targets[label]: (N,) class index with -1 where missing, (N,) or (N, P) float with NaN, (N, K) 0/1; classes[label]:
     class names; ids: one a sample (its file name); groups (N,); split (N,) str; projected[name] (N, E): the output of
     a projection head where there is one, the space that contrastive losses shaped; device: where large products of them
-    are best taken, the GPU that made them.
+    are best taken, the GPU that made them; same (N,): equal where samples show one thing (see `Batch`), None once saved.
     """
 
     vectors: dict[str, np.ndarray]
@@ -53,6 +53,7 @@ class Embeddings:
     split: np.ndarray
     projected: dict[str, np.ndarray] = field(default_factory=dict)
     device: torch.device | str = "cpu"
+    same: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,6 +72,7 @@ class Embeddings:
         return replace(
             self, vectors=cut(self.vectors), present=cut(self.present), targets=cut(self.targets), ids=ids,
             groups=self.groups[index], split=self.split[index], projected=cut(self.projected),
+            same=None if self.same is None else self.same[index],
         )  # fmt: skip
 
     def select(self, split: str) -> Embeddings:
@@ -161,6 +163,7 @@ def embed_batches(
     result = Embeddings(
         whole.vectors, whole.present, whole.targets, dict(classes), [names[int(i)] for i in whole.ids],
         whole.groups, whole.split, whole.projected, _for_products(device),
+        whole.same if np.any(whole.same != whole.ids) else None,
     )  # fmt: skip
     _require_finite(result)
     return result
@@ -175,6 +178,7 @@ class _Part:
     ids: np.ndarray
     groups: np.ndarray
     split: np.ndarray
+    same: np.ndarray
 
 
 def _part(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: bool) -> _Part:
@@ -196,6 +200,7 @@ def _part(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: b
         {k: _array(v) for k, v in batch.targets.items()},
         {k: vector(v, present[k]) for k, v in projected.items() if k in present},
         _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
+        _array(batch.ids if batch.same is None else batch.same),
     )  # fmt: skip
 
 

@@ -19,10 +19,11 @@ class Retrieval:
     """Cosine retrieval between every two names, both directions, among the held-out samples that have both.
 
     Scores: `retrieval/<a>-><b>/` R@K for each of `at`, map, median_rank, n, n_missing, and chance_R@K, what a random
-    order gets. The positive is the same sample; for every label of `labels` also `retrieval/<a>-><b>/<label>/…`,
-    where every key of the query's class is one. Ties count against the model (see `metric.retrieval.rank`). With
-    `projection`, names that have a projection head's output are compared there, which is where contrastive losses
-    pull them together (projected = 1). Names of different widths have no common space and are skipped.
+    order gets. The positive is the same sample, and every one that shows the same (another caption of the image);
+    for every label of `labels` also `retrieval/<a>-><b>/<label>/…`, where every key of the query's class is one. Ties
+    count against the model (see `metric.retrieval.rank`). With `projection`, names that have a projection head's output
+    are compared there, which is where contrastive losses pull them together (projected = 1). Names of different widths
+    have no common space and are skipped.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Retrieval:
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
         ledger = Ledger("retrieval")
-        ids = np.unique(test.ids, return_inverse=True)[1]
+        ids = np.unique(test.ids if test.same is None else test.same, return_inverse=True)[1]
         for a, b in permutations(test.vectors, 2):
             key = f"retrieval/{a}->{b}"
             projected = self.projection and a in test.projected and b in test.projected

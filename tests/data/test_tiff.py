@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,19 @@ def test_a_truncated_file_is_named_at_opening(tmp_path: Path, layout: str, compr
     (tmp_path / "short.tif").write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(DataError, match=r"short\.tif"):
         Tiff(str(tmp_path), card=SEVEN)
+
+
+def test_the_reader_of_a_truncated_file_says_nothing_beside_the_error(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", cube(height=40, width=40), "pages")
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:9000])
+    code = "import sys\nfrom multimodal_lab.data.limits import Limits\nfrom multimodal_lab.data import tiff\n"
+    code += (
+        "from pathlib import Path\ntry:\n    tiff.read_header(Path(sys.argv[1]), 'a.tif', 7, 'from_header', Limits())\n"
+    )
+    code += "except tiff.DataError as error:\n    print(error)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.tif")], capture_output=True, text=True)
+    assert "a.tif" in done.stdout
+    assert done.stderr == ""
 
 
 def test_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 from sklearn.linear_model import LogisticRegression
 
 from multimodal_lab.evaluate.centroid import Centroid
-from multimodal_lab.evaluate.chance import chance
+from multimodal_lab.evaluate.chance import beside, chance
 from multimodal_lab.evaluate.collapse import Collapse
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.kmeans import KMeans
@@ -252,3 +252,15 @@ def test_chance_needs_labelled_rows(both):
     train, test = (e.rows(np.arange(len(e))) for e in both)
     test.targets["sex"][:] = -1
     assert "chance/sex" not in chance(train, test)
+
+
+@pytest.mark.parametrize("judge", [KNN(), Centroid()])
+def test_chance_stands_beside_every_accuracy_as_the_probe_tells_it(both, judge):
+    train, test = both
+    scores = judge(train, test)
+    found, probed = beside(scores, train, test), Probe()(train, test)
+    assert "chance/sex" in found
+    assert found == {k: probed[k] for k in found}
+    assert {k.split("/")[1] for k in found} == {k.split("/")[2] for k in scores if k.endswith("/accuracy")}
+    assert beside({**scores, **probed}, train, test) == {}
+    assert beside({}, train, test) == {}

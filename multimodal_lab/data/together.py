@@ -1,0 +1,83 @@
+"""Rows that show one thing, such as the captions of one image: they stand in one split and are right for each other."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.data.source import DataError, Source
+from multimodal_lab.data.split import Rows
+
+SAME = "same_image"
+
+
+def group(samples: pd.DataFrame, images: Sequence[str]) -> tuple[pd.DataFrame, str | None]:
+    """The table, and the column whose equal values mark rows that have an image in common; None if no image repeats.
+
+    images: columns of paths. It is the one of them that says it all, else a column `same_image`, added: the id of the
+    first of the rows that hang together, where two images columns repeat or some rows have no image.
+    """
+    home = _joined(samples, images)
+    if len(np.unique(home)) == len(home):
+        return samples, None
+    for column in images:
+        values = samples[column]
+        if not values.isna().any() and (values != "").all() and np.array_equal(_first(values), home):
+            return samples, column
+    if SAME in samples:
+        raise DataError(f"data.source: has a column {SAME!r}, which is the reader's own; rename it")
+    return samples.assign(**{SAME: samples["id"].to_numpy()[home]}), SAME
+
+
+def first_rows(source: Source) -> np.ndarray | None:
+    """(N,) the first row that shows the same as each row, by the source's `together`; None where it has none."""
+    column = getattr(source, "together", None)
+    return None if column is None else _first(source.samples[column])
+
+
+def require_whole(source: Source, splits: Rows, official: str | None) -> None:
+    """`DataError` where rows that show one thing stand in two splits."""
+    home, column = first_rows(source), getattr(source, "together", None)
+    if home is None:
+        return
+    seen: dict[int, str] = {}
+    torn: dict[int, str] = {}
+    for name, rows in splits.items():
+        for value in np.unique(home[rows]).tolist():
+            if seen.setdefault(value, name) != name:
+                torn.setdefault(value, f"{seen[value]} and {name}")
+    if torn:
+        row, where = next(iter(torn.items()))
+        cure = f"correct the column {official}, or data.split.column=null" if official else "hold images together"
+        raise DataError(
+            f"data.split: {len(torn)} of {len(np.unique(home))} images stand in more than one split, such as "
+            f"{source.samples[column].iloc[row]!r} in {where}, with a caption each: what is tested was trained on; {cure} "
+            f"(nearest: data.split.by={column})"
+        )
+
+
+def _first(values: pd.Series) -> np.ndarray:
+    _, first, inverse = np.unique(values.astype(str).to_numpy(dtype=object), return_index=True, return_inverse=True)
+    return np.asarray(first[inverse])
+
+
+def _joined(samples: pd.DataFrame, images: Sequence[str]) -> np.ndarray:
+    """(N,) the first row that each row hangs together with, over any number of shared images."""
+    parent = list(range(len(samples)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    held: dict[str, int] = {}
+    for column in images:
+        for i, path in enumerate(samples[column]):
+            if isinstance(path, str) and path:
+                a, b = sorted((root(i), root(held.setdefault(posixpath.normpath(path), i))))
+                parent[b] = a
+    return np.array([root(i) for i in range(len(parent))], dtype=np.int64)
