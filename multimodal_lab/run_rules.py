@@ -120,7 +120,7 @@ def shares(tree: Tree) -> Iterator[Problem]:
         near = f"data.split.train={rest:g}" if rest > 0 else ""
         yield Problem("data.split", f"{train} + {val} + {test}", "train, val and test must add up to 1", near)
     elif train == 0:
-        yield Problem("data.split.train", train, "leaves nothing to train on")
+        yield Problem("data.split.train", train, "leaves nothing to train on", "data.split.train=0.7")
 
 
 RUN_RULES = (monitor, score, device, shares)
