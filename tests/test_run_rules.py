@@ -1,7 +1,8 @@
-import pytest
-from omegaconf import OmegaConf
+import json
 
-from multimodal_lab import device, run_rules
+import pytest
+
+from multimodal_lab import device, experiment, run_rules
 from multimodal_lab.as_plain import as_plain
 
 
@@ -18,9 +19,6 @@ def test_a_gpu_that_is_not_here_is_told_in_words(monkeypatch):
 @pytest.mark.parametrize("fusion", ["concat", "separate"])
 def test_every_number_of_a_summary_may_be_the_score(composed, tmp_path, fusion):
     """The rule knows what evaluators give: nothing that a run has is refused."""
-    import json
-
-    from multimodal_lab import experiment
 
     cfg = composed(f"fusion={fusion}", "train.max_steps=1", f"subsets={str(fusion == 'concat').lower()}")
     experiment.run(cfg, tmp_path / "run")
@@ -31,4 +29,3 @@ def test_every_number_of_a_summary_may_be_the_score(composed, tmp_path, fusion):
     refused = [str(p) for name in names for p in run_rules.score({**tree, "score": name})]
     assert refused == []
     assert list(run_rules.score({**tree, "score": "probe/nothing/species/accuracy"}))
-    assert OmegaConf.is_config(cfg)
