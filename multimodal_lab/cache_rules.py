@@ -45,10 +45,10 @@ def _streams(tree: Tree) -> Iterator[Problem]:
                 "cache=features keeps images and vectors; text is drawn anew each epoch",
                 "cache=none",
             )
-        elif _reads_all(node):
+        elif reads_all(node):
             expects = "reads several streams together; cache=features keeps them one by one"
             yield Problem(key, target(node), expects, "backbone=convnet")
-        elif node.get("freeze") is not True and not _adapted(tree, name):
+        elif node.get("freeze") is not True and not adapted(tree, name):
             expects = "this backbone trains, and cache=features keeps what frozen ones say"
             yield Problem(f"{key}.freeze", node.get("freeze"), expects, f"{key}.freeze=true, or adapt=freeze")
     for name, stream in tree["modality"].items():
@@ -68,14 +68,16 @@ def _inputs(tree: Tree) -> Iterator[Problem]:
                 yield Problem(f"{key}.{argument}", path, "reads inputs, which cache=features never loads", "cache=none")
 
 
-def _reads_all(node: Tree) -> bool:
+def reads_all(node: Tree) -> bool:
+    """Whether a backbone reads several streams together."""
     try:
         return "streams" in signature(target(node)).parameters
     except SourceError:
         return False
 
 
-def _adapted(tree: Tree, stream: str) -> bool:
+def adapted(tree: Tree, stream: str) -> bool:
+    """Whether `adapt` freezes the backbone of a stream."""
     node = tree.get("adapt") or {}
     modules = node.get("modules") or []
     return target(node) == ENCODERS or any(

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab import checkpoint, dist, finish, kept, provenance, redact, resume, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
+from multimodal_lab.device import pick_device
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
@@ -98,17 +99,6 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
         asks = "data" in inspect.signature(adapt).parameters
         build(adapt, system=system, **({"data": None if trained else data} if asks else {}))
     return system
-
-
-def pick_device(wanted: str) -> torch.device:
-    """`auto` is this rank's GPU where there is one, else the CPU."""
-    if wanted != "auto":
-        return torch.device(wanted)
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    device = torch.device("cuda", dist.local_rank())
-    torch.cuda.set_device(device)
-    return device
 
 
 def validator(

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from multimodal_lab.bounds import NonNegative
+
 Scope = Mapping[str, Any]
 
 
@@ -37,7 +39,7 @@ class Keyed(nn.Module):
     """
 
     def __init__(
-        self, fn: Callable[..., Tensor], weight: float = 1.0, name: str | None = None, **arguments: Any
+        self, fn: Callable[..., Tensor], weight: NonNegative = 1.0, name: str | None = None, **arguments: Any
     ) -> None:
         super().__init__()
         self.fn = fn

@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import resolvers, rundir
+from multimodal_lab.device import pick_device
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 
@@ -26,7 +27,7 @@ def repeat(folder: Path) -> str:
     cfg = OmegaConf.load(folder.parent / rundir.CONFIG)
     assert isinstance(cfg, DictConfig)
     facts = json.loads((folder / "batch.json").read_text())
-    device = experiment.pick_device(cfg.device)
+    device = pick_device(cfg.device)
     record = json.loads((folder.parent / experiment.DATA).read_text())
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from multimodal_lab import checkpoint, dist
+from multimodal_lab import better, checkpoint, dist
 from multimodal_lab.digest import code, flat
 from multimodal_lab.log import Log
 from multimodal_lab.parts import Parts, State
@@ -23,6 +23,8 @@ def facts(plain: Mapping[str, Any], data: Any, device: torch.device) -> dict[str
     found: dict[str, Any] = {}
     for key in CONFIG:
         found |= flat(plain[key], key)
+    if "train.mode" in found:  # what it comes to: checkpoints from before `auto` say min or max
+        found["train.mode"] = better.resolve(found["train.mode"], found.get("train.monitor"))
     return {**found, "data fingerprint": data.fingerprint, **machine(device)}
 
 

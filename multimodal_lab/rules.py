@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from multimodal_lab.cache_rules import cached, encoder_runs
 from multimodal_lab.loss_rules import loss_paths, names_clash, two_views
 from multimodal_lab.problem import Problem, is_target
+from multimodal_lab.run_rules import RUN_RULES
 from multimodal_lab.signature import definition, signature
 from multimodal_lab.targets import allowed, nearest
-from multimodal_lab.wiring import Tree, emitted, file_of, heads, labels, losses, one_of, streams, target, targets
+from multimodal_lab.use_rules import USE_RULES
+from multimodal_lab.wiring import Tree, emitted, file_of, heads, labels, one_of, streams, target, targets
 
 KINDS = {"text": "text", "vector": "vector", "spectral": "vector"}  # any other backbone: image
 SYSTEM = "multimodal_lab.system.System"
@@ -84,8 +86,11 @@ def head_reads(tree: Tree) -> Iterator[Problem]:
         if isinstance(reads, str):
             yield from one_of(f"{key}.reads", reads, emitted(tree))
         elif file_of(node) == "classifier" and len(streams(tree)) > 1 and "fused" not in emitted(tree):
-            choices = ", ".join([*(f"{key}.reads={s}" for s in streams(tree)), "head=decision", "fusion=concat"])
-            expects = f"reads fused, which fusion=separate does not give; choose {choices}"
+            one = ", ".join(f"{key}.reads={s}" for s in streams(tree))
+            expects = (
+                f"reads fused, which fusion=separate does not give; choose head=decision, fusion=concat, "
+                f"or, where something else reads the other streams, {one}"
+            )
             yield Problem(f"{key}.reads", None, expects, "fusion=attention")
 
 
@@ -141,22 +146,6 @@ def adapted(tree: Tree) -> Iterator[Problem]:
         yield from one_of("adapt.modules", str(name).split(".")[0], PARTS)
 
 
-def monitor(tree: Tree) -> Iterator[Problem]:
-    """Early stopping watches a score that the validation pass gives."""
-    name, patience = tree["train"].get("monitor"), tree["train"].get("patience")
-    if patience is not None and name is None:
-        yield Problem(
-            "train.monitor", None, "train.patience needs a score to watch, such as val/total", "train.monitor=val/total"
-        )
-    if isinstance(name, str):
-        first, _, rest = name.partition("/")
-        terms = ["total", *(k.rpartition(".")[2] for k in losses(tree)), *(tree.get("evaluate") or {})]
-        terms += [file_of(n["fn"]) for n in losses(tree).values() if is_target(n.get("fn"))]
-        if first != "val" or rest.split("/")[0] not in terms:
-            near = f"train.monitor=val/{nearest(rest.split('/')[0] or first, terms)[0]}"
-            yield Problem("train.monitor", name, f"expected val/NAME, NAME one of {', '.join(terms)}", near)
-
-
 def shuffled(tree: Tree) -> Iterator[Problem]:
     """The stream that `data.shuffle` re-pairs is one of several inputs: alone it would be re-paired with its own labels."""
     stream = (tree["data"].get("shuffle") or {}).get("stream")
@@ -206,6 +195,6 @@ def _ranged(op: Tree) -> bool:
 RULES = (
     part_of_its_group,
     some_input, subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
-    names_clash, two_views, augmented, heads_divide_width, rates, adapted, monitor, shuffled, figures, cached,
-    encoder_runs, root_is_read, components_in_range,
+    names_clash, two_views, augmented, heads_divide_width, rates, adapted, shuffled, figures, cached, encoder_runs,
+    root_is_read, components_in_range, *RUN_RULES, *USE_RULES,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from multimodal_lab import better as ways
 from multimodal_lab import checkpoint, dist, optim
 from multimodal_lab.bounds import Count, Fraction, Natural, Positive
 from multimodal_lab.ema import Average
@@ -69,7 +70,7 @@ def fit(
     shard: bool = False,
     validate_every: Natural = 1,
     monitor: str | None = None,
-    mode: Literal["min", "max"] = "min",
+    mode: Literal["auto", "min", "max"] = "auto",
     patience: Count | None = None,
     save_every: Count = 1,
     keep: Count = 2,
@@ -89,6 +90,7 @@ def fit(
         )
     if shard:
         require_possible(micro_batch=micro_batch, compile=compile, channels_last=channels_last)
+    way = ways.resolve(mode, monitor)
     per_epoch = math.ceil(data.steps("train", world=dist.world(), drop_last=True) / accumulate)
     total = min(epochs * per_epoch, max_steps or epochs * per_epoch)
     store.keep = keep
@@ -152,6 +154,8 @@ def fit(
             names = scored()  # a wrong name is noticed now, and not when an epoch has been spent
             leave_if_asked()
             require_monitor(monitor, names)
+        if monitor is not None:
+            log.say(f"train.monitor={monitor}: kept is the step where it is {'lowest' if way == 'min' else 'highest'}")
         log.start(state.step, total)
         while state.due or not done:
             if state.due:  # an epoch has ended
@@ -160,7 +164,7 @@ def fit(
                     scores = scored()
                     leave_if_asked()
                     log.scalars(state.step, scores)
-                    better = monitor is not None and select(state, scores, monitor, mode)
+                    better = monitor is not None and select(state, scores, monitor, way)
                     done |= patience is not None and state.stale >= patience
                 state.due = False
                 if better or done or state.epoch % save_every == 0:

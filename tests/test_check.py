@@ -89,9 +89,7 @@ def generated():
         found += [(f"{key}=abc", f"{key}=abc") for key in numbers[:3]]
         found += [(f"{key}={{a: 1}}", key) for key in numbers[:1]]
         found += [
-            (f"{key}=-7", f"{key}=-7")
-            for key in numbers[:2]
-            if "seed" not in key and key != "loss.weight" and name not in ("data", "augment")
+            (f"{key}=-7", f"{key}=-7") for key in numbers[:2] if "seed" not in key and name not in ("data", "augment")
         ]
     return found
 

@@ -109,3 +109,12 @@ def test_a_refused_resume_writes_nothing_and_drift_goes_on_and_marks_the_run(com
     drift = resume.checkpoint.read_state(tmp_path / "checkpoints" / "step_00000004")["drift"]
     assert [d.partition(": was")[0] for d in drift] == ["step 2: optim.lr", "step 2: train.max_steps"]
     assert "drift" in (tmp_path / "summary.json").read_text()
+
+
+def test_the_mode_is_compared_by_what_it_comes_to(plain):
+    """A checkpoint from before `auto` says min: the same for a loss and where nothing is watched, another for an accuracy."""
+    for monitor in (None, "val/total", "val/knn/fused/species/accuracy"):
+        now = {**plain, "train": {**plain["train"], "monitor": monitor}}
+        older = resume.facts(changed(now, "train.mode", "min"), Prepared, CPU)
+        told = resume.changes(older, resume.facts(now, Prepared, CPU))
+        assert told == (["train.mode: was 'min', is 'max'"] if str(monitor).endswith("accuracy") else [])

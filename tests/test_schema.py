@@ -96,7 +96,12 @@ VARIANTS = {
     "one stream": {"modality__uv": DROP},
     "no fused": {"fusion": SEPARATE},
     "classifier": {"head": CLASSIFIER, "loss": ENTROPY},
-    "classifier of one stream": {"head": {**CLASSIFIER, "reads": "uv"}, "loss": ENTROPY, "fusion": SEPARATE},
+    "classifier of one stream": {
+        "head": {**CLASSIFIER, "reads": "uv"},
+        "loss": ENTROPY,
+        "fusion": SEPARATE,
+        "backbone__freeze": True,
+    },
     "two heads, two losses": {"heads__label": CLASSIFIER, "losses__label": {**ENTROPY, "logits": "out.label"}},
     "a scheduled knob": {"loss__temperature": {"_target_": f"{L}.loss.knob.Linear", "start": 0.2, "end": 0.1}},
     "no contrast within": {"augment__views": 1, "loss__intra_weight": 0},
@@ -113,7 +118,14 @@ VARIANTS = {
         "modality__text": TEXT,
         "backbones__text": {"_target_": f"{L}.backbone.text.Text", "_partial_": True, "width": 8, "heads": 2},
     },
-    "a path of one stream": {"loss__z": "out.projection.fused"},
+    "a path of one stream": {
+        "losses__more": {
+            "_target_": f"{L}.keyed.Keyed",
+            "fn": {"_target_": "torch.nn.MSELoss"},
+            "input": "out.projection.rgb",
+            "target": "out.projection.uv",
+        }
+    },
     "labels not known yet": {"data__labels": [], "label": "whatever"},
     "watch a score": {"train__monitor": "val/knn/fused/species/accuracy", "train__patience": 3, "train__mode": "max"},
     "rates": {"optim__rates": {"backbones.each.rgb": 1e-4, "fusion": 1e-3}},

@@ -181,6 +181,23 @@ def test_early_stopping_keeps_the_best(bench):
     assert json.loads((best / "state.json").read_text())["state"]["epoch"] == 2
 
 
+def test_early_stopping_on_an_accuracy_keeps_the_highest(bench, capsys):
+    b, name = bench("a"), "val/knn/fused/species/accuracy"
+    scores = iter([0.1, 0.3, 0.8, 0.6, 0.5, 0.4])
+    state = b.fit(epochs=5, validate_every=1, validate=lambda: {name: next(scores)}, monitor=name, patience=2)
+    assert (state.epoch, state.best) == (4, 0.8)
+    best = Store(b.folder / "checkpoints", 2).best()
+    assert json.loads((best / "state.json").read_text())["state"]["epoch"] == 2
+    assert f"train.monitor={name}: kept is the step where it is highest" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_mode_that_is_said_is_obeyed(bench):
+    b, name = bench("a"), "val/collapse/fused/rankme"
+    scores = iter([9.0, 3.0, 2.0, 2.5])
+    state = b.fit(epochs=3, validate_every=1, validate=lambda: {name: next(scores)}, monitor=name, mode="min")
+    assert state.best == 2.0
+
+
 def test_an_unknown_monitor_is_refused_with_what_there_is(bench):
     with pytest.raises(ValueError, match=r"train\.monitor=val/acc: no such score; the validation pass gives val/total"):
         bench("a").fit(epochs=1, validate_every=1, validate=lambda: {"val/total": 1.0}, monitor="val/acc")

@@ -1,0 +1,126 @@
+"""What a run would find out only after its data are prepared, or after it has trained: shares, scores, the device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from multimodal_lab import better
+from multimodal_lab.problem import Problem, is_number, is_target
+from multimodal_lab.targets import nearest
+from multimodal_lab.wiring import Tree, emitted, file_of, losses, target
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+BY_LABEL = {"probe", "knn", "centroid", "kmeans", "silhouette", "variance"}  # EVALUATOR/NAME/LABEL/SCORE
+BY_PAIR = {"retrieval", "rsa", "collapse"}  # EVALUATOR/PAIR/SCORE, PAIR also a name or followed by a label
+COUNTS = {"n", "n_missing", "n_train", "n_unseen", "n_absent", "n_single", "n_used", "k", "C", "width", "projected"}
+WORDS = better.SCORES | better.MORE | better.LESS | COUNTS | {"chance", "p"}
+CHANCES = {"chance", "chance_prior", "chance_majority"}
+OTHERS = {"cost", "data", "provenance"}  # of a summary
+
+
+def monitor(tree: Tree) -> Iterator[Problem]:
+    """Early stopping watches a score that the validation pass gives, and there is such a pass."""
+    train = tree["train"]
+    name, patience, every = train.get("monitor"), train.get("patience"), train.get("validate_every")
+    if patience is not None and name is None:
+        yield Problem(
+            "train.monitor", None, "train.patience needs a score to watch, such as val/total", "train.monitor=val/total"
+        )
+    if name is not None and every == 0 and not isinstance(every, bool):
+        expects = f"never looks at the validation split, and train.monitor={name} is to be watched there; expected >= 1"
+        yield Problem("train.validate_every", every, expects, "train.validate_every=1")
+    if isinstance(name, str):
+        first, _, rest = name.partition("/")
+        terms = [*_terms(tree), *(tree.get("evaluate") or {})]
+        if first != "val" or rest.split("/")[0] not in terms:
+            near = f"train.monitor=val/{nearest(rest.split('/')[0] or first, terms)[0]}"
+            yield Problem("train.monitor", name, f"expected val/NAME, NAME one of {', '.join(terms)}", near)
+        else:
+            yield from _mode(name, train.get("mode", "auto"), _terms(tree))
+
+
+def _mode(name: str, mode: object, terms: list[str]) -> Iterator[Problem]:
+    usual = better.usual(name, terms)
+    if mode == "auto" and usual is None:
+        yield Problem(
+            "train.mode", mode, f"whether more or less {name} is better is not known", "train.mode=max, or min"
+        )
+    elif mode in ("min", "max") and usual not in (mode, None) and better.sure(name):
+        expects = f"keeps the worst: {'less' if usual == 'min' else 'more'} {name} is better"
+        yield Problem("train.mode", mode, expects, f"train.mode={usual}")
+
+
+def _terms(tree: Tree) -> list[str]:
+    """The names of the loss terms, as a validation pass gives them."""
+    names = ["total", *(k.rpartition(".")[2] for k in losses(tree))]
+    names += [file_of(n["fn"]) for n in losses(tree).values() if is_target(n.get("fn"))]
+    return [*names, *(n["name"] for n in losses(tree).values() if isinstance(n.get("name"), str))]
+
+
+def score(tree: Tree) -> Iterator[Problem]:
+    """The number that a sweeper reads is one that the run will have."""
+    name, evaluate = tree.get("score"), tree.get("evaluate") or {}
+    files = {file_of(n) for n in evaluate.values() if is_target(n)}
+    if not isinstance(name, str) or not all(target(n).startswith("multimodal_lab.") for n in evaluate.values()):
+        return  # what evaluators of other packages give is not known here
+    first, *rest = name.split("/")
+    judged = str(tree.get("judged", "test"))
+    firsts = [*sorted(files), judged, *sorted(CHANCES if "probe" in files else ()), *sorted(OTHERS)]
+    if first not in firsts:
+        near = nearest(first, firsts)[0]
+        yield Problem("score", name, f"expected NAME/…, NAME one of {', '.join(firsts)}", _whole(near, rest))
+    elif first == judged:
+        if rest not in [[term] for term in _terms(tree)]:
+            terms = [f"{judged}/{term}" for term in dict.fromkeys(_terms(tree))]
+            yield Problem("score", name, f"expected one of {', '.join(terms)}", f"score={nearest(name, terms)[0]}")
+    elif first in BY_LABEL | BY_PAIR:
+        yield from _of_evaluator(tree, name, first, rest)
+    elif not rest or not all(rest):
+        yield Problem("score", name, f"expected {first}/NAME", _whole(first, []))
+
+
+def _of_evaluator(tree: Tree, name: str, first: str, rest: list[str]) -> Iterator[Problem]:
+    lengths, shape = ({3}, "NAME/LABEL/SCORE") if first in BY_LABEL else ({2, 3}, "PAIR/SCORE")
+    names = [*emitted(tree), *(["late"] if first == "probe" else [])]
+    if (len(rest) not in lengths or not all(rest)) and "skipped" not in rest:
+        yield Problem("score", name, f"expected {first}/{shape}", _whole(first, []))
+    elif first in BY_LABEL and rest[0].partition("@")[0] not in names:
+        near = _whole(first, [nearest(rest[0], names)[0], *rest[1:]])
+        yield Problem("score", name, f"there is no {rest[0]} here; expected one of {', '.join(names)}", near)
+    elif rest[-1] not in WORDS and "skipped" not in rest and not better.RECALL.search(rest[-1]):
+        near = _whole(first, [*rest[:-1], nearest(rest[-1], sorted(WORDS))[0]])
+        yield Problem("score", name, f"no evaluator gives {rest[-1]}", near)
+
+
+def _whole(first: str, rest: list[str]) -> str:
+    return f"score={'/'.join([first, *(rest or ['…'])])}"
+
+
+def device(tree: Tree) -> Iterator[Problem]:
+    """A device is one that this project computes on; whether this machine has it is told when the run begins."""
+    found = tree.get("device", "auto")
+    if isinstance(found, str) and not DEVICE.fullmatch(found):
+        kind, _, number = found.partition(":")
+        gpu = kind.lower() in {"gpu", "nvidia"} or nearest(kind, ["auto", "cpu", "cuda"])[0] == "cuda"
+        near = f"cuda:{number}" if gpu and number.isdigit() else "cuda" if gpu else nearest(kind, ["auto", "cpu"])[0]
+        yield Problem("device", found, "expected auto, cpu, cuda or cuda:N, N the number of a GPU", f"device={near}")
+
+
+def shares(tree: Tree) -> Iterator[Problem]:
+    """The shares of a split add up to 1, and train has one (`Split` says the same)."""
+    node = tree["data"].get("split")
+    if not is_target(node) or target(node) != "multimodal_lab.data.split.Split":
+        return
+    train, val, test = (node.get(k, v) for k, v in (("train", 0.7), ("val", 0.1), ("test", 0.2)))
+    if not all(map(is_number, (train, val, test))):
+        return
+    if node.get("column") is None and abs(train + val + test - 1) > 1e-6:
+        rest = round(1 - val - test, 6)
+        near = f"data.split.train={rest:g}" if rest > 0 else ""
+        yield Problem("data.split", f"{train} + {val} + {test}", "train, val and test must add up to 1", near)
+    elif train == 0:
+        yield Problem("data.split.train", train, "leaves nothing to train on", "data.split.train=0.7")
+
+
+RUN_RULES = (monitor, score, device, shares)

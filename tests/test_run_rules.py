@@ -1,0 +1,31 @@
+import json
+
+import pytest
+
+from multimodal_lab import device, experiment, run_rules
+from multimodal_lab.as_plain import as_plain
+
+
+def test_a_gpu_that_is_not_here_is_told_in_words(monkeypatch):
+    monkeypatch.setattr(device.torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=r"device=cuda:7: there is no such GPU here \(found 2\); use device=cpu"):
+        device.pick_device("cuda:7")
+    assert device.pick_device("cuda:1").index == 1
+    monkeypatch.setattr(device.torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match=r"device=cuda: there is no such GPU here \(found 0\)"):
+        device.pick_device("cuda")
+
+
+@pytest.mark.parametrize("fusion", ["concat", "separate"])
+def test_every_number_of_a_summary_may_be_the_score(composed, tmp_path, fusion):
+    """The rule knows what evaluators give: nothing that a run has is refused."""
+
+    cfg = composed(f"fusion={fusion}", "train.max_steps=1", f"subsets={str(fusion == 'concat').lower()}")
+    experiment.run(cfg, tmp_path / "run")
+    tree = as_plain(cfg)
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    names = [k for k in found if isinstance(found[k], float | int)]
+    assert len(names) > 50
+    refused = [str(p) for name in names for p in run_rules.score({**tree, "score": name})]
+    assert refused == []
+    assert list(run_rules.score({**tree, "score": "probe/nothing/species/accuracy"}))
