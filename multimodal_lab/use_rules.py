@@ -67,38 +67,56 @@ def unread(tree: Tree) -> Iterator[Problem]:
 
 
 def _names(tree: Tree) -> Iterator[Problem]:
-    read = {name for key, node in losses(tree).items() for name in _read_by(tree, node)}
-    projected = [
-        n for n, head in heads(tree).items() if file_of(head) == "projection" and head.get("shared") is not True
-    ]
-    own = any(not _frozen(tree, f"heads.{n}") for n in projected)
+    terms = list(losses(tree).values())
+    read = {name for node in terms for name in _read_by(tree, node, list(heads(tree))) | _read_itself(tree, node)}
+    idle = {name for head in _projections(tree) for name in _unprojected(tree, head)}
     marks = file_of(tree["fusion"]) == "modality_tokens"  # its parameters change the streams; `fused` is their mean
-    if "fused" in emitted(tree) and "fused" not in read and (own or not (marks or _frozen(tree, "fusion"))):
-        expects = f"nothing reads the fused that it makes ({_of(tree)})"
-        yield Problem("fusion", file_of(tree["fusion"]), expects, _reads_fused(tree))
+    kept = marks or _frozen(tree, "fusion")
+    if "fused" in emitted(tree) and ("fused" in idle or ("fused" not in read and not kept)):
+        what = "the projection of the fused" if "fused" in read else "the fused"
+        near = "loss=cross_modal" if "fused" in read else _reads_fused(tree)
+        yield Problem("fusion", file_of(tree["fusion"]), f"nothing reads {what} that it makes ({_of(tree)})", near)
         return
     fed = {*streams(tree)} if "fused" in read else read
     for name in streams(tree):
-        if (name not in fed and _trains(tree, name)) or (name not in read and own and "fused" not in read):
+        if name in idle or (name not in fed and _trains(tree, name)):
             yield Problem(f"modality.{name}", name, f"nothing reads this stream ({_of(tree)})", f"~modality.{name}")
 
 
-def _read_by(tree: Tree, node: Tree) -> set[str]:
-    """The names that one loss reads, through a head or by itself."""
-    every, found = set(emitted(tree)), set()
+def _projections(tree: Tree) -> list[str]:
+    """The projection heads that train an MLP for each name."""
+    found = {n: node for n, node in heads(tree).items() if file_of(node) == "projection"}
+    return [n for n, node in found.items() if node.get("shared") is not True and not _frozen(tree, f"heads.{n}")]
+
+
+def _unprojected(tree: Tree, head: str) -> set[str]:
+    """The names whose projection by `head` no loss reads."""
+    return {*emitted(tree)} - {name for node in losses(tree).values() for name in _read_by(tree, node, [head])}
+
+
+def _read_by(tree: Tree, node: Tree, through: list[str]) -> set[str]:
+    """The names that one loss reads through these heads."""
+    found: set[str] = set()
     fn = node.get("fn") or {}
     alone = file_of(fn) in PAIRS or (fn.get("between") == "modalities" and target(fn).startswith(OURS))
-    for path in _paths(node):
-        first, *rest = path.split(".")
-        if first == "out" and rest:
-            said = _read_by_head(tree, heads(tree).get(rest[0], {}))
-            projection = file_of(heads(tree).get(rest[0], {})) == "projection"
-            found |= (
-                {rest[1]} & every if projection and rest[1:] else said - ({"fused"} if projection and alone else set())
-            )
-        elif first in {"out", "features"}:
-            found |= {rest[0]} & every if rest else every
+    for first, *rest in (path.split(".") for path in _paths(node)):
+        for name in through if first == "out" else ():
+            head = heads(tree)[name]
+            if rest and rest[0] != name:
+                continue
+            if file_of(head) != "projection":
+                found |= _read_by_head(tree, head)
+            elif rest[1:]:
+                found.add(rest[1])
+            else:
+                found |= {*emitted(tree)} - ({"fused"} if alone else set())
     return found
+
+
+def _read_itself(tree: Tree, node: Tree) -> set[str]:
+    """The names whose features one loss reads without a head."""
+    found = [path.split(".")[1:] for path in _paths(node) if path.split(".")[0] == "features"]
+    return {name for rest in found for name in (rest[:1] or emitted(tree))}
 
 
 def _read_by_head(tree: Tree, node: Tree) -> set[str]:
