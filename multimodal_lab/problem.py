@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from multimodal_lab.targets import nearest
+from multimodal_lab.typed import show as show
 
 MISSING = "???"
 
@@ -47,19 +48,6 @@ def unknown_key(key: str, value: object, choices: list[str], owner: str) -> Prob
     near = nearest(key.rpartition(".")[2], choices)
     has = ", ".join(choices) or "no keys"
     return Problem(key, value, f"no such key; {owner} has {has}", join(key.rpartition(".")[0], near[0]) if near else "")
-
-
-def show(value: object) -> str:
-    """A value as it would be typed."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, dict):
-        text = "{" + ", ".join(f"{k}: {show(v)}" for k, v in value.items()) + "}"
-    elif isinstance(value, list):
-        text = "[" + ", ".join(show(v) for v in value) + "]"
-    else:
-        text = str(value)
-    return text if len(text) <= 80 else text[:77] + "…"
 
 
 def join(key: str, name: str) -> str:

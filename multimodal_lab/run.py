@@ -135,7 +135,7 @@ def main() -> None:
             check()
         job()
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(redact.text(f"error: {error}"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

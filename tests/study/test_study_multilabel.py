@@ -30,8 +30,8 @@ def blind(tmp_path):
         own = tmp_path / cell.folder
         own.mkdir()
         predictions.write(own, parts[1], probe.predictions)
-        summary |= {digest.OF_CONFIG: cell.key, digest.OF_SOURCE: "a", digest.OF_DATA: "d", "data/test": 400.0}
-        summary |= {"data/train": 400.0, digest.OF_PREDICTIONS: digest.of_file(own / digest.PREDICTIONS)}
+        summary |= {digest.OF_CONFIG: cell.key, digest.OF_SOURCE: "a", digest.OF_DATA: "d", "data/test": 400}
+        summary |= {"data/train": 400, digest.OF_PREDICTIONS: digest.of_file(own / digest.PREDICTIONS)}
         (own / digest.SUMMARY).write_text(json.dumps(summary))
     plan.write(tmp_path, Plan(named, cells, ["study=made"], []))
     return tmp_path
