@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from multimodal_lab import (
-    compose,  # noqa: F401  # before hydra
+    compose,  # noqa: F401  # what it changes of Hydra
     digest,
     redact,
     resolvers,
@@ -86,7 +86,8 @@ def job(cfg: DictConfig) -> float:
         stopped = type(error).__name__ == "Interrupted"
         if not stopped and not isinstance(error, rundir.DirectoryError):
             rundir.note_failure(folder, redact.text(traceback.format_exc()))
-        print(f"{'stopped' if stopped else 'error'}: {error} ({folder})", file=sys.stderr, flush=True)
+        said = redact.text(f"{'stopped' if stopped else 'error'}: {error} ({folder})")
+        print(said, file=sys.stderr, flush=True)
         if stopped or HydraConfig.get().mode == RunMode.RUN:
             sys.exit(75 if stopped else 1)  # no further job of a sweep after Ctrl-C
         error.add_note(TOLD)
@@ -140,9 +141,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except StudyError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(redact.text(f"error: {error}"))
     except Exception as error:
-        sys.exit(f"error: {last_words(error)}")
+        sys.exit(redact.text(f"error: {last_words(error)}"))
 
 
 def last_words(error: Exception) -> str:

@@ -9,10 +9,9 @@ from multimodal_lab.cache_rules import adapted, reads_all
 from multimodal_lab.loss_rules import is_path
 from multimodal_lab.problem import Problem, Unknown, is_number, is_target, join
 from multimodal_lab.signature import SourceError, call_signature
-from multimodal_lab.wiring import Tree, emitted, file_of, heads, losses, streams, target
+from multimodal_lab.wiring import PAIRS, Tree, emitted, file_of, heads, losses, streams, target
 
 OURS = "multimodal_lab."
-PAIRS = {"clip", "siglip", "triplet"}  # of streams, and nothing else; vicreg and barlow_twins as they are set
 SYSTEM = f"{OURS}system.System"
 
 

@@ -9,6 +9,7 @@ from multimodal_lab.problem import Problem
 from multimodal_lab.targets import nearest
 
 SEPARATE = "fusion.separate.Separate"
+PAIRS = {"clip", "siglip", "triplet"}  # losses of two streams and nothing else; others of `between` as they are set
 Tree = dict[str, Any]
 
 

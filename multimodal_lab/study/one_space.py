@@ -12,9 +12,7 @@ import yaml
 
 from multimodal_lab import rundir
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.wiring import file_of, losses, streams
-
-BETWEEN_STREAMS = {"clip", "siglip", "triplet"}  # and cross_modal, vicreg and barlow_twins as they are set
+from multimodal_lab.wiring import PAIRS, file_of, losses, streams
 
 
 def joined(folder: Path) -> list[str]:
@@ -32,7 +30,7 @@ def _joins(node: Mapping[str, Any]) -> bool:
         return False
     if file_of(fn) == "cross_modal":
         return bool(node.get("cross_weight", fn.get("cross_weight", 1)) != 0)
-    return file_of(fn) in BETWEEN_STREAMS or fn.get("between", "views") != "views"
+    return file_of(fn) in PAIRS or fn.get("between", "views") != "views"
 
 
 def pairs(e: Embeddings, names: list[str]) -> list[tuple[str, str, np.ndarray]]:
