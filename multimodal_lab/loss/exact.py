@@ -13,6 +13,11 @@ def wide(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
+def wide_type(dtype: torch.dtype) -> torch.dtype:
+    """Float32 at least: that of `wide`'s result, and of sums over rows of `dtype`."""
+    return dtype if dtype == torch.float64 else torch.float32
+
+
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """(N, D) @ (D, M) in the inputs' own precision, which autocast would lower."""
     with torch.autocast(a.device.type, enabled=False):

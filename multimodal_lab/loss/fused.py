@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.loss.sums import along
@@ -28,11 +29,6 @@ class Seen(NamedTuple):
     positive: Tensor
     drawn: Tensor
     number: Tensor
-
-
-def wanted(x: Tensor) -> bool:
-    """Whether tiles of x are worth a compiler: on a CPU its cache makes the plain way as fast."""
-    return not x.is_cpu
 
 
 def first(
@@ -56,13 +52,27 @@ def second(
     columns: tuple[Tensor, ...],
     itself: bool,
     decoupled: bool,
+    dtype: torch.dtype,
 ) -> Tensor:
-    """The loss's derivative by each logit (m, n); rows and columns: shift, factor and push of `softmax.Anchors`."""
+    """The loss's derivative by each logit (m, n), in dtype; rows and columns: shift, factor and push of `softmax.Anchors`."""
     positive, hidden = _pairs(a, b, itself)
     logits = torch.where(hidden | positive if decoupled else hidden, LOW, logits)
     there = (logits - rows[0][:, None]).exp() * rows[1][:, None]
     back = (logits - columns[0]).exp() * columns[1]
-    return there + back - torch.where(positive, rows[2][:, None] + columns[2], 0.0)
+    return (there + back - torch.where(positive, rows[2][:, None] + columns[2], 0.0)).to(dtype)
+
+
+def sigmoid(
+    logits: Tensor, a: Part, b: Part, bias: float | Tensor, lift: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A tile of SigLIP's logits (m, n) without their bias: for each row its log sigmoids and its loss's derivatives by
+    the logits, summed, (m,); the derivatives (m, n), times `lift`, in dtype."""
+    positive, hidden = _pairs(a, b, itself=False)
+    asked = torch.where(positive, -(logits + bias), logits + bias)
+    kept = torch.where(hidden, 0.0, F.logsigmoid(-asked))
+    share = torch.where(hidden, 0.0, asked.sigmoid())
+    pushed = torch.where(positive, -share, share)
+    return kept.sum(1), pushed.sum(1), (pushed * lift).to(dtype)
 
 
 def _pairs(a: Part, b: Part, itself: bool) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,12 @@ def made(compute: Callable[[bool], tuple[Tensor, Sequence[Tensor]]], *inputs: fl
     compute runs without a graph and in its inputs' own precision, whatever the autocast; it returns a scalar and, where
     `wanted`, one gradient an input, of its shape. A second derivative is refused.
     """
+    result: Tensor = _made(compute, inputs)
+    return result
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # tiles are a loop: `fused` compiles what is in it
+def _made(compute: Callable[[bool], tuple[Tensor, Sequence[Tensor]]], inputs: Sequence[float | Tensor]) -> Tensor:
     leaves = [x for x in inputs if isinstance(x, Tensor)]
     wanted = torch.is_grad_enabled() and any(x.requires_grad for x in leaves)
     with torch.no_grad(), torch.autocast(leaves[0].device.type, enabled=False):

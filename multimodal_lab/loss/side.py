@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from multimodal_lab import dist
-from multimodal_lab.loss.exact import wide
+from multimodal_lab.loss import half
+from multimodal_lab.loss.exact import wide, wide_type
 from multimodal_lab.loss.ranks import own_part
 
 
@@ -24,9 +25,14 @@ class Own(NamedTuple):
         """(N, D) in float32 or wider, a missing row zero; made when needed, since the sorted copy is what is kept."""
         return torch.where(self.present[:, None], wide(self.x), 0.0).div_(self.norm)
 
+    def factors(self) -> Tensor:
+        """`unit` as tiles multiply it: in float16 where that is `half.wanted`."""
+        return self.unit().half() if half.wanted(self.x) else self.unit()
+
 
 class Side(NamedTuple):
-    """Rows sorted by id: unit (M, D); ids (M,); place (M,), where each stood, counted from `first` over all ranks.
+    """Rows sorted by id: unit (M, D), rounded where `half.wanted`; ids (M,); place (M,), where each stood, counted from
+    `first` over all ranks.
 
     seen (M,) bool on an accelerator, where missing rows stay and every shape is known without asking it; None on the
     CPU, where they are left out.
@@ -37,6 +43,10 @@ class Side(NamedTuple):
     place: Tensor
     seen: Tensor | None
     first: int = 0
+
+    def sums(self, *shape: int) -> Tensor:
+        """Zeros of `shape` in what sums over these rows are kept in."""
+        return self.unit.new_zeros(shape, dtype=wide_type(self.unit.dtype))
 
     def back(self, values: Tensor, count: int) -> Tensor:
         """`values` (M, …) where their rows stood, (count, …), and 0 where none is."""
@@ -65,12 +75,12 @@ def own(x: Tensor, ids: Tensor, present: Tensor | None) -> Own:
 
 def everyone(rows: Own) -> Side:
     """The rows of all ranks, each of which must bring as many; alone: this rank's."""
-    return _sorted(dist.gather(rows.unit()), dist.gather(rows.ids), dist.gather(rows.present))
+    return _sorted(dist.gather(rows.factors()), dist.gather(rows.ids), dist.gather(rows.present))
 
 
 def local(rows: Own) -> Side:
     """This rank's rows."""
-    return _sorted(rows.unit(), rows.ids, rows.present, len(rows.ids) * dist.rank() if dist.active() else 0)
+    return _sorted(rows.factors(), rows.ids, rows.present, len(rows.ids) * dist.rank() if dist.active() else 0)
 
 
 def _sorted(unit: Tensor, ids: Tensor, present: Tensor, first: int = 0) -> Side:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import Positive
+from multimodal_lab.loss import fused, half
 from multimodal_lab.loss.made import made
 from multimodal_lab.loss.names import mean_of, required_pairs
 from multimodal_lab.loss.ranks import total
@@ -50,28 +51,43 @@ def _pair(
 def _tiled(a: Own, b: Own, scale: float | Tensor, bias: float | Tensor, wanted: bool) -> tuple[Tensor, list[Tensor]]:
     """The value; where `wanted`, the gradients of both inputs, of scale and of bias, in the same pass."""
     mine, every = local(a), everyone(b)
-    tiles, told = Tiles(mine, every), mine.unit.new_zeros(3)  # of all ranks: lost, bias' gradient, scale's gradient
-    grad_a, grad_b = torch.zeros_like(mine.unit), torch.zeros_like(every.unit)
-    count = total((a.present.sum() + b.present.sum()).to(mine.unit.dtype)).clamp(min=2) / 2
+    tiles, told = Tiles(mine, every), mine.sums(3)  # of all ranks: lost, bias' gradient, scale's gradient
+    grad_a, grad_b = mine.sums(*mine.unit.shape), every.sums(*every.unit.shape)
+    count = total((a.present.sum() + b.present.sum()).to(told.dtype)).clamp(min=2) / 2
+    lift = half.LIFT if mine.unit.dtype == torch.float16 else 1.0
+    tile = _compiled if tiles.compiled else _tile
     for block in tiles:
-        kept, weights = _tile(tiles, block, scale, bias)
+        kept, pushed, weights = tile(tiles, block, scale, bias, lift)
         told[0] -= kept.sum()
         if wanted:
-            told[1] += weights.sum()
-            grad_a[block.rows].addmm_(weights, every.unit[block.columns])
-            grad_b[block.columns].addmm_(weights.T, mine.unit[block.rows])
-    told[2] = (grad_a * mine.unit).sum()
+            told[1] += pushed.sum()
+            half.add_product(grad_a[block.rows], weights, every.unit[block.columns])
+            half.add_product(grad_b[block.columns], weights.T, mine.unit[block.rows])
+    told[2] = (grad_a * mine.unit).sum() / lift
     value, bias_slope, slope = total(told) / count
     if not wanted:
         return value, []
-    factor = scale / count
+    factor = scale / count / lift
     pulled = gradient(a, mine, grad_a, factor)
     del mine, grad_a, tiles  # before the other side asks for as much
     return value, [pulled, gradient(b, every, grad_b, factor, everyones=True), slope, bias_slope]
 
 
-def _tile(tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor) -> tuple[Tensor, Tensor]:
-    """log sigmoid of each pair of a tile, and its loss's derivative by the logit; both 0 where a row is missing."""
+def _compiled(
+    tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor, lift: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    logits, dtype = tiles.logits(block, scale, None), tiles.a.unit.dtype
+    made: tuple[Tensor, Tensor, Tensor] = fused.compiled(fused.sigmoid)(logits, *tiles.parts(block), bias, lift, dtype)
+    return made
+
+
+def _tile(
+    tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor, lift: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of a tile, to be summed: log sigmoid of each pair and its loss's derivative by the logit; and the latter times `lift`.
+
+    All are 0 where a row is missing.
+    """
     mask = tiles.mask(block)
     logits = tiles.logits(block, scale, None).add_(bias)
     sign = None if mask is None else 1 - 2 * mask.positive
@@ -83,4 +99,4 @@ def _tile(tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tenso
         weights *= sign
     if mask is not None and mask.hidden is not None:
         kept, weights = kept.masked_fill_(mask.hidden, 0.0), weights.masked_fill_(mask.hidden, 0.0)
-    return kept, weights
+    return kept, weights, weights if lift == 1.0 else weights * lift

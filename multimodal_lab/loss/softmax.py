@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from multimodal_lab import dist
-from multimodal_lab.loss import fused
+from multimodal_lab.loss import fused, half
+from multimodal_lab.loss.exact import wide_type
 from multimodal_lab.loss.ranks import total
 from multimodal_lab.loss.side import Own, Side, everyone, gradient, local
 from multimodal_lab.loss.sums import Sums, along
@@ -42,8 +43,8 @@ class Softmax:
 
     def __init__(self, tiles: Tiles, scale: float | Tensor, decoupled: bool, twice: bool) -> None:
         self.tiles, self.scale, self.decoupled = tiles, scale, decoupled
-        self.fused = fused.wanted(tiles.a.unit)
-        self.bounded = not self.fused and _bounded(scale, tiles.a.unit.dtype)
+        self.fused = tiles.compiled
+        self.bounded = not self.fused and _bounded(scale, wide_type(tiles.a.unit.dtype))
         self.keep = twice and len(tiles.a.ids) * len(tiles.b.ids) <= KEPT
         self.kept: list[tuple[Tensor, Mask | None]] = []
 
@@ -75,9 +76,9 @@ class Softmax:
         for block in self.tiles:
             logits, mask = next(kept) if self.keep else self._again(block)
             weights = self._weights(block, logits, mask, rows, columns)
-            grad_a[block.rows].addmm_(weights, b[block.columns])
+            half.add_product(grad_a[block.rows], weights, b[block.columns])
             if block.both:
-                grad_b[block.columns].addmm_(weights.T, a[block.rows])
+                half.add_product(grad_b[block.columns], weights.T, a[block.rows])
         self.kept.clear()
 
     def _fused_first(self, rows: Sums, columns: Sums) -> None:
@@ -109,7 +110,12 @@ class Softmax:
         if self.fused:
             sides = Anchors(*(x[block.rows] for x in rows)), Anchors(*(x[block.columns] for x in columns))
             made: Tensor = fused.compiled(fused.second)(
-                logits, *self.tiles.parts(block), *sides, self.tiles.exclude_self, self.decoupled
+                logits,
+                *self.tiles.parts(block),
+                *sides,
+                self.tiles.exclude_self,
+                self.decoupled,
+                self.tiles.a.unit.dtype,
             )
             return made
         weights = self._shares(block, logits, rows, columns)
@@ -141,13 +147,15 @@ def symmetric(rows: Own, scale: float | Tensor, decoupled: bool, wanted: bool) -
     task = Softmax(Tiles(mine, every, exclude_self=True, one_way=True), scale, decoupled, wanted)
     sums = Sums(mine, task.bounded)
     task.first(sums, sums)
-    value, anchors = _anchors(sums, decoupled, share=1.0, parts=True)
+    value, weight, anchors = _anchors(sums, decoupled, share=1.0, parts=True)
     if not wanted:
         return value, []
-    grad = torch.zeros_like(mine.unit)
+    lift = _lift(mine, weight)
+    anchors = _lifted(anchors, lift)
+    grad = mine.sums(*mine.unit.shape)
     task.second(anchors, _gathered(anchors, mine, every, len(rows.ids)), grad, grad)
-    slope = total((grad * mine.unit).sum()) / 2  # of cos(i, j) and of cos(j, i): one number
-    return value, [gradient(rows, mine, grad, scale), slope]
+    slope = total((grad * mine.unit).sum()) / (2 * lift)  # of cos(i, j) and of cos(j, i): one number
+    return value, [gradient(rows, mine, grad, scale / lift), slope]
 
 
 def two_way(a: Own, b: Own, scale: float | Tensor, exclude_self: bool, wanted: bool) -> tuple[Tensor, list[Tensor]]:
@@ -157,20 +165,30 @@ def two_way(a: Own, b: Own, scale: float | Tensor, exclude_self: bool, wanted: b
     rows, columns = Sums(mine, task.bounded), Sums(every, task.bounded)
     task.first(rows, columns)
     columns.over_ranks()
-    there, row_anchors = _anchors(rows, False, share=0.5, parts=True)
-    back, column_anchors = _anchors(columns, False, share=0.5, parts=False)
+    there, row_weight, row_anchors = _anchors(rows, False, share=0.5, parts=True)
+    back, column_weight, column_anchors = _anchors(columns, False, share=0.5, parts=False)
     if not wanted:
         return there + back, []
-    grad_a, grad_b = torch.zeros_like(mine.unit), torch.zeros_like(every.unit)
-    task.second(row_anchors, column_anchors, grad_a, grad_b)
-    slope = total((grad_a * mine.unit).sum())
-    pulled = gradient(a, mine, grad_a, scale)
+    lift = _lift(mine, torch.maximum(row_weight, column_weight))
+    grad_a, grad_b = mine.sums(*mine.unit.shape), every.sums(*every.unit.shape)
+    task.second(_lifted(row_anchors, lift), _lifted(column_anchors, lift), grad_a, grad_b)
+    slope = total((grad_a * mine.unit).sum()) / lift
+    pulled = gradient(a, mine, grad_a, scale / lift)
     del mine, grad_a, task  # before the other side asks for as much
-    return there + back, [pulled, gradient(b, every, grad_b, scale, everyones=True), slope]
+    return there + back, [pulled, gradient(b, every, grad_b, scale / lift, everyones=True), slope]
 
 
-def _anchors(sums: Sums, decoupled: bool, share: float, parts: bool) -> tuple[Tensor, Anchors]:
-    """`share` of the mean loss over the anchors of all ranks, of which each holds a part or all, and their weights."""
+def _lift(side: Side, weight: Tensor) -> float | Tensor:
+    """What derivatives are multiplied by before they are rounded: 1 where they are not; `weight` is an anchor's."""
+    return half.LIFT / weight if side.unit.dtype == torch.float16 else 1.0
+
+
+def _lifted(anchors: Anchors, lift: float | Tensor) -> Anchors:
+    return Anchors(anchors.shift, anchors.factor * lift, anchors.push * lift) if isinstance(lift, Tensor) else anchors
+
+
+def _anchors(sums: Sums, decoupled: bool, share: float, parts: bool) -> tuple[Tensor, Tensor, Anchors]:
+    """`share` of the mean loss over the anchors of all ranks, of which each holds a part or all; one's weight; theirs."""
     negative, positive = sums.result()
     is_anchor = sums.count > 0
     if decoupled:
@@ -182,7 +200,7 @@ def _anchors(sums: Sums, decoupled: bool, share: float, parts: bool) -> tuple[Te
     denominator = sums.negative if decoupled else sums.negative + sums.positive
     shift = torch.where(is_anchor, sums.shift, -LOW)
     factor, push = (torch.where(is_anchor, weight / x, 0.0) for x in (denominator, sums.count))
-    return value * weight, Anchors(shift, factor, push)
+    return value * weight, weight, Anchors(shift, factor, push)
 
 
 def _gathered(anchors: Anchors, mine: Side, every: Side, count: int) -> Anchors:

@@ -23,10 +23,10 @@ class Sums:
     """
 
     def __init__(self, side: Side, bounded: bool) -> None:
-        count, like = len(side.ids), side.unit
+        count = len(side.ids)
         self.bounded = bounded
-        self.shift = like.new_full((count,), 0.0 if bounded else LOW)
-        self.totals = like.new_zeros(4, count)
+        self.shift = side.sums(count) if bounded else side.sums(count).fill_(LOW)
+        self.totals = side.sums(4, count)
         self.negative, self.positive, self.drawn, self.count = self.totals
 
     def draw(self, at: slice, dim: int, positive: Tensor, drawn: Tensor) -> None:

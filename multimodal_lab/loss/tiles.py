@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
+from multimodal_lab.loss import half
+from multimodal_lab.loss.exact import wide_type
 from multimodal_lab.loss.side import Side
 
-EDGE, ACCELERATED = 384, 4096
-"""Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator."""
+EDGE, ACCELERATED, COMPILED = 384, 4096, 8192
+"""Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator, and
+what hides there the time that calling a compiled function takes."""
 
 LOW = -1e30
 """Stands for minus infinity in a logit, without its NaN: exp of it is 0 and 0 times it is 0."""
@@ -49,7 +51,8 @@ class Tiles:
 
     def __init__(self, a: Side, b: Side, *, exclude_self: bool = False, one_way: bool = False) -> None:
         self.a, self.b, self.exclude_self, self.one_way = a, b, exclude_self, one_way
-        self.edge = EDGE if a.unit.is_cpu else ACCELERATED
+        self.compiled = worth_compiling(a.unit, len(a.ids) * len(b.ids))
+        self.edge = EDGE if a.unit.is_cpu else COMPILED if self.compiled else ACCELERATED
         self.spare: dict[str, Tensor] = {}
 
     def __iter__(self) -> Iterator[Block]:
@@ -65,13 +68,14 @@ class Tiles:
         """Room for one tile, the same at every call with this name."""
         shape = block.rows.stop - block.rows.start, block.columns.stop - block.columns.start
         if name not in self.spare:
-            self.spare[name] = self.a.unit.new_empty(self.edge**2)
+            most = min(self.edge, len(self.a.ids)) * min(self.edge, len(self.b.ids))
+            self.spare[name] = self.a.unit.new_empty(most, dtype=wide_type(self.a.unit.dtype))
         return self.spare[name][: shape[0] * shape[1]].view(shape)
 
     def logits(self, block: Block, scale: float | Tensor, mask: Mask | None) -> Tensor:
         """scale · cosine of a tile, `LOW` where hidden; overwritten by the next call."""
         x, y = self.a.unit[block.rows] * scale, self.b.unit[block.columns]
-        logits = torch.mm(x, y.T, out=self.buffer("logits", block))
+        logits = half.product(x, y.T, self.buffer("logits", block))
         return logits if mask is None or mask.hidden is None else logits.masked_fill_(mask.hidden, LOW)
 
     def parts(self, block: Block) -> tuple[Part, Part]:
@@ -95,7 +99,12 @@ class Tiles:
             hidden = itself if hidden is None else hidden | itself
         if hidden is not None:
             positive &= ~hidden
-        return Mask(positive.to(a.unit.dtype), hidden)
+        return Mask(positive.to(wide_type(a.unit.dtype)), hidden)
+
+
+def worth_compiling(unit: Tensor, pairs: int) -> bool:
+    """Whether a compiler, which takes half a minute, is worth calling: on a CPU the cache makes the plain way as fast."""
+    return not unit.is_cpu and pairs >= COMPILED**2
 
 
 def _overlap(x: Tensor, y: Tensor) -> bool:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _ROWS, _KEYS = 512, 2048  # a tile of 4 MB in fp32 whatever N and M are
+_WIDE = 16  # times as many of each on an accelerator: 1 GB, which hides the host's part
 _DOTS = 1 << 18  # entries of the rows gathered at once for single products
 # Share of a tile beyond which single products cost more than the tile in the next precision
 _SHARE = {torch.bfloat16: 1 / 256, torch.float32: 1 / 32}
@@ -26,30 +27,31 @@ def at_least(a: Tensor, b: Tensor, bars: Tensor, skip: Tensor, filters: Sequence
     counts = torch.zeros_like(bars, dtype=torch.int64)
     reach = a.double().norm(dim=1, keepdim=True) * b.norm(dim=1).amax().double()
     left = list(_quick(a.device) if filters is None else filters)
-    room: dict[torch.dtype, Tensor] = {}
-    for start in range(0, len(a), _ROWS):
-        rows = slice(start, start + _ROWS)
+    height, width = (min(edge * (1 if a.is_cpu else _WIDE), len(x)) for edge, x in ((_ROWS, a), (_KEYS, b)))
+    room = _Room(a, height * width)
+    for start in range(0, len(a), height):
+        rows = slice(start, start + height)
         block = _Block(a[rows], bars[rows], reach[rows], room)
-        places = _places(skip[rows], len(b))
-        for i in range(0, len(b), _KEYS):
-            keys, found, skipped = b[i : i + _KEYS], None, places[i // _KEYS]
+        places = _places(skip[rows], len(b), width)
+        for i in range(0, len(b), width):
+            keys, found, skipped = b[i : i + width], None, places[i // width]
             while left and (found := block.count(keys, skipped, left[0])) is None:
                 left.pop(0)  # scores crowd around the bars: the next tiles would come to the same
             counts[rows] += block.exact(keys, skipped) if found is None else found
     return counts
 
 
-def _places(skip: Tensor, keys: int) -> list[Tensor]:
-    """For each tile of keys, where in its scores (R, C), flattened, the skipped ones are; from skip (R, S)."""
+def _places(skip: Tensor, keys: int, edge: int) -> list[Tensor]:
+    """For each tile of `edge` keys, where in its scores (R, C), flattened, the skipped ones are; from skip (R, S)."""
     row, column = (skip >= 0).nonzero().unbind(1)
     key = skip[row, column]
     order = key.argsort()
     row, key = row[order], key[order]
-    tile = key // _KEYS
-    width = (keys - tile * _KEYS).clamp(max=_KEYS)
-    tiles = -(-keys // _KEYS)
+    tile = key // edge
+    width = (keys - tile * edge).clamp(max=edge)
+    tiles = -(-keys // edge)
     counts = torch.bincount(tile, minlength=tiles).tolist()
-    return list(torch.split(row * width + key % _KEYS, counts))
+    return list(torch.split(row * width + key % edge, counts))
 
 
 def _quick(device: torch.device) -> Sequence[torch.dtype]:
@@ -73,19 +75,32 @@ def slack(a: Tensor, b: Tensor) -> Tensor:
     return longest * (2 * a.shape[1] * 2.0**-53)
 
 
+class _Room:
+    """Memory of a tile for each precision, used again: fresh pages would cost a fifth of the product."""
+
+    def __init__(self, like: Tensor, size: int) -> None:
+        self.like, self.size = like, size
+        self.kept: dict[torch.dtype, Tensor] = {}
+
+    def __call__(self, dtype: torch.dtype, rows: int, keys: int) -> Tensor:
+        if dtype not in self.kept:
+            self.kept[dtype] = torch.empty(self.size, dtype=dtype, device=self.like.device)
+        return self.kept[dtype][: rows * keys].view(rows, keys)
+
+
 class _Block:
     """A tile's rows: scores are scaled and shifted so that 0 is surely below a bar, 1 surely above, between unsure."""
 
-    def __init__(self, a: Tensor, bars: Tensor, reach: Tensor, room: dict[torch.dtype, Tensor]) -> None:
+    def __init__(self, a: Tensor, bars: Tensor, reach: Tensor, room: _Room) -> None:
         self.a, self.bars, self.reach, self.room = a, bars, reach, room
         self._scaled: tuple[torch.dtype, Tensor, Tensor] | None = None
 
     def count(self, keys: Tensor, skipped: Tensor, dtype: torch.dtype) -> Tensor | None:
         """Counts (R, P) over keys (C, D) less those skipped (places in R x C); None if the filter leaves too many unsure."""
         scaled, bias = self._filter(dtype)
-        scores = torch.mm(scaled, keys.to(dtype).T, out=self._space(dtype, len(keys)))
+        scores = torch.mm(scaled, keys.to(dtype).T, out=self.room(dtype, len(self.a), len(keys)))
         if dtype != torch.float32:
-            scores = self._space(torch.float32, len(keys)).copy_(scores)
+            scores = self.room(torch.float32, len(self.a), len(keys)).copy_(scores)
         scores.view(-1).index_fill_(0, skipped, -torch.inf)
         counts = torch.empty_like(self.bars, dtype=torch.int64)
         for j in range(counts.shape[1]):
@@ -102,12 +117,6 @@ class _Block:
         scores = self.a.double() @ keys.double().T
         scores.view(-1).index_fill_(0, skipped, -torch.inf)
         return torch.stack([(scores >= bar[:, None]).sum(1) for bar in self.bars.T], 1)
-
-    def _space(self, dtype: torch.dtype, keys: int) -> Tensor:
-        """Memory of a tile (R, C), used again: fresh pages would cost a fifth of the product."""
-        if dtype not in self.room:
-            self.room[dtype] = torch.empty(_ROWS * _KEYS, dtype=dtype, device=self.a.device)
-        return self.room[dtype][: len(self.a) * keys].view(len(self.a), keys)
 
     def _filter(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         if self._scaled is None or self._scaled[0] != dtype:

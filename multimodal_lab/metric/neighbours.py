@@ -10,6 +10,7 @@ from torch import Tensor
 
 Metric = Literal["cosine", "euclidean"]
 _ROWS, _KEYS = 512, 8192  # a tile of 16 MB in fp32 whatever N and M are
+_WIDE = 16  # times as many rows on an accelerator: what fills it
 _DIFFERENCES = 1 << 20
 
 
@@ -29,8 +30,9 @@ def top_k(queries: Tensor, keys: Tensor, k: int, metric: Metric = "cosine") -> t
         queries, keys = queries - centre, keys - centre
         shift = torch.linalg.vector_norm(keys, dim=1).square() / -2
     width = -(-len(keys) // -(-len(keys) // _KEYS))  # tiles as wide as each other
-    tile = _Tile(queries, width, k)
-    found = [_nearest(rows, keys, shift, k, tile) for rows in torch.split(queries, _ROWS) if len(rows)]
+    height = _ROWS if queries.is_cpu else _WIDE * _ROWS
+    tile = _Tile(queries, min(height, len(queries)), width, k)
+    found = [_nearest(rows, keys, shift, k, tile) for rows in torch.split(queries, height) if len(rows)]
     if not found:
         return queries.new_zeros(0, k), torch.zeros(0, k, dtype=torch.int64, device=queries.device)
     closeness, index = (torch.cat(column) for column in zip(*found, strict=True))
@@ -53,10 +55,10 @@ def _nearest(rows: Tensor, keys: Tensor, shift: Tensor | None, k: int, tile: _Ti
 class _Tile:
     """Scores of some rows and keys, in memory that is kept: fresh pages would cost a fifth of the product."""
 
-    def __init__(self, queries: Tensor, keys: int, k: int) -> None:
+    def __init__(self, queries: Tensor, rows: int, keys: int, k: int) -> None:
         self.keys, self.groups = keys, max(64, 8 * k)
         self.size = 4 * -(-keys // (4 * self.groups))
-        self.scores = queries.new_empty(min(_ROWS, len(queries)), self.groups * self.size)
+        self.scores = queries.new_empty(rows, self.groups * self.size)
         self.used = -1
 
     def top(self, rows: Tensor, keys: Tensor, shift: Tensor | None, k: int) -> tuple[Tensor, Tensor]:

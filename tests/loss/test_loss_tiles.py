@@ -73,7 +73,7 @@ def path(request, monkeypatch):
     if request.param in ("accelerator", "fused"):
         monkeypatch.setattr(side, "_asks", lambda x: False)
     if request.param == "fused":
-        monkeypatch.setattr(fused, "wanted", lambda x: True)
+        monkeypatch.setattr(tiles, "worth_compiling", lambda unit, pairs: True)
         monkeypatch.setattr(fused, "compiled", lambda function: function)
 
 
@@ -108,7 +108,7 @@ def test_what_a_compiler_makes_of_a_tile_is_the_papers(monkeypatch, name, backen
     fused.compiled.cache_clear()
     monkeypatch.setattr(tiles, "EDGE", 6)
     monkeypatch.setattr(side, "_asks", lambda x: False)
-    monkeypatch.setattr(fused, "wanted", lambda x: True)
+    monkeypatch.setattr(tiles, "worth_compiling", lambda unit, pairs: True)
     ours, paper, numbers = cases(0.02)[name]
     found, expected = (value_and_gradients(fn, *leaves(), *numbers) for fn in (ours, paper))
     assert_same(found, expected, 1e-12)
@@ -121,7 +121,7 @@ def test_where_nothing_compiles_the_same_is_computed_and_it_is_said(monkeypatch)
     call = fused.compiled.__wrapped__(fused.second, fails)
     part = tiles.Part(torch.arange(3), torch.ones(3, dtype=torch.bool), torch.arange(3))
     anchors = (torch.zeros(3), torch.ones(3), torch.ones(3))
-    asked = (torch.randn(3, 3), part, part, anchors, anchors, False, False)
+    asked = (torch.randn(3, 3), part, part, anchors, anchors, False, False, torch.float32)
     with pytest.warns(UserWarning, match="not compiled, slower"):
         first = call(*asked)
     assert torch.equal(first, fused.second(*asked))

@@ -1,0 +1,95 @@
+"""What only a GPU can show; each of these is skipped where there is none."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from multimodal_lab.loss import fused, half, tiles
+from multimodal_lab.loss.contrastive import info_nce, nt_xent
+from multimodal_lab.loss.siglip import siglip
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+def losses(n):
+    ids = torch.arange(n, device="cuda") // 2
+    here = torch.rand(n, device="cuda") > 0.1
+    return {
+        "clip": lambda a, b: info_nce(a, b, ids, ids, 0.07, present_a=here),
+        "nt_xent": lambda a, b: nt_xent(torch.cat([a, b]), ids.repeat(2), 0.07),
+        "decoupled": lambda a, b: nt_xent(torch.cat([a, b]), ids.repeat(2), 0.07, decoupled=True),
+        "siglip": lambda a, b: siglip({"a": a, "b": b}, ids, {"a": here, "b": here}, 14.0, -10.0),
+    }
+
+
+def found(loss, a, b):
+    a, b = (x.detach().clone().requires_grad_() for x in (a, b))
+    value = loss(a, b)
+    value.backward()
+    return value.double(), a.grad.double(), b.grad.double()
+
+
+def worst(got, expected):
+    return max(float((x - y).norm() / y.norm()) for x, y in zip(got, expected, strict=True))
+
+
+@pytest.fixture(params=["as it stands", "compiled"])
+def path(request, monkeypatch):
+    monkeypatch.setattr(tiles, "ACCELERATED", 128)
+    if request.param == "compiled":
+        monkeypatch.setattr(tiles, "COMPILED", 256)
+        fused.compiled.cache_clear()
+    return request.param
+
+
+@pytest.mark.parametrize("kind", ["clip", "nt_xent", "decoupled", "siglip"])
+@pytest.mark.parametrize(
+    ("dtype", "near"), [(torch.float64, 1e-11), (torch.float32, 1e-5), (torch.bfloat16, 4e-3), (torch.float16, 1e-3)]
+)
+def test_tiles_are_float64s_on_the_cpu(path, kind, dtype, near):
+    """The inputs' own rounding is in both; bf16's gradient is rounded to bf16 at the end."""
+    torch.manual_seed(0)
+    n = 700  # no multiple of a tile's edge
+    loss = losses(n)[kind]
+    a = torch.randn(n, 96, device="cuda")
+    a, b = (a + 0.5 * torch.randn_like(a)).to(dtype), a.to(dtype)
+    exact = found(loss, a.double(), b.double())
+    with pytest.MonkeyPatch.context() as plain:
+        plain.setattr(tiles, "worth_compiling", lambda unit, pairs: False)
+        assert worst(found(loss, a.double(), b.double()), exact) < 1e-11
+    assert half.wanted(a) is (dtype in (torch.bfloat16, torch.float16))
+    assert worst(found(loss, a, b), exact) < near
+
+
+@pytest.mark.parametrize(
+    "words", [("fp32",), ("bf16",), ("fp16",), ("bf16", "train.compile=true", "train.channels_last=true")]
+)
+def test_a_run_learns_on_the_gpu(cli, tmp_path, words):
+    precision, *more = words
+    cli(f"train.precision={precision}", f"dir={tmp_path / 'run'}", "train.max_steps=12", *more)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["provenance/device"] == torch.cuda.get_device_name()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    told = [line["train/total"] for line in lines if "train/total" in line]
+    assert all(torch.isfinite(torch.tensor(told)))
+
+
+def weights(folder):
+    newest = max((folder / "checkpoints").glob("step_*"))
+    return load_file(next(newest.glob("model*.safetensors")))
+
+
+def test_again_or_resumed_ends_with_the_same_bits(cli, tmp_path):
+    once, again = tmp_path / "once", tmp_path / "again"
+    words = ("train.precision=bf16", "train.epochs=4")
+    cli(*words, f"dir={once}")
+    expected = weights(once)
+    cli(*words, f"dir={again}")
+    for resumed in (False, True):
+        if resumed:
+            shutil.rmtree(max((again / "checkpoints").glob("step_*")))
+            cli(*words, f"dir={again}", "resume=auto")
+        assert all(torch.equal(expected[key], x) for key, x in weights(again).items()), f"resumed: {resumed}"
