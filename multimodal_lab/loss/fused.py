@@ -1,112 +1,198 @@
-"""A tile's work on an accelerator as compiled functions: each reads the logits a few times instead of a dozen.
-
-The functions below are what is computed, in plain PyTorch; `compiled` hands them to torch.compile, which makes Triton kernels of
-them on a GPU. Where that can't be had (no compiler on the machine), they run as they stand, and say so once.
-"""
+"""The tiled losses on a GPU: `kernels` make logits and use them in one go, torch multiplies derivatives with rows."""
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from multimodal_lab.loss.sums import along
-from multimodal_lab.loss.tiles import LOW, Part
+from multimodal_lab.loss import half
+from multimodal_lab.loss.side import Side
+from multimodal_lab.loss.sums import Anchors, Sums
+from multimodal_lab.loss.tiles import Block, Tiles
 
-BACKEND = "inductor"
+SUMMED, PULLED = 16384, 8192
+"""Rows and columns of a tile: of the first pass, which stores sums alone, and of the second, which stores derivatives."""
 
-
-class Seen(NamedTuple):
-    """What a tile adds to the sums of its anchors, each (m,): the largest logit so far, and what `Sums` keeps."""
-
-    shift: Tensor
-    negative: Tensor
-    positive: Tensor
-    drawn: Tensor
-    number: Tensor
+EDGES = {torch.float16: (128, 128, 64), torch.float32: (64, 128, 32)}
+"""Rows, columns and width that a program has at a time."""
 
 
-def first(
-    logits: Tensor, a: Part, b: Part, shift_a: Tensor, shift_b: Tensor | None, itself: bool, decoupled: bool
-) -> tuple[Seen, Seen | None]:
-    """What a tile of logits (m, n) tells the anchors of its rows and, with shift_b (n,), of its columns.
+class Rows(NamedTuple):
+    """Of some rows: unit (M, D), ids (M,), seen (M,) bool, place (M,) over all ranks."""
 
-    itself: a row is hidden from itself. decoupled: positives stand in no denominator.
-    """
-    positive, hidden = _pairs(a, b, itself)
-    logits = torch.where(hidden, LOW, logits)
-    rows = _way(logits, positive, shift_a, 1, decoupled)
-    return rows, None if shift_b is None else _way(logits, positive, shift_b, 0, decoupled)
+    unit: Tensor
+    ids: Tensor
+    seen: Tensor
+    place: Tensor
 
+    @classmethod
+    def of(cls, side: Side) -> Rows:
+        """All that a side has, told as the kernels read it."""
+        seen = torch.ones_like(side.ids, dtype=torch.bool) if side.seen is None else side.seen
+        return cls(side.unit.contiguous(), side.ids.contiguous(), seen.contiguous(), side.place + side.first)
 
-def second(
-    logits: Tensor,
-    a: Part,
-    b: Part,
-    rows: tuple[Tensor, ...],
-    columns: tuple[Tensor, ...],
-    itself: bool,
-    decoupled: bool,
-    dtype: torch.dtype,
-) -> Tensor:
-    """The loss's derivative by each logit (m, n), in dtype; rows and columns: shift, factor and push of `softmax.Anchors`."""
-    positive, hidden = _pairs(a, b, itself)
-    logits = torch.where(hidden | positive if decoupled else hidden, LOW, logits)
-    there = (logits - rows[0][:, None]).exp() * rows[1][:, None]
-    back = (logits - columns[0]).exp() * columns[1]
-    return (there + back - torch.where(positive, rows[2][:, None] + columns[2], 0.0)).to(dtype)
+    def at(self, rows: slice) -> Rows:
+        """Some of them."""
+        return Rows(*(x[rows] for x in self))
 
 
-def sigmoid(
-    logits: Tensor, a: Part, b: Part, bias: float | Tensor, lift: float, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A tile of SigLIP's logits (m, n) without their bias: for each row its log sigmoids and its loss's derivatives by
-    the logits, summed, (m,); the derivatives (m, n), times `lift`, in dtype."""
-    positive, hidden = _pairs(a, b, itself=False)
-    asked = torch.where(positive, -(logits + bias), logits + bias)
-    kept = torch.where(hidden, 0.0, F.logsigmoid(-asked))
-    share = torch.where(hidden, 0.0, asked.sigmoid())
-    pushed = torch.where(positive, -share, share)
-    return kept.sum(1), pushed.sum(1), (pushed * lift).to(dtype)
+class Fused:
+    """What `softmax.Softmax` does, by kernels: one comparison, its scale, and which pairs stand in the denominator."""
+
+    bounded = False
+
+    def __init__(self, tiles: Tiles, scale: float | Tensor, decoupled: bool) -> None:
+        self.tiles, self.decoupled = tiles, decoupled
+        self.work = _Work(tiles, scale)
+
+    def first(self, rows: Sums, columns: Sums) -> None:
+        """Sum every tile into its anchors."""
+        for block in self.tiles.by(SUMMED):
+            found = self.work.first(block, self.tiles.exclude_self, self.decoupled)
+            for sums, at, parts in zip((rows, columns), block[:2], found):
+                self.work.merge(sums, at, parts)
+
+    def second(self, rows: Anchors, columns: Anchors, grad_a: Tensor, grad_b: Tensor) -> None:
+        """Add the gradient with respect to unit rows, over the scale, to grad_a (N, D) and grad_b (M, D)."""
+        for block in self.tiles.by(PULLED):
+            pulled = self.work.second(block, rows, columns, self.tiles.exclude_self, self.decoupled)
+            self.work.pull(block, pulled, grad_a, grad_b)
 
 
-def _pairs(a: Part, b: Part, itself: bool) -> tuple[Tensor, Tensor]:
-    hidden = ~(a.seen[:, None] & b.seen)
-    if itself:
-        hidden = hidden | (a.place[:, None] == b.place)
-    return (a.ids[:, None] == b.ids) & ~hidden, hidden
+class Questions:
+    """What `siglip` asks of each tile, by kernels."""
+
+    def __init__(self, tiles: Tiles, scale: float | Tensor, bias: float | Tensor, lift: float) -> None:
+        self.tiles, self.lift = tiles, lift
+        self.work = _Work(tiles, scale)
+        self.bias = _number(bias, tiles.a.unit)
+
+    def answer(self, told: Tensor, grads: tuple[Tensor, Tensor] | None) -> None:
+        """Add to told (3,) the loss and its bias' derivative and, where given, to the gradients of unit rows over the scale."""
+        for block in self.tiles.by(PULLED):
+            found, pulled = self.work.sigmoid(block, self.bias, self.lift)
+            kept, slope = found.sum(0)
+            told[0] -= kept
+            told[1] += slope
+            if grads is not None:
+                self.work.pull(block, pulled, *grads)
 
 
-def _way(logits: Tensor, positive: Tensor, shift: Tensor, dim: int, decoupled: bool) -> Seen:
-    drawn = torch.where(positive, logits, 0.0).sum(dim)
-    if decoupled:
-        logits = torch.where(positive, LOW, logits)
-    peak = torch.maximum(shift, logits.amax(dim))
-    terms = (logits - along(peak, dim)).exp()
-    yes, no = torch.where(positive, terms, 0.0).sum(dim), torch.where(positive, 0.0, terms).sum(dim)
-    return Seen(peak, no, yes, drawn, positive.sum(dim).to(logits.dtype))
+class _Work:
+    """The kernels' launches."""
+
+    def __init__(self, tiles: Tiles, scale: float | Tensor) -> None:
+        self.a = Rows.of(tiles.a)
+        self.b = self.a if tiles.a is tiles.b else Rows.of(tiles.b)
+        self.scale = _number(scale, self.a.unit)
+        dtype = self.a.unit.dtype
+        high, wide, deep = EDGES[dtype]
+        # torch's own word for how a float32 product may be rounded; three TF32 products are as good as one of float32
+        exact = "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+        self.high, self.wide = high, wide
+        self.how: dict[str, Any] = {
+            "BM": high, "BN": wide, "BK": deep, "GROUP": 8, "PRECISION": exact,
+            "num_warps": 8, "num_stages": _stages(self.a.unit),
+        }  # fmt: skip
+        self.room: Tensor | None = None
+
+    def first(self, block: Block, itself: bool, decoupled: bool) -> list[Tensor]:
+        a, b = self.a.at(block.rows), self.b.at(block.columns)
+        m, n, d = len(a.ids), len(b.ids), a.unit.shape[1]
+        found = [self.scale.new_empty(-(-n // self.wide), 5, m)]
+        if block.both:
+            found.append(self.scale.new_empty(-(-m // self.high), 5, n))
+        _launch("first", self._grid(m, n), a.unit, b.unit, self.scale, *a[1:], *b[1:], found[0], found[-1], m, n, d,
+                ITSELF=itself, BOTH=block.both, DECOUPLED=decoupled, **self.how)  # fmt: skip
+        return found
+
+    def merge(self, sums: Sums, at: slice, parts: Tensor) -> None:
+        count, edge = parts.shape[2], 128
+        _launch("merge", -(-count // edge), parts, len(parts), sums.shift[at], sums.totals[:, at], sums.totals.stride(0), count,
+                B=edge, num_warps=4)  # fmt: skip
+
+    def second(self, block: Block, rows: Anchors, columns: Anchors, itself: bool, decoupled: bool) -> Tensor:
+        a, b = self.a.at(block.rows), self.b.at(block.columns)
+        m, n, d = len(a.ids), len(b.ids), a.unit.shape[1]
+        out = self._out(m, n)
+        anchors = (*(x[block.rows] for x in rows), *(x[block.columns] for x in columns))
+        _launch("second", self._grid(m, n), a.unit, b.unit, self.scale, *a[1:], *b[1:], *anchors, out, m, n, d,
+                ITSELF=itself, DECOUPLED=decoupled, **self.how)  # fmt: skip
+        return out
+
+    def sigmoid(self, block: Block, bias: Tensor, lift: float) -> tuple[Tensor, Tensor]:
+        a, b = self.a.at(block.rows), self.b.at(block.columns)
+        m, n, d = len(a.ids), len(b.ids), a.unit.shape[1]
+        out, told = self._out(m, n), self.scale.new_empty(self._grid(m, n), 2)
+        _launch("sigmoid", self._grid(m, n), a.unit, b.unit, self.scale, bias, *a[1:3], *b[1:3], told, out, lift, m, n, d,
+                **self.how)  # fmt: skip
+        return told, out
+
+    def pull(self, block: Block, pulled: Tensor, grad_a: Tensor, grad_b: Tensor) -> None:
+        """Multiply derivatives (m, n) with the rows of the other side."""
+        half.add_product(grad_a[block.rows], pulled, self.b.unit[block.columns])
+        if block.both:
+            half.add_product(grad_b[block.columns], pulled.T, self.a.unit[block.rows])
+
+    def _grid(self, m: int, n: int) -> int:
+        return -(-m // self.high) * -(-n // self.wide)
+
+    def _out(self, m: int, n: int) -> Tensor:
+        if self.room is None:
+            self.room = self.a.unit.new_empty(min(PULLED, len(self.a.ids)) * min(PULLED, len(self.b.ids)))
+        return self.room[: m * n].view(m, n)
 
 
-@lru_cache(maxsize=8)
-def compiled(function: Callable[..., Any], backend: str | None = None) -> Callable[..., Any]:
-    """`function` compiled at its first call; as it stands where it can't be."""
-    made: Callable[..., Any] = torch.compile(function, backend=backend or BACKEND)
-    broken = False
+def _launch(name: str, programs: int, *arguments: Any, **how: Any) -> None:
+    from multimodal_lab.loss import kernels
 
-    def call(*arguments: Any) -> Any:
-        nonlocal broken
-        if broken:
-            return function(*arguments)
-        try:
-            return made(*arguments)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            broken = True
-            warnings.warn(f"loss.fused: not compiled, slower ({str(error).splitlines()[0]})", stacklevel=2)
-            return function(*arguments)
+    with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
+        getattr(kernels, name)[(programs,)](*arguments, **how)
 
-    return call
+
+def _number(x: float | Tensor, like: Tensor) -> Tensor:
+    """A number as the kernels read it, (1,) float32 on the device, which is not waited for."""
+    if isinstance(x, Tensor):
+        return x.detach().float().reshape(1)
+    return torch.full((1,), x, dtype=torch.float32, device=like.device)
+
+
+def _stages(x: Tensor) -> int:
+    """How many steps of a product are loaded ahead: what fits in the memory of a multiprocessor."""
+    if not x.is_cuda:
+        return 2
+    return 4 if torch.cuda.get_device_properties(x.device).shared_memory_per_block_optin > 150_000 else 2
+
+
+def wanted(x: Tensor) -> bool:
+    """Whether rows x are compared by the kernels: float16 or float32 on a GPU that multiplies both in tensor cores."""
+    return (
+        x.is_cuda
+        and x.dtype in EDGES
+        and torch.cuda.get_device_capability(x.device) >= (8, 0)
+        and _works(x.device, x.dtype)
+    )
+
+
+@lru_cache(maxsize=16)
+def _works(device: torch.device, dtype: torch.dtype) -> bool:
+    """Try them on two rows; where they can't be made, say so once."""
+    if importlib.util.find_spec("triton") is None:
+        warnings.warn(
+            "loss: Triton is not installed, so that contrastive losses take more time on this GPU", stacklevel=2
+        )
+        return False
+    two = torch.arange(2, device=device)
+    side = Side(torch.eye(2, 16, dtype=dtype, device=device), two, two, two >= 0)
+    try:
+        Fused(Tiles(side, side, one_way=True), 1.0, False).first(sums := Sums(side, False), sums)
+    except Exception as error:  # a compiler's own, of many kinds
+        said = (str(error).splitlines() or [""])[0]
+        warnings.warn(f"loss: no kernels for this GPU, slower ({type(error).__name__}: {said})", stacklevel=2)
+        return False
+    return True

@@ -18,6 +18,11 @@ def wanted(x: Tensor) -> bool:
     return x.is_cuda and x.dtype in (torch.float16, torch.bfloat16)
 
 
+def scaled(x: Tensor, scale: float | Tensor) -> Tensor:
+    """x times a number, which torch would round to 16 bits along with a 16-bit x."""
+    return (x.float() * scale).half() if x.dtype == torch.float16 else x * scale
+
+
 def product(x: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """x (N, D) @ y (D, M): of float16 in float32, else as it stands; into `out` where given."""
     if x.dtype != torch.float16:

@@ -55,14 +55,11 @@ def _tiled(a: Own, b: Own, scale: float | Tensor, bias: float | Tensor, wanted: 
     grad_a, grad_b = mine.sums(*mine.unit.shape), every.sums(*every.unit.shape)
     count = total((a.present.sum() + b.present.sum()).to(told.dtype)).clamp(min=2) / 2
     lift = half.LIFT if mine.unit.dtype == torch.float16 else 1.0
-    tile = _compiled if tiles.compiled else _tile
-    for block in tiles:
-        kept, pushed, weights = tile(tiles, block, scale, bias, lift)
-        told[0] -= kept.sum()
-        if wanted:
-            told[1] += pushed.sum()
-            half.add_product(grad_a[block.rows], weights, every.unit[block.columns])
-            half.add_product(grad_b[block.columns], weights.T, mine.unit[block.rows])
+    grads = (grad_a, grad_b) if wanted else None
+    if fused.wanted(mine.unit):
+        fused.Questions(tiles, scale, bias, lift).answer(told, grads)
+    else:
+        _answer(tiles, scale, bias, lift, told, grads)
     told[2] = (grad_a * mine.unit).sum() / lift
     value, bias_slope, slope = total(told) / count
     if not wanted:
@@ -73,21 +70,29 @@ def _tiled(a: Own, b: Own, scale: float | Tensor, bias: float | Tensor, wanted: 
     return value, [pulled, gradient(b, every, grad_b, factor, everyones=True), slope, bias_slope]
 
 
-def _compiled(
-    tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor, lift: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    logits, dtype = tiles.logits(block, scale, None), tiles.a.unit.dtype
-    made: tuple[Tensor, Tensor, Tensor] = fused.compiled(fused.sigmoid)(logits, *tiles.parts(block), bias, lift, dtype)
-    return made
+def _answer(
+    tiles: Tiles,
+    scale: float | Tensor,
+    bias: float | Tensor,
+    lift: float,
+    told: Tensor,
+    grads: tuple[Tensor, Tensor] | None,
+) -> None:
+    """What `fused.Questions.answer` adds, tile by tile."""
+    for block in tiles:
+        kept, weights = _tile(tiles, block, scale, bias)
+        told[0] -= kept.sum()
+        if grads is None:
+            continue
+        told[1] += weights.sum()
+        if lift != 1.0:
+            weights *= lift
+        half.add_product(grads[0][block.rows], weights, tiles.b.unit[block.columns])
+        half.add_product(grads[1][block.columns], weights.T, tiles.a.unit[block.rows])
 
 
-def _tile(
-    tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor, lift: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Of a tile, to be summed: log sigmoid of each pair and its loss's derivative by the logit; and the latter times `lift`.
-
-    All are 0 where a row is missing.
-    """
+def _tile(tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor) -> tuple[Tensor, Tensor]:
+    """log sigmoid of each pair of a tile, and its loss's derivative by the logit; both 0 where a row is missing."""
     mask = tiles.mask(block)
     logits = tiles.logits(block, scale, None).add_(bias)
     sign = None if mask is None else 1 - 2 * mask.positive
@@ -99,4 +104,4 @@ def _tile(
         weights *= sign
     if mask is not None and mask.hidden is not None:
         kept, weights = kept.masked_fill_(mask.hidden, 0.0), weights.masked_fill_(mask.hidden, 0.0)
-    return kept, weights, weights if lift == 1.0 else weights * lift
+    return kept, weights

@@ -6,7 +6,6 @@ The idea is FlashAttention's (Dao 2022), which Inf-CL (Cheng 2024) takes to cont
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,25 +13,14 @@ from torch import Tensor
 from multimodal_lab import dist
 from multimodal_lab.loss import fused, half
 from multimodal_lab.loss.exact import wide_type
+from multimodal_lab.loss.fused import Fused
 from multimodal_lab.loss.ranks import total
 from multimodal_lab.loss.side import Own, Side, everyone, gradient, local
-from multimodal_lab.loss.sums import Sums, along
+from multimodal_lab.loss.sums import Anchors, Sums, along
 from multimodal_lab.loss.tiles import LOW, Block, Mask, Tiles
 
 KEPT = 2**22
 """Tiles of up to this many numbers altogether are kept for the second pass, more are computed again."""
-
-
-class Anchors(NamedTuple):
-    """What the second pass needs of one side's rows, each (M,).
-
-    factor · exp(logit - shift) is a pair's share of the anchor's softmax times the anchor's weight in the loss; push
-    is that weight over the anchor's number of positives. A row that is no anchor has factor and push 0.
-    """
-
-    shift: Tensor
-    factor: Tensor
-    push: Tensor
 
 
 class Softmax:
@@ -43,15 +31,12 @@ class Softmax:
 
     def __init__(self, tiles: Tiles, scale: float | Tensor, decoupled: bool, twice: bool) -> None:
         self.tiles, self.scale, self.decoupled = tiles, scale, decoupled
-        self.fused = tiles.compiled
-        self.bounded = not self.fused and _bounded(scale, wide_type(tiles.a.unit.dtype))
+        self.bounded = _bounded(scale, wide_type(tiles.a.unit.dtype))
         self.keep = twice and len(tiles.a.ids) * len(tiles.b.ids) <= KEPT
         self.kept: list[tuple[Tensor, Mask | None]] = []
 
     def first(self, rows: Sums, columns: Sums) -> None:
         """Sum every tile into its anchors."""
-        if self.fused:
-            return self._fused_first(rows, columns)
         for block in self.tiles:
             mask = self.tiles.mask(block)
             logits = self.tiles.logits(block, self.scale, mask)
@@ -81,23 +66,7 @@ class Softmax:
                 half.add_product(grad_b[block.columns], weights.T, a[block.rows])
         self.kept.clear()
 
-    def _fused_first(self, rows: Sums, columns: Sums) -> None:
-        for block in self.tiles:
-            logits = self.tiles.logits(block, self.scale, None)
-            shift = columns.shift[block.columns] if block.both else None
-            parts = self.tiles.parts(block)
-            there, back = fused.compiled(fused.first)(
-                logits, *parts, rows.shift[block.rows], shift, self.tiles.exclude_self, self.decoupled
-            )
-            rows.take(block.rows, *there)
-            if back is not None:
-                columns.take(block.columns, *back)
-            if self.keep:
-                self.kept.append((logits.clone(), None))
-
     def _again(self, block: Block) -> tuple[Tensor, Mask | None]:
-        if self.fused:
-            return self.tiles.logits(block, self.scale, None), None
         mask = self.tiles.mask(block)
         logits = self._decouple(self.tiles.logits(block, self.scale, mask), mask)
         return logits.exp_() if self.bounded else logits, mask
@@ -107,17 +76,6 @@ class Softmax:
 
     def _weights(self, block: Block, logits: Tensor, mask: Mask | None, rows: Anchors, columns: Anchors) -> Tensor:
         """The loss's derivative by each logit of a tile."""
-        if self.fused:
-            sides = Anchors(*(x[block.rows] for x in rows)), Anchors(*(x[block.columns] for x in columns))
-            made: Tensor = fused.compiled(fused.second)(
-                logits,
-                *self.tiles.parts(block),
-                *sides,
-                self.tiles.exclude_self,
-                self.decoupled,
-                self.tiles.a.unit.dtype,
-            )
-            return made
         weights = self._shares(block, logits, rows, columns)
         if mask is not None:
             weights -= mask.positive * (along(rows.push[block.rows], 1) + columns.push[block.columns])
@@ -133,6 +91,10 @@ class Softmax:
         return other.addcmul_(logits.sub_(columns.shift[j]).exp_(), back)
 
 
+def _task(tiles: Tiles, scale: float | Tensor, decoupled: bool, twice: bool) -> Softmax | Fused:
+    return Fused(tiles, scale, decoupled) if fused.wanted(tiles.a.unit) else Softmax(tiles, scale, decoupled, twice)
+
+
 def _bounded(scale: float | Tensor, dtype: torch.dtype) -> bool:
     """Whether exp of a logit and its inverse are finite, with room for the sum; an accelerator's number is not read."""
     if isinstance(scale, Tensor) and not scale.is_cpu:
@@ -144,7 +106,7 @@ def symmetric(rows: Own, scale: float | Tensor, decoupled: bool, wanted: bool) -
     """NT-Xent of rows with themselves: the value; where `wanted`, the gradients of x and of the scale."""
     every = everyone(rows)
     mine = local(rows) if dist.active() else every
-    task = Softmax(Tiles(mine, every, exclude_self=True, one_way=True), scale, decoupled, wanted)
+    task = _task(Tiles(mine, every, exclude_self=True, one_way=True), scale, decoupled, wanted)
     sums = Sums(mine, task.bounded)
     task.first(sums, sums)
     value, weight, anchors = _anchors(sums, decoupled, share=1.0, parts=True)
@@ -161,7 +123,7 @@ def symmetric(rows: Own, scale: float | Tensor, decoupled: bool, wanted: bool) -
 def two_way(a: Own, b: Own, scale: float | Tensor, exclude_self: bool, wanted: bool) -> tuple[Tensor, list[Tensor]]:
     """InfoNCE of a with b, both directions: the value; where `wanted`, the gradients of both inputs and of the scale."""
     mine, every = local(a), everyone(b)
-    task = Softmax(Tiles(mine, every, exclude_self=exclude_self), scale, False, wanted)
+    task = _task(Tiles(mine, every, exclude_self=exclude_self), scale, False, wanted)
     rows, columns = Sums(mine, task.bounded), Sums(every, task.bounded)
     task.first(rows, columns)
     columns.over_ranks()
@@ -208,4 +170,4 @@ def _gathered(anchors: Anchors, mine: Side, every: Side, count: int) -> Anchors:
     if mine is every:
         return anchors
     told = dist.gather(mine.back(torch.stack(anchors, 1), count))
-    return Anchors(*told[every.place].unbind(1))
+    return Anchors(*told[every.place].T.contiguous().unbind(0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -51,11 +53,6 @@ class Sums:
         self.totals[:2, at] *= (self.shift[at] - shift).exp()
         self.shift[at] = shift
 
-    def take(self, at: slice, shift: Tensor, *found: Tensor) -> None:
-        """Add a tile's negatives, positives, drawn and count, sums of exp(logit - shift) to the new shift."""
-        self._move(shift, at)
-        self.totals[:, at] += torch.stack(found)
-
     def over_ranks(self) -> None:
         """Add what the other ranks saw of the same anchors."""
         if not self.bounded:
@@ -75,3 +72,15 @@ class Sums:
         # One positive is its own mean: exactly 0, not the rounding of the log of an exp.
         positive = torch.where(self.count == 1, 0.0, self.positive.log() + base)
         return self.negative.log() + base, positive
+
+
+class Anchors(NamedTuple):
+    """What the second pass needs of one side's rows, each (M,).
+
+    factor · exp(logit - shift) is a pair's share of the anchor's softmax times the anchor's weight in the loss; push
+    is that weight over the anchor's number of positives. A row that is no anchor has factor and push 0.
+    """
+
+    shift: Tensor
+    factor: Tensor
+    push: Tensor

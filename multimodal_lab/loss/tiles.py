@@ -11,9 +11,8 @@ from multimodal_lab.loss import half
 from multimodal_lab.loss.exact import wide_type
 from multimodal_lab.loss.side import Side
 
-EDGE, ACCELERATED, COMPILED = 384, 4096, 8192
-"""Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator, and
-what hides there the time that calling a compiled function takes."""
+EDGE, ACCELERATED = 384, 4096
+"""Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator."""
 
 LOW = -1e30
 """Stands for minus infinity in a logit, without its NaN: exp of it is 0 and 0 times it is 0."""
@@ -34,14 +33,6 @@ class Mask(NamedTuple):
     hidden: Tensor | None
 
 
-class Part(NamedTuple):
-    """The rows or columns of a tile: ids (m,), seen (m,) bool, place (m,) over all ranks."""
-
-    ids: Tensor
-    seen: Tensor
-    place: Tensor
-
-
 class Tiles:
     """The tiles of side a against side b.
 
@@ -51,13 +42,16 @@ class Tiles:
 
     def __init__(self, a: Side, b: Side, *, exclude_self: bool = False, one_way: bool = False) -> None:
         self.a, self.b, self.exclude_self, self.one_way = a, b, exclude_self, one_way
-        self.compiled = worth_compiling(a.unit, len(a.ids) * len(b.ids))
-        self.edge = EDGE if a.unit.is_cpu else COMPILED if self.compiled else ACCELERATED
+        self.edge = EDGE if a.unit.is_cpu else ACCELERATED
         self.spare: dict[str, Tensor] = {}
 
     def __iter__(self) -> Iterator[Block]:
-        columns = list(_slices(len(self.b.ids), self.edge))
-        for i, rows in enumerate(_slices(len(self.a.ids), self.edge)):
+        return self.by(self.edge)
+
+    def by(self, edge: int) -> Iterator[Block]:
+        """The tiles of up to `edge` rows and columns."""
+        columns = list(_slices(len(self.b.ids), edge))
+        for i, rows in enumerate(_slices(len(self.a.ids), edge)):
             for j, these in enumerate(columns):
                 if self.a is not self.b:
                     yield Block(rows, these, not self.one_way)
@@ -74,17 +68,9 @@ class Tiles:
 
     def logits(self, block: Block, scale: float | Tensor, mask: Mask | None) -> Tensor:
         """scale · cosine of a tile, `LOW` where hidden; overwritten by the next call."""
-        x, y = self.a.unit[block.rows] * scale, self.b.unit[block.columns]
+        x, y = half.scaled(self.a.unit[block.rows], scale), self.b.unit[block.columns]
         logits = half.product(x, y.T, self.buffer("logits", block))
         return logits if mask is None or mask.hidden is None else logits.masked_fill_(mask.hidden, LOW)
-
-    def parts(self, block: Block) -> tuple[Part, Part]:
-        """Who stands in a tile's rows and in its columns, where missing rows stay."""
-        a, b = (
-            Part(s.ids[at], s.ids[at] == s.ids[at] if s.seen is None else s.seen[at], s.place[at] + s.first)
-            for s, at in ((self.a, block.rows), (self.b, block.columns))
-        )
-        return a, b
 
     def mask(self, block: Block) -> Mask | None:
         """Of a tile that may hold a positive or hidden pair; None for one that holds none."""
@@ -100,11 +86,6 @@ class Tiles:
         if hidden is not None:
             positive &= ~hidden
         return Mask(positive.to(wide_type(a.unit.dtype)), hidden)
-
-
-def worth_compiling(unit: Tensor, pairs: int) -> bool:
-    """Whether a compiler, which takes half a minute, is worth calling: on a CPU the cache makes the plain way as fast."""
-    return not unit.is_cpu and pairs >= COMPILED**2
 
 
 def _overlap(x: Tensor, y: Tensor) -> bool:

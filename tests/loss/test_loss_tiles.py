@@ -1,14 +1,12 @@
 """The tiles: whatever their size, the losses are the papers'; and no matrix of all pairs exists."""
 
-import shutil
-
 import loss_oracle as oracle
 import pytest
 import torch
 from loss_oracle import assert_same, value_and_gradients
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multimodal_lab.loss import fused, side, softmax, tiles
+from multimodal_lab.loss import side, softmax, tiles
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.dcl import dcl
 from multimodal_lab.loss.siglip import siglip
@@ -61,20 +59,16 @@ def cases(tau):
     }
 
 
-@pytest.fixture(params=["plain", "again", "shifted", "accelerator", "fused"])
+@pytest.fixture(params=["plain", "again", "shifted", "accelerator"])
 def path(request, monkeypatch):
-    """Logits kept or computed again, exponents shifted or not; an accelerator keeps missing rows and masks every tile, in
-    one function for each pass."""
+    """Logits kept or computed again, exponents shifted or not; an accelerator keeps missing rows and masks every tile."""
     monkeypatch.setattr(tiles, "EDGE", 3)
     if request.param != "plain":
         monkeypatch.setattr(softmax, "KEPT", 0)
     if request.param in ("shifted", "accelerator"):
         monkeypatch.setattr(softmax, "_bounded", lambda scale, dtype: False)
-    if request.param in ("accelerator", "fused"):
+    if request.param == "accelerator":
         monkeypatch.setattr(side, "_asks", lambda x: False)
-    if request.param == "fused":
-        monkeypatch.setattr(tiles, "worth_compiling", lambda unit, pairs: True)
-        monkeypatch.setattr(fused, "compiled", lambda function: function)
 
 
 @pytest.mark.parametrize("tau", [0.5, 0.02])
@@ -91,41 +85,6 @@ def test_float32_by_tiles_is_float64(path, name):
     exact = value_and_gradients(ours, *leaves(), *numbers)
     found = value_and_gradients(ours, *leaves(torch.float32), *(x.float() for x in numbers))
     assert_same([x.double() for x in found], exact, 1e-5)
-
-
-WRITES = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile writes C++ on a CPU: no g++ here")
-
-
-@pytest.mark.parametrize(
-    ("name", "backend"),
-    [
-        ("dcl", "aot_eager"),
-        *(pytest.param(n, "inductor", marks=[WRITES, pytest.mark.slow]) for n in ("info_nce", "dcl")),
-    ],
-)
-def test_what_a_compiler_makes_of_a_tile_is_the_papers(monkeypatch, name, backend):
-    monkeypatch.setattr(fused, "BACKEND", backend)
-    fused.compiled.cache_clear()
-    monkeypatch.setattr(tiles, "EDGE", 6)
-    monkeypatch.setattr(side, "_asks", lambda x: False)
-    monkeypatch.setattr(tiles, "worth_compiling", lambda unit, pairs: True)
-    ours, paper, numbers = cases(0.02)[name]
-    found, expected = (value_and_gradients(fn, *leaves(), *numbers) for fn in (ours, paper))
-    assert_same(found, expected, 1e-12)
-
-
-def test_where_nothing_compiles_the_same_is_computed_and_it_is_said(monkeypatch):
-    def fails(graph, inputs):
-        raise RuntimeError("no compiler")
-
-    call = fused.compiled.__wrapped__(fused.second, fails)
-    part = tiles.Part(torch.arange(3), torch.ones(3, dtype=torch.bool), torch.arange(3))
-    anchors = (torch.zeros(3), torch.ones(3), torch.ones(3))
-    asked = (torch.randn(3, 3), part, part, anchors, anchors, False, False, torch.float32)
-    with pytest.warns(UserWarning, match="not compiled, slower"):
-        first = call(*asked)
-    assert torch.equal(first, fused.second(*asked))
-    assert torch.equal(call(*asked), first)
 
 
 class Largest(TorchDispatchMode):

@@ -1,0 +1,136 @@
+"""The GPU's kernels, run by Triton's interpreter on small tiles: equal to the papers' losses in value and gradient."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import loss_oracle as oracle
+import pytest
+import torch
+from loss_oracle import assert_same, value_and_gradients
+
+from multimodal_lab.loss import fused, half, side, softmax
+from multimodal_lab.loss.contrastive import info_nce, nt_xent
+from multimodal_lab.loss.dcl import dcl
+from multimodal_lab.loss.siglip import siglip
+from multimodal_lab.loss.supcon import supcon
+
+pytest.importorskip("triton", reason="Triton is not installed: there are no kernels to run")
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels are run on the GPU: tests/test_gpu.py")
+
+N = 25  # no multiple of a tile's edge
+MAKE = torch.Generator().manual_seed(5)
+IDS = torch.randint(0, 14, (N,), generator=MAKE)
+LABELS = torch.randint(-1, 4, (N,), generator=MAKE)
+HERE = {name: torch.rand(N, generator=MAKE) > 0.15 for name in "ab"}
+
+
+def leaves(dtype):
+    a = torch.randn(N, 20, generator=torch.Generator().manual_seed(3))
+    return [x.to(dtype) for x in (a, a + torch.randn(N, 20, generator=torch.Generator().manual_seed(4)))]
+
+
+def cases(tau):
+    """{name: (ours, the paper's, learned numbers)}, as in test_loss_tiles."""
+    here_a, here_b = HERE.values()
+
+    def over(fn, ids):
+        return lambda a, b, t: fn({"a": a, "b": b}, ids, HERE, t)
+
+    def sigmoid(fn):
+        return lambda a, b, s, bias: fn({"a": a, "b": b}, IDS, HERE, s, bias)
+
+    numbers = [torch.tensor(tau)]
+    return {
+        "info_nce": (
+            lambda a, b, t: info_nce(a, b, IDS, IDS.flip(0), t, present_a=here_a, present_b=here_b),
+            lambda a, b, t: oracle.info_nce(a, b, IDS, IDS.flip(0), t, here_a, here_b),
+            numbers,
+        ),
+        "nt_xent": (
+            lambda a, b, t: nt_xent(a, IDS, t, here_a) + 0 * b.sum(),
+            lambda a, b, t: oracle.info_nce(a, a, IDS, IDS, t, here_a, here_a, True) + 0 * b.sum(),
+            numbers,
+        ),
+        "supcon": (over(supcon, LABELS), over(oracle.supcon, LABELS), numbers),
+        "dcl": (over(dcl, IDS), over(oracle.dcl, IDS), numbers),
+        "siglip": (sigmoid(siglip), sigmoid(oracle.siglip), [torch.tensor(1 / tau), torch.tensor(-2.0)]),
+    }
+
+
+@pytest.fixture(autouse=True)
+def on_a_gpu(monkeypatch):
+    """Rows are treated as on a GPU, several programs a tile and several tiles a side; the plain tiles are not there."""
+    monkeypatch.setattr(side, "_asks", lambda x: False)
+    monkeypatch.setattr(half, "wanted", lambda x: x.dtype in (torch.float16, torch.bfloat16))
+    monkeypatch.setattr(fused, "wanted", lambda x: x.dtype in fused.EDGES)
+    monkeypatch.setattr(fused, "EDGES", {torch.float16: (16, 16, 16), torch.float32: (16, 32, 16)})
+    monkeypatch.setattr(fused, "SUMMED", 32)
+    monkeypatch.setattr(fused, "PULLED", 16)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")  # what is thrown away may overflow
+@pytest.mark.parametrize(("dtype", "tau", "near"), [(torch.float32, 0.01, 1e-5), (torch.bfloat16, 0.3, 4e-3)])
+@pytest.mark.parametrize("name", list(cases(1.0)))
+def test_a_kernel_is_the_paper(monkeypatch, name, dtype, tau, near):
+    """bf16's gradient is rounded to bf16 at the end; the inputs' own rounding is in both."""
+    ours, paper, numbers = cases(tau)[name]
+    a, b = leaves(dtype)
+    with monkeypatch.context() as away:
+        away.setattr(softmax, "Softmax", None)
+        found = value_and_gradients(ours, a, b, *numbers)
+    expected = value_and_gradients(paper, a.double(), b.double(), *(x.double() for x in numbers))
+    assert_same([x.double() for x in found], expected, near)
+
+
+def test_where_no_kernel_can_be_made_it_is_said(monkeypatch):
+    def broken(*arguments, **how):
+        raise RuntimeError("no compiler\nmore")
+
+    monkeypatch.setattr(fused, "_launch", broken)
+    with pytest.warns(UserWarning, match=r"no kernels for this GPU, slower \(RuntimeError: no compiler\)"):
+        assert not fused._works.__wrapped__(torch.device("cpu"), torch.float32)
+
+
+COMPILED = """
+import importlib.util, sys
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+spec = importlib.util.spec_from_file_location("kernels", sys.argv[1])
+kernels = sys.modules["kernels"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(kernels)
+KINDS = {"ids": "*i64", "place": "*i64", "seen": "*i1", "lift": "fp32"} | dict.fromkeys("mnd", "i32")
+KINDS |= dict.fromkeys(("number", "stride", "count"), "i32")
+FLAGS = {"ITSELF": True, "BOTH": True, "DECOUPLED": True, "GROUP": 8, "PRECISION": "tf32x3", "B": 128}
+for rows, edges in (("*fp16", (128, 128, 64)), ("*fp32", (64, 128, 32))):
+    flags = FLAGS | dict(zip(("BM", "BN", "BK"), edges))
+    for name in ("first", "merge", "second", "sigmoid"):
+        kernel = getattr(kernels, name)
+        signature, given = {}, {}
+        for at, argument in enumerate(kernel.arg_names):
+            if argument in flags:
+                signature[argument], given[(at,)] = "constexpr", flags[argument]
+            else:
+                kind = KINDS.get(argument, KINDS.get(argument.rsplit("_", 1)[0], "*fp32"))
+                signature[argument] = rows if argument in ("x", "y", "out") else kind
+        compile(
+            ASTSource(fn=kernel, signature=signature, constexprs=given), target=GPUTarget("cuda", int(sys.argv[2]), 32),
+            options={"num_warps": 8, "num_stages": 2},
+        )
+print("compiled")
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Triton brings no assembler for GPUs to other processors")
+def test_a_compiler_takes_the_kernels(tmp_path):
+    """Triton's interpreter forgives what its compiler does not; that needs no GPU."""
+    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
+    path = Path(fused.__file__).with_name("kernels.py")
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED, path, "90"], env=env, capture_output=True, text=True, timeout=250
+    )
+    assert done.stdout.strip() == "compiled", done.stderr[-3000:]
