@@ -1,6 +1,8 @@
-"""The device that a run computes on."""
+"""The device that a run computes on, and whether it is to give the same bits each time."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
@@ -19,3 +21,15 @@ def pick_device(wanted: str) -> torch.device:
     device = torch.device("cuda", dist.local_rank())
     torch.cuda.set_device(device)
     return device
+
+
+def repeatable(device: torch.device, wanted: bool) -> None:
+    """Ask torch for kernels that give the same bits each time; where a GPU has none torch warns by name and goes on.
+
+    On the CPU every kernel that is used is one. Of cuBLAS it takes a workspace of fixed size, of cuDNN no search for the
+    fastest algorithm.
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(wanted, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a search for faults, not for equal bits

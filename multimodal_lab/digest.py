@@ -15,7 +15,7 @@ MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep", "save_every"
 SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
 OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
 OF_DATA = "provenance/data_fingerprint"
-BOOKKEEPING = {"dir", "name", "log", "resume", "device", "figures", "score", "study"}
+BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "score", "study"}
 TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or runs that hold them
 
 

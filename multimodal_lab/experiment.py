@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab import checkpoint, dist, finish, kept, provenance, redact, resume, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
-from multimodal_lab.device import pick_device
+from multimodal_lab.device import pick_device, repeatable
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
@@ -37,6 +37,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     began = time.monotonic()
     provenance.restart_peak()
     device = pick_device(cfg.device)
+    repeatable(device, cfg.deterministic)
     dist.start(device)
     main = dist.rank() == 0
     plain = _plain(cfg, folder)

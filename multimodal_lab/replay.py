@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import resolvers, rundir
-from multimodal_lab.device import pick_device
+from multimodal_lab.device import pick_device, repeatable
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 
@@ -28,6 +28,7 @@ def repeat(folder: Path) -> str:
     assert isinstance(cfg, DictConfig)
     facts = json.loads((folder / "batch.json").read_text())
     device = pick_device(cfg.device)
+    repeatable(device, cfg.get("deterministic", True))
     record = json.loads((folder.parent / experiment.DATA).read_text())
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)

@@ -90,6 +90,7 @@ class Config:
     dir: str = ""
     resume: Literal["never", "auto", "drift"] = "never"
     device: str = "auto"
+    deterministic: bool = True
     score: str | None = None
     figures: list[str] = field(default_factory=list)
     subsets: bool = False

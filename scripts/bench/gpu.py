@@ -1,6 +1,6 @@
 """What an accelerator gives: the tiled losses, training steps of whole systems, augmentation, ranks, neighbours, the probe.
 
-python scripts/bench/gpu.py [loss resnet50 vit small augment evaluate]        minutes, most of them a compiler's
+python scripts/bench/gpu.py [loss resnet50 vit small repeated augment evaluate]        minutes, most of them a compiler's
 
 Milliseconds are the device's own (CUDA events), medians after a warm-up, candidates in alternation. Without a GPU it says so.
 """
@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from multimodal_lab import resolvers
 from multimodal_lab.build import build
+from multimodal_lab.device import repeatable
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.siglip import siglip
@@ -327,11 +328,33 @@ def evaluation() -> None:
     row("linear probe, seven C, 128,000 x 2048, 100 classes", time.monotonic() - start, unit="s")
 
 
+def repeated() -> None:
+    """What kernels that give the same bits each time cost, and whether they do."""
+    for backbone, size, n in (("resnet50", 224, 64), ("vit_base", 224, 64)):
+        batch, work, same = images(n, size, DEVICE), {}, {}
+        for name in ("any", "the same bits"):
+            repeatable(DEVICE, name != "any")
+            ends = []
+            for _ in range(2):
+                step, system = stepper(backbone, augmented=True, compiled=False)
+                for i in range(3):
+                    step([batch], i, 0, 0.5)
+                ends.append(torch.cat([p.detach().flatten() for p in system.parameters()]))
+            same[name] = bool(torch.equal(*ends))
+            work[name] = times({"": partial(step, [batch], 0, 0, 0.5)}, rounds=7)[""]
+        repeatable(DEVICE, False)
+        row(
+            f"{backbone}, {2 * n} views, deterministic=true, a step", work["the same bits"], unit="ms",
+            peers=[("deterministic=false", work["any"])], note=f"equal bits after three steps: {same}",
+        )  # fmt: skip
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "loss": losses,
     "resnet50": partial(training, "resnet50", 256, 3500),
     "vit": partial(training, "vit_base", 256, 3300),
     "small": small,
+    "repeated": repeated,
     "augment": augmentation,
     "evaluate": evaluation,
 }
