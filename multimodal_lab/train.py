@@ -81,6 +81,7 @@ def fit(
     `augment(batch, seed, epoch)` runs on the device; `validate()` scores the validation split; `facts` must not change
     between a run and its resume. Randomness is a function of (seed, epoch or step, rank, sample id) alone: neither a restart,
     nor a validation pass, nor the number of workers changes it. Ctrl-C, SIGTERM and SIGUSR1 save, then raise `Interrupted`.
+    With `compile` the augmentation is compiled, too, where it can be and runs on an accelerator.
     With `ema` the system is validated, and at the end left, with the running average of its weights. With `shard` it is
     empty meanwhile, but for rank 0's in a validation: see `Shards`.
     """
@@ -95,6 +96,8 @@ def fit(
     total = min(epochs * per_epoch, max_steps or epochs * per_epoch)
     store.keep = keep
     arrange(system, channels_last, compile)
+    if compile and isinstance(augment, torch.nn.Module):
+        augment.compile()
     shards = Shards(system, optimizer) if shard else None
     system = system if shards is None else shards.system
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from multimodal_lab import checkpoint, experiment, optim
 from multimodal_lab import replay as replay_command
+from multimodal_lab.augment.augment import Augment
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import Store
 from multimodal_lab.guard import replay
@@ -455,6 +456,16 @@ def test_the_command_repeats_the_step_of_a_run_that_diverged(composed, tmp_path,
     told = replay_command.repeat(tmp_path / "bad_batch_0")
     assert "total = nan" in told or "gradient norm = " in told
     assert "samples " in told
+
+
+def test_augmentation_is_compiled_with_the_system_alone(bench, monkeypatch):
+    asked = []
+    monkeypatch.setattr(System, "compile", lambda self: asked.append("system"))
+    monkeypatch.setattr(Augment, "compile", lambda self: asked.append("augment"))
+    bench("plain").fit(max_steps=1)
+    assert asked == []
+    bench("compiled").fit(max_steps=1, compile=True)
+    assert asked == ["system", "augment"]
 
 
 @pytest.mark.slow

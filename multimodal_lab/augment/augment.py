@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.augment import host
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
@@ -64,6 +67,7 @@ class Augment(nn.Module):
         self._check_geometry()
         self._check_components()
         self._checked: set[str] = set()
+        self._compiled: Callable[[Batch, Tensor], Batch] | None = None
 
     def _check_geometry(self) -> None:
         if self.geometric and not self.images:
@@ -94,8 +98,28 @@ class Augment(nn.Module):
         self._check_range(batch)
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
         out = _repeated(batch, self.views)
-        draw = Draw.start(out.ids, view, seed, epoch)
-        theirs = {x.data_ptr() for x in batch.inputs.values()}  # the caller's tensors are never written into
+        keys = Draw.start(
+            out.ids, view, seed, epoch
+        ).keys  # what a seed and an epoch are is no part of a compiled graph
+        if host.holds(keys):
+            theirs = frozenset(x.data_ptr() for x in batch.inputs.values())  # these tensors are never written into
+            return self._made(out, keys, theirs)
+        if self._compiled is None:
+            return self._made(out, keys)
+        for x in (*out.inputs.values(), *([] if out.mask is None else [out.mask])):
+            torch._dynamo.mark_static(x, list(range(1, x.dim())))  # the number of rows alone may vary
+        return self._compiled(out, keys)
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """Let torch.compile make one graph of all ops, for batches on a device; arguments are torch.compile's.
+
+        On the CPU, where an op works on the rows that it acts on alone, nothing changes.
+        """
+        self._compiled = torch.compile(self._made, *arguments, **options)
+
+    def _made(self, out: Batch, keys: Tensor, theirs: frozenset[int] = frozenset()) -> Batch:
+        """All ops, in their order. theirs: where the caller's tensors begin in the host's memory."""
+        draw = Draw(keys)
         for together, names in self.runs:
             if together:
                 out = self._warp(out, names, draw)
@@ -120,12 +144,12 @@ class Augment(nn.Module):
                 )
             self._checked.add(name)
 
-    def _change(self, batch: Batch, name: str, draw: Draw, theirs: set[int]) -> Batch:
+    def _change(self, batch: Batch, name: str, draw: Draw, theirs: frozenset[int]) -> Batch:
         inputs = dict(batch.inputs)
         for key in self.targets[name]:
             x = inputs[key]
             seen = x if x.dim() == 4 else x[:, :, None, None]
-            own = x.data_ptr() not in theirs
+            own = host.holds(x) and x.data_ptr() not in theirs
             inputs[key] = self.photometric[name](seen, draw.fold(key), self.streams[key], own).reshape(x.shape)
         return batch.replace(inputs=inputs)
 
@@ -210,8 +234,13 @@ def _finished(batch: Batch, images: list[str]) -> Batch:
             x = x * batch.mask
         inputs[name] = x
     for name, x in inputs.items():
-        if x.is_floating_point():
-            inputs[name] = on_rows(~batch.present[name], x, partial(_nothing, x))
+        if not x.is_floating_point():
+            continue
+        there = batch.present[name]
+        if host.holds(x):
+            inputs[name] = on_rows(~there, x, partial(_nothing, x))
+        else:
+            inputs[name] = torch.where(there.view(-1, *[1] * (x.dim() - 1)), x, 0.0)
     return batch.replace(inputs=inputs)
 
 

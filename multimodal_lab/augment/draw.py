@@ -8,10 +8,11 @@ generator is read or written. Integers alone are mixed and tables alone are look
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from multimodal_lab.augment.once import once
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _TABLE_BITS = 16
@@ -30,12 +31,12 @@ def mix(z: Tensor) -> Tensor:
     return z.bitwise_xor_(_shifted(z, 31))
 
 
-@lru_cache(maxsize=4096)
+@once(4096)
 def _token(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
-@lru_cache(maxsize=8)
+@once(8)
 def _quantiles(device: torch.device) -> Tensor:
     """The standard normal's quantiles at the middles of 2^16 equal steps, scaled to unit variance."""
     steps = torch.arange(1 << _TABLE_BITS, dtype=torch.float64)
@@ -43,10 +44,22 @@ def _quantiles(device: torch.device) -> Tensor:
     return (z / z.square().mean().sqrt()).float().to(device)
 
 
-@lru_cache(maxsize=64)
+@once(64)
 def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
     """A small float64 matrix kept on `device`, so that a step does not wait for its copy."""
     return torch.tensor(values, dtype=torch.float64).to(device)
+
+
+@once(64)
+def _counters(count: int, device: torch.device) -> Tensor:
+    """1 to `count`, spread over 64 bits. A table, as a compiler takes such a product for an index, which can't overflow."""
+    return torch.arange(1, count + 1, device=device) * _GOLDEN
+
+
+@once(16)
+def _narrow_counters(count: int, device: torch.device) -> Tensor:
+    """0 to `count` - 1, spread over 32 bits."""
+    return torch.arange(count, device=device, dtype=torch.int32) * (0x9E3779B1 - (1 << 32))
 
 
 class Draw:
@@ -73,8 +86,8 @@ class Draw:
 
     def uniform(self, count: int) -> Tensor:
         """(N, count) float32 in [0, 1), 24 random bits each."""
-        counter = torch.arange(1, count + 1, device=self.keys.device) * _GOLDEN
-        return _shifted(mix(self.keys[:, None] + counter), 40).float() * 2.0**-24
+        counters = _counters(count, self.keys.device)
+        return _shifted(mix(self.keys[:, None] + counters), 40).float() * 2.0**-24
 
     def between(self, low: float, high: float, count: int) -> Tensor:
         """(N, count) float32, uniform in [low, high)."""
@@ -88,8 +101,7 @@ class Draw:
         """
         low, high = self.keys.contiguous().view(torch.int32).view(-1, 2).unbind(1)
         half = (count + 1) // 2
-        counter = torch.arange(half, device=self.keys.device, dtype=torch.int32) * (0x9E3779B1 - (1 << 32))
-        h = low[:, None] + counter
+        h = low[:, None] + _narrow_counters(half, self.keys.device)
         h.bitwise_xor_(_shifted(h, 16, 32)).mul_(0x7FEB352D).bitwise_xor_(high[:, None])
         h.bitwise_xor_(_shifted(h, 15, 32)).mul_(0x846CA68B - (1 << 32))
         h.bitwise_xor_(_shifted(h, 16, 32))

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from multimodal_lab.augment import host
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.types import Kind, Stream
 
@@ -38,7 +39,7 @@ def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor], own: bool = Fa
     `own` says that nobody else reads `x`: then it may be written into, where a copy costs as much as the act.
     On the CPU only those rows are worked on; on a device all are, as counting the rows would make the host wait for it.
     """
-    if x.device.type != "cpu":
+    if not host.holds(x):
         return torch.where(on.view(-1, *[1] * (x.dim() - 1)), act(slice(None)), x)
     rows = on.nonzero()[:, 0]
     if len(rows) == len(x):

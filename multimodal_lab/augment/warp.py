@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from multimodal_lab.augment import host
 from multimodal_lab.augment.gather import MANY, gathered
+from multimodal_lab.augment.once import once
 
 Size = tuple[int, int]
 Points = tuple[Tensor, Tensor]
@@ -73,18 +74,22 @@ def kernel(x: Tensor, y: Tensor, centre: tuple[float, float]) -> Tensor:
     return square.clamp_min(1e-30).log_().mul_(square).mul_(0.5)
 
 
-@lru_cache(maxsize=16)
-def kernels(centres: Centres, size: Size, device: torch.device) -> list[Tensor]:
-    """U around each centre at each pixel of an image, (1, h, w) each: the spline's basis, the same for every batch."""
+@once(16)
+def kernels(centres: Centres, size: Size, device: torch.device) -> Tensor:
+    """U around each centre at each pixel of an image, (K, 1, h, w): the spline's basis, the same for every batch."""
     x, y = plain(size, device)
-    return [kernel(x, y, centre) for centre in centres]
+    return torch.stack([kernel(x, y, centre) for centre in centres])
 
 
-@lru_cache(maxsize=64)
+@once(64)
+def axis(length: int, device: torch.device) -> Tensor:
+    """The middles of `length` pixels, the image's outer edges at -1 and 1."""
+    return (2 * torch.arange(length, device=device) + 1) / length - 1
+
+
 def plain(size: Size, device: torch.device) -> Points:
     """The x (1, 1, w) and y (1, h, 1) of the pixels of an image of `size`."""
-    y, x = (((2 * torch.arange(n, device=device) + 1) / n - 1) for n in size)
-    return x[None, None, :], y[None, :, None]
+    return axis(size[1], device)[None, None, :], axis(size[0], device)[None, :, None]
 
 
 Step = Homography | Spline
@@ -117,6 +122,6 @@ def composed(steps: Sequence[Step]) -> list[Step]:
 
 def sample(x: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
     """(N, C, H, W) read at `where` (N, h, w, 2) to (N, C, h, w); zero outside."""
-    if mode == "bilinear" and x.shape[1] >= MANY and x.device.type == "cpu" and x.dtype == torch.float32:
+    if mode == "bilinear" and x.shape[1] >= MANY and host.holds(x) and x.dtype == torch.float32:
         return gathered(x, where)
     return F.grid_sample(x, where, mode=mode, padding_mode="zeros", align_corners=False)
