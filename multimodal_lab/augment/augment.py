@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
@@ -98,9 +99,7 @@ class Augment(nn.Module):
         self._check_range(batch)
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
         out = _repeated(batch, self.views)
-        keys = Draw.start(
-            out.ids, view, seed, epoch
-        ).keys  # what a seed and an epoch are is no part of a compiled graph
+        keys = Draw.start(out.ids, view, seed, epoch).keys  # a compiled graph knows neither seed nor epoch
         if host.holds(keys):
             theirs = frozenset(x.data_ptr() for x in batch.inputs.values())  # these tensors are never written into
             return self._made(out, keys, theirs)
@@ -108,7 +107,13 @@ class Augment(nn.Module):
             return self._made(out, keys)
         for x in (*out.inputs.values(), *([] if out.mask is None else [out.mask])):
             torch._dynamo.mark_static(x, list(range(1, x.dim())))  # the number of rows alone may vary
-        return self._compiled(out, keys)
+        try:
+            return self._compiled(out, keys)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            self._compiled = None
+            said = next(iter(str(error).splitlines()), "")
+            warnings.warn(f"augment: not compiled, slower ({type(error).__name__}: {said})", stacklevel=2)
+            return self._made(out, keys)
 
     def compile(self, *arguments: Any, **options: Any) -> None:
         """Let torch.compile make one graph of all ops, for batches on a device; arguments are torch.compile's.

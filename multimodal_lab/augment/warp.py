@@ -18,7 +18,7 @@ Points = tuple[Tensor, Tensor]
 Centres = tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal is the same object: torch 2.11 would hash the tensors to compile a call
 class Homography:
     """(N, 3, 3) float64, output to input, in `grid_sample`'s frame: -1 and 1 are the outer edges of the image.
 
@@ -46,7 +46,7 @@ class Homography:
                 value.div_(scale)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal is the same object: torch 2.11 would hash the tensors to compile a call
 class Spline:
     """A thin-plate spline (Bookstein 1989): f(v) = a0 + [ax ay] v + sum_j w_j U(|v - c_j|), U(r) = r^2 log r.
 

@@ -108,3 +108,15 @@ def test_what_a_compiler_makes_of_them_gives_the_same_views(name):
     expected = augment(b, 3, 1)
     augment.compile(fullgraph=True)
     assert_same(augment(b, 3, 1), expected, near=1e-5)
+
+
+def test_where_it_cannot_be_compiled_the_same_views_are_made_and_it_is_said():
+    def fails(graph, inputs):
+        raise RuntimeError("no compiler")
+
+    augment, b = given(next(p for p in FILES if p.stem == "classify"))
+    expected = augment(b, 3, 5)
+    augment.compile(backend=fails)
+    with pytest.warns(UserWarning, match="augment: not compiled, slower"):
+        assert_same(augment(b, 3, 5), expected)
+    assert_same(augment(b, 3, 5), expected)

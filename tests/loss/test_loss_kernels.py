@@ -106,7 +106,7 @@ spec.loader.exec_module(kernels)
 KINDS = {"ids": "*i64", "place": "*i64", "seen": "*i1", "lift": "fp32"} | dict.fromkeys("mnd", "i32")
 KINDS |= dict.fromkeys(("number", "stride", "count"), "i32")
 FLAGS = {"ITSELF": True, "BOTH": True, "DECOUPLED": True, "GROUP": 8, "PRECISION": "tf32x3", "B": 128}
-for rows, edges in (("*fp16", (128, 128, 64)), ("*fp32", (64, 128, 32))):
+for rows, edges, warps in (("*fp16", (128, 128, 64), 8), ("*fp32", (64, 64, 32), 4)):
     flags = FLAGS | dict(zip(("BM", "BN", "BK"), edges))
     for name in ("first", "merge", "second", "sigmoid"):
         kernel = getattr(kernels, name)
@@ -119,7 +119,7 @@ for rows, edges in (("*fp16", (128, 128, 64)), ("*fp32", (64, 128, 32))):
                 signature[argument] = rows if argument in ("x", "y", "out") else kind
         compile(
             ASTSource(fn=kernel, signature=signature, constexprs=given), target=GPUTarget("cuda", int(sys.argv[2]), 32),
-            options={"num_warps": 8, "num_stages": 2},
+            options={"num_warps": warps, "num_stages": 2},
         )
 print("compiled")
 """
