@@ -69,6 +69,7 @@ class Augment(nn.Module):
         self._check_components()
         self._checked: set[str] = set()
         self._compiled: Callable[[Batch, Tensor], Batch] | None = None
+        self._ready = False
 
     def _check_geometry(self) -> None:
         if self.geometric and not self.images:
@@ -108,6 +109,9 @@ class Augment(nn.Module):
         for x in (*out.inputs.values(), *([] if out.mask is None else [out.mask])):
             torch._dynamo.mark_static(x, list(range(1, x.dim())))  # the number of rows alone may vary
         try:
+            if not self._ready:
+                self._made(out, keys)  # makes the tables, which a compiler is to find
+                self._ready = True
             return self._compiled(out, keys)
         except torch._dynamo.exc.TorchDynamoException as error:
             self._compiled = None

@@ -12,7 +12,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment.once import once
+from multimodal_lab.augment.once import number, tables
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _TABLE_BITS = 16
@@ -31,12 +31,12 @@ def mix(z: Tensor) -> Tensor:
     return z.bitwise_xor_(_shifted(z, 31))
 
 
-@once(4096)
+@number
 def _token(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
-@once(8)
+@tables(8)
 def _quantiles(device: torch.device) -> Tensor:
     """The standard normal's quantiles at the middles of 2^16 equal steps, scaled to unit variance."""
     steps = torch.arange(1 << _TABLE_BITS, dtype=torch.float64)
@@ -44,19 +44,19 @@ def _quantiles(device: torch.device) -> Tensor:
     return (z / z.square().mean().sqrt()).float().to(device)
 
 
-@once(64)
+@tables(64)
 def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
     """A small float64 matrix kept on `device`, so that a step does not wait for its copy."""
     return torch.tensor(values, dtype=torch.float64).to(device)
 
 
-@once(64)
+@tables(64)
 def _counters(count: int, device: torch.device) -> Tensor:
     """1 to `count`, spread over 64 bits. A table, as a compiler takes such a product for an index, which can't overflow."""
     return torch.arange(1, count + 1, device=device) * _GOLDEN
 
 
-@once(16)
+@tables(16)
 def _narrow_counters(count: int, device: torch.device) -> Tensor:
     """0 to `count` - 1, spread over 32 bits."""
     return torch.arange(count, device=device, dtype=torch.int32) * (0x9E3779B1 - (1 << 32))

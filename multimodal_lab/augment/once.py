@@ -1,30 +1,44 @@
-"""What hangs on constants alone is made once: kept beside the code, and a constant in what torch.compile makes of it."""
+"""What hangs on constants alone is made once, and is no part of what torch.compile makes of the code around it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import cast
 
 import torch
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from torch import Tensor
 
 
-def once(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Keep the last `most` results of a function of hashable constants; a result is a number or a tensor, never written into.
+def number(function: Callable[[str], int]) -> Callable[[str], int]:
+    """Keep the number that a function makes of a word; a constant to a compiler, which need not see how it is made."""
+    kept = lru_cache(maxsize=4096)(function)
 
-    A compiler would look through `lru_cache` and compute the same anew with every batch.
+    @wraps(function)
+    def found(text: str) -> int:
+        return kept(text)
+
+    return cast(Callable[[str], int], torch.compiler.assume_constant_result(found))  # type: ignore[no-untyped-call]
+
+
+def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Keep the last `most` tables that a function makes of hashable constants; a table is never written into.
+
+    A compiler finds those that are there and takes them as inputs of its graph; it would look through `lru_cache` and make
+    them anew with every batch. So what is compiled runs once before, as it stands.
     """
 
-    def keep(function: Callable[P, T]) -> Callable[P, T]:
-        kept = cast(Callable[P, T], lru_cache(maxsize=most)(function))
+    def keep(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        kept: dict[tuple[Hashable, ...], Tensor] = {}
 
         @wraps(function)
-        def found(*arguments: P.args, **options: P.kwargs) -> T:
-            return kept(*arguments, **options)
+        def found(*arguments: Hashable) -> Tensor:
+            if arguments not in kept:
+                if len(kept) >= most:
+                    kept.pop(next(iter(kept)))
+                kept[arguments] = function(*arguments)
+            return kept[arguments]
 
-        return torch.compiler.assume_constant_result(found)  # type: ignore[no-any-return, no-untyped-call]
+        return found
 
     return keep

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from multimodal_lab.augment import host
 from multimodal_lab.augment.gather import MANY, gathered
-from multimodal_lab.augment.once import once
+from multimodal_lab.augment.once import tables
 
 Size = tuple[int, int]
 Points = tuple[Tensor, Tensor]
@@ -74,14 +74,14 @@ def kernel(x: Tensor, y: Tensor, centre: tuple[float, float]) -> Tensor:
     return square.clamp_min(1e-30).log_().mul_(square).mul_(0.5)
 
 
-@once(16)
+@tables(16)
 def kernels(centres: Centres, size: Size, device: torch.device) -> Tensor:
     """U around each centre at each pixel of an image, (K, 1, h, w): the spline's basis, the same for every batch."""
     x, y = plain(size, device)
     return torch.stack([kernel(x, y, centre) for centre in centres])
 
 
-@once(64)
+@tables(64)
 def axis(length: int, device: torch.device) -> Tensor:
     """The middles of `length` pixels, the image's outer edges at -1 and 1."""
     return (2 * torch.arange(length, device=device) + 1) / length - 1

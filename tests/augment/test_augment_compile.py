@@ -10,6 +10,7 @@ from test_augment_conf import FILES, batch, load, made, streams
 from multimodal_lab.augment import host
 
 QUICK = ("none", "text", "spectra", "resize_and_pad", "phenoscape_docs")  # together nearly every op
+pytestmark = pytest.mark.filterwarnings("error:augment. not compiled")
 WRITES = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile writes C++ on a CPU: no g++ here")
 
 

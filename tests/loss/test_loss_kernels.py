@@ -60,6 +60,30 @@ def cases(tau):
     }
 
 
+def interpreted():
+    """Whether Triton's interpreter can read a number: Triton 3.6 cannot with numpy 2.4."""
+    import triton
+    import triton.language as tl
+
+    @triton.jit
+    def count(out, number):
+        for i in range(number):
+            tl.store(out, i + 1)
+
+    out = torch.zeros(1, dtype=torch.int32)
+    try:
+        count[(1,)](out, 3)
+    except Exception:
+        return False
+    return int(out) == 3
+
+
+@pytest.fixture(scope="module")
+def interpreter():
+    if not interpreted():
+        pytest.skip("this Triton's interpreter fails at a loop of its own: install a newer one, or an older numpy")
+
+
 @pytest.fixture(autouse=True)
 def on_a_gpu(monkeypatch):
     """Rows are treated as on a GPU, several programs a tile and several tiles a side; the plain tiles are not there."""
@@ -74,7 +98,7 @@ def on_a_gpu(monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")  # what is thrown away may overflow
 @pytest.mark.parametrize(("dtype", "tau", "near"), [(torch.float32, 0.01, 1e-5), (torch.bfloat16, 0.3, 4e-3)])
 @pytest.mark.parametrize("name", list(cases(1.0)))
-def test_a_kernel_is_the_paper(monkeypatch, name, dtype, tau, near):
+def test_a_kernel_is_the_paper(interpreter, monkeypatch, name, dtype, tau, near):
     """bf16's gradient is rounded to bf16 at the end; the inputs' own rounding is in both."""
     ours, paper, numbers = cases(tau)[name]
     a, b = leaves(dtype)
