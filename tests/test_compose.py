@@ -35,3 +35,9 @@ def test_the_choices_are_not_gathered_where_no_entry_asks(tmp_path, monkeypatch)
         assert compose("config").b.n == 3
     with folder(tmp_path, "${a}"), pytest.raises(AssertionError, match="gathered"):
         compose("config")
+
+
+def test_an_empty_list_of_trackers_or_evaluators_is_none(composed):
+    cfg = composed("log=[]", "evaluate=[]", small=False)
+    assert cfg.log == {}
+    assert cfg.evaluate == {}
