@@ -14,8 +14,8 @@ LIFT = 2.0**14
 
 
 def wanted(x: Tensor) -> bool:
-    """Whether rows x are multiplied with 16 bits: they come so, and the device has units for it."""
-    return x.is_cuda and x.dtype in (torch.float16, torch.bfloat16)
+    """Whether rows x are multiplied with 16 bits: they come so, and torch can sum such products in 32 (with CUDA alone)."""
+    return x.is_cuda and torch.version.hip is None and x.dtype in (torch.float16, torch.bfloat16)
 
 
 def scaled(x: Tensor, scale: float | Tensor) -> Tensor:
