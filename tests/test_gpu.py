@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from multimodal_lab.augment import draw, hashed
 from multimodal_lab.loss import fused, half, tiles
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.siglip import siglip
@@ -91,3 +92,13 @@ def test_again_or_resumed_ends_with_the_same_bits(cli, tmp_path):
             shutil.rmtree(max((again / "checkpoints").glob("step_*")))
             cli(*words, f"dir={again}", "resume=auto")
         assert all(torch.equal(expected[key], x) for key, x in weights(again).items()), f"resumed: {resumed}"
+
+
+def test_draws_are_the_cpus():
+    keys = torch.randint(-(2**63), 2**63 - 1, (300,))
+    here, there = draw.Draw(keys), draw.Draw(keys.cuda())
+    assert hashed.wanted(there.keys)
+    for word in ("crop", "color_jitter"):
+        assert torch.equal(there.fold(word).keys.cpu(), here.fold(word).keys)
+        assert torch.equal(there.fold(word).uniform(5).cpu(), here.fold(word).uniform(5))
+    assert torch.equal(there.normal(7).cpu(), here.normal(7))

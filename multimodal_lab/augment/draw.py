@@ -12,6 +12,7 @@ import hashlib
 import torch
 from torch import Tensor
 
+from multimodal_lab.augment import hashed
 from multimodal_lab.augment.once import number, tables
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -62,6 +63,23 @@ def _narrow_counters(count: int, device: torch.device) -> Tensor:
     return torch.arange(count, device=device, dtype=torch.int32) * (0x9E3779B1 - (1 << 32))
 
 
+def _uniform(keys: Tensor, count: int) -> Tensor:
+    if hashed.wanted(keys):
+        return hashed.uniform(keys, count)
+    return _shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
+
+
+@torch.library.custom_op("multimodal_lab::uniform", mutates_args=())
+def _whole(keys: Tensor, count: int) -> Tensor:
+    """`_uniform` as one piece to a compiler, which would hash anew at every pixel that a number is used at."""
+    return _uniform(keys, count)
+
+
+@_whole.register_fake
+def _(keys: Tensor, count: int) -> Tensor:
+    return keys.new_empty(keys.shape[0], count, dtype=torch.float32)  # len would fix the number of rows
+
+
 class Draw:
     """One stream of random numbers per row. keys: (N,) int64."""
 
@@ -78,6 +96,8 @@ class Draw:
 
     def fold(self, name: str) -> Draw:
         """An independent stream for each name: an op, a stream, a parameter."""
+        if hashed.wanted(self.keys):
+            return Draw(hashed.fold(self.keys, _token(name)))
         return Draw(mix(self.keys ^ _token(name)))
 
     def rows(self, index: Tensor | slice) -> Draw:
@@ -86,8 +106,7 @@ class Draw:
 
     def uniform(self, count: int) -> Tensor:
         """(N, count) float32 in [0, 1), 24 random bits each."""
-        counters = _counters(count, self.keys.device)
-        return _shifted(mix(self.keys[:, None] + counters), 40).float() * 2.0**-24
+        return _whole(self.keys, count) if torch.compiler.is_compiling() else _uniform(self.keys, count)
 
     def between(self, low: float, high: float, count: int) -> Tensor:
         """(N, count) float32, uniform in [low, high)."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from multimodal_lab import gpu
 from multimodal_lab.loss import half
 from multimodal_lab.loss.side import Side
 from multimodal_lab.loss.sums import Anchors, Sums
@@ -152,8 +151,7 @@ class _Work:
 def _launch(name: str, programs: int, *arguments: Any, **how: Any) -> None:
     from multimodal_lab.loss import kernels
 
-    with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
-        getattr(kernels, name)[(programs,)](*arguments, **how)
+    gpu.launch(getattr(kernels, name), programs, *arguments, **how)
 
 
 def _number(x: float | Tensor, like: Tensor) -> Tensor:
@@ -183,18 +181,7 @@ def wanted(x: Tensor) -> bool:
 
 @lru_cache(maxsize=16)
 def _works(device: torch.device, dtype: torch.dtype) -> bool:
-    """Try them on two rows; where they can't be made, say so once."""
-    if importlib.util.find_spec("triton") is None:
-        warnings.warn(
-            "loss: Triton is not installed, so that contrastive losses take more time on this GPU", stacklevel=2
-        )
-        return False
     two = torch.arange(2, device=device)
     side = Side(torch.eye(2, 16, dtype=dtype, device=device), two, two, two >= 0)
-    try:
-        Fused(Tiles(side, side, one_way=True), 1.0, False).first(sums := Sums(side, False), sums)
-    except Exception as error:  # a compiler's own, of many kinds
-        said = (str(error).splitlines() or [""])[0]
-        warnings.warn(f"loss: no kernels for this GPU, slower ({type(error).__name__}: {said})", stacklevel=2)
-        return False
-    return True
+    sums, task = Sums(side, False), Fused(Tiles(side, side, one_way=True), 1.0, False)
+    return gpu.works("a contrastive loss", lambda: task.first(sums, sums))

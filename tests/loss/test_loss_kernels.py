@@ -1,11 +1,5 @@
 """The GPU's kernels, run by Triton's interpreter on small tiles: equal to the papers' losses in value and gradient."""
 
-import os
-import platform
-import subprocess
-import sys
-from pathlib import Path
-
 import loss_oracle as oracle
 import pytest
 import torch
@@ -107,54 +101,3 @@ def test_a_kernel_is_the_paper(interpreter, monkeypatch, name, dtype, tau, near)
         found = value_and_gradients(ours, a, b, *numbers)
     expected = value_and_gradients(paper, a.double(), b.double(), *(x.double() for x in numbers))
     assert_same([x.double() for x in found], expected, near)
-
-
-def test_where_no_kernel_can_be_made_it_is_said(monkeypatch):
-    def broken(*arguments, **how):
-        raise RuntimeError("no compiler\nmore")
-
-    monkeypatch.setattr(fused, "_launch", broken)
-    with pytest.warns(UserWarning, match=r"no kernels for this GPU, slower \(RuntimeError: no compiler\)"):
-        assert not fused._works.__wrapped__(torch.device("cpu"), torch.float32)
-
-
-COMPILED = """
-import importlib.util, sys
-from triton import compile
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-
-spec = importlib.util.spec_from_file_location("kernels", sys.argv[1])
-kernels = sys.modules["kernels"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(kernels)
-KINDS = {"ids": "*i64", "place": "*i64", "seen": "*i1", "lift": "fp32"} | dict.fromkeys("mnd", "i32")
-KINDS |= dict.fromkeys(("number", "stride", "count"), "i32")
-FLAGS = {"ITSELF": True, "BOTH": True, "DECOUPLED": True, "GROUP": 8, "PRECISION": "tf32x3", "B": 128}
-for rows, edges, warps in (("*fp16", (128, 128, 64), 8), ("*fp32", (64, 64, 32), 4)):
-    flags = FLAGS | dict(zip(("BM", "BN", "BK"), edges))
-    for name in ("first", "merge", "second", "sigmoid"):
-        kernel = getattr(kernels, name)
-        signature, given = {}, {}
-        for at, argument in enumerate(kernel.arg_names):
-            if argument in flags:
-                signature[argument], given[(at,)] = "constexpr", flags[argument]
-            else:
-                kind = KINDS.get(argument, KINDS.get(argument.rsplit("_", 1)[0], "*fp32"))
-                signature[argument] = rows if argument in ("x", "y", "out") else kind
-        compile(
-            ASTSource(fn=kernel, signature=signature, constexprs=given), target=GPUTarget("cuda", int(sys.argv[2]), 32),
-            options={"num_warps": warps, "num_stages": 2},
-        )
-print("compiled")
-"""
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="Triton brings no assembler for GPUs to other processors")
-def test_a_compiler_takes_the_kernels(tmp_path):
-    """Triton's interpreter forgives what its compiler does not; that needs no GPU."""
-    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
-    path = Path(fused.__file__).with_name("kernels.py")
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILED, path, "90"], env=env, capture_output=True, text=True, timeout=250
-    )
-    assert done.stdout.strip() == "compiled", done.stderr[-3000:]
