@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from multimodal_lab import experiment
 from multimodal_lab.device import pick_device, repeatable
 
 
@@ -19,6 +20,19 @@ def test_a_gpu_is_asked_for_kernels_that_give_the_same_bits(wanted):
     repeatable(torch.device("cuda"), wanted)  # flags alone: no GPU is touched
     assert torch.are_deterministic_algorithms_enabled() is wanted
     assert not wanted or torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_run_passes_on_what_its_config_says(composed, tmp_path, monkeypatch, wanted):
+    class Seen(Exception):
+        pass
+
+    def seen(device, asked):
+        raise Seen(asked)
+
+    monkeypatch.setattr(experiment, "repeatable", seen)
+    with pytest.raises(Seen, match=str(wanted)):
+        experiment.run(composed(f"deterministic={str(wanted).lower()}"), tmp_path)
 
 
 def test_a_cpu_needs_no_asking():

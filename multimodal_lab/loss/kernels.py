@@ -48,8 +48,8 @@ def _place(m, n, BM: tl.constexpr, BN: tl.constexpr, GROUP: tl.constexpr):
 @triton.jit
 def _plain(ids_a, seen_a, ids_b, seen_b, at_m, at_n, m, n):
     """Whether all of these rows are there and, ids being sorted, none has a positive among the columns; nor itself then."""
-    low_a, high_a = tl.load(ids_a + at_m % m), tl.load(ids_b + at_n % n)
-    apart = (tl.max(low_a, 0) < tl.min(high_a, 0)) | (tl.min(low_a, 0) > tl.max(high_a, 0))
+    mine, theirs = tl.load(ids_a + at_m % m), tl.load(ids_b + at_n % n)
+    apart = (tl.max(mine, 0) < tl.min(theirs, 0)) | (tl.min(mine, 0) > tl.max(theirs, 0))
     seen_m = tl.load(seen_a + at_m, mask=at_m < m, other=0).to(tl.int32)
     seen_n = tl.load(seen_b + at_n, mask=at_n < n, other=0).to(tl.int32)
     return apart & (tl.min(seen_m, 0) > 0) & (tl.min(seen_n, 0) > 0)
@@ -66,24 +66,23 @@ def _pairs(ids_a, seen_a, place_a, ids_b, seen_b, place_b, at_m, at_n, m, n, ITS
 
 
 @triton.jit
-def _negatives(out, part, at, count, shift, negative):
-    """Store one part of the sums of the anchors `at`, to out (parts, 5, count): shift and negatives; no positives."""
+def _keep(out, part, at, count, shift, negative, positive, drawn, number):
+    """Store one part of the sums of the anchors `at`, to out (parts, 5, count): the shift, exp(logit - shift) of negatives
+    and of positives, the positives' logits, and how many they are."""
     out += part.to(tl.int64) * 5 * count + at
     there = at < count
     tl.store(out, shift, mask=there)
     tl.store(out + count, negative, mask=there)
-    for row in tl.static_range(2, 5):
-        tl.store(out + row * count, tl.zeros_like(shift), mask=there)
-
-
-@triton.jit
-def _positives(out, part, at, count, positive, drawn, number):
-    """The rest of it, over `_negatives`: exp(logit - shift) of positives, their logits, and how many they are."""
-    out += part.to(tl.int64) * 5 * count + at
-    there = at < count
     tl.store(out + 2 * count, positive, mask=there)
     tl.store(out + 3 * count, drawn, mask=there)
     tl.store(out + 4 * count, number, mask=there)
+
+
+@triton.jit
+def _negatives(out, part, at, count, shift, negative):
+    """`_keep` where there is no positive."""
+    none = tl.zeros_like(shift)
+    _keep(out, part, at, count, shift, negative, none, none, none)
 
 
 @triton.jit
@@ -92,11 +91,9 @@ def _way(out, part, at, count, logits, positive, AXIS: tl.constexpr, DECOUPLED: 
     asked = tl.where(positive, LOW, logits) if DECOUPLED else logits
     shift = tl.max(asked, AXIS)
     terms = tl.exp(asked - (shift[:, None] if AXIS == 1 else shift[None, :]))
-    _negatives(out, part, at, count, shift, tl.sum(tl.where(positive, 0.0, terms), AXIS))
-    drawn = tl.sum(tl.where(positive, logits, 0.0), AXIS)
-    _positives(
-        out, part, at, count, tl.sum(tl.where(positive, terms, 0.0), AXIS), drawn, tl.sum(positive.to(tl.float32), AXIS)
-    )
+    negative, yes = tl.sum(tl.where(positive, 0.0, terms), AXIS), tl.sum(tl.where(positive, terms, 0.0), AXIS)
+    drawn, number = tl.sum(tl.where(positive, logits, 0.0), AXIS), tl.sum(positive.to(tl.float32), AXIS)
+    _keep(out, part, at, count, shift, negative, yes, drawn, number)
 
 
 @triton.jit
@@ -105,7 +102,7 @@ def first(
     ITSELF: tl.constexpr, BOTH: tl.constexpr, DECOUPLED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, GROUP: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Parts of the sums of rows (parts, 5, m) and, if BOTH, of columns (parts, 5, n): see `_negatives` and `_positives`."""
+    """Parts of the sums of rows (parts, 5, m) and, if BOTH, of columns (parts, 5, n): see `_keep`."""
     i, j, at_m, at_n = _place(m, n, BM, BN, GROUP)
     logits = _logits(x, y, scale, at_m, at_n, m, n, d, BM, BN, BK, PRECISION)
     if _plain(ids_a, seen_a, ids_b, seen_b, at_m, at_n, m, n):
