@@ -29,12 +29,13 @@ PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 @lru_cache
 def groups(folders: tuple[Path, ...]) -> dict[str, list[str]]:
-    """{group: choices} of the config folders; the root's own files are no group."""
+    """{group: choices} of the config folders; the root's own files are no group, and a name that begins with _ is no choice:
+    other files take it by their defaults lists."""
     found: dict[str, set[str]] = {}
     for folder in folders:
         for where, _, files in os.walk(folder):
             parts = Path(where).relative_to(folder).parts
-            names = [f.removesuffix(".yaml") for f in files if f.endswith(".yaml")]
+            names = [f.removesuffix(".yaml") for f in files if f.endswith(".yaml") and f[0] != "_"]
             found.setdefault("/".join(parts), set()).update(names)
             if len(parts) > 1 and parts[0] in FOLDERS:
                 found.setdefault(parts[0], set()).update("/".join([*parts[1:], name]) for name in names)
