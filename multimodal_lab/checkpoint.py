@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from multimodal_lab import whole
+from multimodal_lab.hashing import of_file, of_json
 from multimodal_lab.parts import Parts, join, require_parts, require_same, split
 from multimodal_lab.tensors import write
 
@@ -152,7 +154,7 @@ def fault(folder: Path) -> str | None:
         for name in sorted(listed ^ there):
             return f"{name}: missing" if name in listed else f"{name}: not in {MANIFEST}"
         for name, digest in manifest["files"].items():
-            if _hash(folder / name) != digest:
+            if of_file(folder / name) != digest:
                 return f"{name}: hash differs from {MANIFEST}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{MANIFEST}: {type(error).__name__}: {error}"
@@ -209,8 +211,7 @@ def _write(folder: Path, name: str, packed: Mapping[str, Mapping[str, Any]]) -> 
 def _manifest(name: str, files: Mapping[str, str]) -> bytes:
     """The manifest, its own digest in it."""
     content = {"checkpoint": name, "files": dict(files)}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return json.dumps({**content, "sha256": digest}, indent=1).encode()
+    return json.dumps({**content, "sha256": of_json(content)}, indent=1).encode()
 
 
 def _keep_layout(optimizer: torch.optim.Optimizer) -> None:
@@ -229,16 +230,8 @@ def _bytes(x: Tensor) -> int:
     return x.numel() * x.element_size()
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
 def _put(path: Path, content: bytes) -> str:
-    with path.open("wb") as f:
-        f.write(content)
-        f.flush()
-        os.fsync(f.fileno())
+    whole.data(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -9,6 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.hashing import of_file as of_file
+from multimodal_lab.hashing import of_json
+
 # Keys that change no number: where files lie, how they are loaded, what is kept.
 MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep", "save_every"}, "cache": {"root"}}
 # The files that end a run, and the keys of the first that name what the run was made of.
@@ -27,7 +30,7 @@ def config_key(plain: Mapping[str, Any]) -> str:
     facts = {k: v for key in plain if key not in BOOKKEEPING for k, v in flat(plain[key], key).items()}
     named = {k: v if isinstance(v, list) else [v] for k, v in facts.items() if k.rpartition(".")[2] in TRAINED}
     facts |= {f"{k}@": held for k, v in named.items() if any(held := [of_weights(Path(str(n))) for n in v])}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return of_json(facts)[:16]
 
 
 @cache
@@ -45,12 +48,6 @@ def code_of(*parts: str) -> str:
     for path in sorted(path for paths in found for path in paths):
         digest.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def of_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def of_weights(path: Path) -> list[str]:

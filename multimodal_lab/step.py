@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from multimodal_lab import dist, fused, microbatch
+from multimodal_lab.hashing import splitmix64
 from multimodal_lab.shard import Shards
 from multimodal_lab.system import System, check_used
 from multimodal_lab.types import Batch
@@ -190,11 +191,8 @@ def reseed(device: torch.device, seed: int) -> None:
 
 
 def mix(*numbers: int) -> int:
-    """One 63-bit seed from several integers (splitmix64's finaliser)."""
+    """One 63-bit seed from several integers (SplitMix64)."""
     x = 0
     for n in numbers:
-        x = (x + n + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        x ^= x >> 31
+        x = splitmix64(x + n)
     return x >> 1

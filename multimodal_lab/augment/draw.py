@@ -7,34 +7,20 @@ generator is read or written. Integers alone are mixed and tables alone are look
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from torch import Tensor
 
 from multimodal_lab.augment import hashed
 from multimodal_lab.augment.once import number, tables
+from multimodal_lab.hashing import SIGNED_GOLDEN, shifted, stable_id
+from multimodal_lab.hashing import splitmix64_signed as mix
 
-_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _TABLE_BITS = 16
-
-
-def _shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
-    """Logical right shift; torch's own keeps the sign."""
-    return (z >> bits).bitwise_and_((1 << (width - bits)) - 1)
-
-
-def mix(z: Tensor) -> Tensor:
-    """One step of splitmix64 (Steele et al. 2014), int64 of any shape to int64: each bit out hangs on every bit in."""
-    z = z + _GOLDEN
-    z.bitwise_xor_(_shifted(z, 30)).mul_(0xBF58476D1CE4E5B9 - (1 << 64))
-    z.bitwise_xor_(_shifted(z, 27)).mul_(0x94D049BB133111EB - (1 << 64))
-    return z.bitwise_xor_(_shifted(z, 31))
 
 
 @number
 def _token(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+    return stable_id(text)
 
 
 @tables(8)
@@ -54,7 +40,7 @@ def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> Ten
 @tables(64)
 def _counters(count: int, device: torch.device) -> Tensor:
     """1 to `count`, spread over 64 bits. A table, as a compiler takes such a product for an index, which can't overflow."""
-    return torch.arange(1, count + 1, device=device) * _GOLDEN
+    return torch.arange(1, count + 1, device=device) * SIGNED_GOLDEN
 
 
 @tables(16)
@@ -66,7 +52,7 @@ def _narrow_counters(count: int, device: torch.device) -> Tensor:
 def _uniform(keys: Tensor, count: int) -> Tensor:
     if hashed.wanted(keys):
         return hashed.uniform(keys, count)
-    return _shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
+    return shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
 
 
 @torch.library.custom_op("multimodal_lab::uniform", mutates_args=())
@@ -89,7 +75,7 @@ class Draw:
     @classmethod
     def start(cls, ids: Tensor, view: Tensor, seed: int, epoch: int) -> Draw:
         """From sample ids (N,) and view numbers (N,), both int64."""
-        return cls(mix(mix(ids ^ _token(f"{seed}/{epoch}")) + view * _GOLDEN))
+        return cls(mix(mix(ids ^ _token(f"{seed}/{epoch}")) + view * SIGNED_GOLDEN))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -121,8 +107,8 @@ class Draw:
         low, high = self.keys.contiguous().view(torch.int32).view(-1, 2).unbind(1)
         half = (count + 1) // 2
         h = low[:, None] + _narrow_counters(half, self.keys.device)
-        h.bitwise_xor_(_shifted(h, 16, 32)).mul_(0x7FEB352D).bitwise_xor_(high[:, None])
-        h.bitwise_xor_(_shifted(h, 15, 32)).mul_(0x846CA68B - (1 << 32))
-        h.bitwise_xor_(_shifted(h, 16, 32))
-        index = torch.cat([h & 0xFFFF, _shifted(h, 16, 32)], 1)[:, :count]
+        h.bitwise_xor_(shifted(h, 16, 32)).mul_(0x7FEB352D).bitwise_xor_(high[:, None])
+        h.bitwise_xor_(shifted(h, 15, 32)).mul_(0x846CA68B - (1 << 32))
+        h.bitwise_xor_(shifted(h, 16, 32))
+        index = torch.cat([h & 0xFFFF, shifted(h, 16, 32)], 1)[:, :count]
         return _quantiles(self.keys.device).index_select(0, index.reshape(-1)).view(len(self), count)

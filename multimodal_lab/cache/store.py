@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -18,11 +17,12 @@ from torch import Tensor
 
 from multimodal_lab import tensors, whole
 from multimodal_lab.digest import code_of
+from multimodal_lab.hashing import of_file, of_json
 
 FORMAT = 1
 ENTRY, TENSORS = "entry.json", "tensors.safetensors"
 # what may change a pixel or a feature: floor 1 imports nothing beside these, and `system` normalises
-SOURCES = ("backbone", "data", "types.py", "build.py", "bounds.py", "system.py", "cache")
+SOURCES = ("backbone", "data", "types.py", "build.py", "bounds.py", "hashing.py", "system.py", "cache")
 PACKAGES = ("torch", "timm", "numpy", "pillow")
 
 
@@ -102,7 +102,7 @@ class Store:
 
     def _seal(self, folder: Path, facts: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         made = {"facts": complete(facts), **content}
-        whole.value(folder / ENTRY, {**made, "seal": _hash(made)})
+        whole.value(folder / ENTRY, {**made, "seal": of_json(made)})
 
 
 def default() -> Path:
@@ -112,7 +112,7 @@ def default() -> Path:
 
 def key(facts: Mapping[str, Any]) -> str:
     """32 hex digits that name `facts` and what would make the entry: this source and these packages."""
-    return _hash(complete(facts))[:32]
+    return of_json(complete(facts))[:32]
 
 
 def complete(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _fault(folder: Path, text: bytes, facts: Mapping[str, Any]) -> str:
     try:
         found = json.loads(text)
         seal = found.pop("seal")
-        if seal != _hash(found):
+        if seal != of_json(found):
             return f"{ENTRY} is not as it was written"
         if found["facts"] != complete(facts):
             return f"{ENTRY} is another entry's"
@@ -151,9 +151,4 @@ def _hash_of(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _hashed(path: Path, _: tuple[int, ...]) -> str:
     """Once a process for a file that has not been touched: a sweep's jobs need not read it all again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return of_file(path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, Protocol
@@ -14,6 +12,7 @@ from multimodal_lab.data.bad import Bad, OnError, find
 from multimodal_lab.data.fit import fit, restore
 from multimodal_lab.data.plan import Fitted, Plan
 from multimodal_lab.data.sample import Samples
+from multimodal_lab.hashing import of_json
 
 
 class Memory(Protocol):
@@ -69,7 +68,7 @@ def nameless(plan: Plan) -> dict[str, Any]:
 
 def named(names: list[str]) -> str:
     """A hash of names in their order."""
-    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    return of_json(names)
 
 
 def _bad(samples: Samples, on_error: OnError, most: float, memory: Memory, same: Mapping[str, Any]) -> Bad:
