@@ -1,4 +1,4 @@
-"""Write a data set's card in YAML, and the checks on stored values that every reader shares."""
+"""A data set's card in YAML: its bands and its mask, and which of the bands streams ask for."""
 
 from __future__ import annotations
 
@@ -88,24 +88,6 @@ def taken(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
     if all(p == first + i for i, p in enumerate(places)):
         return values[first : first + len(places)]
     return values[list(places)]
-
-
-def need_kind(streams: Sequence[Stream], kinds: Sequence[str], where: str) -> None:
-    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give."""
-    for stream in streams:
-        if stream.kind not in kinds:
-            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(kinds)} streams, not {stream.kind}")
-
-
-def full_scale(dtype: np.dtype) -> float:
-    """The largest value of an integer type; 1 for floats."""
-    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
-
-
-def need_number(dtype: np.dtype, where: str) -> None:
-    """Refuse (`DataError`) all but integers and floats."""
-    if dtype.kind not in "iuf":
-        raise DataError(f"{where}: values of type {dtype}, expected integers or floats")
 
 
 def specimen(x: np.ndarray, card: Card, where: str) -> np.ndarray:

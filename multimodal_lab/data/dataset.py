@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import choose, record
-from multimodal_lab.data.bad import OnError, find, stand_ins
+from multimodal_lab.data.bad import Bad, OnError, find, stand_ins
 from multimodal_lab.data.fingerprint import fingerprint
 from multimodal_lab.data.memory import Memory, learn
 from multimodal_lab.data.plan import Plan, plan
@@ -17,8 +17,8 @@ from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.scaling import Scaling
 from multimodal_lab.data.shuffle import Shuffle
 from multimodal_lab.data.source import DataError, Source
-from multimodal_lab.data.split import Split
-from multimodal_lab.data.targets import encode, refuse_single
+from multimodal_lab.data.split import Rows, Split
+from multimodal_lab.data.targets import Target, encode, refuse_single
 from multimodal_lab.data.together import require_whole
 
 
@@ -79,66 +79,84 @@ class Data:
         gives it reads all of them, or knows that they have been read. Raises `DataError` for anything in the data or the
         modality that can't be used.
         """
-        table = self.source.samples
-        if not len(table):
+        plans = self._streams(modality)
+        samples = Samples(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
+        mark = fingerprint(self.source, self.root)
+        chosen = self._choose(plans, frozen)
+        if frozen is None:
+            splits = self._split(chosen.split)
+            bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark)
+        else:
+            splits = record.restore(frozen, samples, mark)
+            bad = find(samples, self.on_error, self.max_bad)
+        prepared = Prepared(
+            samples,
+            splits=splits,
+            targets=self._targets(chosen, frozen),
+            groups=chosen.split.by if frozen is None or chosen.split.by in samples.table else None,
+            seed=seed,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            facts={"seed": seed, "fingerprint": mark, "modality": modality, **self._facts(chosen, bad)},
+            bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
+            shuffle=self.shuffle,
+        )
+        if memory is None:
+            self._read(prepared, checked=frozen is None and self.check == "all")
+        return prepared
+
+    def _streams(self, modality: dict[str, dict[str, Any]]) -> dict[str, Plan]:
+        """How each stream is cut from what is stored."""
+        if not len(self.source.samples):
             raise DataError("data.source: it holds no samples")
         plans = {name: plan(name, facts, self.source.bands) for name, facts in modality.items()}
         if all(p.target for p in plans.values()):
             raise DataError(f"modality: no input stream among {', '.join(plans) or 'none'}")
         if self.shuffle:
             self.shuffle.require(plans)
-        samples = Samples(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
-        mark = fingerprint(self.source, self.root)
-        chosen = self._choose(plans, frozen)
-        if frozen is None:
-            splits = chosen.split.assign(table)
-            if chosen.split.hold == "groups":
-                require_whole(self.source, splits, chosen.split.column)
-            bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark)
-            classes = None
-        else:
-            splits = record.restore(frozen, samples, mark)
-            bad = find(samples, self.on_error, self.max_bad)
-            classes = frozen["classes"]
-        targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
-        if frozen is None and chosen.split.rare == "refuse":
-            for label, target in targets.items():
-                refuse_single(table, label, target)
-        facts = {
-            "seed": seed,
-            "fingerprint": mark,
-            "modality": modality,
-            "labels": chosen.labels,
-            "split": {"by": chosen.split.by, "stratify": chosen.split.stratify, "column": chosen.split.column},
-            "hold": chosen.split.hold,
-            "shuffle": asdict(self.shuffle) if self.shuffle else None,
-            "notes": [*chosen.notes, *bad.notes(self.on_error, len(table))],
-        }
-        prepared = Prepared(
-            samples,
-            splits=splits,
-            targets=targets,
-            groups=chosen.split.by if frozen is None or chosen.split.by in table else None,
-            seed=seed,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            facts=facts,
-            bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
-            shuffle=self.shuffle,
-        )
-        if memory is not None:
-            return prepared
-        if self.cache:
-            prepared.stack.keep()
-        elif frozen is None and self.check == "all":
-            for row in set(range(len(table))) - set(splits["train"].tolist()) - bad.why.keys():
-                samples.raw(row)
-        return prepared
+        return plans
 
     def _choose(self, plans: dict[str, Plan], frozen: dict[str, Any] | None) -> choose.Choice:
+        """Labels, groups and strata, where the config leaves them to the table or to the trained run."""
         table = self.source.samples
         if frozen is not None:
             return choose.frozen(table, self.labels, self.split, frozen)
         texts = {p.stored.field for p in plans.values() if p.stored.field}
         found = choose.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         return replace(found, notes=[*getattr(self.source, "notes", []), *found.notes])
+
+    def _split(self, split: Split) -> Rows:
+        """The rows of each split; none that show one thing are torn apart, unless that is to be measured."""
+        splits = split.assign(self.source.samples)
+        if split.hold == "groups":
+            require_whole(self.source, splits, split.column)
+        return splits
+
+    def _targets(self, chosen: choose.Choice, frozen: dict[str, Any] | None) -> dict[str, Target]:
+        """Each label as numbers, by the classes of the trained run where there is one."""
+        table, classes = self.source.samples, None if frozen is None else frozen["classes"]
+        targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
+        if frozen is None and chosen.split.rare == "refuse":
+            for label, target in targets.items():
+                refuse_single(table, label, target)
+        return targets
+
+    def _facts(self, chosen: choose.Choice, bad: Bad) -> dict[str, Any]:
+        """What the record tells of the choices that were made here."""
+        split = chosen.split
+        return {
+            "labels": chosen.labels,
+            "split": {"by": split.by, "stratify": split.stratify, "column": split.column},
+            "hold": split.hold,
+            "shuffle": asdict(self.shuffle) if self.shuffle else None,
+            "notes": [*chosen.notes, *bad.notes(self.on_error, len(self.source.samples))],
+        }
+
+    def _read(self, prepared: Prepared, checked: bool) -> None:
+        """Finish every sample where it is kept in memory; else read those that `learn` has not, where all are checked."""
+        if self.cache:
+            prepared.stack.keep()
+        elif checked:
+            learnt = set(prepared.splits["train"].tolist()) | prepared.bad.why.keys()
+            for row in set(range(len(prepared.samples))) - learnt:
+                prepared.reader.raw(row)

@@ -77,7 +77,8 @@ class Prepared:
 
     def record(self) -> dict[str, Any]:
         """All that was chosen and learnt, in plain JSON types; `Data.prepare(frozen=…)` reads it back."""
-        return record.record(self)
+        streams, more = self.streams | self.target_streams, {"classes": self.classes, "counts": self.counts}
+        return record.record(self.reader, streams, self.splits, self.bad.why, **self.facts, **more)
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of a split, ascending; an unknown one is a `DataError`."""

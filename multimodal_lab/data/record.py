@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from multimodal_lab.data.fit import restore as restore_tokens
 from multimodal_lab.data.memory import choices
-from multimodal_lab.data.plan import Fitted
+from multimodal_lab.data.plan import Fitted, Plan
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Rows
 from multimodal_lab.typed import show
-
-if TYPE_CHECKING:
-    from multimodal_lab.data.prepared import Prepared
-
+from multimodal_lab.types import Stream
 
 RESIZING = {"size": "size", "rule": "resize", "fit": "fit"}  # a `Resize`'s own names: keys of `data`
 POLICIES = {
@@ -32,29 +29,35 @@ POLICIES = {
 }
 
 
-def record(prepared: Prepared) -> dict[str, Any]:
-    """In plain JSON types: facts, choices, classes, counts, splits as lists of ids, what each stream learnt."""
-    reader = prepared.reader
-    names = [str(i) for i in prepared.samples["id"]]
-    streams = {}
-    for name, plan in reader.plans.items():
-        done = (prepared.streams | prepared.target_streams)[name]
-        streams[name] = {
-            "kind": done.kind,
-            "target": plan.target,
-            "stored": [[b.name, b.nm, b.unit] for b in plan.stored.bands],
-            "bands": [[b.name, b.nm, b.unit] for b in done.bands],
-            "length": done.length,
-            **asdict(reader.fitted[name]),
-        }
+def record(
+    samples: Samples,
+    streams: Mapping[str, Stream],
+    splits: Rows,
+    why: Mapping[int, str],
+    **facts: Any,
+) -> dict[str, Any]:
+    """In plain JSON types: facts, choices, splits as lists of ids, what each stream learnt, and why rows are bad.
+
+    streams: the finished ones, targets too. why: {row that can't be read: the reason}.
+    """
+    names = samples.names
     return {
-        **prepared.facts,
-        "choices": choices(reader),
-        "classes": prepared.classes,
-        "counts": prepared.counts,
-        "bad": {names[row]: why for row, why in prepared.bad.why.items()},
-        "splits": {split: [names[i] for i in rows] for split, rows in prepared.splits.items()},
-        "streams": streams,
+        **facts,
+        "choices": choices(samples),
+        "bad": {names[row]: reason for row, reason in why.items()},
+        "splits": {split: [names[i] for i in rows] for split, rows in splits.items()},
+        "streams": {name: _stream(plan, streams[name], samples.fitted[name]) for name, plan in samples.plans.items()},
+    }
+
+
+def _stream(plan: Plan, done: Stream, fitted: Fitted) -> dict[str, Any]:
+    return {
+        "kind": done.kind,
+        "target": plan.target,
+        "stored": [[b.name, b.nm, b.unit] for b in plan.stored.bands],
+        "bands": [[b.name, b.nm, b.unit] for b in done.bands],
+        "length": done.length,
+        **asdict(fitted),
     }
 
 

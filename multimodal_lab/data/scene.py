@@ -13,10 +13,10 @@ import pandas as pd
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import matlab
 from multimodal_lab.data.blocks import Blocks, assign
-from multimodal_lab.data.card import asked, full_scale, need_kind, need_number, numbered
+from multimodal_lab.data.card import asked, numbered
 from multimodal_lab.data.folder import existing, given, readable
 from multimodal_lab.data.limits import Limits
-from multimodal_lab.data.source import Card, DataError, Raw
+from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_kind, need_number
 from multimodal_lab.types import Band, Stream
 
 

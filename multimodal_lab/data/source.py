@@ -60,3 +60,21 @@ class Card:
     mask_band: str | None = None
     mask_threshold: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)
+
+
+def need_kind(streams: Sequence[Stream], kinds: Sequence[str], where: str) -> None:
+    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give."""
+    for stream in streams:
+        if stream.kind not in kinds:
+            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(kinds)} streams, not {stream.kind}")
+
+
+def need_number(dtype: np.dtype, where: str) -> None:
+    """Refuse (`DataError`) all but integers and floats."""
+    if dtype.kind not in "iuf":
+        raise DataError(f"{where}: values of type {dtype}, expected integers or floats")
+
+
+def full_scale(dtype: np.dtype) -> float:
+    """The largest value of an integer type; 1 for floats."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0

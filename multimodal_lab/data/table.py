@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.bands import indices
-from multimodal_lab.data.card import need_kind
 from multimodal_lab.data.folder import existing, given, readable, some
 from multimodal_lab.data.labels import read_table
 from multimodal_lab.data.limits import Limits
-from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.source import DataError, Raw, need_kind
 from multimodal_lab.types import Band, Stream
 
 

@@ -15,11 +15,11 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.card import asked, need_kind, need_number, pixel_bands, specimen, taken
+from multimodal_lab.data.card import asked, pixel_bands, specimen, taken
 from multimodal_lab.data.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.labels import Labels, labelled
 from multimodal_lab.data.limits import SMALL, Limits
-from multimodal_lab.data.source import Card, DataError, Raw
+from multimodal_lab.data.source import Card, DataError, Raw, need_kind, need_number
 from multimodal_lab.types import Band, Stream
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what is wrong with a file is told once, as `DataError`
