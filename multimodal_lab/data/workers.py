@@ -1,29 +1,33 @@
-"""Processes that make batches: they outlive a pass, answer in order, and none dies or hangs without being named."""
+"""Processes that make batches, torch's own, each with a slot that holds the row in work: one that dies is told with it."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import mmap
 import multiprocessing
-import os
 import signal
-import time
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import connection, reduction, sharedctypes, util
+from multiprocessing import connection, sharedctypes, util
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Batch
 
 AHEAD = 2  # batches that a process may hold ready
-POLL = 0.2  # seconds between two looks at what each process is reading
 IDLE = -1
+SMALL = 1 << 18  # bytes
+HINTS: dict[int, str] = {
+    signal.SIGKILL: " (out of memory?)",
+    signal.SIGSEGV: " (a decoder crashed)",
+    signal.SIGBUS: " (out of shared memory? /dev/shm holds batches on their way)",
+}
 LEFT_TO_MAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 Task = tuple[np.ndarray, int | None]
 
@@ -33,7 +37,7 @@ class WorkerError(RuntimeError):
 
 
 class Workers:
-    """`count` processes that each call `fetch(rows, epoch)`, which calls `watch(row)` before it reads a sample.
+    """`count` processes that each call `fetch(rows, epoch, watch)`, which calls `watch(row)` before it reads a sample.
 
     called: how messages name a row. timeout: seconds that one sample may take. The processes are forked where that can
     be done, at the first pass, and see `fetch` as it was then; they leave SIGTERM, SIGINT and SIGUSR1 to the main
@@ -42,43 +46,55 @@ class Workers:
 
     def __init__(self, fetch: Any, called: Callable[[int], str], count: int, timeout: float) -> None:
         self.called, self.timeout, self.busy = called, timeout, False
-        methods = multiprocessing.get_all_start_methods()
-        context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-        # One slot a process: the row it reads. Written there, read here, never locked: a dead process holds no lock.
-        self._reading = sharedctypes.RawArray("q", [IDLE] * count)
-        self._ends: list[Any] = []
+        # One slot a process: its id and the row it reads. Never locked: a dead process holds no lock.
+        self._slots = sharedctypes.RawArray("q", [0, IDLE] * count)
+        self._order = _Order()
         self._processes: list[Any] = []
-        self._stale = [0] * count
-        for i in range(count):
-            ours, theirs = context.Pipe()
-            fork = context.get_start_method() == "fork"
-            args = (fetch, i, theirs, self._reading, [*self._ends, ours] if fork else [])
-            process = context.Process(target=_work, args=args, daemon=True)
-            with _held(LEFT_TO_MAIN):  # one that comes before the process can ignore it would end it
-                process.start()
-            theirs.close()
-            self._ends.append(ours)
-            self._processes.append(process)
-        self.close = util.Finalize(self, _stop, (self._ends, self._processes), exitpriority=10)
+        self._loader: DataLoader[Any] = DataLoader(
+            _Answers(fetch, self._slots, timeout),
+            sampler=self._order,
+            batch_size=None,  # a task is a batch already
+            collate_fn=_as_it_is,
+            num_workers=count,
+            prefetch_factor=AHEAD,
+            persistent_workers=True,
+            worker_init_fn=_leave_signals,
+            multiprocessing_context="fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn",
+            generator=torch.Generator(),  # else each pass would take a number from the global one
+        )
+        self._pass: Iterator[Any] = self._started()
+        self.close = util.Finalize(self, _kill, (self._processes,), exitpriority=10)  # they ignore torch's SIGTERM
+
+    def _started(self) -> Iterator[Any]:
+        before, handler = multiprocessing.active_children(), signal.getsignal(signal.SIGCHLD)
+        with _held(LEFT_TO_MAIN):  # one that comes before a process can ignore it would end it
+            found = iter(self._loader)
+        self._processes += [p for p in multiprocessing.active_children() if p not in before]
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            # torch's handler raises wherever the main process is at that moment: in the middle of a step or a save
+            signal.signal(signal.SIGCHLD, handler)
+        return found
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Batch]:
         """The batches of `tasks` in order; a `DataError` of a process is raised here, all else is a `WorkerError`."""
         self.busy = True
-        count, asked, given = len(self._ends), 0, 0
         try:
-            while given < len(tasks):
-                while asked < min(len(tasks), given + AHEAD * count):
-                    self._send(asked % count, tasks[asked])
-                    asked += 1
-                batch = self._next(given % count)
-                given += 1
-                yield batch
+            with self._watched():
+                for _ in self._pass:  # answers of a pass that was left early
+                    pass
+                self._order.tasks = iter(tasks)
+                self._pass = iter(self._loader)
+            while True:
+                with self._watched():
+                    answer = next(self._pass, None)
+                if answer is None:
+                    return
+                yield self._batch(*answer)
         except (DataError, WorkerError):
             self.close()
             raise
         finally:
-            for i in range(given, asked):  # of a pass that was left early: their answers are still to come
-                self._stale[i % count] += 1
+            self._order.tasks = iter(())
             self.busy = False
 
     @property
@@ -86,59 +102,111 @@ class Workers:
         """Whether the processes are still there."""
         return bool(self.close.still_active()) and all(p.is_alive() for p in self._processes)
 
-    def _send(self, worker: int, task: Task) -> None:
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Tell the death of a process, for which torch looks every five seconds, as what it was reading."""
         try:
-            self._ends[worker].send(task)
-        except OSError:
-            raise self._death(worker) from None
+            yield
+        except (RuntimeError, OSError, EOFError) as error:
+            gone = connection.wait([p.sentinel for p in self._processes], 5)
+            for process in (p for p in self._processes if p.sentinel in gone):
+                raise self._death(process) from error
+            raise
 
-    def _next(self, worker: int) -> Batch:
-        """The next answer of one process that this pass asked for."""
-        while self._stale[worker]:
-            self._await(worker)
-            self._stale[worker] -= 1
-            with contextlib.suppress(DataError):
-                self._received(worker)
-        self._await(worker)
-        return self._received(worker)
+    def _batch(self, kind: str, found: Any) -> Batch:
+        if kind == "data":
+            raise DataError(found)
+        if kind == "failed":
+            raise WorkerError(f"{self._named(found[0])}: loading failed: {found[1]}")
+        return _each(found, _received)
 
-    def _await(self, worker: int) -> None:
-        """Wait until one process answers, and look after all of them meanwhile."""
-        since = [(int(row), time.monotonic()) for row in self._reading]
-        while not self._ends[worker].poll():
-            ready = connection.wait([self._ends[worker], *(p.sentinel for p in self._processes)], POLL)
-            for dead in (i for i, p in enumerate(self._processes) if p.sentinel in ready):
-                raise self._death(dead)
-            now = time.monotonic()
-            since = [old if old[0] == row else (int(row), now) for old, row in zip(since, self._reading)]
-            for i, (row, began) in enumerate(since):
-                if row != IDLE and now - began > self.timeout:
-                    said = f"process {self._processes[i].pid} got no further in {self.timeout:g} s"
-                    raise WorkerError(f"{self.called(row)}: loading hangs: {said}")
-
-    def _received(self, worker: int) -> Batch:
-        try:
-            kind, facts = self._ends[worker].recv()
-            if kind == "batch":
-                return received(self._ends[worker], facts)
-        except (EOFError, OSError):
-            raise self._death(worker) from None
-        raise (
-            DataError(facts) if kind == "data" else WorkerError(f"{self._named(facts[0])}: loading failed: {facts[1]}")
-        )
-
-    def _death(self, worker: int) -> WorkerError:
-        process = self._processes[worker]
+    def _death(self, process: Any) -> WorkerError:
         process.join(5)
-        code = process.exitcode
-        cause = f"exited with code {code}"
-        if code is not None and code < 0:
-            hint = {signal.SIGKILL: " (out of memory?)", signal.SIGSEGV: " (a decoder crashed)"}.get(-code, "")
-            cause = f"was killed by {signal.Signals(-code).name}{hint}"
-        return WorkerError(f"{self._named(int(self._reading[worker]))}: loading process {process.pid} {cause}")
+        row = dict(zip(self._slots[::2], self._slots[1::2])).get(process.pid, IDLE)
+        code = process.exitcode or 0
+        if code == -signal.SIGALRM:
+            said = f"process {process.pid} got no further in {self.timeout:g} s"
+            return WorkerError(f"{self._named(row)}: loading hangs: {said}")
+        cause = (
+            f"was killed by {signal.Signals(-code).name}{HINTS.get(-code, '')}"
+            if code < 0
+            else f"exited with code {code}"
+        )
+        return WorkerError(f"{self._named(row)}: loading process {process.pid} {cause}")
 
     def _named(self, row: int) -> str:
         return "between two samples" if row == IDLE else self.called(row)
+
+
+class _Order(Sampler[Task]):
+    """The tasks of the pass that runs; torch asks for them as it goes, so that a pass that is left early asks no more."""
+
+    def __init__(self) -> None:
+        self.tasks: Iterator[Task] = iter(())
+
+    def __iter__(self) -> Iterator[Task]:
+        while (task := next(self.tasks, None)) is not None:
+            yield task
+
+
+class _Answers(Dataset[Any]):
+    """Called in a process: the batch of a task, or what came instead of it, which torch would tell without the sample."""
+
+    def __init__(self, fetch: Any, slots: Any, timeout: float) -> None:
+        self.fetch, self.slots, self.timeout = fetch, slots, timeout
+
+    def __getitem__(self, task: Task) -> tuple[str, Any]:
+        place = 2 * get_worker_info().id  # type: ignore[union-attr]
+        self.slots[place] = multiprocessing.current_process().pid
+
+        def watch(row: int) -> None:
+            self.slots[place + 1] = row
+            # SIGALRM ends a process that gets no further, even one that never comes back from a decoder
+            signal.setitimer(signal.ITIMER_REAL, 0 if row == IDLE else self.timeout)
+
+        try:
+            return "batch", _each(self.fetch(*task, watch), _sent)
+        except DataError as error:
+            return "data", str(error)
+        except BaseException as error:  # sys.exit in a reader too: it must be told, not end the process in silence
+            said = "".join(traceback.format_exception_only(error)).strip()
+            return "failed", (self.slots[place + 1], said)
+        finally:
+            watch(IDLE)
+
+
+def _each(batch: Batch, change: Callable[[Any], Any]) -> Batch:
+    """The batch with every tensor of it changed."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: changed(x) for key, x in value.items()}
+        return None if value is None else change(value)
+
+    return Batch(**{f.name: changed(getattr(batch, f.name)) for f in dataclasses.fields(batch)})
+
+
+def _sent(x: Tensor) -> Any:
+    """A large tensor in shared memory, where the main process finds it; it takes an open file, so a small one is sent itself.
+
+    Shared here, not by torch's queue: its thread would only print that there is no room, and the main process wait.
+    """
+    return x.share_memory_() if x.nbytes > SMALL else x.numpy()  # type: ignore[no-untyped-call]
+
+
+def _received(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else torch.from_numpy(x)
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _leave_signals(worker: int) -> None:
+    for number in LEFT_TO_MAIN:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_MAIN)
 
 
 @contextlib.contextmanager
@@ -151,110 +219,8 @@ def _held(numbers: Sequence[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(fetch: Any, place: int, end: Any, reading: Any, others: list[Any]) -> None:
-    """What a process does: answer tasks until the main process hangs up."""
-    for number in LEFT_TO_MAIN:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_MAIN)
-    for other in others:  # else a process would not see its main process die
-        other.close()
-    torch.set_num_threads(1)
-
-    def watch(row: int) -> None:
-        reading[place] = row
-
-    while True:
-        try:
-            rows, epoch = end.recv()
-        except (EOFError, OSError):
-            return
-        answer: Any = None
-        try:
-            batch = fetch(rows, epoch, watch)
-        except DataError as error:
-            answer = ("data", str(error))
-        except BaseException as error:  # sys.exit in a reader too: it must be told, not end the process in silence
-            said = "".join(traceback.format_exception_only(error)).strip()
-            answer = ("failed", (int(reading[place]), said))
-        watch(IDLE)
-        try:
-            send(end, batch) if answer is None else end.send(answer)
-        except OSError:
-            return
-
-
-def send(end: Any, batch: Batch) -> None:
-    """Send a batch: its tensors in one anonymous file, whose pages the receiver maps, so that nothing is copied twice."""
-    facts, arrays, size = described(batch)
-    if not hasattr(os, "memfd_create"):
-        end.send(("batch", (facts, b"".join(a.tobytes() + bytes(-a.nbytes % 64) for a in arrays))))
-        return
-    file = os.memfd_create("batch")
-    try:
-        os.ftruncate(file, max(1, size))
-        with mmap.mmap(file, max(1, size)) as memory:
-            at = 0
-            for array in arrays:
-                memory[at : at + array.nbytes] = array.data.cast("B") if array.nbytes else b""
-                at += array.nbytes + -array.nbytes % 64
-        end.send(("batch", (facts, None)))
-        reduction.send_handle(end, file, os.getppid())
-    finally:
-        os.close(file)
-
-
-def received(end: Any, facts: tuple[Any, bytes | None]) -> Batch:
-    """What `send` sent."""
-    fields, content = facts
-    if content is not None:
-        return rebuilt(fields, bytearray(content))
-    file = reduction.recv_handle(end)
-    try:
-        return rebuilt(fields, mmap.mmap(file, 0))
-    finally:
-        os.close(file)
-
-
-def described(batch: Batch) -> tuple[list[tuple[Any, ...]], list[np.ndarray], int]:
-    """Where each tensor of a batch lies: (field, key or None, offset, shape, dtype), the arrays, and the bytes in all."""
-    facts: list[tuple[Any, ...]] = []
-    arrays: list[np.ndarray] = []
-    at = 0
-    for field in dataclasses.fields(batch):
-        value = getattr(batch, field.name)
-        for key, tensor in value.items() if isinstance(value, dict) else [(None, value)]:
-            if tensor is None:
-                continue
-            array = np.ascontiguousarray(tensor.numpy())
-            facts.append((field.name, key, at, tuple(tensor.shape), array.dtype.str))
-            arrays.append(array)
-            at += array.nbytes + -array.nbytes % 64
-    return facts, arrays, at
-
-
-def rebuilt(facts: list[tuple[Any, ...]], memory: Any) -> Batch:
-    """The batch whose tensors lie in `memory` as `described` says."""
-    found: dict[str, Any] = {
-        f.name: {} for f in dataclasses.fields(Batch) if f.name in ("inputs", "targets", "present")
-    }
-    for name, key, at, shape, dtype in facts:
-        count = int(np.prod(shape))
-        values = np.frombuffer(memory, dtype, count, at) if count else np.empty(0, dtype)
-        tensor: Tensor = torch.from_numpy(values.reshape(shape))
-        if key is None:
-            found[name] = tensor
-        else:
-            found.setdefault(name, {})[key] = tensor
-    return Batch(**found)
-
-
-def _stop(ends: list[Any], processes: list[Any]) -> None:
-    """Hang up; what has not gone in a moment is killed."""
-    for end in ends:
-        end.close()
-    until = time.monotonic() + 0.5
+def _kill(processes: list[Any]) -> None:
     for process in processes:
-        process.join(max(0.0, until - time.monotonic()))
-        if process.is_alive():
-            process.kill()
-            process.join()
+        process.kill()
+    for process in processes:
+        process.join()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from made_source import Made
 
-from multimodal_lab.data import loader
+from multimodal_lab.data import loader, workers
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.workers import WorkerError
 
@@ -50,20 +50,19 @@ class Spoilt(Made):
         return super().read(index, streams)
 
 
-def spoilt(data, fault, workers):
+def spoilt(data, fault, count):
     source = Spoilt()
     source.main = os.getpid()
-    prepared = data(source, workers=workers).prepare(CUBE, 0)
+    prepared = data(source, workers=count).prepare(CUBE, 0)
     source.fault = fault
     return prepared
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_process_that_ends_badly_is_reported_with_its_sample(data, monkeypatch, fault, workers):
+@pytest.mark.parametrize(("fault", "count"), [(fault, 1) for fault in FAULTS] + [("SIGKILL", 2), ("sleep", 2)])
+def test_a_process_that_ends_badly_is_reported_with_its_sample(data, monkeypatch, fault, count):
     monkeypatch.setattr(loader, "TIMEOUT", 1.0)
     act, kind, words = FAULTS[fault]
-    prepared = spoilt(data, act, workers)
+    prepared = spoilt(data, act, count)
     began = time.monotonic()
     with pytest.raises(kind, match=words) as error:
         list(prepared.batches("all"))
@@ -105,6 +104,34 @@ def test_processes_leave_signals_to_the_main_one(data):
             os.kill(process.pid, number)
     assert len(list(batches)) == 4
     assert prepared._workers.alive
+
+
+def test_a_pass_leaves_no_trace_in_the_main_process(data):
+    """Its random state and handlers are its own, and small batches that are kept hold no files open."""
+    prepared = data(workers=1).prepare(CUBE, 0)
+    state, handler = torch.get_rng_state(), signal.getsignal(signal.SIGCHLD)
+    kept = list(prepared.batches("all"))
+    files = len(os.listdir("/proc/self/fd"))
+    kept += [*prepared.batches("all"), *prepared.batches("all")]
+    assert len(kept) == 15
+    assert len(os.listdir("/proc/self/fd")) == files
+    assert torch.equal(torch.get_rng_state(), state)
+    assert signal.getsignal(signal.SIGCHLD) is handler
+
+
+def test_shared_memory_is_left_by_no_process_that_is_killed(data, monkeypatch):
+    monkeypatch.setattr(workers, "SMALL", 0)
+    prepared = data(workers=1).prepare(CUBE, 0)
+    batches = prepared.batches("all")
+    first = next(batches)
+    assert first.inputs["cube"].is_shared()
+    assert torch.equal(first.inputs["cube"], next(data().prepare(CUBE, 0).batches("all")).inputs["cube"])
+    time.sleep(0.2)  # it has the two batches ready that it may
+    (pid,) = (p.pid for p in prepared._workers._processes)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match=r"between two samples: loading process .* was killed by SIGKILL"):
+        list(batches)
+    assert not [name for name in os.listdir("/dev/shm") if str(pid) in name]
 
 
 @pytest.mark.parametrize("how", ["cache", "packed"])
