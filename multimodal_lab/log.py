@@ -46,31 +46,13 @@ class Wandb:
         group: str | None = None,
         tags: list[str] | None = None,
     ) -> None:
-        import wandb
-
-        settings = wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True)  # no argv, no environment
         study, arm = (
             (folder.resolve().parent.name, folder.name.rsplit("-s", 1)[0]) if config.get("study") else (None, None)
         )
-        own = folder / "wandb" / "id.txt"
-        if not own.exists():
-            own.parent.mkdir(parents=True, exist_ok=True)
-            own.write_text(secrets.token_hex(8))
-        self._wandb = wandb
-        self._run = wandb.init(
-            project=project,
-            entity=entity,
-            group=group or study,
-            job_type=arm,
-            tags=tags or None,
-            name=name,
-            id=own.read_text(),
-            resume="allow" if mode == "online" else None,
-            dir=str(folder),
-            mode=mode,
-            config=config,
-            settings=settings,
-        )
+        self._wandb, self._run = start_wandb(
+            folder, mode, project=project, entity=entity, group=group or study, job_type=arm, tags=tags or None,
+            name=name, config=config,
+        )  # fmt: skip
         self._run.define_metric("optimizer_step")
         self._run.define_metric("*", step_metric="optimizer_step")
 
@@ -85,6 +67,20 @@ class Wandb:
         if images:
             self._run.log(images)
         self._run.finish(exit_code=0)
+
+
+def start_wandb(folder: Path, mode: Literal["offline", "online", "disabled"], **facts: Any) -> tuple[Any, Any]:
+    """The module `wandb` and a run of it in `folder`, whose id is kept there; facts: as `wandb.init` takes them."""
+    import wandb
+
+    own = folder / "wandb" / "id.txt"
+    if not own.exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(secrets.token_hex(8))
+    resume: Literal["allow"] | None = "allow" if mode == "online" else None
+    settings = wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True)  # no argv, no environment
+    run = wandb.init(id=own.read_text(), resume=resume, dir=str(folder), mode=mode, settings=settings, **facts)
+    return wandb, run
 
 
 class TensorBoard:

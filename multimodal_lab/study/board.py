@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.log import start_wandb
 from multimodal_lab.trackers import Background
 
 Rows = Iterator[list[Any]]
@@ -37,18 +37,9 @@ class Board:
         group: str | None = None,
         tags: list[str] | None = None,
     ) -> None:
-        import wandb
-
-        own = folder / "wandb" / "id.txt"
-        if not own.exists():
-            own.parent.mkdir(parents=True, exist_ok=True)
-            own.write_text(secrets.token_hex(8))
-        self._wandb = wandb
-        self._run = wandb.init(
-            project=project, entity=entity, group=group or folder.name, job_type="study", tags=tags or None,
-            name=f"{folder.name} verdict", id=own.read_text(), resume="allow" if mode == "online" else None,
-            dir=str(folder), mode=mode, config={"study": made["question"]},
-            settings=wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True),
+        self._wandb, self._run = start_wandb(
+            folder, mode, project=project, entity=entity, group=group or folder.name, job_type="study", tags=tags or None,
+            name=f"{folder.name} verdict", config={"study": made["question"]},
         )  # fmt: skip
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
