@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from multimodal_lab.facts import fact
 from multimodal_lab.problem import Problem
 from multimodal_lab.targets import nearest
 
-SEPARATE = "fusion.separate.Separate"
-PAIRS = {"clip", "siglip", "triplet"}  # losses of two streams and nothing else; others of `between` as they are set
 Tree = dict[str, Any]
 
 
@@ -18,9 +17,21 @@ def streams(tree: Tree) -> dict[str, str]:
     return {n: s.get("kind", "image") for n, s in tree["modality"].items() if s.get("role", "input") != "target"}
 
 
+def emits(tree: Tree) -> list[str] | None:
+    """The names that the fusion adds to the streams; None where it does not state them."""
+    found = fact(target(tree["fusion"]), "emits")
+    return None if found is None else list(found)
+
+
 def emitted(tree: Tree) -> list[str]:
-    """The names that the fusion gives: the streams, and `fused` unless it keeps them separate."""
-    return [*streams(tree), *([] if target(tree["fusion"]).endswith(SEPARATE) else ["fused"])]
+    """The names that the fusion gives: the streams and what it adds; [] where that is not known."""
+    added = emits(tree)
+    return [] if added is None else [*streams(tree), *added]
+
+
+def may_emit(tree: Tree, name: str) -> bool:
+    """Whether the fusion gives a name, or is not known not to."""
+    return name in emitted(tree) or emits(tree) is None
 
 
 def heads(tree: Tree) -> dict[str, Tree]:
@@ -31,6 +42,17 @@ def heads(tree: Tree) -> dict[str, Tree]:
 def losses(tree: Tree) -> dict[str, Tree]:
     """{key path: node} of all loss terms."""
     return {"loss": tree["loss"], **{f"losses.{k}": v for k, v in tree.get("losses", {}).items()}}
+
+
+def of_head(node: Tree, name: str, default: Any = None) -> Any:
+    """A fact of a head, as it is set."""
+    return fact(target(node), name, default, node)
+
+
+def of_loss(node: Tree, name: str, default: Any = None) -> Any:
+    """A fact of a loss term's function, as it is set."""
+    fn = node.get("fn") or {}
+    return fact(target(fn), name, default, {**fn, **node})
 
 
 def file_of(node: Tree) -> str:
