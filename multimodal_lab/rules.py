@@ -205,9 +205,8 @@ def root_is_read(tree: Tree) -> Iterator[Problem]:
 
 
 def _reads_any_folder(node: Tree) -> bool:
-    """Whether a choice of data reads a folder of one's own files: its labels are read off their names, as told."""
-    takes = signature(target(node["source"])).parameters
-    return "root" in takes and isinstance(node["source"].get("labels"), dict)
+    """Whether a choice of data is for a folder of one's own files: it reads the labels off them."""
+    return "root" in signature(target(node["source"])).parameters and node.get("labels") == "auto"
 
 
 def components_in_range(tree: Tree) -> Iterator[Problem]:

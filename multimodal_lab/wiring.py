@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from multimodal_lab.facts import fact
+from multimodal_lab.better import Scored
+from multimodal_lab.facts import STAGES, fact
 from multimodal_lab.problem import Problem
 from multimodal_lab.targets import nearest
 
@@ -53,6 +54,23 @@ def of_loss(node: Tree, name: str, default: Any = None) -> Any:
     """A fact of a loss term's function, as it is set."""
     fn = node.get("fn") or {}
     return fact(target(fn), name, default, {**fn, **node})
+
+
+def scored(tree: Tree) -> list[Scored]:
+    """What each evaluator of a config states of its scores; those that predict first, as they lead tables."""
+    nodes = [node for node in (tree.get("evaluate") or {}).values() if target(node)]
+    found = [Scored(**{"name": file_of(node), **_stated(target(node))}) for node in nodes]
+    return sorted({e.name: e for e in found}.values(), key=lambda e: not e.predicts)
+
+
+def _stated(evaluator: str) -> dict[str, Any]:
+    facts = {name: fact(evaluator, name) for name in STAGES["evaluate"]}
+    return {"name" if name == "prefix" else name: value for name, value in facts.items() if value is not None}
+
+
+def judge(tree: Tree) -> str:
+    """The evaluator whose predictions a run is judged by: the first that keeps any; "" where none does."""
+    return next((e.name for e in scored(tree) if e.predicts), "")
 
 
 def file_of(node: Tree) -> str:
