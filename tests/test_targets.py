@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 
-from multimodal_lab import targets
+from multimodal_lab import signature, targets
 from multimodal_lab.extensions import extension_problems
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.schema import node_problems
@@ -13,7 +15,8 @@ def fresh():
     def clear():
         for cached in (targets.ours, targets.entry_points, targets.extensions, targets.allowed, targets.near_allowed):
             cached.cache_clear()
-        extension_problems.cache_clear()
+        for cached in (extension_problems, signature.module_named, signature.signature):
+            cached.cache_clear()
 
     clear()
     yield
@@ -59,6 +62,7 @@ def install(tmp_path, monkeypatch, fresh):
         (info / "entry_points.txt").write_text(f"[multimodal_lab.targets]\n{points}\n")
         (tmp_path / "lab_extension.py").write_text(source)
         monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "lab_extension", raising=False)
         for cached in (targets.entry_points, targets.extensions, targets.allowed, extension_problems):
             cached.cache_clear()
 
