@@ -8,6 +8,8 @@ from torch import nn
 
 from multimodal_lab.backbone.frozen import freeze as freeze_module
 
+freezes_argument = "modules"
+
 
 def freeze(system: nn.Module, *, modules: list[str]) -> None:
     """Freeze the modules of these dotted names and all below them: no gradient, and evaluation mode for good.

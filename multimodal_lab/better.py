@@ -1,30 +1,49 @@
-"""Which way a score gets better: known by the last word of its name."""
+"""Which way a score gets better, and what else an evaluator states of its scores."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Literal
 
 Mode = Literal["auto", "min", "max"]
-SCORES = {
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "macro_ap",
-    "labels_right",
-    "r2",
-    "ari",
-    "nmi",
-    "homogeneity",
-    "map",
-}
-SCORES |= {"spearman", "score", "explained"}  # more is better, whatever was trained; so are R@1, R@5, …
-MORE, LESS = {"rankme"}, {"median_rank", "alignment", "uniformity"}  # as a rule: who asks for the other way is obeyed
-RECALL = re.compile(r"R@\d+")
+Way = Literal["min", "max"]
 
 
-def usual(name: str, losses: Collection[str] | None = None) -> Literal["min", "max"] | None:
+@dataclass(frozen=True)
+class Scored:
+    """What an evaluator states of its scores; `scores` is None where it states nothing.
+
+    name: the first word of its keys. scores: {last word of a key: its better way, None for a count}; `R@*` is any such
+    word. either_way: words whose other way may be wanted too. by: keys are NAME/LABEL/SCORE, PAIR/SCORE or NAME/SCORE.
+    shown: {word: its title} in tables; title: of the table; stand_in: only where no other is shown; beside_chance: beside
+    `chance/LABEL`. predicts: keeps what it predicts of each sample. also: other first words; adds: names besides the fusion's.
+    """
+
+    name: str
+    scores: Mapping[str, Way | None] | None = None
+    either_way: Sequence[str] = ()
+    by: str | None = None
+    shown: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    stand_in: bool = False
+    beside_chance: bool = False
+    predicts: bool = False
+    also: Sequence[str] = ()
+    adds: Sequence[str] = ()
+
+    def word(self, last: str) -> str | None:
+        """How `scores` calls the last word of a key; None where it does not."""
+        return next((word for word in self.scores or {} if fnmatchcase(last, word)), None)
+
+    def way(self, last: str) -> Way | None:
+        """The better way of a score."""
+        word = self.word(last)
+        return None if word is None else (self.scores or {})[word]
+
+
+def usual(name: str, scored: Sequence[Scored] = (), losses: Collection[str] | None = None) -> Way | None:
     """The better way of `val/knn/fused/species/accuracy`; None where it is not known, as of counts.
 
     `val/NAME` is a term of the loss, where `losses` are given one of these or `total`: less is better.
@@ -32,21 +51,35 @@ def usual(name: str, losses: Collection[str] | None = None) -> Literal["min", "m
     words = name.split("/")
     if len(words) == 2:
         return "min" if losses is None or words[1] in {"total", *losses} else None
-    if words[-1] in LESS:
-        return "min"
-    return "max" if words[-1] in SCORES | MORE or RECALL.fullmatch(words[-1]) else None
+    found = _of(name, scored)
+    return found.way(words[-1]) if found else None
 
 
-def sure(name: str) -> bool:
+def sure(name: str, scored: Sequence[Scored] = ()) -> bool:
     """Whether the other way can only be a mistake."""
-    return name.split("/")[-1] not in LESS | MORE
+    found = _of(name, scored)
+    return found is None or name.split("/")[-1] not in found.either_way
 
 
-def resolve(mode: str, monitor: str | None) -> str:
+def resolve(mode: str, monitor: str | None, scored: Sequence[Scored] = ()) -> str:
     """`min` or `max`; without a score to watch `auto` is `min`, which then moves nothing. ValueError where not known."""
     if mode != "auto":
         return mode
-    found = "min" if monitor is None else usual(monitor)
+    found = "min" if monitor is None else usual(monitor, scored)
     if found is None:
         raise ValueError(f"train.mode=auto: whether more or less {monitor} is better is not known; say min or max")
     return found
+
+
+def shown(scored: Sequence[Scored], keys: Collection[str]) -> list[Scored]:
+    """The evaluators whose scores a table of these keys has: stand-ins, the first of them, only where nothing else is."""
+    there = [e for e in scored if e.shown and any(key.startswith(f"{e.name}/") for key in keys)]
+    first = [e for e in there if not e.stand_in]
+    spare = [e for e in there if e.stand_in and not any(f.by == e.by for f in first)]
+    return [*first, *spare[:1]]
+
+
+def _of(name: str, scored: Sequence[Scored]) -> Scored | None:
+    """The evaluator that gives a score of a validation pass, `val/` before it or not."""
+    words = name.split("/")
+    return next((e for e in scored if e.name in words[:2]), None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from multimodal_lab.facts import fact
 from multimodal_lab.problem import Problem
 from multimodal_lab.signature import SourceError, signature
+from multimodal_lab.suggest import one
 from multimodal_lab.wiring import Tree, losses, streams, target
-
-ENCODERS = "multimodal_lab.encoders.encoders"
 
 
 def cached(tree: Tree) -> Iterator[Problem]:
@@ -26,12 +26,15 @@ def cached(tree: Tree) -> Iterator[Problem]:
 def encoder_runs(tree: Tree) -> Iterator[Problem]:
     """Encoders come from runs that are there."""
     node = tree.get("adapt") or {}
-    runs = node.get("runs") if target(node) == ENCODERS else None
+    argument = fact(target(node), "runs_argument", "")
+    runs = node.get(argument)
     for i, run in enumerate(runs if isinstance(runs, list) else ()):
         folder = Path(str(run)).expanduser()
         if not (folder / "summary.json").is_file():
             near = sorted(str(p.parent) for p in folder.parent.glob("*/summary.json"))[:3]
-            yield Problem(f"adapt.runs.{i}", run, "no finished run here (expected summary.json in it)", ", ".join(near))
+            yield Problem(
+                f"adapt.{argument}.{i}", run, "no finished run here (expected summary.json in it)", ", ".join(near)
+            )
 
 
 def _streams(tree: Tree) -> Iterator[Problem]:
@@ -47,8 +50,8 @@ def _streams(tree: Tree) -> Iterator[Problem]:
             )
         elif reads_all(node):
             expects = "reads several streams together; cache=features keeps them one by one"
-            yield Problem(key, target(node), expects, "backbone=convnet")
-        elif node.get("freeze") is not True and not adapted(tree, name):
+            yield Problem(key, target(node), expects, f"backbone={backbone_for(kind)}")
+        elif can_freeze(node) and node.get("freeze") is not True and not adapted(tree, name):
             expects = "this backbone trains, and cache=features keeps what frozen ones say"
             yield Problem(f"{key}.freeze", node.get("freeze"), expects, f"{key}.freeze=true, or adapt=freeze")
     for name, stream in tree["modality"].items():
@@ -76,10 +79,30 @@ def reads_all(node: Tree) -> bool:
         return False
 
 
-def adapted(tree: Tree, stream: str) -> bool:
-    """Whether `adapt` freezes the backbone of a stream."""
+def backbone_for(kind: str) -> str:
+    """A choice of backbone for single streams of a kind; "" where there is none."""
+    return one("backbone", lambda node: kind in fact(target(node), "kinds", ()) and not reads_all(node), kind)
+
+
+def can_freeze(node: Tree) -> bool:
+    """Whether a backbone has something to train, by its signature: a `freeze` that would keep it from training."""
+    try:
+        return "freeze" in signature(target(node)).parameters
+    except SourceError:
+        return False
+
+
+def frozen(tree: Tree) -> list[str] | None:
+    """The modules that `adapt` freezes; None where it does not state them."""
     node = tree.get("adapt") or {}
-    modules = node.get("modules") or []
-    return target(node) == ENCODERS or any(
-        m in ("backbones", f"backbones.each.{stream}", "backbones.each") for m in modules
-    )
+    if not target(node):
+        return []
+    listed = node.get(fact(target(node), "freezes_argument", ""))
+    named = fact(target(node), "freezes", listed if isinstance(listed, list) else None)
+    return None if named is None else [str(m) for m in named]
+
+
+def adapted(tree: Tree, stream: str) -> bool:
+    """Whether `adapt` freezes the backbone of a stream, or is not known not to."""
+    modules = frozen(tree)
+    return modules is None or any(m in ("backbones", f"backbones.each.{stream}", "backbones.each") for m in modules)

@@ -21,6 +21,8 @@ from multimodal_lab.system import System
 
 DATA = "data.json"
 EACH = "backbones.each."
+freezes = ("backbones",)
+runs_argument = "runs"
 
 
 class EncoderError(ValueError):

@@ -27,6 +27,7 @@ from multimodal_lab.log import Log
 from multimodal_lab.step import autocast
 from multimodal_lab.system import System
 from multimodal_lab.trackers import Background
+from multimodal_lab.wiring import judge, scored
 
 Scores = dict[str, float]
 DATA = "data.json"
@@ -71,7 +72,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         seed=cfg.seed,
         device=device,
         validate=validator(system, data, augment, evaluators, cfg, device),
-        facts=resume.facts(plain, data, device),
+        facts=resume.facts(plain, data, device, scored(plain)),
         resume=cfg.resume,
     )
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
@@ -87,7 +88,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices()}
     finish.seal(folder, summary, plain)
-    return _finish(cfg, folder, log, summary, label)
+    return _finish(cfg, folder, log, summary, label, plain)
 
 
 def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
@@ -239,13 +240,15 @@ def _trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
     return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in chosen.items()]
 
 
-def _finish(cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any], label: str) -> float:
+def _finish(
+    cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any], label: str, plain: dict[str, Any]
+) -> float:
     from multimodal_lab.report import figures
     from multimodal_lab.report import summary as report
 
     drawn = figures.draw(folder, list(cfg.figures), label)
     log.finish(summary, drawn)
-    log.console.print(report.table(summary))
+    log.console.print(report.table(summary, scored(plain)))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
     log.say(f"everything is in {folder}: {', '.join(held)}")
-    return finish.score(summary, cfg.get("score"), label)
+    return finish.score(summary, cfg.get("score"), label, judge(plain))

@@ -16,12 +16,15 @@ def seal(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any]) -> Non
     whole.value(folder / digest.SUMMARY, summary, sort_keys=True, default=float)
 
 
-def score(summary: Mapping[str, Any], key: str | None, label: str) -> float:
-    """The number a sweeper reads: `key`, or the probe's accuracy on `label` from fused, else from the best single stream."""
+def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -> float:
+    """The number a sweeper reads: `key`, or the accuracy that the evaluator `judge` has on `label`.
+
+    It is that of fused, else of the best single stream.
+    """
     if key is not None:
         if key not in summary:
             raise ValueError(f"score={key}: the run has no such score; see summary.json for the {len(summary)} it has")
         return float(summary[key])
     ends = f"/{label}/accuracy"
-    found = {k: float(v) for k, v in summary.items() if k.startswith("probe/") and k.endswith(ends)}
-    return found.get(f"probe/fused{ends}", max(found.values(), default=float("nan")))
+    found = {k: float(v) for k, v in summary.items() if k.startswith(f"{judge}/") and k.endswith(ends)}
+    return found.get(f"{judge}/fused{ends}", max(found.values(), default=float("nan")))

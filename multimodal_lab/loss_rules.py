@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from multimodal_lab.problem import Problem, is_number, is_target, join
+from multimodal_lab.facts import other_values
+from multimodal_lab.problem import Problem, join
 from multimodal_lab.targets import conf_dir, nearest
-from multimodal_lab.wiring import Tree, emitted, file_of, heads, losses, streams, targets
+from multimodal_lab.wiring import Tree, emitted, file_of, heads, losses, of_head, of_loss, streams, target, targets
 
-TWO_VIEWS = {"simclr", "dcl"}  # and vicreg, barlow_twins and cross_modal as they are set
 ROOTS = ["batch", "features", "out", "present", "progress"]  # of the scope that a Keyed looks into
 
 
@@ -30,8 +31,8 @@ def _path(tree: Tree, key: str, path: str) -> Iterator[Problem]:
     choices: list[str] = []
     prefix = first
     match first, rest:
-        case "out", ["projection", _, *_] if "projection" in heads(tree):
-            choices, prefix, rest = emitted(tree), "out.projection", rest[1:]
+        case "out", [head, _, *_] if head in heads(tree) and of_head(heads(tree)[head], "by_name"):
+            choices, prefix, rest = emitted(tree), f"out.{head}", rest[1:]
         case "out", [_, *_]:
             choices = list(heads(tree))
         case "features" | "present", [_, *_]:
@@ -74,22 +75,23 @@ def names_clash(tree: Tree) -> Iterator[Problem]:
 
 
 def two_views(tree: Tree) -> Iterator[Problem]:
-    """A contrast within a stream needs two views of each sample."""
-    if (tree.get("augment") or {}).get("views", 1) != 1:
-        return
+    """A contrast within a stream needs two views of each sample, or as many as its loss states."""
+    there = (tree.get("augment") or {}).get("views", 1)
     for key, node in losses(tree).items():
-        fn = node.get("fn", {})
-        intra = node.get("intra_weight", 0)
-        within = file_of(fn) in TWO_VIEWS or fn.get("between", "modalities") != "modalities"
-        if within:
-            yield Problem(
-                "augment.views",
-                1,
-                f"{key}={file_of(fn)} contrasts two views of a sample; expected 2",
-                "augment.views=2",
-            )
-        elif is_target(intra) or (is_number(intra) and intra > 0):
+        needs = of_loss(node, "views", 1)
+        if isinstance(there, int) and there < needs:
+            name = file_of(node.get("fn") or {})
+            others = otherwise(key, node, "views", lambda views: views <= there)
             expects = (
-                f"{key}.intra_weight > 0 contrasts two views of a sample; expected 2 views, or {key}.intra_weight=0"
+                f"{key}={name} contrasts {needs} views of a sample; expected {', or '.join([str(needs), *others])}"
             )
-            yield Problem("augment.views", 1, expects, "augment.views=2")
+            yield Problem("augment.views", there, expects, f"augment.views={needs}")
+
+
+def otherwise(key: str, node: Tree, name: str, fits: Callable[[Any], bool]) -> list[str]:
+    """How a loss would be set for a fact of it to fit: `loss.intra_weight=0`."""
+    found = []
+    for argument, values in other_values(target(node.get("fn") or {}), name, fits).items():
+        path = join(key if argument in node else f"{key}.fn", argument)
+        found += [f"another {path}" if v is ... else f"{path}={v}" for v in values]
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -18,13 +18,18 @@ Resume = Literal["never", "auto", "drift"]
 CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "cache", "data")
 
 
-def facts(plain: Mapping[str, Any], data: Any, device: torch.device) -> dict[str, Any]:
-    """Plain facts of a resolved config, its prepared data and this machine; a checkpoint carries them, `fit` compares them."""
+def facts(
+    plain: Mapping[str, Any], data: Any, device: torch.device, scored: Sequence[better.Scored] = ()
+) -> dict[str, Any]:
+    """Plain facts of a resolved config, its prepared data and this machine; a checkpoint carries them, `fit` compares them.
+
+    scored: what evaluators state of their scores, so that `train.mode=auto` is told as what it comes to.
+    """
     found: dict[str, Any] = {}
     for key in CONFIG:
         found |= flat(plain[key], key)
     if "train.mode" in found:  # what it comes to: checkpoints from before `auto` say min or max
-        found["train.mode"] = better.resolve(found["train.mode"], found.get("train.monitor"))
+        found["train.mode"] = better.resolve(found["train.mode"], found.get("train.monitor"), scored)
     return {**found, "data fingerprint": data.fingerprint, **machine(device)}
 
 

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
-from multimodal_lab.cache_rules import cached, encoder_runs
+from multimodal_lab.cache_rules import backbone_for, cached, encoder_runs
+from multimodal_lab.facts import constant, fact, problems
 from multimodal_lab.loss_rules import loss_paths, names_clash, two_views
 from multimodal_lab.problem import Problem, is_target
 from multimodal_lab.run_rules import RUN_RULES
-from multimodal_lab.signature import definition, signature
+from multimodal_lab.signature import signature
+from multimodal_lab.suggest import choices, one
 from multimodal_lab.targets import allowed, nearest
 from multimodal_lab.use_rules import USE_RULES
-from multimodal_lab.wiring import Tree, emitted, file_of, heads, labels, one_of, streams, target, targets
+from multimodal_lab.wiring import (
+    Tree,
+    emitted,
+    file_of,
+    heads,
+    labels,
+    losses,
+    may_emit,
+    of_head,
+    one_of,
+    streams,
+    target,
+    targets,
+)
 
-KINDS = {"text": "text", "vector": "vector", "spectral": "vector"}  # any other backbone: image
 SYSTEM = "multimodal_lab.system.System"
-FIGURES = ["pca", "umap", "neighbours", "similarity", "curves", "explorer"]  # those of report/figures.py
-READERS = ("multispectral_tiff", "images", "envi", "hdf5")  # of conf/data, those for a folder of one's own files
-PARTS = ["backbones", "fusion", "heads", "losses", "normalise"]  # of a System, as parameters are named
 
 
 def rule_problems(tree: Tree) -> list[Problem]:
-    """Every combination of a well-typed config that can't run."""
-    return [problem for rule in RULES for problem in rule(tree)]
+    """Every combination of a well-typed config that can't run; facts of a wrong type alone, for the rules read them."""
+    return [*stated(tree)] or [problem for rule in RULES for problem in rule(tree)]
+
+
+def stated(tree: Tree) -> Iterator[Problem]:
+    """Every component states its facts in the type that they have."""
+    ops = (tree.get("augment") or {}).get("ops") or {}
+    nodes = [("system", "system", tree["system"]), ("backbone", "backbone", tree["backbone"])]
+    nodes += [("backbone", f"backbones.{k}", v) for k, v in (tree.get("backbones") or {}).items()]
+    nodes += [("fusion", "fusion", tree["fusion"]), ("adapt", "adapt", tree.get("adapt") or {})]
+    nodes += [("head", f"heads.{k}" if v is not tree["head"] else "head", v) for k, v in heads(tree).items()]
+    nodes += [("loss", f"{k}.fn", v["fn"]) for k, v in losses(tree).items() if is_target(v.get("fn"))]
+    nodes += [("evaluate", f"evaluate.{k}", v) for k, v in (tree.get("evaluate") or {}).items()]
+    nodes += [("op", f"augment.ops.{k}", v) for k, v in ops.items()]
+    for stage, key, node in nodes:
+        for error in problems(target(node), stage) if is_target(node) else ():
+            yield Problem(key, target(node), str(error))
 
 
 def part_of_its_group(tree: Tree) -> Iterator[Problem]:
@@ -49,7 +74,7 @@ def some_input(tree: Tree) -> Iterator[Problem]:
 
 def subsets(tree: Tree) -> Iterator[Problem]:
     """What fused knows without a modality needs a fused of several."""
-    if tree.get("subsets") and ("fused" not in emitted(tree) or len(streams(tree)) < 2):
+    if tree.get("subsets") and (not may_emit(tree, "fused") or len(streams(tree)) < 2):
         yield Problem("subsets", True, "judges fused on subsets of the modalities; there is no fused of several here",
                       "subsets=false")  # fmt: skip
 
@@ -67,15 +92,16 @@ def own_backbones(tree: Tree) -> Iterator[Problem]:
 
 
 def backbone_kinds(tree: Tree) -> Iterator[Problem]:
-    """A backbone meets only streams of the kind it takes."""
+    """A backbone meets only streams of the kinds that it takes, where it states them."""
     own = tree.get("backbones", {})
     for name, kind in streams(tree).items():
         node, key = (own[name], f"backbones.{name}") if name in own else (tree["backbone"], "backbone")
-        takes = KINDS.get(file_of(node), "image")
-        if takes != kind:
-            choice = {"text": "text", "vector": "vector"}.get(kind, "convnet")
+        takes = fact(target(node), "kinds")
+        if takes is not None and kind not in takes:
+            choice = backbone_for(kind)
             near = f"+backbone@backbones.{name}={choice}" if len(streams(tree)) > 1 else f"backbone={choice}"
-            yield Problem(key, file_of(node), f"takes {takes} streams, but modality.{name} is of kind {kind}", near)
+            expects = f"takes {' and '.join(takes)} streams, but modality.{name} is of kind {kind}"
+            yield Problem(key, file_of(node), expects, near if choice else "")
 
 
 def head_reads(tree: Tree) -> Iterator[Problem]:
@@ -85,13 +111,15 @@ def head_reads(tree: Tree) -> Iterator[Problem]:
         reads = node.get("reads")
         if isinstance(reads, str):
             yield from one_of(f"{key}.reads", reads, emitted(tree))
-        elif file_of(node) == "classifier" and len(streams(tree)) > 1 and "fused" not in emitted(tree):
-            one = ", ".join(f"{key}.reads={s}" for s in streams(tree))
+        elif of_head(node, "takes") == "fused" and len(streams(tree)) > 1 and not may_emit(tree, "fused"):
+            alone = ", ".join(f"{key}.reads={s}" for s in streams(tree))
+            every = one("head", lambda other: of_head(other, "takes") == "streams")
+            fusions = choices("fusion", lambda other: "fused" in fact(target(other), "emits", ()))
             expects = (
-                f"reads fused, which fusion=separate does not give; choose head=decision, fusion=concat, "
-                f"or, where something else reads the other streams, {one}"
+                f"reads fused, which fusion={file_of(tree['fusion'])} does not give; choose head={every}, a fusion that "
+                f"gives it ({', '.join(fusions)}), or, where something else reads the other streams, {alone}"
             )
-            yield Problem(f"{key}.reads", None, expects, "fusion=attention")
+            yield Problem(f"{key}.reads", None, expects, f"fusion={fusions[0]}" if fusions else "")
 
 
 def head_targets(tree: Tree) -> Iterator[Problem]:
@@ -111,7 +139,8 @@ def label(tree: Tree) -> Iterator[Problem]:
 
 def figures(tree: Tree) -> Iterator[Problem]:
     """Every figure is one that can be drawn: a run would find out after it has trained."""
-    yield from (p for i, name in enumerate(tree.get("figures") or []) for p in one_of(f"figures.{i}", name, FIGURES))
+    known = [*constant("multimodal_lab.report.figures", "FIGURES")]
+    yield from (p for i, name in enumerate(tree.get("figures") or []) for p in one_of(f"figures.{i}", name, known))
 
 
 def augmented(tree: Tree) -> Iterator[Problem]:
@@ -136,14 +165,19 @@ def heads_divide_width(tree: Tree) -> Iterator[Problem]:
 def rates(tree: Tree) -> Iterator[Problem]:
     """A learning rate of its own is for a part of the system."""
     for name in tree["optim"].get("rates") or {}:
-        yield from one_of(f"optim.rates.{name}", str(name).split(".")[0], PARTS)
+        yield from one_of(f"optim.rates.{name}", str(name).split(".")[0], _parts(tree))
 
 
 def adapted(tree: Tree) -> Iterator[Problem]:
     """What `adapt` changes is a part of the system."""
     modules = (tree.get("adapt") or {}).get("modules")
     for name in modules if isinstance(modules, list) else ():
-        yield from one_of("adapt.modules", str(name).split(".")[0], PARTS)
+        yield from one_of("adapt.modules", str(name).split(".")[0], _parts(tree))
+
+
+def _parts(tree: Tree) -> list[str]:
+    """The parts of the system, as parameters are named."""
+    return [*fact(target(tree["system"]), "parts", ())]
 
 
 def shuffled(tree: Tree) -> Iterator[Problem]:
@@ -165,31 +199,34 @@ def root_is_read(tree: Tree) -> Iterator[Problem]:
     if root is not None and target(source).startswith("multimodal_lab."):
         takes = signature(target(source))
         if "root" not in takes.parameters and takes.open_to is None:
-            expects = f"data={file_of(source)} reads no files; choose data={', '.join(READERS)} or another that does"
-            yield Problem("data.root", root, expects, "data=images")
+            readers = choices("data", _reads_any_folder)
+            expects = f"data={file_of(source)} reads no files; choose data={', '.join(readers)} or another that does"
+            yield Problem("data.root", root, expects, ", ".join(f"data={name}" for name in readers))
+
+
+def _reads_any_folder(node: Tree) -> bool:
+    """Whether a choice of data is for a folder of one's own files: it reads the labels off them."""
+    return "root" in signature(target(node["source"])).parameters and node.get("labels") == "auto"
 
 
 def components_in_range(tree: Tree) -> Iterator[Problem]:
     """An op that expects images of about 0 to 1 is given no principal components."""
-    ops = {k: op for k, op in ((tree.get("augment") or {}).get("ops") or {}).items() if is_target(op) and _ranged(op)}
+    ops = {
+        k: op for k, op in ((tree.get("augment") or {}).get("ops") or {}).items() if fact(target(op), "ranged", False)
+    }
     for name in (k for k, kind in streams(tree).items() if kind == "image" and tree["modality"][k].get("pca")):
         on = [k for k, op in ops.items() if op.get("p") != 0 and name in (op.get("streams") or [name])]
         if on:
+            views = (tree.get("augment") or {}).get("views") or 1
+            unranged = choices(
+                "augment", lambda n: not any(fact(target(o), "ranged", False) for o in n["ops"].values())
+            )
             expects = (
                 f"augment.ops.{on[0]} expects values of about 0 to 1, and principal components have no such range; "
-                "choose augment=none, or geometric ops alone, as augment=classify does"
+                f"choose an augmentation without such ops: {', '.join(unranged)}"
             )
-            views = (tree.get("augment") or {}).get("views") or 1
-            near = "augment=classify augment.views=2" if views == 2 else "augment=classify"
+            near = f"augment={unranged[0]}" + (f" augment.views={views}" if views != 1 else "")
             yield Problem(f"modality.{name}.pca", tree["modality"][name]["pca"], expects, near)
-
-
-def _ranged(op: Tree) -> bool:
-    """Whether the op's class says `ranged = True`, read off its source."""
-    node = definition(target(op))[1]
-    body = node.body if isinstance(node, ast.ClassDef) else []
-    said = [s.value for s in body if isinstance(s, ast.AnnAssign) and ast.unparse(s.target) == "ranged"]
-    return any(isinstance(value, ast.Constant) and value.value is True for value in said)
 
 
 RULES = (

@@ -6,16 +6,12 @@ import re
 from collections.abc import Iterator
 
 from multimodal_lab import better
+from multimodal_lab.facts import constant
 from multimodal_lab.problem import Problem, is_number, is_target
 from multimodal_lab.targets import nearest
-from multimodal_lab.wiring import Tree, emitted, file_of, losses, target
+from multimodal_lab.wiring import Tree, emitted, file_of, losses, scored, target
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-BY_LABEL = {"probe", "knn", "centroid", "kmeans", "silhouette", "variance"}  # EVALUATOR/NAME/LABEL/SCORE
-BY_PAIR = {"retrieval", "rsa", "collapse"}  # EVALUATOR/PAIR/SCORE, PAIR also a name or followed by a label
-COUNTS = {"n", "n_missing", "n_train", "n_unseen", "n_absent", "n_single", "n_used", "k", "C", "width", "projected"}
-WORDS = better.SCORES | better.MORE | better.LESS | COUNTS | {"chance", "p"}
-CHANCES = {"chance", "chance_prior", "chance_majority"}
 OTHERS = {"cost", "data", "provenance"}  # of a summary
 
 
@@ -37,16 +33,16 @@ def monitor(tree: Tree) -> Iterator[Problem]:
             near = f"train.monitor=val/{nearest(rest.split('/')[0] or first, terms)[0]}"
             yield Problem("train.monitor", name, f"expected val/NAME, NAME one of {', '.join(terms)}", near)
         else:
-            yield from _mode(name, train.get("mode", "auto"), _terms(tree))
+            yield from _mode(name, train.get("mode", "auto"), tree)
 
 
-def _mode(name: str, mode: object, terms: list[str]) -> Iterator[Problem]:
-    usual = better.usual(name, terms)
+def _mode(name: str, mode: object, tree: Tree) -> Iterator[Problem]:
+    usual = better.usual(name, scored(tree), _terms(tree))
     if mode == "auto" and usual is None:
         yield Problem(
             "train.mode", mode, f"whether more or less {name} is better is not known", "train.mode=max, or min"
         )
-    elif mode in ("min", "max") and usual not in (mode, None) and better.sure(name):
+    elif mode in ("min", "max") and usual not in (mode, None) and better.sure(name, scored(tree)):
         expects = f"keeps the worst: {'less' if usual == 'min' else 'more'} {name} is better"
         yield Problem("train.mode", mode, expects, f"train.mode={usual}")
 
@@ -59,38 +55,44 @@ def _terms(tree: Tree) -> list[str]:
 
 
 def score(tree: Tree) -> Iterator[Problem]:
-    """The number that a sweeper reads is one that the run will have."""
-    name, evaluate = tree.get("score"), tree.get("evaluate") or {}
-    files = {file_of(n) for n in evaluate.values() if is_target(n)}
-    if not isinstance(name, str) or not all(target(n).startswith("multimodal_lab.") for n in evaluate.values()):
-        return  # what evaluators of other packages give is not known here
+    """The number that a sweeper reads is one that the run will have, as far as evaluators state theirs."""
+    name, every = tree.get("score"), scored(tree)
+    if not isinstance(name, str):
+        return
     first, *rest = name.split("/")
     judged = str(tree.get("judged", "test"))
-    firsts = [*sorted(files), judged, *sorted(CHANCES if "probe" in files else ()), *sorted(OTHERS)]
+    also = {word for e in every for word in e.also}
+    firsts = [*sorted(e.name for e in every), judged, *sorted(also), *sorted(OTHERS)]
     if first not in firsts:
-        near = nearest(first, firsts)[0]
-        yield Problem("score", name, f"expected NAME/…, NAME one of {', '.join(firsts)}", _whole(near, rest))
+        if all(e.scores is not None for e in every):
+            near = nearest(first, firsts)[0]
+            yield Problem("score", name, f"expected NAME/…, NAME one of {', '.join(firsts)}", _whole(near, rest))
     elif first == judged:
         if rest not in [[term] for term in _terms(tree)]:
             terms = [f"{judged}/{term}" for term in dict.fromkeys(_terms(tree))]
             yield Problem("score", name, f"expected one of {', '.join(terms)}", f"score={nearest(name, terms)[0]}")
-    elif first in BY_LABEL | BY_PAIR:
-        yield from _of_evaluator(tree, name, first, rest)
+    elif evaluator := next((e for e in every if e.name == first), None):
+        if evaluator.scores is not None and evaluator.by is not None:
+            yield from _of_evaluator(tree, name, evaluator, rest)
     elif not rest or not all(rest):
         yield Problem("score", name, f"expected {first}/NAME", _whole(first, []))
 
 
-def _of_evaluator(tree: Tree, name: str, first: str, rest: list[str]) -> Iterator[Problem]:
-    lengths, shape = ({3}, "NAME/LABEL/SCORE") if first in BY_LABEL else ({2, 3}, "PAIR/SCORE")
-    names = [*emitted(tree), *(["late"] if first == "probe" else [])]
+def _of_evaluator(tree: Tree, name: str, evaluator: better.Scored, rest: list[str]) -> Iterator[Problem]:
+    lengths, shape = {
+        "label": ({3}, "NAME/LABEL/SCORE"), "pair": ({2, 3}, "PAIR/SCORE"), "name": ({2}, "NAME/SCORE"),
+    }[str(evaluator.by)]  # fmt: skip
+    first, names = evaluator.name, [*emitted(tree), *evaluator.adds]
+    counts = constant("multimodal_lab.evaluate.tasks", "COUNTS")
     if (len(rest) not in lengths or not all(rest)) and "skipped" not in rest:
         yield Problem("score", name, f"expected {first}/{shape}", _whole(first, []))
-    elif first in BY_LABEL and rest[0].partition("@")[0] not in names:
+    elif evaluator.by != "pair" and emitted(tree) and rest[0].partition("@")[0] not in names:
         near = _whole(first, [nearest(rest[0], names)[0], *rest[1:]])
         yield Problem("score", name, f"there is no {rest[0]} here; expected one of {', '.join(names)}", near)
-    elif rest[-1] not in WORDS and "skipped" not in rest and not better.RECALL.search(rest[-1]):
-        near = _whole(first, [*rest[:-1], nearest(rest[-1], sorted(WORDS))[0]])
-        yield Problem("score", name, f"no evaluator gives {rest[-1]}", near)
+    elif evaluator.word(rest[-1]) is None and rest[-1] not in counts and "skipped" not in rest:
+        words = sorted({*(evaluator.scores or {}), *counts})
+        near = _whole(first, [*rest[:-1], nearest(rest[-1], words)[0]])
+        yield Problem("score", name, f"{first} gives no {rest[-1]}; it has {', '.join(words)}", near)
 
 
 def _whole(first: str, rest: list[str]) -> str:

@@ -16,12 +16,13 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from multimodal_lab.bounds import Count, Natural
 from multimodal_lab.expect import expected, field_problems, problems
+from multimodal_lab.extensions import extension_problems
 from multimodal_lab.loss_rules import ROOTS, is_path
 from multimodal_lab.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
 from multimodal_lab.rules import rule_problems
 from multimodal_lab.signature import Parameter, Signature, SourceError, call_signature, signature
 from multimodal_lab.study.facts import Study
-from multimodal_lab.targets import allowed, is_allowed, near_allowed, nearest
+from multimodal_lab.targets import allowed, is_allowed, is_foreign, near_allowed, nearest
 
 KEYED = "multimodal_lab.keyed.Keyed"
 # What code gives to a `_partial_` node, never a config; the second set only where the signature requires it.
@@ -175,6 +176,9 @@ def _target_problems(node: dict[str, Any], key: str) -> Iterator[Problem]:
             yield Problem(join(key, special), node[special], expects, nearest(special, SPECIALS)[0])
     if not isinstance(node.get("_partial_", False), bool):
         yield Problem(join(key, "_partial_"), node["_partial_"], "expected true or false", "_partial_=true")
+    if isinstance(target, str) and is_foreign(target) and (wrong := extension_problems()):
+        yield from wrong
+        return
     if not isinstance(target, str) or not is_allowed(target):
         near, count = near_allowed(str(target)), len(allowed())
         yield Problem(join(key, "_target_"), target, f"not one of the {count} names that a config may build", near)

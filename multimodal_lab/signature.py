@@ -23,6 +23,7 @@ class Module:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
+        self.path = path
         self.definitions: dict[str, Definition] = {}
         self.imports: dict[str, tuple[str, str]] = {}
         self._read(ast.parse(path.read_text(encoding="utf-8")).body)
@@ -36,10 +37,16 @@ class Module:
                     self.definitions[name] = value
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                     self.definitions[name] = value
-                case ast.ImportFrom(module=str(source), level=0):
+                case ast.ImportFrom(module=source, level=level):
+                    source = ".".join([*self._above(level), *([source] if source else [])])
                     self.imports |= {a.asname or a.name: (source, a.name) for a in node.names}
                 case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                     self._read(node.body)
+
+    def _above(self, level: int) -> list[str]:
+        """The package that a relative import of so many dots starts from; [] for an absolute one."""
+        parts = self.name.split(".")
+        return parts[: len(parts) + (self.path.name == "__init__.py") - level] if level else []
 
 
 @dataclass(frozen=True)
@@ -130,12 +137,11 @@ def module_named(name: str) -> Module:
 
 
 def lookup(module: Module, name: str) -> tuple[Module, Definition] | None:
-    """What defines `name` in `module`, following `from multimodal_lab… import`; None for what other packages define."""
+    """What defines `name` in `module`, following imports of its own package and of this one; None for all others."""
     if name in module.definitions:
         return module, module.definitions[name]
     source, original = module.imports.get(name, ("", ""))
-    same_package = source.split(".")[0] == module.name.split(".")[0]
-    if not same_package or _file(source) is None:
+    if source.split(".")[0] not in (module.name.split(".")[0], "multimodal_lab") or _file(source) is None:
         return None
     return lookup(module_named(source), original)
 

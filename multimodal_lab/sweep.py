@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -18,7 +19,14 @@ class Table(Callback):
         from rich.console import Console
 
         from multimodal_lab.report import sweep
+        from multimodal_lab.wiring import scored
 
         folder = Path(config.hydra.sweep.dir)
         if folder.is_dir() and config.get("study") is None:  # a study has tables of its own
-            Console(width=None if sys.stdout.isatty() else 160).print(sweep.table(folder))
+            Console(width=None if sys.stdout.isatty() else 160).print(sweep.table(folder, scored(evaluated(folder))))
+
+
+def evaluated(folder: Path) -> dict[str, Any]:
+    """The evaluators of all runs below `folder`, as one config has them."""
+    configs = [yaml.safe_load(path.read_text()) or {} for path in sorted(folder.glob("*/config.yaml"))]
+    return {"evaluate": {k: node for config in configs for k, node in (config.get("evaluate") or {}).items()}}

@@ -74,6 +74,8 @@ class System(nn.Module):
     `heads` and `losses` add more under names of their own.
     """
 
+    parts = ("backbones", "fusion", "heads", "losses", "normalise")
+
     def __init__(
         self,
         streams: Mapping[str, Stream],

@@ -18,6 +18,7 @@ THIRD_PARTY = {
     "torch.optim.AdamW": "torch/optim/adamw.py",
     "torch.optim.SGD": "torch/optim/sgd.py",
 }
+GROUP = "multimodal_lab.targets"  # of entry points: see `extensions`
 _TARGET = re.compile(r"\b_target_[\"']?\s*:\s*[\"']?(multimodal_lab(?:\.\w+)+)")
 
 
@@ -41,11 +42,22 @@ def ours() -> frozenset[str]:
 
 
 @cache
-def extensions() -> frozenset[str]:
-    """Names that installed packages add: entry points of the group `multimodal_lab.targets`, `pkg.module:Class`."""
+def entry_points() -> tuple[tuple[str, str], ...]:
+    """(name, `pkg.module:Class`) of every entry point of the group that installed packages add names with."""
     from importlib import metadata  # slow, and only a name that nothing else allows needs it
 
-    return frozenset(point.value.replace(":", ".") for point in metadata.entry_points(group="multimodal_lab.targets"))
+    return tuple((point.name, point.value) for point in metadata.entry_points(group=GROUP))
+
+
+@cache
+def extensions() -> frozenset[str]:
+    """Names that installed packages add; `extension_problems` tells of those that name nothing."""
+    return frozenset(value.replace(":", ".") for _, value in entry_points())
+
+
+def is_foreign(name: str) -> bool:
+    """Whether only another package could build `name`."""
+    return name not in ours() and name not in THIRD_PARTY
 
 
 def is_allowed(name: str) -> bool:

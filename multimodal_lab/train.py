@@ -91,7 +91,7 @@ def fit(
         )
     if shard:
         require_possible(micro_batch=micro_batch, compile=compile, channels_last=channels_last)
-    way = ways.resolve(mode, monitor)
+    way = ways.resolve(str(facts.get("train.mode", mode)), monitor)  # in the facts as what `auto` comes to
     per_epoch = math.ceil(data.steps("train", world=dist.world(), drop_last=True) / accumulate)
     total = min(epochs * per_epoch, max_steps or epochs * per_epoch)
     store.keep = keep

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from multimodal_lab.cache_rules import adapted, reads_all
-from multimodal_lab.loss_rules import is_path
-from multimodal_lab.problem import Problem, Unknown, is_number, is_target, join
+from multimodal_lab.cache_rules import adapted, can_freeze, frozen, reads_all
+from multimodal_lab.facts import fact
+from multimodal_lab.loss_rules import is_path, otherwise
+from multimodal_lab.problem import Problem, Unknown, is_target, join
 from multimodal_lab.signature import SourceError, call_signature
-from multimodal_lab.wiring import PAIRS, Tree, emitted, file_of, heads, losses, streams, target
+from multimodal_lab.suggest import choices, one
+from multimodal_lab.wiring import Tree, emits, emitted, file_of, heads, losses, of_head, of_loss, streams, target
 
-OURS = "multimodal_lab."
-SYSTEM = f"{OURS}system.System"
+SYSTEM = "multimodal_lab.system.System"
 
 
 def pairs(tree: Tree) -> Iterator[Problem]:
@@ -20,18 +21,17 @@ def pairs(tree: Tree) -> Iterator[Problem]:
     if len(there := list(streams(tree))) != 1:
         return
     for key, node in losses(tree).items():
-        fn, name = node.get("fn") or {}, file_of(node.get("fn") or {})
-        between = fn.get("between", "views")
-        if name in PAIRS:
-            expects = f"compares two streams, and the modality has one, {there[0]}"
-            near = f"{key}=simclr" if key == "loss" else f"~{key}"
-            yield Problem(key, name, expects, near)
-        elif name in {"vicreg", "barlow_twins"} and between in ("modalities", "both"):
-            expects = f"compares two streams, and the modality has one, {there[0]}"
-            yield Problem(f"{key}.fn.between", between, expects, f"{key}.fn.between=views")
-        elif name == "cross_modal" and is_number(node.get("intra_weight")) and node["intra_weight"] == 0:
-            expects = f"leaves nothing to train on: there is one stream, {there[0]}, and no two to compare"
-            yield Problem(f"{key}.intra_weight", 0, expects, f"{key}.intra_weight=1")
+        if of_loss(node, "pairs", False):
+            near = otherwise(key, node, "pairs", lambda pairs: not pairs)
+            what = "compares two streams as it is set" if near else "compares two streams"
+            expects = f"{what}, and the modality has one, {there[0]}"
+            near = near or ([f"{key}={name}" for name in _of_one_stream()] if key == "loss" else [f"~{key}"])
+            yield Problem(key, file_of(node["fn"]), expects, ", ".join(near))
+
+
+def _of_one_stream() -> list[str]:
+    """The losses that contrast views of a sample."""
+    return choices("loss", lambda n: of_loss(n, "views", 1) > 1 and not of_loss(n, "joins", of_loss(n, "pairs", False)))
 
 
 def whole_or_one(tree: Tree) -> Iterator[Problem]:
@@ -40,13 +40,14 @@ def whole_or_one(tree: Tree) -> Iterator[Problem]:
         for argument, path in node.items():
             wants = _annotation(target(node.get("fn") or {}), argument) if is_path(path) else ""
             first, *rest = str(path).split(".")
-            whole = not rest or (first == "out" and rest == ["projection"])
-            if not (first in {"features", "present"} or (first == "out" and rest[:1] == ["projection"])):
+            head = heads(tree).get(rest[0]) if first == "out" and rest else None
+            if not (first in {"features", "present"} or (head and of_head(head, "by_name"))):
                 continue
-            if wants.startswith("Mapping[") and not whole and "projection" in heads(tree):
-                near = f"{join(key, argument)}={'out.projection' if first == 'out' else first}"
+            whole = not (rest[1:] if head else rest)
+            if wants.startswith("Mapping[") and not whole and _by_name(tree):
+                near = f"{join(key, argument)}={'.'.join([first, *rest[:1]]) if head else first}"
                 yield Problem(join(key, argument), path, "is of one name; this loss compares several", near)
-            elif wants == "Tensor" and whole:
+            elif wants == "Tensor" and whole and emitted(tree):
                 near = f"{join(key, argument)}={path}.{emitted(tree)[0]}"
                 yield Problem(join(key, argument), path, "is of several names; this loss takes one", near)
 
@@ -55,7 +56,7 @@ def unread(tree: Tree) -> Iterator[Problem]:
     """Heads are read by losses; `fused` and every stream that is trained by a head or a loss."""
     if target(tree["system"]) != SYSTEM or any(pairs(tree)) or any(whole_or_one(tree)):
         return
-    if not all(target(n).startswith(OURS) for n in [*heads(tree).values(), tree["fusion"]]):
+    if not _stated(tree):
         return  # what these read is not known here
     idle = [name for name in heads(tree) if not _readers(tree, name) and not _frozen(tree, f"heads.{name}")]
     for name in idle:
@@ -65,15 +66,25 @@ def unread(tree: Tree) -> Iterator[Problem]:
         yield from _names(tree)
 
 
+def _stated(tree: Tree) -> bool:
+    """Whether every head states what it takes and gives, and the fusion what it adds and acts on."""
+    of_heads = [of_head(node, name) for node in heads(tree).values() for name in ("takes", "by_name")]
+    return None not in (*of_heads, emits(tree), _acts_on(tree))
+
+
+def _acts_on(tree: Tree) -> list[str] | None:
+    found: list[str] | None = fact(target(tree["fusion"]), "acts_on")
+    return found
+
+
 def _names(tree: Tree) -> Iterator[Problem]:
     terms = list(losses(tree).values())
     read = {name for node in terms for name in _read_by(tree, node, list(heads(tree))) | _read_itself(tree, node)}
     idle = {name for head in _projections(tree) for name in _unprojected(tree, head)}
-    marks = file_of(tree["fusion"]) == "modality_tokens"  # its parameters change the streams; `fused` is their mean
-    kept = marks or _frozen(tree, "fusion")
+    kept = "fused" not in (_acts_on(tree) or ()) or _frozen(tree, "fusion")
     if "fused" in emitted(tree) and ("fused" in idle or ("fused" not in read and not kept)):
         what = "the projection of the fused" if "fused" in read else "the fused"
-        near = "loss=cross_modal" if "fused" in read else _reads_fused(tree)
+        near = f"loss={_that_reads_fused()}" if "fused" in read else _reads_fused(tree)
         yield Problem("fusion", file_of(tree["fusion"]), f"nothing reads {what} that it makes ({_of(tree)})", near)
         return
     fed = {*streams(tree)} if "fused" in read else read
@@ -82,10 +93,15 @@ def _names(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"modality.{name}", name, f"nothing reads this stream ({_of(tree)})", f"~modality.{name}")
 
 
+def _by_name(tree: Tree) -> bool:
+    """Whether any head says something of each name."""
+    return any(of_head(node, "by_name") for node in heads(tree).values())
+
+
 def _projections(tree: Tree) -> list[str]:
-    """The projection heads that train an MLP for each name."""
-    found = {n: node for n, node in heads(tree).items() if file_of(node) == "projection"}
-    return [n for n, node in found.items() if node.get("shared") is not True and not _frozen(tree, f"heads.{n}")]
+    """The heads that train weights of each name's own."""
+    found = [n for n, node in heads(tree).items() if of_head(node, "by_name") and of_head(node, "own_weights")]
+    return [n for n in found if not _frozen(tree, f"heads.{n}")]
 
 
 def _unprojected(tree: Tree, head: str) -> set[str]:
@@ -96,19 +112,17 @@ def _unprojected(tree: Tree, head: str) -> set[str]:
 def _read_by(tree: Tree, node: Tree, through: list[str]) -> set[str]:
     """The names that one loss reads through these heads."""
     found: set[str] = set()
-    fn = node.get("fn") or {}
-    alone = file_of(fn) in PAIRS or (fn.get("between") == "modalities" and target(fn).startswith(OURS))
     for first, *rest in (path.split(".") for path in _paths(node)):
         for name in through if first == "out" else ():
             head = heads(tree)[name]
             if rest and rest[0] != name:
                 continue
-            if file_of(head) != "projection":
+            if not of_head(head, "by_name"):
                 found |= _read_by_head(tree, head)
             elif rest[1:]:
                 found.add(rest[1])
             else:
-                found |= {*emitted(tree)} - ({"fused"} if alone else set())
+                found |= {*emitted(tree)} - {*of_loss(node, "leaves_out", ())}
     return found
 
 
@@ -119,15 +133,17 @@ def _read_itself(tree: Tree, node: Tree) -> set[str]:
 
 
 def _read_by_head(tree: Tree, node: Tree) -> set[str]:
-    reads = node.get("reads")
-    match file_of(node):
-        case "decision":
+    reads, names = node.get("reads"), emitted(tree)
+    match of_head(node, "takes", "all"):
+        case "fused" | "first" if isinstance(reads, str):
+            return {reads}
+        case "streams":
             return set(streams(tree))
-        case "classifier":
-            return {reads} if isinstance(reads, str) else {"fused" if "fused" in emitted(tree) else emitted(tree)[0]}
-        case "caption_lstm":
-            return {reads if isinstance(reads, str) else emitted(tree)[0]}
-    return set(emitted(tree))
+        case "fused":
+            return {"fused" if "fused" in names else names[0]}
+        case "first":
+            return {names[0]}
+    return set(names)
 
 
 def _readers(tree: Tree, head: str) -> list[str]:
@@ -142,9 +158,9 @@ def _paths(node: Tree) -> list[str]:
 
 
 def _annotation(fn: str, argument: str) -> str:
-    """The annotation of an argument of one of our losses, "" where not known."""
+    """The annotation of an argument of a loss, "" where not known."""
     try:
-        takes = call_signature(fn) if fn.startswith(OURS) else None
+        takes = call_signature(fn) if fn else None
     except SourceError:
         return ""
     found = takes.parameters.get(argument) if takes else None
@@ -152,18 +168,15 @@ def _annotation(fn: str, argument: str) -> str:
 
 
 def _frozen(tree: Tree, module: str) -> bool:
-    modules = (tree.get("adapt") or {}).get("modules")
-    frozen = modules if isinstance(modules, list) else []
-    return any(module == m or module.startswith(f"{m}.") for m in frozen)
+    modules = frozen(tree)
+    return modules is None or any(module == m or module.startswith(f"{m}.") for m in modules)
 
 
 def _trains(tree: Tree, stream: str) -> bool:
     """Whether a stream has a backbone of its own with something in it to train."""
     own = (tree.get("backbones") or {}).get(stream)
     node = tree["backbone"] if own is None else own
-    if reads_all(node) or not target(node).startswith(OURS):
-        return False
-    return node.get("freeze") is not True and not adapted(tree, stream)
+    return not reads_all(node) and can_freeze(node) and node.get("freeze") is not True and not adapted(tree, stream)
 
 
 def _of(tree: Tree) -> str:
@@ -177,9 +190,14 @@ def _of(tree: Tree) -> str:
 
 def _reads_fused(tree: Tree) -> str:
     """The nearest way to have fused read, or not made."""
-    if file_of(tree["head"]) == "classifier":
+    if of_head(tree["head"], "takes") == "fused":
         return "head.reads=fused"
-    return "fusion=separate"
+    return f"fusion={one('fusion', lambda node: 'fused' not in fact(target(node), 'emits', ['fused']))}"
+
+
+def _that_reads_fused() -> str:
+    """A loss of several names that leaves none out."""
+    return one("loss", lambda node: of_loss(node, "joins", False) and not of_loss(node, "leaves_out", ()))
 
 
 def _reader(key: str, name: str) -> str:

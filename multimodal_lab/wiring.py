@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from multimodal_lab.better import Scored
+from multimodal_lab.facts import STAGES, fact
 from multimodal_lab.problem import Problem
 from multimodal_lab.targets import nearest
 
-SEPARATE = "fusion.separate.Separate"
-PAIRS = {"clip", "siglip", "triplet"}  # losses of two streams and nothing else; others of `between` as they are set
 Tree = dict[str, Any]
 
 
@@ -18,9 +18,21 @@ def streams(tree: Tree) -> dict[str, str]:
     return {n: s.get("kind", "image") for n, s in tree["modality"].items() if s.get("role", "input") != "target"}
 
 
+def emits(tree: Tree) -> list[str] | None:
+    """The names that the fusion adds to the streams; None where it does not state them."""
+    found = fact(target(tree["fusion"]), "emits")
+    return None if found is None else list(found)
+
+
 def emitted(tree: Tree) -> list[str]:
-    """The names that the fusion gives: the streams, and `fused` unless it keeps them separate."""
-    return [*streams(tree), *([] if target(tree["fusion"]).endswith(SEPARATE) else ["fused"])]
+    """The names that the fusion gives: the streams and what it adds; [] where that is not known."""
+    added = emits(tree)
+    return [] if added is None else [*streams(tree), *added]
+
+
+def may_emit(tree: Tree, name: str) -> bool:
+    """Whether the fusion gives a name, or is not known not to."""
+    return name in emitted(tree) or emits(tree) is None
 
 
 def heads(tree: Tree) -> dict[str, Tree]:
@@ -31,6 +43,34 @@ def heads(tree: Tree) -> dict[str, Tree]:
 def losses(tree: Tree) -> dict[str, Tree]:
     """{key path: node} of all loss terms."""
     return {"loss": tree["loss"], **{f"losses.{k}": v for k, v in tree.get("losses", {}).items()}}
+
+
+def of_head(node: Tree, name: str, default: Any = None) -> Any:
+    """A fact of a head, as it is set."""
+    return fact(target(node), name, default, node)
+
+
+def of_loss(node: Tree, name: str, default: Any = None) -> Any:
+    """A fact of a loss term's function, as it is set."""
+    fn = node.get("fn") or {}
+    return fact(target(fn), name, default, {**fn, **node})
+
+
+def scored(tree: Tree) -> list[Scored]:
+    """What each evaluator of a config states of its scores; those that predict first, as they lead tables."""
+    nodes = [node for node in (tree.get("evaluate") or {}).values() if target(node)]
+    found = [Scored(**{"name": file_of(node), **_stated(target(node))}) for node in nodes]
+    return sorted({e.name: e for e in found}.values(), key=lambda e: not e.predicts)
+
+
+def _stated(evaluator: str) -> dict[str, Any]:
+    facts = {name: fact(evaluator, name) for name in STAGES["evaluate"]}
+    return {"name" if name == "prefix" else name: value for name, value in facts.items() if value is not None}
+
+
+def judge(tree: Tree) -> str:
+    """The evaluator whose predictions a run is judged by: the first that keeps any; "" where none does."""
+    return next((e.name for e in scored(tree) if e.predicts), "")
 
 
 def file_of(node: Tree) -> str:

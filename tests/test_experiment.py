@@ -206,7 +206,7 @@ def test_tensorboard_follows_a_run_where_it_is_asked_for(composed, tmp_path):
 
 def test_the_score_is_what_was_asked_for(finished):
     found = summary(finished)
-    assert finish.score(found, None, "sex") == found["probe/fused/sex/accuracy"]
-    assert finish.score(found, "knn/uv/sex/accuracy", "species") == found["knn/uv/sex/accuracy"]
+    assert finish.score(found, None, "sex", "probe") == found["probe/fused/sex/accuracy"]
+    assert finish.score(found, "knn/uv/sex/accuracy", "species", "probe") == found["knn/uv/sex/accuracy"]
     with pytest.raises(ValueError, match="no such score"):
-        finish.score(found, "knn/uv/sex/acc", "species")
+        finish.score(found, "knn/uv/sex/acc", "species", "probe")

@@ -41,9 +41,11 @@ class ConvNet(nn.Module):
     background to compare with.
     """
 
+    kinds = ("image",)
+
     def __init__(self, stream: Stream, *, widths: list[Count], freeze: bool = False) -> None:
         super().__init__()
-        require(stream, "image", "convnet")
+        require(self, stream)
         if not widths:
             raise ValueError("backbone.widths is empty; expected one width per stage, such as [32, 64, 128]")
         ins = [stream.channels, *widths[:-1]]

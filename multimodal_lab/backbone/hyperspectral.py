@@ -37,6 +37,8 @@ class BandAttention(nn.Module):
 class Hyperspectral(nn.Module):
     """Band attention from all bands to `channels`, then strided 3x3 convolutions, one per width."""
 
+    kinds = ("image",)
+
     def __init__(
         self,
         stream: Stream,
@@ -47,7 +49,7 @@ class Hyperspectral(nn.Module):
         freeze: bool = False,
     ) -> None:
         super().__init__()
-        require(stream, "image", "hyperspectral")
+        require(self, stream)
         if not widths:
             raise ValueError("backbone.widths is empty; expected one width per stage, such as [32, 64, 128]")
         self.bands = BandAttention(stream.channels, channels, reduction)

@@ -26,6 +26,8 @@ class Image(nn.Module):
     Models with batch norm see absent rows (as zeros) in their training statistics; layer and group norm don't.
     """
 
+    kinds = ("image",)
+
     model: Any  # a timm model: its forward_features and its facts are known to no type
 
     def __init__(
@@ -43,7 +45,7 @@ class Image(nn.Module):
         freeze: bool = False,
     ) -> None:
         super().__init__()
-        require(stream, "image", "image")
+        require(self, stream)
         self.model = create(model, stream, drop_path)
         if weights != "random":
             self._load(model, weights, stream, pretrained_bands, new_bands, band_correlation)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from multimodal_lab.types import Kind, Stream
+from typing import Protocol
 
-READERS: dict[Kind, str] = {
-    "image": "convnet, image, hyperspectral or shared",
-    "vector": "vector or spectral",
-    "text": "text",
-}
+from multimodal_lab.types import Stream
 
 
-def require(stream: Stream, kind: Kind, backbone: str) -> None:
-    """ValueError unless `stream` is of `kind` and has what that kind needs: bands, or a vocabulary and a length."""
-    if stream.kind != kind:
+class Backbone(Protocol):
+    """What states the kinds of stream that it reads."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of `types.Kind`."""
+        ...
+
+
+def require(backbone: Backbone, stream: Stream) -> None:
+    """ValueError unless `stream` is of one of its `kinds` and has what that needs: bands, or a vocabulary and a length."""
+    name, kinds = type(backbone).__module__.rpartition(".")[2], backbone.kinds
+    if stream.kind not in kinds:
         raise ValueError(
-            f"backbone {backbone} reads {kind} streams, but stream {stream.name!r} is {stream.kind}: "
-            f"choose {READERS[stream.kind]} (+backbone@backbones.{stream.name}=…)"
+            f"backbone {name} reads {' and '.join(kinds)} streams, but stream {stream.name!r} is {stream.kind}: choose a "
+            f"backbone whose `kinds` has it (+backbone@backbones.{stream.name}=…)"
         )
-    if kind == "text" and not (stream.vocab and stream.length):
+    if stream.kind == "text" and not (stream.vocab and stream.length):
         raise ValueError(
-            f"backbone {backbone}: stream {stream.name!r} has vocab={stream.vocab} and length={stream.length}; "
+            f"backbone {name}: stream {stream.name!r} has vocab={stream.vocab} and length={stream.length}; "
             "a text stream needs both"
         )
-    if kind != "text" and not stream.bands:
-        raise ValueError(f"backbone {backbone}: stream {stream.name!r} has no bands")
+    if stream.kind != "text" and not stream.bands:
+        raise ValueError(f"backbone {name}: stream {stream.name!r} has no bands")

@@ -21,10 +21,12 @@ class Shared(nn.Module):
     be told to the fusion, if it matters: `fusion=modality_tokens` does.
     """
 
+    kinds = ("image",)
+
     def __init__(self, streams: Mapping[str, Stream], *, widths: list[Count], freeze: bool = False) -> None:
         super().__init__()
         for stream in streams.values():
-            require(stream, "image", "shared")
+            require(self, stream)
         if len(widths) < 2:
             raise ValueError(f"backbone.widths={widths}; expected the stems' width and one or more of the trunk")
         self.stems = nn.ModuleDict({name: stage(s.channels, widths[0], norm=False) for name, s in streams.items()})

@@ -21,9 +21,11 @@ class Spectral(nn.Module):
     as two things.
     """
 
+    kinds = ("vector",)
+
     def __init__(self, stream: Stream, *, widths: list[Count], kernel: Count = 7, freeze: bool = False) -> None:
         super().__init__()
-        require(stream, "vector", "spectral")
+        require(self, stream)
         if not widths or kernel % 2 == 0:
             raise ValueError(
                 f"backbone spectral: widths={widths}, kernel={kernel}; expected a width per stage, an odd kernel"

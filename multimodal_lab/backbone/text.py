@@ -39,6 +39,8 @@ class Text(nn.Module):
     Pooled is the mean of the real tokens. A row of pads alone is finite and comes out missing (mask all False).
     """
 
+    kinds = ("text",)
+
     def __init__(
         self,
         stream: Stream,
@@ -50,7 +52,7 @@ class Text(nn.Module):
         freeze: bool = False,
     ) -> None:
         super().__init__()
-        require(stream, "text", "text")
+        require(self, stream)
         if width % heads:
             fit = ", ".join(str(h) for h in range(1, min(width, 32) + 1) if width % h == 0)
             raise ValueError(f"backbone text: heads={heads} doesn't divide width={width}; heads that do: {fit}")

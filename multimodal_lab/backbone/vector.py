@@ -16,9 +16,11 @@ class Vector(nn.Module):
     The first layer has no norm, so that the absolute level of the values is not divided away.
     """
 
+    kinds = ("vector",)
+
     def __init__(self, stream: Stream, *, widths: list[Count], dropout: Fraction = 0.0, freeze: bool = False) -> None:
         super().__init__()
-        require(stream, "vector", "vector")
+        require(self, stream)
         if not widths:
             raise ValueError("backbone.widths is empty; expected one width per layer, such as [128, 128]")
         layers: list[nn.Module] = []

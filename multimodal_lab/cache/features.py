@@ -93,7 +93,7 @@ def require_frozen(system: System) -> None:
     if system.backbones.shared is not None:
         raise ValueError(
             "cache=features: the backbone reads several streams together, and features are kept stream by stream; choose "
-            "a backbone for each (backbone=convnet), or cache=none"
+            "a backbone for each, or cache=none"
         )
     for name, backbone in system.backbones.each.items():
         if why := moves(backbone):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from multimodal_lab.evaluate.embeddings import Embeddings
@@ -15,6 +17,12 @@ class Centroid:
 
     Scores: `centroid/<name>/<label>/` accuracy, balanced_accuracy, macro_f1.
     """
+
+    by = "label"
+    scores: ClassVar = {"accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max"}
+    shown: ClassVar = {"accuracy": "accuracy"}
+    beside_chance = True
+    stand_in = True
 
     def __init__(self, *, metric: Metric = "cosine") -> None:
         self.metric = metric

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import ClassVar
 
 import torch
 
@@ -19,6 +20,12 @@ class Collapse:
     unit rows; 0 is a collapse); `collapse/<a>-<b>/` alignment (of the same samples in two names; only where widths
     agree). With `projection`, names that have a projection head's output are judged there (projected = 1).
     """
+
+    by = "pair"
+    scores: ClassVar = {
+        "rankme": "max", "uniformity": "min", "alignment": "min", "width": None, "projected": None,
+    }  # fmt: skip
+    either_way = ("rankme", "uniformity", "alignment")
 
     def __init__(self, *, projection: bool = True) -> None:
         self.projection = projection

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.metrics import adjusted_rand_score, homogeneity_score, normalized_mutual_info_score
@@ -17,6 +19,9 @@ class KMeans:
     Scores: `kmeans/<name>/<label>/` ari, nmi, homogeneity (0 is chance for ari alone), and k. Rows are made unit if
     `normalise`.
     """
+
+    by = "label"
+    scores: ClassVar = {"ari": "max", "nmi": "max", "homogeneity": "max", "k": None}
 
     def __init__(self, *, normalise: bool = True, starts: Count = 4, seed: Natural = 0) -> None:
         self.normalise, self.starts, self.seed = normalise, starts, seed

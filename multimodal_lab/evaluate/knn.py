@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from multimodal_lab.bounds import Count
@@ -17,6 +19,12 @@ class KNN:
     Scores: `knn/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, and k, the neighbours asked: fewer than
     configured where there are fewer training rows.
     """
+
+    by = "label"
+    scores: ClassVar = {"accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max", "k": None}
+    shown: ClassVar = {"accuracy": "accuracy"}
+    beside_chance = True
+    stand_in = True
 
     def __init__(self, *, k: Count = 5, metric: Metric = "cosine") -> None:
         self.k, self.metric = k, metric

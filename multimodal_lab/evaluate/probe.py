@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +40,17 @@ class Probe:
     (see `chance`). Where nothing is fused,
     `late` is what the probes of all streams say together (see `late`).
     """
+
+    by = "label"
+    scores: ClassVar = {
+        "accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max", "macro_ap": "max", "labels_right": "max",
+        "r2": "max", "C": None, "n_absent": None,
+    }  # fmt: skip
+    shown: ClassVar = {"accuracy": "accuracy", "macro_ap": "macro AP", "r2": "R²"}
+    beside_chance = True
+    predicts = True
+    also = ("chance", "chance_prior", "chance_majority")
+    adds = ("late",)
 
     def __init__(
         self, *, strengths: Sequence[Positive] = (0.001, 0.01, 0.1, 1.0), folds: Count = 3, seed: Natural = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import permutations
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +26,14 @@ class Retrieval:
     are compared there, which is where contrastive losses pull them together (projected = 1). Names of different widths
     have no common space and are skipped.
     """
+
+    by = "pair"
+    scores: ClassVar = {"R@*": "max", "chance_R@*": None, "map": "max", "median_rank": "min", "projected": None}
+    either_way = ("median_rank",)
+    shown: ClassVar = {
+        "R@*": "R@*", "chance_R@*": "chance", "map": "mAP", "median_rank": "median rank", "n": "of",
+    }  # fmt: skip
+    title = "Retrieval of the same sample"
 
     def __init__(
         self, *, at: Sequence[Count] = (1, 5, 10), labels: Sequence[str] = (), projection: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ class RSA:
     Scores: `rsa/<a>-<b>/` spearman, p (one-sided, by permuting samples; 0 permutations: none), n, n_missing, n_used: at
     most `limit` samples, drawn by `seed` (the cost grows with their square). Widths may differ.
     """
+
+    by = "pair"
+    scores: ClassVar = {"spearman": "max", "p": None, "n_used": None}
 
     def __init__(self, *, permutations: Natural = 199, limit: Count = 500, seed: Natural = 0) -> None:
         self.permutations, self.limit, self.seed = permutations, limit, seed

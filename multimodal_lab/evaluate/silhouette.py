@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 
@@ -18,6 +20,9 @@ class Silhouette:
     Scores: `silhouette/<name>/<label>/` score; n_single: rows left out because their class has no other row;
     n_used: rows used, at most `limit`, drawn by `seed` (the cost of Euclidean distances grows with their square).
     """
+
+    by = "label"
+    scores: ClassVar = {"score": "max", "n_single": None, "n_used": None}
 
     def __init__(self, *, metric: Metric = "cosine", limit: Count = 5000, seed: Natural = 0) -> None:
         self.metric, self.limit, self.seed = metric, limit, seed

@@ -12,6 +12,7 @@ import numpy as np
 from multimodal_lab.evaluate.embeddings import Embeddings
 
 Kind = Literal["classes", "multilabel", "values", "sequence"]
+COUNTS = ("n", "n_missing", "n_train", "n_unseen")  # beside every score
 _CLASSES: tuple[Kind, ...] = ("classes",)
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from multimodal_lab.evaluate.embeddings import Embeddings
@@ -15,6 +17,9 @@ class Variance:
     Scores: `variance/<name>/<label>/` explained, and chance = (K - 1) / (N - 1), what labels without any effect
     explain.
     """
+
+    by = "label"
+    scores: ClassVar = {"explained": "max", "chance": None}
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""

@@ -25,6 +25,9 @@ class Attention(nn.Module):
     order. ValueError where `heads` does not divide `width`.
     """
 
+    emits = ("fused",)
+    acts_on = ("fused",)
+
     def __init__(
         self, dims: dict[str, int], *, width: Count = 128, heads: Count = 4, layers: Count = 1, dropout: Fraction = 0.0
     ) -> None:

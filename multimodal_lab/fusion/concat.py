@@ -20,6 +20,9 @@ class Concat(nn.Module):
     space.
     """
 
+    emits = ("fused",)
+    acts_on = ("fused",)
+
     def __init__(self, dims: dict[str, int], *, width: Count | None = None) -> None:
         super().__init__()
         total = sum(dims.values())

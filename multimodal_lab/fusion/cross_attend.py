@@ -25,6 +25,9 @@ class CrossAttend(nn.Module):
     where `heads` does not divide `width`.
     """
 
+    emits = ("fused",)
+    acts_on = ("fused",)
+
     def __init__(
         self,
         dims: dict[str, int],

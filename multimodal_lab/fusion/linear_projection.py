@@ -18,6 +18,9 @@ class LinearProjection(nn.Module):
     `width` null is the widest stream's. `fused` has one token. A missing stream adds nothing, not even its bias.
     """
 
+    emits = ("fused",)
+    acts_on = ("fused",)
+
     def __init__(self, dims: dict[str, int], *, width: Count | None = None) -> None:
         super().__init__()
         self.names = list(dims)

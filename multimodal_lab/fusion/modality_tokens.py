@@ -25,6 +25,9 @@ class ModalityTokens(nn.Module):
     shows weights["attention"] (N, heads, 1, 1 + L). ValueError where `heads` does not divide `width`.
     """
 
+    emits = ("fused",)
+    acts_on = ("streams",)
+
     def __init__(self, dims: dict[str, int], *, width: Count | None = None, heads: Count = 4) -> None:
         super().__init__()
         width = width or max(dims.values(), default=0)

@@ -12,6 +12,9 @@ from multimodal_lab.types import Features
 class Separate(nn.Module):
     """The streams as they come, without `fused` and without parameters (late fusion is left to heads and losses)."""
 
+    emits = ()
+    acts_on = ()
+
     def __init__(self, dims: dict[str, int]) -> None:
         super().__init__()
         self.dims = dict(dims)

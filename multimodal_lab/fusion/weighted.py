@@ -27,6 +27,9 @@ class Weighted(nn.Module):
     `width` null is the widest stream's. `fused` has one token and shows its gates (N, M) in `weights["gates"]`.
     """
 
+    emits = ("fused",)
+    acts_on = ("fused",)
+
     def __init__(
         self,
         dims: dict[str, int],

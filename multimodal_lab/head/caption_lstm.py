@@ -37,6 +37,9 @@ class CaptionLSTM(nn.Module):
     which may have seen the caption). `target` names the words in batch.targets. ValueError for an unknown `reads`.
     """
 
+    takes = "first"
+    by_name = False
+
     def __init__(
         self,
         dims: dict[str, int],

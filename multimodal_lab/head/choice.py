@@ -28,8 +28,7 @@ def reading(head: str, dims: Mapping[str, int], reads: str | None) -> str:
         return next(iter(dims))
     raise ValueError(
         f"head={head} reads one vector, and there are {len(dims)} streams ({', '.join(dims)}) and no fused: "
-        "choose a fusion that gives it (concat, weighted, linear_projection, attention, cross_attend, modality_tokens),"
-        " set reads to one stream, or use head=decision"
+        "choose a fusion that gives it, set reads to one stream, or use a head that reads every stream"
     )
 
 

@@ -28,6 +28,9 @@ class Classifier(nn.Module):
     ValueError for an unknown `label` or `reads`, and for several streams without fused.
     """
 
+    takes = "fused"
+    by_name = False
+
     def __init__(
         self,
         dims: dict[str, int],

@@ -30,6 +30,9 @@ class Decision(nn.Module):
     uniform. `classes` {label: K} is a fact of the data; ValueError for an unknown `label`.
     """
 
+    takes = "streams"
+    by_name = False
+
     scores: Tensor
     prior: Tensor
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -40,6 +40,10 @@ class Projection(nn.Module):
     width first passes a Linear of its own to it. `norm` stands before the ReLU; `batch` counts present rows only, over
     all ranks. ValueError for a norm without a hidden layer.
     """
+
+    takes = "all"
+    by_name = True
+    own_weights: ClassVar = {"shared": {True: False, ...: True}}
 
     def __init__(
         self,

@@ -10,6 +10,9 @@ from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import info_nce
 from multimodal_lab.loss.names import mean_of, required_pairs
 
+pairs = True
+leaves_out = ("fused",)  # it has seen both sides of any pair
+
 
 def clip(z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], temperature: Positive | Tensor) -> Tensor:
     """Mean over pairs of streams of symmetric InfoNCE (Radford 2021, figure 3): a scalar.

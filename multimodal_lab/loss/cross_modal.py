@@ -11,6 +11,10 @@ from multimodal_lab.loss.contrastive import info_nce
 from multimodal_lab.loss.names import mean_of, stream_pairs
 from multimodal_lab.loss.simclr import simclr
 
+views = {"intra_weight": {0: 1, ...: 2}}
+pairs = {"intra_weight": {0: True, ...: False}}
+joins = {"cross_weight": {0: False, ...: True}}
+
 
 def cross_modal(
     z: Mapping[str, Tensor],

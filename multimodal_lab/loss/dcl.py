@@ -10,6 +10,8 @@ from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import nt_xent
 from multimodal_lab.loss.names import mean_of
 
+views = 2
+
 
 def dcl(z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], temperature: Positive | Tensor) -> Tensor:
     """Mean over names of the decoupled contrastive loss (Yeh 2022, eq. 6): a scalar, which may be negative.

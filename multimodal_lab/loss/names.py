@@ -22,7 +22,7 @@ def required_pairs(z: Mapping[str, Tensor], loss: str) -> list[tuple[str, str]]:
     if not pairs:
         found = ", ".join(z) or "nothing"
         raise ValueError(
-            f"loss {loss} compares two streams or more, found {found}; for a single stream use loss=simclr"
+            f"loss {loss} compares two streams or more, found {found}; for a single stream use a loss of two views"
         )
     return pairs
 

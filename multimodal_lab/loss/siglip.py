@@ -16,6 +16,9 @@ from multimodal_lab.loss.ranks import total
 from multimodal_lab.loss.side import Own, everyone, gradient, local, own
 from multimodal_lab.loss.tiles import Block, Tiles
 
+pairs = True
+leaves_out = ("fused",)  # it has seen both sides of any pair
+
 
 def siglip(
     z: Mapping[str, Tensor],

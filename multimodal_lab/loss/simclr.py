@@ -10,6 +10,8 @@ from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import nt_xent
 from multimodal_lab.loss.names import mean_of
 
+views = 2
+
 
 def simclr(
     z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], temperature: Positive | Tensor

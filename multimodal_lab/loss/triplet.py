@@ -16,6 +16,9 @@ from multimodal_lab.loss.pairs import Pairs, Rows, compare, rows
 
 INF = float("inf")
 
+pairs = True
+leaves_out = ("fused",)  # it has seen both sides of any pair
+
 
 def triplet(
     z: Mapping[str, Tensor],

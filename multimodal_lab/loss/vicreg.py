@@ -13,6 +13,10 @@ from multimodal_lab.loss.exact import matmul
 from multimodal_lab.loss.names import mean_of
 from multimodal_lab.loss.views import Aligned, Between, aligned, centred
 
+views = {"between": {"views": 2, "modalities": 1, "both": 2}}
+pairs = {"between": {"views": False, "modalities": True, "both": True}}
+leaves_out = {"between": {"modalities": ("fused",)}}
+
 
 def vicreg(
     z: Mapping[str, Tensor],

@@ -15,6 +15,7 @@ from multimodal_lab.report.shown import Shown, shown
 from multimodal_lab.report.similarity import similarity
 
 log = logging.getLogger(__name__)
+FIGURES = ("pca", "umap", "neighbours", "similarity", "curves", "explorer")
 DEFAULT = ("pca", "neighbours", "similarity", "curves")
 _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
     "pca": lambda folder, s, label: maps(folder, s, "pca", label),
@@ -31,11 +32,10 @@ def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = No
     a minute the first time), neighbours, similarity, curves, explorer (a page to look around in). What can't be drawn is
     said in the log.
     """
-    known = [*_OF_EMBEDDINGS, "curves", "explorer"]
     for name in figures:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0)[0]
-            raise ValueError(f"figures: no figure {name!r}; there are {', '.join(known)}. Nearest: {near}")
+        if name not in FIGURES:
+            near = difflib.get_close_matches(name, FIGURES, 1, 0)[0]
+            raise ValueError(f"figures: no figure {name!r}; there are {', '.join(FIGURES)}. Nearest: {near}")
     folder = run_dir / "figures"
     wanted = [name for name in figures if name in _OF_EMBEDDINGS]
     what = shown(run_dir) if wanted else None

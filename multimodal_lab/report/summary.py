@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from rich import box
@@ -11,54 +13,63 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-PROBES = ("probe", "knn", "centroid")
-SCORES = {"accuracy": "accuracy", "macro_ap": "macro AP", "r2": "R²"}
+from multimodal_lab.better import Scored, shown
 
 
-def table(summary: Mapping[str, Any]) -> RenderableType:
-    """Labels × streams by linear probe (k-NN or centroid where none ran) beside chance, retrieval, and what it cost.
+def table(summary: Mapping[str, Any], scored: Sequence[Scored] = ()) -> RenderableType:
+    """What evaluators show of a run beside chance, a table each, and what it cost; scored: what they state of their scores.
 
     rich draws it in colour on a terminal and as plain text elsewhere. Without any score it is one line that says so.
     """
-    parts = [part for part in (_labels(summary), _retrieval(summary), _facts(summary)) if part is not None]
+    drawn = [_TABLES[e.by](summary, e) for e in shown(scored, summary) if e.by in _TABLES]
+    parts = [part for part in (*drawn, _facts(summary)) if part is not None]
     return Group(*parts) if parts else Text("no scores: no evaluator was run")
 
 
-def names(summary: Mapping[str, Any], evaluator: str) -> list[str]:
+def names(summary: Iterable[str], evaluator: str) -> list[str]:
     """The streams that an evaluator judged, fused last."""
     found = dict.fromkeys(key.split("/")[1] for key in summary if key.startswith(f"{evaluator}/"))
     found = {name: None for name in found if not name.startswith("fused@")}  # too many columns: summary.json has them
     return sorted(found, key=lambda name: name == "fused")
 
 
-def _labels(summary: Mapping[str, Any]) -> Table | None:
-    evaluator = next((e for e in PROBES if names(summary, e)), None)
-    if evaluator is None:
-        return None
-    streams = names(summary, evaluator)
-    labels = dict.fromkeys(
-        key.split("/")[2] for key in summary if key.startswith(f"{evaluator}/") and key.count("/") > 2
-    )
-    drawn = Table(title=f"Held-out scores by {evaluator}", box=box.SIMPLE_HEAD, title_justify="left")
+def words(summary: Iterable[str], e: Scored) -> dict[str, str]:
+    """{last word of keys: title} of what an evaluator shows and gave: `R@1` and `R@5` of `R@*`; of others the first alone."""
+    last = {key.rpartition("/")[2] for key in summary if key.startswith(f"{e.name}/") and "/skipped/" not in key}
+    found: dict[str, str] = {}
+    for word, title in e.shown.items():
+        own = sorted((w for w in last if fnmatchcase(w, word)), key=lambda w: (len(w), w))
+        found |= {w: w for w in own} if "*" in title else dict.fromkeys(own[:1], title)
+    return found
+
+
+def _labels(summary: Mapping[str, Any], e: Scored) -> Table | None:
+    streams, columns = names(summary, e.name), words(summary, e)
+    labels = dict.fromkeys(key.split("/")[2] for key in summary if key.startswith(f"{e.name}/") and key.count("/") > 2)
+    drawn = Table(title=e.title or f"Held-out scores by {e.name}", box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("label", "score", "n"):
         drawn.add_column(column, justify="right" if column == "n" else "left")
-    for column in ("chance", *streams):
+    for column in (*(["chance"] if e.beside_chance else []), *streams):
         drawn.add_column(column, justify="right", style="dim" if column == "chance" else "")
     for label in labels:
-        drawn.add_row(*_label(summary, evaluator, streams, label))
+        stems = [f"{e.name}/{name}/{label}" for name in streams]
+        count = max((int(summary.get(f"{stem}/n", 0)) for stem in stems), default=0)
+        chance = [number(summary.get(f"chance/{label}"))] if e.beside_chance else []
+        given = [word for word in columns if any(f"{stem}/{word}" in summary for stem in stems)]
+        for word in given:
+            drawn.add_row(label, columns[word], str(count), *chance, *_cells(summary, e, stems, word))
+        if not given:
+            drawn.add_row(label, _reason(summary, stems), str(count), *["–"] * (len(chance) + len(streams)))
     return drawn
 
 
-def _label(summary: Mapping[str, Any], evaluator: str, streams: list[str], label: str) -> list[Text | str]:
-    stems = [f"{evaluator}/{name}/{label}" for name in streams]
-    kind = next((s for s in SCORES if any(f"{stem}/{s}" in summary for stem in stems)), None)
-    count = max((int(summary.get(f"{stem}/n", 0)) for stem in stems), default=0)
-    if kind is None:
-        return [label, _reason(summary, stems), str(count), *["–"] * (1 + len(streams))]
-    values = [summary.get(f"{stem}/{kind}") for stem in stems]
-    best = max((v for v in values if v is not None and not math.isnan(v)), default=None)
-    cells = [Text(number(v), style="bold green" if v is not None and v == best else "") for v in values]
-    return [label, SCORES[kind], str(count), number(summary.get(f"chance/{label}")), *cells]
+def _cells(summary: Mapping[str, Any], e: Scored, stems: list[str], word: str) -> list[Text]:
+    """A score of each stem, the best of them bold."""
+    values = [summary.get(f"{stem}/{word}") for stem in stems]
+    known = [v for v in values if v is not None and not math.isnan(v)]
+    way = {"max": max, "min": min}.get(str(e.way(word)))
+    best = way(known) if way and known else None
+    return [Text(number(v), style="bold green" if v is not None and v == best else "") for v in values]
 
 
 def _reason(summary: Mapping[str, Any], stems: list[str]) -> str:
@@ -66,23 +77,43 @@ def _reason(summary: Mapping[str, Any], stems: list[str]) -> str:
     return f"skipped: {found[0].replace('_', ' ')}" if found else "not scored"
 
 
-def _retrieval(summary: Mapping[str, Any]) -> Table | None:
-    # fused has seen both sides and is in no cross-modal term: finding it again says nothing (summary.json has the figures)
-    pairs = [p for p in names(summary, "retrieval") if f"retrieval/{p}/map" in summary and "fused" not in p.split("->")]
+def _pairs(summary: Mapping[str, Any], e: Scored) -> Table | None:
+    # fused has seen both sides and is in no cross-modal term: comparing it again says nothing (summary.json has the figures)
+    columns = words(summary, e)
+    pairs = [p for p in names(summary, e.name) if "fused" not in re.split("->|-", p)]
+    pairs = [p for p in pairs if any(f"{e.name}/{p}/{word}" in summary for word in columns if e.way(word))]
     if not pairs:
         return None
-    ranks = sorted({int(k.rpartition("@")[2]) for k in summary if k.startswith(f"retrieval/{pairs[0]}/R@")})
-    drawn = Table(title="Retrieval of the same sample", box=box.SIMPLE_HEAD, title_justify="left")
-    drawn.add_column("from → to")
-    for column in (*(f"R@{k}" for k in ranks), "chance", "mAP", "median rank", "of"):
-        drawn.add_column(column, justify="right", style="dim" if column == "chance" else "")
+    drawn = Table(title=e.title or f"Pairs by {e.name}", box=box.SIMPLE_HEAD, title_justify="left")
+    drawn.add_column("from → to" if "->" in pairs[0] else "pair")
+    for title in columns.values():
+        drawn.add_column(title, justify="right", style="dim" if title == "chance" else "")
     for pair in pairs:
-        stem = f"retrieval/{pair}"
-        scores = [number(summary.get(f"{stem}/R@{k}")) for k in ranks]
-        chance = number(summary.get(f"{stem}/chance_R@{ranks[0]}")) if ranks else "–"
-        tail = [number(summary[f"{stem}/map"]), f"{summary[f'{stem}/median_rank']:g}", f"{summary[f'{stem}/n']:g}"]
-        drawn.add_row(pair.replace("->", " → "), *scores, chance, *tail)
+        cells = [_figure(e, word, summary.get(f"{e.name}/{pair}/{word}")) for word in columns]
+        drawn.add_row(pair.replace("->", " → "), *cells)
     return drawn
+
+
+def _names(summary: Mapping[str, Any], e: Scored) -> Table | None:
+    streams = names(summary, e.name)
+    drawn = Table(title=e.title or f"Embeddings by {e.name}", box=box.SIMPLE_HEAD, title_justify="left")
+    drawn.add_column("score")
+    for column in streams:
+        drawn.add_column(column, justify="right")
+    for word, title in words(summary, e).items():
+        drawn.add_row(title, *_cells(summary, e, [f"{e.name}/{name}" for name in streams], word))
+    return drawn
+
+
+_TABLES: dict[str | None, Callable[[Mapping[str, Any], Scored], Table | None]] = {
+    "label": _labels, "pair": _pairs, "name": _names,
+}  # fmt: skip
+
+
+def _figure(e: Scored, word: str, value: Any) -> str:
+    """Shares with three decimals, ranks and counts as they are."""
+    whole = value is not None and (e.way(word) == "min" or (e.word(word) is None and float(value).is_integer()))
+    return f"{value:g}" if whole else number(value)
 
 
 def _facts(summary: Mapping[str, Any]) -> Text | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +15,48 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from multimodal_lab.better import Scored, shown
 from multimodal_lab.report import choices
-from multimodal_lab.report.summary import SCORES
+from multimodal_lab.report.summary import words
 
 log = logging.getLogger(__name__)
 FAILED = "no summary.json"
 
 
-def collect(folders: Sequence[Path]) -> pd.DataFrame:
+def collect(folders: Sequence[Path], scored: Sequence[Scored] = ()) -> pd.DataFrame:
     """One row a run: `run`, `status`, what was chosen (see `choices`), and its main scores.
 
-    A run without a readable summary stays, as failed. Main scores: accuracy, macro AP or R² of probe, k-NN and
-    centroid, R@1 of retrieval, chance, wall time.
+    A run without a readable summary stays, as failed. Main scores: what evaluators show (`scored`), of pairs the first of
+    it, such as R@1; chance, wall time.
     """
     summaries = [_summary(folder) for folder in folders]
     chosen = choices.of(folders, summaries)
     rows = []
     for folder, made, summary in zip(folders, chosen, summaries, strict=True):
-        scores = {k: v for k, v in (summary or {}).items() if _main(k)}
-        rows.append({"run": folder.name, "status": FAILED if summary is None else "done", **made, **scores})
+        main = {k: v for e in scored for k, v in _main(summary or {}, e)}
+        rest = {k: v for k, v in (summary or {}).items() if k.startswith("chance/") or k == "cost/wall_s"}
+        rows.append({"run": folder.name, "status": FAILED if summary is None else "done", **made, **main, **rest})
     return pd.DataFrame(rows)
 
 
-def table(folder: Path) -> RenderableType:
+def table(folder: Path, scored: Sequence[Scored] = ()) -> RenderableType:
     """Collect every run below `folder` into `folder/sweep.csv`; return the terminal's tables: means ± sd over seeds.
 
-    A row is a set of choices and a label, a column a stream; R@1 between streams stands below. The CSV has all main scores
-    of each run.
+    A row is a set of choices and a label, a column a stream; pairs of streams stand below. The CSV has all main scores of
+    each run. scored: what the runs' evaluators state of their scores.
     """
     folders = sorted((p.parent for p in folder.glob("*/config.yaml")), key=lambda p: (len(p.name), p.name))
     if not folders:
         return Text(f"no runs in {folder}")
-    runs = collect(folders)
+    runs = collect(folders, scored)
     runs.to_csv(folder / "sweep.csv", index=False)
     groups = [c for c in choices.columns(runs) if c != "seed"]
     title = f"{len(runs)} runs, all scores in {folder / 'sweep.csv'}"
-    return Group(_labels(runs, groups, title), *_retrieval(runs, groups))
+    found = shown(scored, [str(c) for c in runs.columns])
+    labels = [e for e in found if e.by == "label"] or [Scored("", by="label", beside_chance=True)]
+    titles = [title, *(e.title or f"by {e.name}" for e in labels[1:])]
+    drawn = [_labels(runs, groups, e, t) for e, t in zip(labels, titles, strict=True)]
+    return Group(*drawn, *(_others(runs, groups, e) for e in found if e.by != "label"))
 
 
 def _parts(runs: pd.DataFrame, groups: list[str]) -> list[tuple[list[str], pd.DataFrame]]:
@@ -61,29 +67,31 @@ def _parts(runs: pd.DataFrame, groups: list[str]) -> list[tuple[list[str], pd.Da
     return [([*map(str, key), count], part) for (key, part), count in zip(parts, counts, strict=True)]
 
 
-def _labels(runs: pd.DataFrame, groups: list[str], title: str) -> Table:
-    names = [str(c) for c in runs.columns]
-    evaluator = next((e for e in ("probe", "knn", "centroid") if any(c.startswith(f"{e}/") for c in names)), "probe")
-    scores = [c.split("/") for c in names if c.startswith(f"{evaluator}/")]
+def _labels(runs: pd.DataFrame, groups: list[str], e: Scored, title: str) -> Table:
+    scores = [c.split("/") for c in map(str, runs.columns) if e.name and c.startswith(f"{e.name}/")]
     streams = sorted(dict.fromkeys(parts[1] for parts in scores), key="fused".__eq__)
-    labels = dict.fromkeys(parts[2] for parts in scores)
-    drawn = _table([*groups, "runs", "label"], ["chance", *streams], title)
+    rows = dict.fromkeys((parts[2], parts[3]) for parts in scores)
+    drawn = _table([*groups, "runs", "label"], [*(["chance"] if e.beside_chance else []), *streams], title)
+    several = len({label for label, _ in rows}) < len(rows)
     for head, part in _parts(runs, groups):
-        for label in labels or [""]:
-            kind = next((parts[3] for parts in scores if parts[2] == label), "")
-            cells = [f"{evaluator}/{stream}/{label}/{kind}" for stream in streams]
-            drawn.add_row(*head, label, *(_spread(part, c) for c in (f"chance/{label}", *cells)))
+        for label, word in rows or [("", "")]:
+            chance = [_spread(part, f"chance/{label}")] if e.beside_chance else []
+            cells = [_spread(part, f"{e.name}/{stream}/{label}/{word}") for stream in streams]
+            drawn.add_row(*head, f"{label} {word}" if several else label, *chance, *cells)
     return drawn
 
 
-def _retrieval(runs: pd.DataFrame, groups: list[str]) -> list[Table]:
-    pairs = [str(c) for c in runs.columns if str(c).startswith("retrieval/") and "fused" not in str(c)]
-    if not pairs:
-        return []
-    drawn = _table([*groups, "runs"], [c.split("/")[1] for c in pairs], "R@1 of the same sample")
+def _others(runs: pd.DataFrame, groups: list[str], e: Scored) -> Table:
+    """Scores of pairs of streams, without those of fused, or of streams alone: a column each."""
+    columns = [c for c in map(str, runs.columns) if c.startswith(f"{e.name}/")]
+    columns = [c for c in columns if e.by != "pair" or "fused" not in c]
+    last = dict.fromkeys(c.rpartition("/")[2] for c in columns)
+    one = len(last) == 1
+    titles = [c.split("/")[1] if one else " ".join(c.split("/")[1:]) for c in columns]
+    drawn = _table([*groups, "runs"], titles, f"{e.title or e.name}: {', '.join(last)}")
     for head, part in _parts(runs, groups):
-        drawn.add_row(*head, *(_spread(part, c) for c in pairs))
-    return [drawn]
+        drawn.add_row(*head, *(_spread(part, c) for c in columns))
+    return drawn
 
 
 def _table(left: list[str], right: list[str], title: str) -> Table:
@@ -95,11 +103,15 @@ def _table(left: list[str], right: list[str], title: str) -> Table:
     return drawn
 
 
-def _main(key: str) -> bool:
-    parts = key.split("/")
-    if parts[0] in ("probe", "knn", "centroid"):
-        return len(parts) == 4 and parts[-1] in SCORES
-    return (parts[0] == "retrieval" and parts[-1] == "R@1") or parts[0] == "chance" or key == "cost/wall_s"
+def _main(summary: Mapping[str, Any], e: Scored) -> Iterator[tuple[str, Any]]:
+    """The main scores of one evaluator."""
+    own = [*words(summary, e)]
+    wanted = own[:1] if e.by == "pair" else own
+    length = {"label": 4, "pair": 3, "name": 3}.get(str(e.by), 0)
+    for key, value in summary.items():
+        parts = key.split("/")
+        if parts[0] == e.name and parts[-1] in wanted and len(parts) == length:
+            yield key, value
 
 
 def _spread(part: pd.DataFrame, column: str) -> str:

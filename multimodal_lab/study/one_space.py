@@ -12,7 +12,7 @@ import yaml
 
 from multimodal_lab import rundir
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.wiring import PAIRS, file_of, losses, streams
+from multimodal_lab.wiring import losses, of_loss, streams
 
 
 def joined(folder: Path) -> list[str]:
@@ -25,12 +25,9 @@ def joined(folder: Path) -> list[str]:
 
 
 def _joins(node: Mapping[str, Any]) -> bool:
-    fn = node["fn"]
-    if not str(node.get("z", "")).startswith("out.projection") or node.get("weight", 1) == 0:
+    if not str(node.get("z", "")).startswith("out.") or node.get("weight", 1) == 0:
         return False
-    if file_of(fn) == "cross_modal":
-        return bool(node.get("cross_weight", fn.get("cross_weight", 1)) != 0)
-    return file_of(fn) in PAIRS or fn.get("between", "views") != "views"
+    return bool(of_loss(dict(node), "joins", of_loss(dict(node), "pairs", False)))
 
 
 def pairs(e: Embeddings, names: list[str]) -> list[tuple[str, str, np.ndarray]]:

@@ -40,7 +40,7 @@ def test_reads_what_it_says(dims, reads, want, build, make, batch):
 
 def test_several_streams_without_fused_are_refused_with_the_ways_out():
     with pytest.raises(
-        ValueError, match=r"2 streams \(rgb, uv\) and no fused: choose a fusion .*attention.*head=decision"
+        ValueError, match=r"2 streams \(rgb, uv\) and no fused: choose a fusion that gives it, set reads to one stream"
     ):
         Classifier({"rgb": 6, "uv": 4}, {"species": 5}, label="species")
 

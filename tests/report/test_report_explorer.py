@@ -14,7 +14,6 @@ from PIL import Image
 from multimodal_lab import explore
 from multimodal_lab.report import explorer, figures
 from multimodal_lab.report.explorer import content, near, page, source, sprites
-from multimodal_lab.rules import FIGURES
 
 TYPES = {"f": "<f4", "i": "<i4", "u": "<u2"}
 
@@ -132,7 +131,7 @@ def test_the_same_run_gives_the_same_bytes(made, tmp_path):
 
 def test_figures_make_it_and_their_names_are_checked_before_training(made):
     assert [p.name for p in figures.draw(made[2], ["explorer"])] == ["explorer.html"]
-    with pytest.raises(ValueError, match=re.escape(f"there are {', '.join(FIGURES)}. Nearest: explorer")):
+    with pytest.raises(ValueError, match=re.escape(f"there are {', '.join(figures.FIGURES)}. Nearest: explorer")):
         figures.draw(made[2], ["explor"])
 
 

@@ -6,6 +6,10 @@ import yaml
 from rich.console import Console
 
 from multimodal_lab.report import choices, summary, sweep
+from multimodal_lab.suggest import nodes
+from multimodal_lab.wiring import scored
+
+SCORED = scored({"evaluate": nodes("evaluate")})
 
 SCORES = {
     "probe/fused/species/accuracy": 0.9, "probe/fused/species/n": 80.0, "probe/rgb/species/accuracy": 0.7,
@@ -29,7 +33,7 @@ def line(text, word):
 
 
 def test_summary_says_every_score_beside_chance():
-    text = printed(summary.table(SCORES))
+    text = printed(summary.table(SCORES, SCORED))
     assert "\x1b" not in text  # plain where there is no terminal
     assert line(text, "label") == ["label", "score", "n", "chance", "rgb", "uv", "fused"]
     assert line(text, "species") == ["species", "accuracy", "80", "0.250", "0.700", "–", "0.900"]
@@ -41,7 +45,7 @@ def test_summary_says_every_score_beside_chance():
 
 
 def test_summary_falls_back_and_degrades():
-    text = printed(summary.table({"knn/rgb/sex/accuracy": 0.5}))
+    text = printed(summary.table({"knn/rgb/sex/accuracy": 0.5}, SCORED))
     assert "by knn" in text
     assert "no scores" in printed(summary.table({}))
 
@@ -67,7 +71,7 @@ def test_sweep_names_what_differs_and_means_over_seeds(tmp_path):
     rest = {"probe/rgb/sex/accuracy": 0.1, "chance/species": 0.25, "probe/rgb/species/n": 9.0}
     scores = [{"probe/rgb/species/accuracy": v, **rest} for v in (0.5, 0.7, 0.9)]
     made(tmp_path, configs, [*scores, None])
-    text = printed(sweep.table(tmp_path))
+    text = printed(sweep.table(tmp_path, SCORED))
     assert line(text, "0.600") == ["concat", "rgb", "2", "species", "0.250", "±", "0.000", "0.600", "±", "0.141"]
     assert line(text, "0.900") == ["attention", "rgb+uv", "2", "(1", "failed)", "species", "0.250", "0.900"]
     assert line(text, "0.100 ± 0.000") == ["concat", "rgb", "2", "sex", "–", "0.100", "±", "0.000"]
@@ -88,9 +92,9 @@ def test_sweep_prefers_recorded_choices(tmp_path):
 
 
 def test_sweep_of_nothing_and_of_one(tmp_path):
-    assert "no runs" in printed(sweep.table(tmp_path))
+    assert "no runs" in printed(sweep.table(tmp_path, SCORED))
     made(tmp_path, [config("concat", ["rgb"], 0)], [{"probe/rgb/x/accuracy": 0.5}])
-    assert line(printed(sweep.table(tmp_path)), "0.500") == ["1", "x", "–", "0.500"]
+    assert line(printed(sweep.table(tmp_path, SCORED)), "0.500") == ["1", "x", "–", "0.500"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Which choices of the installed `conf/` would do instead: found by listing its files and reading facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import yaml
+
+from multimodal_lab.problem import is_target
+from multimodal_lab.targets import conf_dir, nearest
+
+Tree = dict[str, Any]
+
+
+@cache
+def nodes(group: str) -> dict[str, Tree]:
+    """{choice: node} of every file of a group that says itself what it builds; the default choice first, then by name."""
+    found: dict[str, Tree] = {}
+    for file in sorted((conf_dir() / group).glob("*.yaml")):
+        node: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        inner: Any = node.get(file.stem)  # a group of several has `{choice: node}`
+        found[file.stem] = inner if isinstance(inner, dict) and is_target(inner) else node
+    known = {name: node for name, node in found.items() if is_target(node) or is_target(node.get("source"))}
+    first = default(group)
+    return {name: known[name] for name in sorted(known, key=lambda name: name != first)}
+
+
+@cache
+def default(group: str) -> str:
+    """What `config.yaml` chooses of a group; "" where that is not one choice."""
+    chosen = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))["defaults"]
+    return next((str(line[group]) for line in chosen if isinstance(line, dict) and group in line), "")
+
+
+def choices(group: str, fits: Callable[[Tree], bool]) -> list[str]:
+    """The choices of a group whose node fits, the default first."""
+    return [name for name, node in nodes(group).items() if fits(node)]
+
+
+def one(group: str, fits: Callable[[Tree], bool], like: str = "") -> str:
+    """The default choice of a group where it fits, else the one that is named most like `like`; "" where none fits."""
+    found = choices(group, fits)
+    return found[0] if found and found[0] == default(group) else next(iter(nearest(like, found)), "")
