@@ -217,16 +217,7 @@ def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, 
 
 def _repeated(batch: Batch, times: int) -> Batch:
     """Every row `times` times, view-major."""
-
-    def many(x: Tensor) -> Tensor:
-        return x if times == 1 else torch.cat([x] * times)
-
-    def all_of(d: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {k: many(v) for k, v in d.items()}
-
-    mask, same = (None if x is None else many(x) for x in (batch.mask, batch.same))
-    inputs, targets, present = all_of(batch.inputs), all_of(batch.targets), all_of(batch.present)
-    return Batch(inputs, targets, present, many(batch.ids), many(batch.groups), mask, same)
+    return batch.map(lambda x: x if times == 1 else torch.cat([x] * times))
 
 
 def _finished(batch: Batch, images: list[str]) -> Batch:
