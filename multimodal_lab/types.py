@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-Kind = Literal["image", "vector", "text"]
+Kind = str  # the name of a kind of data: `data.kinds` knows which there are
 COMPONENT = "principal component"  # the unit of a band that is one
 
 
@@ -30,8 +30,9 @@ class Stream:
     """All that a backbone must know of one input.
 
     image: (N, C, H, W) float, C = len(bands), H = W = `size`; vector: (N, C) float; text: (N, L) int64 tokens below
-    `vocab`, 0 where padded, L = `length`. `mean` and `std` are per band, from the training split; the System normalises
-    with them. `field` names the column or file of the data set that the stream is cut from ("" = its only one).
+    `vocab`, 0 where padded, L = `length`; another kind: what its `shape` says. `mean` and `std` are per band, from the
+    training split; the System normalises with them. `field` names the column or file of the data set that the stream is
+    cut from ("" = its only one).
     """
 
     name: str

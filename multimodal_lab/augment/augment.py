@@ -17,6 +17,7 @@ from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
+from multimodal_lab.data import kinds
 from multimodal_lab.types import COMPONENT, Batch, Stream
 
 Op = Geometric | Photometric
@@ -52,7 +53,7 @@ class Augment(nn.Module):
             if not isinstance(op, Op):
                 raise TypeError(f"augment.ops.{name} is a {type(op).__name__}, expected a geometric or photometric op")
         self.streams = streams
-        self.images = [name for name, stream in streams.items() if stream.kind == "image"]
+        self.images = [name for name, stream in streams.items() if kinds.of(stream).spatial]
         self.views = views
         self.size = size
         self.modality_dropout = modality_dropout

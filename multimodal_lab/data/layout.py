@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.store import Part, aligned
 from multimodal_lab.types import Stream
@@ -103,7 +104,8 @@ class Layout:
         at = [int(rank[i]) for i in planes]
         low, high = min(at), max(at) + 1
         kind, (height, width) = self.parts[part].kind, self.size[part]
-        shape = {"image": (high - low, height, width), "vector": (high - low,), "mask": (height, width)}[kind]
+        sides = (height, width)
+        shape = sides if kind == "mask" else (high - low, *sides[2 - kinds.get(kind).axes :])
         first, plane = self.start[part], self.plane(part)
         pick = None if at == list(range(low, high)) else tuple(i - low for i in at)
         return Piece(first + low * plane, first + high * plane, np.dtype(self.parts[part].dtype), shape, pick)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data import store
+from multimodal_lab.data import kinds, store
 from multimodal_lab.data.bands import indices
 from multimodal_lab.data.folder import existing, readable, some
 from multimodal_lab.data.layout import Layout, Planes, Recipe, planes_of
@@ -60,9 +60,9 @@ class Packed:
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as the packed source gave them, and the mask."""
-        arrays, texts = [s for s in streams if s.kind != "text"], {}
-        if len(arrays) < len(streams):
-            texts = {s.name: self._text(index, s) for s in streams if s.kind == "text"}
+        columns = [s for s in streams if kinds.of(s).packed == "column"]
+        arrays = [s for s in streams if kinds.of(s).packed != "column"] if columns else list(streams)
+        texts = {s.name: self._text(index, s) for s in columns}
         if not arrays:
             return Raw(texts)
         entry = self.index[index]
