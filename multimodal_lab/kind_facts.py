@@ -28,7 +28,7 @@ def fact(kind: str, name: str) -> Any:
 def kind_problems(modality: Any) -> Iterator[Problem]:
     """Kinds that are not there, are there twice, lead nowhere or declare what can't be."""
     for name, node in modality.items() if isinstance(modality, dict) else ():
-        kind = node.get("kind", "image") if isinstance(node, dict) else None
+        kind = node.get("kind") if isinstance(node, dict) else None
         # The entry points of all packages take a moment to read: only a kind that is none of ours needs them.
         if isinstance(kind, str) and kind not in kinds.built_in():
             yield from _problems(f"modality.{name}.kind", kind)

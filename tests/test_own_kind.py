@@ -16,6 +16,7 @@ from multimodal_lab.data import kinds, packing, probe, sealing
 from multimodal_lab.data.audit.audit import audit
 from multimodal_lab.data.packed import Packed
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.table import Table
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.types import Stream
 
@@ -124,6 +125,22 @@ def test_counts_are_packed_as_bands_and_graphs_are_not(here, tmp_path):
         packed.read(0, [Stream("g", "graph")])
 
 
+def test_a_shipped_reader_gives_a_kind_of_the_same_bands_and_packs_it_once(here, tmp_path):
+    here()
+    rows = ["id,kind,a,b", *(f"s{i},moth,{i},{i * i}" for i in range(6))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    source = Table(str(tmp_path), file="t.csv", pattern="[ab]", id="id")
+    stream = Stream("x", "counts", source.bands)
+    assert source.read(3, [stream]).inputs["x"].tolist() == [3, 9]
+    with pytest.raises(DataError, match="holds vector streams, not graph"):
+        source.read(0, [Stream("g", "graph")])
+    plan = packing.begin(source, probe.probe(source), tmp_path / "store", {})
+    assert [p.kind for p in plan.offer.parts] == ["vector", "mask"]
+    packing.write(plan, 1, lambda done, total: None)
+    sealing.finish(plan, "", {}, {}, "report")
+    assert Packed(str(tmp_path / "store")).read(3, [stream]).inputs["x"].tolist() == [3, 9]
+
+
 def points(*lines):
     return "\n".join(["[multimodal_lab.kinds]", *lines, ""])
 
@@ -160,7 +177,7 @@ def test_two_kinds_of_one_name_are_refused(here, name):
     [
         ("spatial = 'yes'", "declares spatial = 'yes', expected true or false"),
         ("axes = 1.5", "declares axes = 1.5, expected an integer"),
-        ("packed = 'rows'", "declares packed = 'rows', expected one of bands, column, no"),
+        ("stored = 'rows'", "declares stored = 'rows', expected one of bands, column, own"),
         ("keys = ('length', 3)", "declares keys = ('length', 3), expected a list of text"),
         ("integer = bool(1)", "declares integer = bool(1), expected true or false, written as a plain value"),
     ],

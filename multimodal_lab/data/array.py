@@ -23,7 +23,7 @@ class Array(Kind):
 
     has_bands: ClassVar[bool] = True
     learns_statistics: ClassVar[bool] = True
-    packed: ClassVar[Literal["bands", "column", "no"]] = "bands"
+    stored: ClassVar[Literal["bands", "column", "own"]] = "bands"
 
     def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
         """Shape, mask, finite values, and the layout that the first sample had."""

@@ -28,7 +28,7 @@ def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream
     unknown = [k for k in facts if k not in KEYS]
     if unknown:
         raise DataError(f"modality.{name}: unknown key {unknown[0]!r}; {_nearest(unknown[0], KEYS)}")
-    kind = facts.get("kind", "image")
+    kind = facts.get("kind", Stream.kind)
     if kind not in kinds.names():
         raise DataError(f"modality.{name}.kind: {kinds.unknown(str(kind))}")
     field = facts.get("field") or ""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from multimodal_lab.bounds import Count
+from multimodal_lab.data import kinds
 from multimodal_lab.data.bands import indices
 from multimodal_lab.data.source import Card, DataError
 from multimodal_lab.types import Band, Stream
@@ -90,11 +91,11 @@ def taken(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
     return values[list(places)]
 
 
-def need_kind(streams: Sequence[Stream], kinds: Sequence[str], where: str) -> None:
-    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give."""
+def need_kind(streams: Sequence[Stream], given: Sequence[str], where: str) -> None:
+    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give: none of `given`, nor stored as one."""
     for stream in streams:
-        if stream.kind not in kinds:
-            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(kinds)} streams, not {stream.kind}")
+        if stream.kind not in given and not any(kinds.alike(stream.kind, kind) for kind in given):
+            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(given)} streams, not {stream.kind}")
 
 
 def full_scale(dtype: np.dtype) -> float:

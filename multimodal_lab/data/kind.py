@@ -25,13 +25,14 @@ class Kind:
 
     The class attributes are facts that the config check reads from the source, so they are written as plain values.
 
-    has_bands: a stream is cut from stored bands (`take`), else from one column (`field`). axes: those behind the bands;
-    spatial: two of them are H and W, which are resized, masked and warped together with those of other such streams.
-    learns_statistics: the training split gives each band a mean and a deviation, by which the system normalises.
-    integer: inputs are int64, else float32. drawn_each_epoch: a sample may hold several texts, of which training draws one
-    each epoch. producible: may be a target (`role: target`). pictured: `picture` makes a picture of it. packed: how a packed
-    store holds it, as `bands` (at most two axes behind them), in a text `column` of the sample table, or not at all (`no`).
-    keys: which of `vocab`, `length` and `tokens` a modality may give. default_backbone: the choice to name in an error.
+    has_bands: a stream is cut from stored bands (`take`), else from one column (`field`). stored: what a reader gives, an
+    array of `bands`, the text of a `column`, or a value that readers of its `own` package alone know, which can't be packed;
+    a reader of images gives every kind of bands with two axes. axes: those behind the bands, at most two; spatial: they are
+    H and W, resized, masked and warped together with those of other such streams. learns_statistics: the training split
+    gives each band a mean and a deviation, by which the system normalises. integer: inputs are int64, else float32.
+    drawn_each_epoch: a sample may hold several texts, of which training draws one each epoch. producible: may be a target
+    (`role: target`). pictured: `picture` makes a picture of it. keys: which of `vocab`, `length` and `tokens` a modality
+    may give. default_backbone: the choice to name in an error.
     """
 
     has_bands: ClassVar[bool] = False
@@ -42,7 +43,7 @@ class Kind:
     drawn_each_epoch: ClassVar[bool] = False
     producible: ClassVar[bool] = False
     pictured: ClassVar[bool] = False
-    packed: ClassVar[Literal["bands", "column", "no"]] = "no"
+    stored: ClassVar[Literal["bands", "column", "own"]] = "own"
     keys: ClassVar[tuple[str, ...]] = ()
     default_backbone: ClassVar[str] = ""
 

@@ -35,6 +35,8 @@ def probe(source: Source) -> Offer:
     columns = [str(c) for c in source.samples.columns]
     refused: list[Exception] = []
     for kind in _in_blocks() if source.bands else ():
+        if any(kinds.alike(kind, other) for other in offer.fields):
+            continue  # the same values by another name
         names = _fields(source, kind, columns, refused)
         if names is not None:
             offer.fields[kind] = names
@@ -107,7 +109,7 @@ def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
 
 def _in_blocks() -> list[Kind]:
     """The kinds that a packed store holds as blocks of bands."""
-    return [name for name in kinds.names() if kinds.get(name).packed == "bands"]
+    return [name for name in kinds.names() if kinds.get(name).stored == "bands"]
 
 
 def _little(dtype: str) -> str:

@@ -74,6 +74,14 @@ def of(stream: Stream) -> Kind:
     return get(stream.kind)
 
 
+def alike(a: str, b: str) -> bool:
+    """Whether a reader that gives the one kind can give the other: both bands with as many axes, or both texts."""
+    if a == b:
+        return True
+    one, other = get(a), get(b)
+    return one.stored != "own" and (one.stored, one.axes) == (other.stored, other.axes)
+
+
 def unknown(name: str) -> str:
     """The sentence for a kind that is not there."""
     near = difflib.get_close_matches(name, paths(), 1, 0.0)[0]

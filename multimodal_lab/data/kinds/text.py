@@ -20,7 +20,7 @@ class Text(Kind):
     integer: ClassVar[bool] = True
     drawn_each_epoch: ClassVar[bool] = True
     producible: ClassVar[bool] = True
-    packed: ClassVar[Literal["bands", "column", "no"]] = "column"
+    stored: ClassVar[Literal["bands", "column", "own"]] = "column"
     keys: ClassVar[tuple[str, ...]] = ("vocab", "length", "tokens")
     default_backbone: ClassVar[str] = "text"
 
