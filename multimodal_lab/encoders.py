@@ -96,7 +96,7 @@ def _give(system: System, data: Any, name: str, found: Sequence[Trained]) -> Tra
     if giver is None:
         there = "; ".join(f"{t.folder} has {', '.join(t.record['streams'])}" for t in found) or "no run is given"
         raise EncoderError(
-            f"adapt.runs: stream {name} takes {', '.join(bands) or 'text'}, and no run has a backbone for that; {there}"
+            f"adapt.runs: stream {name} takes {', '.join(bands) or stream.kind}, and no run has a backbone for that; {there}"
         )
     run, its = giver
     _require_same_inputs(run, its, data, name)

@@ -62,7 +62,7 @@ def require_sound(system: nn.Module) -> None:
 def keep(folder: Path, step: Step, group: Sequence[Batch], where: Mapping[str, Any]) -> None:
     """Write the raw batches of one step, the weights it met, and all else that it depends on."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"{i}.{k}": v.contiguous() for i, batch in enumerate(group) for k, v in _flat(batch).items()}
+    tensors = {f"{i}.{k}": v.contiguous() for i, batch in enumerate(group) for k, v in batch.named().items()}
     save_file({k: v.cpu().clone() for k, v in tensors.items()}, folder / "batch.safetensors")
     weights = {k: whole(v).cpu().contiguous().clone() for k, v in step.system.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
@@ -80,7 +80,7 @@ def replay(folder: Path, step: Step) -> tuple[dict[str, float], float, str]:
     step.system.load_state_dict(load_file(folder / "model.safetensors"))
     found = load_file(folder / "batch.safetensors")
     group = [
-        _batch({k.split(".", 1)[1]: v for k, v in found.items() if k.startswith(f"{i}.")})
+        Batch.from_named({k.split(".", 1)[1]: v for k, v in found.items() if k.startswith(f"{i}.")})
         for i in range(facts["batches"])
     ]
     step.system.train()
@@ -121,24 +121,3 @@ def _tensors(value: Any) -> list[Tensor]:
     if isinstance(value, list | tuple):
         return [t for v in value for t in _tensors(v)]
     return [value.tokens, value.pooled] if hasattr(value, "tokens") else []
-
-
-def _flat(batch: Batch) -> dict[str, Tensor]:
-    flat: dict[str, Tensor] = {}
-    for field, value in vars(batch).items():
-        if isinstance(value, Tensor):
-            flat[field] = value
-        elif isinstance(value, Mapping):
-            flat |= {f"{field}.{k}": v for k, v in value.items()}
-    return flat
-
-
-def _batch(flat: Mapping[str, Tensor]) -> Batch:
-    fields: dict[str, Any] = {"inputs": {}, "targets": {}, "present": {}}
-    for key, value in flat.items():
-        field, _, name = key.partition(".")
-        if name:
-            fields[field][name] = value
-        else:
-            fields[field] = value
-    return Batch(**fields)

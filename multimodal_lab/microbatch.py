@@ -89,13 +89,7 @@ def pull(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
 
 def part(batch: Batch, at: slice) -> Batch:
     """Some rows of a batch."""
-
-    def cut(d: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {k: x[at] for k, x in d.items()}
-
-    mask, same = (None if x is None else x[at] for x in (batch.mask, batch.same))
-    inputs, targets, present = cut(batch.inputs), cut(batch.targets), cut(batch.present)
-    return Batch(inputs, targets, present, batch.ids[at], batch.groups[at], mask, same)
+    return batch.map(lambda x: x[at])
 
 
 def join(found: Sequence[Mapping[str, Features]]) -> dict[str, Features]:

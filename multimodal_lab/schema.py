@@ -17,6 +17,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from multimodal_lab.bounds import Count, Natural
 from multimodal_lab.expect import expected, field_problems, problems
 from multimodal_lab.extensions import extension_problems
+from multimodal_lab.kind_facts import kind_problems
 from multimodal_lab.loss_rules import ROOTS, is_path
 from multimodal_lab.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
 from multimodal_lab.rules import rule_problems
@@ -53,7 +54,7 @@ class Take:
 class Stream:
     """One entry of a modality: which stored bands or field it is cut from, and as what."""
 
-    kind: Literal["image", "vector", "text"] = "image"
+    kind: str = "image"  # one of `data.kinds`, see `kind_problems`
     take: str | list[str] | list[Natural] | Take | None = None
     field: str | None = None
     pca: Count | None = None
@@ -103,6 +104,7 @@ def check(cfg: DictConfig | dict[str, Any]) -> list[Problem]:
     """Everything that is wrong with a composed config, the `hydra` node left out; [] if it may run."""
     tree, lost = resolved(cfg if isinstance(cfg, DictConfig) else OmegaConf.create(cfg))
     found = [*field_problems(signature(f"{__name__}.Config"), tree, ""), *_missing(tree, ""), *node_problems(tree, "")]
+    found += kind_problems(tree.get("modality"))
     return [*found, *lost] or rule_problems(tree)
 
 

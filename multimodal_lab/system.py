@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.build import build
+from multimodal_lab.data import kinds
 from multimodal_lab.keyed import Keyed, Scope
 from multimodal_lab.types import Batch, Features, Stream
 
@@ -19,7 +20,7 @@ Factory = Callable[..., Any]
 class Normalise(nn.Module):
     """(x - mean) / std per band, the statistics those of the training split; a constant band (std 0) is only centred.
 
-    Text has no statistics and passes.
+    What has no statistics, such as text, passes.
     """
 
     mean: Tensor
@@ -27,11 +28,12 @@ class Normalise(nn.Module):
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
-        shape = (-1, 1, 1) if stream.kind == "image" else (-1,)
+        kind = kinds.of(stream)
+        shape = kind.per_band(stream)
         self.register_buffer("mean", torch.tensor(stream.mean or [0.0] * stream.channels).view(shape))
         std = torch.tensor(stream.std or [1.0] * stream.channels).view(shape)
         self.register_buffer("std", torch.where(std > 0, std, torch.ones_like(std)))
-        self.active = stream.kind != "text"
+        self.active = kind.learns_statistics
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, …) to the same shape."""

@@ -5,14 +5,14 @@ Letters used in every docstring: N samples, L tokens, D width, C channels (bands
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-Kind = Literal["image", "vector", "text"]
+Kind = str  # the name of a kind of data: `data.kinds` knows which there are
 COMPONENT = "principal component"  # the unit of a band that is one
 
 
@@ -30,8 +30,9 @@ class Stream:
     """All that a backbone must know of one input.
 
     image: (N, C, H, W) float, C = len(bands), H = W = `size`; vector: (N, C) float; text: (N, L) int64 tokens below
-    `vocab`, 0 where padded, L = `length`. `mean` and `std` are per band, from the training split; the System normalises
-    with them. `field` names the column or file of the data set that the stream is cut from ("" = its only one).
+    `vocab`, 0 where padded, L = `length`; another kind: what its `shape` says. `mean` and `std` are per band, from the
+    training split; the System normalises with them. `field` names the column or file of the data set that the stream is
+    cut from ("" = its only one).
     """
 
     name: str
@@ -71,24 +72,49 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> Self:
         """The same batch on `device`; itself where it is there (all its tensors are on one device)."""
         if self.ids.device == device:
             return self
+        return self.map(lambda x: x.to(device, non_blocking=non_blocking))
 
-        def move(x: Tensor) -> Tensor:
-            return x.to(device, non_blocking=non_blocking)
+    def map(self, f: Callable[[Tensor], Tensor]) -> Self:
+        """The batch with `f` of every tensor, whose rows are the N samples: how one is copied, moved, repeated or cut."""
+        return replace(self, **{one.name: _mapped(f, getattr(self, one.name)) for one in fields(self)})
 
-        def moved(d: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {k: move(v) for k, v in d.items()}
+    def named(self) -> dict[str, Tensor]:
+        """Every tensor by its place: `ids`, `inputs.rgb`; `from_named` makes the batch of it again."""
+        found: dict[str, Tensor] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Mapping):
+                found |= {f"{one.name}.{key}": x for key, x in value.items()}
+            elif value is not None:
+                found[one.name] = value
+        return found
 
-        mask, same = (None if x is None else move(x) for x in (self.mask, self.same))
-        inputs, targets, present = moved(self.inputs), moved(self.targets), moved(self.present)
-        return Batch(inputs, targets, present, move(self.ids), move(self.groups), mask, same)
+    @classmethod
+    def from_named(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The batch whose `named` these are."""
+        # A dict without entries has left nothing in `named`; a field that may be missing has a default.
+        found: dict[str, Any] = {f.name: {} for f in fields(cls) if f.default is MISSING}
+        for place, x in tensors.items():
+            name, _, key = place.partition(".")
+            if key:
+                found.setdefault(name, {})[key] = x
+            else:
+                found[name] = x
+        return cls(**found)
 
-    def replace(self, **changes: Any) -> Batch:
+    def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+
+def _mapped(f: Callable[[Tensor], Tensor], value: Any) -> Any:
+    if value is None:
+        return None
+    return {k: f(x) for k, x in value.items()} if isinstance(value, Mapping) else f(value)
 
 
 @dataclass

@@ -189,7 +189,7 @@ WRONG = [
     ({"sead": 1}, "sead", "seed"),
     ({"resume": "yes"}, "resume", "never, auto"),
     ({"modality": {}}, "modality", "at least one"),
-    ({"modality__rgb__kind": "picture"}, "modality.rgb.kind", "image, vector, text"),
+    ({"modality__rgb__kind": "picture"}, "modality.rgb.kind", "image, text, vector"),
     ({"modality__rgb__take": {"evry": 2}}, "modality.rgb.take.evry", "every"),
     ({"modality__fused": {"kind": "image", "take": "all"}}, "modality.fused", "name"),
     ({"optim__lr": 0}, "optim.lr", "> 0"),

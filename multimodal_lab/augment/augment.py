@@ -17,6 +17,7 @@ from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
+from multimodal_lab.data import kinds
 from multimodal_lab.types import COMPONENT, Batch, Stream
 
 Op = Geometric | Photometric
@@ -52,7 +53,7 @@ class Augment(nn.Module):
             if not isinstance(op, Op):
                 raise TypeError(f"augment.ops.{name} is a {type(op).__name__}, expected a geometric or photometric op")
         self.streams = streams
-        self.images = [name for name, stream in streams.items() if stream.kind == "image"]
+        self.images = [name for name, stream in streams.items() if kinds.of(stream).spatial]
         self.views = views
         self.size = size
         self.modality_dropout = modality_dropout
@@ -217,16 +218,7 @@ def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, 
 
 def _repeated(batch: Batch, times: int) -> Batch:
     """Every row `times` times, view-major."""
-
-    def many(x: Tensor) -> Tensor:
-        return x if times == 1 else torch.cat([x] * times)
-
-    def all_of(d: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {k: many(v) for k, v in d.items()}
-
-    mask, same = (None if x is None else many(x) for x in (batch.mask, batch.same))
-    inputs, targets, present = all_of(batch.inputs), all_of(batch.targets), all_of(batch.present)
-    return Batch(inputs, targets, present, many(batch.ids), many(batch.groups), mask, same)
+    return batch.map(lambda x: x if times == 1 else torch.cat([x] * times))
 
 
 def _finished(batch: Batch, images: list[str]) -> Batch:

@@ -55,6 +55,7 @@ class Kept(Store):
             system.normalise[name].active = False  # type: ignore[assignment]
             # on the instance, so that names and state_dict are untouched
             system.backbones.each[name].__dict__["forward"] = Lookup(table.to(device))
+        # A row number stands for each input: no kind of its own, and as a vector nothing looks for height and width.
         rows = build(augment, streams={n: replace(s, kind="vector") for n, s in data.streams.items()})
         served: Augment = rows.to(device)
         return served

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band, Stream
 
-KINDS = ("image", "vector", "text")
 KEYS = ("kind", "take", "repeat", "field", "pca", "role", "vocab", "length", "tokens")
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
@@ -22,20 +22,20 @@ RULES = ("every", "nm", "nearest", "index")
 def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:
     """The stream that one entry of a modality YAML asks for, cut from the stored `bands`.
 
-    facts: `kind` (image, vector, text), `take` (see `select`), `repeat` (so many times), `field`. Sizes and statistics
+    facts: `kind` (see `kinds`), `take` (see `select`), `repeat` (so many times), `field`. Sizes and statistics
     are filled in later, from the data. Raises `DataError` for an unknown key or kind, or a band that isn't there.
     """
     unknown = [k for k in facts if k not in KEYS]
     if unknown:
         raise DataError(f"modality.{name}: unknown key {unknown[0]!r}; {_nearest(unknown[0], KEYS)}")
-    kind = facts.get("kind", "image")
-    if kind not in KINDS:
-        raise DataError(f"modality.{name}.kind: {kind!r} is not a kind; {_nearest(str(kind), KINDS)}")
+    kind = facts.get("kind", Stream.kind)
+    if kind not in kinds.names():
+        raise DataError(f"modality.{name}.kind: {kinds.unknown(str(kind))}")
     field = facts.get("field") or ""
-    if kind == "text":
+    if not kinds.get(kind).has_bands:
         if {"take", "pca", "repeat"} & facts.keys():
-            raise DataError(f"modality.{name}: a text stream has no bands to take; name its column with `field`")
-        return Stream(name, "text", field=field or name)
+            raise DataError(f"modality.{name}: a {kind} stream has no bands to take; name its column with `field`")
+        return Stream(name, kind, field=field or name)
     if "take" not in facts:
         raise DataError(f"modality.{name}: no `take`; name its bands, or `take: all`")
     chosen = select(facts["take"], bands, f"modality.{name}.take") * int(facts.get("repeat", 1))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.store import Part, aligned
-from multimodal_lab.types import Stream
 
 Planes = tuple[tuple[int, int], ...]  # (place among the parts, plane of that part) of each band of a stream, in order
 
@@ -103,7 +103,8 @@ class Layout:
         at = [int(rank[i]) for i in planes]
         low, high = min(at), max(at) + 1
         kind, (height, width) = self.parts[part].kind, self.size[part]
-        shape = {"image": (high - low, height, width), "vector": (high - low,), "mask": (height, width)}[kind]
+        sides = (height, width)
+        shape = sides if kind == "mask" else (high - low, *sides[2 - kinds.get(kind).axes :])
         first, plane = self.start[part], self.plane(part)
         pick = None if at == list(range(low, high)) else tuple(i - low for i in at)
         return Piece(first + low * plane, first + high * plane, np.dtype(self.parts[part].dtype), shape, pick)
@@ -113,9 +114,9 @@ class Layout:
         return found.pop() if len(found) == 1 else 1.0
 
 
-def planes_of(stream: Stream, places: list[int], parts: Sequence[Part], field: str) -> Planes:
-    """The planes of a stream whose bands stand at `places` among the store's."""
-    own = [i for i, p in enumerate(parts) if (p.kind, p.field) == (stream.kind, field)]
+def planes_of(places: list[int], parts: Sequence[Part], kind: str, field: str) -> Planes:
+    """The planes of a stream whose bands stand at `places` among the store's, in the parts of `kind` and `field`."""
+    own = [i for i, p in enumerate(parts) if (p.kind, p.field) == (kind, field)]
     home = {band: (i, plane) for i in own for plane, band in enumerate(parts[i].bands)}
     return tuple(home[i] for i in places)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data import store
+from multimodal_lab.data import kinds, store
 from multimodal_lab.data.bands import indices
 from multimodal_lab.data.folder import existing, readable, some
 from multimodal_lab.data.layout import Layout, Planes, Recipe, planes_of
@@ -60,9 +60,9 @@ class Packed:
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as the packed source gave them, and the mask."""
-        arrays, texts = [s for s in streams if s.kind != "text"], {}
-        if len(arrays) < len(streams):
-            texts = {s.name: self._text(index, s) for s in streams if s.kind == "text"}
+        columns = [s for s in streams if kinds.of(s).stored == "column"]
+        arrays = [s for s in streams if kinds.of(s).stored != "column"] if columns else list(streams)
+        texts = {s.name: self._text(index, s) for s in columns}
         if not arrays:
             return Raw(texts)
         entry = self.index[index]
@@ -140,14 +140,15 @@ class Packed:
         return known[shape]
 
     def _planes(self, stream: Stream) -> Planes:
-        facts = self.fields.get(stream.kind)
-        if facts is None:
+        kind = next((kind for kind in self.fields if kinds.alike(kind, stream.kind)), None)
+        if kind is None:
             raise DataError(f"stream {stream.name}: {self.root} holds {' and '.join(self.fields)}, not {stream.kind}")
+        facts = self.fields[kind]
         field = facts["default"] if facts["any"] or not stream.field else stream.field
         if field not in facts["names"]:
-            expected = f"one of the {stream.kind} columns: {', '.join(facts['names'])}"
+            expected = f"one of the {kind} columns: {', '.join(facts['names'])}"
             raise DataError(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
-        return planes_of(stream, indices(stream, self.bands), self.parts, field)
+        return planes_of(indices(stream, self.bands), self.parts, kind, field)
 
     def _file(self, index: int) -> tuple[int, Path]:
         """The open shard of a sample, and its path."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab import whole
-from multimodal_lab.data import pool, store
+from multimodal_lab.data import kinds, pool, store
 from multimodal_lab.data.packed import as_text
 from multimodal_lab.data.probe import Offer, single, together
 from multimodal_lab.data.source import DataError, Raw, Source
@@ -155,12 +155,12 @@ def record(
             there = np.array([values is not None])
         else:
             values, there = _block(raw, absent, i, part, source, named)
-            moments.append(_moments(values, there, raw.mask if part.kind == "image" else None))
+            moments.append(_moments(values, there, raw.mask if kinds.get(part.kind).spatial else None))
         entry[f"p{i}"]["present"] = np.packbits(there)
         if values is None:
             continue
-        if part.kind != "vector":
-            entry[f"p{i}"]["height"], entry[f"p{i}"]["width"] = values.shape[-2:]
+        sides = values.shape if part.kind == "mask" else values.shape[1:]
+        entry[f"p{i}"]["height"], entry[f"p{i}"]["width"] = (0, 0, *sides)[-2:]
         content += bytes(store.aligned(len(content)) - len(content))
         content += np.ascontiguousarray(values).astype(part.dtype, copy=False).tobytes()
     entry["bytes"], entry["hash"] = len(content), np.void(digest(content))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.bands import indices
 from multimodal_lab.data.folder import existing, given, inside, some
 from multimodal_lab.data.images import Colour, Header, bands_of, decode, read_header
@@ -67,7 +68,7 @@ class Pairs:
         for stream in streams:
             field = self._field(stream)
             value = self.samples[field].iloc[index]
-            if stream.kind == "text":
+            if kinds.of(stream).stored == "column":
                 inputs[stream.name] = value if isinstance(value, str | list) else None
                 continue
             if field not in images:
@@ -84,7 +85,7 @@ class Pairs:
 
     def _field(self, stream: Stream) -> str:
         need_kind([stream], ["image", "text"], self.file)
-        choices = self.texts if stream.kind == "text" else self.images
+        choices = self.texts if kinds.of(stream).stored == "column" else self.images
         if not stream.field and len(choices) == 1:
             return choices[0]
         if stream.field not in choices:

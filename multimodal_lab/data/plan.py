@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.bands import resolve
 from multimodal_lab.data.source import DataError
-from multimodal_lab.types import COMPONENT, Band, Stream
+from multimodal_lab.types import Band, Stream
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Plan:
     """Read one entry of a modality YAML; `DataError` names a wrong key or value."""
     stored = resolve(name, facts, bands)
     role = facts.get("role", "input")
-    if role not in ("input", "target") or (role == "target" and stored.kind != "text"):
+    kind = kinds.of(stored)
+    if role not in ("input", "target") or (role == "target" and not kind.producible):
         raise DataError(f"modality.{name}.role: {role!r}; a text stream may be input or target, all others are input")
     text = {k: facts[k] for k in ("vocab", "length") if k in facts}
-    if stored.kind != "text" and (text or "tokens" in facts):
-        raise DataError(
-            f"modality.{name}: {next(iter(text), 'tokens')} belongs to a text stream, this one is {stored.kind}"
-        )
+    for key in ("vocab", "length", "tokens"):
+        if key in facts and key not in kind.keys:
+            raise DataError(f"modality.{name}: {key} belongs to a text stream, this one is {stored.kind}")
     if facts.get("tokens", "word") not in ("word", "bpe"):
         raise DataError(f"modality.{name}.tokens: {facts['tokens']!r}; there are word, bpe")
     for key in ("pca", "vocab", "length"):
@@ -47,7 +48,8 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Plan:
 class Fitted:
     """What the training split taught about one stream, in plain JSON types.
 
-    layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy. pca: `mean` (C,)
+    layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy, or whatever else a
+    kind of another package learns. pca: `mean` (C,)
     and `components` (k, C). tokenizer: its JSON text. mean, std: per band of the finished stream. size: its pixels a
     side.
     """
@@ -64,10 +66,7 @@ class Fitted:
 
 def finished(plan: Plan, fitted: Fitted) -> Stream:
     """The stream that a backbone is built for."""
-    if plan.stored.kind == "text":
-        return replace(plan.stored, vocab=fitted.vocab, length=plan.length)
-    bands = tuple(Band(f"PC{i + 1}", unit=COMPONENT) for i in range(plan.pca)) or plan.stored.bands
-    return replace(plan.stored, bands=bands, size=fitted.size, mean=tuple(fitted.mean), std=tuple(fitted.std))
+    return kinds.of(plan.stored).stream(plan, fitted)
 
 
 def project(x: np.ndarray, pca: dict[str, Any]) -> np.ndarray:

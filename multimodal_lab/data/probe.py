@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.store import Part
 from multimodal_lab.types import Band, Kind, Stream
 
-ARRAYS: tuple[Kind, ...] = ("image", "vector")
 NOWHERE = "\0"  # a field that no data set has
 
 
@@ -34,11 +34,14 @@ def probe(source: Source) -> Offer:
     offer = Offer()
     columns = [str(c) for c in source.samples.columns]
     refused: list[Exception] = []
-    for kind in ARRAYS if source.bands else ():
+    for kind in _in_blocks() if source.bands else ():
+        if any(kinds.alike(kind, other) for other in offer.fields):
+            continue  # the same values by another name
         names = _fields(source, kind, columns, refused)
         if names is not None:
             offer.fields[kind] = names
     for column in columns:
+        # A column is packed as it stands in the table, whatever kind reads it later: to ask for its text is enough.
         raw = _gives(source, Stream("x", "text", field=column), refused)
         if raw is not None and isinstance(raw.inputs["x"], str | list | None):
             offer.texts.append(column)
@@ -55,15 +58,14 @@ def single(kind: Kind, name: str, bands: Sequence[Band], places: Sequence[int]) 
 
 def together(part: Part, bands: Sequence[Band], name: str) -> Stream:
     """All bands of a part as one stream called `name`."""
-    kind: Kind = "image" if part.kind == "image" else "vector"
-    return Stream(name, kind, tuple(bands[i] for i in part.bands), field=part.field)
+    return Stream(name, part.kind, tuple(bands[i] for i in part.bands), field=part.field)
 
 
 def _fields(source: Source, kind: Kind, columns: list[str], refused: list[Exception]) -> dict[str, Any] | None:
     def gives(name: str) -> bool:
         raw = _gives(source, Stream("x", kind, source.bands[:1], field=name), refused)
         x = None if raw is None else raw.inputs["x"]
-        return raw is not None and (x is None or np.ndim(x) == (3 if kind == "image" else 1))
+        return raw is not None and (x is None or np.ndim(x) == 1 + kinds.get(kind).axes)
 
     if gives(NOWHERE):
         return {"any": True, "names": [""], "default": ""}
@@ -85,7 +87,7 @@ def _gives(source: Source, stream: Stream, refused: list[Exception]) -> Raw | No
 def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
     waiting = [
         stream
-        for kind in ARRAYS
+        for kind in _in_blocks()
         for name in (fields[kind]["names"] if kind in fields else ())
         for stream in single(kind, name, source.bands, range(len(source.bands)))
     ]
@@ -103,6 +105,11 @@ def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
                 waiting.remove(stream)
     made = [Part(k[0], k[1], tuple(sorted(places)), _little(k[2]), k[3]) for k, places in groups.items()]
     return [*made, Part("mask", "", (), "|b1", 1.0)] if made else []
+
+
+def _in_blocks() -> list[Kind]:
+    """The kinds that a packed store holds as blocks of bands."""
+    return [name for name in kinds.names() if kinds.get(name).stored == "bands"]
 
 
 def _little(dtype: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.plan import Fitted, Plan, project
+from multimodal_lab.data import kinds
+from multimodal_lab.data.plan import Fitted, Plan
 from multimodal_lab.data.resize import Resize
 from multimodal_lab.data.scaling import Scaling, inside_mask
 from multimodal_lab.data.source import DataError, Raw, Source
@@ -18,7 +20,7 @@ from multimodal_lab.data.source import DataError, Raw, Source
 
 @dataclass
 class Item:
-    """inputs[stream]: (C, S, S) or (C,) float32, None where missing; texts[stream]; mask (S, S) bool or None."""
+    """inputs[stream]: as its kind finishes it, None where missing; texts[stream], to draw from; mask (S, S) bool or None."""
 
     inputs: dict[str, np.ndarray | None]
     texts: dict[str, list[str]]
@@ -32,6 +34,7 @@ class Samples:
         self, source: Source, plans: dict[str, Plan], scaling: Scaling, resize: Resize, zero: bool, cache: bool
     ) -> None:
         self.source, self.plans, self.scaling, self.resize, self.zero = source, plans, scaling, resize, zero
+        self.kinds = {name: kinds.of(p.stored) for name, p in plans.items()}
         self.table: pd.DataFrame = source.samples
         self.names = [str(i) for i in self.table["id"]]
         self.paths = list(self.table["path"]) if "path" in self.table else []
@@ -71,15 +74,12 @@ class Samples:
     def require(self, row: int) -> None:
         """Raise what reading and resizing one sample would raise."""
         raw = self.raw(row)
-        if raw.mask is not None and any(p.stored.kind != "text" for p in self.plans.values()):
-            self._small(row, raw.mask)
-        for name, plan in self.plans.items():
-            x = raw.inputs[name]
-            if plan.stored.kind == "image" and x is not None:
-                try:
-                    self.resize.require(x.shape[1:])
-                except DataError as error:
-                    raise self._named(row, error) from error
+        if raw.mask is not None and any(not kind.drawn_each_epoch for kind in self.kinds.values()):
+            self.small(row, raw.mask)
+        for name, kind in self.kinds.items():
+            if (x := raw.inputs[name]) is not None:
+                with self.naming(row):
+                    kind.require(self, x)
 
     def scaled(self, row: int, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
         """Stream `name` of one sample as float32 in stored shape, and its mask; None where it is missing."""
@@ -87,16 +87,16 @@ class Samples:
         x = raw.inputs[name]
         if x is None:
             return None
-        mask = raw.mask if x.ndim == 3 else None
+        mask = raw.mask if self.kinds[name].spatial else None
         return self.scaling.apply(x, mask, raw.scale(name), self.fitted[name].scaling), mask
 
     def item(self, row: int) -> Item:
         """All streams of one sample."""
-        arrays = [name for name, plan in self.plans.items() if plan.stored.kind != "text"]
-        inputs = {name: self.finished(row, name)[0] for name in arrays}
-        texts = {name: self.captions(row, name) for name in self.plans if name not in arrays}
-        mask = self.raw(row).mask if arrays else None
-        return Item(inputs, texts, None if mask is None else self._small(row, mask))
+        drawn = [name for name, kind in self.kinds.items() if kind.drawn_each_epoch]
+        inputs = {name: self.finished(row, name)[0] for name in self.plans if name not in drawn}
+        texts = {name: self.kinds[name].several(self, row, name) for name in drawn}
+        mask = self.raw(row).mask if inputs else None
+        return Item(inputs, texts, None if mask is None else self.small(row, mask))
 
     def drop(self, row: int) -> None:
         """Let go of the stored arrays of one sample."""
@@ -104,28 +104,7 @@ class Samples:
 
     def finished(self, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Stream `name` as a network sees it before normalisation, and its mask; (None, None) where it is missing."""
-        found = self.scaled(row, name)
-        if found is None:
-            return None, None
-        x, mask = found
-        if self.plans[name].pca:
-            x = project(x, self.fitted[name].pca)
-        if x.ndim == 1:
-            return x, None
-        small = None if mask is None else self._small(row, mask)
-        try:
-            x = self.resize.image(x, mask if self.zero else None)
-        except DataError as error:
-            raise self._named(row, error) from error
-        if self.zero and small is not None:
-            x = np.where(small, x, np.float32(0))
-        return x, small
-
-    def captions(self, row: int, name: str) -> list[str]:
-        """All texts of one sample, stripped; empty where missing."""
-        text = self.raw(row).inputs[name]
-        texts = [text] if isinstance(text, str) else list(text or [])
-        return [t.strip() for t in texts if t and t.strip()]
+        return self.kinds[name].finish(self, row, name)
 
     def pixels(self, rows: np.ndarray, name: str, scaled: bool) -> Iterator[np.ndarray]:
         """(C, n) values inside the mask of every row that has stream `name`, as stored or scaled."""
@@ -139,11 +118,18 @@ class Samples:
         known = self.names[row] in str(error)
         return DataError(str(error) if known else f"{self.called(row)}: {error}")
 
-    def _small(self, row: int, mask: np.ndarray) -> np.ndarray:
+    @contextlib.contextmanager
+    def naming(self, row: int) -> Iterator[None]:
+        """A `DataError` from inside names the sample."""
         try:
-            small = self.resize.mask(mask)
+            yield
         except DataError as error:
             raise self._named(row, error) from error
+
+    def small(self, row: int, mask: np.ndarray) -> np.ndarray:
+        """A sample's mask at the size that networks see; one of which nothing is left is a `DataError`."""
+        with self.naming(row):
+            small = self.resize.mask(mask)
         if not small.any():
             raise DataError(
                 f"{self.called(row)}: nothing is left of its mask ({mask.sum()} pixels) at data.size {self.resize.size}"
@@ -151,56 +137,12 @@ class Samples:
         return small
 
     def _check(self, row: int, raw: Raw) -> None:
-        for name, plan in self.plans.items():
-            x = raw.inputs.get(name)
+        for name in self.plans:
             if name not in raw.inputs:
                 raise DataError(f"{self.called(row)}: the reader gave no stream {name!r}")
-            if x is None or plan.stored.kind == "text":
+            if (x := raw.inputs[name]) is None:
                 continue
-            self._check_array(row, name, plan, x, raw)
-
-    def _check_array(self, row: int, name: str, plan: Plan, x: np.ndarray, raw: Raw) -> None:
-        image = plan.stored.kind == "image"
-        if x.ndim != (3 if image else 1) or len(x) != plan.stored.channels:
-            wanted = f"({plan.stored.channels}{', H, W' if image else ','})"
-            raise DataError(f"{self.called(row)}: stream {name} has shape {x.shape}, expected {wanted}")
-        mask = raw.mask if image else None
-        if mask is not None and mask.shape != x.shape[1:]:
-            raise DataError(f"{self.called(row)}: its mask has shape {mask.shape}, stream {name} has {x.shape[1:]}")
-        if mask is not None and not mask.any():
-            raise DataError(f"{self.called(row)}: its mask is all zero, so that no pixel is left")
-        if x.dtype.kind == "f":
-            self._check_finite(row, name, plan, x, mask)
-        self._check_layout(row, name, x, raw, mask)
-
-    def _check_finite(self, row: int, name: str, plan: Plan, x: np.ndarray, mask: np.ndarray | None) -> None:
-        bad = ~np.isfinite(x)
-        if mask is not None and self.zero:
-            bad &= mask
-        if bad.any():
-            per_band = bad.reshape(len(x), -1).sum(1)
-            first = int(per_band.argmax())
-            band = plan.stored.bands[first].name
-            raise DataError(
-                f"{self.called(row)}: {per_band[first]} NaN or infinite values in band {band} of stream {name} "
-                f"({int(per_band.sum())} in all its bands)"
-            )
-
-    def _check_layout(self, row: int, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
-        found = {
-            "shape": list(x.shape),
-            "dtype": str(x.dtype),
-            "full_scale": raw.scale(name),
-            "masked": mask is not None,
-        }
-        layout = self.fitted[name].layout
-        if not layout:
-            self.fitted[name].layout = found
-            return
-        resized = self.resize.size is not None and self.resize.rule == "area"
-        for fact, first in layout.items():
-            if found[fact] != first and not (fact == "shape" and resized):
-                said = {"masked": ("a mask", "no mask")}.get(fact)
-                now, then = (said[not found[fact]], said[not first]) if said else (f"{fact} {found[fact]}", f"{first}")
-                hint = "; set data.size to resize them" if fact == "shape" else ""
-                raise DataError(f"{self.called(row)}: stream {name} has {now}, the samples before it {then}{hint}")
+            try:
+                self.kinds[name].check(self, name, x, raw)
+            except DataError as error:
+                raise DataError(f"{self.called(row)}: {error}") from error

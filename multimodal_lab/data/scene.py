@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count, Fraction, Natural
-from multimodal_lab.data import matlab
+from multimodal_lab.data import kinds, matlab
 from multimodal_lab.data.blocks import Blocks, assign
 from multimodal_lab.data.card import asked, numbered
 from multimodal_lab.data.folder import existing, given, readable
@@ -84,7 +84,7 @@ class Scene:
         inputs: dict[str, Any] = {}
         for stream in streams:
             bands = [needed[i] for i in places[stream.name]]
-            if stream.kind == "vector":
+            if not kinds.of(stream).axes:
                 spectrum = cube[:, row, column] if self.axes == "chw" else cube[row, column]
                 inputs[stream.name] = np.ascontiguousarray(spectrum[bands], dtype=cube.dtype.newbyteorder("="))
                 continue

@@ -12,6 +12,7 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from multimodal_lab.bounds import Count, Fraction, Natural, NonNegative
+from multimodal_lab.data import kinds
 from multimodal_lab.data.bands import indices
 from multimodal_lab.data.plumage import PIGMENTS, REGIONS, TEXTURES, Pose, outline
 from multimodal_lab.data.source import DataError, Raw
@@ -89,8 +90,9 @@ class Specimens:
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """Draw one image and give each stream its bands; a stream that needs UV is missing where there is none."""
         row = divmod(index, self.sides)
-        inputs: dict[str, Any] = {s.name: self._text(index, s) for s in streams if s.kind == "text"}
-        cut = {s.name: indices(s, self.bands) for s in streams if s.kind != "text"}
+        texts = [s for s in streams if kinds.of(s).stored == "column"]
+        inputs: dict[str, Any] = {s.name: self._text(index, s) for s in texts}
+        cut = {s.name: indices(s, self.bands) for s in streams if s.name not in inputs}
         if not cut:
             return Raw(inputs)
         image, mask = self.draw(*row)

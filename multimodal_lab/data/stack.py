@@ -9,32 +9,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.order import keys, stable_id
 from multimodal_lab.data.sample import Item, Samples
+from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
 
 
 @dataclass
 class Stacked:
-    """values (N, C, S, S), (N, C) float32 or (N, L) int64, 0 where missing; present (N,) bool; mask (N, S, S) bool."""
+    """values (N, …) as each kind has them, 0 where missing; present (N,) bool; texts to draw from; mask (N, S, S) bool."""
 
     values: dict[str, Tensor]
     present: dict[str, Tensor]
     texts: dict[str, list[list[str]]]
     mask: Tensor | None
 
-    def take(self, name: str, other: Stacked, bands: list[int] | None) -> None:
+    def take(self, name: str, other: Stacked, bands: list[int] | None, spatial: bool) -> None:
         """Have the stream `name` of another, or these bands of it: then it is there where both are.
 
         The mask of an image is then of either: an augmentation blanks what is outside it, and must not cut the other's pixels.
         """
-        if self.mask is not None and other.mask is not None and name in self.values and self.values[name].ndim > 2:
+        if spatial and self.mask is not None and other.mask is not None:
             self.mask = self.mask | other.mask
         if bands is not None:
             both = self.present[name] & other.present[name]
             mixed = self.values[name].clone()
             mixed[:, bands] = other.values[name][:, bands]
-            self.values[name] = torch.where(both.view(-1, *[1] * (mixed.ndim - 1)), mixed, 0.0)
+            self.values[name] = torch.where(both.view(-1, *[1] * (mixed.ndim - 1)), mixed, mixed.new_zeros(()))
             self.present[name] = both
             return
         for mine, theirs in ((self.values, other.values), (self.present, other.present), (self.texts, other.texts)):
@@ -61,6 +63,7 @@ class Stacker:
     ) -> None:
         self.reader, self.streams, self.ids, self.seed, self.absent = reader, streams, ids, seed, absent
         self.sources, self.bands = sources or {}, bands or {}
+        self.kinds = {name: kinds.of(s) for name, s in streams.items()}
         self.kept: Stacked | None = None
 
     def __call__(self, rows: np.ndarray, epoch: int | None) -> Stacked:
@@ -68,7 +71,7 @@ class Stacker:
         made = self._read(rows) if self.kept is None else _picked(self.kept, rows)
         for name, source in self.sources.items():
             other = self._read(source[rows]) if self.kept is None else _picked(self.kept, source[rows])
-            made.take(name, other, self.bands.get(name))
+            made.take(name, other, self.bands.get(name), self.kinds[name].spatial)
         for name, texts in made.texts.items():
             draw = keys(self.ids[rows], self.seed, epoch, stable_id("caption")) if epoch is not None else 0 * rows
             made.values[name] = self._words(name, [t[int(k % len(t))] if t else "" for t, k in zip(texts, draw)])
@@ -80,10 +83,10 @@ class Stacker:
         self.kept = self._read(np.arange(len(self.ids)), drop=True)
 
     def _read(self, rows: np.ndarray, drop: bool = False) -> Stacked:
-        arrays = {n: s for n, s in self.streams.items() if s.kind != "text"}
-        values = {n: torch.zeros(len(rows), *_shape(s)) for n, s in arrays.items()}
-        present = {n: torch.zeros(len(rows), dtype=torch.bool) for n in arrays}
-        made = Stacked(values, present, {n: [] for n in self.streams if n not in arrays}, None)
+        drawn = [name for name, kind in self.kinds.items() if kind.drawn_each_epoch]
+        values = {n: self.kinds[n].empty(s, len(rows)) for n, s in self.streams.items() if n not in drawn}
+        present = {n: torch.zeros(len(rows), dtype=torch.bool) for n in values}
+        made = Stacked(values, present, {n: [] for n in drawn}, None)
         for i, row in enumerate(rows):
             if row in self.absent:
                 for texts in made.texts.values():
@@ -95,17 +98,17 @@ class Stacker:
         return made
 
     def _words(self, name: str, texts: list[str]) -> Tensor:
-        out = torch.zeros(len(texts), self.streams[name].length or 0, dtype=torch.int64)
+        out = self.kinds[name].empty(self.streams[name], len(texts))
         for i, text in enumerate(texts):
             if text:
-                out[i] = torch.from_numpy(self.reader.tokens[name].encode(text))
+                _fill(out, i, self.kinds[name].encode(self.reader, name, text), name)
         return out
 
 
 def _put(made: Stacked, i: int, item: Item, count: int) -> None:
     for name, x in item.inputs.items():
         if x is not None:
-            made.values[name][i] = torch.from_numpy(x)
+            _fill(made.values[name], i, x, name)
             made.present[name][i] = True
     for name, texts in item.texts.items():
         made.texts[name].append(texts)
@@ -115,13 +118,17 @@ def _put(made: Stacked, i: int, item: Item, count: int) -> None:
         made.mask[i] = torch.from_numpy(item.mask)
 
 
+def _fill(out: Tensor, i: int, x: np.ndarray, name: str) -> None:
+    if x.shape != out.shape[1:]:  # assigning would repeat a smaller one
+        raise DataError(
+            f"stream {name}: its kind finished a sample to {x.shape}, but a batch holds {tuple(out.shape[1:])}"
+        )
+    out[i] = torch.from_numpy(x)
+
+
 def _picked(kept: Stacked, rows: np.ndarray) -> Stacked:
     at = torch.from_numpy(rows)
     values = {n: x[at] for n, x in kept.values.items()}
     present = {n: x[at] for n, x in kept.present.items()}
     texts = {n: [x[int(r)] for r in rows] for n, x in kept.texts.items()}
     return Stacked(values, present, texts, None if kept.mask is None else kept.mask[at])
-
-
-def _shape(stream: Stream) -> tuple[int, ...]:
-    return (stream.channels, stream.size, stream.size) if stream.size else (stream.channels,)

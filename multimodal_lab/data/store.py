@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +30,13 @@ HASHES = ("xxh3_128", "blake2b_128")
 
 @dataclass(frozen=True)
 class Part:
-    """Bands of one kind, field, type and full scale, stored as one block (bands, H, W) or (bands,) of a record.
+    """Bands of one kind, field, type and full scale, stored as one block (bands, …) of a record.
 
-    bands: places among the store's bands, ascending; none for the mask, which is (H, W) bool.
+    kind: one that is `stored` in bands, or `mask`. bands: places among the store's bands, ascending; none for the mask,
+    which is (H, W) bool.
     """
 
-    kind: Literal["image", "vector", "mask"]
+    kind: str
     field: str
     bands: tuple[int, ...]
     dtype: str

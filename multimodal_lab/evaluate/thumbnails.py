@@ -1,4 +1,4 @@
-"""Small pictures of image streams, for figures."""
+"""Small pictures of streams that can be shown, for figures."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab import whole
+from multimodal_lab.data import kinds
 from multimodal_lab.types import Batch, Stream
 
 ROWS = "rows"
-_PLACES = "RGB"
 
 
 class Thumbnails:
-    """Collects pictures of the first `limit` samples of each split, of every image stream.
+    """Collects pictures of the first `limit` samples of each split, of every stream whose kind has some.
 
-    Shown are the bands R, G, B where there are such, else the first three; one band is grey, of two the second is green
-    and blue. A missing modality is black.
+    A missing modality is black.
     """
 
     def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = 2000) -> None:
         self.size, self.limit = size, limit
-        self.bands = {name: _shown(s) for name, s in streams.items() if s.kind == "image" and name != ROWS}
-        self._found: dict[str, list[Tensor]] = {name: [] for name in self.bands}
+        self.streams = {name: s for name, s in streams.items() if kinds.of(s).pictured and name != ROWS}
+        self._found: dict[str, list[Tensor]] = {name: [] for name in self.streams}
         self._rows: list[int] = []
         self._taken: Counter[str] = Counter()
         self._seen = 0
@@ -40,8 +39,8 @@ class Thumbnails:
         self._rows += range(self._seen, self._seen + n)
         self._seen += len(batch)
         self._taken[split] += n
-        for name, bands in self.bands.items() if n else ():
-            x = batch.inputs[name][:n, bands].float().cpu()
+        for name, stream in self.streams.items() if n else ():
+            x = kinds.of(stream).picture(batch.inputs[name][:n], stream).float().cpu()
             x = torch.where(batch.present[name][:n, None, None, None].cpu(), x, torch.nan)
             self._found[name].append(F.interpolate(x, size=(self.size, self.size), mode="area").half())
 
@@ -69,11 +68,3 @@ def stretched(x: Tensor) -> np.ndarray:
     scaled = (x.float() - float(low)) / max(float(high - low), 1e-6)
     array: np.ndarray = (scaled.nan_to_num(0).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return array
-
-
-def _shown(stream: Stream) -> list[int]:
-    names = [b.name.upper() for b in stream.bands]
-    if all(place in names for place in _PLACES):
-        return [names.index(place) for place in _PLACES]
-    last = stream.channels - 1
-    return [0, min(1, last), min(2, last)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.audit.finding import Finding, listed
 from multimodal_lab.data.audit.parts import Crossing, Parts
 from multimodal_lab.data.prepared import Prepared
@@ -22,7 +23,7 @@ def shared(data: Prepared, parts: Parts) -> Iterator[Finding]:
     at all: one vector a pixel shares none.
     """
     window = windows(data.reader.source)
-    if window is None or all(s.kind != "image" for s in data.streams.values()):
+    if window is None or not any(kinds.of(s).spatial for s in data.streams.values()):
         return
     paths = data.samples["path"].astype(str).to_numpy()
     held, first = [], []

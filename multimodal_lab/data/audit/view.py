@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.audit.signature import signature
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.stack import Stacked
@@ -24,7 +26,8 @@ Tell = Callable[[int, int], None]
 class Seen:
     """One stream. content (N,): equal where its numbers are equal, -1 where it is missing. blank (N,): all numbers equal.
 
-    signatures (N, W) float32, of images (`image`) or of vectors; texts: of a text stream. size: numbers of a sample.
+    signatures (N, W) float32, of images (`image`) or of other numbers; texts: where one is drawn of several. size: numbers of
+    a sample.
     """
 
     present: np.ndarray
@@ -53,11 +56,11 @@ def view(data: Prepared, tell: Tell | None = None) -> View:
     plain.sources = {}
     digest = hasher(best_hash())
     rows = len(data.samples)
-    arrays = {n: s for n, s in data.streams.items() if s.kind != "text"}
+    arrays = {n: s for n, s in data.streams.items() if not kinds.of(s).drawn_each_epoch}
     marks: dict[str, list[bytes | None]] = {n: [] for n in arrays}
     blank: dict[str, list[bool]] = {n: [] for n in arrays}
     signatures: dict[str, list[np.ndarray]] = {n: [] for n in arrays}
-    texts: dict[str, list[list[str]]] = {n: [] for n, s in data.streams.items() if s.kind == "text"}
+    texts: dict[str, list[list[str]]] = {n: [] for n in data.streams if n not in arrays}
     share = max(1, min(1024, AT_ONCE // max(1, 4 * sum(_size(s) for s in arrays.values()))))
     for start in range(0, rows, share):
         made = plain(np.arange(start, min(rows, start + share)), None)
@@ -84,7 +87,7 @@ def _add_texts(texts: dict[str, list[list[str]]], made: Stacked) -> None:
 def _array(marks: list[bytes | None], blank: list[bool], signatures: list[np.ndarray], stream: Stream) -> Seen:
     content = _codes(marks)
     return Seen(
-        content >= 0, content, np.array(blank) & (content >= 0), _size(stream), stream.size is not None,
+        content >= 0, content, np.array(blank) & (content >= 0), _size(stream), kinds.of(stream).spatial,
         np.concatenate(signatures),
     )  # fmt: skip
 
@@ -112,4 +115,4 @@ def _codes(values: Sequence[object]) -> np.ndarray:
 
 
 def _size(stream: Stream) -> int:
-    return stream.channels * (stream.size**2 if stream.size else 1)
+    return math.prod(kinds.of(stream).shape(stream))

@@ -1,0 +1,131 @@
+"""What kinds of bands share, images and vectors: (C, …) arrays that are scaled, reduced to components and measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from multimodal_lab.data.kind import Kind, Learner
+from multimodal_lab.data.plan import Fitted, Plan, project
+from multimodal_lab.data.scaling import inside_mask
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.statistics import Covariance, Moments
+from multimodal_lab.types import COMPONENT, Band, Stream
+
+if TYPE_CHECKING:
+    from multimodal_lab.data.sample import Samples
+
+
+class Array(Kind):
+    """Values (C, …), C bands first: scaled by the run's policy, then by principal components where asked for."""
+
+    has_bands: ClassVar[bool] = True
+    learns_statistics: ClassVar[bool] = True
+    stored: ClassVar[Literal["bands", "column", "own"]] = "bands"
+
+    def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
+        """Shape, mask, finite values, and the layout that the first sample had."""
+        stored = samples.plans[name].stored
+        if x.ndim != 1 + self.axes or len(x) != stored.channels:
+            wanted = ", ".join([str(stored.channels), *"DHW"[3 - self.axes :]]) + ("" if self.axes else ",")
+            raise DataError(f"stream {name} has shape {x.shape}, expected ({wanted})")
+        mask = raw.mask if self.spatial else None
+        if mask is not None and mask.shape != x.shape[1:]:
+            raise DataError(f"its mask has shape {mask.shape}, stream {name} has {x.shape[1:]}")
+        if mask is not None and not mask.any():
+            raise DataError("its mask is all zero, so that no pixel is left")
+        if x.dtype.kind == "f":
+            _check_finite(stored, x, mask if samples.zero else None)
+        _check_layout(samples, name, x, raw, mask)
+
+    def finish(self, samples: Samples, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Scaled, projected, and brought to size."""
+        found = samples.scaled(row, name)
+        if found is None:
+            return None, None
+        x, mask = found
+        if samples.plans[name].pca:
+            x = project(x, samples.fitted[name].pca)
+        return self.sized(samples, row, x, mask)
+
+    def sized(
+        self, samples: Samples, row: int, x: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """A scaled array and its mask at the size that networks see; by default as they are."""
+        return x, None
+
+    def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
+        """Scaling, components, and moments of the finished bands."""
+        return Statistics(samples, name, train)
+
+    def stream(self, plan: Plan, fitted: Fitted) -> Stream:
+        """Components are the bands where there are such."""
+        bands = tuple(Band(f"PC{i + 1}", unit=COMPONENT) for i in range(plan.pca)) or plan.stored.bands
+        return replace(super().stream(plan, fitted), bands=bands)
+
+    def shape(self, stream: Stream) -> tuple[int, ...]:
+        """(C, size, …)."""
+        return (stream.channels, *[stream.size or 0] * self.axes)
+
+
+class Statistics(Learner):
+    """The facts of the scaling policy and the components first, as the moments are of what they make."""
+
+    def __init__(self, samples: Samples, name: str, train: np.ndarray) -> None:
+        super().__init__(samples, name)
+        self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
+        self.fitted.scaling = samples.scaling.fit(samples.pixels(train, name, scaled=False))
+        if self.plan.pca:
+            covariance = Covariance()
+            for values in samples.pixels(train, name, scaled=True):
+                covariance.add(values)
+            mean, components = covariance.components(self.plan.pca, f"modality.{name}.pca")
+            self.fitted.pca = {"mean": mean.tolist(), "components": components.tolist()}
+
+    def add(self, row: int) -> None:
+        """The values inside the mask."""
+        x, mask = self.samples.finished(row, self.name)
+        if x is not None:
+            self.fitted.size = x.shape[-1] if x.ndim > 1 else None
+            self.moments.add(inside_mask(x, mask))
+
+    def finish(self) -> None:
+        """Mean and deviation of each band; a constant one is a `DataError` that names it."""
+        names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
+        mean, std = self.moments.result(f"stream {self.name}", names)
+        self.fitted.mean, self.fitted.std = mean.tolist(), std.tolist()
+
+
+def _check_finite(stored: Stream, x: np.ndarray, mask: np.ndarray | None) -> None:
+    bad = ~np.isfinite(x)
+    if mask is not None:
+        bad &= mask
+    if bad.any():
+        per_band = bad.reshape(len(x), -1).sum(1)
+        first = int(per_band.argmax())
+        raise DataError(
+            f"{per_band[first]} NaN or infinite values in band {stored.bands[first].name} of stream {stored.name} "
+            f"({int(per_band.sum())} in all its bands)"
+        )
+
+
+def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
+    found = {
+        "shape": list(x.shape),
+        "dtype": str(x.dtype),
+        "full_scale": raw.scale(name),
+        "masked": mask is not None,
+    }
+    layout = samples.fitted[name].layout
+    if not layout:
+        samples.fitted[name].layout = found
+        return
+    resized = samples.resize.size is not None and samples.resize.rule == "area"
+    for fact, first in layout.items():
+        if found[fact] != first and not (fact == "shape" and resized):
+            said = {"masked": ("a mask", "no mask")}.get(fact)
+            now, then = (said[not found[fact]], said[not first]) if said else (f"{fact} {found[fact]}", f"{first}")
+            hint = "; set data.size to resize them" if fact == "shape" else ""
+            raise DataError(f"stream {name} has {now}, the samples before it {then}{hint}")

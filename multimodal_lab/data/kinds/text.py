@@ -1,0 +1,80 @@
+"""Texts of one column, as tokens (L,) of a tokenizer trained on the training split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from multimodal_lab.data.kind import Kind, Learner
+from multimodal_lab.data.source import DataError
+from multimodal_lab.types import Stream
+
+if TYPE_CHECKING:
+    from multimodal_lab.data.sample import Samples
+
+
+class Text(Kind):
+    """One text or several a sample; training draws one each epoch, all else takes the first."""
+
+    integer: ClassVar[bool] = True
+    drawn_each_epoch: ClassVar[bool] = True
+    producible: ClassVar[bool] = True
+    stored: ClassVar[Literal["bands", "column", "own"]] = "column"
+    keys: ClassVar[tuple[str, ...]] = ("vocab", "length", "tokens")
+    default_backbone: ClassVar[str] = "text"
+
+    def several(self, samples: Samples, row: int, name: str) -> list[str]:
+        """All texts of one sample, stripped; empty where missing."""
+        text = samples.raw(row).inputs[name]
+        texts = [text] if isinstance(text, str) else list(text or [])
+        return [t.strip() for t in texts if t and t.strip()]
+
+    def encode(self, samples: Samples, name: str, text: str) -> np.ndarray:
+        """(L,) int64."""
+        tokens: np.ndarray = samples.tokens[name].encode(text)
+        return tokens
+
+    def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
+        """A tokenizer."""
+        return Vocabulary(samples, name)
+
+    def restore(self, samples: Samples, name: str) -> None:
+        """The tokenizer of the record."""
+        if name not in samples.tokens:
+            samples.tokens[name] = _tokens().from_json(samples.fitted[name].tokenizer, samples.plans[name].length)
+
+    def shape(self, stream: Stream) -> tuple[int, ...]:
+        """(L,)."""
+        return (stream.length or 0,)
+
+
+class Vocabulary(Learner):
+    """Collects all texts and trains the tokenizer on them."""
+
+    def __init__(self, samples: Samples, name: str) -> None:
+        super().__init__(samples, name)
+        self.texts: list[str] = []
+
+    def add(self, row: int) -> None:
+        """All texts of one sample."""
+        self.texts += self.samples.kinds[self.name].several(self.samples, row, self.name)
+
+    def finish(self) -> None:
+        """The tokenizer, and its text for the record; no text at all is a `DataError`."""
+        plan, fitted = self.samples.plans[self.name], self.samples.fitted[self.name]
+        if not self.texts:
+            raise DataError(f"stream {self.name}: no sample of the training split has text in {plan.stored.field!r}")
+        trained = _tokens().train(self.texts, plan.vocab, plan.length, plan.model)
+        self.samples.tokens[self.name] = trained
+        fitted.tokenizer, fitted.vocab = trained.to_json(), trained.vocab
+
+
+def _tokens() -> Any:
+    try:
+        from multimodal_lab.data.tokens import Tokens
+    except ImportError as error:
+        raise DataError(
+            "modality: text streams need the tokenizers library: pip install 'multimodal_lab[text]'"
+        ) from error
+    return Tokens
