@@ -12,7 +12,6 @@ import hashlib
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment import hashed
 from multimodal_lab.augment.once import number, tables
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -64,8 +63,6 @@ def _narrow_counters(count: int, device: torch.device) -> Tensor:
 
 
 def _uniform(keys: Tensor, count: int) -> Tensor:
-    if hashed.wanted(keys):
-        return hashed.uniform(keys, count)
     return _shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
 
 
@@ -96,8 +93,6 @@ class Draw:
 
     def fold(self, name: str) -> Draw:
         """An independent stream for each name: an op, a stream, a parameter."""
-        if hashed.wanted(self.keys):
-            return Draw(hashed.fold(self.keys, _token(name)))
         return Draw(mix(self.keys ^ _token(name)))
 
     def rows(self, index: Tensor | slice) -> Draw:
