@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from multimodal_lab import gpu
-from multimodal_lab.augment import draw, hashed
 from multimodal_lab.loss import fused
 
 COMPILED = """
@@ -22,19 +21,18 @@ from triton.compiler import ASTSource
 spec = importlib.util.spec_from_file_location("kernels", sys.argv[1])
 kernels = sys.modules["kernels"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(kernels)
-KINDS = {"ids": "*i64", "place": "*i64", "keys": "*i64", "seen": "*i1", "lift": "fp32", "token": "i64"}
-KINDS |= dict.fromkeys(("m", "n", "d", "number", "stride", "count", "width"), "i32")
-OUT = {"fold": "*i64", "uniform": "*fp32"}
+KINDS = {"ids": "*i64", "place": "*i64", "seen": "*i1", "lift": "fp32"}
+KINDS |= dict.fromkeys(("m", "n", "d", "number", "stride", "count"), "i32")
 FLAGS = {"ITSELF": True, "BOTH": True, "DECOUPLED": True, "GROUP": 8, "PRECISION": "tf32x3", "B": 128}
 for rows, edges, warps in (("*fp16", (128, 128, 64), 8), ("*fp32", (64, 64, 32), 4)):
     flags = FLAGS | dict(zip(("BM", "BN", "BK"), edges)) | {"rows": rows}
-    for name in sys.argv[2:]:
+    for name in ("first", "merge", "second", "sigmoid"):
         kernel, signature, given = getattr(kernels, name), {}, {}
         for at, argument in enumerate(kernel.arg_names):
             if argument in flags and argument.isupper():
                 signature[argument], given[(at,)] = "constexpr", flags[argument]
             elif argument in ("x", "y", "out"):
-                signature[argument] = OUT.get(name, rows)
+                signature[argument] = rows
             else:
                 signature[argument] = KINDS.get(argument, KINDS.get(argument.rsplit("_", 1)[0], "*fp32"))
         source = ASTSource(fn=kernel, signature=signature, constexprs=given)
@@ -44,43 +42,20 @@ print("compiled")
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="Triton brings no assembler for GPUs to other processors")
-@pytest.mark.parametrize(
-    ("module", "names"), [(fused, ("first", "merge", "second", "sigmoid")), (hashed, ("fold", "uniform"))]
-)
-def test_a_compiler_takes_them(tmp_path, module, names):
+def test_a_compiler_takes_them(tmp_path):
     """Triton's interpreter forgives what its compiler does not; that needs no GPU."""
     pytest.importorskip("triton", reason="Triton is not installed: there is no compiler to ask")
     env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", COMPILED, str(Path(module.__file__).with_name("kernels.py")), *names]
+    command = [sys.executable, "-c", COMPILED, str(Path(fused.__file__).with_name("kernels.py"))]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=250)
     assert done.stdout.strip() == "compiled", done.stderr[-3000:]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels are run on the GPU: tests/test_gpu.py")
-def test_the_hash_gives_the_bits_of_torchs():
-    pytest.importorskip("triton", reason="Triton is not installed: there are no kernels to run")
-    keys = torch.randint(-(2**63), 2**63 - 1, (300,), generator=torch.Generator().manual_seed(0))
-    for word in ("crop", "color_jitter/rgb", ""):
-        token = draw._token(word)
-        assert torch.equal(hashed.fold(keys, token), draw.mix(keys ^ token))
-    for width in (1, 4, 17):
-        assert torch.equal(hashed.uniform(keys, width), draw.Draw(keys).uniform(width))
-    assert torch.equal(hashed.uniform(keys[::2], 3), draw.Draw(keys[::2]).uniform(3))
-
-
-@pytest.mark.parametrize(
-    ("trial", "what"),
-    [
-        (lambda: fused._works.__wrapped__(torch.device("cpu"), torch.float32), "a contrastive loss"),
-        (lambda: hashed._works.__wrapped__(torch.device("cpu")), "augmentation"),
-    ],
-)
-def test_where_they_cannot_be_made_it_is_said(monkeypatch, trial, what):
+def test_where_they_cannot_be_made_it_is_said(monkeypatch):
     def broken(*arguments, **how):
         raise RuntimeError("no compiler\nmore")
 
     monkeypatch.setattr(gpu, "launch", broken)
-    with pytest.warns(
-        UserWarning, match=rf"{what} takes more time: no kernels for this GPU \(RuntimeError: no compiler\)"
-    ):
-        assert not trial()
+    said = r"a contrastive loss takes more time: no kernels for this GPU \(RuntimeError: no compiler\)"
+    with pytest.warns(UserWarning, match=said):
+        assert not fused._works.__wrapped__(torch.device("cpu"), torch.float32)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment import hashed
 from multimodal_lab.augment.once import number, tables
 from multimodal_lab.hashing import SIGNED_GOLDEN, shifted, stable_id
 from multimodal_lab.hashing import splitmix64_signed as mix
@@ -50,8 +49,6 @@ def _narrow_counters(count: int, device: torch.device) -> Tensor:
 
 
 def _uniform(keys: Tensor, count: int) -> Tensor:
-    if hashed.wanted(keys):
-        return hashed.uniform(keys, count)
     return shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
 
 
@@ -82,8 +79,6 @@ class Draw:
 
     def fold(self, name: str) -> Draw:
         """An independent stream for each name: an op, a stream, a parameter."""
-        if hashed.wanted(self.keys):
-            return Draw(hashed.fold(self.keys, _token(name)))
         return Draw(mix(self.keys ^ _token(name)))
 
     def rows(self, index: Tensor | slice) -> Draw:

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from multimodal_lab import dist
 
+LOW = -1e30
+"""Stands for minus infinity in a logit, without its NaN: exp of it is 0 and 0 times it is 0."""
+
 
 def wide(x: Tensor) -> Tensor:
     """`x` in float32 at least: float16 and bfloat16 are raised, float64 stays."""

@@ -55,17 +55,8 @@ class Side(NamedTuple):
         return out
 
 
-def one_id_a_row(x: Tensor, ids: Tensor) -> None:
-    """`ValueError` unless ids are (N,) for x (N, D)."""
-    if ids.shape != x.shape[:1]:
-        raise ValueError(
-            f"a contrastive loss needs one id a row, found ids {tuple(ids.shape)} for {tuple(x.shape)} rows"
-        )
-
-
 def own(x: Tensor, ids: Tensor, present: Tensor | None) -> Own:
     """Rows x (N, D) with their ids (N,); all are present unless `present` (N,) bool says otherwise."""
-    one_id_a_row(x, ids)
     if present is None:
         present = torch.ones_like(ids, dtype=torch.bool)
     norm = torch.linalg.vector_norm(wide(x), dim=1, keepdim=True)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss import fused, half
+from multimodal_lab.loss.contrastive import Rows, few, one_id_a_row, rows
 from multimodal_lab.loss.made import made
 from multimodal_lab.loss.names import mean_of, required_pairs
+from multimodal_lab.loss.pairs import compare
 from multimodal_lab.loss.ranks import total
 from multimodal_lab.loss.side import Own, everyone, gradient, local, own
 from multimodal_lab.loss.tiles import Block, Tiles
@@ -46,9 +48,22 @@ def _pair(
     scale: float | Tensor,
     bias: float | Tensor,
 ) -> Tensor:
+    one_id_a_row(a, ids)
+    one_id_a_row(b, ids)
+    if few(a, b):
+        return _whole(rows(a, ids, present_a), rows(b, ids, present_b), scale, bias)
     return made(
         lambda wanted: _tiled(own(a, ids, present_a), own(b, ids, present_b), scale, bias, wanted), a, b, scale, bias
     )
+
+
+def _whole(a: Rows, b: Rows, scale: float | Tensor, bias: float | Tensor) -> Tensor:
+    """The value by one matrix of all pairs."""
+    cosine, positive, negative = compare(a, b)
+    logits = scale * cosine + bias
+    kept = F.logsigmoid(torch.where(positive, logits, -logits))
+    count = (a.present.sum() + b.present.sum()).clamp(min=2) / 2
+    return -torch.where(positive | negative, kept, 0.0).sum() / count
 
 
 def _tiled(a: Own, b: Own, scale: float | Tensor, bias: float | Tensor, wanted: bool) -> tuple[Tensor, list[Tensor]]:

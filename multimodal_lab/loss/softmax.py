@@ -12,12 +12,13 @@ from torch import Tensor
 
 from multimodal_lab import dist
 from multimodal_lab.loss import fused, half
-from multimodal_lab.loss.exact import wide_type
+from multimodal_lab.loss.exact import LOW, wide_type
 from multimodal_lab.loss.fused import Fused
+from multimodal_lab.loss.made import made
 from multimodal_lab.loss.ranks import total
-from multimodal_lab.loss.side import Own, Side, everyone, gradient, local
+from multimodal_lab.loss.side import Own, Side, everyone, gradient, local, own
 from multimodal_lab.loss.sums import Anchors, Sums, along
-from multimodal_lab.loss.tiles import LOW, Block, Mask, Tiles
+from multimodal_lab.loss.tiles import Block, Mask, Tiles
 
 KEPT = 2**22
 """Tiles of up to this many numbers altogether are kept for the second pass, more are computed again."""
@@ -100,6 +101,31 @@ def _bounded(scale: float | Tensor, dtype: torch.dtype) -> bool:
     if isinstance(scale, Tensor) and not scale.is_cpu:
         return False
     return 2 * float(scale) < 0.9 * math.log(torch.finfo(dtype).max)
+
+
+def info_nce(
+    a: Tensor,
+    b: Tensor,
+    ids_a: Tensor,
+    ids_b: Tensor,
+    scale: float | Tensor,
+    present_a: Tensor | None = None,
+    present_b: Tensor | None = None,
+    exclude_self: bool = False,
+) -> Tensor:
+    """`contrastive.info_nce` by tiles, with the scale of the logits, 1 / temperature: no matrix of N x M exists."""
+
+    def compute(wanted: bool) -> tuple[Tensor, list[Tensor]]:
+        return two_way(own(a, ids_a, present_a), own(b, ids_b, present_b), scale, exclude_self, wanted)
+
+    return made(compute, a, b, scale)
+
+
+def nt_xent(
+    z: Tensor, ids: Tensor, scale: float | Tensor, present: Tensor | None = None, decoupled: bool = False
+) -> Tensor:
+    """`contrastive.nt_xent` by tiles, with the scale of the logits."""
+    return made(lambda wanted: symmetric(own(z, ids, present), scale, decoupled, wanted), z, scale)
 
 
 def symmetric(rows: Own, scale: float | Tensor, decoupled: bool, wanted: bool) -> tuple[Tensor, list[Tensor]]:

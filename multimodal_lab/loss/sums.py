@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from multimodal_lab.loss.exact import LOW
 from multimodal_lab.loss.ranks import largest, total
 from multimodal_lab.loss.side import Side
-from multimodal_lab.loss.tiles import LOW, Mask
+from multimodal_lab.loss.tiles import Mask
 
 
 def along(values: Tensor, dim: int) -> Tensor:

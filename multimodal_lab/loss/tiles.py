@@ -8,14 +8,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from multimodal_lab.loss import half
-from multimodal_lab.loss.exact import wide_type
+from multimodal_lab.loss.exact import LOW, wide_type
 from multimodal_lab.loss.side import Side
 
 EDGE, ACCELERATED = 384, 4096
 """Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator."""
-
-LOW = -1e30
-"""Stands for minus infinity in a logit, without its NaN: exp of it is 0 and 0 times it is 0."""
 
 
 class Block(NamedTuple):

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
+from multimodal_lab.loss.contrastive import Rows, one_id_a_row, rows
 from multimodal_lab.loss.exact import mean_where
 from multimodal_lab.loss.names import FUSED, mean_of, required_pairs
-from multimodal_lab.loss.pairs import Pairs, Rows, compare, rows
+from multimodal_lab.loss.pairs import Pairs, compare
 
 INF = float("inf")
 
@@ -38,7 +39,11 @@ def triplet(
     ways = {"hardest": _hardest, "semi_hard": _semi_hard}
     if mining not in ways:
         raise ValueError(f"triplet: mining must be one of {', '.join(ways)}, found {mining!r}")
-    own = {name: rows(x, ids, present[name]) for name, x in z.items() if name != FUSED}
+    own = {}
+    for name, x in z.items():
+        if name != FUSED:
+            one_id_a_row(x, ids)
+            own[name] = rows(x, ids, present[name])
     both = [pairs for a, b in required_pairs(z, "triplet") for pairs in _both_ways(own[a], own[b])]
     return mean_of(ways[mining](pairs, margin) for pairs in both)
 

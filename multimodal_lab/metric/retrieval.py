@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,14 +29,14 @@ class Ranked:
     without: int
 
 
-def rank(a: Tensor, b: Tensor, ids_a: Tensor, ids_b: Tensor, *, filters: Sequence[torch.dtype] | None = None) -> Ranked:
+def rank(a: Tensor, b: Tensor, ids_a: Tensor, ids_b: Tensor) -> Ranked:
     """Rank the rows of b for each row of a by inner product; positives are the keys whose id equals the query's.
 
     a (N, D), b (M, D), unit rows for cosine; ids_a (N,), ids_b (M,) integers, N and M may differ, a query may have many
     positives; all on one device. **Ties are counted against the model**: a negative that scores as high as a positive
     stands before it, so that collapsed embeddings get the worst rank and not the best. Ranks are those of
-    double-precision products, equal within their rounding being a tie: the same on any device and with any `filters`
-    (see `at_least`). Nothing N x M is held. Up to 32 positives a query cost a comparison per score and positive; more
+    double-precision products, equal within their rounding being a tie: the same on any device.
+    Nothing N x M is held. Up to 32 positives a query cost a comparison per score and positive; more
     cost a sort of the row. ValueError where widths differ or a value is not finite.
     """
     if a.shape[1] != b.shape[1]:
@@ -53,7 +52,7 @@ def rank(a: Tensor, b: Tensor, ids_a: Tensor, ids_b: Tensor, *, filters: Sequenc
     queries = positives.argsort(stable=True)[int((positives == 0).sum()) :]  # those of as many positives side by side
     few = positives[queries] <= _FEW
     for part in torch.split(queries[few], _QUERIES) if few.any() else ():
-        above = _counted(a[part], b, _keys(order, start[part], positives[part]), filters)
+        above = _counted(a[part], b, _keys(order, start[part], positives[part]))
         first[part], precision[part] = _scored(above, positives[part])
     for part in torch.split(queries[~few], max(1, _BUDGET // len(b))) if not few.all() else ():
         above = _sorted(a[part], b, _keys(order, start[part], positives[part]))
@@ -68,14 +67,14 @@ def _keys(order: Tensor, start: Tensor, positives: Tensor) -> Tensor:
     return torch.where(place < positives[:, None], order[(start[:, None] + place).clamp(max=len(order) - 1)], -1)
 
 
-def _counted(a: Tensor, b: Tensor, keys: Tensor, filters: Sequence[torch.dtype] | None) -> Tensor:
+def _counted(a: Tensor, b: Tensor, keys: Tensor) -> Tensor:
     """How many negatives stand before each positive (R, P), the best positive first."""
     real = keys >= 0
     scores = torch.full(keys.shape, -torch.inf, dtype=torch.float64, device=a.device)
     scores[real] = dots(a, b, real.nonzero()[:, 0], keys[real])
     scores = scores.sort(1, descending=True).values
     bars = torch.where(scores > -torch.inf, scores - slack(a, b), torch.inf)
-    return at_least(a, b, bars, keys, filters)
+    return at_least(a, b, bars, keys)
 
 
 def _sorted(a: Tensor, b: Tensor, keys: Tensor) -> Tensor:

@@ -7,19 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from multimodal_lab.stats.resample import Resampled, resampled
-from multimodal_lab.stats.sphere import alignment, modality_gap, squares, uniformity_of, unit
+from multimodal_lab.stats.sphere import alignment, modality_gap, uniformity, unit
 
 
 def spread(x: np.ndarray, groups: np.ndarray | None = None, *, draws: int = 200, seed: int = 0) -> Resampled:
     """`sphere.uniformity` of x (N, D) with its interval (see `resampled`); p and null are NaN: there is nothing to re-pair."""
-    square = squares(x)
-
-    def of(rows: np.ndarray, _: np.ndarray) -> float:
-        own = rows[:, 0].astype(int)
-        return uniformity_of(square[np.ix_(own, own)])
-
-    rows = np.arange(len(x))[:, None]
-    return resampled(of, rows, rows, groups, draws=draws, permutations=0, seed=seed)
+    return resampled(lambda a, _: uniformity(a), x, x, groups, draws=draws, permutations=0, seed=seed)
 
 
 def together(

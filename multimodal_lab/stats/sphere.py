@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -29,28 +28,23 @@ def modality_gap(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
-    """Mean distance between the two embeddings of a sample, to the power alpha; 0 is best. Wang & Isola 2020, equation 7."""
+    """`metric.hypersphere.alignment` of x, y (N, D): 0 is best."""
+    # Imported here, as torch takes a second that the rest of `stats` does without.
+    import torch
+
+    from multimodal_lab.metric import hypersphere
+
     _one_width(x, y)
-    return float((np.linalg.norm(unit(x) - unit(y), axis=1) ** alpha).mean())
+    return hypersphere.alignment(torch.tensor(x), torch.tensor(y), alpha)
 
 
 def uniformity(x: np.ndarray, t: float = 2.0) -> float:
-    """Log mean Gaussian potential of distinct pairs of x (N, D); lower spreads more. Wang & Isola 2020, equation 8."""
-    return uniformity_of(squares(x), t)
+    """`metric.hypersphere.uniformity` of x (N, D): lower spreads more."""
+    import torch  # see `alignment`
 
+    from multimodal_lab.metric import hypersphere
 
-def squares(x: np.ndarray) -> np.ndarray:
-    """Squared distances (N, N) of the unit rows of x (N, D)."""
-    rows = unit(x)
-    norms = (rows**2).sum(1)
-    square: np.ndarray = np.maximum(norms[:, None] + norms - 2 * rows @ rows.T, 0)
-    return square
-
-
-def uniformity_of(square: np.ndarray, t: float = 2.0) -> float:
-    """`uniformity` of squared distances (N, N), N >= 2."""
-    apart = square[~np.eye(len(square), dtype=bool)]
-    return float(logsumexp(-t * apart) - np.log(len(apart)))
+    return hypersphere.uniformity(torch.tensor(x), t)
 
 
 def _neighbours(x: np.ndarray, k: int) -> np.ndarray:

@@ -27,7 +27,6 @@ from multimodal_lab.metric.neighbours import top_k
 from multimodal_lab.metric.retrieval import mean_average_precision, rank
 from multimodal_lab.metric.silhouette import silhouette
 
-FP32, BF16 = (torch.float32,), (torch.bfloat16, torch.float32)
 STRENGTHS = [10.0**i for i in range(-4, 3)]
 ROUNDS = 7
 WHOLE = "a @ b.T"
@@ -66,19 +65,13 @@ def argsort(a: Tensor, b: Tensor) -> None:
 
 
 def retrieval() -> None:
-    quick = (
-        {"bf16": BF16} if torch.cpu.get_capabilities().get("avx512_bf16") else {}
-    )  # elsewhere it is never chosen: it would be emulated
-    if not quick:
-        print("this processor has no bf16 products: the bf16 filter is not measured")
     for n, d, noise in ((5000, 128, 1.5), (5000, 512, 1.5), (10000, 512, 1.5), (5000, 512, 20.0)):
         a, b = pair(n, d, noise)
         ids = torch.arange(n)
         found = ratios(
             {
                 **bare(a, b),
-                "fp32": lambda a=a, b=b, ids=ids: rank(a, b, ids, ids, filters=FP32),
-                **{k: lambda a=a, b=b, ids=ids, f=f: rank(a, b, ids, ids, filters=f) for k, f in quick.items()},
+                "ours": lambda a=a, b=b, ids=ids: rank(a, b, ids, ids),
                 **({"argsort": lambda a=a, b=b: argsort(a, b)} if n == 5000 and noise < 2 else {}),
             },
             WHOLE,
@@ -87,9 +80,7 @@ def retrieval() -> None:
         limit = ("product in tiles", found["tiles"])
         what = f"ranks {n} x {n}, d={d}" + ("" if noise < 2 else ", nothing learnt")
         peers = [REFERENCE, *([("argsort", found["argsort"])] if "argsort" in found else [])]
-        for kind, goal in (("fp32", 1.15), ("bf16", 0.9)):
-            if kind in found:
-                row(f"{what}, {kind} filter", found[kind], goal=goal, peers=peers, limit=limit)
+        row(what, found["ours"], goal=1.15, peers=peers, limit=limit)
     many(*pair(4000, 512))
     against_torchmetrics(*pair(1000, 512))
 
@@ -217,7 +208,6 @@ def objective(x: np.ndarray, y: np.ndarray, w: np.ndarray, c: float) -> float:
 
 PEAKS = {
     "ranks, one positive": lambda a, b: rank(a, b, torch.arange(len(a)), torch.arange(len(b))),
-    "ranks, fp32 filter": lambda a, b: rank(a, b, torch.arange(len(a)), torch.arange(len(b)), filters=FP32),
     "ranks, 5 positives": lambda a, b: rank(a, b, torch.arange(len(a)) // 5, torch.arange(len(b)) // 5),
     "20 nearest": lambda a, b: top_k(a, b, 20),
     "20 nearest, euclidean": lambda a, b: top_k(a, b, 20, "euclidean"),

@@ -42,6 +42,11 @@ def made(conf, of):
     return build(instantiate(conf, _convert_="all"), streams=of)
 
 
+def differ(x, y):
+    """By far more than rounding."""
+    return x.shape != y.shape or bool((x - y).abs().max() > 1e-3)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_preset_builds_and_runs(path):
     of = streams(path.stem)
@@ -52,7 +57,7 @@ def test_preset_builds_and_runs(path):
     for name, x in out.inputs.items():
         assert x.isfinite().all()
         if conf.ops:
-            assert not torch.equal(x[:40], b.inputs[name])
+            assert differ(x[:40], b.inputs[name])
         else:
             assert torch.equal(x, b.inputs[name])
 
@@ -99,7 +104,7 @@ def test_every_key_of_every_preset_is_live(path, name):
     for key, value in changed_knobs(OmegaConf.to_container(alone.ops[name])):
         other = OmegaConf.merge(alone, {"ops": {name: {key: value}}})
         out = made(other, of)(b, 0, 0)
-        assert any(not torch.equal(base.inputs[k], out.inputs[k]) for k in of), key
+        assert any(differ(base.inputs[k], out.inputs[k]) for k in of), key
 
 
 def test_files_list_every_knob():

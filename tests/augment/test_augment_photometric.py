@@ -210,7 +210,7 @@ KNOBS = [
 @pytest.mark.parametrize("bands", [3, 5])
 def test_every_knob_changes_something(name, knob, bands):
     x, seen = image(bands), stream(bands, rgb=bands == 3)
-    assert not torch.equal(MAKE[name]()(x, draws(), seen), MAKE[name](**knob)(x, draws(), seen))
+    assert (MAKE[name]()(x, draws(), seen) - MAKE[name](**knob)(x, draws(), seen)).abs().max() > 1e-3
 
 
 def test_band_dropout_counts():

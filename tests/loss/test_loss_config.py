@@ -71,8 +71,8 @@ def test_it_builds_runs_and_learns(path):
     scope, leaves = made(8, [True] * 4)
     loss = module(scope)
     assert loss.shape == ()
-    assert loss != 0
-    assert any((g != 0).any() for g in gradients(loss, module, leaves))
+    assert abs(loss) > 1e-3
+    assert any((g.abs() > 1e-4).any() for g in gradients(loss, module, leaves))
     module.weight = 3.0
     torch.testing.assert_close(module(scope), 3 * loss)
 

@@ -107,7 +107,7 @@ def test_comparing_a_set_with_itself_keeps_the_diagonal_unless_told():
     z, ids = random(6), torch.arange(6)
     kept = info_nce(z, z, ids, ids, 0.1)
     torch.testing.assert_close(kept, info_nce(z, z.clone(), ids, ids.clone(), 0.1), rtol=0, atol=0)
-    assert kept > 0
+    assert kept > 1e-3
     assert info_nce(z, z, ids, ids, 0.1, exclude_self=True) == 0  # no row has a positive
 
 

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from multimodal_lab.loss import tiles
+from multimodal_lab.loss import contrastive, tiles
 from multimodal_lab.loss.barlow_twins import barlow_twins
 from multimodal_lab.loss.caption import caption
 from multimodal_lab.loss.classification import asymmetric, bce, cross_entropy, focal, nll
@@ -54,6 +54,7 @@ LABELLED = {
     "asymmetric": asymmetric,
     "focal": focal,
 }
+FEW = (0, 4 * N * N)  # pairs that one matrix may hold: none, and all 12 x 12 of both ranks
 CASES = [*CONTRASTIVE, *LABELLED, "caption", "unlabelled"]
 # Uneven on purpose: rank 0 holds samples 0-2, rank 1 samples 3-5; rank 1 has one label, and its rgb is mostly missing.
 LABELS = torch.tensor([0, 2, 1, -1, 1, -1])
@@ -114,10 +115,12 @@ def worker(rank, port, folder):
     tiles.EDGE = 2
     td.init_process_group("gloo", rank=rank, world_size=2)
     found = {}
-    for case in CASES:
-        value, grads = result(DistributedDataParallel(Toy(case)), torch.arange(rank * 3, rank * 3 + 3))
-        td.all_reduce(value)
-        found[case] = [value / 2, *grads]
+    for few in FEW:
+        contrastive.FEW = few
+        for case in CASES:
+            value, grads = result(DistributedDataParallel(Toy(case)), torch.arange(rank * 3, rank * 3 + 3))
+            td.all_reduce(value)
+            found[f"{case} {few}"] = [value / 2, *grads]
     torch.save(found, f"{folder}/{rank}.pt")
     td.destroy_process_group()
 
@@ -132,12 +135,13 @@ def both(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
+@pytest.mark.parametrize("few", FEW)
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_equal_one(both, case):
+def test_two_processes_equal_one(both, case, few):
     value, grads = result(Toy(case), torch.arange(N))
     assert (value == 0) == (case == "unlabelled")
     for rank in both:
-        for ours, alone in zip(rank[case], [value, *grads]):
+        for ours, alone in zip(rank[f"{case} {few}"], [value, *grads]):
             torch.testing.assert_close(ours, alone, rtol=1e-10, atol=1e-12)
 
 
@@ -146,4 +150,4 @@ def test_the_ranks_really_disagree(both):
     alone, _ = result(Toy("cross_entropy"), torch.arange(N))
     halves = [result(Toy("cross_entropy"), torch.arange(r * 3, r * 3 + 3))[0] for r in (0, 1)]
     assert abs(sum(halves) / 2 - alone) > 1e-3
-    torch.testing.assert_close(both[0]["cross_entropy"][0], alone)
+    torch.testing.assert_close(both[0]["cross_entropy 144"][0], alone)

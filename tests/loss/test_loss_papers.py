@@ -94,7 +94,7 @@ def test_margin_changes_gradients_where_it_lets_triplets_in():
     leaves = outputs(seed=3)
     leaves[1] = leaves[0] + 0.1 * leaves[1]  # every positive beats every negative
     narrow, wide = (run(triplet, "", all_here(), {"margin": m}, leaves, torch.arange(8)) for m in (0.0, 2.0))
-    assert wide[0] > narrow[0]
+    assert wide[0] > narrow[0] + 0.1
     for x, y in zip(narrow[1:3], wide[1:3]):
         assert (x - y).abs().max() > 1e-6
 
@@ -108,7 +108,7 @@ def test_weights_of_cross_modal_are_the_two_parts():
     for x, y, both in zip(part[1.0, 0.0], part[0.0, 1.0], part[0.3, 2.0]):
         torch.testing.assert_close(both, 0.3 * x + 2.0 * y, rtol=1e-12, atol=1e-14)
     assert (part[1.0, 0.0][3] == 0).all()  # fused has no cross term
-    assert (part[0.0, 1.0][3] != 0).any()
+    assert (part[0.0, 1.0][3].abs() > 1e-3).any()
 
 
 def test_cross_modal_without_views_or_without_a_second_stream():
@@ -166,7 +166,7 @@ def test_unlabelled_rows_are_no_class_of_their_own():
     found = run(supcon, "supcon", all_here(), {"temperature": 0.1}, leaves)
     for g in found[1:]:
         assert (g[LABELS == -1] == 0).all()
-        assert (g[LABELS != -1] != 0).any()
+        assert (g[LABELS != -1].abs() > 1e-3).any()
 
 
 # --- the triplet's sign and masks ----------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_negatives_below_zero_are_not_beaten_by_masked_zeros():
     a = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
     here, ids = all_here(2, ("a", "b")), torch.arange(2)
     assert triplet({"a": a, "b": a.clone()}, ids, here, 1.5) == 0
-    assert inverted({"a": -a, "b": a}, ids, here, 1.5) != triplet({"a": -a, "b": a}, ids, here, 1.5)
+    assert abs(inverted({"a": -a, "b": a}, ids, here, 1.5) - triplet({"a": -a, "b": a}, ids, here, 1.5)) > 0.1
     torch.testing.assert_close(triplet({"a": -a, "b": a}, ids, here, 1.5), torch.tensor(3.5, dtype=torch.float64))
 
 

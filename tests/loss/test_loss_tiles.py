@@ -1,4 +1,4 @@
-"""The tiles: whatever their size, the losses are the papers'; and no matrix of all pairs exists."""
+"""One matrix or tiles of any size: the losses are the papers'; and with tiles no matrix of all pairs exists."""
 
 import loss_oracle as oracle
 import pytest
@@ -6,7 +6,7 @@ import torch
 from loss_oracle import assert_same, value_and_gradients
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multimodal_lab.loss import side, softmax, tiles
+from multimodal_lab.loss import contrastive, side, softmax, tiles
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.dcl import dcl
 from multimodal_lab.loss.siglip import siglip
@@ -59,9 +59,20 @@ def cases(tau):
     }
 
 
-@pytest.fixture(params=["plain", "again", "shifted", "accelerator"])
+@pytest.fixture(autouse=True)
+def no_whole_matrix(monkeypatch):
+    """Few rows go through the tiles as many do."""
+    monkeypatch.setattr(contrastive, "FEW", 0)
+    monkeypatch.setattr(contrastive, "FEW_ACCELERATED", 0)
+
+
+@pytest.fixture(params=["whole", "plain", "again", "shifted", "accelerator"])
 def path(request, monkeypatch):
-    """Logits kept or computed again, exponents shifted or not; an accelerator keeps missing rows and masks every tile."""
+    """One matrix; or tiles whose logits are kept or computed again, whose exponents are shifted or not; an accelerator's keep
+    missing rows and mask every tile."""
+    if request.param == "whole":
+        monkeypatch.setattr(contrastive, "FEW", 11 * 11)
+        return
     monkeypatch.setattr(tiles, "EDGE", 3)
     if request.param != "plain":
         monkeypatch.setattr(softmax, "KEPT", 0)
@@ -135,7 +146,22 @@ def test_equal_ids_may_be_anything_and_anywhere(path):
     assert_same(moved, plain, 1e-12)
 
 
-def test_a_second_derivative_is_refused():
+@pytest.mark.parametrize("name", list(cases(1.0)))
+def test_one_matrix_holds_as_many_pairs_as_it_may(monkeypatch, name):
+    monkeypatch.setattr(tiles, "EDGE", 3)
+    ours, _, numbers = cases(0.1)[name]
+    sizes = []
+    for limit in (11 * 11 - 1, 11 * 11):
+        monkeypatch.setattr(contrastive, "FEW", limit)
+        with Largest() as seen:
+            ours(*leaves(), *numbers)
+        sizes.append(seen.size)
+    assert sizes[0] < 11 * 11 <= sizes[1]
+
+
+@pytest.mark.parametrize("limit", [0, 1000])
+def test_a_second_derivative_is_refused(monkeypatch, limit):
+    monkeypatch.setattr(contrastive, "FEW", limit)
     a, b = (x.requires_grad_() for x in leaves())
     value = info_nce(a, b, IDS, IDS, 0.1).square()
     (grad,) = torch.autograd.grad(value, a, create_graph=True)

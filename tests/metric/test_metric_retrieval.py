@@ -52,9 +52,10 @@ def test_one_positive_each_takes_the_counting_path_and_agrees(monkeypatch):
     assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
 
 
-@pytest.mark.parametrize("filters", [[torch.float32], [torch.bfloat16, torch.float32], []])
+@pytest.mark.parametrize("share", [-1, 0, 1])  # a tile in double precision always, where any score is unsure, never
 @pytest.mark.parametrize("few", [0, 32])
-def test_any_filter_and_either_way_of_ranking_equal_sorting_lists(filters, few, monkeypatch):
+def test_either_way_of_ranking_equals_sorting_lists(share, few, monkeypatch):
+    monkeypatch.setattr(counting, "_SHARE", share)
     monkeypatch.setattr(counting, "_ROWS", 16)
     monkeypatch.setattr(counting, "_KEYS", 24)
     monkeypatch.setattr(retrieval, "_FEW", few)
@@ -63,7 +64,7 @@ def test_any_filter_and_either_way_of_ranking_equal_sorting_lists(filters, few, 
         a, b, ia, ib = case(70, 101, classes, 5, levels)
         a, b = a * scale, b * scale
         a[3] = 0  # as near to one as to another
-        ranked = retrieval.rank(a, b, ia, ib, filters=filters)
+        ranked = retrieval.rank(a, b, ia, ib)
         first, precision = slow(a.double() @ b.double().T, ia[:, None] == ib[None])
         assert ranked.first.tolist() == first
         assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
@@ -85,12 +86,12 @@ def test_scores_that_no_low_precision_tells_apart_are_ranked_exactly():
 def test_a_margin_holds_where_torch_may_round_inputs(monkeypatch):
     a, b, *_ = case(200, 200, 1, 7)
     ids = torch.arange(200)
-    expected = retrieval.rank(a, b, ids, ids, filters=[]).first
+    expected = retrieval.rank(a, b, ids, ids).first
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
     product = torch.mm
     rounded = lambda x, y, out: product(x.bfloat16().float(), y.bfloat16().float(), out=out)  # noqa: E731
     monkeypatch.setattr(torch, "mm", rounded)
-    assert (retrieval.rank(a, b, ids, ids, filters=[torch.float32]).first == expected).all()
+    assert (retrieval.rank(a, b, ids, ids).first == expected).all()
 
 
 def test_what_is_not_finite_has_no_rank():
