@@ -10,12 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import resolvers, rundir, schema
+from multimodal_lab import compose, resolvers, rundir, schema
 from multimodal_lab.check import preflight, refuse, sweep_problems
 from multimodal_lab.instantiate import conf_dir
 from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
@@ -73,8 +72,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
 
 
 def _composed(words: list[str]) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        data = compose("config", overrides=words).data
+    data = compose.composed(words).data
     assert isinstance(data, DictConfig)
     OmegaConf.set_struct(data, False)
     return data

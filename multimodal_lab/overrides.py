@@ -9,10 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, Node, OmegaConf, open_dict
+from omegaconf import DictConfig, Node
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from multimodal_lab.problem import Problem, show
@@ -134,26 +135,28 @@ def values_of(override: Override) -> list[Any]:
 
 
 def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> Problem | None:
-    """Set, add or delete one value of a composed config in place, as Hydra would; the problem if it can't."""
-    key, value = override.key_or_group, override.value()
-    found, node = _walk(cfg, key)
-    if override.is_delete():
-        if not found:
-            return _no_such_key(key, value, cfg, known, adding=False)
-        with open_dict(cfg):
-            del _walk(cfg, key.rpartition(".")[0])[1][key.rpartition(".")[2]]
-        return None
-    if not found and not (override.is_add() or override.is_force_add()):
-        return _no_such_key(key, value, cfg, known, adding=True)
-    if found and override.is_add() and not isinstance(value, dict | list) and not (node is None or node._is_none()):
-        return Problem(f"+{key}", value, "is there already; set it without the +", f"{key}={value}")
+    """Set, add or delete one value of a composed config in place, as Hydra does; the problem if it can't."""
     try:
-        OmegaConf.update(cfg, key, value, merge=True, force_add=override.is_add() or override.is_force_add())
-    except (ConfigKeyError, ConfigAttributeError):
-        return Problem(key, value, "adds keys, which takes a +", f"+{key}={show(value)}")
-    except (OmegaConfBaseException, ValueError, TypeError) as error:
-        return Problem(key, value, f"can't be set: {str(error).splitlines()[0]}", f"~{key} +{key}={show(value)}")
+        ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+        return _refusal(override, cfg, known, error)
     return None
+
+
+def _refusal(override: Override, cfg: DictConfig, known: dict[str, list[str]], error: Exception) -> Problem:
+    """What Hydra says of a value that it can't set, with the keys that are there and the nearest."""
+    key, value = override.key_or_group, override.value()
+    found = _walk(cfg, key)[0]
+    adds = override.is_add() or override.is_force_add()
+    if not found and not adds:
+        return _no_such_key(key, value, cfg, known, adding=not override.is_delete())
+    if found and override.is_add():
+        return Problem(f"+{key}", value, "is there already; set it without the +", f"{key}={value}")
+    cause = error.__cause__ or error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return Problem(key, value, "adds keys, which takes a +", f"+{key}={show(value)}")
+    near = f"~{key}" if override.is_delete() else f"~{key} +{key}={show(value)}"
+    return Problem(key, value, f"can't be set: {str(cause).splitlines()[0]}", near)
 
 
 def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:

@@ -77,12 +77,10 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
 
 def composed(overrides: list[str]) -> dict[str, Any]:
     """The `data` node of the config, checked as a run's is, in plain values."""
-    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from multimodal_lab import resolvers
+    from multimodal_lab import compose, resolvers
     from multimodal_lab.check import preflight
-    from multimodal_lab.instantiate import conf_dir
     from multimodal_lab.problem import ConfigError
 
     resolvers.register()
@@ -90,8 +88,7 @@ def composed(overrides: list[str]) -> dict[str, Any]:
         preflight(overrides)
     except ConfigError as error:
         refuse(str(error))
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        found: Any = OmegaConf.to_container(compose("config", overrides=overrides).data, resolve=True)
+    found: Any = OmegaConf.to_container(compose.composed(overrides).data, resolve=True)
     return dict(found)
 
 
