@@ -10,7 +10,6 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from hydra.types import RunMode, TaskFunction
@@ -20,9 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import compose, schema
 from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
-from multimodal_lab.problem import ConfigError, Problem
+from multimodal_lab.problem import ConfigError, Problem, not_one_of
 from multimodal_lab.signature import signature
-from multimodal_lab.targets import conf_dir, nearest
+from multimodal_lab.targets import conf_dir
+from multimodal_lab.text import expected_one_of, nearest
 
 PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
 SHOWN = 12
@@ -56,14 +56,15 @@ class Jobs:
         self.name = name
         self.known = known
         self.hydra = compose.hydra(folders)
-        self.parser = OverridesParser.create()
         self.lines: list[str] = []
         self.several = False
 
     def problems(self, overrides: list[Override], multirun: bool) -> list[Problem]:
         """What is wrong with any job; a sweeper class that has a function `problems` tells it of the jobs that it makes."""
         mode = RunMode.MULTIRUN if multirun else RunMode.RUN
-        self.lines = [str(o.input_line) for o in overrides] + ([f"hydra.mode={mode.name}"] if multirun else [])
+        self.lines = ordered(
+            [*(str(o.input_line) for o in overrides), *([f"hydra.mode={mode.name}"] if multirun else [])]
+        )
         try:
             cfg, found = self.configured(self.lines, mode)
             if found := found or list(hydra_problems(cfg.hydra)):
@@ -82,7 +83,7 @@ class Jobs:
     def _of_sweep(self, cfg: DictConfig, overrides: list[Override]) -> list[Problem]:
         lines = [f"{k}={v}" for k, v in (cfg.hydra.sweeper.get("params") or {}).items()]
         task = [o for o in overrides if not o.is_hydra_override()]
-        jobs = [[*cfg.hydra.overrides.hydra, *job] for job in expand([*self.parser.parse_overrides(lines), *task])]
+        jobs = [[*cfg.hydra.overrides.hydra, *job] for job in expand([*map(compose.read, lines), *task])]
         first = representative(jobs)
         found = [p for job in first for p in self._of_job(job)]
         return found or [p for job in jobs if job not in first for p in self._of_job(job)]
@@ -93,20 +94,25 @@ class Jobs:
 
     def configured(self, lines: list[str], mode: RunMode = RunMode.RUN) -> tuple[DictConfig, list[Problem]]:
         """The config of these lines as Hydra composes it, and the problems of those that can't be set in it."""
-        lines = sorted(lines, key=lambda line: not line.lstrip("+~").startswith(("hydra.", "hydra/")))  # as a launcher has them
+        lines = ordered(lines)
         try:
             return self.hydra.compose_config(self.name, lines, mode), []
         except HydraException:
-            read = [o for o in self.parser.parse_overrides(lines) if not o.is_sweep_override()]
-            chosen = [o for o in read if is_choice(o, self.known) or o.is_hydra_override()]
+            single = [o for o in map(compose.read, lines) if not o.is_sweep_override()]
+            chosen = [o for o in single if is_choice(o, self.known) or o.is_hydra_override()]
             cfg = self.hydra.compose_config(self.name, [str(o.input_line) for o in chosen], mode)
-            if found := [p for o in read if o not in chosen and (p := apply(o, cfg, self.known))]:
+            if found := [p for o in single if o not in chosen and (p := apply(o, cfg, self.known))]:
                 return cfg, found
             raise
 
     def run(self, task: TaskFunction) -> None:
         """Run them, once they are known to be good."""
         (self.hydra.multirun if self.several else self.hydra.run)(self.name, task, self.lines)
+
+
+def ordered(lines: list[str]) -> list[str]:
+    """Hydra's own overrides first, as its launchers have them: what the check composed, they find again."""
+    return sorted(lines, key=lambda line: not line.lstrip("+~").startswith(("hydra.", "hydra/")))
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:
@@ -154,8 +160,8 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace | None:
     args, rest = parser.parse_known_intermixed_args(list(argv))
     flags = [option for action in parser._actions for option in action.option_strings]
     if unknown := [r for r in rest if r.startswith("-")]:
-        near = nearest(unknown[0].partition("=")[0], flags)[0]
-        raise ConfigError(f"{unknown[0]}: no such flag; there are {', '.join(flags)} (nearest: {near})")
+        near = expected_one_of(unknown[0].partition("=")[0], [f for f in flags if f.startswith("--")])
+        raise ConfigError(f"{unknown[0]}: no such flag; {near}")
     if args.experimental_rerun:
         raise ConfigError("--experimental-rerun: refused, it unpickles a file; type the overrides instead")
     shows = (args.help, args.hydra_help, args.cfg, args.info, args.shell_completion)
@@ -191,8 +197,8 @@ def _told(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Pr
     group = key.lstrip("+~").partition("@")[0]
     added = re.search(r"use (\+\S+)", " ".join(sentences))
     if options := list(getattr(error, "options", None) or []):
-        words, near = f"expected one of {', '.join(options)}", f"{key}={nearest(value, options)[0]}"
-    elif added:
+        return not_one_of(key, value, options)
+    if added:
         words, near = "is not among the choices made so far; add it", added[1]
     elif "Could not delete" in words:
         near = f"{group}=none" if "none" in known.get(group, []) else f"{group}=[]"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ from multimodal_lab.targets import conf_dir
 
 # Of the process, not of a loader: a launcher's worker gets a new loader with every job.
 _composed: dict[tuple[Any, ...], DictConfig] = {}
+
+
+@lru_cache(maxsize=4096)
+def read(line: str) -> Override:
+    """An override as Hydra reads it, each line once; its `OverrideParseException` where it can't be read."""
+    (override,) = OverridesParser.create().parse_overrides([line])
+    return override
 
 
 class CachingLoader(ConfigLoaderImpl):
@@ -45,7 +53,7 @@ class CachingLoader(ConfigLoaderImpl):
         key = (config_name, tuple(overrides), run_mode)
         if self._first is not None and self._first[0] == key:
             return copy.deepcopy(self._first[1])
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        parsed = [read(line) for line in overrides]
         values = [o for o in parsed if self._sets_value(o)]
         chosen = [str(o.input_line) for o in parsed if not any(o is v for v in values)]
         base = (*map(str, self.config_search_path.get_path()), config_name, *chosen, run_mode)

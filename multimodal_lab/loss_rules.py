@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from multimodal_lab.problem import Problem, is_number, is_target, join
-from multimodal_lab.targets import conf_dir, nearest
+from multimodal_lab.targets import conf_dir
+from multimodal_lab.text import nearest
 from multimodal_lab.wiring import Tree, emitted, file_of, heads, losses, streams, targets
 
 TWO_VIEWS = {"simclr", "dcl"}  # and vicreg, barlow_twins and cross_modal as they are set

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, Node
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from multimodal_lab.problem import Problem, show
+from multimodal_lab.compose import read
+from multimodal_lab.problem import Problem, not_one_of, show
 from multimodal_lab.signature import signature
-from multimodal_lab.targets import is_allowed, nearest
+from multimodal_lab.targets import is_allowed
+from multimodal_lab.text import nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
@@ -55,13 +57,12 @@ class Choices:
 
 def parse(lines: list[str], keys: list[str], known: dict[str, list[str]]) -> tuple[list[Override], list[Problem]]:
     """The overrides that can be read, and a problem for each that can't, with the nearest of `keys`."""
-    parser = OverridesParser.create(config_loader=Choices(known))  # type: ignore[arg-type]
     good: list[Override] = []
     bad: list[Problem] = []
     for line in lines:
         key, equals, value = line.lstrip("+~").partition("=")
         try:
-            (override,) = parser.parse_overrides([line])
+            override = replace(read(line), config_loader=Choices(known))  # type: ignore[arg-type]
             if not override.key_or_group:
                 raise ValueError("no key")
         except (HydraException, ValueError, RecursionError) as error:
@@ -99,8 +100,7 @@ def choice_problems(override: Override, known: dict[str, list[str]]) -> Iterator
             else:
                 for name in value if isinstance(value, list) else [value]:
                     if not isinstance(name, str) or name not in known[group]:
-                        near = nearest(name, known[group])[0]
-                        yield Problem(key, name, f"expected one of {', '.join(known[group])}", f"{key}={near}")
+                        yield not_one_of(key, name, known[group])
         if override.package and "." in override.package and override.package.split(".")[0] not in PLURAL.values():
             near = f"{PLURAL.get(group, group)}.{override.package.split('.', 1)[1]}"
             yield Problem(

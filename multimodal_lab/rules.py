@@ -10,7 +10,8 @@ from multimodal_lab.loss_rules import loss_paths, names_clash, two_views
 from multimodal_lab.problem import Problem, is_target
 from multimodal_lab.run_rules import RUN_RULES
 from multimodal_lab.signature import definition, signature
-from multimodal_lab.targets import allowed, nearest
+from multimodal_lab.targets import allowed
+from multimodal_lab.text import nearest
 from multimodal_lab.use_rules import USE_RULES
 from multimodal_lab.wiring import Tree, emitted, file_of, heads, labels, one_of, streams, target, targets
 

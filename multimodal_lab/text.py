@@ -26,7 +26,7 @@ def nearest(word: object, choices: Iterable[str], n: int = 1) -> list[str]:
     return difflib.get_close_matches(str(word), list(choices), n, 0)
 
 
-def one_of(found: object, choices: Iterable[str]) -> str:
+def expected_one_of(found: object, choices: Iterable[str]) -> str:
     """The sentence that follows a name which is none of `choices`: what there is, and the nearest; three of many."""
     names = list(choices)
     if not names:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from multimodal_lab.problem import Problem
-from multimodal_lab.targets import nearest
+from multimodal_lab.problem import Problem, not_one_of
 
 SEPARATE = "fusion.separate.Separate"
 PAIRS = {"clip", "siglip", "triplet"}  # losses of two streams and nothing else; others of `between` as they are set
@@ -58,7 +57,4 @@ def targets(tree: Tree) -> list[str]:
 def one_of(key: str, found: str, choices: list[str]) -> Iterator[Problem]:
     """`found` is one of `choices`; where none are known (labels read from files later) nothing is said."""
     if choices and found not in choices:
-        near = nearest(found, choices)[0]
-        parent = key.rpartition(".")[0]
-        typed = f"{parent}.{near}" if key.endswith(f".{found}") else f"{key}={near}"
-        yield Problem(key, found, f"expected one of {', '.join(choices)}", typed)
+        yield not_one_of(key, found, choices, key.removesuffix(found) if key.endswith(f".{found}") else "")

@@ -20,14 +20,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.text import key_values
+
 WORDS = ("out", "workers", "duplicates")
 CHOICES = ("labels", "size", "resize", "fit", "mask", "scaling", "batch_size")
 
 
 def main() -> None:
     """The command line: exit 0 when done, 1 for bad data or a damaged store, 2 for words that can't be."""
-    words = dict(a.split("=", 1) for a in sys.argv[1:] if a.partition("=")[0] in WORDS and "=" in a)
-    rest = [a for a in sys.argv[1:] if a.partition("=")[0] not in WORDS]
+    words, rest = key_values(sys.argv[1:], WORDS)
     if not rest or {"-h", "--help"} & set(rest):
         print(__doc__)
         return

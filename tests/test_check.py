@@ -6,12 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+import yaml
+from hydra.plugins.sweeper import Sweeper
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from multimodal_lab import compose
+from multimodal_lab import check, compose
 from multimodal_lab.check import preflight
 from multimodal_lab.overrides import groups
-from multimodal_lab.problem import ConfigError
+from multimodal_lab.problem import ConfigError, Problem
 from multimodal_lab.targets import conf_dir
 
 
@@ -22,6 +25,7 @@ def read(name):
 
 
 GROUPS = {name: choices for name, choices in groups((conf_dir(),)).items() if "/" not in name and name != "hydra"}
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 HINT = re.compile(
     r"nearest: \S|expected (one of|an integer|a number|true or false|text|null|a list|a dict|a node|\d|KEY)|give "
 )
@@ -146,6 +150,26 @@ def miniature(tmp_path):
 def test_a_sweep_named_in_a_config_is_expanded(miniature):
     argv = miniature("hydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,-1'}}}\n", "seed: 0\n")
     assert "seed=-1: expected an integer >= 0" in refusal(*argv)
+
+
+def test_a_sweeper_tells_what_is_wrong_with_the_jobs_that_it_makes(monkeypatch):
+    asked = []
+
+    def problems(jobs, overrides):
+        asked.append((jobs.lines, [o.input_line for o in overrides]))
+        return [Problem("trials", 0, "expected one or more", "trials=1")]
+
+    preflight(["seed=0"])  # Hydra loads its plugins' modules anew when it first looks for them
+    monkeypatch.setattr(get_class(SWEEPER), "problems", staticmethod(problems), raising=False)
+    assert refusal("-m", "seed=0,-1", "hydra.verbose=true") == "trials=0: expected one or more (nearest: trials=1)"
+    assert asked == [(["hydra.verbose=true", "hydra.mode=MULTIRUN", "seed=0,-1"], ["seed=0,-1", "hydra.verbose=true"])]
+
+
+def test_the_check_knows_no_study_and_changes_nothing_of_hydra():
+    assert "multimodal_lab.study" not in Path(check.__file__).read_text()
+    preflight(["-m", "seed=0,1"])
+    assert get_class(SWEEPER).validate_batch_is_legal is Sweeper.validate_batch_is_legal
+    assert yaml.SafeLoader.__name__ == "SafeLoader"
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_run_takes_the_config_that_was_checked(nothing_yet: None, monkeypatch:
         staticmethod(lambda values, cfg: (assigned.extend(v.input_line for v in values), original(values, cfg))),
     )
     jobs = Jobs("config", (conf_dir(),), groups((conf_dir(),)))
-    assert not jobs.problems(jobs.parser.parse_overrides(["seed=5"]), multirun=False)
+    assert not jobs.problems([compose.read("seed=5")], multirun=False)
     assert jobs.hydra.compose_config(jobs.name, jobs.lines, RunMode.RUN).seed == 5
     assert assigned == ["seed=5"]
 

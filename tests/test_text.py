@@ -1,22 +1,23 @@
 """The sentence that names the nearest choice, and the words of a command line."""
 
-from multimodal_lab.text import key_values, nearest, one_of, show
+from multimodal_lab.text import expected_one_of, key_values, nearest, show
 
 
 def test_a_wrong_name_is_followed_by_what_there_is_and_the_nearest():
-    assert one_of("fsed", ["rgb", "uv", "fused"]) == "expected one of rgb, uv, fused; nearest: fused"
-    assert one_of("x", ["rgb"]) == "expected one of rgb; nearest: rgb"
-    assert one_of("x", []) == "there is none"
+    assert expected_one_of("fsed", ["rgb", "uv", "fused"]) == "expected one of rgb, uv, fused; nearest: fused"
+    assert expected_one_of("x", ["rgb"]) == "expected one of rgb; nearest: rgb"
+    assert expected_one_of("x", []) == "there is none"
 
 
 def test_of_many_names_the_three_nearest_are_told():
     names = [f"band{i}" for i in range(100)]
-    assert one_of("bnd42", names).startswith("expected one of 100 names; nearest: band42, ")
-    assert one_of("bnd42", names).count(",") == 2
+    assert expected_one_of("bnd42", names).startswith("expected one of 100 names; nearest: band42, ")
+    assert expected_one_of("bnd42", names).count(",") == 2
 
 
 def test_the_nearest_is_never_empty_where_there_is_a_choice():
-    assert nearest("???", ["a", "b"]) and not nearest("a", [])
+    assert nearest("???", ["a", "b"])
+    assert not nearest("a", [])
     assert nearest(3, ["1", "3", "33"], 2) == ["3", "33"]
 
 

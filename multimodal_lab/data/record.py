@@ -14,7 +14,7 @@ from multimodal_lab.data.plan import Fitted
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Rows
-from multimodal_lab.typed import show
+from multimodal_lab.text import show
 
 if TYPE_CHECKING:
     from multimodal_lab.data.prepared import Prepared
