@@ -76,6 +76,9 @@ class Jobs:
                 found = self._of_sweep(cfg, overrides)
             else:
                 found = schema.check(cfg)
+        except ImportError as error:
+            what = f"can't be imported: {str(error).splitlines()[0].rstrip(':')}"
+            return [Problem("hydra.sweeper._target_", cfg.hydra.sweeper._target_, what, "hydra/sweeper=basic")]
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             return [_told(error, self.lines, self.known)]
         return list({str(p): p for p in found}.values())

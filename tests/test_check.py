@@ -165,6 +165,12 @@ def test_a_sweeper_tells_what_is_wrong_with_the_jobs_that_it_makes(monkeypatch):
     assert asked == [(["hydra.verbose=true", "hydra.mode=MULTIRUN", "seed=0,-1"], ["seed=0,-1", "hydra.verbose=true"])]
 
 
+def test_a_sweeper_that_is_not_installed_is_named(miniature):
+    message = refusal(*miniature("hydra: {sweeper: {_target_: hydra_plugins.absent.Sweeper}}\n"))
+    assert "hydra.sweeper._target_=hydra_plugins.absent.Sweeper: can't be imported" in message
+    assert "nearest: hydra/sweeper=basic" in message
+
+
 def test_the_check_knows_no_study_and_changes_nothing_of_hydra():
     assert "multimodal_lab.study" not in Path(check.__file__).read_text()
     preflight(["-m", "seed=0,1"])
