@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 from torch import nn
 
 from multimodal_lab.backbone.frozen import freeze as freeze_module
+from multimodal_lab.text import expected_one_of
 
 freezes_argument = "modules"
 
@@ -20,9 +19,8 @@ def freeze(system: nn.Module, *, modules: list[str]) -> None:
     known = dict(system.named_modules())
     for name in modules:
         if not name or name not in known:
-            names = [n for n in known if n]
-            near = ", ".join(difflib.get_close_matches(name, names, 3, 0.3)) or ", ".join(names[:5])
-            raise ValueError(f"adapt.modules: no module named {name!r} in the system; nearest: {near}")
+            near = expected_one_of(name, [n for n in known if n])
+            raise ValueError(f"adapt.modules: no module named {name!r} in the system; {near}")
     for name in modules:
         freeze_module(known[name])
     if not any(p.requires_grad for p in system.parameters()):

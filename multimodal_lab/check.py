@@ -8,99 +8,114 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import RunMode, TaskFunction
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import schema
+from multimodal_lab import compose, schema
 from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
-from multimodal_lab.problem import ConfigError, Problem
-from multimodal_lab.quick import quick_problems
+from multimodal_lab.problem import ConfigError, Problem, not_one_of
 from multimodal_lab.signature import signature
-from multimodal_lab.study.preflight import is_study, study_problems
-from multimodal_lab.targets import conf_dir, nearest
+from multimodal_lab.targets import conf_dir
+from multimodal_lab.text import expected_one_of, nearest
 
-SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
 SHOWN = 12
 
 
-def preflight(argv: Sequence[str]) -> None:
-    """Compose and check every job that `argv` (without the program's name) asks for.
+def preflight(argv: Sequence[str]) -> Jobs | None:
+    """Compose and check every job that `argv` (without the program's name) asks for; the jobs, ready to run.
 
     Raises `ConfigError` that lists every problem: key, value, what was expected, the nearest valid choice. Flags that
-    only show something (`--help`, `--cfg`, `--info`, …) are left to Hydra. Imports neither torch nor any component.
+    only show something (`--help`, `--cfg`, `--info`, …) are left to Hydra: None. Imports neither torch nor any component.
     """
     args = _flags(argv)
     if args is None:
-        return
+        return None
     folders = (Path(args.config_path).resolve() if args.config_path else conf_dir(), *_extra(args))
     known = groups(folders)
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
     overrides, found = parse(args.overrides, top, known)
     found += [p for o in overrides for p in choice_problems(o, known)]
     found += [p for o in overrides for p in sweep_problems(o, args.multirun)]
-    refuse(found or ([] if folders[1:] or args.config_name else quick_problems(overrides, folders[0], known)))
-    with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
-        refuse(Jobs(args.config_name or "config", folders, known).problems(overrides, args.multirun))
+    refuse(found)
+    jobs = Jobs(args.config_name or "config", folders, known)
+    refuse(jobs.problems(overrides, args.multirun))
+    return jobs
 
 
 class Jobs:
-    """The jobs of one command line, composed once for each set of group choices and checked one by one."""
+    """The jobs of one command line: composed, checked one by one, and run."""
 
     def __init__(self, name: str, folders: tuple[Path, ...], known: dict[str, list[str]]) -> None:
         self.name = name
         self.known = known
-        self.paths = [f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders[1:])}]"] if folders[1:] else []
-        self.composed: dict[tuple[str, ...], DictConfig] = {}
-        self.parser = OverridesParser.create()
+        self.hydra = compose.hydra(folders)
+        self.lines: list[str] = []
+        self.several = False
 
     def problems(self, overrides: list[Override], multirun: bool) -> list[Problem]:
-        """What is wrong with any job. Hydra's own node, where a config may name a sweep, is the first job's."""
-        jobs = expand(overrides)
+        """What is wrong with any job; a sweeper class that has a function `problems` tells it of the jobs that it makes."""
+        mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+        self.lines = ordered(
+            [*(str(o.input_line) for o in overrides), *([f"hydra.mode={mode.name}"] if multirun else [])]
+        )
         try:
-            hydra = self._base(self.parser.parse_overrides(jobs[0])).hydra
-            found = list(hydra_problems(hydra))
-            if is_study(hydra):
-                return found or study_problems(self, overrides)
-            if multirun or hydra.mode == RunMode.MULTIRUN:
-                lines = [f"{k}={v}" for k, v in (hydra.sweeper.get("params") or {}).items()]
-                jobs = expand([*self.parser.parse_overrides(lines), *overrides])
-            first = representative(jobs)
-            for job in first:
-                found += self._job(self.parser.parse_overrides(job), alone=len(jobs) == 1)
-            for job in jobs if not found else ():
-                found += self._job(self.parser.parse_overrides(job)) if job not in first else []
+            cfg, found = self.configured(self.lines, mode)
+            if found := found or list(hydra_problems(cfg.hydra)):
+                return found
+            self.several = cfg.hydra.mode == RunMode.MULTIRUN
+            if ask := getattr(get_class(cfg.hydra.sweeper._target_), "problems", None):
+                found = ask(self, overrides)
+            elif self.several:
+                found = self._of_sweep(cfg, overrides)
+            else:
+                found = schema.check(cfg)
+        except ImportError as error:
+            what = f"can't be imported: {str(error).splitlines()[0].rstrip(':')}"
+            return [Problem("hydra.sweeper._target_", cfg.hydra.sweeper._target_, what, "hydra/sweeper=basic")]
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
-            return [_told(error, [str(o.input_line) for o in overrides], self.known)]
+            return [_told(error, self.lines, self.known)]
         return list({str(p): p for p in found}.values())
 
-    def _job(self, overrides: list[Override], alone: bool = False) -> list[Problem]:
-        cfg, found = self.configured(overrides, alone)
-        return found or schema.check(cfg)
+    def _of_sweep(self, cfg: DictConfig, overrides: list[Override]) -> list[Problem]:
+        lines = [f"{k}={v}" for k, v in (cfg.hydra.sweeper.get("params") or {}).items()]
+        task = [o for o in overrides if not o.is_hydra_override()]
+        jobs = [[*cfg.hydra.overrides.hydra, *job] for job in expand([*map(compose.read, lines), *task])]
+        first = representative(jobs)
+        found = [p for job in first for p in self._of_job(job)]
+        return found or [p for job in jobs if job not in first for p in self._of_job(job)]
 
-    def configured(self, overrides: list[Override], alone: bool = False) -> tuple[DictConfig, list[Problem]]:
-        """The config of these overrides, and the problems of those that can't be set in it."""
-        cfg = self._base(overrides)
-        values = [o for o in overrides if not (is_choice(o, self.known) or o.is_hydra_override())]
-        if values and not alone:
-            cfg = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
-            OmegaConf.set_struct(cfg, True)
-        return cfg, [p for p in (apply(o, cfg, self.known) for o in values) if p]
+    def _of_job(self, lines: list[str]) -> list[Problem]:
+        cfg, found = self.configured(lines)
+        return found or [*hydra_problems(cfg.hydra), *schema.check(cfg)]
 
-    def _base(self, overrides: list[Override]) -> DictConfig:
-        """The config of these group choices, before single values are set."""
-        chosen = [str(o.input_line) for o in overrides if is_choice(o, self.known) or o.is_hydra_override()]
-        key = tuple(chosen)
-        if key not in self.composed:
-            self.composed[key] = compose(self.name, [*self.paths, *chosen], return_hydra_config=True)
-        return self.composed[key]
+    def configured(self, lines: list[str], mode: RunMode = RunMode.RUN) -> tuple[DictConfig, list[Problem]]:
+        """The config of these lines as Hydra composes it, and the problems of those that can't be set in it."""
+        lines = ordered(lines)
+        try:
+            return self.hydra.compose_config(self.name, lines, mode), []
+        except HydraException:
+            single = [o for o in map(compose.read, lines) if not o.is_sweep_override()]
+            chosen = [o for o in single if is_choice(o, self.known) or o.is_hydra_override()]
+            cfg = self.hydra.compose_config(self.name, [str(o.input_line) for o in chosen], mode)
+            if found := [p for o in single if o not in chosen and (p := apply(o, cfg, self.known))]:
+                return cfg, found
+            raise
+
+    def run(self, task: TaskFunction) -> None:
+        """Run them, once they are known to be good."""
+        (self.hydra.multirun if self.several else self.hydra.run)(self.name, task, self.lines)
+
+
+def ordered(lines: list[str]) -> list[str]:
+    """Hydra's own overrides first, as its launchers have them: what the check composed, they find again."""
+    return sorted(lines, key=lambda line: not line.lstrip("+~").startswith(("hydra.", "hydra/")))
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:
@@ -148,8 +163,8 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace | None:
     args, rest = parser.parse_known_intermixed_args(list(argv))
     flags = [option for action in parser._actions for option in action.option_strings]
     if unknown := [r for r in rest if r.startswith("-")]:
-        near = nearest(unknown[0].partition("=")[0], flags)[0]
-        raise ConfigError(f"{unknown[0]}: no such flag; there are {', '.join(flags)} (nearest: {near})")
+        near = expected_one_of(unknown[0].partition("=")[0], [f for f in flags if f.startswith("--")])
+        raise ConfigError(f"{unknown[0]}: no such flag; {near}")
     if args.experimental_rerun:
         raise ConfigError("--experimental-rerun: refused, it unpickles a file; type the overrides instead")
     shows = (args.help, args.hydra_help, args.cfg, args.info, args.shell_completion)
@@ -185,8 +200,8 @@ def _told(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Pr
     group = key.lstrip("+~").partition("@")[0]
     added = re.search(r"use (\+\S+)", " ".join(sentences))
     if options := list(getattr(error, "options", None) or []):
-        words, near = f"expected one of {', '.join(options)}", f"{key}={nearest(value, options)[0]}"
-    elif added:
+        return not_one_of(key, value, options)
+    if added:
         words, near = "is not among the choices made so far; add it", added[1]
     elif "Could not delete" in words:
         near = f"{group}=none" if "none" in known.get(group, []) else f"{group}=[]"

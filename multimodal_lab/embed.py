@@ -10,16 +10,16 @@ import json
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import resolvers, rundir, schema
+from multimodal_lab import compose, resolvers, rundir, schema
 from multimodal_lab.check import preflight, refuse, sweep_problems
 from multimodal_lab.instantiate import conf_dir
 from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
 from multimodal_lab.problem import ConfigError
+from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
 
@@ -73,8 +73,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
 
 
 def _composed(words: list[str]) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        data = compose("config", overrides=words).data
+    data = compose.composed(words).data
     assert isinstance(data, DictConfig)
     OmegaConf.set_struct(data, False)
     return data
@@ -103,8 +102,7 @@ def _changed(cfg: DictConfig, values: list[Override], known: dict[str, list[str]
 def main() -> None:
     """The command line."""
     resolvers.register()
-    words = dict(a.split("=", 1) for a in sys.argv[1:] if a.startswith(("run=", "out=")))
-    rest = [a for a in sys.argv[1:] if not a.startswith(("run=", "out="))]
+    words, rest = key_values(sys.argv[1:], {"run", "out"})
     if "run" not in words or any(a in {"-h", "--help"} for a in rest):
         sys.exit(USAGE if "run" in words or "--help" in rest or "-h" in rest else f"error: run=DIR is missing\n{USAGE}")
     folder = Path(words["run"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from multimodal_lab import adapt, checkpoint, rundir
 from multimodal_lab.data.memory import choices
 from multimodal_lab.digest import SUMMARY
 from multimodal_lab.system import System
+from multimodal_lab.text import nearest
 
 DATA = "data.json"
 EACH = "backbones.each."
@@ -45,7 +45,7 @@ class Trained:
             n for n, s in own.items() if s["kind"] == kind and not s["target"] and [b[0] for b in s["bands"]] == bands
         ]
         same = [n for n in same if any(k.startswith(f"{EACH}{n}.") for k in self.weights)]
-        return next(iter(difflib.get_close_matches(name, same, 1, 0)), None)
+        return next(iter(nearest(name, same)), None)
 
 
 def encoders(system: System, *, data: Any, runs: list[str]) -> None:

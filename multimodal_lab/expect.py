@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from multimodal_lab import bounds
 from multimodal_lab.problem import MISSING, Problem, Unknown, is_number, is_target, join, show, unknown_key
 from multimodal_lab.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
-from multimodal_lab.targets import nearest
+from multimodal_lab.text import nearest
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from multimodal_lab.text import expected_one_of, key_values
+
 USAGE = """usage: python -m multimodal_lab.explore run=DIR [method=pca|umap] [out=FILE.html]
 
 run     the directory of a finished run
@@ -19,18 +21,16 @@ KEYS = ("run", "method", "out")
 
 def problem(argv: list[str]) -> str:
     """What is wrong with the words of a command line, or nothing."""
-    from multimodal_lab.targets import nearest
-
-    words = dict(a.split("=", 1) for a in argv if "=" in a)
-    if odd := [a for a in argv if "=" not in a]:
+    words, odd = key_values(argv)
+    if odd:
         return f"{odd[0]}: expected KEY=VALUE"
     if unknown := [k for k in words if k not in KEYS]:
-        return f"no {unknown[0]}=…; there are {', '.join(KEYS)}. Nearest: {nearest(unknown[0], KEYS)[0]}"
+        return f"no {unknown[0]}=…; {expected_one_of(unknown[0], KEYS)}"
     if not words.get("run"):
         return "run=DIR is missing"
     method = words.get("method", "pca")
     if method not in METHODS:
-        return f"method={method}: expected pca or umap. Nearest: {nearest(method, METHODS)[0]}"
+        return f"method={method}: {expected_one_of(method, METHODS)}"
     out = words.get("out", "x.html")
     if not out.endswith(".html") or Path(out).is_dir():
         return f"out={out}: expected a file that ends in .html"
@@ -49,7 +49,7 @@ def main() -> None:
         return
     if wrong := problem(argv):
         sys.exit(f"error: {wrong}; --help tells all")
-    words = dict(a.split("=", 1) for a in argv)
+    words = key_values(argv)[0]
     method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
     from multimodal_lab.report import explorer
 

@@ -8,7 +8,8 @@ from functools import cache
 
 from multimodal_lab.problem import Problem
 from multimodal_lab.signature import Module, SourceError, locate, module_named
-from multimodal_lab.targets import GROUP, entry_points, nearest
+from multimodal_lab.targets import GROUP, entry_points
+from multimodal_lab.text import nearest
 
 
 @cache

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import NonNegative
+from multimodal_lab.text import expected_one_of
 
 Scope = Mapping[str, Any]
 
@@ -21,11 +21,9 @@ def lookup(scope: Scope, path: str) -> Any:
         names = list(value) if isinstance(value, Mapping) else [n for n in vars(value) if not n.startswith("_")]
         if part not in names:
             where = ".".join(walked) or "the scope"
-            near = difflib.get_close_matches(part, names, 1, 0)
-            hint = ".".join([*walked, near[0]]) if near else "nothing"
-            raise KeyError(
-                f"no {part!r} in {where} (path {path!r}); it has {', '.join(names) or 'nothing'}. Nearest: {hint}"
-            )
+            paths = [".".join([*walked, name]) for name in names]
+            near = expected_one_of(".".join([*walked, part]), paths)
+            raise KeyError(f"no {part!r} in {where} (path {path!r}); {near}")
         value = value[part] if isinstance(value, Mapping) else getattr(value, part)
         walked.append(part)
     return value

@@ -11,7 +11,7 @@ from multimodal_lab.data import kinds
 from multimodal_lab.expect import Expect, parse, problems
 from multimodal_lab.problem import Problem
 from multimodal_lab.signature import Module, SourceError, definition, lookup, module_named
-from multimodal_lab.targets import nearest
+from multimodal_lab.text import nearest
 
 CONTRACT = f"{kinds.BASE}.Kind"
 

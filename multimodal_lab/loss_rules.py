@@ -7,7 +7,8 @@ from typing import Any
 
 from multimodal_lab.facts import other_values
 from multimodal_lab.problem import Problem, join
-from multimodal_lab.targets import conf_dir, nearest
+from multimodal_lab.targets import conf_dir
+from multimodal_lab.text import nearest
 from multimodal_lab.wiring import Tree, emitted, file_of, heads, losses, of_head, of_loss, streams, target, targets
 
 ROOTS = ["batch", "features", "out", "present", "progress"]  # of the scope that a Keyed looks into

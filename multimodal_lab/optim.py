@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from torch import nn
 from multimodal_lab import fused as kernel
 from multimodal_lab import layers
 from multimodal_lab.bounds import Fraction, NonNegative, Positive
+from multimodal_lab.text import expected_one_of
 
 
 def adamw(
@@ -76,8 +76,8 @@ def groups(
     known = {name for name, _ in system.named_modules() if name}
     for prefix in rates:
         if prefix not in known:
-            near = ", ".join(difflib.get_close_matches(prefix, known, 3, 0.3)) or ", ".join(sorted(known)[:5])
-            raise ValueError(f"optim.rates.{prefix}: no module of that name in the system; nearest: {near}")
+            near = expected_one_of(prefix, sorted(known))
+            raise ValueError(f"optim.rates.{prefix}: no module of that name in the system; {near}")
     below = {} if layer_decay is None else layers.below(system)
     found: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
     for name, parameter in system.named_parameters():

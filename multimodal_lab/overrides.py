@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, Node, OmegaConf, open_dict
+from omegaconf import DictConfig, Node
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from multimodal_lab.problem import Problem, show
+from multimodal_lab.compose import read
+from multimodal_lab.problem import Problem, not_one_of, show
 from multimodal_lab.signature import signature
-from multimodal_lab.targets import is_allowed, nearest
+from multimodal_lab.targets import is_allowed
+from multimodal_lab.text import nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
@@ -55,13 +58,12 @@ class Choices:
 
 def parse(lines: list[str], keys: list[str], known: dict[str, list[str]]) -> tuple[list[Override], list[Problem]]:
     """The overrides that can be read, and a problem for each that can't, with the nearest of `keys`."""
-    parser = OverridesParser.create(config_loader=Choices(known))  # type: ignore[arg-type]
     good: list[Override] = []
     bad: list[Problem] = []
     for line in lines:
         key, equals, value = line.lstrip("+~").partition("=")
         try:
-            (override,) = parser.parse_overrides([line])
+            override = replace(read(line), config_loader=Choices(known))  # type: ignore[arg-type]
             if not override.key_or_group:
                 raise ValueError("no key")
         except (HydraException, ValueError, RecursionError) as error:
@@ -99,8 +101,7 @@ def choice_problems(override: Override, known: dict[str, list[str]]) -> Iterator
             else:
                 for name in value if isinstance(value, list) else [value]:
                     if not isinstance(name, str) or name not in known[group]:
-                        near = nearest(name, known[group])[0]
-                        yield Problem(key, name, f"expected one of {', '.join(known[group])}", f"{key}={near}")
+                        yield not_one_of(key, name, known[group])
         if override.package and "." in override.package and override.package.split(".")[0] not in PLURAL.values():
             near = f"{PLURAL.get(group, group)}.{override.package.split('.', 1)[1]}"
             yield Problem(
@@ -135,26 +136,28 @@ def values_of(override: Override) -> list[Any]:
 
 
 def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> Problem | None:
-    """Set, add or delete one value of a composed config in place, as Hydra would; the problem if it can't."""
-    key, value = override.key_or_group, override.value()
-    found, node = _walk(cfg, key)
-    if override.is_delete():
-        if not found:
-            return _no_such_key(key, value, cfg, known, adding=False)
-        with open_dict(cfg):
-            del _walk(cfg, key.rpartition(".")[0])[1][key.rpartition(".")[2]]
-        return None
-    if not found and not (override.is_add() or override.is_force_add()):
-        return _no_such_key(key, value, cfg, known, adding=True)
-    if found and override.is_add() and not isinstance(value, dict | list) and not (node is None or node._is_none()):
-        return Problem(f"+{key}", value, "is there already; set it without the +", f"{key}={value}")
+    """Set, add or delete one value of a composed config in place, as Hydra does; the problem if it can't."""
     try:
-        OmegaConf.update(cfg, key, value, merge=True, force_add=override.is_add() or override.is_force_add())
-    except (ConfigKeyError, ConfigAttributeError):
-        return Problem(key, value, "adds keys, which takes a +", f"+{key}={show(value)}")
-    except (OmegaConfBaseException, ValueError, TypeError) as error:
-        return Problem(key, value, f"can't be set: {str(error).splitlines()[0]}", f"~{key} +{key}={show(value)}")
+        ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+        return _refusal(override, cfg, known, error)
     return None
+
+
+def _refusal(override: Override, cfg: DictConfig, known: dict[str, list[str]], error: Exception) -> Problem:
+    """What Hydra says of a value that it can't set, with the keys that are there and the nearest."""
+    key, value = override.key_or_group, override.value()
+    found = _walk(cfg, key)[0]
+    adds = override.is_add() or override.is_force_add()
+    if not found and not adds:
+        return _no_such_key(key, value, cfg, known, adding=not override.is_delete())
+    if found and override.is_add():
+        return Problem(f"+{key}", value, "is there already; set it without the +", f"{key}={value}")
+    cause = error.__cause__ or error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return Problem(key, value, "adds keys, which takes a +", f"+{key}={show(value)}")
+    near = f"~{key}" if override.is_delete() else f"~{key} +{key}={show(value)}"
+    return Problem(key, value, f"can't be set: {str(cause).splitlines()[0]}", near)
 
 
 def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:

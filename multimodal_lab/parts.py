@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from multimodal_lab.text import expected_one_of
 
 PARTS = ("model", "optimizer", "scaler", "ema", "meters", "state")
 
@@ -59,8 +60,7 @@ class State:
 def require_parts(found: Mapping[str, Any], doing: str) -> None:
     """Refuse a dict whose names are not exactly `PARTS`: a part that is not saved is a resume that is not exact."""
     for name in found.keys() - set(PARTS):
-        near = difflib.get_close_matches(name, PARTS, 1, 0)[0]
-        raise ValueError(f"{doing}: unknown part {name!r}; nearest: {near}. The parts are {', '.join(PARTS)}")
+        raise ValueError(f"{doing}: unknown part {name!r}; {expected_one_of(name, PARTS)}")
     for name in PARTS:
         if name not in found:
             raise ValueError(f"{doing}: the part {name!r} is missing; the parts are {', '.join(PARTS)}")

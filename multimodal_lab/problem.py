@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from multimodal_lab.targets import nearest
-from multimodal_lab.typed import show as show
+from multimodal_lab.text import nearest
+from multimodal_lab.text import show as show
 
 MISSING = "???"
 
@@ -41,6 +41,12 @@ class Problem:
     def __str__(self) -> str:
         hint = f" (nearest: {self.near})" if self.near else ""
         return f"{self.key}={show(self.found)}: {self.expected}{hint}"
+
+
+def not_one_of(key: str, found: object, choices: list[str], before: str = "") -> Problem:
+    """A value that is none of `choices`; the nearest is typed behind `before`, which is `key=` where not given."""
+    near = f"{before or f'{key}='}{nearest(found, choices)[0]}"
+    return Problem(key, found, f"expected one of {', '.join(choices)}", near)
 
 
 def unknown_key(key: str, value: object, choices: list[str], owner: str) -> Problem:

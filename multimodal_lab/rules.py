@@ -11,7 +11,8 @@ from multimodal_lab.problem import Problem, is_target
 from multimodal_lab.run_rules import RUN_RULES
 from multimodal_lab.signature import signature
 from multimodal_lab.suggest import choices, one
-from multimodal_lab.targets import allowed, nearest
+from multimodal_lab.targets import allowed
+from multimodal_lab.text import nearest
 from multimodal_lab.use_rules import USE_RULES
 from multimodal_lab.wiring import (
     Tree,

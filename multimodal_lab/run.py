@@ -21,13 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from multimodal_lab import (
-    compose,  # noqa: F401  # what it changes of Hydra
-    digest,
-    redact,
-    resolvers,
-    rundir,
-)
+from multimodal_lab import digest, redact, resolvers, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.problem import ConfigError, StudyError
 from multimodal_lab.targets import conf_dir
@@ -60,7 +54,6 @@ not there yet with +KEY=VALUE (+optim.rates.backbones=1e-4):
   --info defaults         print where each part of it comes from"""
 
 
-@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def job(cfg: DictConfig) -> float:
     """Claim the directory, then compose → build → fit → evaluate; returns the score that a sweeper reads.
 
@@ -69,10 +62,8 @@ def job(cfg: DictConfig) -> float:
     gc.enable()
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        from multimodal_lab import remember
         from multimodal_lab.study import ledger
 
-        remember.install()  # a launcher's own process composes its jobs one after another
         rundir.claim(folder, cfg.resume != "never")
         if cfg.get("study") is not None and not ledger.begin(folder, digest.config_key(as_plain(cfg))):
             return math.nan  # another launcher finished this cell since it was planned
@@ -106,16 +97,15 @@ def leave(number: int, _: object) -> None:
     sys.exit(75)
 
 
-def check() -> None:
-    """Compose and check every job before the first begins; what was composed is remembered for the jobs."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+def start(argv: list[str]) -> None:
+    """Compose and check every job, then run them; flags that only show something are Hydra's."""
+    if not SHOW & {word.partition("=")[0] for word in argv}:
+        from multimodal_lab.check import preflight
 
-    from multimodal_lab import remember
-    from multimodal_lab.check import preflight
-
-    remember.install()
-    preflight(sys.argv[1:])
-    BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]
+        if (jobs := preflight(argv)) is not None:
+            jobs.run(job)
+            return
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
 
 
 def main() -> None:
@@ -130,11 +120,8 @@ def main() -> None:
             HELP.format(choices="\n".join(f"  {k}: {', '.join(v)}" for k, v in sorted(groups((conf_dir(),)).items())))
         )
         return
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in {"-m", "--multirun"})  # argparse wants them first
     try:
-        if not SHOW & {word.partition("=")[0] for word in sys.argv[1:]}:
-            check()
-        job()
+        start(sys.argv[1:])
     except ConfigError as error:
         print(redact.text(f"error: {error}"), file=sys.stderr)
         sys.exit(2)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from multimodal_lab import better
 from multimodal_lab.facts import constant
-from multimodal_lab.problem import Problem, is_number, is_target
-from multimodal_lab.targets import nearest
+from multimodal_lab.problem import Problem, is_number, is_target, not_one_of
+from multimodal_lab.text import nearest
 from multimodal_lab.wiring import Tree, emitted, file_of, losses, scored, target
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -70,7 +70,7 @@ def score(tree: Tree) -> Iterator[Problem]:
     elif first == judged:
         if rest not in [[term] for term in _terms(tree)]:
             terms = [f"{judged}/{term}" for term in dict.fromkeys(_terms(tree))]
-            yield Problem("score", name, f"expected one of {', '.join(terms)}", f"score={nearest(name, terms)[0]}")
+            yield not_one_of("score", name, terms)
     elif evaluator := next((e for e in every if e.name == first), None):
         if evaluator.scores is not None and evaluator.by is not None:
             yield from _of_evaluator(tree, name, evaluator, rest)

@@ -23,7 +23,8 @@ from multimodal_lab.problem import MISSING, UNKNOWN, Problem, is_target, join, u
 from multimodal_lab.rules import rule_problems
 from multimodal_lab.signature import Parameter, Signature, SourceError, call_signature, signature
 from multimodal_lab.study.facts import Study
-from multimodal_lab.targets import allowed, is_allowed, is_foreign, near_allowed, nearest
+from multimodal_lab.targets import allowed, is_allowed, is_foreign, near_allowed
+from multimodal_lab.text import nearest
 
 KEYED = "multimodal_lab.keyed.Keyed"
 # What code gives to a `_partial_` node, never a config; the second set only where the signature requires it.

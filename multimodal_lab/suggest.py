@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from multimodal_lab.problem import is_target
-from multimodal_lab.targets import conf_dir, nearest
+from multimodal_lab.targets import conf_dir
+from multimodal_lab.text import nearest
 
 Tree = dict[str, Any]
 

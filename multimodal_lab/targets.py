@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+from multimodal_lab.text import nearest
 
 # What conf/ may name beyond this project, and the file that defines it: one name, one object.
 THIRD_PARTY = {
@@ -75,11 +75,6 @@ def allowed() -> tuple[str, ...]:
 def near_allowed(name: str) -> str:
     """The three allowed names most like `name`."""
     return ", ".join(nearest(name, allowed(), 3))
-
-
-def nearest(word: object, choices: Iterable[str], n: int = 1) -> list[str]:
-    """The `n` most similar of `choices`, best first; never empty unless `choices` is."""
-    return difflib.get_close_matches(str(word), list(choices), n, 0)
 
 
 def refusal(name: object, key: str) -> str:

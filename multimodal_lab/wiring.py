@@ -7,8 +7,7 @@ from typing import Any
 
 from multimodal_lab.better import Scored
 from multimodal_lab.facts import STAGES, fact
-from multimodal_lab.problem import Problem
-from multimodal_lab.targets import nearest
+from multimodal_lab.problem import Problem, not_one_of
 
 Tree = dict[str, Any]
 
@@ -98,7 +97,4 @@ def targets(tree: Tree) -> list[str]:
 def one_of(key: str, found: str, choices: list[str]) -> Iterator[Problem]:
     """`found` is one of `choices`; where none are known (labels read from files later) nothing is said."""
     if choices and found not in choices:
-        near = nearest(found, choices)[0]
-        parent = key.rpartition(".")[0]
-        typed = f"{parent}.{near}" if key.endswith(f".{found}") else f"{key}={near}"
-        yield Problem(key, found, f"expected one of {', '.join(choices)}", typed)
+        yield not_one_of(key, found, choices, key.removesuffix(found) if key.endswith(f".{found}") else "")

@@ -20,14 +20,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.text import key_values
+
 WORDS = ("out", "workers", "duplicates")
 CHOICES = ("labels", "size", "resize", "fit", "mask", "scaling", "batch_size")
 
 
 def main() -> None:
     """The command line: exit 0 when done, 1 for bad data or a damaged store, 2 for words that can't be."""
-    words = dict(a.split("=", 1) for a in sys.argv[1:] if a.partition("=")[0] in WORDS and "=" in a)
-    rest = [a for a in sys.argv[1:] if a.partition("=")[0] not in WORDS]
+    words, rest = key_values(sys.argv[1:], WORDS)
     if not rest or {"-h", "--help"} & set(rest):
         print(__doc__)
         return
@@ -77,12 +78,10 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
 
 def composed(overrides: list[str]) -> dict[str, Any]:
     """The `data` node of the config, checked as a run's is, in plain values."""
-    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from multimodal_lab import resolvers
+    from multimodal_lab import compose, resolvers
     from multimodal_lab.check import preflight
-    from multimodal_lab.instantiate import conf_dir
     from multimodal_lab.problem import ConfigError
 
     resolvers.register()
@@ -90,8 +89,7 @@ def composed(overrides: list[str]) -> dict[str, Any]:
         preflight(overrides)
     except ConfigError as error:
         refuse(str(error))
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        found: Any = OmegaConf.to_container(compose("config", overrides=overrides).data, resolve=True)
+    found: Any = OmegaConf.to_container(compose.composed(overrides).data, resolve=True)
     return dict(found)
 
 

@@ -27,7 +27,7 @@ def test_paths_reach_into_dicts_and_dataclasses():
     [("out.clasifier", "out.classifier"), ("batch.target.species", "batch.targets"), ("bach.ids", "batch")],
 )
 def test_a_wrong_path_names_the_nearest_right_one(path, nearest):
-    with pytest.raises(KeyError, match=f"Nearest: {nearest}"):
+    with pytest.raises(KeyError, match=f"nearest: {nearest}"):
         lookup(SCOPE, path)
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra.core.override_parser.types import Override
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    from multimodal_lab.check import Jobs
+    from multimodal_lab.problem import Problem
+
 
 class Study(Sweeper):
     """Runs the cells of the config's `study` with whatever launcher was chosen."""
+
+    @staticmethod
+    def problems(jobs: Jobs, overrides: list[Override]) -> list[Problem]:
+        """What is wrong with the study or any of its arms; `multimodal_lab.check` asks before anything begins."""
+        from multimodal_lab.study.preflight import study_problems
+
+        return study_problems(jobs, overrides)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives, and make the launcher."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from multimodal_lab.augment import host
 from multimodal_lab.augment.draw import Draw
+from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Kind, Stream
 
 Params = dict[str, Tensor]
@@ -87,8 +87,7 @@ class Photometric:
             raise ValueError(
                 f"augment.ops.{name} works on {' and '.join(self.kinds)} streams; {listed(streams)}. Remove it"
             )
-        near = [m for s in self.streams for m in difflib.get_close_matches(s, fit, 1, 0)]
-        hint = f"nearest: {near[0]}" if near else f"it has no {' or '.join(self.kinds)} stream"
+        hint = expected_one_of(", ".join(self.streams), fit) if fit else f"it has no {' or '.join(self.kinds)} stream"
         raise ValueError(f"augment.ops.{name}.streams names {', '.join(self.streams)}; {listed(streams)}; {hint}")
 
     def params(self, draw: Draw, shape: torch.Size, stream: Stream) -> Params:

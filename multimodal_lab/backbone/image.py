@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Literal
 
 import timm
@@ -13,6 +12,7 @@ from multimodal_lab.backbone.frozen import freeze as freeze_module
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Fraction
+from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Features, Stream
 
 
@@ -88,8 +88,7 @@ def create(name: str, stream: Stream, drop_path: float) -> Any:
     """
     known = {*timm.list_models(), *timm.list_models(pretrained=True)}
     if name not in known:
-        near = ", ".join(difflib.get_close_matches(name, known, 3, 0)) or "none"
-        raise ValueError(f"backbone.model={name}: timm has no such model; nearest: {near}")
+        raise ValueError(f"backbone.model={name}: timm has no such model; {expected_one_of(name, known)}")
     if stream.size is None:
         raise ValueError(f"backbone.model={name}: stream {stream.name!r} has no image size; set the size of the data")
     extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}

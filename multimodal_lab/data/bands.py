@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band, Stream
 
 KEYS = ("kind", "take", "repeat", "field", "pca", "role", "vocab", "length", "tokens")
@@ -27,7 +27,7 @@ def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream
     """
     unknown = [k for k in facts if k not in KEYS]
     if unknown:
-        raise DataError(f"modality.{name}: unknown key {unknown[0]!r}; {_nearest(unknown[0], KEYS)}")
+        raise DataError(f"modality.{name}: unknown key {unknown[0]!r}; {expected_one_of(unknown[0], KEYS)}")
     kind = facts.get("kind", Stream.kind)
     if kind not in kinds.names():
         raise DataError(f"modality.{name}.kind: {kinds.unknown(str(kind))}")
@@ -87,7 +87,7 @@ def _indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
     places = {band.name: i for i, band in enumerate(bands)}
     for band in stream.bands:
         if band.name not in places:
-            raise DataError(f"stream {stream.name}: no band {band.name!r}; {_nearest(band.name, tuple(places))}")
+            raise DataError(f"stream {stream.name}: no band {band.name!r}; {expected_one_of(band.name, tuple(places))}")
     return [places[band.name] for band in stream.bands]
 
 
@@ -95,7 +95,7 @@ def _by_name(pattern: str, bands: tuple[Band, ...], where: str) -> list[int]:
     names = [band.name for band in bands]
     found = [names.index(pattern)] if pattern in names else [i for i, n in enumerate(names) if fnmatchcase(n, pattern)]
     if not found:
-        raise DataError(f"{where}: no band matches {pattern!r}; {_nearest(pattern, names)}")
+        raise DataError(f"{where}: no band matches {pattern!r}; {expected_one_of(pattern.strip('*?'), names)}")
     return found
 
 
@@ -108,7 +108,7 @@ def _by_place(places: Sequence[int], bands: tuple[Band, ...], where: str) -> lis
 
 def _by_rule(rule: dict[str, Any], bands: tuple[Band, ...], where: str) -> list[int]:
     if len(rule) != 1 or next(iter(rule)) not in RULES:
-        raise DataError(f"{where}: {rule} is not one rule; {_nearest(next(iter(rule), ''), RULES)}")
+        raise DataError(f"{where}: {rule} is not one rule; {expected_one_of(next(iter(rule), ''), RULES)}")
     key, value = next(iter(rule.items()))
     if key == "index":
         return _by_place(value, bands, where)
@@ -147,8 +147,3 @@ def _closest(wanted: float, nm: np.ndarray, where: str) -> int:
 def _listing(bands: Sequence[Band]) -> str:
     names = [band.name for band in bands]
     return ", ".join(names) if len(names) <= 16 else f"{', '.join(names[:6])}, … {names[-1]} ({len(names)} bands)"
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name.strip("*?"), names, 3, 0.0) if len(names) > 16 else list(names)
-    return f"{'nearest' if len(names) > 16 else 'there are'}: {', '.join(near)}"

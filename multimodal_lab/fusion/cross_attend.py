@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.fusion.block import Block, check_heads
 from multimodal_lab.fusion.fused import masked_mean, presence, with_fused
+from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Features
 
 
@@ -44,10 +44,8 @@ class CrossAttend(nn.Module):
         self.dims = with_fused(dims, width)
         self.query = next(iter(dims)) if query is None else query
         if self.query not in dims:
-            near = difflib.get_close_matches(self.query, dims, 1, 0)[0]
-            raise ValueError(
-                f"fusion=cross_attend: query={self.query!r} is no stream; there are {', '.join(dims)}. Nearest: {near}"
-            )
+            near = expected_one_of(self.query, dims)
+            raise ValueError(f"fusion=cross_attend: query={self.query!r} is no stream; {near}")
         self.others = [name for name in dims if name != self.query] or [self.query]
         self.project = nn.ModuleDict({name: nn.Linear(dim, width) for name, dim in dims.items()})
         self.token = nn.Parameter(torch.randn(1, 1, width) * 0.02)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
+
+from multimodal_lab.text import expected_one_of
 
 
 def known(what: str, name: str, names: Iterable[str]) -> str:
@@ -11,11 +12,7 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, 1, 0)
-    raise ValueError(
-        f"{what}={name!r} is not there; there is {', '.join(names) or 'nothing'}. "
-        f"Nearest: {near[0] if near else 'nothing'}"
-    )
+    raise ValueError(f"{what}={name!r} is not there; {expected_one_of(name, names)}")
 
 
 def reading(head: str, dims: Mapping[str, int], reads: str | None) -> str:

@@ -46,7 +46,8 @@ def info_nce(
         _same(ids_a, ids_b)
     scale = 1 / checked(temperature)
     if few(a, b):
-        return _whole((a, ids_a, present_a), (b, ids_b, present_b), scale, exclude_self)
+        loss: Tensor = _whole((a, ids_a, present_a), (b, ids_b, present_b), scale, exclude_self)
+        return loss
     from multimodal_lab.loss import softmax  # its nine modules are not loaded where batches are small, as most are
 
     return softmax.info_nce(a, b, ids_a, ids_b, scale, present_a, present_b, exclude_self)
@@ -70,7 +71,8 @@ def nt_xent(
     scale = 1 / checked(temperature)
     if few(z, z):
         given = (z, ids, present)
-        return _whole(given, given, scale, exclude_self=True, decoupled=decoupled, ways=(1,))
+        loss: Tensor = _whole(given, given, scale, exclude_self=True, decoupled=decoupled, ways=(1,))
+        return loss
     from multimodal_lab.loss import softmax  # see `info_nce`
 
     return softmax.nt_xent(z, ids, scale, present, decoupled)

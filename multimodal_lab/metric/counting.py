@@ -24,7 +24,7 @@ def at_least(a: Tensor, b: Tensor, bars: Tensor, skip: Tensor) -> Tensor:
     reach = _reach(a, b).clamp(min=1e-300)
     high, wide = (edge * (1 if a.is_cpu else _WIDE) for edge in (_ROWS, _KEYS))
     room = torch.empty(2, min(high, len(a)) * min(wide, len(b)), device=a.device)
-    for rows in torch.arange(len(a), device=a.device).split(high):
+    for rows in torch.split(torch.arange(len(a), device=a.device), high):
         x, hide, bar, scaled = a[rows], skip[rows], bars[rows], (a[rows].double() / reach[rows]).float()
         for first in range(0, len(b), wide):
             keys = b[first : first + wide]
@@ -58,7 +58,7 @@ def _count(
 def dots(a: Tensor, b: Tensor, rows: Tensor, keys: Tensor) -> Tensor:
     """Inner products (K,) float64 of a[rows] and b[keys], both (K,), a few at a time."""
     step = max(1, _DOTS // a.shape[1])
-    parts = zip(rows.split(step), keys.split(step), strict=True)  # of no rows: one part of none
+    parts = zip(torch.split(rows, step), torch.split(keys, step), strict=True)  # of no rows: one part of none
     return torch.cat([torch.linalg.vecdot(a[i].double(), b[j].double()) for i, j in parts])
 
 

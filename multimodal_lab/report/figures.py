@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.scatter import maps
 from multimodal_lab.report.shown import Shown, shown
 from multimodal_lab.report.similarity import similarity
+from multimodal_lab.text import expected_one_of
 
 log = logging.getLogger(__name__)
 FIGURES = ("pca", "umap", "neighbours", "similarity", "curves", "explorer")
@@ -34,8 +34,7 @@ def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = No
     """
     for name in figures:
         if name not in FIGURES:
-            near = difflib.get_close_matches(name, FIGURES, 1, 0)[0]
-            raise ValueError(f"figures: no figure {name!r}; there are {', '.join(FIGURES)}. Nearest: {near}")
+            raise ValueError(f"figures: no figure {name!r}; {expected_one_of(name, FIGURES)}")
     folder = run_dir / "figures"
     wanted = [name for name in figures if name in _OF_EMBEDDINGS]
     what = shown(run_dir) if wanted else None

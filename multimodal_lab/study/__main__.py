@@ -8,6 +8,7 @@ from pathlib import Path
 
 from multimodal_lab.problem import StudyError
 from multimodal_lab.study import audit, ledger, plan, show
+from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
        python -m multimodal_lab.study status runs=DIR [watch=true]   what has become of every cell
@@ -38,13 +39,13 @@ def status(folder: Path, watch: bool) -> int:
 
 def look(words: list[str]) -> int:
     """Show the audit of a study's directory, or make one of what `words` choose; 3 where something voids, else 0."""
-    runs = [w.partition("=")[2] for w in words if w.startswith("runs=")]
-    if runs and len(words) == 1:
-        plan.load(Path(runs[0]))
-        if (known := audit.load(Path(runs[0]))) is None:
-            raise StudyError(f"runs={runs[0]}: nobody has looked at these data yet; the study's own command does")
+    runs = key_values(words, {"runs"})[0].get("runs")
+    if runs is not None and len(words) == 1:
+        plan.load(Path(runs))
+        if (known := audit.load(Path(runs))) is None:
+            raise StudyError(f"runs={runs}: nobody has looked at these data yet; the study's own command does")
     else:
-        if not words or runs:
+        if not words or runs is not None:
             raise StudyError("audit: expected runs=DIR alone, or choices of data such as study=rgb_vs_uv")
         from multimodal_lab.study.standalone import audited
 
@@ -55,8 +56,7 @@ def look(words: list[str]) -> int:
 
 def main() -> None:
     """The command line."""
-    words = dict(a.split("=", 1) for a in sys.argv[1:] if "=" in a)
-    verbs = [a for a in sys.argv[1:] if "=" not in a]
+    words, verbs = key_values(sys.argv[1:])
     unknown = sorted(words.keys() - {"runs", "watch"})
     if {"-h", "--help"} & set(verbs):
         print(USAGE)

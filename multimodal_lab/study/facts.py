@@ -11,7 +11,7 @@ from multimodal_lab.problem import Problem
 from multimodal_lab.study import tune as tuning
 from multimodal_lab.study.lines import later
 from multimodal_lab.study.tune import Tune
-from multimodal_lab.targets import nearest
+from multimodal_lab.text import nearest
 
 FEWEST_SEEDS = 3
 RANDOM = "data.split.hold=samples"

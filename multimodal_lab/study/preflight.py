@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from multimodal_lab import expect, schema
 from multimodal_lab.digest import config_key, flat
@@ -22,19 +22,12 @@ from multimodal_lab.study.tune import FIXED
 if TYPE_CHECKING:
     from multimodal_lab.check import Jobs
 
-SWEEPER = "hydra_plugins.multimodal_lab_study.sweeper.Study"
-
-
-def is_study(hydra: DictConfig) -> bool:
-    """Whether this command runs a study's cells."""
-    return bool(OmegaConf.select(hydra, "sweeper._target_") == SWEEPER)
-
 
 def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
     """What is wrong with a study or with any of its arms."""
     if found := [p for o in typed for p in _swept(o)]:
         return found
-    cfg, found = jobs.configured(typed)
+    cfg, found = jobs.configured(jobs.lines)
     top = signature(f"{schema.__name__}.Config").parameters
     node = OmegaConf.to_container(cfg.study, resolve=True) if "study" in cfg else None
     if not isinstance(node, dict):
@@ -126,7 +119,7 @@ def _checked(
               for o in lines if o.is_sweep_override()]  # fmt: skip
     if wrong:
         return {}, wrong
-    cfg, wrong = jobs.configured([*typed, *lines])
+    cfg, wrong = jobs.configured([*jobs.lines, *(str(o.input_line) for o in lines)])
     wrong = wrong or schema.check(cfg)
     return ({}, wrong) if wrong else (at(without_hydra(cfg), study.seeds[0], study.splits[0]), [])
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import resolvers
+from multimodal_lab import compose, resolvers
 from multimodal_lab.check import preflight
 from multimodal_lab.problem import ConfigError, StudyError
 from multimodal_lab.study import facts
 from multimodal_lab.study.cells import looked_at
-from multimodal_lab.targets import conf_dir
 
 
 def audited(words: Sequence[str]) -> dict[str, Any]:
@@ -29,8 +27,7 @@ def audited(words: Sequence[str]) -> dict[str, Any]:
     from multimodal_lab.data.source import DataError
     from multimodal_lab.study.look import look
 
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        asked, configs = _asked(list(words))
+    asked, configs = _asked(list(words))
     try:
         return look(asked, configs, None)
     except DataError as error:
@@ -39,7 +36,7 @@ def audited(words: Sequence[str]) -> dict[str, Any]:
 
 def _asked(words: list[str]) -> tuple[facts.Study, dict[str, Any]]:
     def composed(lines: list[str]) -> DictConfig:
-        return compose("config", [*words, *lines])
+        return compose.composed([*words, *lines])
 
     cfg = composed([])
     if cfg.get("study") is not None:

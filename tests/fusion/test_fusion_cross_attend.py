@@ -7,7 +7,9 @@ DIMS = {"image": 6, "text": 4, "audio": 5}
 
 
 def test_unknown_query_names_the_nearest(build):
-    with pytest.raises(ValueError, match=r"query='txet' is no stream; there are image, text, audio. Nearest: text"):
+    with pytest.raises(
+        ValueError, match=r"query='txet' is no stream; expected one of image, text, audio; nearest: text"
+    ):
         build("cross_attend", DIMS, query="txet")
 
 

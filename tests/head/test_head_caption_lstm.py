@@ -137,12 +137,12 @@ def test_learns_a_caption_per_image(build, make, batch):
 
 
 def test_bad_input_is_one_sentence(build, make, batch):
-    with pytest.raises(ValueError, match=r"reads='imag' is not there; there is image, caption. Nearest: image"):
+    with pytest.raises(ValueError, match=r"reads='imag' is not there; expected one of image, caption; nearest: image"):
         build("caption_lstm", DIMS, reads="imag")
     with pytest.raises(ValueError, match="vocab=3 leaves no words"):
         build("caption_lstm", DIMS, vocab=3)
     head = build("caption_lstm", DIMS, **SMALL)
-    with pytest.raises(ValueError, match=r"target='caption' is not there; there is captions. Nearest: captions"):
+    with pytest.raises(ValueError, match=r"target='caption' is not there; expected one of captions; nearest: captions"):
         head(make(DIMS, 3), batch(3, captions=WORDS))
     with pytest.raises(ValueError, match=r"targets.caption is torch.int64 \(3, 1\), expected"):
         head(make(DIMS, 3), batch(3, caption=WORDS[:, :1]))

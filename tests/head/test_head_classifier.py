@@ -46,7 +46,9 @@ def test_several_streams_without_fused_are_refused_with_the_ways_out():
 
 
 def test_unknown_names_are_refused_with_the_nearest(build):
-    with pytest.raises(ValueError, match=r"reads='fusd' is not there; there is rgb, uv, fused. Nearest: fused"):
+    with pytest.raises(ValueError, match=r"reads='fusd' is not there; expected one of rgb, uv, fused; nearest: fused"):
         build("classifier", DIMS, reads="fusd")
-    with pytest.raises(ValueError, match=r"label='specie' is not there; there is species, sex. Nearest: species"):
+    with pytest.raises(
+        ValueError, match=r"label='specie' is not there; expected one of species, sex; nearest: species"
+    ):
         build("classifier", DIMS, label="specie")

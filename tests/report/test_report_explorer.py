@@ -131,7 +131,7 @@ def test_the_same_run_gives_the_same_bytes(made, tmp_path):
 
 def test_figures_make_it_and_their_names_are_checked_before_training(made):
     assert [p.name for p in figures.draw(made[2], ["explorer"])] == ["explorer.html"]
-    with pytest.raises(ValueError, match=re.escape(f"there are {', '.join(figures.FIGURES)}. Nearest: explorer")):
+    with pytest.raises(ValueError, match=re.escape(f"expected one of {', '.join(figures.FIGURES)}; nearest: explorer")):
         figures.draw(made[2], ["explor"])
 
 
@@ -224,8 +224,10 @@ def test_without_plotly_the_error_says_how_to_get_it(made, monkeypatch, caplog):
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [([], "run=DIR is missing"), (["rum=x"], "no rum=…; there are run, method, out. Nearest: run"), (["x"], "expected KEY=VALUE"),
-     (["run=x", "method=umpa"], "method=umpa: expected pca or umap. Nearest: umap"), (["run=x", "out=a.png"], "ends in .html")],
+    [([], "run=DIR is missing"), (["rum=x"], "no rum=…; expected one of run, method, out; nearest: run"),
+     (["x"], "expected KEY=VALUE"),
+     (["run=x", "method=umpa"], "method=umpa: expected one of pca, umap; nearest: umap"),
+     (["run=x", "out=a.png"], "ends in .html")],
 )  # fmt: skip
 def test_a_wrong_command_line_names_the_nearest(words, says):
     assert says in explore.problem(words)

@@ -64,7 +64,7 @@ def test_curves_alone_need_no_embeddings(tmp_path):
 
 
 def test_an_unknown_figure_names_the_nearest(tmp_path):
-    with pytest.raises(ValueError, match=r"no figure 'umpa'; .*Nearest: umap"):
+    with pytest.raises(ValueError, match=r"no figure 'umpa'; .*nearest: umap"):
         figures.draw(tmp_path, ["umpa"])
 
 

@@ -1,22 +1,20 @@
 """Starting a study beside the test, and what the check says of one."""
 
-import copy
 import os
 import shutil
 import subprocess
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose as real_compose
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import OmegaConf, open_dict
 from small import SMALL
 from tiny import changed, write
 
-from multimodal_lab import check
 from multimodal_lab.check import preflight
+from multimodal_lab.compose import CachingLoader
 from multimodal_lab.problem import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -45,11 +43,6 @@ def flag(tmp_path_factory):
     return write(tmp_path_factory.mktemp("study"))
 
 
-@lru_cache
-def shared(name, lines):
-    return real_compose(name, list(lines), return_hydra_config=True)
-
-
 @pytest.fixture
 def refusal(flag, monkeypatch):
     """A function of (changes to the study, what is typed) to the refusal; each set of choices is composed once."""
@@ -57,13 +50,12 @@ def refusal(flag, monkeypatch):
     def refuse(changes, *typed):
         node = OmegaConf.create(yaml.safe_load(changed(changes))["study"])
 
-        def compose(name, lines, **_):
-            cfg = copy.deepcopy(shared(name, tuple(lines)))
+        def assign(values, cfg):
             with open_dict(cfg):
                 cfg.study = node
-            return cfg
+            ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
 
-        monkeypatch.setattr(check, "compose", compose)
+        monkeypatch.setattr(CachingLoader, "_apply_overrides_to_config", staticmethod(assign))
         with pytest.raises(ConfigError) as error:
             preflight([flag, "-m", "study=tiny", *typed])
         return str(error.value)

@@ -1,0 +1,49 @@
+"""Plain text: values as they are typed, the nearest of several names, the words of a command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Container, Iterable
+
+MANY = 16  # names: more of them are counted, not listed
+
+
+def show(value: object) -> str:
+    """A value as it would be typed."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        text = "{" + ", ".join(f"{k}: {show(v)}" for k, v in value.items()) + "}"
+    elif isinstance(value, list):
+        text = "[" + ", ".join(show(v) for v in value) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def nearest(word: object, choices: Iterable[str], n: int = 1) -> list[str]:
+    """The `n` most similar of `choices`, best first; never empty unless `choices` is."""
+    return difflib.get_close_matches(str(word), list(choices), n, 0)
+
+
+def expected_one_of(found: object, choices: Iterable[str]) -> str:
+    """The sentence that follows a name which is none of `choices`: what there is, and the nearest; three of many."""
+    names = list(choices)
+    if not names:
+        return "there is none"
+    many = len(names) > MANY
+    listed = f"{len(names)} names" if many else ", ".join(names)
+    return f"expected one of {listed}; nearest: {', '.join(nearest(found, names, 3 if many else 1))}"
+
+
+def key_values(words: Iterable[str], keys: Container[str] | None = None) -> tuple[dict[str, str], list[str]]:
+    """{key: value} of the words KEY=VALUE, where given of `keys` alone, and all other words as they were."""
+    values: dict[str, str] = {}
+    rest: list[str] = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and (keys is None or key in keys):
+            values[key] = value
+        else:
+            rest.append(word)
+    return values, rest

@@ -1,0 +1,31 @@
+"""The sentence that names the nearest choice, and the words of a command line."""
+
+from multimodal_lab.text import expected_one_of, key_values, nearest, show
+
+
+def test_a_wrong_name_is_followed_by_what_there_is_and_the_nearest():
+    assert expected_one_of("fsed", ["rgb", "uv", "fused"]) == "expected one of rgb, uv, fused; nearest: fused"
+    assert expected_one_of("x", ["rgb"]) == "expected one of rgb; nearest: rgb"
+    assert expected_one_of("x", []) == "there is none"
+
+
+def test_of_many_names_the_three_nearest_are_told():
+    names = [f"band{i}" for i in range(100)]
+    assert expected_one_of("bnd42", names).startswith("expected one of 100 names; nearest: band42, ")
+    assert expected_one_of("bnd42", names).count(",") == 2
+
+
+def test_the_nearest_is_never_empty_where_there_is_a_choice():
+    assert nearest("???", ["a", "b"])
+    assert not nearest("a", [])
+    assert nearest(3, ["1", "3", "33"], 2) == ["3", "33"]
+
+
+def test_words_are_split_at_the_first_equals_sign():
+    assert key_values(["run=a=b", "status", "run=c", "out="]) == ({"run": "c", "out": ""}, ["status"])
+    assert key_values(["data.root=/x", "run=a", "--help"], {"run"}) == ({"run": "a"}, ["data.root=/x", "--help"])
+
+
+def test_a_value_is_shown_as_it_is_typed():
+    assert show({"a": [None, True, 1.5]}) == "{a: [null, true, 1.5]}"
+    assert len(show("x" * 200)) == 78
