@@ -105,7 +105,7 @@ def test_no_row_leaks_into_another_even_in_training(name):
     a, b = call(x), call(changed)
     torch.testing.assert_close(a.pooled[:2], b.pooled[:2], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(a.tokens[:2], b.tokens[:2], rtol=1e-4, atol=1e-5)
-    assert not torch.equal(a.pooled[2:], b.pooled[2:])
+    assert ((a.pooled[2:] - b.pooled[2:]).abs().amax(1) > 1e-2).all()
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -89,6 +89,8 @@ def test_streams_leave_unimodal_and_fused_mixes(name, knobs, build, make):
                 out[stream].tokens, base[stream].tokens
             )
             assert same == (stream != changed)
+            moved = (out[stream].pooled - base[stream].pooled).abs().amax(1)
+            assert stream != changed or (moved > 1e-2).all()
         if "fused" in out:
             assert ((out["fused"].pooled - base["fused"].pooled).abs().amax(1) > 1e-4).all(), changed
 
