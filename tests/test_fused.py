@@ -75,6 +75,6 @@ def test_a_step_takes_the_quick_update_where_it_may_and_leaves_no_gradient(monke
         update = Step(toy, adamw(toy), scaler, lambda b, seed, epoch: b, torch.device("cpu"), precision, 0, 1.0)
         before = toy.layer.weight.detach().clone()
         update([batch], 0, 0, 0.0)
-        assert not torch.equal(before, toy.layer.weight)
+        assert (before - toy.layer.weight).abs().max() > 5e-4  # AdamW's first step is lr
         assert all(p.grad is None for p in toy.parameters())
     assert len(called) == 1

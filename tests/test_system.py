@@ -113,7 +113,7 @@ def test_what_rgb_knows_does_not_depend_on_uv(composed, fusion):
     a, b = s.features(one), s.features(two)
     assert torch.equal(a["rgb"].pooled, b["rgb"].pooled)
     assert torch.equal(a["rgb"].tokens, b["rgb"].tokens)
-    assert not torch.equal(a["fused"].pooled, b["fused"].pooled)
+    assert ((a["fused"].pooled - b["fused"].pooled).abs().amax(1) > 1e-4).all()
 
 
 CONTRASTIVE = ["simclr", "cross_modal", "clip", "siglip", "supcon", "dcl", "triplet", "vicreg", "barlow_twins"]

@@ -36,7 +36,7 @@ def test_nothing_moves_even_in_training(net):
 def test_what_is_not_frozen_does_move(net):
     before = copy.deepcopy(net.state_dict())
     net.train()(torch.randn(8, 3, 6, 6))
-    assert not torch.equal(before["1.running_mean"], net.state_dict()["1.running_mean"])
+    assert (before["1.running_mean"] - net.state_dict()["1.running_mean"]).abs().max() > 1e-3
 
 
 def test_no_graph_is_kept_but_a_gradient_of_the_input_passes(net):

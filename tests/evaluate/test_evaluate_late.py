@@ -70,4 +70,5 @@ def test_fused_on_a_subset_is_fused_of_a_batch_without_the_rest(composed):
         assert np.array_equal(found.present[name([s])], one.present[s].numpy())
     plain = embed_batches(made_system, [("test", one)], names=names, classes={})
     assert np.array_equal(plain.vectors["fused"], found.vectors["fused"])
-    assert not np.array_equal(found.vectors[name([streams[0]])], found.vectors["fused"])
+    apart = np.abs(found.vectors[name([streams[0]])] - found.vectors["fused"]).max(1)
+    assert ((apart > 1e-3) | ~found.present[streams[1]]).all()

@@ -23,4 +23,4 @@ def test_absent_is_told_from_a_zero_vector(build, make):
     zero.pooled = torch.zeros_like(zero.pooled)
     absent = features["b"].keep(torch.tensor([False]))
     one, two = fusion({**features, "b": zero})["fused"], fusion({**features, "b": absent})["fused"]
-    assert not torch.allclose(one.pooled, two.pooled)
+    assert (one.pooled - two.pooled).abs().max() > 1e-3

@@ -10,7 +10,7 @@ def test_the_token_is_added_and_tells_the_streams_apart(build, make):
     x = make({"a": 8}, 2)["a"]
     out = fusion({"a": x, "b": x})
     torch.testing.assert_close(out["a"].tokens, x.tokens + fusion.tokens[0])
-    assert not torch.allclose(out["a"].pooled, out["b"].pooled)
+    assert (out["a"].pooled - out["b"].pooled).abs().max() > 1e-2
     torch.testing.assert_close(out["fused"].pooled, (out["a"].pooled + out["b"].pooled) / 2)
 
 

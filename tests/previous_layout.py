@@ -1,0 +1,101 @@
+"""Run directories as the layout before made them, by that layout's own code: `python tests/previous_layout.py OUT`.
+
+The source of the commit is taken from this repository's history, so that nothing is pasted; `OUT` gets
+
+run      attention fusion of rgb and uv
+keys     decision-level fusion, with most keys that were renamed since at values of their own
+bad      a training that diverged, with its kept step in bad_batch_0
+study    two arms, one seed: cells, ledger, report
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+from tiny import write
+
+ROOT = Path(__file__).parents[1]
+COMMIT = "b5dfcf6a74a6af5e4651989e331cea66cfc639f1"  # the last one of that layout
+PARTS = ("multimodal_lab", "conf", "hydra_plugins")
+DATA = ["data.source.individuals=64", "data.source.size=32", "data.source.species=4", "data.split.stratify=species"]
+SMALL = [*DATA, "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]"]  # fmt: skip
+RUN = [
+    "train.max_steps=4",
+    "fusion=attention",
+    "fusion.width=32",
+    "modality=rgb_uv",
+    "evaluate=[probe]",
+    "subsets=true",
+]
+KEYS = [
+    "train.max_steps=4", "experiment=decision", "modality=rgb_uv", "evaluate=[probe,kmeans]", "evaluate.kmeans.starts=2",
+    "judged=val", "score=val/label", "+head@heads.classifier=classifier", "heads.classifier.reads=rgb",
+    "+loss@losses.label=cross_entropy", "+optim.rates.backbones=5e-4", "train.floor=0.1", "train.accumulate=2",
+    "train.keep=1", "data.split.rare=train", "data.split.hold=samples", "data.check=train", "data.fit=stretch",
+    "data.mask=keep", "modality.rgb.take=[R,G]",
+]  # fmt: skip
+BAD = [
+    "fusion.width=32",
+    "evaluate=[]",
+    "train.epochs=30",
+    "train.warmup=0",
+    "optim.lr=1e30",
+    "train.clip_norm=null",
+    "loss.weight=1e20",
+]
+
+
+class Unavailable(Exception):
+    """Why the commit's source can't be had here."""
+
+
+def source(folder: Path) -> Path:
+    """The commit's package and configs, written to `folder`; `Unavailable` in a shallow clone or without git."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), "archive", COMMIT, *PARTS], capture_output=True)
+    except FileNotFoundError:
+        raise Unavailable("git is not installed") from None
+    if done.returncode:
+        raise Unavailable(f"commit {COMMIT[:7]} is not in this clone ({done.stderr.decode().strip()})")
+    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def launch(code: Path, *words: str, fails: bool = False) -> None:
+    """One command line of the old code, whose failure is an error unless it is asked for."""
+    env = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "multimodal_lab.run", *words]
+    done = subprocess.run(command, cwd=code, env=env, capture_output=True, text=True, timeout=200)
+    if (done.returncode != 0) is not fails:
+        raise RuntimeError(f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+
+
+def make(out: Path) -> Path:
+    """All four directories below `out`, which is returned."""
+    out = out.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        code = source(Path(folder))
+        launch(code, *SMALL, *RUN, f"dir={out / 'run'}")
+        launch(code, *SMALL, *KEYS, f"dir={out / 'keys'}")
+        launch(code, *SMALL, *BAD, f"dir={out / 'bad'}", fails=True)
+        study = write(Path(folder) / "own", {"seeds: [0, 1]": "seeds: [0]"})
+        launch(
+            code, study, "study=tiny", *DATA, "backbone.widths=[8,16]", "figures=[]", f"hydra.sweep.dir={out / 'study'}"
+        )
+    return out
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    try:
+        print(make(Path(sys.argv[1])))
+    except Unavailable as error:
+        sys.exit(f"error: {error}")
