@@ -1,17 +1,24 @@
 """Whoever adds a part in a package of their own edits no file of ours: it is checked, run and shown as ours are."""
 
+import importlib
 import json
 import sys
 
+import contract.backbone
+import contract.evaluator
+import contract.fusion
 import numpy as np
 import own
 import pytest
+from contract.owed import factory
 
 from multimodal_lab import facts
 from multimodal_lab.check import preflight
+from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.problem import ConfigError
 from multimodal_lab.suggest import nodes
 from multimodal_lab.types import Kind
+from multimodal_lab.wiring import scored
 
 
 @pytest.fixture
@@ -127,6 +134,42 @@ def test_a_fact_of_a_wrong_type_is_one_sentence(conf, part, old, new, words, sai
     folder = conf(**{part: own.PARTS[part].replace(old, new)})
     assert said in refusal(f"--config-dir={folder}", words)
     assert "own_lab" not in "".join(name for name in sys.modules if name.startswith("own_lab"))
+
+
+def own_class(name):
+    return getattr(importlib.import_module(f"own_lab.{name}"), own.CLASSES[name])
+
+
+@pytest.mark.parametrize("check", [*contract.backbone.CHECKS], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", ["mlp", "bag"])
+def test_the_contract_of_backbones_is_for_others_too(conf, name, check):
+    made = factory("backbone", name, conf())
+    check(contract.backbone.made(name, made, own_class(name).kinds[0]))
+
+
+@pytest.mark.parametrize("check", contract.fusion.CHECKS, ids=lambda c: c.__name__)
+def test_the_contract_of_fusions_is_for_others_too(conf, check):
+    conf()
+    check(contract.fusion.Made("apart", own_class("apart")))
+
+
+def test_a_contract_that_is_broken_says_what_is_owed(conf):
+    wide = own.PARTS["mlp"].replace("self.dim = nn.Linear(stream.channels, width), width", "self.dim = "
+                                    "nn.Linear(stream.channels, width), 64")  # fmt: skip
+    folder = conf(mlp=wide, spread=own.PARTS["spread"].replace("/radius", "/radii"))
+    with pytest.raises(AssertionError, match=r"backbone mlp: claims dim=64 but gives tokens \(3, 1, 8\)"):
+        contract.backbone.shape_and_width(contract.backbone.made("mlp", factory("backbone", "mlp", folder), "vector"))
+
+    class Narrow(Concat):
+        def __init__(self, dims):
+            super().__init__(dims, width=32)
+            self.dims["fused"] = 64
+
+    with pytest.raises(AssertionError, match=r"fusion narrow: claims dims\['fused'\]=64 but gives 32; set self.dims"):
+        contract.fusion.widths(contract.fusion.Made("narrow", Narrow))
+    (stated,) = scored({"evaluate": {"spread": {"_target_": "own_lab.spread.Spread"}}})
+    with pytest.raises(AssertionError, match="evaluator spread: gives radii, which its scores don't state"):
+        contract.evaluator.scores(stated, {"spread/rgb/radii": 1.0}, ["rgb"])
 
 
 def test_every_backbone_and_fusion_of_conf_states_what_rules_ask():
