@@ -18,8 +18,14 @@ MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep", "save_every"
 SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
 OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
 OF_DATA = "provenance/data_fingerprint"
+JUDGE = "provenance/judge"  # the evaluator whose predictions a run is judged by
 BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "score", "study"}
 TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or runs that hold them
+
+
+def judge(summary: Mapping[str, Any]) -> str:
+    """The evaluator that a run is judged by; runs of before that was recorded had the probe."""
+    return str(summary.get(JUDGE, "probe"))
 
 
 def config_key(plain: Mapping[str, Any]) -> str:

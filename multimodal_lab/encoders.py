@@ -56,9 +56,7 @@ def encoders(system: System, *, data: Any, runs: list[str]) -> None:
     groups that are held out here.
     """
     if system.backbones.shared is not None:
-        raise EncoderError(
-            "adapt=encoders: a shared backbone reads several streams; choose one for each (backbone=convnet)"
-        )
+        raise EncoderError("adapt=encoders: a shared backbone reads several streams; choose one for each")
     if data is not None:
         found = [load(run) for run in runs]
         taken = [_give(system, data, name, found) for name in system.backbones.each]

@@ -14,7 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, dist, finish, kept, provenance, redact, resume, rundir
+from multimodal_lab import checkpoint, digest, dist, finish, kept, provenance, redact, resume, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
 from multimodal_lab.device import pick_device, repeatable
@@ -86,7 +86,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     scores = evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged, pictures=cache is None)
     scores |= held_out_losses(system, data, cfg.judged, augment, cfg, device)
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
-    summary = {**scores, **facts, **_choices()}
+    summary = {**scores, **facts, **_choices(), digest.JUDGE: judge(plain)}
     finish.seal(folder, summary, plain)
     return _finish(cfg, folder, log, summary, label, plain)
 

@@ -36,11 +36,14 @@ def _missing(module: str, attribute: str) -> tuple[str, str] | None:
     """What is not there, and the nearest that is."""
     try:
         name, rest = locate(f"{module}.{attribute}")
-        found = module_named(name)
-    except (SourceError, SyntaxError, OSError, ValueError, ImportError) as error:
-        return (f"{error}" if isinstance(error, SyntaxError) else f"there is no module {module}"), ""
+    except (SourceError, ValueError, ImportError):  # of a name that no package could have
+        return f"there is no module {module}", ""
     if name != module:
         return f"there is no module {module}, only {name}", ""
+    try:
+        found = module_named(name)
+    except (SourceError, OSError) as error:
+        return f"{module} can't be read: {error}", ""
     if rest in found.imports:
         owner, original = found.imports[rest]
         return f"{module} imports {rest}; name the file that defines it", f"{owner}:{original}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from multimodal_lab.signature import Module, SourceError, definition, lookup, module_named, signature
+from multimodal_lab.signature import Module, SourceError, definition, is_bare, lookup, module_named, signature
 
 WAYS = ("max", "min", None)
 
@@ -145,7 +145,7 @@ def _of_class(module: Module, node: ast.ClassDef, name: str) -> tuple[Module, as
             case ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value) if found == name:
                 return module, value
     for base in node.bases:
-        owner = lookup(module, ast.unparse(base).partition("[")[0])
+        owner = None if is_bare(base) else lookup(module, ast.unparse(base).partition("[")[0])
         if owner and isinstance(owner[1], ast.ClassDef) and (inherited := _of_class(owner[0], owner[1], name)):
             return inherited
     return None

@@ -133,7 +133,10 @@ def module_named(name: str) -> Module:
     path = _file(name)
     if path is None:
         raise SourceError(f"{name}: its source file was not found")
-    return Module(name, path)
+    try:
+        return Module(name, path)
+    except SyntaxError as error:
+        raise SourceError(f"{path}:{error.lineno}: {error.msg}") from None
 
 
 def lookup(module: Module, name: str) -> tuple[Module, Definition] | None:
@@ -144,6 +147,11 @@ def lookup(module: Module, name: str) -> tuple[Module, Definition] | None:
     if source.split(".")[0] not in (module.name.split(".")[0], "multimodal_lab") or _file(source) is None:
         return None
     return lookup(module_named(source), original)
+
+
+def is_bare(base: ast.expr) -> bool:
+    """Whether a base class takes no arguments and states nothing: `nn.Module`, `Protocol`, …"""
+    return ast.unparse(base).partition("[")[0].rpartition(".")[2] in {"Module", "object", "Protocol", "Generic", "ABC"}
 
 
 def is_dataclass(node: ast.ClassDef) -> bool:
@@ -176,12 +184,13 @@ def _of_class(module: Module, node: ast.ClassDef) -> tuple[dict[str, Parameter],
     parameters: dict[str, Parameter] = {}
     open_to: Parameter | None = None
     for base in node.bases:
-        name = ast.unparse(base)
-        found = lookup(module, name.partition("[")[0])
+        if is_bare(base):
+            continue
+        found = lookup(module, ast.unparse(base).partition("[")[0])
         if found and isinstance(found[1], ast.ClassDef):
             inherited, open_to = _of_class(found[0], found[1])
             parameters |= inherited
-        elif name.rpartition(".")[2].partition("[")[0] not in {"Module", "object", "Protocol", "Generic", "ABC"}:
+        else:
             open_to = Parameter("**", None, None, module)  # a base from elsewhere: its arguments are not known here
     if is_dataclass(node):
         parameters |= _fields(module, node)

@@ -36,12 +36,18 @@ class Bag(nn.Module):
         tokens = self.words(x) * mask[..., None]
         return Features(tokens, tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1), mask)
 """,
-    "apart": '''
+    "apart_base": """
 from multimodal_lab.fusion.separate import Separate
 
-class Apart(Separate):
-    """States nothing itself: it has what `Separate` states."""
-''',
+class Base(Separate):
+    pass
+""",
+    "apart": """
+from .apart_base import Base
+
+class Apart(Base):
+    pass  # it states nothing itself: it has what `Separate` states
+""",
     "agree": """
 from multimodal_lab.loss.simclr import simclr
 

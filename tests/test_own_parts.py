@@ -1,17 +1,25 @@
 """Whoever adds a part in a package of their own edits no file of ours: it is checked, run and shown as ours are."""
 
+import importlib
 import json
+import re
 import sys
 
+import contract.backbone
+import contract.evaluator
+import contract.fusion
 import numpy as np
 import own
 import pytest
+from contract.owed import factory
 
 from multimodal_lab import facts
 from multimodal_lab.check import preflight
+from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.problem import ConfigError
 from multimodal_lab.suggest import nodes
 from multimodal_lab.types import Kind
+from multimodal_lab.wiring import scored
 
 
 @pytest.fixture
@@ -74,7 +82,7 @@ def test_an_own_score_is_watched_swept_and_in_the_table(conf, spectra, cli, tmp_
                cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{own.ROOT}")  # fmt: skip
     assert "Spread of the embeddings" in done.stdout
     assert "spread/uv/radius" in (out / "sweep.csv").read_text().splitlines()[0]
-    assert "kept is the step where it is lowest" in (out / "0" / "log.txt").read_text() + done.stdout + done.stderr
+    assert "kept is the step where it is lowest" in " ".join(done.stdout.split())
 
 
 def test_what_own_parts_state_is_held_to(conf, spectra):
@@ -98,7 +106,7 @@ def test_what_own_parts_state_is_held_to(conf, spectra):
 def test_what_states_nothing_is_refused_nothing(conf):
     silent = {
         "mlp": own.PARTS["mlp"].replace('    kinds = ("vector",)\n', ""),
-        "apart": own.PARTS["apart"].replace("Separate)", "object)"),
+        "apart": own.PARTS["apart"].replace("(Base)", "(object)"),
         "spread": "class Spread:\n    def __call__(self, train, test):\n        return {}\n",
     }
     one = [f"--config-dir={conf(**silent)}"]
@@ -127,6 +135,49 @@ def test_a_fact_of_a_wrong_type_is_one_sentence(conf, part, old, new, words, sai
     folder = conf(**{part: own.PARTS[part].replace(old, new)})
     assert said in refusal(f"--config-dir={folder}", words)
     assert "own_lab" not in "".join(name for name in sys.modules if name.startswith("own_lab"))
+
+
+def test_a_file_that_is_no_python_is_one_sentence(conf):
+    folder = conf(mlp="class Mlp(:\n")
+    assert re.search(
+        r"own_lab\.mlp can't be read: .*mlp\.py:1: invalid syntax", refusal(f"--config-dir={folder}", "backbone=mlp")
+    )
+
+
+def own_class(name):
+    return getattr(importlib.import_module(f"own_lab.{name}"), own.CLASSES[name])
+
+
+@pytest.mark.parametrize("check", [*contract.backbone.CHECKS], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", ["mlp", "bag"])
+def test_the_contract_of_backbones_is_for_others_too(conf, name, check):
+    made = factory("backbone", name, conf())
+    check(contract.backbone.made(name, made, own_class(name).kinds[0]))
+
+
+@pytest.mark.parametrize("check", contract.fusion.CHECKS, ids=lambda c: c.__name__)
+def test_the_contract_of_fusions_is_for_others_too(conf, check):
+    conf()
+    check(contract.fusion.Made("apart", own_class("apart")))
+
+
+def test_a_contract_that_is_broken_says_what_is_owed(conf):
+    wide = own.PARTS["mlp"].replace("self.dim = nn.Linear(stream.channels, width), width", "self.dim = "
+                                    "nn.Linear(stream.channels, width), 64")  # fmt: skip
+    folder = conf(mlp=wide, spread=own.PARTS["spread"].replace("/radius", "/radii"))
+    with pytest.raises(AssertionError, match=r"backbone mlp: claims dim=64 but gives tokens \(3, 1, 8\)"):
+        contract.backbone.shape_and_width(contract.backbone.made("mlp", factory("backbone", "mlp", folder), "vector"))
+
+    class Narrow(Concat):
+        def __init__(self, dims):
+            super().__init__(dims, width=32)
+            self.dims["fused"] = 64
+
+    with pytest.raises(AssertionError, match=r"fusion narrow: claims dims\['fused'\]=64 but gives 32; set self.dims"):
+        contract.fusion.widths(contract.fusion.Made("narrow", Narrow))
+    (stated,) = scored({"evaluate": {"spread": {"_target_": "own_lab.spread.Spread"}}})
+    with pytest.raises(AssertionError, match="evaluator spread: gives radii, which its scores don't state"):
+        contract.evaluator.scores(stated, {"spread/rgb/radii": 1.0}, ["rgb"])
 
 
 def test_every_backbone_and_fusion_of_conf_states_what_rules_ask():

@@ -150,7 +150,7 @@ class Augment(nn.Module):
                 raise ValueError(
                     f"augment.ops.{self.ranged[name]}: stream {name} has values from {low:.4g} to {high:.4g}, expected about "
                     f"0 to 1 (at the most {LOWEST:g} to {HIGHEST:g}); scale by data/scaling={PASS}, and leave mean and std to "
-                    "the system; or take augment=none, or geometric ops alone, as augment=classify does"
+                    "the system; or take augment=none, or geometric ops alone"
                 )
             self._checked.add(name)
 
@@ -202,7 +202,7 @@ def components_refused(op: str, stream: str) -> str:
     """The sentence for an op that needs a range and a stream of principal components, which has none."""
     return (
         f"augment.ops.{op} expects values of about 0 to 1, and modality.{stream}.pca makes principal components, which have "
-        "no such range; take augment=none, or geometric ops alone, as augment=classify does"
+        "no such range; take augment=none, or geometric ops alone"
     )
 
 

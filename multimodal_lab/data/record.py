@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data import scaling
 from multimodal_lab.data.fit import restore as restore_tokens
 from multimodal_lab.data.memory import choices
 from multimodal_lab.data.plan import Fitted, Plan
@@ -18,15 +19,7 @@ from multimodal_lab.text import show
 from multimodal_lab.types import Stream
 
 RESIZING = {"size": "size", "rule": "resize", "fit": "fit"}  # a `Resize`'s own names: keys of `data`
-POLICIES = {
-    "DtypeMax": "dtype_max",
-    "NoScaling": "none",
-    "FixedRange": "fixed_range",
-    "Percentile": "percentile",
-    "DatasetStats": "dataset_stats",
-    "PerImageMinMax": "per_image_minmax",
-    "PerPixelStandardise": "per_pixel_standardise",
-}
+CHOICES = {policy.__name__: policy.choice for policy in vars(scaling).values() if hasattr(policy, "choice")}
 
 
 def record(
@@ -97,7 +90,7 @@ def _differences(key: str, now: Any, then: Any) -> Iterator[str]:
     elif now["policy"] == then["policy"]:
         yield from (_sentence(f"data.{key}.{k}", now[k], then.get(k)) for k in now if now[k] != then.get(k))
     else:
-        here, was = (POLICIES.get(of["policy"], of["policy"]) for of in (now, then))
+        here, was = (CHOICES.get(of["policy"], of["policy"]) for of in (now, then))
         more = " ".join(f"data.{key}.{k}={show(v)}" for k, v in then.items() if k != "policy")
         yield _sentence(f"data/{key}", here, was, more)
 

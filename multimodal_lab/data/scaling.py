@@ -36,6 +36,8 @@ class Scaling(Protocol):
 class DtypeMax:
     """Divide by the largest value of the stored type: keeps the differences between bands and between specimens."""
 
+    choice = "dtype_max"
+
     def fit(self, pixels: Pixels) -> Facts:
         """Nothing to learn."""
         return {}
@@ -48,6 +50,8 @@ class DtypeMax:
 class NoScaling:
     """The stored values as they are."""
 
+    choice = "none"
+
     def fit(self, pixels: Pixels) -> Facts:
         """Nothing to learn."""
         return {}
@@ -59,6 +63,8 @@ class NoScaling:
 
 class FixedRange:
     """Send `low` to 0 and `high` to 1, in stored units; values beyond them pass 0 and 1 unless `clip`."""
+
+    choice = "fixed_range"
 
     def __init__(self, *, low: float = 0.0, high: float = 1.0, clip: bool = False) -> None:
         if not high > low:
@@ -78,6 +84,8 @@ class FixedRange:
 
 class Percentile:
     """Send each band's `low` and `high` percentile of the training split to 0 and 1."""
+
+    choice = "percentile"
 
     def __init__(
         self, *, low: float = 1.0, high: float = 99.0, clip: bool = False, pixels_per_sample: Count = 1024
@@ -109,6 +117,8 @@ class Percentile:
 class DatasetStats:
     """Take off each band's mean and divide by its standard deviation, both from the training split."""
 
+    choice = "dataset_stats"
+
     def fit(self, pixels: Pixels) -> Facts:
         """mean, std: C stored values each."""
         moments = Moments()
@@ -128,6 +138,8 @@ class PerImageMinMax:
     `over="image"` keeps the ratios between bands; `over="band"` loses those too.
     """
 
+    choice = "per_image_minmax"
+
     def __init__(self, *, over: Literal["image", "band"] = "image") -> None:
         self.over = over
 
@@ -146,6 +158,8 @@ class PerImageMinMax:
 
 class PerPixelStandardise:
     """Each pixel's spectrum, or each vector, to mean 0 and deviation 1 over its bands: shape without brightness."""
+
+    choice = "per_pixel_standardise"
 
     def fit(self, pixels: Pixels) -> Facts:
         """Nothing to learn."""

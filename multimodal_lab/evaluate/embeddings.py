@@ -186,8 +186,8 @@ def _part(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: b
     if subsets:
         features |= on_subsets(system, batch, [name for name in features if name != FUSED])
     present = {k: f.present for k, f in features.items()}
-    projection = out.get("projection")
-    projected = projection if isinstance(projection, Mapping) else {}
+    # of the first head that says something of each name: its outputs are what losses of several names compare
+    projected = next((said for said in out.values() if isinstance(said, Mapping)), {})
 
     def vector(x: Tensor, rows: Tensor) -> np.ndarray:
         x = x.float()

@@ -64,7 +64,7 @@ def finished(own: Path, key: str) -> dict[str, Any]:
 
 def _sound(summary: dict[str, Any]) -> bool:
     """Whether scores are numbers and provenance is one value a key; in what a stranger has written they may be anything."""
-    scores = [v for k, v in summary.items() if k.startswith(("probe/", "chance", "data/", "val/"))]
+    scores = [v for k, v in summary.items() if k.startswith((f"{digest.judge(summary)}/", "chance", "data/", "val/"))]
     facts = [v for k, v in summary.items() if k.startswith("provenance/")]
     return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**63) for v in scores) and all(
         v is None or isinstance(v, str | int | float) for v in facts

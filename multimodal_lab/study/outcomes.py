@@ -49,7 +49,7 @@ class Outcomes:
     plan: Plan
     entries: list[Entry]
     tried: list[Entry] = field(default_factory=list)
-    evaluator: str = "probe"
+    evaluator: str = ""
     invalid: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     audit: dict[str, Any] | None = None
@@ -125,14 +125,17 @@ class Outcomes:
         return _aligned(f"{self.folder}: {label}", label, found, arms, {a: chosen[a] for a in arms}, seeds, splits)
 
 
-def load(folder: Path, evaluator: str = "probe") -> Outcomes:
-    """The study in `folder`. `invalid` tells of mixed source, data or samples; weak designs stand in `plan.warnings`.
+def load(folder: Path, evaluator: str | None = None) -> Outcomes:
+    """The study in `folder`, by an evaluator, else by the one that judges its cells.
 
+    `invalid` tells of mixed source, data or samples; weak designs stand in `plan.warnings`.
     `StudyError` where there is no plan, or a file of a finished cell is not as a run writes it.
     """
     made = plan.load(folder)
     tried = ledger.entries(folder, made.tuning)
-    found = Outcomes(folder, made, ledger.entries(folder, made.cells), tried, evaluator, audit=audit.load(folder))
+    entries = ledger.entries(folder, made.cells)
+    evaluator = evaluator or digest.judge(next((e.summary for e in entries if e.state == "finished"), {}))
+    found = Outcomes(folder, made, entries, tried, evaluator, audit=audit.load(folder))
     for entry in found.finished:
         wrong = [k for k in ("data/test", "data/train") if not _count(entry.summary.get(k))]
         if wrong:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from multimodal_lab.digest import BOOKKEEPING, flat
+from multimodal_lab.facts import fact
 from multimodal_lab.problem import Problem, show
 from multimodal_lab.study.cells import inputs
 from multimodal_lab.study.facts import Study
 from multimodal_lab.study.lines import under
+from multimodal_lab.suggest import choices
+from multimodal_lab.wiring import judge, target
 
 Tree = Mapping[str, Any]
 MAY_CHANGE = {"shuffled": "data.shuffle", "duplicate": "modality"}
@@ -59,10 +62,16 @@ def unlike(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
 
 
 def _judgement(plain: Mapping[str, Tree]) -> Iterator[Problem]:
-    mute = [arm for arm, tree in plain.items() if "probe" not in (tree.get("evaluate") or {})]
-    if mute:
-        what = f"{_arms(mute, plain)} a study judges what the probe predicts, and evaluate has none"
-        yield Problem("evaluate", list(plain[mute[0]].get("evaluate") or {}), what, "evaluate=[probe]")
+    judges = {arm: judge(dict(tree)) for arm, tree in plain.items()}
+    if mute := [arm for arm in plain if not judges[arm]]:
+        able = choices("evaluate", lambda node: fact(target(node), "predicts", False))
+        what = f"{_arms(mute, plain)} a study judges what an evaluator predicts of each sample, and evaluate has none that does"
+        yield Problem("evaluate", list(plain[mute[0]].get("evaluate") or {}), what, f"evaluate=[{', '.join(able)}]")
+    first = next(iter(judges))
+    for arm in judges if not mute else ():
+        if judges[arm] != judges[first]:
+            what = f"(arm {arm}) is judged by {judges[arm]}, and {first} by {judges[first]}; expected one for all"
+            yield Problem("evaluate", list(plain[arm]["evaluate"]), what)
     if early := [arm for arm, tree in plain.items() if tree.get("judged", "test") != "test"]:
         what = (
             f"{_arms(early, plain)} a study is judged on the test part; it sets judged=val for its tuning cells itself"

@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from multimodal_lab import digest
 from multimodal_lab.study import ledger
 from multimodal_lab.study.ledger import TOGETHER, Entry, State
 from multimodal_lab.study.plan import Plan
@@ -39,7 +40,7 @@ def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:
 
 
 def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | None = None) -> None:
-    """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of the probe of its stream.
+    """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of its stream's score.
 
     What is tuned has a column more: the tuning cells, which are scored on other samples and in no mean.
     """
@@ -63,11 +64,12 @@ def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | N
 
 
 def score(entry: Entry, label: str) -> float | None:
-    """The probe's score of a label, from fused or late if there is one, else the arm's best stream; None if unfinished."""
+    """The score of a label, from fused or late if there is one, else the arm's best stream; None if unfinished."""
     streams: dict[str, float] = {}
+    judge = digest.judge(entry.summary)
     for key, value in entry.summary.items():
         parts = key.split("/")
-        if len(parts) == 4 and parts[0] == "probe" and parts[2] == label and parts[3] in KINDS:
+        if len(parts) == 4 and parts[0] == judge and parts[2] == label and parts[3] in KINDS:
             streams[parts[1]] = float(value)
     together = [streams[name] for name in TOGETHER if name in streams]
     return together[0] if together else max(streams.values(), default=None)

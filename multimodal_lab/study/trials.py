@@ -42,7 +42,7 @@ def score(study: Study, entry: Entry) -> float:
     else:
         found = [s for label in study.labels if (s := of_label(entry, label)) is not None]
     if not found:
-        what = LOSS if study.tune.score == "loss" else f"probe of {', '.join(study.labels)}"
+        what = LOSS if study.tune.score == "loss" else f"score of {', '.join(study.labels)}"
         raise StudyError(f"{entry.folder}: nothing to compare options by: no {what} on its validation part")
     value = statistics.fmean(found)
     return value if math.isfinite(value) else -math.inf

@@ -30,7 +30,7 @@ class Toy(nn.Module):
         for name, x in batch.inputs.items():
             pooled = self.frozen(self.layer(x.mean((2, 3))[:, [0, 1, -1]]))
             features[name] = Features.from_vector(pooled).keep(batch.present[name])
-        return features, {"projection": {"rgb": features["rgb"].pooled[:, :2] + 1}, "classifier": torch.zeros(1)}
+        return features, {"label": torch.zeros(1), "space": {"rgb": features["rgb"].pooled[:, :2] + 1}}
 
 
 class Data:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from contract import evaluator as contract
 from sklearn.linear_model import LogisticRegression
 
 from multimodal_lab.evaluate.centroid import Centroid
@@ -20,6 +21,7 @@ from multimodal_lab.evaluate.rsa import RSA
 from multimodal_lab.evaluate.silhouette import Silhouette
 from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.evaluate.variance import Variance
+from multimodal_lab.wiring import scored
 
 CONF = Path(__file__).parents[2] / "conf" / "evaluate"
 NAMES = ("rgb", "uv", "fused")
@@ -64,12 +66,8 @@ def test_configs_build_what_they_name_and_list_every_default(file, both):
     module, _, name = config.pop("_target_").rpartition(".")
     cls = getattr(importlib.import_module(module), name)
     assert vars(cls(**config)) == vars(cls())
-    scores = cls(**config)(*both)
-    assert all(type(v) is float for v in scores.values())
-    heads = {k.split("/")[0] for k in scores} - (
-        {"chance", "chance_prior", "chance_majority"} if key == "probe" else set()
-    )
-    assert heads == {key}
+    (stated,) = scored({"evaluate": {key: {"_target_": f"{module}.{name}"}}})
+    contract.scores(stated, cls(**config)(*both), list(NAMES))
 
 
 @pytest.mark.parametrize("evaluator", [KNN(), Centroid(), KNN(metric="euclidean"), Centroid(metric="euclidean")])

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from contract import loss as contract
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from multimodal_lab.types import Batch
+from multimodal_lab.wiring import of_loss
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "loss"
 FILES = sorted(CONF.glob("*.yaml"))
@@ -58,10 +60,20 @@ def gradients(loss, module, leaves):
     return [g for g in found if g is not None]
 
 
-def test_there_is_a_file_for_every_loss():
-    names = "simclr cross_modal cross_modal_curriculum clip siglip supcon dcl triplet vicreg barlow_twins"
-    names += " cross_entropy nll bce asymmetric focal caption"
-    assert {p.stem for p in FILES} >= set(names.split())
+@pytest.mark.parametrize("path", PROJECTED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("between", [None, "views", "modalities", "both"])
+def test_it_compares_what_it_states(path, between):
+    node = OmegaConf.to_container(OmegaConf.create({"label": "species", "loss": OmegaConf.load(path)}), resolve=True)[
+        "loss"
+    ]
+    if between is not None:
+        if "between" not in node["fn"]:
+            return
+        node["fn"]["between"] = between
+    module = instantiate(node, _convert_="all")
+    contract.views(path.stem, module, of_loss(node, "views", 1))
+    contract.pairs(path.stem, module, of_loss(node, "pairs", False))
+    contract.left_out(path.stem, module, of_loss(node, "leaves_out", ()))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)

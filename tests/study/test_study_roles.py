@@ -69,12 +69,15 @@ WRONG = [
     ({RGB: "[modality=rgb, fusion=separate, judged=val]"}, "judged=val: (arm rgb) a study is judged on the test part"),
     (
         {RGB: "[modality=rgb, fusion=separate, 'evaluate=[knn]']"},
-        "evaluate=[knn]: (arm rgb) a study judges what the probe predicts, and evaluate has none",
+        "evaluate=[knn]: (arm rgb) a study judges what an evaluator predicts of each sample, and evaluate has none",
     ),
 ]  # fmt: skip
 TYPED = [
     ("judged=val", "judged=val: (every arm) a study is judged on the test part"),
-    ("evaluate=[]", "evaluate=[]: (every arm) a study judges what the probe predicts, and evaluate has none"),
+    (
+        "evaluate=[]",
+        "evaluate=[]: (every arm) a study judges what an evaluator predicts of each sample, and evaluate has none",
+    ),
 ]
 GOOD = [
     control("duplicate", "modality=rgb_rgb"),

@@ -78,7 +78,7 @@ def test_by_the_loss_the_lowest_is_taken_and_nothing_before_all_are_there():
 
 def test_a_validation_part_that_judges_no_label_chooses_nothing():
     named, cells = tried({"rgb": [0.5, 0.7, 0.6]})
-    with pytest.raises(StudyError, match="no probe of sex, species on its validation part"):
+    with pytest.raises(StudyError, match="no score of sex, species on its validation part"):
         trials.chosen(named, [replace(e, summary={}) for e in cells])
 
 

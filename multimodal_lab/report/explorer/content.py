@@ -93,7 +93,7 @@ def _panel(source: Source, name: str, method: scatter.Method, seed: int) -> dict
     e = source.embeddings
     rows = np.flatnonzero(e.present[name])
     at, ends = scatter.placed(e.vectors[name][rows], method, seed)
-    scores = {label: _score(source.scores, name, label) for label in e.targets}
+    scores = {label: _score(source, name, label) for label in e.targets}
     return {
         "name": text(name), "width": e.vectors[name].shape[1], "ends": list(ends), "rows": packed(rows),
         "x": packed(at[:, 0].astype(np.float32)), "y": packed(at[:, 1].astype(np.float32)),
@@ -101,12 +101,13 @@ def _panel(source: Source, name: str, method: scatter.Method, seed: int) -> dict
     }  # fmt: skip
 
 
-def _score(scores: dict[str, float], name: str, label: str) -> str:
-    """What a probe, else k-NN, read of the label from this space."""
-    for judge in ("probe", "knn"):
+def _score(source: Source, name: str, label: str) -> str:
+    """What the run's judge, else any other evaluator, read of the label from this space."""
+    others = sorted(key.split("/")[0] for key in source.scores if key.split("/")[1:3] == [name, label])
+    for judge in dict.fromkeys([source.judge, *others]):
         for metric in ("accuracy", "macro_ap", "r2"):
-            if (value := scores.get(f"{judge}/{name}/{label}/{metric}")) is not None:
-                chance = scores.get(f"chance/{label}") if metric == "accuracy" else None
+            if (value := source.scores.get(f"{judge}/{name}/{label}/{metric}")) is not None:
+                chance = source.scores.get(f"chance/{label}") if metric == "accuracy" else None
                 return f"{judge} {metric} {value:.2f}" + (f", chance {chance:.2f}" if chance is not None else "")
     return ""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from multimodal_lab import digest
 from multimodal_lab.evaluate import table, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
 
@@ -25,7 +26,8 @@ class ExplorerError(ValueError):
 class Source:
     """Embeddings of the samples shown, at most 20,000 of `total`.
 
-    pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; scores: `summary.json`'s.
+    pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; scores: `summary.json`'s,
+    judge: the evaluator that the run is judged by.
     """
 
     embeddings: Embeddings
@@ -33,6 +35,7 @@ class Source:
     pictures: dict[str, np.ndarray]
     place: np.ndarray
     scores: dict[str, float] = field(default_factory=dict)
+    judge: str = ""
 
 
 def read(folder: Path, seed: int = 0) -> Source:
@@ -48,7 +51,8 @@ def read(folder: Path, seed: int = 0) -> Source:
     place[rows] = np.arange(len(rows))
     order = np.random.default_rng(seed).permutation(len(whole))
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
-    return Source(whole.rows(chosen), len(whole), pictures, place[chosen], _scores(folder / "summary.json"))
+    scores, judge = _scores(folder / "summary.json")
+    return Source(whole.rows(chosen), len(whole), pictures, place[chosen], scores, judge)
 
 
 def _embeddings(folder: Path) -> Embeddings:
@@ -94,13 +98,14 @@ def _pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]
     return rows, pictures
 
 
-def _scores(path: Path) -> dict[str, float]:
-    """The numbers of a summary; one that is damaged costs the page its scores and no more."""
+def _scores(path: Path) -> tuple[dict[str, float], str]:
+    """The numbers of a summary and who judged; one that is damaged costs the page its scores and no more."""
     try:
         found = json.loads(path.read_bytes())
-        return {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
+        scores = {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
+        return scores, digest.judge(found)
     except (OSError, ValueError, AttributeError, RecursionError):
-        return {}
+        return {}, ""
 
 
 def _told(error: BaseException) -> str:
