@@ -88,7 +88,7 @@ def create(name: str, stream: Stream, drop_path: float) -> Any:
     """
     known = {*timm.list_models(), *timm.list_models(pretrained=True)}
     if name not in known:
-        raise ValueError(f"backbone.model={name}: timm has no such model; {expected_one_of(name, known)}")
+        raise ValueError(f"backbone.model={name}: timm has no such model; {expected_one_of(name, sorted(known))}")
     if stream.size is None:
         raise ValueError(f"backbone.model={name}: stream {stream.name!r} has no image size; set the size of the data")
     extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
