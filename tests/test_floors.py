@@ -11,7 +11,7 @@ COMPONENTS = {"backbone", "fusion", "head", "loss", "augment", "data", "metric"}
 FLOORS = {
     0: {"types", "build", "keyed", "dist", "bounds", "digest", "whole", "better", "typed", "gpu"},
     1: COMPONENTS,
-    2: {"system", "optim", "fused", "adapt", "layers", "microbatch"},
+    2: {"system", "optim", "adapt", "layers", "microbatch"},
     3: {
         "train",
         "evaluate",
