@@ -15,6 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from multimodal_lab import dist, microbatch
 from multimodal_lab.shard import Shards
+from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System, check_used
 from multimodal_lab.types import Batch
 
@@ -77,8 +78,10 @@ class Step:
         if self.shards is not None:
             self.shards.share_buffers()
         for i, batch in enumerate(group):
-            view = self.augment(batch.to(self.device), self.seed, epoch)
-            found.append(self._backward(view, progress, len(group), last=i + 1 == len(group)))
+            with stage("augmenting a batch"):
+                view = self.augment(batch.to(self.device), self.seed, epoch)
+            with computing(self.system, f"training step {step + 1}"):
+                found.append(self._backward(view, progress, len(group), last=i + 1 == len(group)))
         if not self._checked:
             check_used(self.system)
             self._checked = True

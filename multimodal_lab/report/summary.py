@@ -80,7 +80,11 @@ def _retrieval(summary: Mapping[str, Any]) -> Table | None:
         stem = f"retrieval/{pair}"
         scores = [number(summary.get(f"{stem}/R@{k}")) for k in ranks]
         chance = number(summary.get(f"{stem}/chance_R@{ranks[0]}")) if ranks else "–"
-        tail = [number(summary[f"{stem}/map"]), f"{summary[f'{stem}/median_rank']:g}", f"{summary[f'{stem}/n']:g}"]
+        tail = [
+            number(summary[f"{stem}/map"]),
+            number(summary[f"{stem}/median_rank"], "g"),
+            f"{summary[f'{stem}/n']:g}",
+        ]
         drawn.add_row(pair.replace("->", " → "), *scores, chance, *tail)
     return drawn
 
@@ -103,6 +107,6 @@ def _with(value: Any, unit: str) -> str | None:
     return None if value is None else f"{float(value):.0f} {unit}"
 
 
-def number(value: Any) -> str:
+def number(value: Any, form: str = ".3f") -> str:
     """Three decimals; a dash where there is none."""
-    return "–" if value is None or (isinstance(value, float) and math.isnan(value)) else f"{float(value):.3f}"
+    return "–" if value is None or (isinstance(value, float) and math.isnan(value)) else f"{float(value):{form}}"

@@ -5,6 +5,7 @@ No torch and no Hydra: hundreds of cells are listed at once.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from multimodal_lab.study import plain
 from multimodal_lab.study.plan import Cell, Plan
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
+SCORES = ("probe/", "chance", "data/", "val/")  # what starts so in a summary is a number
 BEGUN = "cell.json"
 LIBRARIES = ("python", "torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn")
 TOGETHER = ("fused", "late")  # what speaks for an arm of several modalities
@@ -59,12 +61,14 @@ def finished(own: Path, key: str) -> dict[str, Any]:
         whole = summary[digest.OF_PREDICTIONS] == digest.of_file(own / digest.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+    # null is an undefined score, such as a correlation with a constant
+    summary = {k: math.nan if v is None and k.startswith(SCORES) else v for k, v in summary.items()}
     return summary if sealed and whole and _sound(summary) else {}
 
 
 def _sound(summary: dict[str, Any]) -> bool:
     """Whether scores are numbers and provenance is one value a key; in what a stranger has written they may be anything."""
-    scores = [v for k, v in summary.items() if k.startswith(("probe/", "chance", "data/", "val/"))]
+    scores = [v for k, v in summary.items() if k.startswith(SCORES)]
     facts = [v for k, v in summary.items() if k.startswith("provenance/")]
     return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**63) for v in scores) and all(
         v is None or isinstance(v, str | int | float) for v in facts
