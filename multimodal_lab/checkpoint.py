@@ -163,7 +163,7 @@ def fault(folder: Path) -> str | None:
 
 def read_state(folder: Path) -> dict[str, Any]:
     """The plain numbers of a checkpoint."""
-    state: dict[str, Any] = json.loads((folder / STATE).read_text())["state"]
+    state: dict[str, Any] = join(json.loads((folder / STATE).read_text())["state"], {})
     return state
 
 
@@ -203,7 +203,7 @@ def _write(folder: Path, name: str, packed: Mapping[str, Mapping[str, Any]]) -> 
         plain[part] = split(state, tensors)
         if tensors:
             hashes[f"{part}.safetensors"] = write(folder / f"{part}.safetensors", tensors)
-    hashes[STATE] = _put(folder / STATE, json.dumps(plain, indent=1).encode())
+    hashes[STATE] = _put(folder / STATE, json.dumps(plain, indent=1, allow_nan=False).encode())
     _put(folder / MANIFEST, _manifest(name, hashes))
     _sync(folder)
 

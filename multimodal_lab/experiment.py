@@ -14,19 +14,22 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, digest, dist, finish, kept, provenance, redact, resume, rundir
+from multimodal_lab import checkpoint, digest, dist, finish, kept, provenance, redact, resume, rundir, whole
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
 from multimodal_lab.device import pick_device, repeatable
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
+from multimodal_lab.guard import require_finite_held_out
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.keyed import Keyed
 from multimodal_lab.log import Log
+from multimodal_lab.stage import computing, stage
 from multimodal_lab.step import autocast
 from multimodal_lab.system import System
 from multimodal_lab.trackers import Background
+from multimodal_lab.train import fit
 from multimodal_lab.wiring import judge, scored
 
 Scores = dict[str, float]
@@ -49,11 +52,14 @@ def run(cfg: DictConfig, folder: Path) -> float:
         (folder / rundir.CONFIG).write_text(config)
     torch.manual_seed(cfg.seed)
     cache = kept.chosen(cfg)
-    data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
+    with stage("reading data"):
+        data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
     _require_judged(cfg.judged, data)
     system = build_system(cfg, data).to(device)
-    augment = kept.augmentation(cfg, cache, system, data, device)
-    optimizer = safe_instantiate(cfg.optim)(system)
+    with stage("building the augmentation"):
+        augment = kept.augmentation(cfg, cache, system, data, device)
+    with stage("building the optimizer"):
+        optimizer = safe_instantiate(cfg.optim)(system)
     store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
     if main and not (folder / DATA).exists():
         _write_data(folder, data)
@@ -62,19 +68,11 @@ def run(cfg: DictConfig, folder: Path) -> float:
     told_of = cache.notes if cache else []
     log.say("\n".join([describe(system, data), *data.notes, *told_of, *notes, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
-    state = safe_instantiate(cfg.train)(
-        system,
-        data,
-        optimizer,
-        augment=augment,
-        log=log,
-        store=store,
-        seed=cfg.seed,
-        device=device,
-        validate=validator(system, data, augment, evaluators, cfg, device),
-        facts=resume.facts(plain, data, device, scored(plain)),
-        resume=cfg.resume,
-    )
+    state = fit(
+        system, data, optimizer, safe_instantiate(cfg.train), augment=augment, log=log, store=store, seed=cfg.seed,
+        device=device, validate=validator(system, data, augment, evaluators, cfg, device),
+        facts=resume.facts(plain, data, device, scored(plain)), resume=cfg.resume,
+    )  # fmt: skip
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
         (folder / rundir.CONFIG).write_text(config)
         _write_data(folder, data)
@@ -83,8 +81,11 @@ def run(cfg: DictConfig, folder: Path) -> float:
     dist.end()
     if not main:
         return 0.0
-    scores = evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged, pictures=cache is None)
-    scores |= held_out_losses(system, data, cfg.judged, augment, cfg, device)
+    held_out = held_out_losses(system, data, cfg.judged, augment, cfg, device)
+    require_finite_held_out(held_out)
+    scores = (
+        evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged, pictures=cache is None) | held_out
+    )
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), digest.JUDGE: judge(plain)}
     finish.seal(folder, summary, plain)
@@ -115,7 +116,9 @@ def validator(
         if scores and chosen:
             found = embed(system, data, device, ("train", "val"))
             train, val = found.select("train"), found.select("val")
-            scores |= {f"val/{k}": v for evaluator in chosen.values() for k, v in evaluator(train, val).items()}
+            for name, evaluator in chosen.items():
+                with stage(f"scoring the validation split by evaluator {name}"):
+                    scores |= {f"val/{k}": v for k, v in evaluator(train, val).items()}
         return scores
 
     return validate
@@ -138,14 +141,16 @@ def evaluate(
     With `judged="val"` that split is scored, and test is not even embedded.
     """
     splits = [s for s in data.splits if len(data.splits[s]) and (judged == "test" or s != "test")]
-    found: Embeddings = embed(
-        system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
-    )  # fmt: skip
+    with computing(system, "embedding the data"):
+        found: Embeddings = embed(
+            system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
+        )  # fmt: skip
     found.save(folder / "embeddings")
     train, test = found.select("train"), found.select(judged)
     scores: Scores = {}
-    for evaluator in evaluators.values():
-        scores.update(evaluator(train, test))
+    for name, evaluator in evaluators.items():
+        with stage(f"scoring by evaluator {name}"):
+            scores.update(evaluator(train, test))
     scores |= chance.beside(scores, train, test)
     predictions.write(folder, test, [p for e in evaluators.values() for p in getattr(e, "predictions", ())])
     return scores
@@ -223,7 +228,7 @@ def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_data(folder: Path, data: Any) -> None:
-    (folder / DATA).write_text(json.dumps(data.record(), indent=1))
+    whole.value(folder / DATA, data.record())
 
 
 def _choices() -> dict[str, str]:
@@ -246,7 +251,8 @@ def _finish(
     from multimodal_lab.report import figures
     from multimodal_lab.report import summary as report
 
-    drawn = figures.draw(folder, list(cfg.figures), label)
+    with stage("drawing the figures"):
+        drawn = figures.draw(folder, list(cfg.figures), label)
     log.finish(summary, drawn)
     log.console.print(report.table(summary, scored(plain)))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))

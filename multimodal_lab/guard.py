@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from multimodal_lab import dist
+from multimodal_lab import whole as files
 from multimodal_lab.meters import Meters
 from multimodal_lab.pieces import local, whole
 from multimodal_lab.step import Step
@@ -20,6 +22,7 @@ from multimodal_lab.types import Batch
 PATIENCE = 10  # steps in a row
 FP16_PATIENCE = 18  # a loss scale of 2^16 may have to be halved down to 1
 EVERY = 10  # steps between looks: each waits for the device
+TRY = "lower optim.lr, set train.clip_norm, or use train.precision=bf16"
 
 
 class Guard:
@@ -29,9 +32,13 @@ class Guard:
         self.folder, self.step, self.meters = folder, step, meters
         self.fp16 = step.precision == "fp16"
         self.every = 1 if self.fp16 else min(every, EVERY)
+        self._last: tuple[Sequence[Batch], Mapping[str, Tensor], dict[str, Any]] | None = None
 
-    def look(self, group: Sequence[Batch], number: int, epoch: int, progress: float) -> None:
+    def look(
+        self, group: Sequence[Batch], terms: Mapping[str, Tensor], number: int, epoch: int, progress: float
+    ) -> None:
         """After update `number`: `FloatingPointError` if it is time to stop, the evidence kept beside the run's files."""
+        self._last = group, terms, {"step": number - 1, "epoch": epoch, "progress": progress, "rank": dist.rank()}
         if number % self.every:
             return
         bad, scale = self.meters.bad_steps(), self.step.scaler.get_scale()
@@ -40,12 +47,51 @@ class Guard:
         reason = (
             f"the loss or its gradient has not been finite for {bad} steps" if bad else f"the fp16 scale is {scale:g}"
         )
+        raise FloatingPointError(f"{reason} at step {number}; {TRY}. {self._kept()}")
+
+    def require_finite_end(self, scores: Mapping[str, float]) -> None:
+        """Refuse to end where a term of the last step made here, or of `scores` of the validation split, is not finite.
+
+        A term's name in `scores` is `val/TERM`; deeper names are scores, which may be undefined.
+        """
+        if self._last is not None:
+            _, terms, where = self._last
+            if dist.any_rank(bool(found := not_finite(terms))):
+                found = found or "a term on another rank"
+                raise FloatingPointError(
+                    f"the training loss is not finite at its end, step {where['step'] + 1}: {found}; {TRY}. {self._kept()}"
+                )
+        if dist.any_rank(bool(found := not_finite({k: v for k, v in scores.items() if k.count("/") == 1}))):
+            raise FloatingPointError(
+                f"the held-out loss is not finite at the end of the training: {found or 'see rank 0'}; {TRY}"
+            )
+
+    def _kept(self) -> str:
+        """Keep the last step's batch and weights on every rank; the sentence that says where, and what to do with them."""
+        assert self._last is not None
+        group, _, where = self._last
         kept = self.folder / f"bad_batch_{dist.rank()}"
-        keep(kept, self.step, group, {"step": number - 1, "epoch": epoch, "progress": progress, "rank": dist.rank()})
-        raise FloatingPointError(
-            f"{reason} at step {number}; lower optim.lr or use precision=bf16. Batch and weights are in {kept}: "
-            f"python -m multimodal_lab.replay {kept} repeats the step and names the first module that fails"
+        keep(kept, self.step, group, where)
+        return (
+            f"Batch and weights are in {kept}: python -m multimodal_lab.replay {kept} repeats the step and names the "
+            "first module that fails"
         )
+
+
+def require_finite_held_out(scores: Mapping[str, float]) -> None:
+    """Refuse held-out loss terms (`SPLIT/TERM`) that are not finite: the scores of such a system mean nothing."""
+    if found := not_finite(scores):
+        raise FloatingPointError(
+            f"the held-out loss is not finite after the training: {found}; {TRY}. Checkpoints and metrics.jsonl are kept; "
+            "nothing was scored"
+        )
+
+
+def not_finite(terms: Mapping[str, Any]) -> str:
+    """`name = value` of the loss terms that are not finite, the sum only where no single one is at fault; "" if none."""
+    bad = {k: float(v) for k, v in terms.items() if not math.isfinite(float(v))}
+    named = {k: v for k, v in bad.items() if k.rpartition("/")[2] != "total"} or bad
+    return ", ".join(f"{k} = {v:g}" for k, v in named.items())
 
 
 def require_sound(system: nn.Module) -> None:
@@ -68,7 +114,7 @@ def keep(folder: Path, step: Step, group: Sequence[Batch], where: Mapping[str, A
     save_file(weights, folder / "model.safetensors")
     facts = {**where, "seed": step.seed, "precision": step.precision, "batches": len(group)}
     facts |= {"scale": step.scaler.get_scale(), "ids": [b.ids.tolist() for b in group]}
-    (folder / "batch.json").write_text(json.dumps(facts, indent=1))
+    files.value(folder / "batch.json", facts)
 
 
 def replay(folder: Path, step: Step) -> tuple[dict[str, float], float, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +13,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from multimodal_lab.signature import locate
+from multimodal_lab.stage import stage
 from multimodal_lab.targets import conf_dir as conf_dir
 from multimodal_lab.targets import is_allowed, refusal
 
 SPECIALS = {"_target_", "_partial_"}
+_NODE = re.compile(r"full_key: (\S+)")
 
 
 class TargetError(ValueError):
@@ -45,14 +48,17 @@ def safe_instantiate(node: Any, **kwargs: Any) -> Any:
 
 
 def _built(plain: Any) -> Any:
-    """What Hydra builds. An error that a component raised is told in the component's own words."""
+    """What Hydra builds. An error that a component raised is that error again, and notes which node was being built."""
     try:
         return instantiate(plain, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        if not isinstance(cause, (ValueError, OSError, ImportError, RuntimeError)):
+        if not isinstance(cause, Exception):
             raise
-    raise cause
+        node = _NODE.search(str(error))
+    own = plain.get("_target_", "") if isinstance(plain, dict) else ""
+    with stage(f"building {node[1] if node else own or 'a node of the config'}"):
+        raise cause
 
 
 def targets(value: Any, key: str) -> Iterator[tuple[Any, str]]:

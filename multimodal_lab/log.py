@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sys
@@ -13,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from multimodal_lab.whole import as_json
 
 
 class Tracker(Protocol):
@@ -90,7 +91,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
-        self._writer.add_text(name, f"```\n{json.dumps(config, indent=1, default=str)}\n```")
+        self._writer.add_text(name, f"```\n{as_json(config, indent=1, default=str)}\n```")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """One point in every curve."""
@@ -132,7 +133,7 @@ class Log:
         if not self.main:
             return
         with self.path.open("a") as f:
-            f.write(json.dumps({"step": step, **values}) + "\n")
+            f.write(as_json({"step": step, **values}) + "\n")
         for tracker in self.trackers:
             tracker.scalars(step, values)
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from multimodal_lab import fused as kernel
 from multimodal_lab import layers
 from multimodal_lab.bounds import Fraction, NonNegative, Positive
 from multimodal_lab.text import expected_one_of
@@ -31,7 +30,7 @@ def adamw(
     `fused` makes one pass over memory where the device has the kernel; its last bits differ from the unfused one's.
     """
     found = groups(system, lr, weight_decay, rates or {}, layer_decay)
-    return kernel.AdamW(found, lr=lr, betas=(betas[0], betas[1]), eps=eps, fused=fused and _fusible(found))
+    return torch.optim.AdamW(found, lr=lr, betas=(betas[0], betas[1]), eps=eps, fused=fused and _fusible(found))
 
 
 def sgd(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -84,6 +85,8 @@ def split(tree: Any, tensors: dict[str, Tensor], at: str = "") -> Any:
     if isinstance(tree, list | tuple):
         items = [split(v, tensors, f"{at}.{i}") for i, v in enumerate(tree)]
         return {"tuple": items} if isinstance(tree, tuple) else items
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return {"float": str(tree)}  # strict JSON has no NaN and no infinity, and a resume must have them again
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
     raise TypeError(f"{at}: a {type(tree).__name__} can't be saved; expected tensors, numbers, strings, lists or dicts")
@@ -97,6 +100,8 @@ def join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tree
     if tree.keys() == {"tensor"}:
         return tensors[tree["tensor"]]
+    if tree.keys() == {"float"}:
+        return float(tree["float"])
     if tree.keys() == {"tuple"}:
         return tuple(join(v, tensors) for v in tree["tuple"])
     return {int(k[1:]) if k.startswith("#") else k: join(v, tensors) for k, v in tree.items()}

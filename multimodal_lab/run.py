@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 from multimodal_lab import digest, redact, resolvers, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.problem import ConfigError, StudyError
+from multimodal_lab.stage import sentence
 from multimodal_lab.targets import conf_dir
 
 resolvers.register()
@@ -76,8 +77,11 @@ def job(cfg: DictConfig) -> float:
             return math.nan
         stopped = type(error).__name__ == "Interrupted"
         if not stopped and not isinstance(error, rundir.DirectoryError):
-            rundir.note_failure(folder, redact.text(traceback.format_exc()))
-        said = redact.text(f"{'stopped' if stopped else 'error'}: {error} ({folder})")
+            rundir.note_failure(folder, redact.text(f"{traceback.format_exc()}{sentence(error, rundir.ERROR)}\n"))
+        said = sentence(error, f"{folder / rundir.ERROR}")
+        if str(folder) not in said:
+            said += f" ({folder})"
+        said = redact.text(f"{'stopped' if stopped else 'error'}: {said}")
         print(said, file=sys.stderr, flush=True)
         if stopped or HydraConfig.get().mode == RunMode.RUN:
             sys.exit(75 if stopped else 1)  # no further job of a sweep after Ctrl-C
@@ -136,11 +140,11 @@ def main() -> None:
 def last_words(error: Exception) -> str:
     """What is said of a failure that left Hydra: a job's own, told before, or one that kept a job from beginning."""
     if TOLD in getattr(error, "__notes__", ()):
-        return f"a job of this sweep failed, see above ({error})"
+        return f"a job of this sweep failed, see above ({sentence(error, rundir.ERROR)})"
     several = any(word in {"-m", "--multirun"} or word.startswith("study=") for word in sys.argv[1:])
     if isinstance(error, OSError) and error.filename:  # Hydra makes the directory before the job begins
         return str(rundir.unwritable("hydra.sweep.dir" if several else "dir", error.filename, error))
-    return f"{'a job of this sweep' if several else 'the run'} failed ({type(error).__name__}: {error})"
+    return f"{'a job of this sweep' if several else 'the run'} failed ({sentence(error, 'the traceback of HYDRA_FULL_ERROR=1')})"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from multimodal_lab import whole
+
 CONFIG = "config.yaml"
 LOCK = "run.lock"
 ERROR = "error.txt"
@@ -100,7 +102,7 @@ def _lock(path: Path) -> None:
             path.unlink(missing_ok=True)
             continue
         with os.fdopen(fd, "w") as f:
-            json.dump(me, f)
+            f.write(whole.as_json(me))
         return
     raise DirectoryError(f"dir={path.parent}: {LOCK} keeps changing hands; give another dir")
 
@@ -130,6 +132,6 @@ def _started(pid: int) -> str:
 
 
 def note_failure(folder: Path, text: str) -> None:
-    """Keep a failure's traceback beside what the run had written; an unwritable directory keeps the first error in view."""
+    """Keep a failure's traceback, its last line the sentence told; an unwritable directory keeps the first error in view."""
     with contextlib.suppress(OSError):
         (folder / ERROR).write_text(text)

@@ -11,10 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from multimodal_lab import dist, fused, microbatch
+from multimodal_lab import dist, microbatch
 from multimodal_lab.hashing import splitmix64
 from multimodal_lab.shard import Shards
+from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System, check_used
 from multimodal_lab.types import Batch
 
@@ -44,8 +46,6 @@ class Step:
         self.model: nn.Module = self.system if alone else DistributedDataParallel(self.system)
         self.parameters = list(self.system.parameters() if self.shards is None else self.shards.own.values())
         self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
-        single = all(p.dtype == torch.float32 and p.device.type == self.device.type for p in self.parameters)
-        self.quick = single and self.fused and not self.scaler.is_enabled()
         self._rank = dist.rank()
         self._checked = False
 
@@ -54,22 +54,23 @@ class Step:
     ) -> tuple[dict[str, Tensor], Tensor]:
         """The mean terms over `group`, detached scalars, and the norm of their gradient before it was clipped."""
         terms = self.gradient(group, step, epoch, progress)
-        if self.quick and isinstance(self.optimizer, fused.AdamW):
-            norm = total_norm(self.parameters) if self.shards is None else self.shards.norm()
-            self.optimizer.update(norm, self.clip_norm)
-        else:
-            norm = self._clip()
-            self._update(torch.isfinite(norm))
+        norm = self._clip()
+        self._update(norm)
         for p in self.parameters:
             p.grad = None
         return terms, norm
 
     def _clip(self) -> Tensor:
+        """The norm of all gradients together, which are then scaled so that it is at most `clip_norm` (Pascanu et al. 2013)."""
         self.scaler.unscale_(self.optimizer)
         if self.shards is None:
-            return clipped(self.parameters, self.clip_norm)
-        self.shards.agree(self.scaler, self.optimizer)
-        return clipped(self.parameters, self.clip_norm, self.shards.norm())
+            norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        else:
+            self.shards.agree(self.scaler, self.optimizer)
+            norm = self.shards.norm()
+        if self.clip_norm is not None:
+            clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
+        return norm
 
     def gradient(self, group: Sequence[Batch], step: int, epoch: int, progress: float) -> dict[str, Tensor]:
         """Leave the (scaled) gradient of the mean loss of `group` in `.grad`; the mean terms."""
@@ -78,8 +79,10 @@ class Step:
         if self.shards is not None:
             self.shards.share_buffers()
         for i, batch in enumerate(group):
-            view = self.augment(batch.to(self.device), self.seed, epoch)
-            found.append(self._backward(view, progress, len(group), last=i + 1 == len(group)))
+            with stage("augmenting a batch"):
+                view = self.augment(batch.to(self.device), self.seed, epoch)
+            with computing(self.system, f"training step {step + 1}"):
+                found.append(self._backward(view, progress, len(group), last=i + 1 == len(group)))
         if not self._checked:
             check_used(self.system)
             self._checked = True
@@ -125,15 +128,16 @@ class Step:
         for name, buffer in self.system.named_buffers():
             buffer.copy_(before[name])
 
-    def _update(self, finite: Tensor) -> None:
-        # a fused optimizer looks at `found_inf` on the device; any other has to be asked, and so waited for
+    def _update(self, norm: Tensor) -> None:
+        # A fused optimizer looks at `found_inf` on the device, as it does for GradScaler; any other must be asked here,
+        # which waits for the device.
         if self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
             self.scaler.update()
         elif self.fused:
-            self.optimizer.found_inf = 1.0 - finite.float()  # type: ignore[attr-defined]
+            self.optimizer.found_inf = (norm - norm).ne_(0).float()  # type: ignore[attr-defined]  # 1: not finite
             self.optimizer.step()
-        elif finite:
+        elif torch.isfinite(norm):
             self.optimizer.step()
 
     def _no_sync(self, wanted: bool) -> contextlib.AbstractContextManager[Any]:
@@ -156,29 +160,6 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     """The autocast region of a precision; fp32 is none."""
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     return torch.autocast(device.type, dtype=dtype) if dtype else contextlib.nullcontext()
-
-
-@torch.no_grad()
-def clipped(parameters: Sequence[Tensor], most: float | None, norm: Tensor | None = None) -> Tensor:
-    """Scale all gradients together so that their norm is at most `most`; the norm before (Pascanu et al. 2013, algorithm 1).
-
-    What `torch.nn.utils.clip_grad_norm_` does for dense gradients of one device, at half its cost a step. `norm` is
-    given where these gradients are not all that it counts.
-    """
-    if norm is None:
-        norm = total_norm(parameters)
-    if most is not None:
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
-    return norm
-
-
-@torch.no_grad()
-def total_norm(parameters: Sequence[Tensor]) -> Tensor:
-    """The norm of all gradients together."""
-    norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
-    return norm
 
 
 def reseed(device: torch.device, seed: int) -> None:

@@ -67,3 +67,12 @@ class Stop:
             self.name = self.name or "a signal to another rank"
             return True
         return False
+
+    def leave(self, step: int, save: Callable[[], object] | None = None) -> None:
+        """Where any rank was asked to stop: `save()`, then `Interrupted`. Without `save` all is saved already."""
+        if self.asked():
+            if save is not None:
+                save()
+            raise Interrupted(
+                f"stopped by {self.name} at step {step}, saved; the same command with resume=auto goes on"
+            )

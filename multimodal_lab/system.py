@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from multimodal_lab.build import build
 from multimodal_lab.data import kinds
 from multimodal_lab.keyed import Keyed, Scope
+from multimodal_lab.stage import stage
 from multimodal_lab.types import Batch, Features, Stream
 
 Factory = Callable[..., Any]
@@ -52,9 +53,13 @@ class Backbones(nn.Module):
             raise ValueError(f"backbones.{unknown[0]}: no such stream; the modality has {', '.join(streams)}")
         rest = [name for name in streams if name not in own]
         together = _wants(default, "streams") and bool(rest)
-        self.shared: Any = build(default, streams={n: streams[n] for n in rest}) if together else None
+        with stage(f"building the backbone of streams {', '.join(rest)}"):
+            self.shared: Any = build(default, streams={n: streams[n] for n in rest}) if together else None
         alone = own if together else {**dict.fromkeys(rest, default), **own}
-        self.each = nn.ModuleDict({name: build(alone[name], stream=streams[name]) for name in streams if name in alone})
+        self.each = nn.ModuleDict()
+        for name in (n for n in streams if n in alone):
+            with stage(f"building the backbone of stream {name}"):
+                self.each[name] = build(alone[name], stream=streams[name])
         dims: dict[str, Any] = {
             **({} if self.shared is None else self.shared.dims),
             **{n: m.dim for n, m in self.each.items()},
@@ -95,10 +100,14 @@ class System(nn.Module):
         self.streams = dict(streams)
         self.normalise = nn.ModuleDict({name: Normalise(s) for name, s in streams.items()})
         self.backbones = Backbones(streams, backbone, backbones or {})
-        self.fusion = build(fusion, dims=dict(self.backbones.dims))
+        with stage("building fusion"):
+            self.fusion = build(fusion, dims=dict(self.backbones.dims))
         self.dims: dict[str, int] = dict(self.fusion.dims)
         named = {_file(head): head, **(heads or {})}
-        self.heads = nn.ModuleDict({name: self._head(factory, classes) for name, factory in named.items()})
+        self.heads = nn.ModuleDict()
+        for name, factory in named.items():
+            with stage(f"building head {name}"):
+                self.heads[name] = self._head(factory, classes)
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
 
     def _head(self, factory: Factory, classes: Mapping[str, int]) -> nn.Module:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,5 +37,23 @@ def text(path: Path, content: str) -> None:
 
 
 def value(path: Path, content: Any, **options: Any) -> None:
-    """The same of a JSON value; options are those of `json.dumps`."""
-    text(path, json.dumps(content, **{"indent": 1, **options}))
+    """The same of a JSON value; options are those of `as_json`."""
+    text(path, as_json(content, **{"indent": 1, **options}))
+
+
+def as_json(content: Any, *, default: Callable[[Any], Any] | None = None, **options: Any) -> str:
+    """`content` as JSON that strict readers take; options are those of `json.dumps`. A number that is not finite is null.
+
+    Not for digests: NaN, infinity and None would have one.
+    """
+    convert = None if default is None else lambda x: finite(default(x))
+    return json.dumps(finite(content), allow_nan=False, default=convert, **options)
+
+
+def finite(content: Any) -> Any:
+    """`content` with None for every float that is not finite, at any depth."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {k: finite(v) for k, v in content.items()}
+    return [finite(v) for v in content] if isinstance(content, list | tuple) else content

@@ -9,11 +9,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "multimodal_lab"
 COMPONENTS = {"backbone", "fusion", "head", "loss", "augment", "data", "metric"}
 FLOORS = {
-    0: {"types", "build", "keyed", "dist", "bounds", "digest", "hashing", "whole", "better", "text", "gpu"},
+    0: {"types", "build", "keyed", "dist", "bounds", "digest", "hashing", "whole", "better", "text", "gpu", "stage"},
     1: COMPONENTS,
-    2: {"system", "optim", "fused", "adapt", "layers", "microbatch"},
+    2: {"system", "optim", "adapt", "layers", "microbatch"},
     3: {
         "train",
+        "train_config",
         "evaluate",
         "checkpoint",
         "log",

@@ -22,7 +22,7 @@ from multimodal_lab.head.projection import Projection
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.step import Step
 from multimodal_lab.system import System
-from multimodal_lab.train import fit
+from multimodal_lab.train_config import TrainConfig
 from multimodal_lab.types import Band, Batch, Features, Stream
 
 LOSSES = sorted((Path(__file__).parents[1] / "conf" / "loss").glob("*.yaml"))
@@ -188,10 +188,7 @@ def test_a_step_by_parts_is_the_step(composed):
 
 def test_compile_with_parts_is_refused():
     with pytest.raises(ValueError, match=r"train\.compile and train\.micro_batch"):
-        fit(
-            None, None, None, augment=None, validate=None, log=None, store=None, seed=0, device=None, facts={},
-            compile=True, micro_batch=4,
-        )  # fmt: skip
+        TrainConfig(compile=True, micro_batch=4)
 
 
 def worker(rank, port, folder):

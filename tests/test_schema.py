@@ -31,7 +31,7 @@ GOOD = {
     "augment": {"_target_": f"{L}.augment.augment.Augment", "_partial_": True, "views": 2, "ops": {}},
     "data": {"_target_": f"{L}.data.dataset.Data", "labels": ["species", "sex"]},
     "optim": {"_target_": f"{L}.optim.adamw", "_partial_": True, "lr": 1e-3, "rates": {}},
-    "train": {"_target_": f"{L}.train.fit", "_partial_": True, "epochs": 1},
+    "train": {"_target_": f"{L}.train_config.TrainConfig", "epochs": 1},
     "adapt": {},
     "evaluate": {"knn": {"_target_": f"{L}.evaluate.knn.KNN", "k": 5}},
     "system": {
@@ -144,7 +144,7 @@ WRONG = [
     ({"fusion__widht": 3}, "fusion.widht", "fusion.width"),
     ({"fusion__dims": {}}, "fusion.dims", "remove it"),
     ({"backbone__stream": "rgb"}, "backbone.stream", "remove it"),
-    ({"train__seed": 3}, "train.seed", "remove it"),
+    ({"train__seed": 3}, "train.seed", "no such key"),
     ({"fusion__width": 0}, "fusion.width", "integer >= 1"),
     ({"fusion__width": "wide"}, "fusion.width", "integer"),
     ({"fusion__heads": 5}, "fusion.heads", "fusion.heads=4"),

@@ -23,6 +23,7 @@ from multimodal_lab.pieces import local, own_piece, whole
 from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System
 from multimodal_lab.train import fit
+from multimodal_lab.train_config import TrainConfig
 
 WORDS = (
     "data.source.individuals=32", "data.source.size=16", "data.batch_size=8", "backbone.widths=[8,16]", "fusion.width=16",
@@ -46,16 +47,16 @@ class Bench:
         classes = {k: len(v) for k, v in self.data.classes.items()}
         self.system = safe_instantiate(self.cfg.system)(self.data.streams, classes)
 
-    def fit(self, name, *, rule=optim.sgd, lr=0.1, validate=lambda: {}, **knobs):
+    def fit(self, name, *, rule=optim.sgd, lr=0.1, validate=lambda: {}, resume="never", **knobs):
         self.build()
         augment = build(safe_instantiate(self.cfg.augment), streams=self.data.streams)
         folder = self.base / name
         folder.mkdir(exist_ok=True)
         knobs = {"epochs": 9, "max_steps": STEPS, "log_every": 1, "validate_every": 0, "resume": "auto", **knobs}
         return fit(
-            self.system, self.data, rule(self.system, lr=lr), augment=augment, validate=validate,
+            self.system, self.data, rule(self.system, lr=lr), TrainConfig(**knobs), augment=augment, validate=validate,
             log=Log(folder, main=dist.rank() == 0), store=Store(folder / "checkpoints", 2), seed=0,
-            device=torch.device("cpu"), facts={"a": 1}, **knobs,
+            device=torch.device("cpu"), facts={"a": 1}, resume=resume,
         )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> 
     }
     if path.is_file():
         found = store.read_json(path)
-        if changed := [k for k in plan if found.get(k) != json.loads(json.dumps(plan[k]))]:
+        if changed := [k for k in plan if found.get(k) != json.loads(whole.as_json(plan[k]))]:
             raise DataError(
                 f"{folder}: begun with another {', '.join(changed)}; give another out=DIR, or empty this one"
             )

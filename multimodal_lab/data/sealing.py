@@ -64,6 +64,7 @@ def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Row
         "table": store.file_hash(folder / store.TABLE),
         "shards": [_facts(plan, s) for s in range(plan.shards)],
     }
+    made = whole.finite(made)  # the seal is of what a reader of the file finds
     whole.value(folder / store.MANIFEST, {**made, "seal": store.seal(made)})
     for shard in range(plan.shards):
         _place(plan, shard, ".moments").unlink()

@@ -10,6 +10,7 @@ import torch
 
 from multimodal_lab import dist
 from multimodal_lab.evaluate.quiet import undisturbed
+from multimodal_lab.stage import computing
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch
 
@@ -35,7 +36,7 @@ def losses(
     rows = 0
     with dist.alone(), torch.no_grad(), undisturbed(system):
         for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
-            with autocast():
+            with computing(system, f"computing the losses of the {split} split"), autocast():
                 terms = system(augment(batch.to(device), seed, 0), 1.0)
             rows += len(batch)
             for key, value in terms.items():

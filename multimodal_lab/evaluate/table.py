@@ -65,7 +65,7 @@ def write(folder: Path, name: str, rows: Rows) -> list[Path]:
     }
     labels = {_LABEL + k: _stored(v, rows.classes.get(k, [])) for k, v in rows.targets.items()}
     facts = {"classes": rows.classes, "names": rows.names, "dtypes": {k: str(v.dtype) for k, v in rows.targets.items()}}
-    made = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: json.dumps(facts).encode()})
+    made = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: whole.as_json(facts).encode()})
     parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
     plain = pa.table({"filename": fixed["id"], **xs})
     whole.write(parquet, lambda file: pq.write_table(made, file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def read(path: Path) -> Series:
                 break
             raise ValueError(f"{path}: line {number} is not a JSON object with a number `step`") from None
         for key, value in row.items():
-            if isinstance(value, (int, float)):
-                found.setdefault(key, []).append((step, float(value)))
+            if value is None or isinstance(value, (int, float)):  # null: not finite, a gap in the curve
+                found.setdefault(key, []).append((step, math.nan if value is None else float(value)))
     columns = {key: np.array(points).T for key, points in found.items()}
     return {key: (xy[0], xy[1]) for key, xy in columns.items()}
 

@@ -134,6 +134,6 @@ def _with(value: Any, unit: str) -> str | None:
     return None if value is None else f"{float(value):.0f} {unit}"
 
 
-def number(value: Any) -> str:
+def number(value: Any, form: str = ".3f") -> str:
     """Three decimals; a dash where there is none."""
-    return "–" if value is None or (isinstance(value, float) and math.isnan(value)) else f"{float(value):.3f}"
+    return "–" if value is None or (isinstance(value, float) and math.isnan(value)) else f"{float(value):{form}}"

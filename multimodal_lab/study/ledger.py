@@ -5,6 +5,7 @@ No torch and no Hydra: hundreds of cells are listed at once.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -59,12 +60,19 @@ def finished(own: Path, key: str) -> dict[str, Any]:
         whole = summary[digest.OF_PREDICTIONS] == digest.of_file(own / digest.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+    # null is an undefined score, such as a correlation with a constant
+    summary = {k: math.nan if v is None and k.startswith(_scored(summary)) else v for k, v in summary.items()}
     return summary if sealed and whole and _sound(summary) else {}
+
+
+def _scored(summary: dict[str, Any]) -> tuple[str, ...]:
+    """How the keys of a summary begin that hold numbers."""
+    return (f"{digest.judge(summary)}/", "chance", "data/", "val/")
 
 
 def _sound(summary: dict[str, Any]) -> bool:
     """Whether scores are numbers and provenance is one value a key; in what a stranger has written they may be anything."""
-    scores = [v for k, v in summary.items() if k.startswith((f"{digest.judge(summary)}/", "chance", "data/", "val/"))]
+    scores = [v for k, v in summary.items() if k.startswith(_scored(summary))]
     facts = [v for k, v in summary.items() if k.startswith("provenance/")]
     return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**63) for v in scores) and all(
         v is None or isinstance(v, str | int | float) for v in facts

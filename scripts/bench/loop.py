@@ -29,6 +29,7 @@ from multimodal_lab.checkpoint import Store
 from multimodal_lab.log import Log
 from multimodal_lab.optim import adamw
 from multimodal_lab.train import fit
+from multimodal_lab.train_config import TrainConfig
 from multimodal_lab.types import Batch
 
 SHORT, LONG, ROUNDS = 100, 1100, 5
@@ -102,9 +103,10 @@ def ours(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
         fit(
-            model, data, adamw(model), augment=lambda batch, seed, epoch: batch, validate=dict,
+            model, data, adamw(model), TrainConfig(epochs=1, validate_every=0),
+            augment=lambda batch, seed, epoch: batch, validate=dict,
             log=Log(where, main=False), store=Store(where / "checkpoints", 2), seed=0, device=torch.device("cpu"),
-            facts={}, epochs=1, validate_every=0,
+            facts={},
         )  # fmt: skip
 
 

@@ -1,0 +1,84 @@
+"""An error of a component is told with its type, place and stage; a sentence of ours as it is."""
+
+from functools import partial
+
+import pytest
+from torch import nn
+
+from multimodal_lab import stage
+from multimodal_lab.build import build
+from multimodal_lab.fusion.concat import Concat
+from multimodal_lab.instantiate import safe_instantiate
+
+
+def told(work, *args, **kwargs):
+    with pytest.raises(Exception) as error:  # whatever comes is told
+        work(*args, **kwargs)
+    return stage.sentence(error.value, "error.txt")
+
+
+class Film(nn.Module):
+    """A fusion of the user's own, with a slip."""
+
+    def __init__(self, dims):
+        super().__init__()
+        self.width = dims["rbg"]
+
+
+def built(composed, **parts):
+    factory = safe_instantiate(composed().system)
+    system = partial(factory.func, **{**factory.keywords, **parts})
+    cfg = composed("data.source.individuals=24")
+    data = safe_instantiate(cfg.data).prepare(safe_instantiate(cfg.modality), 0)
+    return system(data.streams, {k: len(v) for k, v in data.classes.items()}), data
+
+
+def test_a_slip_while_building_is_told_with_its_place_and_stage(composed):
+    said = told(built, composed, fusion=partial(Film))
+    assert said.startswith("KeyError 'rbg' in ")
+    assert "test_stage.py:" in said
+    assert said.endswith(" while building fusion; see error.txt")
+
+
+def test_an_error_of_torch_in_a_forward_pass_names_our_line_and_the_stream(composed):
+    system, data = built(composed)
+    system.backbones.each["uv"].register_forward_pre_hook(lambda m, x: (x[0][:, :1],))
+
+    def forward():
+        with stage.computing(system, "training step 1"):
+            system(next(iter(data.batches("train", shuffle=False))))
+
+    said = told(forward)
+    assert said.startswith("RuntimeError '")
+    assert " in backbone/" in said
+    assert "while computing the backbone of stream uv (training step 1); see error.txt" in said
+
+
+@pytest.mark.parametrize("error", [ValueError(), AssertionError(), KeyError(), RuntimeError("")])
+def test_an_error_without_words_is_told_by_its_type(error):
+    def work():
+        with stage.stage("reading data"):
+            raise error
+
+    assert told(work).startswith(f"{type(error).__name__} in ")
+    assert told(work).count("reading data") >= 1
+
+
+def test_a_sentence_of_ours_stays_as_it_is():
+    assert told(build, partial(Concat, dims={}), dims={}) == (
+        "Concat: dims comes from the stage before it and can't be set in the config; remove it"
+    )
+
+
+def test_an_accident_in_a_file_of_ours_is_no_sentence():
+    said = told(build, partial(int, "x"))
+    assert said.startswith("ValueError 'invalid literal for int() with base 10: 'x'' in build.py:")
+
+
+def test_a_run_tells_the_stage_and_keeps_the_traceback(cli, tmp_path):
+    done = cli(f"dir={tmp_path / 'run'}", "data.batch_size=100000", check=False)
+    assert done.returncode == 1
+    assert "error: data.batch_size 100000 is more than" in done.stderr
+    text = (tmp_path / "run" / "error.txt").read_text()
+    assert text.splitlines()[-1].startswith("data.batch_size 100000 is more than")
+    assert "Traceback" in text
