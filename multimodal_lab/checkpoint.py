@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from multimodal_lab import whole
+from multimodal_lab.files import data
 from multimodal_lab.hashing import of_file, of_json
 from multimodal_lab.parts import Parts, join, require_parts, require_same, split
 from multimodal_lab.tensors import write
@@ -231,7 +231,7 @@ def _bytes(x: Tensor) -> int:
 
 
 def _put(path: Path, content: bytes) -> str:
-    whole.data(path, content)
+    data(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

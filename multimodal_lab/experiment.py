@@ -14,13 +14,14 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, digest, dist, finish, kept, provenance, redact, resume, rundir, whole
+from multimodal_lab import checkpoint, digest, dist, finish, kept, provenance, redact, resume, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
 from multimodal_lab.device import pick_device, repeatable
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
+from multimodal_lab.files import value
 from multimodal_lab.guard import require_finite_held_out
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.keyed import Keyed
@@ -228,7 +229,7 @@ def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_data(folder: Path, data: Any) -> None:
-    whole.value(folder / DATA, data.record())
+    value(folder / DATA, data.record())
 
 
 def _choices() -> dict[str, str]:

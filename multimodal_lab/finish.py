@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import digest, whole
+from multimodal_lab import digest, files
 
 
 def seal(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any]) -> None:
     """Add what the run was made of (its config's key, the source, the predictions) and write `summary.json` last of all."""
     summary |= {digest.OF_CONFIG: digest.config_key(plain), digest.OF_SOURCE: digest.code()}
     summary[digest.OF_PREDICTIONS] = digest.of_file(folder / digest.PREDICTIONS)
-    whole.value(folder / digest.SUMMARY, summary, sort_keys=True, default=float)
+    files.value(folder / digest.SUMMARY, summary, sort_keys=True, default=float)
 
 
 def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -> float:

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from multimodal_lab import dist
-from multimodal_lab import whole as files
+from multimodal_lab import dist, files
 from multimodal_lab.meters import Meters
 from multimodal_lab.pieces import local, whole
 from multimodal_lab.step import Step

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from multimodal_lab.whole import as_json
+from multimodal_lab.files import as_json
 
 
 class Tracker(Protocol):

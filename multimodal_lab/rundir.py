@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from multimodal_lab import whole
+from multimodal_lab import files
 
 CONFIG = "config.yaml"
 LOCK = "run.lock"
@@ -102,7 +102,7 @@ def _lock(path: Path) -> None:
             path.unlink(missing_ok=True)
             continue
         with os.fdopen(fd, "w") as f:
-            f.write(whole.as_json(me))
+            f.write(files.as_json(me))
         return
     raise DirectoryError(f"dir={path.parent}: {LOCK} keeps changing hands; give another dir")
 

@@ -15,7 +15,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from multimodal_lab import tensors, whole
+from multimodal_lab import files, tensors
 from multimodal_lab.digest import code_of
 from multimodal_lab.hashing import of_file, of_json
 
@@ -59,7 +59,7 @@ class Store:
         """Keep tensors."""
         with self._writing(facts) as folder:
             digests: list[str] = []
-            whole.write(folder / TENSORS, lambda file: digests.append(tensors.pour(file, found)))
+            files.write(folder / TENSORS, lambda file: digests.append(tensors.pour(file, found)))
             self._seal(folder, facts, {"sha256": digests[0]})
 
     def folder(self, facts: Mapping[str, Any]) -> Path:
@@ -102,7 +102,7 @@ class Store:
 
     def _seal(self, folder: Path, facts: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         made = {"facts": complete(facts), **content}
-        whole.value(folder / ENTRY, {**made, "seal": of_json(made)})
+        files.value(folder / ENTRY, {**made, "seal": of_json(made)})
 
 
 def default() -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab import whole
+from multimodal_lab import files as whole
 from multimodal_lab.data import kinds, pool, store
 from multimodal_lab.data.packed import as_text
 from multimodal_lab.data.probe import Offer, single, together

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.data import pool, store
 from multimodal_lab.data.choose import choose
 from multimodal_lab.data.folder import some
@@ -64,11 +64,11 @@ def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Row
         "table": store.file_hash(folder / store.TABLE),
         "shards": [_facts(plan, s) for s in range(plan.shards)],
     }
-    made = whole.finite(made)  # the seal is of what a reader of the file finds
-    whole.value(folder / store.MANIFEST, {**made, "seal": store.seal(made)})
+    made = files.finite(made)  # the seal is of what a reader of the file finds
+    files.value(folder / store.MANIFEST, {**made, "seal": store.seal(made)})
     for shard in range(plan.shards):
         _place(plan, shard, ".moments").unlink()
-    for left in folder.glob(whole.BESIDE):
+    for left in folder.glob(files.BESIDE):
         left.unlink()
     (folder / store.PLAN).unlink()
     return store.read_manifest(folder)

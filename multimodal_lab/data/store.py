@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band
 
@@ -152,7 +152,7 @@ def write_table(path: Path, samples: pd.DataFrame) -> None:
         {"name": str(name), "dtype": _kind(samples[name]), "values": [_plain(v) for v in samples[name]]}
         for name in samples.columns
     ]
-    whole.value(path, {"columns": columns}, indent=None)
+    files.value(path, {"columns": columns}, indent=None)
 
 
 def read_table(path: Path) -> pd.DataFrame:

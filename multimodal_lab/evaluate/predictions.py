@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.digest import PREDICTIONS
 from multimodal_lab.evaluate.embeddings import Embeddings
 
@@ -67,7 +67,7 @@ def write(folder: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
     ids = np.asarray(test.ids, dtype=object)
     parts = [_rows(p, ids, test.groups, test.classes.get(p.label, [])) for p in found]
     table = pa.concat_tables(parts) if parts else _SCHEMA.empty_table()
-    whole.write(folder / PREDICTIONS, lambda file: pq.write_table(table, file))
+    files.write(folder / PREDICTIONS, lambda file: pq.write_table(table, file))
 
 
 _WORD = pa.dictionary(pa.int32(), pa.string())

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from multimodal_lab import whole
+from multimodal_lab import files as whole
 
 _KEY = b"multimodal_lab"
 _LABEL = "label."

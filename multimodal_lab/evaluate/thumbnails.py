@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.data import kinds
 from multimodal_lab.types import Batch, Stream
 
@@ -49,7 +49,7 @@ class Thumbnails:
         arrays: dict[str, Any] = {ROWS: np.array(self._rows, dtype=np.int64)}
         arrays |= {name: stretched(torch.cat(parts)) for name, parts in self._found.items() if parts}
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole.write(path, lambda file: np.savez_compressed(file, **arrays))
+        files.write(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def load(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.problem import StudyError
 from multimodal_lab.study import plain
 from multimodal_lab.study.facts import Study
@@ -62,7 +62,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
             except DataError as error:
                 (folder / FILE).unlink(missing_ok=True)
                 return [f"warning: the data were not audited: {error}"]
-            whole.value(folder / FILE, known)
+            files.value(folder / FILE, known)
     if study.leak and not known["grouped"]:
         raise StudyError(
             f"study.leak=[{', '.join(study.leak)}]: every sample is a group by itself, so that the split is random as it is "

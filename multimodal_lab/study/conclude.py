@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.problem import StudyError
 from multimodal_lab.report import study as report
 from multimodal_lab.study import judge, outcomes, record
@@ -33,7 +33,7 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
         )
     answers = judge.judge(found)
     made = record.record(found, answers)
-    whole.value(folder / record.FILE, made)
+    files.value(folder / record.FILE, made)
     page, why = explore(found, answers)
     drawn = [*report.write(folder), *page]
     console = console or Console(width=None if sys.stdout.isatty() else 160)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from multimodal_lab import digest, rundir, whole
+from multimodal_lab import digest, rundir
+from multimodal_lab import files as whole
 from multimodal_lab.problem import StudyError
 from multimodal_lab.study import plain
 from multimodal_lab.study.plan import Cell, Plan

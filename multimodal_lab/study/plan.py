@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import expect, whole
+from multimodal_lab import expect, files
 from multimodal_lab.problem import StudyError
 from multimodal_lab.signature import signature
 from multimodal_lab.study import plain
@@ -63,7 +63,7 @@ class Plan:
 def write(folder: Path, plan: Plan) -> None:
     """Write `plan.json` in `folder`, at once or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    whole.value(folder / FILE, asdict(plan))
+    files.value(folder / FILE, asdict(plan))
 
 
 def load(folder: Path) -> Plan:

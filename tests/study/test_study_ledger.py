@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from multimodal_lab import digest, rundir, whole
+from multimodal_lab import digest, rundir
+from multimodal_lab import files as whole
 from multimodal_lab.problem import StudyError
 from multimodal_lab.study import facts, ledger, plan, show, sweep
 from multimodal_lab.study.plan import Cell, Plan

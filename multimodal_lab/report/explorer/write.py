@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.report.explorer import page, source
 from multimodal_lab.report.explorer.content import content
 from multimodal_lab.report.explorer.source import ExplorerError
@@ -19,5 +19,5 @@ def write(run_dir: Path, out: Path | None = None, method: Method = "pca") -> Pat
     path = out or run_dir / "figures" / "explorer.html"
     text = page.html(content(found, run_dir.resolve().name, method))
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole.text(path, text)
+    files.text(path, text)
     return path

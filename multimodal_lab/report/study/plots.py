@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import whole
+from multimodal_lab import files
 
 FORMATS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("svg", {"Date": None, "Creator": None}), ("pdf", {"CreationDate": None, "Creator": None, "Producer": None})
@@ -156,6 +156,6 @@ def _save(folder: Path, name: str, figure: Any) -> list[Path]:
             made = io.BytesIO()
             figure.savefig(made, format=suffix, metadata=metadata)
             paths.append(folder / f"{name}.{suffix}")
-            whole.data(paths[-1], made.getvalue())
+            files.data(paths[-1], made.getvalue())
     plt.close(figure)
     return paths

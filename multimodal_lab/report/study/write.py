@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import whole
+from multimodal_lab import files
 from multimodal_lab.report.study import page, plots
 from multimodal_lab.report.study.told import told
 
@@ -33,7 +33,7 @@ def write(folder: Path) -> list[Path]:
             f"{folder / SOURCE}: {type(error).__name__} {error}: not as a study writes it; judge the study again"
         ) from error
     for name, text in texts.items():
-        whole.text(folder / name, text)
+        files.text(folder / name, text)
     return [*(folder / name for name in texts), *(p for paths in figures.values() for p in paths)]
 
 
