@@ -7,7 +7,7 @@ import torch
 import yaml
 from torch import nn
 
-from multimodal_lab import adapt
+from multimodal_lab.adapt import freeze
 
 CONF = Path(__file__).parents[1] / "conf" / "adapt"
 
@@ -24,7 +24,7 @@ def trains(module):
 
 
 def test_a_name_freezes_all_below_it(system):
-    adapt.freeze(system, modules=["backbones"])
+    freeze.freeze(system, modules=["backbones"])
     assert trains(system) == ["head.weight", "head.bias"]
     system.train()
     before = system["backbones"]["uv"][1].running_mean.clone()
@@ -33,7 +33,7 @@ def test_a_name_freezes_all_below_it(system):
 
 
 def test_one_of_two(system):
-    adapt.freeze(system, modules=["backbones.rgb", "fusion"])
+    freeze.freeze(system, modules=["backbones.rgb", "fusion"])
     assert not trains(system["backbones"]["rgb"])
     assert len(trains(system["backbones"]["uv"])) == 4
 
@@ -41,18 +41,18 @@ def test_one_of_two(system):
 @pytest.mark.parametrize(("wrong", "near"), [("backbone", "backbones"), ("backbones.rbg", "backbones.rgb"), ("", "")])
 def test_an_unknown_name_is_refused_before_anything_is_frozen(system, wrong, near):
     with pytest.raises(ValueError, match=f"no module named '{wrong}'.*nearest: {near}"):
-        adapt.freeze(system, modules=["head", wrong])
+        freeze.freeze(system, modules=["head", wrong])
     assert len(trains(system)) == 10
 
 
 def test_freezing_all_is_refused(system):
     with pytest.raises(ValueError, match="nothing is left to train"):
-        adapt.freeze(system, modules=["backbones", "head"])
+        freeze.freeze(system, modules=["backbones", "head"])
 
 
 def test_the_configs_say_what_the_functions_take(system):
     assert yaml.safe_load((CONF / "none.yaml").read_text()) == {}
     facts = yaml.safe_load((CONF / "freeze.yaml").read_text())
-    assert facts.pop("_target_") == "multimodal_lab.adapt.freeze"
+    assert facts.pop("_target_") == "multimodal_lab.adapt.freeze.freeze"
     assert facts.pop("_partial_")
-    adapt.freeze(system, **facts)
+    freeze.freeze(system, **facts)

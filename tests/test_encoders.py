@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from multimodal_lab import checkpoint, experiment, schema
-from multimodal_lab.encoders import EncoderError
+from multimodal_lab.adapt.encoders import EncoderError
 
 TRAIN = ["fusion=separate", "loss=simclr", "evaluate=[collapse]", "train.max_steps=2", "train.validate_every=0"]
 USE = [

@@ -13,7 +13,8 @@ import numpy as np
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from multimodal_lab import adapt, checkpoint, rundir
+from multimodal_lab import checkpoint, rundir
+from multimodal_lab.adapt import freeze
 from multimodal_lab.data.memory import choices
 from multimodal_lab.digest import SUMMARY
 from multimodal_lab.system import System
@@ -62,7 +63,7 @@ def encoders(system: System, *, data: Any, runs: list[str]) -> None:
         taken = [_give(system, data, name, found) for name in system.backbones.each]
         for run in {id(run): run for run in taken}.values():
             require_unseen(run, data)
-    adapt.freeze(system, modules=["backbones"])
+    freeze.freeze(system, modules=["backbones"])
 
 
 def load(run: str) -> Trained:
