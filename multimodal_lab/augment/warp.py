@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multimodal_lab.augment import host
-from multimodal_lab.augment.gather import MANY, gathered
 from multimodal_lab.augment.once import tables
+from multimodal_lab.augment.warp_cpu import MANY, gathered
 
 Size = tuple[int, int]
 Points = tuple[Tensor, Tensor]

@@ -6,8 +6,8 @@ from kornia.geometry.bbox import bbox_generator
 from multimodal_lab.augment import geometry as g
 from multimodal_lab.augment import warp
 from multimodal_lab.augment.draw import Draw
-from multimodal_lab.augment.gather import gathered
 from multimodal_lab.augment.warp import Homography, grid, kernels, sample
+from multimodal_lab.augment.warp_cpu import gathered
 
 ROWS = 12
 SIZES = [(33, 40), (32, 32)]
