@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.augment import host
-from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
+from multimodal_lab.augment.random.draw import Draw
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.data import kinds

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.augment import host
-from multimodal_lab.augment.draw import Draw
+from multimodal_lab.augment.random.draw import Draw
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Kind, Stream
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multimodal_lab.augment import host
-from multimodal_lab.augment.once import tables
+from multimodal_lab.augment.random.memo import tables
 from multimodal_lab.augment.warp_cpu import MANY, gathered
 
 Size = tuple[int, int]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment.once import number, tables
+from multimodal_lab.augment.random.memo import number, tables
 from multimodal_lab.hashing import SIGNED_GOLDEN, shifted, stable_id
 from multimodal_lab.hashing import splitmix64_signed as mix
 

@@ -1,0 +1,1 @@
+"""Random draws that are a function of (seed, epoch, sample id) alone."""
