@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from multimodal_lab.backbone.frozen import freeze as freeze_module
+from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.text import expected_one_of
 
 freezes_argument = "modules"

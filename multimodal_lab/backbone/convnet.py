@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.backbone.frozen import freeze as freeze_module
+from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Count
 from multimodal_lab.types import Features, Stream

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone.convnet import grid_features, stage
-from multimodal_lab.backbone.frozen import freeze as freeze_module
+from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Count
 from multimodal_lab.types import Features, Stream

@@ -8,7 +8,7 @@ import timm
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import weights as files
-from multimodal_lab.backbone.frozen import freeze as freeze_module
+from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Fraction

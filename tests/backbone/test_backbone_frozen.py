@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from multimodal_lab.backbone.frozen import freeze
+from multimodal_lab.backbone.freeze import freeze
 
 
 @pytest.fixture
