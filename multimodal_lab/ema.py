@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.parts import require_same
+from multimodal_lab.checkpoint.state import require_same
 from multimodal_lab.pieces import local
 
 

@@ -14,9 +14,10 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, digest, dist, finish, kept, provenance, redact, resume, rundir
+from multimodal_lab import digest, dist, finish, kept, provenance, redact, resume, rundir
 from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
+from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
 from multimodal_lab.device import pick_device, repeatable
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
@@ -61,7 +62,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         augment = kept.augmentation(cfg, cache, system, data, device)
     with stage("building the optimizer"):
         optimizer = safe_instantiate(cfg.optim)(system)
-    store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
+    store = Store(folder / "checkpoints", cfg.train.keep)
     if main and not (folder / DATA).exists():
         _write_data(folder, data)
     log = Log(folder, _trackers(cfg, folder, told) if main else (), main)
@@ -78,7 +79,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         (folder / rundir.CONFIG).write_text(config)
         _write_data(folder, data)
     if cfg.train.monitor is not None and (best := store.best()) is not None:
-        checkpoint.load_weights(best, system)
+        load_weights(best, system)
     dist.end()
     if not main:
         return 0.0
@@ -175,11 +176,11 @@ def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data, trained=True).to(device)
-    store = checkpoint.Store(folder / "checkpoints", cfg.train.keep)
+    store = Store(folder / "checkpoints", cfg.train.keep)
     path = (store.best() if cfg.train.monitor else None) or store.newest()
     if path is None:
-        raise checkpoint.CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
-    checkpoint.load_weights(path, system)
+        raise CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
+    load_weights(path, system)
     return system, data, path
 
 

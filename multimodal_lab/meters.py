@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab import dist
-from multimodal_lab.parts import require_same
+from multimodal_lab.checkpoint.state import require_same
 
 NORM = "grad_norm"
 

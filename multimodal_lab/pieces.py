@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from multimodal_lab import dist
-from multimodal_lab.parts import Part, Parts
+from multimodal_lab.checkpoint.state import Part, Parts
 
 if TYPE_CHECKING:  # its import would lengthen the start of every run; only a sharded one needs it
     from torch.distributed.tensor import DTensor

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import torch
 
-from multimodal_lab import better, checkpoint, dist
+from multimodal_lab import better, dist
+from multimodal_lab.checkpoint.state import Parts, State
+from multimodal_lab.checkpoint.store import Store, load, read_state
 from multimodal_lab.digest import code, flat
 from multimodal_lab.log import Log
-from multimodal_lab.parts import Parts, State
 
 Resume = Literal["never", "auto", "drift"]
 CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "cache", "data")
@@ -33,7 +34,7 @@ def facts(
     return {**found, "data fingerprint": data.fingerprint, **machine(device)}
 
 
-def resume_from(store: checkpoint.Store, parts: Parts, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
+def resume_from(store: Store, parts: Parts, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
     """Load the newest good checkpoint, if any, and cut the log back to it; refuse one that was made under other facts.
 
     `drift` goes on all the same: what changed is told, and kept in the state for good.
@@ -44,14 +45,14 @@ def resume_from(store: checkpoint.Store, parts: Parts, now: Mapping[str, Any], m
         newest = store.newest() if dist.rank() == 0 else None
         name = dist.word_from_main("" if newest is None else newest.name)
         if name:
-            before = checkpoint.read_state(store.folder / name)
+            before = read_state(store.folder / name)
             changed = changes(before["facts"], now)
             if changed and mode != "drift":
                 raise ValueError(
                     f"this run can't go on exactly: {'; '.join(changed)}. Restore these, start a new run, "
                     "or give resume=drift to go on with a run that is marked as changed"
                 )
-            checkpoint.load(store.folder / name, parts)
+            load(store.folder / name, parts)
             state.facts, state.drift = dict(now), [*state.drift, *(f"step {state.step}: {c}" for c in changed)]
             log.say("\n".join([f"resumed from {store.folder / name} at step {state.step}", *state.drift]))
     log.rewind(state.logged)

@@ -13,7 +13,7 @@ import torch.distributed as td
 from torch import Tensor, nn
 
 from multimodal_lab import dist, microbatch
-from multimodal_lab.parts import Parts
+from multimodal_lab.checkpoint.state import Parts
 from multimodal_lab.pieces import Whole, in_pieces, local, own_piece, whole
 from multimodal_lab.system import System
 

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 import torch
 
 from multimodal_lab import better as ways
-from multimodal_lab import checkpoint, dist, optim
+from multimodal_lab import dist, optim
+from multimodal_lab.checkpoint.state import Parts, State, Unsaved
+from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.ema import Average
 from multimodal_lab.guard import Guard, require_sound
 from multimodal_lab.log import Log
 from multimodal_lab.meters import Meters
-from multimodal_lab.parts import Parts, State, Unsaved
 from multimodal_lab.pieces import gather
 from multimodal_lab.resume import Resume, resume_from
 from multimodal_lab.shard import Shards, require_possible
@@ -52,7 +53,7 @@ def fit(
     augment: Callable[[Batch, int, int], Batch],
     validate: Callable[[], Mapping[str, float]],
     log: Log,
-    store: checkpoint.Store,
+    store: Store,
     seed: int,
     device: torch.device,
     facts: Mapping[str, Any],

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import checkpoint, rundir
+from multimodal_lab import rundir
+from multimodal_lab.checkpoint import store
 from multimodal_lab.experiment import trained
 from multimodal_lab.head.caption_lstm import PAD, CaptionLSTM
 
@@ -26,7 +27,7 @@ def main() -> None:
     assert isinstance(cfg, DictConfig)
     try:
         system, data, _ = trained(cfg, folder, torch.device("cpu"))
-    except checkpoint.CheckpointError as error:
+    except store.CheckpointError as error:
         sys.exit(f"error: {error}")
     system.eval()
     heads = [h for h in system.heads.values() if isinstance(h, CaptionLSTM)]

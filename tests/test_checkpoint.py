@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from multimodal_lab.checkpoint import CheckpointError, Store, fault, load, load_weights, size
+from multimodal_lab.checkpoint.state import PARTS, State
+from multimodal_lab.checkpoint.store import CheckpointError, Store, fault, load, load_weights, size
 from multimodal_lab.ema import Average
 from multimodal_lab.meters import Meters
-from multimodal_lab.parts import PARTS, State
 
 FILES = ["model.safetensors", "optimizer.safetensors", "ema.safetensors", "state.json", "manifest.json"]
 

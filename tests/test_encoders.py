@@ -6,8 +6,9 @@ import shutil
 import pytest
 import torch
 
-from multimodal_lab import checkpoint, experiment, schema
+from multimodal_lab import experiment, schema
 from multimodal_lab.adapt.encoders import EncoderError
+from multimodal_lab.checkpoint import store
 
 TRAIN = ["fusion=separate", "loss=simclr", "evaluate=[collapse]", "train.max_steps=2", "train.validate_every=0"]
 USE = [
@@ -41,7 +42,7 @@ def use(composed, trained, tmp_path):
 
 
 def weights(folder):
-    return checkpoint.weights(checkpoint.Store(folder / "checkpoints", 1).newest())
+    return store.weights(store.Store(folder / "checkpoints", 1).newest())
 
 
 def test_each_stream_has_the_backbone_and_normalisation_of_its_bands_and_keeps_them(use, trained, tmp_path, composed):

@@ -14,9 +14,10 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import nn
 
-from multimodal_lab import checkpoint, dist, optim, shard
+from multimodal_lab import dist, optim, shard
 from multimodal_lab.build import build
-from multimodal_lab.checkpoint import Store
+from multimodal_lab.checkpoint import store
+from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.log import Log
 from multimodal_lab.pieces import local, own_piece, whole
@@ -244,7 +245,7 @@ def test_a_checkpoint_goes_on_in_pieces_or_not_and_with_another_world(trained):
     close(ranks[1]["plain_first"], ranks[1]["plain"])
     bench.fit("cut_first", **KNOBS)
     close(weights(bench.system), ranks[0]["cut"])
-    checkpoint.load_weights(last(base / "cut"), bench.system)
+    store.load_weights(last(base / "cut"), bench.system)
     close(weights(bench.system), ranks[0]["cut"], 0)
 
 

@@ -13,15 +13,16 @@ from safetensors.torch import load_file, save_file
 from small import SMALL
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multimodal_lab import checkpoint, experiment, optim
+from multimodal_lab import experiment, optim
 from multimodal_lab import replay as replay_command
 from multimodal_lab.augment.augment import Augment
 from multimodal_lab.build import build
-from multimodal_lab.checkpoint import Store
+from multimodal_lab.checkpoint import store
+from multimodal_lab.checkpoint.state import PARTS
+from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.guard import replay
 from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.log import Log
-from multimodal_lab.parts import PARTS
 from multimodal_lab.step import Step, mix
 from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System
@@ -334,15 +335,13 @@ def test_leaving_any_part_out_of_a_resume_shows(bench, monkeypatch, precision):
     whole, parts = bench("whole", *words), bench("parts", *words)
     whole.fit(**knobs)
     interrupted(parts, 5, monkeypatch, **knobs)
-    real = checkpoint.load
+    real = store.load
     for name in (None, *(PARTS if precision == "fp32" else ["scaler"])):
         if name == "scaler" and precision == "fp32":
             continue
         again = bench(f"without_{name}", *words)
         shutil.copytree(parts.folder, again.folder)
-        monkeypatch.setattr(
-            checkpoint, "load", lambda f, p, n=name: real(f, p if n is None else {**p, n: Ignored(p[n])})
-        )
+        monkeypatch.setattr(store, "load", lambda f, p, n=name: real(f, p if n is None else {**p, n: Ignored(p[n])}))
         again.fit(resume="auto", **knobs)
         assert (left(again) == left(whole)) == (name is None), name
 
@@ -397,7 +396,7 @@ def test_the_average_is_what_is_validated_and_left_behind_and_the_raw_weights_tr
     assert equal(load_file(last / "model.safetensors"), plain.weights())
     assert equal(averaged.weights(), seen[-1])
     assert not equal(averaged.weights(), plain.weights())
-    checkpoint.load_weights(last, plain.system)
+    store.load_weights(last, plain.system)
     assert equal(plain.weights(), averaged.weights())
 
 

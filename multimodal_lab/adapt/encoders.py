@@ -13,8 +13,9 @@ import numpy as np
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from multimodal_lab import checkpoint, rundir
+from multimodal_lab import rundir
 from multimodal_lab.adapt import freeze
+from multimodal_lab.checkpoint import store as checkpoint
 from multimodal_lab.data.memory import choices
 from multimodal_lab.digest import SUMMARY
 from multimodal_lab.system import System

@@ -15,7 +15,8 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from multimodal_lab import files, tensors
+from multimodal_lab import files
+from multimodal_lab.checkpoint import safetensors_writer as tensors
 from multimodal_lab.digest import code_of
 from multimodal_lab.hashing import of_file, of_json
 

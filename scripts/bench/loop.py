@@ -25,7 +25,7 @@ from _measure import Ratio, row
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from multimodal_lab.checkpoint import Store
+from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.log import Log
 from multimodal_lab.optim import adamw
 from multimodal_lab.train import fit

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _trial
 
-from multimodal_lab import checkpoint
+from multimodal_lab.checkpoint.store import Store, fault
 
 KINDS = ("flips", "cuts", "blocks", "swaps")
 
@@ -24,7 +24,7 @@ def main() -> None:
         run = Path(base, "run")
         knobs = ("train.epochs=4", "train.keep=3")
         assert _trial.wait(_trial.start(_trial.config(run, *knobs))) == 0, _trial.tail(run)
-        store = checkpoint.Store(run / "checkpoints", 3)
+        store = Store(run / "checkpoints", 3)
         *_, before, newest = store.all()
         whole = Path(base, "whole")
         shutil.copytree(store.folder, whole)
@@ -47,10 +47,10 @@ def main() -> None:
         _trial.finish("damage", lost, told)
 
 
-def _judged(store: checkpoint.Store, before: Path, newest: Path, name: str) -> list[str]:
+def _judged(store: Store, before: Path, newest: Path, name: str) -> list[str]:
     """What went wrong: the damage not seen, another checkpoint used, file or reason not told."""
     said, wrong = io.StringIO(), []
-    reason = checkpoint.fault(newest)
+    reason = fault(newest)
     with contextlib.redirect_stdout(said):
         found = store.newest()
     if found != before:
@@ -60,7 +60,7 @@ def _judged(store: checkpoint.Store, before: Path, newest: Path, name: str) -> l
     return wrong
 
 
-def _all_bad(store: checkpoint.Store) -> list[str]:
+def _all_bad(store: Store) -> list[str]:
     """All checkpoints damaged: the real command must stop, and never begin again from nothing."""
     for path in store.all():
         _flip(path / "model.safetensors")

@@ -20,10 +20,10 @@ import _trial
 import torch
 from torch import nn
 
-from multimodal_lab import checkpoint
+from multimodal_lab.checkpoint.state import Parts, State
+from multimodal_lab.checkpoint.store import CheckpointError, Store, load
 from multimodal_lab.ema import Average
 from multimodal_lab.meters import Meters
-from multimodal_lab.parts import Parts, State
 
 CALL = re.compile(r"^(?:\[pid +\d+\] |\d+ +)?(\w+)\((.*)")
 ERRORS = ("ENOSPC", "EIO", "EACCES")
@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit(3)
     with tempfile.TemporaryDirectory() as base:
         fresh = Path(base, "fresh", "checkpoints")
-        checkpoint.Store(fresh, 1).save(parts(1))
+        Store(fresh, 1).save(parts(1))
         points = calls(fresh, Path(base, "traced", "checkpoints"))
         trials = [(call, n, how) for call, n in points for how in (*ERRORS, "KILL")]
         if a.most:
@@ -129,9 +129,9 @@ def _child(folder: Path, go: int) -> None:
     said = ""
     os.read(go, 2)
     try:
-        checkpoint.Store(folder, 1).save(new)
+        Store(folder, 1).save(new)
         code = 0
-    except checkpoint.CheckpointError as error:
+    except CheckpointError as error:
         code, said = 7, str(error)
     except BaseException as error:
         said = repr(error)
@@ -153,7 +153,7 @@ def judged(folder: Path, call: str, n: int, how: str, outcomes: dict[str, int]) 
     elif code not in (0, 7) or (code == 0 and call not in MAY_PASS):
         wrong.append(f"no clear error: exit {code}: {text[-300:]}")
     outcomes["loud"] += code == 7
-    store = checkpoint.Store(folder, 1)
+    store = Store(folder, 1)
     newest = store.newest()
     if newest is None:
         return [*wrong, "no checkpoint is left"]
@@ -162,7 +162,7 @@ def judged(folder: Path, call: str, n: int, how: str, outcomes: dict[str, int]) 
         wrong.append("said to be saved, but it is not there")
     outcomes["new" if step == 2 else "old"] += 1
     loaded, truth = parts(9), parts(step)
-    checkpoint.load(newest, loaded)
+    load(newest, loaded)
     if not all(torch.equal(v, truth["model"].state_dict()[k]) for k, v in loaded["model"].state_dict().items()):
         wrong.append("the weights loaded are not those saved")
     store.save(parts(3))  # and what a fault leaves behind does not stop the next save

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import _trial
 
-from multimodal_lab import checkpoint
+from multimodal_lab.checkpoint import store
 
 LIMIT = 5.0  # seconds from the signal to the end, the save included
 
@@ -65,8 +65,8 @@ def _where(folder: Path) -> tuple[str, list[str]]:
     said = re.findall(r"stopped by SIGTERM( at step (\d+), saved)?", _trial.tail(folder))
     if not said or not said[-1][0]:
         return "outside the loop", []
-    newest = checkpoint.Store(folder / "checkpoints", 2).newest()
-    state = {"step": -1, "due": False} if newest is None else checkpoint.read_state(newest)
+    newest = store.Store(folder / "checkpoints", 2).newest()
+    state = {"step": -1, "due": False} if newest is None else store.read_state(newest)
     wrong = [] if state["step"] == int(said[-1][1]) else [f"step {said[-1][1]} was said to be saved, {newest} is there"]
     return "in a validation" if state["due"] else "in an epoch", wrong
 

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from multimodal_lab.checkpoint.safetensors_writer import write
+from multimodal_lab.checkpoint.state import Parts, join, require_parts, require_same, split
 from multimodal_lab.files import data
 from multimodal_lab.hashing import of_file, of_json
-from multimodal_lab.parts import Parts, join, require_parts, require_same, split
-from multimodal_lab.tensors import write
 
 MANIFEST = "manifest.json"
 STATE = "state.json"

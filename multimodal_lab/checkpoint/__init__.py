@@ -1,0 +1,1 @@
+"""Checkpoints as data: safetensors and JSON, hashed and written atomically."""
