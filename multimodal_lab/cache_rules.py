@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from multimodal_lab.facts import fact
-from multimodal_lab.problem import Problem
-from multimodal_lab.signature import SourceError, signature
-from multimodal_lab.suggest import one
+from multimodal_lab.config.facts import fact
+from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.signature import SourceError, signature
+from multimodal_lab.config.suggest import one
 from multimodal_lab.wiring import Tree, losses, streams, target
 
 

@@ -14,11 +14,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import compose, resolvers, rundir, schema
-from multimodal_lab.check import preflight, refuse, sweep_problems
-from multimodal_lab.instantiate import conf_dir
-from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
-from multimodal_lab.problem import ConfigError
+from multimodal_lab import rundir
+from multimodal_lab.config import compose, resolvers, schema
+from multimodal_lab.config.check import preflight, refuse, sweep_problems
+from multimodal_lab.config.instantiate import conf_dir
+from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
+from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]

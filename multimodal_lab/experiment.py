@@ -14,17 +14,18 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import digest, dist, finish, kept, provenance, redact, resume, rundir
-from multimodal_lab.as_plain import as_plain
+from multimodal_lab import digest, dist, finish, kept, provenance, resume, rundir
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
+from multimodal_lab.config import redact
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.plain import as_plain
 from multimodal_lab.device import pick_device, repeatable
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
 from multimodal_lab.files import value
 from multimodal_lab.guard import require_finite_held_out
-from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.keyed import Keyed
 from multimodal_lab.log import Log
 from multimodal_lab.stage import computing, stage

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.as_plain import as_plain
 from multimodal_lab.build import build
-from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.plain import as_plain
 from multimodal_lab.system import System
 
 

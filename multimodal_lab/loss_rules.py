@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from multimodal_lab.facts import other_values
-from multimodal_lab.problem import Problem, join
-from multimodal_lab.targets import conf_dir
+from multimodal_lab.config.facts import other_values
+from multimodal_lab.config.problem import Problem, join
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import nearest
 from multimodal_lab.wiring import Tree, emitted, file_of, heads, losses, of_head, of_loss, streams, target, targets
 

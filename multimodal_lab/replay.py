@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import resolvers, rundir
+from multimodal_lab import rundir
+from multimodal_lab.config import resolvers
 from multimodal_lab.device import pick_device, repeatable
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
@@ -21,7 +22,7 @@ finite. The run's data must be where they were."""
 def repeat(folder: Path) -> str:
     """What the kept step gives when it is made again."""
     from multimodal_lab import experiment, guard, kept
-    from multimodal_lab.instantiate import safe_instantiate
+    from multimodal_lab.config.instantiate import safe_instantiate
     from multimodal_lab.step import Step
 
     cfg = OmegaConf.load(folder.parent / rundir.CONFIG)

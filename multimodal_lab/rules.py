@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from multimodal_lab.cache_rules import backbone_for, cached, encoder_runs
-from multimodal_lab.facts import constant, fact, problems
+from multimodal_lab.config.facts import constant, fact, problems
+from multimodal_lab.config.problem import Problem, is_target
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.suggest import choices, one
+from multimodal_lab.config.targets import allowed
 from multimodal_lab.loss_rules import loss_paths, names_clash, two_views
-from multimodal_lab.problem import Problem, is_target
 from multimodal_lab.run_rules import RUN_RULES
-from multimodal_lab.signature import signature
-from multimodal_lab.suggest import choices, one
-from multimodal_lab.targets import allowed
 from multimodal_lab.text import nearest
 from multimodal_lab.use_rules import USE_RULES
 from multimodal_lab.wiring import (

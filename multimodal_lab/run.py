@@ -21,11 +21,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from multimodal_lab import digest, redact, resolvers, rundir
-from multimodal_lab.as_plain import as_plain
-from multimodal_lab.problem import ConfigError, StudyError
+from multimodal_lab import digest, rundir
+from multimodal_lab.config import redact, resolvers
+from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.problem import ConfigError, StudyError
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.stage import sentence
-from multimodal_lab.targets import conf_dir
 
 resolvers.register()
 # Threads that wait by spinning make a training on shared cores several times slower; read when torch loads OpenMP.
@@ -104,7 +105,7 @@ def leave(number: int, _: object) -> None:
 def start(argv: list[str]) -> None:
     """Compose and check every job, then run them; flags that only show something are Hydra's."""
     if not SHOW & {word.partition("=")[0] for word in argv}:
-        from multimodal_lab.check import preflight
+        from multimodal_lab.config.check import preflight
 
         if (jobs := preflight(argv)) is not None:
             jobs.run(job)
@@ -118,7 +119,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGUSR1, leave)
     if {"-h", "--help"} & set(sys.argv[1:]):
-        from multimodal_lab.overrides import groups
+        from multimodal_lab.config.overrides import groups
 
         print(
             HELP.format(choices="\n".join(f"  {k}: {', '.join(v)}" for k, v in sorted(groups((conf_dir(),)).items())))

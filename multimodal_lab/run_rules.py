@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from multimodal_lab import better
-from multimodal_lab.facts import constant
-from multimodal_lab.problem import Problem, is_number, is_target, not_one_of
+from multimodal_lab.config.facts import constant
+from multimodal_lab.config.problem import Problem, is_number, is_target, not_one_of
 from multimodal_lab.text import nearest
 from multimodal_lab.wiring import Tree, emitted, file_of, losses, scored, target
 

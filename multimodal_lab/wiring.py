@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from multimodal_lab.better import Scored
-from multimodal_lab.facts import STAGES, fact
-from multimodal_lab.problem import Problem, not_one_of
+from multimodal_lab.config.facts import STAGES, fact
+from multimodal_lab.config.problem import Problem, not_one_of
 
 Tree = dict[str, Any]
 

@@ -53,10 +53,10 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
     """Compose, check, probe, write, seal, and say what was made."""
     began = time.monotonic()
     node = composed(overrides)
+    from multimodal_lab.config.instantiate import safe_instantiate
     from multimodal_lab.data import packing, sealing, store
     from multimodal_lab.data.fingerprint import fingerprint
     from multimodal_lab.data.probe import probe
-    from multimodal_lab.instantiate import safe_instantiate
 
     try:
         if (out / store.MANIFEST).is_file():
@@ -80,9 +80,9 @@ def composed(overrides: list[str]) -> dict[str, Any]:
     """The `data` node of the config, checked as a run's is, in plain values."""
     from omegaconf import OmegaConf
 
-    from multimodal_lab import compose, resolvers
-    from multimodal_lab.check import preflight
-    from multimodal_lab.problem import ConfigError
+    from multimodal_lab.config import compose, resolvers
+    from multimodal_lab.config.check import preflight
+    from multimodal_lab.config.problem import ConfigError
 
     resolvers.register()
     try:

@@ -10,7 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from small import SMALL
 
-from multimodal_lab import resolvers
+from multimodal_lab.config import resolvers
 
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

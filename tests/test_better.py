@@ -1,7 +1,7 @@
 import pytest
 
 from multimodal_lab import better
-from multimodal_lab.suggest import nodes
+from multimodal_lab.config.suggest import nodes
 from multimodal_lab.wiring import scored
 
 SCORED = scored({"evaluate": nodes("evaluate")})

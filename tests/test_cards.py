@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from multimodal_lab import experiment, schema
+from multimodal_lab import experiment
+from multimodal_lab.config import schema
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared/data/open"

@@ -11,11 +11,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from multimodal_lab import check, compose
-from multimodal_lab.check import preflight
-from multimodal_lab.overrides import groups
-from multimodal_lab.problem import ConfigError, Problem
-from multimodal_lab.targets import conf_dir
+from multimodal_lab.config import check, compose
+from multimodal_lab.config.check import preflight
+from multimodal_lab.config.overrides import groups
+from multimodal_lab.config.problem import ConfigError, Problem
+from multimodal_lab.config.targets import conf_dir
 
 
 def read(name):
@@ -127,7 +127,7 @@ def test_each_thing_wrong_is_told_at_once():
 
 def test_refusing_costs_little_and_imports_nothing_heavy():
     code = (
-        "import sys, time\nfrom multimodal_lab.check import ConfigError, preflight\n"
+        "import sys, time\nfrom multimodal_lab.config.check import ConfigError, preflight\n"
         "try:\n    preflight(['fusion.heads=0'])\n    raise SystemExit('not refused')\nexcept ConfigError:\n    pass\n"
         "print(time.process_time(), [m for m in ('torch', 'numpy', 'pandas', 'timm', 'kornia') if m in sys.modules])"
     )

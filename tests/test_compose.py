@@ -12,10 +12,10 @@ from hydra import initialize_config_dir
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from multimodal_lab import compose, resolvers
-from multimodal_lab.check import Jobs
-from multimodal_lab.overrides import groups
-from multimodal_lab.targets import conf_dir
+from multimodal_lab.config import compose, resolvers
+from multimodal_lab.config.check import Jobs
+from multimodal_lab.config.overrides import groups
+from multimodal_lab.config.targets import conf_dir
 
 LINES = [
     [word for word in re.split(r" (?![^{]*\})", line) if word]  # a dict in braces is one word

@@ -1,8 +1,8 @@
 import pytest
 
-from multimodal_lab.expect import expected, problems
-from multimodal_lab.problem import UNKNOWN, show
-from multimodal_lab.signature import Module, Parameter
+from multimodal_lab.config.annotations import expected, problems
+from multimodal_lab.config.problem import UNKNOWN, show
+from multimodal_lab.config.signature import Module, Parameter
 
 SOURCE = """
 from __future__ import annotations

@@ -6,10 +6,10 @@ import pytest
 from omegaconf import OmegaConf
 from torch import nn
 
-from multimodal_lab import instantiate as door
+from multimodal_lab.config import instantiate as door
+from multimodal_lab.config.instantiate import TargetError, safe_instantiate, verify
+from multimodal_lab.config.targets import allowed
 from multimodal_lab.data.source import DataError
-from multimodal_lab.instantiate import TargetError, safe_instantiate, verify
-from multimodal_lab.targets import allowed
 from multimodal_lab.types import Stream
 
 UNSAFE = Path(__file__).with_name("unsafe_targets.txt").read_text(encoding="utf-8").split()

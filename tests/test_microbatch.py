@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from multimodal_lab import microbatch, optim
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.head.caption_lstm import CaptionLSTM
 from multimodal_lab.head.classifier import Classifier
 from multimodal_lab.head.decision import Decision
 from multimodal_lab.head.projection import Projection
-from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.step import Step
 from multimodal_lab.system import System
 from multimodal_lab.train_config import TrainConfig

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from multimodal_lab import kind_facts, targets
+from multimodal_lab.config import kind_facts, targets
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data import kinds, packing, probe, sealing
 from multimodal_lab.data.audit.audit import audit
 from multimodal_lab.data.packed import Packed
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.table import Table
-from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.types import Stream
 
 ROOT = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def test_a_fact_of_the_wrong_type_is_told_before_torch_is_imported(tmp_path, lin
     own = f"from lab_graphs.kinds import Counts\n\n\nclass Bad(Counts):\n    {line}\n"
     (tmp_path / "bad_kind.py").write_text(own)
     program = (
-        "import sys; from multimodal_lab import resolvers; from multimodal_lab.check import preflight; resolvers.register()\n"
+        "import sys; from multimodal_lab.config import resolvers; from multimodal_lab.config.check import preflight; resolvers.register()\n"
         "try: preflight(['+modality.x={kind: bad, take: all}'])\n"
         "except Exception as error: print(error)\n"
         "assert not {'torch', 'numpy', 'lab_graphs'} & sys.modules.keys()"

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from multimodal_lab import redact
+from multimodal_lab.config import redact
 
 LOOK = [
     "hf_" + "a1B2" * 8, "ghp_" + "Zz09" * 9, "github_pat_" + "x1_" * 10, "sk-proj-" + "q7" * 15, "AKIA" + "ABCD1234" * 2,

@@ -199,7 +199,7 @@ def test_an_installed_wheel_carries_the_configs_and_runs(tmp_path):
         assert "multimodal_lab/conf/config.yaml" in wheel.namelist()
         wheel.extractall(tmp_path / "site")
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    where = "import multimodal_lab.instantiate as i; print(i.conf_dir())"
+    where = "import multimodal_lab.config.instantiate as i; print(i.conf_dir())"
     found = subprocess.run(
         [sys.executable, "-c", where], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
     )

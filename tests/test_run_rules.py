@@ -3,7 +3,7 @@ import json
 import pytest
 
 from multimodal_lab import device, experiment, run_rules
-from multimodal_lab.as_plain import as_plain
+from multimodal_lab.config.plain import as_plain
 
 
 def test_a_gpu_that_is_not_here_is_told_in_words(monkeypatch):

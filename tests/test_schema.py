@@ -3,7 +3,7 @@ import copy
 import pytest
 from omegaconf import OmegaConf
 
-from multimodal_lab.schema import check, resolved
+from multimodal_lab.config.schema import check, resolved
 
 L = "multimodal_lab"
 GOOD = {
@@ -63,7 +63,7 @@ DROP = object()
 @pytest.fixture(autouse=True)
 def data_as_it_is_here(monkeypatch):
     """The data node's other arguments are not this test's matter."""
-    from multimodal_lab import schema
+    from multimodal_lab.config import schema
 
     real = schema._argument_problems
     monkeypatch.setattr(

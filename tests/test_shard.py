@@ -18,7 +18,7 @@ from multimodal_lab import dist, optim, shard
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.store import Store
-from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.log import Log
 from multimodal_lab.pieces import local, own_piece, whole
 from multimodal_lab.stop import Interrupted

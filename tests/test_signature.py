@@ -6,9 +6,9 @@ from functools import reduce
 
 import pytest
 
-from multimodal_lab import signature as sig
-from multimodal_lab.signature import Module, SourceError, call_signature, locate, signature
-from multimodal_lab.targets import allowed
+from multimodal_lab.config import signature as sig
+from multimodal_lab.config.signature import Module, SourceError, call_signature, locate, signature
+from multimodal_lab.config.targets import allowed
 
 
 def resolve(name):
@@ -110,7 +110,7 @@ def test_names_defined_under_type_checking_count_as_imports(tmp_path):
 
 def test_reading_every_signature_imports_neither_torch_nor_numpy():
     code = (
-        "import sys\nfrom multimodal_lab.targets import allowed\nfrom multimodal_lab.signature import signature\n"
+        "import sys\nfrom multimodal_lab.config.targets import allowed\nfrom multimodal_lab.config.signature import signature\n"
         "for name in allowed():\n    signature(name)\n"
         "print([m for m in ('torch', 'numpy', 'timm', 'pandas', 'kornia', 'sklearn') if m in sys.modules])"
     )

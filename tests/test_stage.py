@@ -7,8 +7,8 @@ from torch import nn
 
 from multimodal_lab import stage
 from multimodal_lab.build import build
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
-from multimodal_lab.instantiate import safe_instantiate
 
 
 def told(work, *args, **kwargs):

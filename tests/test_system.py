@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from multimodal_lab.instantiate import safe_instantiate
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.system import check_used
 from multimodal_lab.types import Band, Batch, Stream
 

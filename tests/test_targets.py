@@ -2,10 +2,10 @@ import sys
 
 import pytest
 
-from multimodal_lab import signature, targets
-from multimodal_lab.extensions import extension_problems
-from multimodal_lab.instantiate import safe_instantiate
-from multimodal_lab.schema import node_problems
+from multimodal_lab.config import signature, targets
+from multimodal_lab.config.extensions import extension_problems
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.schema import node_problems
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def test_conf_is_found_in_a_wheel_and_in_a_checkout(tmp_path, monkeypatch, place
     (tmp_path / "multimodal_lab").mkdir()
     (tmp_path / place).mkdir()
     (tmp_path / place / "config.yaml").touch()
-    monkeypatch.setattr(targets, "__file__", str(tmp_path / "multimodal_lab" / "targets.py"))
+    monkeypatch.setattr(targets, "__file__", str(tmp_path / "multimodal_lab" / "config" / "targets.py"))
     assert targets.conf_dir() == (tmp_path / place).resolve()
 
 
 def test_no_conf_is_an_error_that_says_where_it_looked(tmp_path, monkeypatch):
-    monkeypatch.setattr(targets, "__file__", str(tmp_path / "multimodal_lab" / "targets.py"))
+    monkeypatch.setattr(targets, "__file__", str(tmp_path / "multimodal_lab" / "config" / "targets.py"))
     with pytest.raises(FileNotFoundError, match="multimodal_lab/conf"):
         targets.conf_dir()
 
@@ -59,7 +59,7 @@ def install(tmp_path, monkeypatch, fresh):
         info = tmp_path / "lab_extension-1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab_extension\nVersion: 1\n")
-        (info / "entry_points.txt").write_text(f"[multimodal_lab.targets]\n{points}\n")
+        (info / "entry_points.txt").write_text(f"[multimodal_lab.config.targets]\n{points}\n")
         (tmp_path / "lab_extension.py").write_text(source)
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, "lab_extension", raising=False)
@@ -81,7 +81,7 @@ def test_an_installed_package_may_add_a_name(install):
     assert not targets.is_allowed("lab_extension.os")
 
 
-HERE = "entry point part of multimodal_lab.targets"
+HERE = "entry point part of multimodal_lab.config.targets"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_two_parts_of_one_name_are_one_sentence(install, tmp_path):
     other = tmp_path / "lab_other-1.dist-info"
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: lab_other\nVersion: 1\n")
-    (other / "entry_points.txt").write_text("[multimodal_lab.targets]\npart = lab_other:Part\n")
+    (other / "entry_points.txt").write_text("[multimodal_lab.config.targets]\npart = lab_other:Part\n")
     (tmp_path / "lab_other.py").write_text(PART)
     (found,) = map(str, node_problems({"_target_": "lab_extension.Part"}, "part"))
     assert "lab_extension:Part" in found

@@ -20,8 +20,8 @@ from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.state import PARTS
 from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.guard import replay
-from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.log import Log
 from multimodal_lab.step import Step, mix
 from multimodal_lab.stop import Interrupted

@@ -10,8 +10,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from multimodal_lab.check import Jobs
-    from multimodal_lab.problem import Problem
+    from multimodal_lab.config.check import Jobs
+    from multimodal_lab.config.problem import Problem
 
 
 class Study(Sweeper):
@@ -19,7 +19,7 @@ class Study(Sweeper):
 
     @staticmethod
     def problems(jobs: Jobs, overrides: list[Override]) -> list[Problem]:
-        """What is wrong with the study or any of its arms; `multimodal_lab.check` asks before anything begins."""
+        """What is wrong with the study or any of its arms; `multimodal_lab.config.check` asks before anything begins."""
         from multimodal_lab.study.preflight import study_problems
 
         return study_problems(jobs, overrides)

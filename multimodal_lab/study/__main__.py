@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study import audit, ledger, plan, show
 from multimodal_lab.text import key_values
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
-from multimodal_lab.problem import StudyError
 from multimodal_lab.stats import joint
 from multimodal_lab.stats.exchange import thinned, too_few
 from multimodal_lab.stats.overlap import overlap

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.study import Study
 from multimodal_lab.study import plain
-from multimodal_lab.study.facts import Study
 
 FILE = "audit.json"
 LOCK = "audit.lock"

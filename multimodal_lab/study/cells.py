@@ -7,11 +7,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.as_plain import as_plain
+from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.study import Study
 from multimodal_lab.digest import config_key, flat
-from multimodal_lab.problem import Problem
 from multimodal_lab.study import retrain
-from multimodal_lab.study.facts import Study
 from multimodal_lab.study.lines import under
 from multimodal_lab.study.plan import Cell, Chosen
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from multimodal_lab.config.study import Study
 from multimodal_lab.stats.bootstrap import Bootstrap, hierarchical
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
@@ -16,7 +17,6 @@ from multimodal_lab.stats.paired import Paired, paired
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Needed, detectable, seeds_needed
 from multimodal_lab.stats.verdict import REQUIRED, WITHIN
-from multimodal_lab.study.facts import Study
 from multimodal_lab.study.outcomes import Scores
 
 ALPHA = 0.05

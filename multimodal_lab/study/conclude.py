@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multimodal_lab import files
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.report import study as report
 from multimodal_lab.study import judge, outcomes, record
 from multimodal_lab.study.explore import explore

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.leak import gap
 from multimodal_lab.stats.paired import Paired, paired
 from multimodal_lab.study.outcomes import Outcomes, Scores

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import equivalence
 from multimodal_lab.stats.holm import holm

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from multimodal_lab import digest, rundir
 from multimodal_lab import files as whole
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study import plain
 from multimodal_lab.study.plan import Cell, Plan
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from multimodal_lab import digest
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.study import Study
 from multimodal_lab.data.audit.audit import audit, repeats
 from multimodal_lab.data.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError
-from multimodal_lab.instantiate import safe_instantiate
-from multimodal_lab.problem import StudyError
-from multimodal_lab.study.facts import Study
 
 
 def look(study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab import digest
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study import audit, ledger, plan, same, trials
 from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan

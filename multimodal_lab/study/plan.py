@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import expect, files
-from multimodal_lab.problem import StudyError
-from multimodal_lab.signature import signature
+from multimodal_lab import files
+from multimodal_lab.config import annotations as expect
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.study import Role, Study, problems, read
 from multimodal_lab.study import plain
-from multimodal_lab.study.facts import Role, Study, problems, read
 
 FILE = "plan.json"
 Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
@@ -86,7 +87,9 @@ def _require_sound(found: dict[str, Any]) -> None:
     wrong = [
         str(p)
         for p in expect.problems(
-            expect.expected(signature("multimodal_lab.schema.Config").parameters["study"]), found["study"], "study"
+            expect.expected(signature("multimodal_lab.config.schema.Config").parameters["study"]),
+            found["study"],
+            "study",
         )
     ]
     wrong = wrong or [str(p) for p in problems(read(found["study"]))]

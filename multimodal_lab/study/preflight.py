@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from multimodal_lab import expect, schema
+from multimodal_lab.config import schema
+from multimodal_lab.config import study as facts
+from multimodal_lab.config.annotations import expected, problems
+from multimodal_lab.config.overrides import choice_problems, parse
+from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.signature import signature
 from multimodal_lab.digest import config_key, flat
-from multimodal_lab.overrides import choice_problems, parse
-from multimodal_lab.problem import Problem
-from multimodal_lab.signature import signature
-from multimodal_lab.study import beside, facts, retrain, roles
+from multimodal_lab.study import beside, retrain, roles
 from multimodal_lab.study.cells import PAIRED, SWEPT, at, inputs, swept, tried, unequal, without_hydra
 from multimodal_lab.study.lines import key, under
 from multimodal_lab.study.tune import FIXED
 
 if TYPE_CHECKING:
-    from multimodal_lab.check import Jobs
+    from multimodal_lab.config.check import Jobs
 
 
 def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
@@ -32,7 +34,7 @@ def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
     node = OmegaConf.to_container(cfg.study, resolve=True) if "study" in cfg else None
     if not isinstance(node, dict):
         return [Problem("study", None, "hydra/sweeper=study runs a study; choose one", "study=rgb_vs_uv")]
-    found += list(expect.problems(expect.expected(top["study"]), node, "study"))
+    found += list(problems(expected(top["study"]), node, "study"))
     if found:
         return found
     study = facts.read({str(k): v for k, v in node.items()})

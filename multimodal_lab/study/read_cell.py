@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from multimodal_lab import digest
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study.ledger import Entry
 
 KEYS = ("evaluator", "stream", "label", "id")  # of a row; no two have the same

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from multimodal_lab.problem import Problem
-from multimodal_lab.study.facts import Study
+from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.study import Study
 from multimodal_lab.study.lines import key
 
 Streams = Mapping[str, Mapping[str, Any]]

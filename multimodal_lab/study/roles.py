@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from multimodal_lab.config.facts import fact
+from multimodal_lab.config.problem import Problem, show
+from multimodal_lab.config.study import Study
+from multimodal_lab.config.suggest import choices
 from multimodal_lab.digest import BOOKKEEPING, flat
-from multimodal_lab.facts import fact
-from multimodal_lab.problem import Problem, show
 from multimodal_lab.study.cells import inputs
-from multimodal_lab.study.facts import Study
 from multimodal_lab.study.lines import under
-from multimodal_lab.suggest import choices
 from multimodal_lab.wiring import judge, target
 
 Tree = Mapping[str, Any]

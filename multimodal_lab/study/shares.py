@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.evaluate.subsets import FUSED, members
-from multimodal_lab.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, shapley

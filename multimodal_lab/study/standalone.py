@@ -7,10 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import compose, resolvers
-from multimodal_lab.check import preflight
-from multimodal_lab.problem import ConfigError, StudyError
-from multimodal_lab.study import facts
+from multimodal_lab.config import compose, resolvers, study
+from multimodal_lab.config.check import preflight
+from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.study.cells import looked_at
 
 
@@ -34,14 +33,14 @@ def audited(words: Sequence[str]) -> dict[str, Any]:
         raise StudyError(str(error)) from error
 
 
-def _asked(words: list[str]) -> tuple[facts.Study, dict[str, Any]]:
+def _asked(words: list[str]) -> tuple[study.Study, dict[str, Any]]:
     def composed(lines: list[str]) -> DictConfig:
         return compose.composed([*words, *lines])
 
     cfg = composed([])
     if cfg.get("study") is not None:
         node: Any = OmegaConf.to_container(cfg.study, resolve=True)
-        asked = facts.read(node)
+        asked = study.read(node)
     else:
-        asked = facts.Study({"all": []}, ["all"], [], seeds=[cfg.seed], splits=[cfg.data.split.seed])
+        asked = study.Study({"all": []}, ["all"], [], seeds=[cfg.seed], splits=[cfg.data.split.seed])
     return asked, looked_at(asked, composed)

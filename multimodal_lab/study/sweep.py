@@ -14,8 +14,9 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import digest
-from multimodal_lab.problem import StudyError
-from multimodal_lab.study import audit, beside, board, facts, ledger, plan, show, trials
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.study import read, warnings
+from multimodal_lab.study import audit, beside, board, ledger, plan, show, trials
 from multimodal_lab.study.cells import Cells, Compose, looked_at
 from multimodal_lab.study.lines import key
 from multimodal_lab.study.plan import Cell, Plan
@@ -70,12 +71,12 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
 def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> Plan:
     """The plan that a composed study asks for: its cells too, once what is tuned has been, as the directory shows."""
     node: Any = OmegaConf.to_container(config.study, resolve=True)
-    study = facts.read(node)
+    study = read(node)
     made = Cells(study, compose)
     tuning = made.tuning()
     chosen = trials.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
     own = made.compared(chosen) if chosen or not tuning else []
-    return Plan(study, own, list(typed), facts.warnings(study), tuning, chosen, made.retrained)
+    return Plan(study, own, list(typed), warnings(study), tuning, chosen, made.retrained)
 
 
 def _composer(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> Compose:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from multimodal_lab.bounds import Natural
-from multimodal_lab.problem import Problem
+from multimodal_lab.config.problem import Problem
 from multimodal_lab.study.lines import key, under
 
 # What an option may not change: what is compared, on which samples, and how it is judged.

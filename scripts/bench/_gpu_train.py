@@ -14,12 +14,12 @@ from _measure import row
 from hydra import compose, initialize_config_dir
 from torch.utils.flop_counter import FlopCounterMode
 
-from multimodal_lab import resolvers
 from multimodal_lab.build import build
+from multimodal_lab.config import resolvers
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.device import repeatable
-from multimodal_lab.instantiate import safe_instantiate
 from multimodal_lab.step import Step, arrange
-from multimodal_lab.targets import conf_dir
 from multimodal_lab.types import Band, Batch, Stream
 
 

@@ -24,7 +24,7 @@ SWEEP = ["-m", "modality=rgb,uv,rgb_uv_stacked,rgb_uv", "fusion=separate,concat,
 JOBS = """
 import sys, time
 from multimodal_lab import run
-from multimodal_lab.check import preflight
+from multimodal_lab.config.check import preflight
 preflight(["fusion=concat"])
 t = time.process_time(); jobs = preflight(sys.argv[1:]); a = time.process_time() - t
 t = time.process_time(); jobs.run(lambda cfg: 0.0); b = time.process_time() - t

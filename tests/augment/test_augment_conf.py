@@ -6,7 +6,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from multimodal_lab.build import build
-from multimodal_lab.facts import fact
+from multimodal_lab.config.facts import fact
 from multimodal_lab.types import Band, Batch, Stream
 
 CONF = Path(__file__).parents[2] / "conf" / "augment"

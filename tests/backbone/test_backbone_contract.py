@@ -5,9 +5,9 @@ import timm
 from contract import backbone
 from contract.owed import CONF, called, factory
 
-from multimodal_lab.facts import fact
-from multimodal_lab.signature import signature
-from multimodal_lab.suggest import nodes
+from multimodal_lab.config.facts import fact
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.suggest import nodes
 
 NAMES = sorted(p.stem for p in (CONF / "backbone").glob("*.yaml"))
 TINY = ("test_vit", "test_resnet", "test_convnext")  # of timm: a class token, batch norm, neither

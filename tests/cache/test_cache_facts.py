@@ -6,11 +6,11 @@ import torch
 from omegaconf import OmegaConf
 
 from multimodal_lab import experiment
-from multimodal_lab.as_plain import as_plain
 from multimodal_lab.backbone.convnet import ConvNet
 from multimodal_lab.cache import facts, store
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.plain import as_plain
 from multimodal_lab.data.bad import Bad
-from multimodal_lab.instantiate import safe_instantiate
 
 FROZEN = [
     "head=classifier",

@@ -8,8 +8,8 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from multimodal_lab.expect import expected
-from multimodal_lab.signature import signature
+from multimodal_lab.config.annotations import expected
+from multimodal_lab.config.signature import signature
 
 CONF = Path(__file__).parents[2] / "conf"
 WIDTH = 16

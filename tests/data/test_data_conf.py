@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from multimodal_lab.overrides import choice_problems, groups, parse
-from multimodal_lab.signature import signature
-from multimodal_lab.targets import conf_dir
+from multimodal_lab.config.overrides import choice_problems, groups, parse
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.targets import conf_dir
 
 CONF = Path(__file__).parents[2] / "conf"
 KNOWN = groups((conf_dir(),))

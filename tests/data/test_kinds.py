@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from multimodal_lab import kind_facts
+from multimodal_lab.config import kind_facts
 from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import Kind
 from multimodal_lab.types import Band, Stream
@@ -43,7 +43,7 @@ def test_a_colour_image_is_shown_in_its_colours_whatever_the_order_of_bands():
 
 def test_kinds_are_listed_without_importing_one():
     program = (
-        "import sys; from multimodal_lab.data import kinds; from multimodal_lab.kind_facts import fact\n"
+        "import sys; from multimodal_lab.data import kinds; from multimodal_lab.config.kind_facts import fact\n"
         "assert set(kinds.names()) >= {'image', 'text', 'vector'}; assert fact('image', 'spatial') is True\n"
         "assert not {'torch', 'numpy', 'multimodal_lab.data.kinds.image'} & sys.modules.keys()"
     )

@@ -378,9 +378,9 @@ def _composes(folder):
     """`data=packed` is the run that `data=specimens` is."""
     from hydra import compose, initialize_config_dir
 
-    from multimodal_lab import resolvers
-    from multimodal_lab.check import preflight
-    from multimodal_lab.instantiate import conf_dir, safe_instantiate
+    from multimodal_lab.config import resolvers
+    from multimodal_lab.config.check import preflight
+    from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
 
     resolvers.register()
     lines = [["data=specimens", "data.source.individuals=64"], ["data=packed", f"data.root={folder}"]]
@@ -415,8 +415,8 @@ def test_words_that_cannot_be(words, code, said, monkeypatch, capsys):
 
 
 def test_a_packed_choice_without_a_store_is_one_clear_problem(tmp_path):
-    from multimodal_lab import resolvers
-    from multimodal_lab.check import ConfigError, preflight
+    from multimodal_lab.config import resolvers
+    from multimodal_lab.config.check import ConfigError, preflight
 
     resolvers.register()
     with pytest.raises(ConfigError, match=r"is no packed store \(scripts/pack.py makes one\)"):

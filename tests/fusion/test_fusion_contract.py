@@ -8,9 +8,9 @@ import pytest
 from contract import fusion as contract
 from contract.owed import called, settings
 
-from multimodal_lab.facts import fact
-from multimodal_lab.signature import signature
-from multimodal_lab.suggest import nodes
+from multimodal_lab.config.facts import fact
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.suggest import nodes
 
 NODES = nodes("fusion")
 CASES = [(name, knobs) for name, node in NODES.items() for knobs in settings(node["_target_"], list(contract.DIMS))]

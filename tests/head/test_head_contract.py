@@ -8,8 +8,8 @@ import pytest
 from contract import head as contract
 from contract.owed import called, settings
 
-from multimodal_lab.signature import signature
-from multimodal_lab.suggest import nodes
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.suggest import nodes
 
 NODES = nodes("head")
 CASES = [(name, knobs) for name, node in NODES.items() for knobs in settings(node["_target_"], ["b"])]

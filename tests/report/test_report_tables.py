@@ -5,8 +5,8 @@ import pytest
 import yaml
 from rich.console import Console
 
+from multimodal_lab.config.suggest import nodes
 from multimodal_lab.report import choices, summary, sweep
-from multimodal_lab.suggest import nodes
 from multimodal_lab.wiring import scored
 
 SCORED = scored({"evaluate": nodes("evaluate")})

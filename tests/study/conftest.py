@@ -13,9 +13,9 @@ from omegaconf import OmegaConf, open_dict
 from small import SMALL
 from tiny import changed, write
 
-from multimodal_lab.check import preflight
-from multimodal_lab.compose import CachingLoader
-from multimodal_lab.problem import ConfigError
+from multimodal_lab.config.check import preflight
+from multimodal_lab.config.compose import CachingLoader
+from multimodal_lab.config.problem import ConfigError
 
 ROOT = Path(__file__).parents[2]
 FEWER = [line for line in SMALL if not line.startswith(("log=", "data.batch_size="))]

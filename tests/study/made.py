@@ -5,15 +5,16 @@ import json
 import numpy as np
 
 from multimodal_lab import digest
+from multimodal_lab.config.study import Control, Study, warnings
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
-from multimodal_lab.study import facts, plan
+from multimodal_lab.study import plan
 from multimodal_lab.study.plan import Cell, Plan
 
 CONTROLS = {
-    "shuffled": facts.Control("fused", "shuffled", ["data.shuffle={stream: uv}"]),
-    "duplicate": facts.Control("fused", "duplicate", ["modality=rgb_rgb"]),
+    "shuffled": Control("fused", "shuffled", ["data.shuffle={stream: uv}"]),
+    "duplicate": Control("fused", "duplicate", ["modality=rgb_rgb"]),
 }
 LEVELS = {"rgb": 0.6, "uv": 0.5, "fused": 0.9, "shuffled": 0.6, "duplicate": 0.6}
 PER_GROUP = 4
@@ -38,7 +39,7 @@ def study(
 ):
     """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
     arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
-    named = facts.Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
+    named = Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
     cells = [
         Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".replace("_", "").ljust(16, "0"), [])
         for r in splits
@@ -48,7 +49,7 @@ def study(
     for cell in cells:
         if cell.arm not in skip:
             _cell(folder, cell, levels[cell.arm], labels, groups, sources(cell), list(classes), named, tested(cell))
-    plan.write(folder, Plan(named, cells, ["study=made"], facts.warnings(named), retrained=retrained or {}))
+    plan.write(folder, Plan(named, cells, ["study=made"], warnings(named), retrained=retrained or {}))
     return folder
 
 

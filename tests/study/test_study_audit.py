@@ -8,14 +8,15 @@ from hydra import compose, initialize_config_dir
 from made import study
 from omegaconf import OmegaConf
 
-from multimodal_lab.as_plain import as_plain
+from multimodal_lab.config import study as facts
+from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.data import dataset
-from multimodal_lab.problem import StudyError
-from multimodal_lab.study import audit, facts, judge, look, outcomes, record
+from multimodal_lab.study import audit, judge, look, outcomes, record
 from multimodal_lab.study.cells import Cells
 from multimodal_lab.study.conclude import conclude
 from multimodal_lab.study.tune import Tune
-from multimodal_lab.targets import conf_dir
 
 LEAK = {"kind": "group leak", "where": "bird", "sentence": "bird 3 is in two parts", "void": True, "label": None}
 CONFOUND = {

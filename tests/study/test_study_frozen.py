@@ -1,6 +1,6 @@
 """The study of frozen encoders can run as it stands, once there are encoders."""
 
-from multimodal_lab.check import preflight
+from multimodal_lab.config.check import preflight
 
 
 def test_every_arm_and_control_of_it_passes_the_check_with_finished_encoders(tmp_path):

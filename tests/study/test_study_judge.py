@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from made import CONTROLS, LEVELS, held_out, study
 
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.study import Control, Study
 from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.verdict import REQUIRED, WITHIN
-from multimodal_lab.study import compare, facts, judge, outcomes, record
+from multimodal_lab.study import compare, judge, outcomes, record
 from multimodal_lab.study.conclude import conclude
 
 
@@ -107,7 +108,7 @@ def test_a_label_that_no_arm_was_judged_on_is_invalid_and_says_so(tmp_path):
     ],
 )
 def test_a_shuffle_is_called_by_what_it_keeps(lines, label, name):
-    named = facts.Study({"a": [], "b": []}, ["a"], [label], {"c": facts.Control("b", "shuffled", lines)})
+    named = Study({"a": [], "b": []}, ["a"], [label], {"c": Control("b", "shuffled", lines)})
     assert compare.control_name(named, "c", label) == name
 
 

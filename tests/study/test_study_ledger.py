@@ -13,11 +13,12 @@ from rich.console import Console
 
 from multimodal_lab import digest, rundir
 from multimodal_lab import files as whole
-from multimodal_lab.problem import StudyError
-from multimodal_lab.study import facts, ledger, plan, show, sweep
+from multimodal_lab.config import study
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.study import ledger, plan, show, sweep
 from multimodal_lab.study.plan import Cell, Plan
 
-STUDY = facts.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
+STUDY = study.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
 
 
 def cell(seed=0, arm="rgb"):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from multimodal_lab import digest
+from multimodal_lab.config import study
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.report.study.told import told
-from multimodal_lab.study import facts, judge, outcomes, plan, record, show
+from multimodal_lab.study import judge, outcomes, plan, record, show
 from multimodal_lab.study.plan import Cell, Plan
 
 LABELS = 10
@@ -20,7 +21,7 @@ STREAMS = {"rgb": ["rgb"], "uv": ["uv"], "fused": ["fused"], "drop": ["fused@rgb
 @pytest.fixture
 def blind(tmp_path):
     """A study of vectors that say nothing, of labels that are rarely 1, read by the probe itself."""
-    named = facts.Study(
+    named = study.Study(
         {arm: [f"modality={arm}"] for arm in STREAMS}, ["rgb", "uv"], ["tags"], {}, seeds=[0, 1, 2], subsets="drop"
     )
     cells = [Cell(arm, named.role(arm), s, 0, f"{arm}{s}".ljust(16, "0"), []) for s in named.seeds for arm in STREAMS]

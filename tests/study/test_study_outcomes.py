@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from multimodal_lab import digest
+from multimodal_lab.config import study as facts
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
-from multimodal_lab.problem import StudyError
-from multimodal_lab.study import facts, outcomes, plan, record
+from multimodal_lab.study import outcomes, plan, record
 from multimodal_lab.study.plan import Cell, Plan
 
 ARMS = {"rgb": ["modality=rgb"], "uv": ["modality=uv"], "concat": ["fusion=concat"]}

@@ -6,11 +6,11 @@ from omegaconf import OmegaConf
 from tiny import write
 
 from multimodal_lab import digest
-from multimodal_lab.as_plain import as_plain
-from multimodal_lab.check import preflight
-from multimodal_lab.study import facts
+from multimodal_lab.config.check import preflight
+from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.study import Study, warnings
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.study.cells import Cells
-from multimodal_lab.targets import conf_dir
 
 RGB = "[modality=rgb, fusion=separate]"
 
@@ -124,9 +124,7 @@ def test_good_ones_pass_and_unequal_keys_do_where_the_study_says_so(tmp_path):
 
 
 def test_cells_are_named_by_what_changes_numbers():
-    study = facts.Study(
-        {"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["sex"], seeds=[0, 1], splits=[0, 2]
-    )
+    study = Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["sex"], seeds=[0, 1], splits=[0, 2])
 
     def named(*typed):
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -145,8 +143,8 @@ def test_cells_are_named_by_what_changes_numbers():
 
 
 def test_weak_designs_are_warned_of():
-    study = facts.Study({"rgb": [], "concat": []}, ["rgb"], ["sex"], seeds=[0, 1])
-    said = facts.warnings(study)
+    study = Study({"rgb": [], "concat": []}, ["rgb"], ["sex"], seeds=[0, 1])
+    said = warnings(study)
     assert "2 seeds, fewer than 3" in said[0]
     assert ["shuffled control" in s for s in said[1:]] == [True, False]
     assert "no duplicate control" in said[2]

@@ -3,10 +3,10 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from multimodal_lab.study import facts
+from multimodal_lab.config.study import Control, Study
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.study.cells import Cells, streams
 from multimodal_lab.study.tune import Tune
-from multimodal_lab.targets import conf_dir
 
 ARMS = {
     "inertial": ["modality=inertial", "fusion=separate"],
@@ -25,7 +25,7 @@ def composed():
 
 
 def test_lacking_subsets_are_arms_less_the_other_streams(composed):
-    study = facts.Study(ARMS, ["inertial", "skeleton"], ["action"], seeds=[0], retrain="everything")
+    study = Study(ARMS, ["inertial", "skeleton"], ["action"], seeds=[0], retrain="everything")
     made = Cells(study, composed)
     assert made.retrained == {
         "inertial": "inertial", "skeleton": "skeleton", "depth": "everything_on_depth", "inertial+skeleton": "concat",
@@ -41,9 +41,9 @@ def test_lacking_subsets_are_arms_less_the_other_streams(composed):
 
 
 def test_a_control_has_the_choice_of_its_arm(composed):
-    controls = {"duplicate": facts.Control("concat", "duplicate", ["modality=inertial_inertial"])}
+    controls = {"duplicate": Control("concat", "duplicate", ["modality=inertial_inertial"])}
     arms = {k: ARMS[k] for k in ("inertial", "concat")}
-    study = facts.Study(arms, ["inertial"], ["action"], controls, [0], [0, 1], tune=Tune([["optim.lr=1e-4"], []]))
+    study = Study(arms, ["inertial"], ["action"], controls, [0], [0, 1], tune=Tune([["optim.lr=1e-4"], []]))
     made = Cells(study, composed)
     tried = made.tuning()
     assert [(c.split, c.arm, c.option) for c in tried] == [(r, a, i) for r in (0, 1) for a in arms for i in (0, 1)]
@@ -57,10 +57,10 @@ def test_a_control_has_the_choice_of_its_arm(composed):
 
 
 def test_nothing_is_added_where_every_subset_has_its_arm(composed):
-    study = facts.Study(
+    study = Study(
         {k: ARMS[k] for k in ("inertial", "skeleton", "late")}, ["inertial", "skeleton"], ["action"], retrain="late"
     )
     made = Cells(study, composed)
     assert made.retrained == {"inertial": "inertial", "skeleton": "skeleton", "inertial+skeleton": "late"}
     assert made.added == {}
-    assert Cells(facts.Study(ARMS, ["inertial"], ["action"]), composed).retrained == {}
+    assert Cells(Study(ARMS, ["inertial"], ["action"]), composed).retrained == {}

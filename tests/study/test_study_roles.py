@@ -3,9 +3,9 @@
 import pytest
 from tiny import write
 
-from multimodal_lab.check import preflight
+from multimodal_lab.config.check import preflight
+from multimodal_lab.config.study import Control, Study
 from multimodal_lab.study import roles
-from multimodal_lab.study.facts import Control, Study
 
 CONTROL = "{of: concat, kind: shuffled, set: ['data.shuffle={stream: uv}']}"
 RGB = "[modality=rgb, fusion=separate]"

@@ -10,7 +10,7 @@ import pytest
 from made import LEVELS, study
 
 from multimodal_lab import digest
-from multimodal_lab.problem import StudyError
+from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study import audit, ledger, outcomes, plan
 from multimodal_lab.study.conclude import conclude
 

@@ -13,9 +13,10 @@ from launched import ended, trained, wait_for
 from made import LEVELS, study
 from tiny import write
 
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.study import Study
 from multimodal_lab.experiment import run
-from multimodal_lab.problem import StudyError
-from multimodal_lab.study import facts, judge, ledger, outcomes, plan, record, trials
+from multimodal_lab.study import judge, ledger, outcomes, plan, record, trials
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.plan import Cell, Plan
 from multimodal_lab.study.tune import Tune
@@ -26,7 +27,7 @@ ARMS = {"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}
 
 def tried(scores, score="probe", splits=(0,), seeds=(1000,)):
     """A study and its tuning cells; scores[arm]: what each option got on every split, a number, or one for each label."""
-    named = facts.Study(ARMS, ["rgb"], ["sex", "species"], splits=list(splits), tune=Tune(OPTIONS, score, [*seeds]))
+    named = Study(ARMS, ["rgb"], ["sex", "species"], splits=list(splits), tune=Tune(OPTIONS, score, [*seeds]))
     made = []
     for split, (arm, own), seed in product(splits, scores.items(), seeds):
         for i, one in enumerate(own):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Margin, Natural
-from multimodal_lab.problem import Problem
+from multimodal_lab.config.problem import Problem
 from multimodal_lab.study import tune as tuning
 from multimodal_lab.study.lines import later
 from multimodal_lab.study.tune import Tune

@@ -18,13 +18,13 @@ THIRD_PARTY = {
     "torch.optim.AdamW": "torch/optim/adamw.py",
     "torch.optim.SGD": "torch/optim/sgd.py",
 }
-GROUP = "multimodal_lab.targets"  # of entry points: see `extensions`
+GROUP = "multimodal_lab.config.targets"  # of entry points: see `extensions`
 _TARGET = re.compile(r"\b_target_[\"']?\s*:\s*[\"']?(multimodal_lab(?:\.\w+)+)")
 
 
 def conf_dir() -> Path:
     """The installed config tree: inside the package (a wheel) or beside it (a checkout)."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "config.yaml").is_file():
             return folder

@@ -15,15 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from multimodal_lab.bounds import Count, Natural
-from multimodal_lab.expect import expected, field_problems, problems
-from multimodal_lab.extensions import extension_problems
-from multimodal_lab.kind_facts import kind_problems
+from multimodal_lab.config.annotations import expected, field_problems, problems
+from multimodal_lab.config.extensions import extension_problems
+from multimodal_lab.config.kind_facts import kind_problems
+from multimodal_lab.config.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
+from multimodal_lab.config.signature import Parameter, Signature, SourceError, call_signature, signature
+from multimodal_lab.config.study import Study
+from multimodal_lab.config.targets import allowed, is_allowed, is_foreign, near_allowed
 from multimodal_lab.loss_rules import ROOTS, is_path
-from multimodal_lab.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
 from multimodal_lab.rules import rule_problems
-from multimodal_lab.signature import Parameter, Signature, SourceError, call_signature, signature
-from multimodal_lab.study.facts import Study
-from multimodal_lab.targets import allowed, is_allowed, is_foreign, near_allowed
 from multimodal_lab.text import nearest
 
 KEYED = "multimodal_lab.keyed.Keyed"

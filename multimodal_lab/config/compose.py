@@ -21,7 +21,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
-from multimodal_lab.targets import conf_dir
+from multimodal_lab.config.targets import conf_dir
 
 # Of the process, not of a loader: a launcher's worker gets a new loader with every job.
 _composed: dict[tuple[Any, ...], DictConfig] = {}

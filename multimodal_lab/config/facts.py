@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from multimodal_lab.signature import Module, SourceError, definition, is_bare, lookup, module_named, signature
+from multimodal_lab.config.signature import Module, SourceError, definition, is_bare, lookup, module_named, signature
 
 WAYS = ("max", "min", None)
 

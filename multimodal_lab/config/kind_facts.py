@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from multimodal_lab.config.annotations import Expect, parse, problems
+from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.signature import Module, SourceError, definition, lookup, module_named
 from multimodal_lab.data import kinds
-from multimodal_lab.expect import Expect, parse, problems
-from multimodal_lab.problem import Problem
-from multimodal_lab.signature import Module, SourceError, definition, lookup, module_named
 from multimodal_lab.text import nearest
 
 CONTRACT = f"{kinds.BASE}.Kind"

@@ -12,10 +12,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from multimodal_lab.signature import locate
+from multimodal_lab.config.signature import locate
+from multimodal_lab.config.targets import conf_dir as conf_dir
+from multimodal_lab.config.targets import is_allowed, refusal
 from multimodal_lab.stage import stage
-from multimodal_lab.targets import conf_dir as conf_dir
-from multimodal_lab.targets import is_allowed, refusal
 
 SPECIALS = {"_target_", "_partial_"}
 _NODE = re.compile(r"full_key: (\S+)")

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from multimodal_lab.problem import is_target
-from multimodal_lab.targets import conf_dir
+from multimodal_lab.config.problem import is_target
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import nearest
 
 Tree = dict[str, Any]

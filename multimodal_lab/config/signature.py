@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from multimodal_lab.targets import THIRD_PARTY
+from multimodal_lab.config.targets import THIRD_PARTY
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 Definition = ast.ClassDef | ast.FunctionDef | ast.expr
 
 

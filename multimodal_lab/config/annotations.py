@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from multimodal_lab import bounds
-from multimodal_lab.problem import MISSING, Problem, Unknown, is_number, is_target, join, show, unknown_key
-from multimodal_lab.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
+from multimodal_lab.config.problem import MISSING, Problem, Unknown, is_number, is_target, join, show, unknown_key
+from multimodal_lab.config.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
 from multimodal_lab.text import nearest
 
 

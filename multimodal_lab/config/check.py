@@ -17,11 +17,11 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import compose, schema
-from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
-from multimodal_lab.problem import ConfigError, Problem, not_one_of
-from multimodal_lab.signature import signature
-from multimodal_lab.targets import conf_dir
+from multimodal_lab.config import compose, schema
+from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
+from multimodal_lab.config.problem import ConfigError, Problem, not_one_of
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import expected_one_of, nearest
 
 PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")

@@ -16,17 +16,17 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, Node
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from multimodal_lab.compose import read
-from multimodal_lab.problem import Problem, not_one_of, show
-from multimodal_lab.signature import signature
-from multimodal_lab.targets import is_allowed
+from multimodal_lab.config.compose import read
+from multimodal_lab.config.problem import Problem, not_one_of, show
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.targets import is_allowed
 from multimodal_lab.text import nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
-STREAM = "multimodal_lab.schema.Stream"
+STREAM = "multimodal_lab.config.schema.Stream"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 

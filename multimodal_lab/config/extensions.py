@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from functools import cache
 
-from multimodal_lab.problem import Problem
-from multimodal_lab.signature import Module, SourceError, locate, module_named
-from multimodal_lab.targets import GROUP, entry_points
+from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.signature import Module, SourceError, locate, module_named
+from multimodal_lab.config.targets import GROUP, entry_points
 from multimodal_lab.text import nearest
 
 

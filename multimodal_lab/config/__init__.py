@@ -1,0 +1,1 @@
+"""Check, compose and instantiate configurations, before anything heavy is imported."""
