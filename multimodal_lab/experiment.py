@@ -20,6 +20,7 @@ from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.rules.wiring import judge, scored
 from multimodal_lab.device import pick_device, repeatable
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
@@ -33,7 +34,6 @@ from multimodal_lab.step import autocast
 from multimodal_lab.system import System
 from multimodal_lab.trackers import Background
 from multimodal_lab.train import fit
-from multimodal_lab.wiring import judge, scored
 
 Scores = dict[str, float]
 DATA = "data.json"

@@ -18,8 +18,8 @@ class Table(Callback):
         """Read each job's `summary.json`; a job without one is listed as failed."""
         from rich.console import Console
 
+        from multimodal_lab.config.rules.wiring import scored
         from multimodal_lab.report import sweep
-        from multimodal_lab.wiring import scored
 
         folder = Path(config.hydra.sweep.dir)
         if folder.is_dir() and config.get("study") is None:  # a study has tables of its own

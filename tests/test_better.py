@@ -1,8 +1,8 @@
 import pytest
 
 from multimodal_lab import better
+from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
-from multimodal_lab.wiring import scored
 
 SCORED = scored({"evaluate": nodes("evaluate")})
 

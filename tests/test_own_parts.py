@@ -16,10 +16,10 @@ from contract.owed import factory
 from multimodal_lab.config import facts
 from multimodal_lab.config.check import preflight
 from multimodal_lab.config.problem import ConfigError
+from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.types import Kind
-from multimodal_lab.wiring import scored
 
 
 @pytest.fixture

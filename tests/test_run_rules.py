@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from multimodal_lab import device, experiment, run_rules
+from multimodal_lab import device, experiment
 from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.rules import run
 
 
 def test_a_gpu_that_is_not_here_is_told_in_words(monkeypatch):
@@ -26,6 +27,6 @@ def test_every_number_of_a_summary_may_be_the_score(composed, tmp_path, fusion):
     found = json.loads((tmp_path / "run" / "summary.json").read_text())
     names = [k for k in found if isinstance(found[k], float | int)]
     assert len(names) > 50
-    refused = [str(p) for name in names for p in run_rules.score({**tree, "score": name})]
+    refused = [str(p) for name in names for p in run.score({**tree, "score": name})]
     assert refused == []
-    assert list(run_rules.score({**tree, "score": "probe/nothing/species/accuracy"}))
+    assert list(run.score({**tree, "score": "probe/nothing/species/accuracy"}))

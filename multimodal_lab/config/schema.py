@@ -19,11 +19,11 @@ from multimodal_lab.config.annotations import expected, field_problems, problems
 from multimodal_lab.config.extensions import extension_problems
 from multimodal_lab.config.kind_facts import kind_problems
 from multimodal_lab.config.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
+from multimodal_lab.config.rules.losses import ROOTS, is_path
+from multimodal_lab.config.rules.structure import rule_problems
 from multimodal_lab.config.signature import Parameter, Signature, SourceError, call_signature, signature
 from multimodal_lab.config.study import Study
 from multimodal_lab.config.targets import allowed, is_allowed, is_foreign, near_allowed
-from multimodal_lab.loss_rules import ROOTS, is_path
-from multimodal_lab.rules import rule_problems
 from multimodal_lab.text import nearest
 
 KEYED = "multimodal_lab.keyed.Keyed"

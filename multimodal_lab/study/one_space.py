@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 
 from multimodal_lab import rundir
+from multimodal_lab.config.rules.wiring import losses, of_loss, streams
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.wiring import losses, of_loss, streams
 
 
 def joined(folder: Path) -> list[str]:

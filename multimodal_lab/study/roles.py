@@ -7,12 +7,12 @@ from typing import Any
 
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, show
+from multimodal_lab.config.rules.wiring import judge, target
 from multimodal_lab.config.study import Study
 from multimodal_lab.config.suggest import choices
 from multimodal_lab.digest import BOOKKEEPING, flat
 from multimodal_lab.study.cells import inputs
 from multimodal_lab.study.lines import under
-from multimodal_lab.wiring import judge, target
 
 Tree = Mapping[str, Any]
 MAY_CHANGE = {"shuffled": "data.shuffle", "duplicate": "modality"}

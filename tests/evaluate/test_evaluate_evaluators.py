@@ -9,6 +9,7 @@ import yaml
 from contract import evaluator as contract
 from sklearn.linear_model import LogisticRegression
 
+from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.evaluate.centroid import Centroid
 from multimodal_lab.evaluate.chance import beside, chance
 from multimodal_lab.evaluate.collapse import Collapse
@@ -21,7 +22,6 @@ from multimodal_lab.evaluate.rsa import RSA
 from multimodal_lab.evaluate.silhouette import Silhouette
 from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.evaluate.variance import Variance
-from multimodal_lab.wiring import scored
 
 CONF = Path(__file__).parents[2] / "conf" / "evaluate"
 NAMES = ("rgb", "uv", "fused")

@@ -9,8 +9,8 @@ from contract import loss as contract
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from multimodal_lab.config.rules.wiring import of_loss
 from multimodal_lab.types import Batch
-from multimodal_lab.wiring import of_loss
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "loss"
 FILES = sorted(CONF.glob("*.yaml"))

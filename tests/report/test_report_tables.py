@@ -5,9 +5,9 @@ import pytest
 import yaml
 from rich.console import Console
 
+from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.report import choices, summary, sweep
-from multimodal_lab.wiring import scored
 
 SCORED = scored({"evaluate": nodes("evaluate")})
 

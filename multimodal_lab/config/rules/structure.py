@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multimodal_lab.cache_rules import backbone_for, cached, encoder_runs
 from multimodal_lab.config.facts import constant, fact, problems
 from multimodal_lab.config.problem import Problem, is_target
-from multimodal_lab.config.signature import signature
-from multimodal_lab.config.suggest import choices, one
-from multimodal_lab.config.targets import allowed
-from multimodal_lab.loss_rules import loss_paths, names_clash, two_views
-from multimodal_lab.run_rules import RUN_RULES
-from multimodal_lab.text import nearest
-from multimodal_lab.use_rules import USE_RULES
-from multimodal_lab.wiring import (
+from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
+from multimodal_lab.config.rules.losses import loss_paths, names_clash, two_views
+from multimodal_lab.config.rules.run import RUN_RULES
+from multimodal_lab.config.rules.unused import USE_RULES
+from multimodal_lab.config.rules.wiring import (
     Tree,
     emitted,
     file_of,
@@ -28,6 +24,10 @@ from multimodal_lab.wiring import (
     target,
     targets,
 )
+from multimodal_lab.config.signature import signature
+from multimodal_lab.config.suggest import choices, one
+from multimodal_lab.config.targets import allowed
+from multimodal_lab.text import nearest
 
 SYSTEM = "multimodal_lab.system.System"
 

@@ -7,9 +7,20 @@ from typing import Any
 
 from multimodal_lab.config.facts import other_values
 from multimodal_lab.config.problem import Problem, join
+from multimodal_lab.config.rules.wiring import (
+    Tree,
+    emitted,
+    file_of,
+    heads,
+    losses,
+    of_head,
+    of_loss,
+    streams,
+    target,
+    targets,
+)
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import nearest
-from multimodal_lab.wiring import Tree, emitted, file_of, heads, losses, of_head, of_loss, streams, target, targets
 
 ROOTS = ["batch", "features", "out", "present", "progress"]  # of the scope that a Keyed looks into
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from multimodal_lab import better
 from multimodal_lab.config.facts import constant
 from multimodal_lab.config.problem import Problem, is_number, is_target, not_one_of
+from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target
 from multimodal_lab.text import nearest
-from multimodal_lab.wiring import Tree, emitted, file_of, losses, scored, target
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 OTHERS = {"cost", "data", "provenance"}  # of a summary

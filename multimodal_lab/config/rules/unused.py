@@ -5,13 +5,24 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from multimodal_lab.cache_rules import adapted, can_freeze, frozen, reads_all
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, Unknown, is_target, join
+from multimodal_lab.config.rules.cache import adapted, can_freeze, frozen, reads_all
+from multimodal_lab.config.rules.losses import is_path, otherwise
+from multimodal_lab.config.rules.wiring import (
+    Tree,
+    emits,
+    emitted,
+    file_of,
+    heads,
+    losses,
+    of_head,
+    of_loss,
+    streams,
+    target,
+)
 from multimodal_lab.config.signature import SourceError, call_signature
 from multimodal_lab.config.suggest import choices, one
-from multimodal_lab.loss_rules import is_path, otherwise
-from multimodal_lab.wiring import Tree, emits, emitted, file_of, heads, losses, of_head, of_loss, streams, target
 
 SYSTEM = "multimodal_lab.system.System"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.rules.wiring import Tree, losses, streams, target
 from multimodal_lab.config.signature import SourceError, signature
 from multimodal_lab.config.suggest import one
-from multimodal_lab.wiring import Tree, losses, streams, target
 
 
 def cached(tree: Tree) -> Iterator[Problem]:

@@ -1,0 +1,1 @@
+"""Rules on combinations of a config's values that no single node can judge."""
