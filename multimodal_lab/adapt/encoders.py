@@ -16,7 +16,7 @@ from torch import Tensor
 from multimodal_lab import rundir
 from multimodal_lab.adapt import freeze
 from multimodal_lab.checkpoint import store as checkpoint
-from multimodal_lab.data.memory import choices
+from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.digest import SUMMARY
 from multimodal_lab.system import System
 from multimodal_lab.text import nearest

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.data.memory import choices, named, nameless
+from multimodal_lab.data.fitted_cache import choices, named, nameless
 from multimodal_lab.hashing import of_file
 from multimodal_lab.system import System
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from multimodal_lab.data import scaling
 from multimodal_lab.data.fit import restore as restore_tokens
-from multimodal_lab.data.memory import choices
+from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.plan import Fitted, Plan
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
