@@ -19,7 +19,7 @@ from multimodal_lab.cache import facts
 from multimodal_lab.cache.encode import Augment, encode
 from multimodal_lab.cache.store import CacheError, Store, key
 from multimodal_lab.cache.table import Lookup, Rows, Table
-from multimodal_lab.data.stack import Stacker
+from multimodal_lab.data.loading.collate import Stacker
 from multimodal_lab.system import System
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multimodal_lab.data.stack import Stacked
+from multimodal_lab.data.loading.collate import Stacked
 from multimodal_lab.types import Features
 
 

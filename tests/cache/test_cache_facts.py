@@ -10,7 +10,7 @@ from multimodal_lab.backbone.convnet import ConvNet
 from multimodal_lab.cache import facts, store
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
-from multimodal_lab.data.bad import Bad
+from multimodal_lab.data.loading.unreadable import Bad
 
 FROZEN = [
     "head=classifier",

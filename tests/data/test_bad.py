@@ -11,9 +11,9 @@ import tifffile
 import torch
 from made_source import Made
 
-from multimodal_lab.data import bad as bad_module
-from multimodal_lab.data.bad import Bad, stand_ins
 from multimodal_lab.data.card import card
+from multimodal_lab.data.loading import unreadable as bad_module
+from multimodal_lab.data.loading.unreadable import Bad, stand_ins
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.tiff import Tiff
 

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multimodal_lab.data import loader, order
+from multimodal_lab.data import order
+from multimodal_lab.data.loading import loader
 from multimodal_lab.data.source import DataError
 
 CUBE = {"cube": {"kind": "image", "take": "all"}, "words": {"kind": "text", "field": "text"}}

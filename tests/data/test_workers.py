@@ -11,9 +11,9 @@ import pytest
 import torch
 from made_source import Made
 
-from multimodal_lab.data import loader, workers
+from multimodal_lab.data.loading import loader, workers
+from multimodal_lab.data.loading.workers import WorkerError
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.workers import WorkerError
 
 CUBE = {"cube": {"kind": "image", "take": "all"}}
 DEADLINE = 10.0

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from multimodal_lab.data.workers import AHEAD, Task, WorkerError
+from multimodal_lab.data.loading.workers import AHEAD, Task, WorkerError
 from multimodal_lab.types import Batch
 
 Fetch = Callable[[np.ndarray, int | None], Batch]

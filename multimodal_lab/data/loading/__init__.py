@@ -1,0 +1,1 @@
+"""From rows to batches: collating, workers, and samples that cannot be read."""
