@@ -54,23 +54,24 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
     began = time.monotonic()
     node = composed(overrides)
     from multimodal_lab.config.instantiate import safe_instantiate
-    from multimodal_lab.data import packing, sealing, store
     from multimodal_lab.data.fingerprint import fingerprint
-    from multimodal_lab.data.probe import probe
+    from multimodal_lab.data.packed import finalize, writer
+    from multimodal_lab.data.packed.format import MANIFEST
+    from multimodal_lab.data.packed.probe import probe
 
     try:
-        if (out / store.MANIFEST).is_file():
+        if (out / MANIFEST).is_file():
             print(f"{out} is packed already; --verify checks it")
             return
         data = safe_instantiate(node)
         mark = fingerprint(data.source, data.root)
         offer = probe(data.source)
-        plan = packing.begin(data.source, offer, out, {"fingerprint": mark})
-        packing.require_space(plan)
-        packing.write(plan, workers, shown("packed"))
-        splits = sealing.split_of(plan, data.split, data.labels)
+        plan = writer.begin(data.source, offer, out, {"fingerprint": mark})
+        writer.require_space(plan)
+        writer.write(plan, workers, shown("packed"))
+        splits = finalize.split_of(plan, data.split, data.labels)
         choices = {k: node[k] for k in CHOICES} | {"split": {k: v for k, v in node["split"].items() if k != "_target_"}}
-        made = sealing.finish(plan, mark, choices, splits, duplicates)
+        made = finalize.finish(plan, mark, choices, splits, duplicates)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")
     print(summary(out, made, time.monotonic() - began))
@@ -95,11 +96,11 @@ def composed(overrides: list[str]) -> dict[str, Any]:
 
 def verify(folder: Path, workers: int) -> None:
     """Hash every record again."""
-    from multimodal_lab.data import sealing
+    from multimodal_lab.data.packed import finalize
 
     began = time.monotonic()
     try:
-        bad = sealing.verify(folder, workers, shown("verified"))
+        bad = finalize.verify(folder, workers, shown("verified"))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print("\n".join([*bad, f"{folder}: {len(bad)} damaged records, {time.monotonic() - began:.1f} s"]))

@@ -13,9 +13,10 @@ from omegaconf import OmegaConf
 
 from multimodal_lab.config import kind_facts, targets
 from multimodal_lab.config.instantiate import safe_instantiate
-from multimodal_lab.data import kinds, packing, probe, sealing
+from multimodal_lab.data import kinds
 from multimodal_lab.data.audit.audit import audit
-from multimodal_lab.data.packed import Packed
+from multimodal_lab.data.packed import finalize, probe, writer
+from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.table import Table
 from multimodal_lab.types import Stream
@@ -112,9 +113,9 @@ def test_counts_are_packed_as_bands_and_graphs_are_not(here, tmp_path):
     source = Molecules(count=14)
     offer = probe.probe(source)
     assert [p.kind for p in offer.parts] == ["counts", "mask"]
-    plan = packing.begin(source, offer, tmp_path / "store", {})
-    packing.write(plan, 1, lambda done, total: None)
-    sealing.finish(plan, "", {}, {}, "report")
+    plan = writer.begin(source, offer, tmp_path / "store", {})
+    writer.write(plan, 1, lambda done, total: None)
+    finalize.finish(plan, "", {}, {}, "report")
     packed = Packed(str(tmp_path / "store"))
     streams = [Stream("x", "counts", source.bands[1:])]
     for i in range(len(source.samples)):
@@ -134,10 +135,10 @@ def test_a_shipped_reader_gives_a_kind_of_the_same_bands_and_packs_it_once(here,
     assert source.read(3, [stream]).inputs["x"].tolist() == [3, 9]
     with pytest.raises(DataError, match="holds vector streams, not graph"):
         source.read(0, [Stream("g", "graph")])
-    plan = packing.begin(source, probe.probe(source), tmp_path / "store", {})
+    plan = writer.begin(source, probe.probe(source), tmp_path / "store", {})
     assert [p.kind for p in plan.offer.parts] == ["vector", "mask"]
-    packing.write(plan, 1, lambda done, total: None)
-    sealing.finish(plan, "", {}, {}, "report")
+    writer.write(plan, 1, lambda done, total: None)
+    finalize.finish(plan, "", {}, {}, "report")
     assert Packed(str(tmp_path / "store")).read(3, [stream]).inputs["x"].tolist() == [3, 9]
 
 

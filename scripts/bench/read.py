@@ -26,12 +26,12 @@ import torch
 from _measure import ratios, row
 from torch.utils.data import DataLoader, Dataset
 
-from multimodal_lab.data import packing, sealing
 from multimodal_lab.data.card import card
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.hdf5 import Hdf5
-from multimodal_lab.data.packed import Packed
-from multimodal_lab.data.probe import probe
+from multimodal_lab.data.packed import finalize, writer
+from multimodal_lab.data.packed.probe import probe
+from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.split import Split
 from multimodal_lab.data.tiff import Tiff
@@ -65,9 +65,9 @@ def compared(
 
 
 def packed_store(source: Any, folder: Path) -> str:
-    plan = packing.begin(source, probe(source), folder, {"fingerprint": "bench"})
-    packing.write(plan, 1, lambda done, total: None)
-    sealing.finish(plan, "bench", {}, {}, "report")
+    plan = writer.begin(source, probe(source), folder, {"fingerprint": "bench"})
+    writer.write(plan, 1, lambda done, total: None)
+    finalize.finish(plan, "bench", {}, {}, "report")
     return str(folder)
 
 

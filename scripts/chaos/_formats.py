@@ -14,14 +14,14 @@ import tifffile
 from PIL import Image
 from scipy.io import savemat
 
-from multimodal_lab.data import packing, sealing
 from multimodal_lab.data.card import card
 from multimodal_lab.data.envi import Envi
 from multimodal_lab.data.hdf5 import Hdf5
 from multimodal_lab.data.images import Images
-from multimodal_lab.data.packed import Packed
+from multimodal_lab.data.packed import finalize, writer
+from multimodal_lab.data.packed.probe import probe
+from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.pairs import Pairs
-from multimodal_lab.data.probe import probe
 from multimodal_lab.data.scene import Scene
 from multimodal_lab.data.specimens import Specimens
 from multimodal_lab.data.table import Table
@@ -91,9 +91,9 @@ def pairs(folder: Path) -> Open:
 
 def packed(folder: Path) -> Open:
     source = Specimens(individuals=8, species=2, size=16)
-    plan = packing.begin(source, probe(source), folder, {"fingerprint": "fuzz"})
-    packing.write(plan, 1, lambda done, total: None)
-    sealing.finish(plan, "fuzz", {}, {}, "report")
+    plan = writer.begin(source, probe(source), folder, {"fingerprint": "fuzz"})
+    writer.write(plan, 1, lambda done, total: None)
+    finalize.finish(plan, "fuzz", {}, {}, "report")
     return lambda place: Packed(str(place))
 
 

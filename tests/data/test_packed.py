@@ -19,15 +19,16 @@ import torch
 from made_source import Made
 from PIL import Image
 
-from multimodal_lab.data import packing, sealing, store
 from multimodal_lab.data.card import card
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.fingerprint import fingerprint
 from multimodal_lab.data.hdf5 import Hdf5
 from multimodal_lab.data.labels import Labels
-from multimodal_lab.data.packed import Packed
+from multimodal_lab.data.packed import finalize, writer
+from multimodal_lab.data.packed import format as store
+from multimodal_lab.data.packed.probe import probe
+from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.pairs import Pairs
-from multimodal_lab.data.probe import probe
 from multimodal_lab.data.scaling import DatasetStats, DtypeMax
 from multimodal_lab.data.scene import Scene
 from multimodal_lab.data.source import DataError
@@ -43,10 +44,10 @@ EMPTY = lambda done, total: None  # noqa: E731
 
 def pack(source, out, split=None, workers=1, duplicates="refuse"):
     offer = probe(source)
-    plan = packing.begin(source, offer, out, {"fingerprint": fingerprint(source, None)})
-    packing.write(plan, workers, EMPTY)
-    splits = sealing.split_of(plan, split or Split(), None)
-    sealing.finish(plan, fingerprint(source, None), {"labels": None}, splits, duplicates)
+    plan = writer.begin(source, offer, out, {"fingerprint": fingerprint(source, None)})
+    writer.write(plan, workers, EMPTY)
+    splits = finalize.split_of(plan, split or Split(), None)
+    finalize.finish(plan, fingerprint(source, None), {"labels": None}, splits, duplicates)
     return Packed(str(out))
 
 
@@ -246,7 +247,7 @@ def test_a_damaged_record_is_named_with_sample_and_shard(tmp_path, verify):
     packed = Packed(str(tmp_path), verify=verify)
     shard = tmp_path / "shard-00003.bin"
     flip(shard, 10)
-    assert len(sealing.verify(tmp_path, 2, EMPTY)) == 1
+    assert len(finalize.verify(tmp_path, 2, EMPTY)) == 1
     if verify == "never":
         assert not np.array_equal(packed.read(6, CUBE).inputs["x"], Made().arrays[6])
     else:

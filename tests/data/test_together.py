@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from multimodal_lab.augment.augment import Augment
-from multimodal_lab.data import packing, sealing
 from multimodal_lab.data.choose import AUTO
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.packed import Packed
+from multimodal_lab.data.packed import finalize, writer
+from multimodal_lab.data.packed.probe import probe
+from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.pairs import Pairs
-from multimodal_lab.data.probe import probe
 from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Split
@@ -118,9 +118,9 @@ def test_losses_take_captions_of_one_image_for_positives(captioned, composed, lo
 
 def test_a_packed_store_keeps_captions_together(captioned, tmp_path):
     source = pairs(captioned())
-    plan = packing.begin(source, probe(source), tmp_path / "packed", {})
-    packing.write(plan, 1, lambda done, total: None)
-    sealing.finish(plan, "x", {"labels": None}, sealing.split_of(plan, Split(by="image"), None), "refuse")
+    plan = writer.begin(source, probe(source), tmp_path / "packed", {})
+    writer.write(plan, 1, lambda done, total: None)
+    finalize.finish(plan, "x", {"labels": None}, finalize.split_of(plan, Split(by="image"), None), "refuse")
     packed = Packed(str(tmp_path / "packed"))
     assert packed.together == "image"
     assert np.array_equal(data(packed).same, data(source).same)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from multimodal_lab.data.probe import probe as packing
+from multimodal_lab.data.packed.probe import probe as packing
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.trifeature import FIELDS, Trifeature
 from multimodal_lab.data.trifeature_draw import COLOURS, SHAPES, TEXTURES, draw, template

@@ -13,8 +13,8 @@ import pandas as pd
 from multimodal_lab.data import kinds
 from multimodal_lab.data.audit.signature import signature
 from multimodal_lab.data.loading.collate import Stacked
+from multimodal_lab.data.packed.format import best_hash, hasher
 from multimodal_lab.data.prepared import Prepared
-from multimodal_lab.data.store import best_hash, hasher
 from multimodal_lab.types import Stream
 
 ENOUGH = 16  # numbers or letters from which equal content can't be chance

@@ -9,11 +9,24 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab import files
-from multimodal_lab.data import pool, store
 from multimodal_lab.data.choose import choose
 from multimodal_lab.data.folder import some
-from multimodal_lab.data.packed import Packed
-from multimodal_lab.data.packing import Packing
+from multimodal_lab.data.packed import pool
+from multimodal_lab.data.packed.format import (
+    FORMAT,
+    MANIFEST,
+    PLAN,
+    TABLE,
+    VERSION,
+    file_hash,
+    plain_part,
+    read_manifest,
+    seal,
+    shard_name,
+    write_table,
+)
+from multimodal_lab.data.packed.reader import Packed
+from multimodal_lab.data.packed.writer import Packing
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Rows, Split
 
@@ -41,14 +54,14 @@ def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Row
             f"{len(leaks)} pairs of samples hold equal values in two splits: {some(leaks)}; take the copies out, group "
             "them by data.split.by, or pack them all the same with duplicates=report"
         )
-    store.write_table(folder / store.TABLE, source.samples)
+    write_table(folder / TABLE, source.samples)
     moments = np.concatenate([np.load(_place(plan, s, ".moments"), allow_pickle=False) for s in range(plan.shards)])
     made: dict[str, Any] = {
-        "format": store.FORMAT,
-        "version": store.VERSION,
+        "format": FORMAT,
+        "version": VERSION,
         "count": len(index),
         "bands": [[b.name, b.nm, b.unit] for b in source.bands],
-        "parts": [store.plain_part(p) for p in plan.offer.parts],
+        "parts": [plain_part(p) for p in plan.offer.parts],
         "fields": plan.offer.fields,
         "texts": plan.offer.texts,
         "labels": [str(c) for c in source.samples.columns],
@@ -61,17 +74,17 @@ def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Row
         "statistics": _statistics(plan, moments, splits),
         "duplicates": leaks,
         "hash": plan.hash_name,
-        "table": store.file_hash(folder / store.TABLE),
+        "table": file_hash(folder / TABLE),
         "shards": [_facts(plan, s) for s in range(plan.shards)],
     }
     made = files.finite(made)  # the seal is of what a reader of the file finds
-    files.value(folder / store.MANIFEST, {**made, "seal": store.seal(made)})
+    files.value(folder / MANIFEST, {**made, "seal": seal(made)})
     for shard in range(plan.shards):
         _place(plan, shard, ".moments").unlink()
     for left in folder.glob(files.BESIDE):
         left.unlink()
-    (folder / store.PLAN).unlink()
-    return store.read_manifest(folder)
+    (folder / PLAN).unlink()
+    return read_manifest(folder)
 
 
 def shared(index: np.ndarray, names: list[str], splits: Rows) -> list[str]:
@@ -107,7 +120,7 @@ def _damaged(rows: np.ndarray) -> list[str]:
 
 
 def _place(plan: Packing, shard: int, suffix: str) -> Path:
-    return plan.folder / store.shard_name(shard, suffix)
+    return plan.folder / shard_name(shard, suffix)
 
 
 def _index(plan: Packing, shard: int) -> np.ndarray:
@@ -116,7 +129,7 @@ def _index(plan: Packing, shard: int) -> np.ndarray:
 
 def _facts(plan: Packing, shard: int) -> dict[str, Any]:
     size = _place(plan, shard, ".bin").stat().st_size
-    index = store.file_hash(_place(plan, shard, ".npy"))
+    index = file_hash(_place(plan, shard, ".npy"))
     return {"bytes": size, "samples": len(plan.rows(shard)), "index": index}
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.packed.format import Part, aligned
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.store import Part, aligned
 
 Planes = tuple[tuple[int, int], ...]  # (place among the parts, plane of that part) of each band of a stream, in order
 

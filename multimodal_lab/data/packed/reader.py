@@ -11,10 +11,22 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data import kinds, store
+from multimodal_lab.data import kinds
 from multimodal_lab.data.bands import indices
 from multimodal_lab.data.folder import existing, readable, some
-from multimodal_lab.data.layout import Layout, Planes, Recipe, planes_of
+from multimodal_lab.data.packed.format import (
+    MANIFEST,
+    TABLE,
+    bands_of,
+    file_hash,
+    hasher,
+    index_dtype,
+    parts_of,
+    read_manifest,
+    read_table,
+    shard_name,
+)
+from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.types import Band, Stream
 
@@ -35,9 +47,9 @@ class Packed:
     def __init__(self, root: str, *, verify: Literal["first", "every", "never"] = "first") -> None:
         self.root = existing(root)
         self.verify = verify
-        found = store.read_manifest(self.root)
-        self.bands: tuple[Band, ...] = store.bands_of(found)
-        self.parts = store.parts_of(found)
+        found = read_manifest(self.root)
+        self.bands: tuple[Band, ...] = bands_of(found)
+        self.parts = parts_of(found)
         self.fields: dict[str, dict[str, Any]] = found["fields"]
         self.texts: list[str] = found["texts"]
         self.notes: list[str] = found["notes"]
@@ -45,14 +57,14 @@ class Packed:
         self.fingerprint: str = found["fingerprint"]
         self.shards: list[dict[str, Any]] = found["shards"]
         self.hash_name: str = found["hash"]
-        self._hash = store.hasher(self.hash_name) if verify != "never" else None
+        self._hash = hasher(self.hash_name) if verify != "never" else None
         self.samples = self._table(found)
         self.index = self._indexes()
         self._starts = np.cumsum([0, *(s["samples"] for s in self.shards)]).tolist()
-        self._paths = [self.root / store.shard_name(i, ".bin") for i in range(len(self.shards))]
+        self._paths = [self.root / shard_name(i, ".bin") for i in range(len(self.shards))]
         if not len(self.samples) == len(self.index) == found["count"]:
             there = f"{len(self.samples)} rows in its table, {len(self.index)} in its indexes"
-            raise DataError(f"{self.root / store.MANIFEST}: {found['count']} samples, but {there}")
+            raise DataError(f"{self.root / MANIFEST}: {found['count']} samples, but {there}")
         self._offsets, self._sizes = (np.ascontiguousarray(self.index[f]) for f in ("offset", "bytes"))
         self._seen = np.zeros(len(self.index), dtype=bool)
         self._recipes: dict[tuple[int, ...], tuple[list[Stream], dict[bytes, Recipe]]] = {}
@@ -87,34 +99,34 @@ class Packed:
         got = _pread(file, record, int(entry["offset"]))
         if got < len(record):
             return f"{self._called(index)}: {path} is cut short, {got:,} of {len(record):,} bytes"
-        found, wanted = store.hasher(self.hash_name)(record).hex(), entry["hash"].tobytes().hex()
+        found, wanted = hasher(self.hash_name)(record).hex(), entry["hash"].tobytes().hex()
         return None if found == wanted else f"{self._called(index)}: damaged in {path}, hash {found}, expected {wanted}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": {}, "_hash": None, "_recipes": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = {**state, "_hash": store.hasher(state["hash_name"]) if state["verify"] != "never" else None}
+        self.__dict__ = {**state, "_hash": hasher(state["hash_name"]) if state["verify"] != "never" else None}
 
     def _called(self, index: int) -> str:
         return f"sample {str(self.samples['id'].iloc[index])!r}"
 
     def _table(self, found: dict[str, Any]) -> pd.DataFrame:
-        path = self.root / store.TABLE
-        if not path.is_file() or store.file_hash(path) != found["table"]:
+        path = self.root / TABLE
+        if not path.is_file() or file_hash(path) != found["table"]:
             raise DataError(f"{path}: {'not the table that the manifest names' if path.is_file() else 'not there'}")
         with readable(str(path), "table"):
-            return store.read_table(path)
+            return read_table(path)
 
     def _indexes(self) -> np.ndarray:
         """All rows of all shards' indexes, after the sizes and hashes of these files were compared."""
-        made = [np.empty(0, store.index_dtype(self.parts))]
+        made = [np.empty(0, index_dtype(self.parts))]
         for number, facts in enumerate(self.shards):
-            path, data = (self.root / store.shard_name(number, s) for s in (".npy", ".bin"))
+            path, data = (self.root / shard_name(number, s) for s in (".npy", ".bin"))
             size = data.stat().st_size if data.is_file() else 0
             if size != facts["bytes"]:
                 raise DataError(f"{data}: {size:,} bytes, expected {facts['bytes']:,}: cut short or not of this store")
-            if not path.is_file() or store.file_hash(path) != facts["index"]:
+            if not path.is_file() or file_hash(path) != facts["index"]:
                 raise DataError(f"{path}: {'not the index that the manifest names' if path.is_file() else 'not there'}")
             with readable(str(path), "index"):
                 rows = np.load(path, allow_pickle=False)

@@ -15,11 +15,22 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab import files as whole
-from multimodal_lab.data import kinds, pool, store
-from multimodal_lab.data.packed import as_text
-from multimodal_lab.data.probe import Offer, single, together
+from multimodal_lab.data import kinds
+from multimodal_lab.data.packed import pool
+from multimodal_lab.data.packed.format import (
+    PLAN,
+    Part,
+    aligned,
+    best_hash,
+    hasher,
+    index_dtype,
+    plain_part,
+    read_json,
+    shard_name,
+)
+from multimodal_lab.data.packed.probe import Offer, single, together
+from multimodal_lab.data.packed.reader import as_text
 from multimodal_lab.data.source import DataError, Raw, Source
-from multimodal_lab.data.store import Part
 from multimodal_lab.types import Stream
 
 SHARD_BYTES = 1 << 30
@@ -49,25 +60,25 @@ class Packing:
 
     def done(self, shard: int) -> bool:
         """Whether a shard is whole: its index is written last."""
-        return (self.folder / store.shard_name(shard, ".npy")).is_file()
+        return (self.folder / shard_name(shard, ".npy")).is_file()
 
 
 def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> Packing:
     """Start a store in `folder`, or go on with one begun there with the same `facts`; `DataError` if it holds another."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / store.PLAN
-    hash_name = store.best_hash()
-    entry, _, _ = record(source, offer, 0, store.hasher(hash_name))
+    path = folder / PLAN
+    hash_name = best_hash()
+    entry, _, _ = record(source, offer, 0, hasher(hash_name))
     most = max(1, SHARD_BYTES // max(1, len(entry)))
     size = max(1, min(most, -(-len(source.samples) // SHARDS)))
     plan = {
         "facts": facts,
-        "parts": [store.plain_part(p) for p in offer.parts],
+        "parts": [plain_part(p) for p in offer.parts],
         "samples": size,
         "hash": hash_name,
     }
     if path.is_file():
-        found = store.read_json(path)
+        found = read_json(path)
         if changed := [k for k in plan if found.get(k) != json.loads(whole.as_json(plan[k]))]:
             raise DataError(
                 f"{folder}: begun with another {', '.join(changed)}; give another out=DIR, or empty this one"
@@ -115,9 +126,9 @@ def _write_shard(shard: int) -> int:
 
 def write_shard(packing: Packing, shard: int) -> int:
     """Write one shard, then its moments, then its index, each flushed to the disk and renamed; returns its number."""
-    digest = store.hasher(packing.hash_name)
+    digest = hasher(packing.hash_name)
     rows = packing.rows(shard)
-    index = np.zeros(len(rows), store.index_dtype(packing.offer.parts))
+    index = np.zeros(len(rows), index_dtype(packing.offer.parts))
     measured: list[np.ndarray] = []
 
     def records(file: io.BufferedWriter) -> None:
@@ -128,11 +139,11 @@ def write_shard(packing: Packing, shard: int) -> int:
             index[at] = entry
             measured.append(moments)
             file.write(content)
-            padding = store.aligned(len(content)) - len(content)
+            padding = aligned(len(content)) - len(content)
             file.write(bytes(padding))
             offset += len(content) + padding
 
-    place = packing.folder / store.shard_name(shard, "")
+    place = packing.folder / shard_name(shard, "")
     whole.write(place.with_suffix(".bin"), records)
     whole.write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
     whole.write(place.with_suffix(".npy"), lambda file: np.save(file, index))
@@ -146,7 +157,7 @@ def record(
     named = f"sample {str(source.samples['id'].iloc[row])!r}"
     raw, absent = _read(source, offer, row)
     _check_texts(source, offer, row, raw, named)
-    entry = np.zeros((), store.index_dtype(offer.parts))
+    entry = np.zeros((), index_dtype(offer.parts))
     content = bytearray()
     moments: list[np.ndarray] = []
     for i, part in enumerate(offer.parts):
@@ -161,7 +172,7 @@ def record(
             continue
         sides = values.shape if part.kind == "mask" else values.shape[1:]
         entry[f"p{i}"]["height"], entry[f"p{i}"]["width"] = (0, 0, *sides)[-2:]
-        content += bytes(store.aligned(len(content)) - len(content))
+        content += bytes(aligned(len(content)) - len(content))
         content += np.ascontiguousarray(values).astype(part.dtype, copy=False).tobytes()
     entry["bytes"], entry["hash"] = len(content), np.void(digest(content))
     return content, entry, np.concatenate(moments) if moments else np.zeros((0, 3))
@@ -224,8 +235,8 @@ def _check_texts(source: Source, offer: Offer, row: int, raw: Raw, named: str) -
 
 def require_space(packing: Packing) -> None:
     """`DataError` if the disk can't hold the shards that are left, as far as the first sample tells."""
-    entry, _, _ = record(packing.source, packing.offer, 0, store.hasher(packing.hash_name))
+    entry, _, _ = record(packing.source, packing.offer, 0, hasher(packing.hash_name))
     left = sum(len(packing.rows(s)) for s in range(packing.shards) if not packing.done(s))
-    needed, free = left * store.aligned(len(entry)), shutil.disk_usage(packing.folder).free
+    needed, free = left * aligned(len(entry)), shutil.disk_usage(packing.folder).free
     if needed > free:
         raise DataError(f"out={packing.folder}: about {needed:,} bytes are needed, {free:,} are free")

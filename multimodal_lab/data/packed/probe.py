@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.packed.format import Part
 from multimodal_lab.data.source import DataError, Raw, Source
-from multimodal_lab.data.store import Part
 from multimodal_lab.types import Band, Kind, Stream
 
 NOWHERE = "\0"  # a field that no data set has

@@ -1,0 +1,1 @@
+"""The packed store: its format, writer and reader."""
