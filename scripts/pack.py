@@ -54,10 +54,10 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
     began = time.monotonic()
     node = composed(overrides)
     from multimodal_lab.config.instantiate import safe_instantiate
-    from multimodal_lab.data.fingerprint import fingerprint
     from multimodal_lab.data.packed import finalize, writer
     from multimodal_lab.data.packed.format import MANIFEST
     from multimodal_lab.data.packed.probe import probe
+    from multimodal_lab.data.readers.fingerprint import fingerprint
 
     try:
         if (out / MANIFEST).is_file():

@@ -117,12 +117,12 @@ def test_dicts_lists_and_plain_values_pass():
 
 
 def test_an_error_of_a_component_comes_in_its_own_words(tmp_path):
-    tiff = {"_target_": "multimodal_lab.data.tiff.Tiff", "root": str(tmp_path / "no"), "card": None}
+    tiff = {"_target_": "multimodal_lab.data.readers.tiff.Tiff", "root": str(tmp_path / "no"), "card": None}
     with pytest.raises(DataError, match=r"^data.root: .*no is not there(\n|$)"):
-        safe_instantiate({"_target_": "multimodal_lab.data.card.card", "bands": [tiff]})
+        safe_instantiate({"_target_": "multimodal_lab.data.readers.card.card", "bands": [tiff]})
     with pytest.raises(TypeError, match="Tiff") as error:
-        safe_instantiate({"_target_": "multimodal_lab.data.tiff.Tiff"})
-    assert error.value.__notes__ == ["while building multimodal_lab.data.tiff.Tiff"]
+        safe_instantiate({"_target_": "multimodal_lab.data.readers.tiff.Tiff"})
+    assert error.value.__notes__ == ["while building multimodal_lab.data.readers.tiff.Tiff"]
 
 
 def test_objects_given_by_code_arrive_as_they_are():

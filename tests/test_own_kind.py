@@ -17,8 +17,8 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.audit.audit import audit
 from multimodal_lab.data.packed import finalize, probe, writer
 from multimodal_lab.data.packed.reader import Packed
+from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.table import Table
 from multimodal_lab.types import Stream
 
 ROOT = Path(__file__).parents[1]

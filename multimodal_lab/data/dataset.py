@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import choose, record
-from multimodal_lab.data.fingerprint import fingerprint
 from multimodal_lab.data.fitted_cache import Memory, learn
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
 from multimodal_lab.data.plan import Plan, plan
 from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.resize import Resize
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.scaling import Scaling

@@ -10,7 +10,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.data.audit.audit import audit, repeats
-from multimodal_lab.data.fingerprint import fingerprint
+from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError
 
 

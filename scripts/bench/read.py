@@ -26,15 +26,15 @@ import torch
 from _measure import ratios, row
 from torch.utils.data import DataLoader, Dataset
 
-from multimodal_lab.data.card import card
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.hdf5 import Hdf5
 from multimodal_lab.data.packed import finalize, writer
 from multimodal_lab.data.packed.probe import probe
 from multimodal_lab.data.packed.reader import Packed
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.hdf5 import Hdf5
+from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.split import Split
-from multimodal_lab.data.tiff import Tiff
 from multimodal_lab.types import Stream
 
 COUNT, SIDE, BANDS = 64, 256, ["R", "G", "B", "UV1", "UV2", "UV3", "mask"]

@@ -14,18 +14,18 @@ import tifffile
 from PIL import Image
 from scipy.io import savemat
 
-from multimodal_lab.data.card import card
-from multimodal_lab.data.envi import Envi
-from multimodal_lab.data.hdf5 import Hdf5
-from multimodal_lab.data.images import Images
 from multimodal_lab.data.packed import finalize, writer
 from multimodal_lab.data.packed.probe import probe
 from multimodal_lab.data.packed.reader import Packed
-from multimodal_lab.data.pairs import Pairs
-from multimodal_lab.data.scene import Scene
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.envi import Envi
+from multimodal_lab.data.readers.hdf5 import Hdf5
+from multimodal_lab.data.readers.images import Images
+from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.readers.scene import Scene
+from multimodal_lab.data.readers.table import Table
+from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.specimens import Specimens
-from multimodal_lab.data.table import Table
-from multimodal_lab.data.tiff import Tiff
 
 Open = Callable[[Path], Any]
 

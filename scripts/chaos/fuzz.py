@@ -28,9 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from _formats import PAIRS, Open
 
-from multimodal_lab.data.fingerprint import fingerprint
-from multimodal_lab.data.pairs import Pairs
-from multimodal_lab.data.table import Table
+from multimodal_lab.data.readers.fingerprint import fingerprint
+from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.readers.table import Table
 from multimodal_lab.types import Stream
 
 HANG = 10.0

@@ -11,11 +11,11 @@ import tifffile
 import torch
 from made_source import Made
 
-from multimodal_lab.data.card import card
 from multimodal_lab.data.loading import unreadable as bad_module
 from multimodal_lab.data.loading.unreadable import Bad, stand_ins
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.tiff import Tiff
 
 CUBE = {"cube": {"kind": "image", "take": "all"}, "words": {"kind": "text", "field": "text"}}
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multimodal_lab.data.card import card
-from multimodal_lab.data.envi import Envi, table_408
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.envi import Envi, table_408
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
 
@@ -178,7 +178,7 @@ def test_a_card_names_bands_and_the_mask(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_takes_in_the_headers(tmp_path: Path) -> None:
-    from multimodal_lab.data.fingerprint import fingerprint
+    from multimodal_lab.data.readers.fingerprint import fingerprint
 
     (tmp_path / "a.bsq").write_bytes(bytes(range(24)))
     text = "ENVI\nsamples = 2\nlines = 3\nbands = 2\ndata type = 12\ninterleave = bsq\nbyte order = 0\n"

@@ -6,11 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from multimodal_lab.data.card import card
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.hdf5 import Hdf5
-from multimodal_lab.data.labels import Labels
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.hdf5 import Hdf5
+from multimodal_lab.data.readers.labels import Labels
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Split

@@ -7,9 +7,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from multimodal_lab.data.images import Images
-from multimodal_lab.data.labels import Labels
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.readers.images import Images
+from multimodal_lab.data.readers.labels import Labels
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band, Stream
 

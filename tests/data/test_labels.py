@@ -3,8 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from multimodal_lab.data.folder import table
-from multimodal_lab.data.labels import Labels
+from multimodal_lab.data.readers.folder import table
+from multimodal_lab.data.readers.labels import Labels
 from multimodal_lab.data.source import DataError
 
 

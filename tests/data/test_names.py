@@ -1,8 +1,8 @@
 import pytest
 
-from multimodal_lab.data.folder import table
-from multimodal_lab.data.labels import Labels
-from multimodal_lab.data.names import infer
+from multimodal_lab.data.readers.filename_labels import infer
+from multimodal_lab.data.readers.folder import table
+from multimodal_lab.data.readers.labels import Labels
 
 BIRDS = [f"Genus_{s}_{i}_{'MF'[i % 2]}_{v}.tif" for s in ("alba", "nigra") for i in range(3) for v in ("Back", "Side")]
 

@@ -19,23 +19,23 @@ import torch
 from made_source import Made
 from PIL import Image
 
-from multimodal_lab.data.card import card
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.fingerprint import fingerprint
-from multimodal_lab.data.hdf5 import Hdf5
-from multimodal_lab.data.labels import Labels
 from multimodal_lab.data.packed import finalize, writer
 from multimodal_lab.data.packed import format as store
 from multimodal_lab.data.packed.probe import probe
 from multimodal_lab.data.packed.reader import Packed
-from multimodal_lab.data.pairs import Pairs
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.fingerprint import fingerprint
+from multimodal_lab.data.readers.hdf5 import Hdf5
+from multimodal_lab.data.readers.labels import Labels
+from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.readers.scene import Scene
+from multimodal_lab.data.readers.table import Table
+from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.scaling import DatasetStats, DtypeMax
-from multimodal_lab.data.scene import Scene
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.specimens import Specimens
 from multimodal_lab.data.split import Split
-from multimodal_lab.data.table import Table
-from multimodal_lab.data.tiff import Tiff
 from multimodal_lab.types import Band, Stream
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multimodal_lab.data.pairs import Pairs
+from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band, Stream
 
@@ -168,8 +168,8 @@ def test_the_fingerprint_takes_in_every_image_column(tmp_path):
     import numpy as np
     from PIL import Image
 
-    from multimodal_lab.data.fingerprint import fingerprint
-    from multimodal_lab.data.pairs import Pairs
+    from multimodal_lab.data.readers.fingerprint import fingerprint
+    from multimodal_lab.data.readers.pairs import Pairs
 
     for name in ("a", "b"):
         Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / f"{name}.png")

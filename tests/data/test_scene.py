@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from multimodal_lab.data.blocks import Blocks, assign
-from multimodal_lab.data.card import card, even_card
-from multimodal_lab.data.scene import Scene
+from multimodal_lab.data.readers.blocks import Blocks, assign
+from multimodal_lab.data.readers.card import card, even_card
+from multimodal_lab.data.readers.scene import Scene
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
 

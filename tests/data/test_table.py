@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.table import Table
 from multimodal_lab.types import Stream
 
 PATTERN = r"nm(?P<nm>[\d.]+)"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from multimodal_lab.data.card import card
-from multimodal_lab.data.labels import Labels
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.labels import Labels
+from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.tiff import Tiff
 from multimodal_lab.types import Stream
 
 SEVEN = card(["R", "G", "B", "UV1", "UV2", "UV3", "mask"], nm=[600, 530, 460, 385, 365, 345, None], mask_band="mask")
@@ -108,7 +108,7 @@ def test_a_truncated_file_is_named_at_opening(tmp_path: Path, layout: str, compr
 def test_the_reader_of_a_truncated_file_says_nothing_beside_the_error(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", cube(height=40, width=40), "pages")
     (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:9000])
-    code = "import sys\nfrom multimodal_lab.data.limits import Limits\nfrom multimodal_lab.data import tiff\n"
+    code = "import sys\nfrom multimodal_lab.data.readers.limits import Limits\nfrom multimodal_lab.data import tiff\n"
     code += (
         "from pathlib import Path\ntry:\n    tiff.read_header(Path(sys.argv[1]), 'a.tif', 7, 'from_header', Limits())\n"
     )

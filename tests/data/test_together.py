@@ -14,7 +14,7 @@ from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.packed import finalize, writer
 from multimodal_lab.data.packed.probe import probe
 from multimodal_lab.data.packed.reader import Packed
-from multimodal_lab.data.pairs import Pairs
+from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Split

@@ -144,8 +144,8 @@ def test_what_can_not_be_read_is_told_and_left_to_the_cells(tmp_path, configs, a
 
 
 def test_data_that_are_not_there_are_one_error_before_any_cell(tmp_path, configs, asked):
-    card = {"_target_": "multimodal_lab.data.card.card", "bands": ["R", "G", "B"]}
-    tiff = {"_target_": "multimodal_lab.data.tiff.Tiff", "root": str(tmp_path / "no"), "card": card}
+    card = {"_target_": "multimodal_lab.data.readers.card.card", "bands": ["R", "G", "B"]}
+    tiff = {"_target_": "multimodal_lab.data.readers.tiff.Tiff", "root": str(tmp_path / "no"), "card": card}
     bad = {"rgb": {**configs["rgb"], "data": {**configs["rgb"]["data"], "source": tiff}}}
     with pytest.raises(StudyError, match=r"^no cell can be trained: data.root: .*no is not there"):
         audit.ensure(tmp_path, asked, lambda: bad, todo=True)

@@ -10,7 +10,6 @@ import numpy as np
 
 from multimodal_lab import files
 from multimodal_lab.data.choose import choose
-from multimodal_lab.data.folder import some
 from multimodal_lab.data.packed import pool
 from multimodal_lab.data.packed.format import (
     FORMAT,
@@ -27,6 +26,7 @@ from multimodal_lab.data.packed.format import (
 )
 from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.packed.writer import Packing
+from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import Rows, Split
 

@@ -13,7 +13,6 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.bands import indices
-from multimodal_lab.data.folder import existing, readable, some
 from multimodal_lab.data.packed.format import (
     MANIFEST,
     TABLE,
@@ -27,6 +26,7 @@ from multimodal_lab.data.packed.format import (
     shard_name,
 )
 from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
+from multimodal_lab.data.readers.folder import existing, readable, some
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.types import Band, Stream
 

@@ -10,9 +10,9 @@ from typing import Literal
 
 import pandas as pd
 
-from multimodal_lab.data.folder import given, readable, some
-from multimodal_lab.data.limits import Limits
-from multimodal_lab.data.names import PRESETS, infer
+from multimodal_lab.data.readers.filename_labels import PRESETS, infer
+from multimodal_lab.data.readers.folder import given, readable, some
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
 
 RESERVED = ("id", "path", "height", "width")

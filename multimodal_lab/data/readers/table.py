@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.bands import indices
-from multimodal_lab.data.folder import existing, given, readable, some
-from multimodal_lab.data.labels import read_table
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.readers.folder import existing, given, readable, some
+from multimodal_lab.data.readers.labels import read_table
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError, Raw, need_kind
 from multimodal_lab.types import Band, Stream
 
@@ -155,7 +155,7 @@ def _line(rows: pd.DataFrame, at: int) -> int:
 
 
 def _from_hdf5(path: Path, values: str, centres: str | None, limits: Limits) -> pd.DataFrame:
-    from multimodal_lab.data.h5 import claim, column, dataset, open_file
+    from multimodal_lab.data.readers.hdf5_file import claim, column, dataset, open_file
 
     with readable(path.name, "HDF5 file"), open_file(path, path.name, 1) as file:
         data = dataset(file, values, path.name)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from multimodal_lab.data.folder import some
+from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.split import NAMES, OFFICIAL
 
 # An individual's number is unique within its species only, so `individual` takes the species in.

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.card import asked, pixel_bands, specimen, taken
-from multimodal_lab.data.folder import existing, find, headers, readable, readable_header, sized
-from multimodal_lab.data.labels import Labels, labelled
-from multimodal_lab.data.limits import SMALL, Limits
+from multimodal_lab.data.readers.card import asked, pixel_bands, specimen, taken
+from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
+from multimodal_lab.data.readers.labels import Labels, labelled
+from multimodal_lab.data.readers.limits import SMALL, Limits
 from multimodal_lab.data.source import Card, DataError, Raw, need_kind, need_number
 from multimodal_lab.types import Band, Stream
 

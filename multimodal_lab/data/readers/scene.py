@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count, Fraction, Natural
-from multimodal_lab.data import kinds, matlab
-from multimodal_lab.data.blocks import Blocks, assign
-from multimodal_lab.data.card import asked, numbered
-from multimodal_lab.data.folder import existing, given, readable
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data import kinds
+from multimodal_lab.data.readers import matlab
+from multimodal_lab.data.readers.blocks import Blocks, assign
+from multimodal_lab.data.readers.card import asked, numbered
+from multimodal_lab.data.readers.folder import existing, given, readable
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_kind, need_number
 from multimodal_lab.types import Band, Stream
 
@@ -168,7 +169,7 @@ def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
         with readable(file.name, ".npy file of plain numbers"):
             return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
     if suffix in (".h5", ".hdf5"):
-        from multimodal_lab.data.h5 import dataset, open_file
+        from multimodal_lab.data.readers.hdf5_file import dataset, open_file
 
         if key is None:
             raise DataError(f"{file.name}: which data set? name it in data.source.cube_key or map_key")
@@ -181,7 +182,7 @@ def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
             )
             return np.asarray(data[:])
     if _envi(file):
-        from multimodal_lab.data.envi import read_header
+        from multimodal_lab.data.readers.envi import read_header
 
         return read_header(file, file.name, {}, limits).cube(file)
     raise DataError(
@@ -194,7 +195,7 @@ def _envi(file: Path) -> bool:
 
 
 def _envi_bands(file: Path, limits: Limits) -> tuple[Band, ...]:
-    from multimodal_lab.data.envi import read_header
+    from multimodal_lab.data.readers.envi import read_header
 
     return read_header(file, file.name, {}, limits).bands
 

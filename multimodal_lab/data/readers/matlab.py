@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal_lab.data.folder import readable
-from multimodal_lab.data.limits import SMALL, Limits
+from multimodal_lab.data.readers.folder import readable
+from multimodal_lab.data.readers.limits import SMALL, Limits
 from multimodal_lab.data.source import DataError
 
 HEAD, COMPRESSED, PIECE = 128, 15, 2**20

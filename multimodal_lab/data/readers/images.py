@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from multimodal_lab.data.card import asked
-from multimodal_lab.data.folder import existing, find, headers, readable, readable_header, sized
-from multimodal_lab.data.labels import Labels, labelled
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.readers.card import asked
+from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
+from multimodal_lab.data.readers.labels import Labels, labelled
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError, Raw, need_kind
 from multimodal_lab.types import Band, Stream
 

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from multimodal_lab.data.card import asked, numbered, pixel_bands, specimen
-from multimodal_lab.data.folder import existing, find, given, headers, readable_header, table
-from multimodal_lab.data.labels import Labels, labelled
-from multimodal_lab.data.limits import Limits
+from multimodal_lab.data.readers.card import asked, numbered, pixel_bands, specimen
+from multimodal_lab.data.readers.folder import existing, find, given, headers, readable_header, table
+from multimodal_lab.data.readers.labels import Labels, labelled
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_kind
 from multimodal_lab.types import Band, Stream
 

@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from multimodal_lab.data.folder import readable
-from multimodal_lab.data.limits import ROW, SMALL, Limits
+from multimodal_lab.data.readers.folder import readable
+from multimodal_lab.data.readers.limits import ROW, SMALL, Limits
 from multimodal_lab.data.source import DataError
 
 # What HDF5 decodes without loading a plugin from the machine.
