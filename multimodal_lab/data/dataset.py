@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Fraction, Natural
-from multimodal_lab.data import choose, record
+from multimodal_lab.data import record
 from multimodal_lab.data.fitted_cache import Memory, learn
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
 from multimodal_lab.data.plan import Plan, plan
@@ -15,11 +15,12 @@ from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.resize import Resize
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.scaling import Scaling
-from multimodal_lab.data.shuffle import Shuffle
 from multimodal_lab.data.source import DataError, Source
-from multimodal_lab.data.split import Rows, Split
+from multimodal_lab.data.split import auto
+from multimodal_lab.data.split.same_image import require_whole
+from multimodal_lab.data.split.shuffle import Shuffle
+from multimodal_lab.data.split.split import Rows, Split
 from multimodal_lab.data.targets import Target, encode, refuse_single
-from multimodal_lab.data.together import require_whole
 
 
 class Data:
@@ -116,13 +117,13 @@ class Data:
             self.shuffle.require(plans)
         return plans
 
-    def _choose(self, plans: dict[str, Plan], frozen: dict[str, Any] | None) -> choose.Choice:
+    def _choose(self, plans: dict[str, Plan], frozen: dict[str, Any] | None) -> auto.Choice:
         """Labels, groups and strata, where the config leaves them to the table or to the trained run."""
         table = self.source.samples
         if frozen is not None:
-            return choose.frozen(table, self.labels, self.split, frozen)
+            return auto.frozen(table, self.labels, self.split, frozen)
         texts = {p.stored.field for p in plans.values() if p.stored.field}
-        found = choose.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
+        found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         return replace(found, notes=[*getattr(self.source, "notes", []), *found.notes])
 
     def _split(self, split: Split) -> Rows:
@@ -132,7 +133,7 @@ class Data:
             require_whole(self.source, splits, split.column)
         return splits
 
-    def _targets(self, chosen: choose.Choice, frozen: dict[str, Any] | None) -> dict[str, Target]:
+    def _targets(self, chosen: auto.Choice, frozen: dict[str, Any] | None) -> dict[str, Target]:
         """Each label as numbers, by the classes of the trained run where there is one."""
         table, classes = self.source.samples, None if frozen is None else frozen["classes"]
         targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
@@ -141,7 +142,7 @@ class Data:
                 refuse_single(table, label, target)
         return targets
 
-    def _facts(self, chosen: choose.Choice, bad: Bad) -> dict[str, Any]:
+    def _facts(self, chosen: auto.Choice, bad: Bad) -> dict[str, Any]:
         """What the record tells of the choices that were made here."""
         split = chosen.split
         return {

@@ -14,7 +14,7 @@ from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.plan import Fitted, Plan
 from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import Rows
+from multimodal_lab.data.split.split import Rows
 from multimodal_lab.text import show
 from multimodal_lab.types import Stream
 

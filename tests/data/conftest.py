@@ -5,7 +5,7 @@ from made_source import Made
 
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.scaling import DtypeMax
-from multimodal_lab.data.split import Split
+from multimodal_lab.data.split.split import Split
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ CUBE = {"cube": {"kind": "image", "take": "all"}, "words": {"kind": "text", "fie
 
 def spoilt(train=3, test=2):
     """A source with bad rows in two splits, and which they are."""
-    from multimodal_lab.data.split import Split
+    from multimodal_lab.data.split.split import Split
 
     source = Made()
     rows = Split(by="group", train=0.5, val=0.25, test=0.25).assign(source.samples)
@@ -148,7 +148,7 @@ def test_a_file_with_a_bad_header_is_a_row_like_any_other(data, tmp_path):
         Tiff(str(tmp_path), card=made)
     source = Tiff(str(tmp_path), card=made, on_error="skip")
     assert len(source.samples) == 12
-    from multimodal_lab.data.split import Split
+    from multimodal_lab.data.split.split import Split
 
     cube = {"cube": CUBE["cube"]}
     prepared = data(source, on_error="skip", max_bad=0.2, labels=[], split=Split()).prepare(cube, 0)

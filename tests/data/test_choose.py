@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal_lab.data.choose import choose
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import Split
+from multimodal_lab.data.split.auto import choose
+from multimodal_lab.data.split.split import Split
 
 CUBE = {"cube": {"kind": "image", "take": "all"}}
 AUTO = {"by": "auto", "stratify": "auto"}

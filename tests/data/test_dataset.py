@@ -9,7 +9,7 @@ import torch
 from multimodal_lab.data.resize import Resize
 from multimodal_lab.data.scaling import DatasetStats, Percentile
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import Split
+from multimodal_lab.data.split.split import Split
 
 CUBE = {"cube": {"kind": "image", "take": "all"}}
 TEXT = {**CUBE, "words": {"kind": "text", "field": "text", "length": 8}}

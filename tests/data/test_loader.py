@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multimodal_lab.data import order
 from multimodal_lab.data.loading import loader
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import hashing
 
 CUBE = {"cube": {"kind": "image", "take": "all"}, "words": {"kind": "text", "field": "text"}}
 
@@ -65,9 +65,9 @@ def test_the_order_touches_no_global_random_state(data):
 
 
 def test_the_order_of_rows_does_not_matter_and_every_order_is_likely():
-    ids = order.stable_ids([f"s{i}" for i in range(50)])
-    assert np.array_equal(ids[order.permutation(ids, 0, 0)], ids[::-1][order.permutation(ids[::-1], 0, 0)])
-    first = [int(order.permutation(ids[:5], 0, e)[0]) for e in range(2000)]
+    ids = hashing.stable_ids([f"s{i}" for i in range(50)])
+    assert np.array_equal(ids[hashing.permutation(ids, 0, 0)], ids[::-1][hashing.permutation(ids[::-1], 0, 0)])
+    first = [int(hashing.permutation(ids[:5], 0, e)[0]) for e in range(2000)]
     assert np.bincount(first).min() > 330
 
 
@@ -104,7 +104,7 @@ def test_an_unknown_split_is_refused(data):
 
 
 def test_ids_are_the_same_everywhere():
-    assert order.stable_id("sample") == 940936898388196638
-    assert order.keys(np.array([940936898388196638]), 1, 2).tolist() == [6808108353112341390]
+    assert hashing.stable_id("sample") == 940936898388196638
+    assert hashing.keys(np.array([940936898388196638]), 1, 2).tolist() == [6808108353112341390]
     with pytest.raises(DataError, match="'a' stands twice"):
-        order.stable_ids(["a", "b", "a"])
+        hashing.stable_ids(["a", "b", "a"])

@@ -35,7 +35,7 @@ from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.scaling import DatasetStats, DtypeMax
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.specimens import Specimens
-from multimodal_lab.data.split import Split
+from multimodal_lab.data.split.split import Split
 from multimodal_lab.types import Band, Stream
 
 ROOT = Path(__file__).parents[2]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from made_source import Made
 
-from multimodal_lab.data.shuffle import Shuffle
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split.shuffle import Shuffle
 
 
 def both(data, rgb_uv, shuffle, **facts):

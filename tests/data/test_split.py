@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import Split
+from multimodal_lab.data.split.split import Split
 
 
 def table(groups, **columns):

@@ -112,7 +112,7 @@ def device(tree: Tree) -> Iterator[Problem]:
 def shares(tree: Tree) -> Iterator[Problem]:
     """The shares of a split add up to 1, and train has one (`Split` says the same)."""
     node = tree["data"].get("split")
-    if not is_target(node) or target(node) != "multimodal_lab.data.split.Split":
+    if not is_target(node) or target(node) != "multimodal_lab.data.split.split.Split":
         return
     train, val, test = (node.get(k, v) for k, v in (("train", 0.7), ("val", 0.1), ("test", 0.2)))
     if not all(map(is_number, (train, val, test))):

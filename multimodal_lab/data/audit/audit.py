@@ -14,11 +14,11 @@ from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.names import classes
 from multimodal_lab.data.audit.parts import Parts, parts
 from multimodal_lab.data.audit.view import Tell, View, view
-from multimodal_lab.data.choose import BOOKKEEPING
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import Rows
+from multimodal_lab.data.split.auto import BOOKKEEPING
+from multimodal_lab.data.split.split import Rows
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.names import classes, is_how, is_identity
 from multimodal_lab.data.audit.parts import Parts
 from multimodal_lab.data.audit.view import View
-from multimodal_lab.data.choose import BOOKKEEPING
+from multimodal_lab.data.split.auto import BOOKKEEPING
 
 SURE = 0.05  # p after Holm's correction over all pairs of a label and a column
 TOLD = {"how": 0.1, "presence": 0.3, "fact": 0.3, "other": 0.5}  # Cramér's V from which it is told

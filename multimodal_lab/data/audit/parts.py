@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.split import NAMES, Rows
+from multimodal_lab.data.split.split import NAMES, Rows
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab import files
-from multimodal_lab.data.choose import choose
 from multimodal_lab.data.packed import pool
 from multimodal_lab.data.packed.format import (
     FORMAT,
@@ -28,7 +27,8 @@ from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.packed.writer import Packing
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import Rows, Split
+from multimodal_lab.data.split.auto import choose
+from multimodal_lab.data.split.split import Rows, Split
 
 
 def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> Rows:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from multimodal_lab.data.readers.folder import some
-from multimodal_lab.data.split import NAMES, OFFICIAL
+from multimodal_lab.data.split.split import NAMES, OFFICIAL
 
 # An individual's number is unique within its species only, so `individual` takes the species in.
 PRESETS = {

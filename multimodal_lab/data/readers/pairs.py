@@ -15,7 +15,7 @@ from multimodal_lab.data.readers.images import Colour, Header, bands_of, decode,
 from multimodal_lab.data.readers.labels import frame, read_lines
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError, Raw, need_kind
-from multimodal_lab.data.together import group
+from multimodal_lab.data.split.same_image import group
 from multimodal_lab.types import Band, Stream
 
 

@@ -11,7 +11,7 @@ from planted import Case
 from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
 from multimodal_lab.data.audit.audit import audit, repeats
 from multimodal_lab.data.audit.names import is_how, is_identity, stem
-from multimodal_lab.data.split import Split
+from multimodal_lab.data.split.split import Split
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 SPLIT = ["data.split.column=null", "data.split.stratify=habitat", "data.split.test=0.3", "data.split.train=0.6"]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.source import DataError, Source
-from multimodal_lab.data.split import Rows
+from multimodal_lab.data.split.split import Rows
 
 SAME = "same_image"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from multimodal_lab.data.split import Split
+from multimodal_lab.data.split.split import Split
 
 AUTO = "auto"
 BOOKKEEPING = {"id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left"}

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Fraction, Natural
-from multimodal_lab.data.order import keys, stable_id
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split.hashing import keys, stable_id
 
 Rows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")

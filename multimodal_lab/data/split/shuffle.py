@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Natural
-from multimodal_lab.data.order import keys, stable_id
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import Rows
+from multimodal_lab.data.split.hashing import keys, stable_id
+from multimodal_lab.data.split.split import Rows
 from multimodal_lab.types import Stream
 
 

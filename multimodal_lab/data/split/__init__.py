@@ -1,0 +1,1 @@
+"""Splits into train, val and test, and the hashing behind them."""
