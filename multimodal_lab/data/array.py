@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner
-from multimodal_lab.data.plan import Fitted, Plan, project
-from multimodal_lab.data.scaling import inside_mask
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.statistics import Covariance, Moments
+from multimodal_lab.data.streams.plan import Fitted, Plan, project
+from multimodal_lab.data.streams.scaling import inside_mask
+from multimodal_lab.data.streams.statistics import Covariance, Moments
 from multimodal_lab.types import COMPONENT, Band, Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.sample import Samples
+    from multimodal_lab.data.streams.sample import Samples
 
 
 class Array(Kind):

@@ -9,18 +9,18 @@ from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import record
 from multimodal_lab.data.fitted_cache import Memory, learn
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
-from multimodal_lab.data.plan import Plan, plan
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import fingerprint
-from multimodal_lab.data.resize import Resize
-from multimodal_lab.data.sample import Samples
-from multimodal_lab.data.scaling import Scaling
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Rows, Split
-from multimodal_lab.data.targets import Target, encode, refuse_single
+from multimodal_lab.data.streams.labels import Target, encode, refuse_single
+from multimodal_lab.data.streams.plan import Plan, plan
+from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.data.streams.sample import Samples
+from multimodal_lab.data.streams.scaling import Scaling
 
 
 class Data:

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from multimodal_lab.data.fit import fit, restore
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
-from multimodal_lab.data.plan import Fitted, Plan
-from multimodal_lab.data.sample import Samples
+from multimodal_lab.data.streams.fit import fit, restore
+from multimodal_lab.data.streams.plan import Fitted, Plan
+from multimodal_lab.data.streams.sample import Samples
 from multimodal_lab.hashing import of_json
 
 

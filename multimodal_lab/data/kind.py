@@ -15,9 +15,9 @@ from torch import Tensor
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.plan import Fitted, Plan
-    from multimodal_lab.data.sample import Samples
     from multimodal_lab.data.source import Raw
+    from multimodal_lab.data.streams.plan import Fitted, Plan
+    from multimodal_lab.data.streams.sample import Samples
 
 
 class Kind:

@@ -15,14 +15,14 @@ from multimodal_lab.data.loading import loader
 from multimodal_lab.data.loading.collate import Stacker
 from multimodal_lab.data.loading.unreadable import Bad
 from multimodal_lab.data.loading.workers import Task, Workers
-from multimodal_lab.data.plan import finished
-from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import permutation, stable_ids
 from multimodal_lab.data.split.same_image import first_rows
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Rows
-from multimodal_lab.data.targets import Target, counts
+from multimodal_lab.data.streams.labels import Target, counts
+from multimodal_lab.data.streams.plan import finished
+from multimodal_lab.data.streams.sample import Samples
 from multimodal_lab.types import Batch, Stream
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data import scaling
-from multimodal_lab.data.fit import restore as restore_tokens
 from multimodal_lab.data.fitted_cache import choices
-from multimodal_lab.data.plan import Fitted, Plan
-from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.streams import scaling
+from multimodal_lab.data.streams.fit import restore as restore_tokens
+from multimodal_lab.data.streams.plan import Fitted, Plan
+from multimodal_lab.data.streams.sample import Samples
 from multimodal_lab.text import show
 from multimodal_lab.types import Stream
 

@@ -33,8 +33,8 @@ from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.tiff import Tiff
-from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.types import Stream
 
 COUNT, SIDE, BANDS = 64, 256, ["R", "G", "B", "UV1", "UV2", "UV3", "mask"]

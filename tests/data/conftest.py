@@ -4,8 +4,8 @@ import pytest
 from made_source import Made
 
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.scaling import DtypeMax
 
 
 @pytest.fixture

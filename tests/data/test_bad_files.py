@@ -8,9 +8,9 @@ from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.labels import Labels
 from multimodal_lab.data.readers.tiff import Tiff
-from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.scaling import DtypeMax
 
 CUBE = {"cube": {"kind": "image", "take": "all"}}
 NAMES = [f"Genus_{s}_{i}_{'MF'[i % 2]}_{v}" for s in ("alba", "nigra") for i in range(4) for v in ("Back", "Side")]

@@ -4,9 +4,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from multimodal_lab.data.bands import indices, resolve, select
-from multimodal_lab.data.plan import plan
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams.bands import indices, resolve, select
+from multimodal_lab.data.streams.plan import plan
 from multimodal_lab.types import Band, Stream
 
 CONF = Path(__file__).parents[2] / "conf"

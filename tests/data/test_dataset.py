@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from multimodal_lab.data.resize import Resize
-from multimodal_lab.data.scaling import DatasetStats, Percentile
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.data.streams.scaling import DatasetStats, Percentile
 
 CUBE = {"cube": {"kind": "image", "take": "all"}}
 TEXT = {**CUBE, "words": {"kind": "text", "field": "text", "length": 8}}
@@ -314,7 +314,7 @@ def test_the_fingerprint_follows_the_content_not_the_place(data, made, tmp_path)
 
 def test_only_text_needs_the_tokenizer_library(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    monkeypatch.delitem(sys.modules, "multimodal_lab.data.tokens", raising=False)
+    monkeypatch.delitem(sys.modules, "multimodal_lab.data.streams.tokenizer", raising=False)
     data().prepare(CUBE, 0)
     with pytest.raises(DataError, match=r"multimodal_lab\[text\]"):
         data().prepare(TEXT, 0)

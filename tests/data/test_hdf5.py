@@ -11,9 +11,9 @@ from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.labels import Labels
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.types import Stream
 
 S2 = ["B02", "B03", "B04"]

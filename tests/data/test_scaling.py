@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from multimodal_lab.data import scaling
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams import scaling
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 60000, (3, 5, 4)).astype(np.uint16)

@@ -3,9 +3,9 @@ import time
 import numpy as np
 import pytest
 
-from multimodal_lab.data.bands import resolve
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.specimens import RGB, UV, Specimens
+from multimodal_lab.data.streams.bands import resolve
 
 BITS = ["sex", "morph", "synergy"]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.statistics import Covariance, Moments
+from multimodal_lab.data.streams.statistics import Covariance, Moments
 
 RNG = np.random.default_rng(0)
 PARTS = [RNG.normal(5 * i, 1 + i, (3, n)) for i, n in enumerate((1, 7, 100))]

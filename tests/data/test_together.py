@@ -14,11 +14,11 @@ from multimodal_lab.data.packed import finalize, writer
 from multimodal_lab.data.packed.probe import probe
 from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.readers.pairs import Pairs
-from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.auto import AUTO
 from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.retrieval import Retrieval
 from multimodal_lab.microbatch import part

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.tokens import BOS, EOS, PAD, UNK, Tokens
+from multimodal_lab.data.streams.tokenizer import BOS, EOS, PAD, UNK, Tokens
 
 TEXTS = ["A red bird", "a red moth", "a blue bird, flying"]
 

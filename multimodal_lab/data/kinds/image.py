@@ -11,7 +11,7 @@ from multimodal_lab.data.array import Array
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.sample import Samples
+    from multimodal_lab.data.streams.sample import Samples
 
 
 class Image(Array):

@@ -11,7 +11,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.sample import Samples
+    from multimodal_lab.data.streams.sample import Samples
 
 
 class Text(Kind):
@@ -72,7 +72,7 @@ class Vocabulary(Learner):
 
 def _tokens() -> Any:
     try:
-        from multimodal_lab.data.tokens import Tokens
+        from multimodal_lab.data.streams.tokenizer import Tokens
     except ImportError as error:
         raise DataError(
             "modality: text streams need the tokenizers library: pip install 'multimodal_lab[text]'"

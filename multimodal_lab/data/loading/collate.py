@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.sample import Item, Samples
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import keys, stable_id
+from multimodal_lab.data.streams.sample import Item, Samples
 from multimodal_lab.types import Stream
 
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multimodal_lab.data.sample import Samples
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.streams.sample import Samples
 
 TIMEOUT = 300.0  # seconds that one sample may take
 OnError = Literal["raise", "skip", "substitute"]

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.bands import indices
 from multimodal_lab.data.packed.format import (
     MANIFEST,
     TABLE,
@@ -28,6 +27,7 @@ from multimodal_lab.data.packed.format import (
 from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
 from multimodal_lab.data.readers.folder import existing, readable, some
 from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose recipes are kept

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.data.bands import indices
 from multimodal_lab.data.source import Card, DataError
+from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.types import Band, Stream
 
 

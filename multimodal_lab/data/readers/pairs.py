@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.bands import indices
 from multimodal_lab.data.readers.folder import existing, given, inside, some
 from multimodal_lab.data.readers.images import Colour, Header, bands_of, decode, read_header
 from multimodal_lab.data.readers.labels import frame, read_lines
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError, Raw, need_kind
 from multimodal_lab.data.split.same_image import group
+from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.types import Band, Stream
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from multimodal_lab.data.bands import indices
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.scaling import DtypeMax
 from multimodal_lab.data.source import Raw
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.types import Band
 
 SIDE = 24

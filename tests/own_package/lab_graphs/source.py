@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.bands import indices
 from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.types import Band
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from multimodal_lab.data.sample import Samples
+from multimodal_lab.data.streams.sample import Samples
 
 
 def fit(samples: Samples, train: np.ndarray, names: Collection[str] | None = None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.statistics import Moments
+from multimodal_lab.data.streams.statistics import Moments
 
 Facts = dict[str, Any]
 Pixels = Iterable[np.ndarray]

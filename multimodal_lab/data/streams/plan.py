@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.bands import resolve
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams.bands import resolve
 from multimodal_lab.types import Band, Stream
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.plan import Fitted, Plan
-from multimodal_lab.data.resize import Resize
-from multimodal_lab.data.scaling import Scaling, inside_mask
 from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.streams.plan import Fitted, Plan
+from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.data.streams.scaling import Scaling, inside_mask
 
 
 @dataclass
