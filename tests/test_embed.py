@@ -9,7 +9,7 @@ import tifffile
 from multimodal_lab import experiment
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.specimens import Specimens
+from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.embed import configured
 
 TYPED = ["data=multispectral_tiff", "data.size=20", "data.fit=stretch", "data.batch_size=16", "backbone.widths=[8,16]"]

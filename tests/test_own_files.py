@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from multimodal_lab import experiment
-from multimodal_lab.data.specimens import Specimens
+from multimodal_lab.data.synthetic.specimens import Specimens
 
 TYPED = ["fusion=attention", "modality=rgb_uv", "data=multispectral_tiff"]
 SMALL = ["data.size=24", "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]", "train.max_steps=2"]

@@ -25,7 +25,7 @@ from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.scene import Scene
 from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
-from multimodal_lab.data.specimens import Specimens
+from multimodal_lab.data.synthetic.specimens import Specimens
 
 Open = Callable[[Path], Any]
 

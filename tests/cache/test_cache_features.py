@@ -10,7 +10,7 @@ from multimodal_lab import experiment
 from multimodal_lab.backbone.freeze import freeze
 from multimodal_lab.cache.features import moves
 from multimodal_lab.config import schema
-from multimodal_lab.data.specimens import Specimens
+from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.evaluate.embeddings import Embeddings
 
 BASE = [

@@ -33,9 +33,9 @@ from multimodal_lab.data.readers.scene import Scene
 from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.specimens import Specimens
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DatasetStats, DtypeMax
+from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.types import Band, Stream
 
 ROOT = Path(__file__).parents[2]

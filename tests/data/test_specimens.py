@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.specimens import RGB, UV, Specimens
 from multimodal_lab.data.streams.bands import resolve
+from multimodal_lab.data.synthetic.specimens import RGB, UV, Specimens
 
 BITS = ["sex", "morph", "synergy"]
 

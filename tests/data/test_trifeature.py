@@ -6,8 +6,8 @@ from scipy import ndimage
 
 from multimodal_lab.data.packed.probe import probe as packing
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.trifeature import FIELDS, Trifeature
-from multimodal_lab.data.trifeature_draw import COLOURS, SHAPES, TEXTURES, draw, template
+from multimodal_lab.data.synthetic.trifeature import FIELDS, Trifeature
+from multimodal_lab.data.synthetic.trifeature_draw import COLOURS, SHAPES, TEXTURES, draw, template
 from multimodal_lab.types import Band, Stream
 
 SMALL = {"size": 48, "side": 32, "period": 8.0}

@@ -7,7 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifier
 
-from multimodal_lab.data.specimens import RGB, UV, Specimens
+from multimodal_lab.data.synthetic.specimens import RGB, UV, Specimens
 from multimodal_lab.stats.pid import estimate
 
 # The part of each label's information that its dial makes, of (redundant, unique to RGB, unique to UV, synergy).

@@ -13,9 +13,9 @@ from scipy.special import ndtri
 
 from multimodal_lab.bounds import Count, Fraction, Natural, NonNegative
 from multimodal_lab.data import kinds
-from multimodal_lab.data.plumage import PIGMENTS, REGIONS, TEXTURES, Pose, outline
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.synthetic.plumage import PIGMENTS, REGIONS, TEXTURES, Pose, outline
 from multimodal_lab.types import Band, Stream
 
 BANDS = (

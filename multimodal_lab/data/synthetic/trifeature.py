@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal_lab.bounds import Count, Fraction, Natural, Positive
 from multimodal_lab.data.source import DataError, Raw, need_kind
 from multimodal_lab.data.streams.bands import indices
-from multimodal_lab.data.trifeature_draw import COLOURS, SHAPES, TEXTURES, draw
+from multimodal_lab.data.synthetic.trifeature_draw import COLOURS, SHAPES, TEXTURES, draw
 from multimodal_lab.types import Band, Stream
 
 TEXTURE_NAMES, COLOUR_NAMES = tuple(TEXTURES), tuple(COLOURS)

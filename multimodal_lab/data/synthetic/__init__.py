@@ -1,0 +1,1 @@
+"""Embedded data sets whose truth is known."""
