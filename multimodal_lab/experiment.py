@@ -14,14 +14,15 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import digest, dist, finish, kept, provenance, resume, rundir
+from multimodal_lab import digest, finish, kept, provenance, resume, rundir
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules.wiring import judge, scored
-from multimodal_lab.device import pick_device, repeatable
+from multimodal_lab.device import distributed
+from multimodal_lab.device.placement import pick_device, repeatable
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
@@ -45,8 +46,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     provenance.restart_peak()
     device = pick_device(cfg.device)
     repeatable(device, cfg.deterministic)
-    dist.start(device)
-    main = dist.rank() == 0
+    distributed.start(device)
+    main = distributed.rank() == 0
     plain = _plain(cfg, folder)
     told = _fit_to_be_told(cfg, plain)
     config = OmegaConf.to_yaml(OmegaConf.create(told))
@@ -81,7 +82,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         _write_data(folder, data)
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         load_weights(best, system)
-    dist.end()
+    distributed.end()
     if not main:
         return 0.0
     held_out = held_out_losses(system, data, cfg.judged, augment, cfg, device)

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from multimodal_lab import dist, files
+from multimodal_lab import files
+from multimodal_lab.device import distributed
 from multimodal_lab.meters import Meters
 from multimodal_lab.pieces import local, whole
 from multimodal_lab.step import Step
@@ -37,7 +38,11 @@ class Guard:
         self, group: Sequence[Batch], terms: Mapping[str, Tensor], number: int, epoch: int, progress: float
     ) -> None:
         """After update `number`: `FloatingPointError` if it is time to stop, the evidence kept beside the run's files."""
-        self._last = group, terms, {"step": number - 1, "epoch": epoch, "progress": progress, "rank": dist.rank()}
+        self._last = (
+            group,
+            terms,
+            {"step": number - 1, "epoch": epoch, "progress": progress, "rank": distributed.rank()},
+        )
         if number % self.every:
             return
         bad, scale = self.meters.bad_steps(), self.step.scaler.get_scale()
@@ -55,12 +60,12 @@ class Guard:
         """
         if self._last is not None:
             _, terms, where = self._last
-            if dist.any_rank(bool(found := not_finite(terms))):
+            if distributed.any_rank(bool(found := not_finite(terms))):
                 found = found or "a term on another rank"
                 raise FloatingPointError(
                     f"the training loss is not finite at its end, step {where['step'] + 1}: {found}; {TRY}. {self._kept()}"
                 )
-        if dist.any_rank(bool(found := not_finite({k: v for k, v in scores.items() if k.count("/") == 1}))):
+        if distributed.any_rank(bool(found := not_finite({k: v for k, v in scores.items() if k.count("/") == 1}))):
             raise FloatingPointError(
                 f"the held-out loss is not finite at the end of the training: {found or 'see rank 0'}; {TRY}"
             )
@@ -69,7 +74,7 @@ class Guard:
         """Keep the last step's batch and weights on every rank; the sentence that says where, and what to do with them."""
         assert self._last is not None
         group, _, where = self._last
-        kept = self.folder / f"bad_batch_{dist.rank()}"
+        kept = self.folder / f"bad_batch_{distributed.rank()}"
         keep(kept, self.step, group, where)
         return (
             f"Batch and weights are in {kept}: python -m multimodal_lab.replay {kept} repeats the step and names the "
@@ -99,7 +104,7 @@ def require_sound(system: nn.Module) -> None:
     state = {k: local(x) for k, x in system.state_dict().items()}
     checks = {k: (x.isfinite() if k in weights else ~x.isnan()).all() for k, x in state.items()}
     bad = next((name for name, fine in checks.items() if not fine), None)
-    if dist.any_rank(bad is not None):
+    if distributed.any_rank(bad is not None):
         name = bad or "what another rank holds"
         raise FloatingPointError(f"{name} is not finite: not saved; the checkpoints before are intact")
 

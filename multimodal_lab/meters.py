@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multimodal_lab import dist
 from multimodal_lab.checkpoint.state import require_same
+from multimodal_lab.device import distributed
 
 NORM = "grad_norm"
 
@@ -41,15 +41,15 @@ class Meters:
         read = self._values()
         names = [*(k for k in read if k != NORM), NORM]
         values = [*(sum(v) / len(v) for k, v in read.items() if k != NORM), read[NORM][-1]]
-        if dist.active():
-            values = dist.mean_over_ranks(torch.tensor(values, dtype=torch.float64, device=self.device)).tolist()
+        if distributed.active():
+            values = distributed.mean_over_ranks(torch.tensor(values, dtype=torch.float64, device=self.device)).tolist()
         self.bad = self._bad()
         self.kept, self._read = {}, {}
         return {f"train/{name}": value for name, value in zip(names, values, strict=True)}
 
     def bad_steps(self) -> int:
         """How many steps in a row, the last included, were not finite on some rank."""
-        return int(dist.most(float(self._bad())))
+        return int(distributed.most(float(self._bad())))
 
     def _bad(self) -> int:
         if not self.kept:
@@ -70,8 +70,8 @@ class Meters:
 
     def share(self) -> None:
         """Before a save, on every rank: bring what all ranks keep together, (world, steps) each, for rank 0 to write."""
-        kept = {k: dist.gather(torch.stack(v)[None]).detach() for k, v in self.kept.items()}
-        self._shared = {"kept": kept, "bad": dist.gather(self._bad_tensor()).detach()}
+        kept = {k: distributed.gather(torch.stack(v)[None]).detach() for k, v in self.kept.items()}
+        self._shared = {"kept": kept, "bad": distributed.gather(self._bad_tensor()).detach()}
 
     def state_dict(self) -> dict[str, Any]:
         """What every rank keeps, as `share` found it."""
@@ -83,9 +83,9 @@ class Meters:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """This rank's own. Of another number of ranks (`resume=drift`) nobody's: the row begins anew."""
         require_same("meters", state, self.state_dict())
-        rank = dist.rank()
+        rank = distributed.rank()
         self._read = {}
-        if len(state["bad"]) != dist.world():
+        if len(state["bad"]) != distributed.world():
             self.kept, self.bad = {}, 0
             return
         self.kept = {k: list(v[rank].to(self.device).unbind()) for k, v in state["kept"].items()}

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as td
 from torch import Tensor, nn
 
-from multimodal_lab import dist
+from multimodal_lab.device import distributed
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features
 
@@ -122,12 +122,12 @@ def tensors(features: Mapping[str, Features]) -> dict[str, Tensor]:
 def average(system: nn.Module) -> None:
     """The mean of `.grad` over ranks, which DDP takes by itself only for a forward pass of its own; alone: nothing."""
     grads = [p.grad for p in system.parameters() if p.grad is not None]
-    if not dist.active() or not grads:
+    if not distributed.active() or not grads:
         return
     for dtype in {g.dtype for g in grads}:
         same = [g for g in grads if g.dtype == dtype]
         flat = torch.cat([g.flatten() for g in same])
         td.all_reduce(flat)
-        flat /= dist.world()
+        flat /= distributed.world()
         for g, piece in zip(same, torch.split(flat, [g.numel() for g in same]), strict=True):
             g.copy_(piece.view_as(g))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from multimodal_lab import dist
 from multimodal_lab.checkpoint.state import Part, Parts
+from multimodal_lab.device import distributed
 
 if TYPE_CHECKING:  # its import would lengthen the start of every run; only a sharded one needs it
     from torch.distributed.tensor import DTensor
@@ -76,7 +76,7 @@ def _mapped(tree: Any, like: Any, change: Callable[[Tensor, Any], Tensor]) -> An
 def _on_main(piece: Tensor, like: DTensor) -> Tensor:
     """The whole of a piece of what is laid out as `like`, on rank 0's host; an empty tensor elsewhere."""
     found = whole(_pieced(local(piece), like))
-    return found.cpu() if dist.rank() == 0 else found.new_empty(0)
+    return found.cpu() if distributed.rank() == 0 else found.new_empty(0)
 
 
 def own_piece(x: Tensor, like: DTensor) -> Tensor:

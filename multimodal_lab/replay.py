@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import rundir
 from multimodal_lab.config import resolvers
-from multimodal_lab.device import pick_device, repeatable
+from multimodal_lab.device.placement import pick_device, repeatable
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import torch
 
-from multimodal_lab import better, dist
+from multimodal_lab import better
 from multimodal_lab.checkpoint.state import Parts, State
 from multimodal_lab.checkpoint.store import Store, load, read_state
+from multimodal_lab.device import distributed
 from multimodal_lab.digest import code, flat
 from multimodal_lab.log import Log
 
@@ -42,8 +43,8 @@ def resume_from(store: Store, parts: Parts, now: Mapping[str, Any], mode: Resume
     state = parts["state"]
     assert isinstance(state, State)
     if mode != "never":
-        newest = store.newest() if dist.rank() == 0 else None
-        name = dist.word_from_main("" if newest is None else newest.name)
+        newest = store.newest() if distributed.rank() == 0 else None
+        name = distributed.word_from_main("" if newest is None else newest.name)
         if name:
             before = read_state(store.folder / name)
             changed = changes(before["facts"], now)
@@ -62,7 +63,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     """What the same config may compute other bits on."""
     cuda = device.type == "cuda"
     return {
-        "world": dist.world(),
+        "world": distributed.world(),
         "device": torch.cuda.get_device_name(device) if cuda else device.type,
         "threads": None if cuda else torch.get_num_threads(),
         "python": platform.python_version(),

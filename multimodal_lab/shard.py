@@ -12,8 +12,9 @@ import torch
 import torch.distributed as td
 from torch import Tensor, nn
 
-from multimodal_lab import dist, microbatch
+from multimodal_lab import microbatch
 from multimodal_lab.checkpoint.state import Parts
+from multimodal_lab.device import distributed
 from multimodal_lab.pieces import Whole, in_pieces, local, own_piece, whole
 from multimodal_lab.system import System
 
@@ -22,7 +23,7 @@ SMALLEST = 1_000_000  # parameters of a block that is gathered by itself: below,
 
 def require_possible(*, micro_batch: int | None, compile: bool, channels_last: bool) -> None:
     """Refuse what `train.shard` can't be together with, in one sentence."""
-    if dist.world() < 2:
+    if distributed.world() < 2:
         raise ValueError(
             "train.shard=true: there is one process, so nothing to spread over; start several by torchrun "
             "--nproc_per_node=2 -m multimodal_lab.run …, or leave it false"
@@ -110,7 +111,7 @@ class Shards:
     @contextlib.contextmanager
     def at_home(self) -> Iterator[None]:
         """Inside, `home` on rank 0 has all the weights, for a pass that it makes alone."""
-        self._fill(dist.rank() == 0)
+        self._fill(distributed.rank() == 0)
         try:
             yield
         finally:
@@ -139,7 +140,7 @@ def cut(system: System, smallest: int) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    mesh = init_device_mesh(next(system.parameters()).device.type, (dist.world(),))
+    mesh = init_device_mesh(next(system.parameters()).device.type, (distributed.world(),))
     scalars = {p for p in system.parameters() if p.ndim == 0}
     for module in (*blocks(system, smallest), *_stages(system), system):
         if module is system or any(p.ndim and not in_pieces(p) for p in module.parameters()):

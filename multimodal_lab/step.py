@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from multimodal_lab import dist, microbatch
+from multimodal_lab import microbatch
+from multimodal_lab.device import distributed
 from multimodal_lab.hashing import splitmix64
 from multimodal_lab.shard import Shards
 from multimodal_lab.stage import computing, stage
@@ -42,11 +43,11 @@ class Step:
     shards: Shards | None = None
 
     def __post_init__(self) -> None:
-        alone = self.shards is not None or not dist.active()
+        alone = self.shards is not None or not distributed.active()
         self.model: nn.Module = self.system if alone else DistributedDataParallel(self.system)
         self.parameters = list(self.system.parameters() if self.shards is None else self.shards.own.values())
         self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
-        self._rank = dist.rank()
+        self._rank = distributed.rank()
         self._checked = False
 
     def __call__(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from multimodal_lab import dist
+from multimodal_lab.device import distributed
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -56,14 +56,14 @@ class Stop:
             self._may_cut = True
             return otherwise if self.name else work()
         except _Cut:
-            dist.together()
+            distributed.together()
             return otherwise
         finally:
             self._may_cut = False
 
     def asked(self) -> bool:
         """Whether any rank was asked to stop."""
-        if dist.any_rank(bool(self.name)):
+        if distributed.any_rank(bool(self.name)):
             self.name = self.name or "a signal to another rank"
             return True
         return False

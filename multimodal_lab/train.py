@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import torch
 
 from multimodal_lab import better as ways
-from multimodal_lab import dist, optim
+from multimodal_lab import optim
 from multimodal_lab.checkpoint.state import Parts, State, Unsaved
 from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.device import distributed
 from multimodal_lab.ema import Average
 from multimodal_lab.guard import Guard, require_sound
 from multimodal_lab.log import Log
@@ -73,7 +74,7 @@ def fit(
     way = ways.resolve(
         str(facts.get("train.mode", config.mode)), config.monitor
     )  # in the facts as what `auto` comes to
-    per_epoch = math.ceil(data.steps("train", world=dist.world(), drop_last=True) / config.accumulate)
+    per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate)
     total = min(config.epochs * per_epoch, config.max_steps or config.epochs * per_epoch)
     store.keep = config.keep
     arrange(system, config.channels_last, config.compile)
@@ -97,7 +98,7 @@ def fit(
     def scored() -> Mapping[str, float]:
         """The validation split's scores, {} on every rank but 0; a signal cuts the pass short."""
         with average.applied(), contextlib.nullcontext() if shards is None else shards.at_home():
-            return stop.unless_asked(validate, {}) if dist.rank() == 0 else {}
+            return stop.unless_asked(validate, {}) if distributed.rank() == 0 else {}
 
     def save() -> None:
         state.seconds, state.logged = time.monotonic() - began, log.position()
@@ -105,11 +106,11 @@ def fit(
         unsaved.require_none()
         require_sound(system)
         gather(saved_parts)
-        if dist.rank() == 0:
+        if distributed.rank() == 0:
             store.save(saved_parts, state.best_step)
 
     with Stop() as stop:
-        if dist.active():
+        if distributed.active():
             update.settle(next(groups(data, config.accumulate, 0, 0)))
         resume_from(store, saved_parts, facts, resume, log)
         store.require_space(parts)
@@ -171,7 +172,7 @@ def fit(
             average.update()
             meters.add(terms, norm)
             state.step, state.offset = state.step + 1, state.offset + 1
-            state.samples += sum(map(len, group)) * dist.world()
+            state.samples += sum(map(len, group)) * distributed.world()
             state.due = done = state.step >= total
 
             # ----------------------------------------------------------------------------------------------------------
@@ -199,8 +200,8 @@ def groups(data: Data, accumulate: int, epoch: int, offset: int) -> Iterator[lis
         epoch=epoch,
         shuffle=True,
         start=offset * accumulate,
-        rank=dist.rank(),
-        world=dist.world(),
+        rank=distributed.rank(),
+        world=distributed.world(),
         drop_last=True,
     )
     while group := list(itertools.islice(batches, accumulate)):
@@ -209,7 +210,7 @@ def groups(data: Data, accumulate: int, epoch: int, offset: int) -> Iterator[lis
 
 def require_monitor(monitor: str, scores: Mapping[str, float]) -> None:
     """Refuse, on every rank together, a score to watch that the validation pass does not give."""
-    if dist.any_rank(dist.rank() == 0 and monitor not in scores):
+    if distributed.any_rank(distributed.rank() == 0 and monitor not in scores):
         names = ", ".join(sorted(scores)) or "nothing: the validation split is empty, or this is not rank 0"
         raise ValueError(f"train.monitor={monitor}: no such score; the validation pass gives {names}")
 
@@ -217,7 +218,7 @@ def require_monitor(monitor: str, scores: Mapping[str, float]) -> None:
 def select(state: State, scores: Mapping[str, float], monitor: str, mode: str) -> bool:
     """Whether this is the best so far; one that is not finite never is. Every rank decides as rank 0 does."""
     require_monitor(monitor, scores)
-    value = dist.from_main(float(scores.get(monitor, 0.0)))
+    value = distributed.from_main(float(scores.get(monitor, 0.0)))
     # a first NaN must not become the best: nothing compares as better than NaN, so it would stay for good
     better = math.isfinite(value) and (
         state.best is None or (value < state.best if mode == "min" else value > state.best)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from multimodal_lab import experiment
-from multimodal_lab.device import pick_device, repeatable
+from multimodal_lab.device.placement import pick_device, repeatable
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from multimodal_lab import gpu
+from multimodal_lab.device import triton
 from multimodal_lab.loss import fused
 
 COMPILED = """
@@ -55,7 +55,7 @@ def test_where_they_cannot_be_made_it_is_said(monkeypatch):
     def broken(*arguments, **how):
         raise RuntimeError("no compiler\nmore")
 
-    monkeypatch.setattr(gpu, "launch", broken)
+    monkeypatch.setattr(triton, "launch", broken)
     said = r"a contrastive loss takes more time: no kernels for this GPU \(RuntimeError: no compiler\)"
     with pytest.warns(UserWarning, match=said):
         assert not fused._works.__wrapped__(torch.device("cpu"), torch.float32)

@@ -50,7 +50,7 @@ def test_a_changed_setting_is_named_with_its_old_and_new_value(plain, key, value
 
 
 def world(monkeypatch):
-    monkeypatch.setattr("multimodal_lab.dist.world", lambda: 2)
+    monkeypatch.setattr("multimodal_lab.device.distributed.world", lambda: 2)
 
 
 def threads(monkeypatch):

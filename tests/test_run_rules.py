@@ -2,19 +2,20 @@ import json
 
 import pytest
 
-from multimodal_lab import device, experiment
+from multimodal_lab import experiment
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import run
+from multimodal_lab.device import placement
 
 
 def test_a_gpu_that_is_not_here_is_told_in_words(monkeypatch):
-    monkeypatch.setattr(device.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(placement.torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ValueError, match=r"device=cuda:7: there is no such GPU here \(found 2\); use device=cpu"):
-        device.pick_device("cuda:7")
-    assert device.pick_device("cuda:1").index == 1
-    monkeypatch.setattr(device.torch.cuda, "device_count", lambda: 0)
+        placement.pick_device("cuda:7")
+    assert placement.pick_device("cuda:1").index == 1
+    monkeypatch.setattr(placement.torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match=r"device=cuda: there is no such GPU here \(found 0\)"):
-        device.pick_device("cuda")
+        placement.pick_device("cuda")
 
 
 @pytest.mark.parametrize("fusion", ["concat", "separate"])

@@ -14,11 +14,12 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import nn
 
-from multimodal_lab import dist, optim, shard
+from multimodal_lab import optim, shard
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.device import distributed
 from multimodal_lab.log import Log
 from multimodal_lab.pieces import local, own_piece, whole
 from multimodal_lab.stop import Interrupted
@@ -56,7 +57,7 @@ class Bench:
         knobs = {"epochs": 9, "max_steps": STEPS, "log_every": 1, "validate_every": 0, "resume": "auto", **knobs}
         return fit(
             self.system, self.data, rule(self.system, lr=lr), TrainConfig(**knobs), augment=augment, validate=validate,
-            log=Log(folder, main=dist.rank() == 0), store=Store(folder / "checkpoints", 2), seed=0,
+            log=Log(folder, main=distributed.rank() == 0), store=Store(folder / "checkpoints", 2), seed=0,
             device=torch.device("cpu"), facts={"a": 1}, resume=resume,
         )  # fmt: skip
 
@@ -71,7 +72,7 @@ def interrupted(bench, name, at, **knobs):
 
     def signalling(optimizer, multiplier):
         calls.append(1)
-        if len(calls) == at and dist.rank() == dist.world() - 1:
+        if len(calls) == at and distributed.rank() == distributed.world() - 1:
             os.kill(os.getpid(), signal.SIGTERM)
         real(optimizer, multiplier)
 
@@ -89,7 +90,7 @@ def diverging(bench, name, **knobs):
 
     def forward(self, batch, progress=0.0):
         terms = real(self, batch, progress)
-        bad = math.nan if progress > 0 and dist.rank() == dist.world() - 1 else 1.0
+        bad = math.nan if progress > 0 and distributed.rank() == distributed.world() - 1 else 1.0
         return {k: v * bad for k, v in terms.items()}
 
     System.forward = forward
@@ -104,7 +105,7 @@ def pieces(bench):
     """Bytes that this rank holds and that all hold, and what the ranks make of buffers, states and gradients."""
     bench.build()
     start = weights(bench.system)
-    bench.system.fusion.register_buffer("mark", torch.tensor([float(dist.rank() + 1)]))
+    bench.system.fusion.register_buffer("mark", torch.tensor([float(distributed.rank() + 1)]))
     optimizer = optim.sgd(bench.system, lr=0.1)
     total = sum(p.nbytes for p in bench.system.parameters())
     cut = shard.Shards(bench.system, optimizer)
@@ -116,12 +117,12 @@ def pieces(bench):
     for q in cut.system.parameters():
         q.grad = torch.zeros_like(q)
     local(p.grad).fill_(3.0)
-    cut.rest[0].grad.fill_(dist.rank() + 1)
+    cut.rest[0].grad.fill_(distributed.rank() + 1)
     cut.receive()
     norm = cut.norm().item()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
     scaler.scale(torch.ones(()))
-    if dist.rank() == 1:
+    if distributed.rank() == 1:
         cut.own[name].grad[0, 0] = math.inf
     scaler.unscale_(optimizer)
     cut.agree(scaler, optimizer)
@@ -312,7 +313,7 @@ def test_what_cannot_be_is_refused_before_training(trained, monkeypatch):
     bench = trained[2]
     with pytest.raises(ValueError, match=r"train\.shard=true: there is one process"):
         bench.fit("refused", shard=True)
-    monkeypatch.setattr(dist, "world", lambda: 2)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
     for key, value in {"micro_batch": 4, "compile": True, "channels_last": True}.items():
         with pytest.raises(ValueError, match=rf"train\.shard=true and train\.{key}={value} can't be together"):
             bench.fit("refused", shard=True, **{key: value})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.dist import gather
+from multimodal_lab.device.distributed import gather
 
 
 class MaskedBatchNorm(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from multimodal_lab import dist
 from multimodal_lab.bounds import Positive
+from multimodal_lab.device import distributed
 from multimodal_lab.loss.exact import LOW
 
 FEW, FEW_ACCELERATED = 2**17, 2**22
@@ -83,7 +83,7 @@ def few(a: Tensor, b: Tensor) -> bool:
     # On one CPU thread the matrix takes 0.9 of the tiles' time at 256 x 256 pairs, as much at 384 x 384, and 1.4 at 512 x
     # 512: beyond 2^17 pairs it leaves the core's cache. On an H200 a matrix took half the tiles' time up to 4,096 x 4,096;
     # at 2,048 x 2,048 the copies of it that a step holds at once stay near 100 MB.
-    return len(a) * len(b) * dist.world() ** 2 <= (FEW if a.is_cpu else FEW_ACCELERATED)
+    return len(a) * len(b) * distributed.world() ** 2 <= (FEW if a.is_cpu else FEW_ACCELERATED)
 
 
 class Rows(NamedTuple):
@@ -101,7 +101,7 @@ def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> Rows:
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     # Dividing a zero row by a tiny epsilon, as F.normalize does, would multiply its gradient by 1e12.
     unit = x / torch.where(norm > 1e-12, norm, 1.0)
-    return Rows(dist.gather(unit), dist.gather(ids), dist.gather(present))
+    return Rows(distributed.gather(unit), distributed.gather(ids), distributed.gather(present))
 
 
 Given = tuple[Tensor, Tensor, Tensor | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from multimodal_lab import dist
+from multimodal_lab.device import distributed
 
 LOW = -1e30
 """Stands for minus infinity in a logit, without its NaN: exp of it is 0 and 0 times it is 0."""
@@ -40,5 +40,5 @@ def mean_over_all(values: Tensor, valid: Tensor, weight: Tensor | None = None) -
     ranks of the values, and of the gradients as DDP takes it, is that of the global mean, however unevenly rows fall.
     """
     share = valid.to(values.dtype) if weight is None else torch.where(valid, weight, 0.0)
-    count = dist.mean_over_ranks(share.sum())
+    count = distributed.mean_over_ranks(share.sum())
     return torch.where(valid, values, 0.0).sum() / torch.where(count > 0, count, 1.0)

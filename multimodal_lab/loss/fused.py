@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from multimodal_lab import gpu
+from multimodal_lab.device import triton
 from multimodal_lab.loss import half
 from multimodal_lab.loss.side import Side
 from multimodal_lab.loss.sums import Anchors, Sums
@@ -151,7 +151,7 @@ class _Work:
 def _launch(name: str, programs: int, *arguments: Any, **how: Any) -> None:
     from multimodal_lab.loss import kernels
 
-    gpu.launch(getattr(kernels, name), programs, *arguments, **how)
+    triton.launch(getattr(kernels, name), programs, *arguments, **how)
 
 
 def _number(x: float | Tensor, like: Tensor) -> Tensor:
@@ -184,4 +184,4 @@ def _works(device: torch.device, dtype: torch.dtype) -> bool:
     two = torch.arange(2, device=device)
     side = Side(torch.eye(2, 16, dtype=dtype, device=device), two, two, two >= 0)
     sums, task = Sums(side, False), Fused(Tiles(side, side, one_way=True), 1.0, False)
-    return gpu.works("a contrastive loss", lambda: task.first(sums, sums))
+    return triton.works("a contrastive loss", lambda: task.first(sums, sums))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from multimodal_lab import dist
+from multimodal_lab.device import distributed
 from multimodal_lab.loss import half
 from multimodal_lab.loss.exact import wide, wide_type
 from multimodal_lab.loss.ranks import own_part
@@ -66,12 +66,14 @@ def own(x: Tensor, ids: Tensor, present: Tensor | None) -> Own:
 
 def everyone(rows: Own) -> Side:
     """The rows of all ranks, each of which must bring as many; alone: this rank's."""
-    return _sorted(dist.gather(rows.factors()), dist.gather(rows.ids), dist.gather(rows.present))
+    return _sorted(distributed.gather(rows.factors()), distributed.gather(rows.ids), distributed.gather(rows.present))
 
 
 def local(rows: Own) -> Side:
     """This rank's rows."""
-    return _sorted(rows.factors(), rows.ids, rows.present, len(rows.ids) * dist.rank() if dist.active() else 0)
+    return _sorted(
+        rows.factors(), rows.ids, rows.present, len(rows.ids) * distributed.rank() if distributed.active() else 0
+    )
 
 
 def _sorted(unit: Tensor, ids: Tensor, present: Tensor, first: int = 0) -> Side:
@@ -95,11 +97,11 @@ def gradient(rows: Own, side: Side, grad: Tensor, scale: float | Tensor, everyon
     `dist.gather`, the result is times the number of ranks: DDP's averaging makes it exact.
     """
     count = len(rows.ids)
-    if everyones and dist.active():
-        grad = own_part(side.back(grad, count * dist.world()))
+    if everyones and distributed.active():
+        grad = own_part(side.back(grad, count * distributed.world()))
     else:
         grad = side.back(grad, count)
-    grad *= scale * dist.world()
+    grad *= scale * distributed.world()
     unit = rows.unit()
     grad.addcmul_(unit, torch.linalg.vecdot(grad, unit)[:, None], value=-1)
     return grad.div_(rows.norm)

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from multimodal_lab import dist
+from multimodal_lab.device import distributed
 from multimodal_lab.loss import fused, half
 from multimodal_lab.loss.exact import LOW, wide_type
 from multimodal_lab.loss.fused import Fused
@@ -131,7 +131,7 @@ def nt_xent(
 def symmetric(rows: Own, scale: float | Tensor, decoupled: bool, wanted: bool) -> tuple[Tensor, list[Tensor]]:
     """NT-Xent of rows with themselves: the value; where `wanted`, the gradients of x and of the scale."""
     every = everyone(rows)
-    mine = local(rows) if dist.active() else every
+    mine = local(rows) if distributed.active() else every
     task = _task(Tiles(mine, every, exclude_self=True, one_way=True), scale, decoupled, wanted)
     sums = Sums(mine, task.bounded)
     task.first(sums, sums)
@@ -195,5 +195,5 @@ def _gathered(anchors: Anchors, mine: Side, every: Side, count: int) -> Anchors:
     """This rank's anchors to those of all ranks, in the order of `every`."""
     if mine is every:
         return anchors
-    told = dist.gather(mine.back(torch.stack(anchors, 1), count))
+    told = distributed.gather(mine.back(torch.stack(anchors, 1), count))
     return Anchors(*told[every.place].T.contiguous().unbind(0))

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from multimodal_lab import dist
+from multimodal_lab.device import distributed
 from multimodal_lab.loss.exact import wide
 from multimodal_lab.loss.names import required_pairs
 
@@ -44,7 +44,7 @@ def aligned(
 
 def _match(x: Tensor, y: Tensor, valid: Tensor) -> Aligned:
     x, y = (torch.where(valid[:, None], wide(part), 0.0) for part in (x, y))
-    return Aligned(dist.gather(x), dist.gather(y), dist.gather(valid))
+    return Aligned(distributed.gather(x), distributed.gather(y), distributed.gather(valid))
 
 
 def _half(ids: Tensor, loss: str) -> int:

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from multimodal_lab import dist
+from multimodal_lab.device import distributed
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -18,7 +18,7 @@ def pick_device(wanted: str) -> torch.device:
         return device
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    device = torch.device("cuda", dist.local_rank())
+    device = torch.device("cuda", distributed.local_rank())
     torch.cuda.set_device(device)
     return device
 
