@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.cache.table import Table
-from multimodal_lab.evaluate.quiet import undisturbed
+from multimodal_lab.evaluate.eval_mode import undisturbed
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features
 

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.evaluate import table
+from multimodal_lab.evaluate import parquet
 from multimodal_lab.evaluate.encoder import Encoder
-from multimodal_lab.evaluate.quiet import undisturbed
+from multimodal_lab.evaluate.eval_mode import undisturbed
 from multimodal_lab.evaluate.subsets import FUSED, on_subsets
 from multimodal_lab.evaluate.thumbnails import Thumbnails
 from multimodal_lab.types import Batch, Stream
@@ -90,14 +90,14 @@ class Embeddings:
         spaces = {**self.vectors, **{f"{k}.projection": v for k, v in self.projected.items()}}
         paths = []
         for name, x in spaces.items():
-            rows = table.rows(self, x, self.present[name.removesuffix(".projection")])
-            paths += table.write(folder, name, rows)
+            rows = parquet.rows(self, x, self.present[name.removesuffix(".projection")])
+            paths += parquet.write(folder, name, rows)
         return paths
 
     @classmethod
     def load(cls, folder: Path) -> Embeddings:
         """Read what `save` wrote; the CSV files are not needed."""
-        found = {p.name.removesuffix(".parquet"): table.read(p) for p in sorted(folder.glob("*.parquet"))}
+        found = {p.name.removesuffix(".parquet"): parquet.read(p) for p in sorted(folder.glob("*.parquet"))}
         own = {k: v for k, v in found.items() if not k.endswith(".projection")}
         if not own:
             raise FileNotFoundError(f"{folder} holds no embeddings (expected one .parquet file a stream)")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from multimodal_lab.device import distributed
-from multimodal_lab.evaluate.quiet import undisturbed
+from multimodal_lab.evaluate.eval_mode import undisturbed
 from multimodal_lab.stage import computing
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch

@@ -17,8 +17,8 @@ from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.late import LATE, Told, together
-from multimodal_lab.evaluate.once import once
+from multimodal_lab.evaluate.late_fusion import LATE, Told, together
+from multimodal_lab.evaluate.memo import once
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.evaluate.tasks import Ledger, Task
 from multimodal_lab.metric import classification, logistic

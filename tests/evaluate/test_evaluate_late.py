@@ -7,7 +7,7 @@ from test_evaluate_evaluators import made
 from test_system import batch, system
 
 from multimodal_lab.evaluate.embeddings import embed_batches
-from multimodal_lab.evaluate.late import Told, together
+from multimodal_lab.evaluate.late_fusion import Told, together
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.evaluate.subsets import members, name
 

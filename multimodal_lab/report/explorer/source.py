@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from multimodal_lab import digest
-from multimodal_lab.evaluate import table, thumbnails
+from multimodal_lab.evaluate import parquet, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
 
 POINTS = 20_000
@@ -62,7 +62,7 @@ def _embeddings(folder: Path) -> Embeddings:
     first: list[str] | None = None
     for path in files:  # each alone, so that an error names its file
         try:
-            rows = table.read(path)
+            rows = parquet.read(path)
         except _BAD as error:
             raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
         if not np.isfinite(rows.x).all():
