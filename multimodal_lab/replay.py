@@ -21,8 +21,9 @@ finite. The run's data must be where they were."""
 
 def repeat(folder: Path) -> str:
     """What the kept step gives when it is made again."""
-    from multimodal_lab import experiment, guard, kept
+    from multimodal_lab import guard, kept
     from multimodal_lab.config.instantiate import safe_instantiate
+    from multimodal_lab.experiment import run
     from multimodal_lab.step import Step
 
     cfg = OmegaConf.load(folder.parent / rundir.CONFIG)
@@ -30,10 +31,10 @@ def repeat(folder: Path) -> str:
     facts = json.loads((folder / "batch.json").read_text())
     device = pick_device(cfg.device)
     repeatable(device, cfg.get("deterministic", True))
-    record = json.loads((folder.parent / experiment.DATA).read_text())
+    record = json.loads((folder.parent / run.DATA).read_text())
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
-    system = experiment.build_system(cfg, data).to(device)
+    system = run.build_system(cfg, data).to(device)
     augment = kept.augmentation(cfg, kept.chosen(cfg), system, data, device)
     scaler = torch.amp.GradScaler(device.type, init_scale=facts["scale"], enabled=facts["precision"] == "fp16")
     optimizer = torch.optim.SGD(system.parameters())

@@ -69,7 +69,7 @@ def job(cfg: DictConfig) -> float:
         rundir.claim(folder, cfg.resume != "never")
         if cfg.get("study") is not None and not ledger.begin(folder, digest.config_key(as_plain(cfg))):
             return math.nan  # another launcher finished this cell since it was planned
-        from multimodal_lab.experiment import run
+        from multimodal_lab.experiment.run import run
 
         return run(cfg, folder)
     except Exception as error:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import rundir
 from multimodal_lab.checkpoint import store
-from multimodal_lab.experiment import trained
+from multimodal_lab.experiment.run import trained
 from multimodal_lab.head.caption_lstm import PAD, CaptionLSTM
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from multimodal_lab import experiment
 from multimodal_lab.config import schema
+from multimodal_lab.experiment import run
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared/data/open"
@@ -20,7 +20,7 @@ CUBES = {"hyperspectral": ALONE, "vnir_swir": ["augment=spectra", "backbone=vect
 
 
 def two_steps(composed, folder, *words, small=False):
-    experiment.run(composed(*words, *QUICK, small=small), folder)
+    run.run(composed(*words, *QUICK, small=small), folder)
     assert json.loads((folder / "summary.json").read_text())["cost/steps"] == 2
 
 

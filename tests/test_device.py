@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from multimodal_lab import experiment
 from multimodal_lab.device.placement import pick_device, repeatable
+from multimodal_lab.experiment import run
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,9 @@ def test_a_run_passes_on_what_its_config_says(composed, tmp_path, monkeypatch, w
     def seen(device, asked):
         raise Seen(asked)
 
-    monkeypatch.setattr(experiment, "repeatable", seen)
+    monkeypatch.setattr(run, "repeatable", seen)
     with pytest.raises(Seen, match=str(wanted)):
-        experiment.run(composed(f"deterministic={str(wanted).lower()}"), tmp_path)
+        run.run(composed(f"deterministic={str(wanted).lower()}"), tmp_path)
 
 
 def test_a_cpu_needs_no_asking():

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from multimodal_lab import experiment
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.embed import configured
+from multimodal_lab.experiment import run as experiment
 
 TYPED = ["data=multispectral_tiff", "data.size=20", "data.fit=stretch", "data.batch_size=16", "backbone.widths=[8,16]"]
 TYPED += ["log=none", "figures=[]", "evaluate=[collapse]", "train.max_steps=1"]

@@ -6,10 +6,10 @@ import shutil
 import pytest
 import torch
 
-from multimodal_lab import experiment
 from multimodal_lab.adapt.encoders import EncoderError
 from multimodal_lab.checkpoint import store
 from multimodal_lab.config import schema
+from multimodal_lab.experiment import run as experiment
 
 TRAIN = ["fusion=separate", "loss=simclr", "evaluate=[collapse]", "train.max_steps=2", "train.validate_every=0"]
 USE = [

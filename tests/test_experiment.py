@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from multimodal_lab import experiment, finish
+from multimodal_lab import finish
+from multimodal_lab.experiment import run
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["train.max_steps=2", "train.log_every=1"]
@@ -75,13 +76,13 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
     else:
         cfg = composed(f"experiment={name}", *QUICK)
-    experiment.run(cfg, tmp_path)
+    run.run(cfg, tmp_path)
     assert summary(tmp_path)["cost/steps"] == 2
 
 
 @pytest.mark.parametrize("fusion", names("fusion"))
 def test_every_fusion_runs(composed, tmp_path, fusion):
-    experiment.run(composed(f"fusion={fusion}", "evaluate=[knn]", *QUICK), tmp_path)
+    run.run(composed(f"fusion={fusion}", "evaluate=[knn]", *QUICK), tmp_path)
     found = summary(tmp_path)
     streams = {"rgb", "uv"} | ({"fused"} if fusion != "separate" else set())
     assert {k.split("/")[1] for k in found if k.startswith("knn/")} == streams
@@ -94,9 +95,7 @@ IMAGE_MODALITIES = ["rgb", "uv", "rgb_uv", "rgb_uv_stacked", "multispectral", "h
 def test_every_modality_of_the_specimens_runs(composed, tmp_path, modality):
     fusion = "attention" if modality == "rgb_uv" else "separate"
     loss = "cross_modal" if modality == "rgb_uv" else "simclr"
-    experiment.run(
-        composed(f"modality={modality}", f"fusion={fusion}", f"loss={loss}", "evaluate=[knn]", *QUICK), tmp_path
-    )
+    run.run(composed(f"modality={modality}", f"fusion={fusion}", f"loss={loss}", "evaluate=[knn]", *QUICK), tmp_path)
     assert summary(tmp_path)["cost/steps"] == 2
 
 
@@ -107,7 +106,7 @@ def finished(composed, tmp_path_factory):
     cfg = composed(
         "train.epochs=3", "figures=[pca,neighbours,similarity,curves]", "log=wandb", "data.source.missing=0.1"
     )
-    experiment.run(cfg, folder)
+    run.run(cfg, folder)
     return folder
 
 
@@ -150,7 +149,7 @@ def test_embeddings_are_written_for_every_stream_and_for_fused(finished):
 def test_a_finished_run_resumed_changes_nothing(composed, finished):
     before = summary(finished)
     cfg = composed("train.epochs=3", "log=none", "data.source.missing=0.1", "resume=auto")
-    experiment.run(cfg, finished)
+    run.run(cfg, finished)
     after = summary(finished)
     same = [k for k in before if k.split("/")[0] in {"knn", "probe", "retrieval", "rsa", "centroid", "kmeans", "test"}]
     assert same
@@ -162,7 +161,7 @@ def test_a_resume_that_would_not_be_exact_is_refused_and_leaves_the_run_as_it_wa
     before = {name: (finished / name).read_bytes() for name in ("config.yaml", "data.json", "summary.json")}
     cfg = composed("train.epochs=3", "log=none", "data.source.missing=0.1", "resume=auto", change)
     with pytest.raises(ValueError, match=f"can't go on exactly: {change.partition('=')[0]}: was"):
-        experiment.run(cfg, finished)
+        run.run(cfg, finished)
     assert before == {name: (finished / name).read_bytes() for name in before}
 
 
@@ -170,7 +169,7 @@ def test_every_weight_in_the_config_changes_the_training(composed, tmp_path):
     """A knob that changes nothing is a lie: each of these must move the first losses."""
 
     def losses(name, *overrides):
-        experiment.run(
+        run.run(
             composed(
                 "evaluate=[collapse]", "train.validate_every=0", "train.max_steps=3", "train.log_every=1", *overrides
             ),
@@ -195,7 +194,7 @@ def test_tensorboard_follows_a_run_where_it_is_asked_for(composed, tmp_path):
     pytest.importorskip("tensorboard", reason="the viz extra is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    experiment.run(composed("log=tensorboard", "evaluate=[knn]", *QUICK), tmp_path)
+    run.run(composed("log=tensorboard", "evaluate=[knn]", *QUICK), tmp_path)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

@@ -6,10 +6,11 @@ import math
 import pytest
 import torch
 
-from multimodal_lab import experiment, files, guard
+from multimodal_lab import files, guard
 from multimodal_lab.checkpoint.state import State, join, split
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.evaluate import rsa
+from multimodal_lab.experiment import run
 from multimodal_lab.log import Log
 from multimodal_lab.report import curves, summary
 from multimodal_lab.study import ledger
@@ -30,7 +31,7 @@ def test_a_run_whose_last_training_loss_is_nan_fails_and_keeps_the_rest(composed
     with pytest.raises(
         FloatingPointError, match=r"training loss is not finite at its end, step 3: cross_modal = nan; lower"
     ):
-        experiment.run(cfg, tmp_path)
+        run.run(cfg, tmp_path)
     rows = [strict(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 3
     assert rows[2]["train/total"] is None
@@ -50,7 +51,7 @@ def test_a_held_out_loss_that_is_not_finite_is_refused_by_its_term():
 def test_an_undefined_score_is_null_in_the_summary_and_the_run_ends_well(composed, tmp_path, monkeypatch):
     real = rsa.RSA.__call__
     monkeypatch.setattr(rsa.RSA, "__call__", lambda self, *a: {**real(self, *a), "rsa/odd/spearman": math.nan})
-    experiment.run(composed(*TINY), tmp_path)
+    run.run(composed(*TINY), tmp_path)
     assert strict((tmp_path / "summary.json").read_text())["rsa/odd/spearman"] is None
 
 
@@ -91,5 +92,5 @@ def test_a_resume_of_a_training_that_ended_in_nan_ends_so_again(composed, tmp_pa
     words = [*TINY, "optim.lr=1e30", "train.warmup=0", "resume=auto"]
     for _ in range(2):
         with pytest.raises(FloatingPointError, match="training loss is not finite at its end, step 3"):
-            experiment.run(composed(*words), tmp_path)
+            run.run(composed(*words), tmp_path)
     assert Store(tmp_path / "checkpoints", 2).newest() is None  # three steps are less than an epoch

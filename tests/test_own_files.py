@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from multimodal_lab import experiment
 from multimodal_lab.data.synthetic.specimens import Specimens
+from multimodal_lab.experiment import run
 
 TYPED = ["fusion=attention", "modality=rgb_uv", "data=multispectral_tiff"]
 SMALL = ["data.size=24", "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]", "train.max_steps=2"]
@@ -42,7 +42,7 @@ def folders(tmp_path_factory):
 
 
 def ran(composed, folder, out, *more):
-    experiment.run(composed(*TYPED, f"data.root={folder}", *SMALL, *more, small=False), out)
+    run.run(composed(*TYPED, f"data.root={folder}", *SMALL, *more, small=False), out)
     return json.loads((out / "summary.json").read_text()), json.loads((out / "data.json").read_text())
 
 

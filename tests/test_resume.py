@@ -6,7 +6,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from multimodal_lab import experiment, resume
+from multimodal_lab import resume
+from multimodal_lab.experiment import run
 
 CPU = torch.device("cpu")
 CONFIG_CHANGES = [
@@ -98,13 +99,13 @@ def everything(folder):
 def test_a_refused_resume_writes_nothing_and_drift_goes_on_and_marks_the_run(composed, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(resume, "code", lambda: "as it is")
     knobs = ("train.max_steps=2", "evaluate=[collapse]", f"dir={tmp_path}")
-    experiment.run(composed(*knobs), tmp_path)
+    run.run(composed(*knobs), tmp_path)
     before = everything(tmp_path)
     with pytest.raises(ValueError, match=r"optim\.lr: was 0\.001, is 0\.5\. Restore these"):
-        experiment.run(composed(*knobs, "resume=auto", "optim.lr=0.5"), tmp_path)
+        run.run(composed(*knobs, "resume=auto", "optim.lr=0.5"), tmp_path)
     assert everything(tmp_path) == before
     more = ("train.max_steps=4", "resume=drift", "optim.lr=0.5")
-    experiment.run(composed(*knobs[1:], *more), tmp_path)
+    run.run(composed(*knobs[1:], *more), tmp_path)
     assert "step 2: optim.lr: was 0.001, is 0.5" in capsys.readouterr().out.replace("\n", " ")
     drift = resume.checkpoint.read_state(tmp_path / "checkpoints" / "step_00000004")["drift"]
     assert [d.partition(": was")[0] for d in drift] == ["step 2: optim.lr", "step 2: train.max_steps"]

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from multimodal_lab import experiment
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import run
 from multimodal_lab.device import placement
+from multimodal_lab.experiment import run as experiment
 
 
 def test_a_gpu_that_is_not_here_is_told_in_words(monkeypatch):

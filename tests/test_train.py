@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from small import SMALL
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multimodal_lab import experiment, optim
+from multimodal_lab import optim
 from multimodal_lab import replay as replay_command
 from multimodal_lab.augment.augment import Augment
 from multimodal_lab.build import build
@@ -21,6 +21,7 @@ from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.state import PARTS
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.experiment import run
 from multimodal_lab.guard import replay
 from multimodal_lab.log import Log
 from multimodal_lab.step import Step, mix
@@ -453,7 +454,7 @@ def test_the_command_repeats_the_step_of_a_run_that_diverged(composed, tmp_path,
         f"dir={tmp_path}",
     )
     with pytest.raises(FloatingPointError, match=r"python -m multimodal_lab\.replay"):
-        experiment.run(cfg, tmp_path)
+        run.run(cfg, tmp_path)
     told = replay_command.repeat(tmp_path / "bad_batch_0")
     assert "total = nan" in told or "gradient norm = " in told
     assert "samples " in told

@@ -73,7 +73,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
 
 def wait(folder: Path) -> None:
     """Return when nobody is looking any more, and be ready to train by then."""
-    from multimodal_lab import experiment  # noqa: F401  # seconds, beside the look
+    from multimodal_lab.experiment import run  # noqa: F401  # seconds, beside the look
 
     with (folder / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from multimodal_lab import experiment
 from multimodal_lab.backbone.freeze import freeze
 from multimodal_lab.cache.features import moves
 from multimodal_lab.config import schema
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.experiment import run as experiment
 
 BASE = [
     "head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[probe]", "train.epochs=2", "train.log_every=1",

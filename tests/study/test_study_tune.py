@@ -15,7 +15,7 @@ from tiny import write
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
-from multimodal_lab.experiment import run
+from multimodal_lab.experiment.run import run
 from multimodal_lab.study import judge, ledger, outcomes, plan, record, trials
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.plan import Cell, Plan

@@ -1,0 +1,1 @@
+"""One experiment: build, fit, evaluate, and load again."""
