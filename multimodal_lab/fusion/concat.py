@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.fusion.fused import presence, vector, with_fused
+from multimodal_lab.fusion.features import presence, vector, with_fused
 from multimodal_lab.types import Features
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.fusion.block import Block, check_heads
-from multimodal_lab.fusion.fused import masked_mean, presence, with_fused
+from multimodal_lab.fusion.features import masked_mean, presence, with_fused
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Features
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.fusion.fused import presence, vector, with_fused
+from multimodal_lab.fusion.features import presence, vector, with_fused
 from multimodal_lab.types import Features
 
 

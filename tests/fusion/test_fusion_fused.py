@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from multimodal_lab.fusion.fused import masked_mean, vector
+from multimodal_lab.fusion.features import masked_mean, vector
 
 
 def test_masked_mean_sees_real_tokens_only_even_beside_nan():
