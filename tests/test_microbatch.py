@@ -18,7 +18,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.head.caption_lstm import CaptionLSTM
 from multimodal_lab.head.classifier import Classifier
-from multimodal_lab.head.decision import Decision
+from multimodal_lab.head.late_fusion import Decision
 from multimodal_lab.head.projection import Projection
 from multimodal_lab.step import Step
 from multimodal_lab.system import System

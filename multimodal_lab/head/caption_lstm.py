@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count, Fraction
-from multimodal_lab.head.choice import known
+from multimodal_lab.head.names import known
 from multimodal_lab.types import Batch, Features
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count, Fraction
-from multimodal_lab.head.choice import count, reading
+from multimodal_lab.head.names import count, reading
 from multimodal_lab.types import Batch, Features
 
 

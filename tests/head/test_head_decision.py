@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from multimodal_lab.head.decision import log_mixture
+from multimodal_lab.head.late_fusion import log_mixture
 
 DIMS = {"a": 6, "b": 4, "c": 5}
 

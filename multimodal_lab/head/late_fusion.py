@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count, Fraction
-from multimodal_lab.head.choice import count
 from multimodal_lab.head.classifier import layers
+from multimodal_lab.head.names import count
 from multimodal_lab.types import Batch, Features
 
 
