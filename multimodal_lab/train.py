@@ -18,7 +18,7 @@ from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.device import distributed
 from multimodal_lab.ema import Average
 from multimodal_lab.guard import Guard, require_sound
-from multimodal_lab.log import Log
+from multimodal_lab.log.log import Log
 from multimodal_lab.meters import Meters
 from multimodal_lab.pieces import gather
 from multimodal_lab.resume import Resume, resume_from

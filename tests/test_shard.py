@@ -20,7 +20,7 @@ from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device import distributed
-from multimodal_lab.log import Log
+from multimodal_lab.log.log import Log
 from multimodal_lab.pieces import local, own_piece, whole
 from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System

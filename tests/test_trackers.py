@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from multimodal_lab.trackers import Background
+from multimodal_lab.log.background import Background
 
 
 class Kept:

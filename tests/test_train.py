@@ -23,7 +23,7 @@ from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.experiment import run
 from multimodal_lab.guard import replay
-from multimodal_lab.log import Log
+from multimodal_lab.log.log import Log
 from multimodal_lab.step import Step, mix
 from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System

@@ -29,11 +29,11 @@ from multimodal_lab.evaluate.losses import losses
 from multimodal_lab.files import value
 from multimodal_lab.guard import require_finite_held_out
 from multimodal_lab.keyed import Keyed
-from multimodal_lab.log import Log
+from multimodal_lab.log.background import Background
+from multimodal_lab.log.log import Log
 from multimodal_lab.stage import computing, stage
 from multimodal_lab.step import autocast
 from multimodal_lab.system import System
-from multimodal_lab.trackers import Background
 from multimodal_lab.train import fit
 
 Scores = dict[str, float]

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.log import start_wandb
-from multimodal_lab.trackers import Background
+from multimodal_lab.log.background import Background
+from multimodal_lab.log.log import start_wandb
 
 Rows = Iterator[list[Any]]
 VERDICTS = ("label", "verdict", "arm", "baseline", "gain", "low", "high", "p", "why")

@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from multimodal_lab.checkpoint.store import Store
-from multimodal_lab.log import Log
+from multimodal_lab.log.log import Log
 from multimodal_lab.optim import adamw
 from multimodal_lab.train import fit
 from multimodal_lab.train_config import TrainConfig

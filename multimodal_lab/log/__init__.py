@@ -1,0 +1,1 @@
+"""Logging of a run: the console, metrics.jsonl and trackers."""
