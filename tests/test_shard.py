@@ -30,7 +30,7 @@ from multimodal_lab.train_config import TrainConfig
 WORDS = (
     "data.source.individuals=32", "data.source.size=16", "data.batch_size=8", "backbone.widths=[8,16]", "fusion.width=16",
     "fusion.layers=2", "augment=none",
-    "loss.temperature={_target_:multimodal_lab.loss.knob.Learned,init:0.2,low:0.01,high:1.0}",
+    "loss.temperature={_target_:multimodal_lab.loss.schedule.Learned,init:0.2,low:0.01,high:1.0}",
 )  # fmt: skip
 STEPS = 3
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import Fraction, Natural
-from multimodal_lab.loss.exact import mean_over_all, wide
+from multimodal_lab.loss.precision import mean_over_all, wide
 
 
 def caption(logits: Tensor, tokens: Tensor, pad: Natural = 0, label_smoothing: Fraction = 0.0) -> Tensor:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import Fraction, NonNegative
-from multimodal_lab.loss.exact import mean_over_all, wide
-from multimodal_lab.loss.names import mean_of
+from multimodal_lab.loss.precision import mean_over_all, wide
+from multimodal_lab.loss.streams import mean_of
 
 Logits = Tensor | Mapping[str, Tensor]
 

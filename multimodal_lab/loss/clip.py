@@ -8,7 +8,7 @@ from torch import Tensor
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import info_nce
-from multimodal_lab.loss.names import mean_of, required_pairs
+from multimodal_lab.loss.streams import mean_of, required_pairs
 
 pairs = True
 leaves_out = ("fused",)  # it has seen both sides of any pair

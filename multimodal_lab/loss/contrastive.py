@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.device import distributed
-from multimodal_lab.loss.exact import LOW
+from multimodal_lab.loss.precision import LOW
 
 FEW, FEW_ACCELERATED = 2**17, 2**22
 """Pairs of rows, of all ranks, that one matrix may hold, on a CPU and on an accelerator; more go through `softmax`'s tiles."""

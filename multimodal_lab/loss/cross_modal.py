@@ -8,8 +8,8 @@ from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative, Positive
 from multimodal_lab.loss.contrastive import info_nce
-from multimodal_lab.loss.names import mean_of, stream_pairs
 from multimodal_lab.loss.simclr import simclr
+from multimodal_lab.loss.streams import mean_of, stream_pairs
 
 views = {"intra_weight": {0: 1, ...: 2}}
 pairs = {"intra_weight": {0: True, ...: False}}

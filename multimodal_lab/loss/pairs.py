@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from multimodal_lab.loss.contrastive import Rows
-from multimodal_lab.loss.exact import matmul
+from multimodal_lab.loss.precision import matmul
 
 
 class Pairs(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from multimodal_lab.device import distributed
 from multimodal_lab.loss import half
-from multimodal_lab.loss.exact import wide, wide_type
+from multimodal_lab.loss.precision import wide, wide_type
 from multimodal_lab.loss.ranks import own_part
 
 

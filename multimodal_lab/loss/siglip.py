@@ -12,10 +12,10 @@ from multimodal_lab.bounds import Positive
 from multimodal_lab.loss import fused, half
 from multimodal_lab.loss.contrastive import Rows, few, one_id_a_row, rows
 from multimodal_lab.loss.made import made
-from multimodal_lab.loss.names import mean_of, required_pairs
 from multimodal_lab.loss.pairs import compare
 from multimodal_lab.loss.ranks import total
 from multimodal_lab.loss.side import Own, everyone, gradient, local, own
+from multimodal_lab.loss.streams import mean_of, required_pairs
 from multimodal_lab.loss.tiles import Block, Tiles
 
 pairs = True

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import nt_xent
-from multimodal_lab.loss.names import mean_of
+from multimodal_lab.loss.streams import mean_of
 
 views = 2
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from multimodal_lab.device import distributed
 from multimodal_lab.loss import fused, half
-from multimodal_lab.loss.exact import LOW, wide_type
 from multimodal_lab.loss.fused import Fused
 from multimodal_lab.loss.made import made
+from multimodal_lab.loss.precision import LOW, wide_type
 from multimodal_lab.loss.ranks import total
 from multimodal_lab.loss.side import Own, Side, everyone, gradient, local, own
 from multimodal_lab.loss.sums import Anchors, Sums, along

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from multimodal_lab.loss.exact import LOW
+from multimodal_lab.loss.precision import LOW
 from multimodal_lab.loss.ranks import largest, total
 from multimodal_lab.loss.side import Side
 from multimodal_lab.loss.tiles import Mask

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from multimodal_lab.loss import half
-from multimodal_lab.loss.exact import LOW, wide_type
+from multimodal_lab.loss.precision import LOW, wide_type
 from multimodal_lab.loss.side import Side
 
 EDGE, ACCELERATED = 384, 4096

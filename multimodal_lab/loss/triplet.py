@@ -11,9 +11,9 @@ from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
 from multimodal_lab.loss.contrastive import Rows, one_id_a_row, rows
-from multimodal_lab.loss.exact import mean_where
-from multimodal_lab.loss.names import FUSED, mean_of, required_pairs
 from multimodal_lab.loss.pairs import Pairs, compare
+from multimodal_lab.loss.precision import mean_where
+from multimodal_lab.loss.streams import FUSED, mean_of, required_pairs
 
 INF = float("inf")
 

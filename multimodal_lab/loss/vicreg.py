@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
-from multimodal_lab.loss.exact import matmul
-from multimodal_lab.loss.names import mean_of
+from multimodal_lab.loss.precision import matmul
+from multimodal_lab.loss.streams import mean_of
 from multimodal_lab.loss.views import Aligned, Between, aligned, centred
 
 views = {"between": {"views": 2, "modalities": 1, "both": 2}}

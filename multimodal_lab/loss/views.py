@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.device import distributed
-from multimodal_lab.loss.exact import wide
-from multimodal_lab.loss.names import required_pairs
+from multimodal_lab.loss.precision import wide
+from multimodal_lab.loss.streams import required_pairs
 
 Between = Literal["views", "modalities", "both"]
 

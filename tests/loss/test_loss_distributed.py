@@ -19,7 +19,7 @@ from multimodal_lab.loss.clip import clip
 from multimodal_lab.loss.contrastive import info_nce
 from multimodal_lab.loss.cross_modal import cross_modal
 from multimodal_lab.loss.dcl import dcl
-from multimodal_lab.loss.knob import Free, Learned
+from multimodal_lab.loss.schedule import Free, Learned
 from multimodal_lab.loss.siglip import siglip
 from multimodal_lab.loss.simclr import simclr
 from multimodal_lab.loss.supcon import supcon

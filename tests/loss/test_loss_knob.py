@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multimodal_lab.loss.knob import Cosine, Free, Learned, Linear
+from multimodal_lab.loss.schedule import Cosine, Free, Learned, Linear
 
 
 def test_learned_starts_at_init_and_learns_its_log():
