@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from multimodal_lab.augment.random import draw
-from multimodal_lab.loss import contrastive, fused, half, tiles
+from multimodal_lab.loss import contrastive
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.siglip import siglip
+from multimodal_lab.loss.tiled import float16, gpu, tiles
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
@@ -43,11 +44,11 @@ def path(request, monkeypatch):
         return request.param
     monkeypatch.setattr(contrastive, "FEW_ACCELERATED", 0)
     if request.param == "tiles":
-        monkeypatch.setattr(fused, "wanted", lambda x: False)
+        monkeypatch.setattr(gpu, "wanted", lambda x: False)
         monkeypatch.setattr(tiles, "ACCELERATED", 128)
     else:
-        monkeypatch.setattr(fused, "SUMMED", 512)
-        monkeypatch.setattr(fused, "PULLED", 256)
+        monkeypatch.setattr(gpu, "SUMMED", 512)
+        monkeypatch.setattr(gpu, "PULLED", 256)
     return request.param
 
 
@@ -61,8 +62,8 @@ def test_losses_are_float64s(path, kind, dtype, near):
     a = torch.randn(n, 96, device="cuda")
     a, b = (a + 0.5 * torch.randn_like(a)).to(dtype), a.to(dtype)
     exact = found(loss, a.double(), b.double())
-    assert fused.wanted(a.half()) is (path != "tiles")
-    assert half.wanted(a) is (dtype in (torch.bfloat16, torch.float16))
+    assert gpu.wanted(a.half()) is (path != "tiles")
+    assert float16.wanted(a) is (dtype in (torch.bfloat16, torch.float16))
     assert worst(found(loss, a, b), exact) < near
 
 

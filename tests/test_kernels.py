@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from multimodal_lab.device import triton
-from multimodal_lab.loss import fused
+from multimodal_lab.loss.tiled import gpu
 
 COMPILED = """
 import importlib.util, sys
@@ -46,7 +46,7 @@ def test_a_compiler_takes_them(tmp_path):
     """Triton's interpreter forgives what its compiler does not; that needs no GPU."""
     pytest.importorskip("triton", reason="Triton is not installed: there is no compiler to ask")
     env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", COMPILED, str(Path(fused.__file__).with_name("kernels.py"))]
+    command = [sys.executable, "-c", COMPILED, str(Path(gpu.__file__).with_name("triton_kernels.py"))]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=250)
     assert done.stdout.strip() == "compiled", done.stderr[-3000:]
 
@@ -58,4 +58,4 @@ def test_where_they_cannot_be_made_it_is_said(monkeypatch):
     monkeypatch.setattr(triton, "launch", broken)
     said = r"a contrastive loss takes more time: no kernels for this GPU \(RuntimeError: no compiler\)"
     with pytest.warns(UserWarning, match=said):
-        assert not fused._works.__wrapped__(torch.device("cpu"), torch.float32)
+        assert not gpu._works.__wrapped__(torch.device("cpu"), torch.float32)

@@ -48,7 +48,9 @@ def info_nce(
     if few(a, b):
         loss: Tensor = _whole((a, ids_a, present_a), (b, ids_b, present_b), scale, exclude_self)
         return loss
-    from multimodal_lab.loss import softmax  # its nine modules are not loaded where batches are small, as most are
+    from multimodal_lab.loss.tiled import (
+        softmax,  # its nine modules are not loaded where batches are small, as most are
+    )
 
     return softmax.info_nce(a, b, ids_a, ids_b, scale, present_a, present_b, exclude_self)
 
@@ -73,7 +75,7 @@ def nt_xent(
         given = (z, ids, present)
         loss: Tensor = _whole(given, given, scale, exclude_self=True, decoupled=decoupled, ways=(1,))
         return loss
-    from multimodal_lab.loss import softmax  # see `info_nce`
+    from multimodal_lab.loss.tiled import softmax  # see `info_nce`
 
     return softmax.nt_xent(z, ids, scale, present, decoupled)
 

@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import Positive
-from multimodal_lab.loss import fused, half
 from multimodal_lab.loss.contrastive import Rows, few, one_id_a_row, rows
-from multimodal_lab.loss.made import made
 from multimodal_lab.loss.pairs import compare
-from multimodal_lab.loss.ranks import total
-from multimodal_lab.loss.side import Own, everyone, gradient, local, own
 from multimodal_lab.loss.streams import mean_of, required_pairs
-from multimodal_lab.loss.tiles import Block, Tiles
+from multimodal_lab.loss.tiled import float16, gpu
+from multimodal_lab.loss.tiled.collectives import total
+from multimodal_lab.loss.tiled.custom_grad import made
+from multimodal_lab.loss.tiled.rows import Own, everyone, gradient, local, own
+from multimodal_lab.loss.tiled.tiles import Block, Tiles
 
 pairs = True
 leaves_out = ("fused",)  # it has seen both sides of any pair
@@ -72,10 +72,10 @@ def _tiled(a: Own, b: Own, scale: float | Tensor, bias: float | Tensor, wanted: 
     tiles, told = Tiles(mine, every), mine.sums(3)  # of all ranks: lost, bias' gradient, scale's gradient
     grad_a, grad_b = mine.sums(*mine.unit.shape), every.sums(*every.unit.shape)
     count = total((a.present.sum() + b.present.sum()).to(told.dtype)).clamp(min=2) / 2
-    lift = half.LIFT if mine.unit.dtype == torch.float16 else 1.0
+    lift = float16.LIFT if mine.unit.dtype == torch.float16 else 1.0
     grads = (grad_a, grad_b) if wanted else None
-    if fused.wanted(mine.unit):
-        fused.Questions(tiles, scale, bias, lift).answer(told, grads)
+    if gpu.wanted(mine.unit):
+        gpu.Questions(tiles, scale, bias, lift).answer(told, grads)
     else:
         _answer(tiles, scale, bias, lift, told, grads)
     told[2] = (grad_a * mine.unit).sum() / lift
@@ -105,8 +105,8 @@ def _answer(
         told[1] += weights.sum()
         if lift != 1.0:
             weights *= lift
-        half.add_product(grads[0][block.rows], weights, tiles.b.unit[block.columns])
-        half.add_product(grads[1][block.columns], weights.T, tiles.a.unit[block.rows])
+        float16.add_product(grads[0][block.rows], weights, tiles.b.unit[block.columns])
+        float16.add_product(grads[1][block.columns], weights.T, tiles.a.unit[block.rows])
 
 
 def _tile(tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from multimodal_lab.loss import contrastive, tiles
+from multimodal_lab.loss import contrastive
 from multimodal_lab.loss.barlow_twins import barlow_twins
 from multimodal_lab.loss.caption import caption
 from multimodal_lab.loss.classification import asymmetric, bce, cross_entropy, focal, nll
@@ -23,6 +23,7 @@ from multimodal_lab.loss.schedule import Free, Learned
 from multimodal_lab.loss.siglip import siglip
 from multimodal_lab.loss.simclr import simclr
 from multimodal_lab.loss.supcon import supcon
+from multimodal_lab.loss.tiled import tiles
 from multimodal_lab.loss.triplet import triplet
 from multimodal_lab.loss.vicreg import vicreg
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from loss_oracle import assert_same, value_and_gradients
 
-from multimodal_lab.loss import contrastive, fused, half, side, softmax
+from multimodal_lab.loss import contrastive
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.dcl import dcl
 from multimodal_lab.loss.siglip import siglip
+from multimodal_lab.loss.tiled import float16, gpu, rows, softmax
 
 pytest.importorskip("triton", reason="Triton is not installed: there are no kernels to run")
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels are run on the GPU: tests/test_gpu.py")
@@ -79,12 +80,12 @@ def interpreter():
 def on_a_gpu(monkeypatch):
     """Rows are treated as on a GPU, several programs a tile and several tiles a side; the plain tiles are not there."""
     monkeypatch.setattr(contrastive, "FEW", 0)
-    monkeypatch.setattr(side, "_asks", lambda x: False)
-    monkeypatch.setattr(half, "wanted", lambda x: x.dtype in (torch.float16, torch.bfloat16))
-    monkeypatch.setattr(fused, "wanted", lambda x: x.dtype in fused.EDGES)
-    monkeypatch.setattr(fused, "EDGES", {torch.float16: (16, 16, 16), torch.float32: (16, 32, 16)})
-    monkeypatch.setattr(fused, "SUMMED", 32)
-    monkeypatch.setattr(fused, "PULLED", 16)
+    monkeypatch.setattr(rows, "_asks", lambda x: False)
+    monkeypatch.setattr(float16, "wanted", lambda x: x.dtype in (torch.float16, torch.bfloat16))
+    monkeypatch.setattr(gpu, "wanted", lambda x: x.dtype in gpu.EDGES)
+    monkeypatch.setattr(gpu, "EDGES", {torch.float16: (16, 16, 16), torch.float32: (16, 32, 16)})
+    monkeypatch.setattr(gpu, "SUMMED", 32)
+    monkeypatch.setattr(gpu, "PULLED", 16)
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")  # what is thrown away may overflow

@@ -6,11 +6,12 @@ import torch
 from loss_oracle import assert_same, value_and_gradients
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multimodal_lab.loss import contrastive, side, softmax, tiles
+from multimodal_lab.loss import contrastive
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.dcl import dcl
 from multimodal_lab.loss.siglip import siglip
 from multimodal_lab.loss.supcon import supcon
+from multimodal_lab.loss.tiled import rows, softmax, tiles
 
 IDS = torch.tensor([4, 0, 2, 3, 0, 1, 4, 2, 1, 3, 3])
 LABELS = torch.tensor([1, 0, 1, -1, 2, 0, 0, 1, -1, 0, 2])
@@ -79,7 +80,7 @@ def path(request, monkeypatch):
     if request.param in ("shifted", "accelerator"):
         monkeypatch.setattr(softmax, "_bounded", lambda scale, dtype: False)
     if request.param == "accelerator":
-        monkeypatch.setattr(side, "_asks", lambda x: False)
+        monkeypatch.setattr(rows, "_asks", lambda x: False)
 
 
 @pytest.mark.parametrize("tau", [0.5, 0.02])

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.device import triton
-from multimodal_lab.loss import half
-from multimodal_lab.loss.side import Side
-from multimodal_lab.loss.sums import Anchors, Sums
-from multimodal_lab.loss.tiles import Block, Tiles
+from multimodal_lab.loss.tiled import float16
+from multimodal_lab.loss.tiled.accumulators import Anchors, Sums
+from multimodal_lab.loss.tiled.rows import Side
+from multimodal_lab.loss.tiled.tiles import Block, Tiles
 
 SUMMED, PULLED = 16384, 8192
 """Rows and columns of a tile: of the first pass, which stores sums alone, and of the second, which stores derivatives."""
@@ -135,9 +135,9 @@ class _Work:
 
     def pull(self, block: Block, pulled: Tensor, grad_a: Tensor, grad_b: Tensor) -> None:
         """Multiply derivatives (m, n) with the rows of the other side."""
-        half.add_product(grad_a[block.rows], pulled, self.b.unit[block.columns])
+        float16.add_product(grad_a[block.rows], pulled, self.b.unit[block.columns])
         if block.both:
-            half.add_product(grad_b[block.columns], pulled.T, self.a.unit[block.rows])
+            float16.add_product(grad_b[block.columns], pulled.T, self.a.unit[block.rows])
 
     def _grid(self, m: int, n: int) -> int:
         return -(-m // self.high) * -(-n // self.wide)
@@ -149,9 +149,9 @@ class _Work:
 
 
 def _launch(name: str, programs: int, *arguments: Any, **how: Any) -> None:
-    from multimodal_lab.loss import kernels
+    from multimodal_lab.loss.tiled import triton_kernels
 
-    triton.launch(getattr(kernels, name), programs, *arguments, **how)
+    triton.launch(getattr(triton_kernels, name), programs, *arguments, **how)
 
 
 def _number(x: float | Tensor, like: Tensor) -> Tensor:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.device import distributed
-from multimodal_lab.loss import fused, half
-from multimodal_lab.loss.fused import Fused
-from multimodal_lab.loss.made import made
 from multimodal_lab.loss.precision import LOW, wide_type
-from multimodal_lab.loss.ranks import total
-from multimodal_lab.loss.side import Own, Side, everyone, gradient, local, own
-from multimodal_lab.loss.sums import Anchors, Sums, along
-from multimodal_lab.loss.tiles import Block, Mask, Tiles
+from multimodal_lab.loss.tiled import float16, gpu
+from multimodal_lab.loss.tiled.accumulators import Anchors, Sums, along
+from multimodal_lab.loss.tiled.collectives import total
+from multimodal_lab.loss.tiled.custom_grad import made
+from multimodal_lab.loss.tiled.gpu import Fused
+from multimodal_lab.loss.tiled.rows import Own, Side, everyone, gradient, local, own
+from multimodal_lab.loss.tiled.tiles import Block, Mask, Tiles
 
 KEPT = 2**22
 """Tiles of up to this many numbers altogether are kept for the second pass, more are computed again."""
@@ -62,9 +62,9 @@ class Softmax:
         for block in self.tiles:
             logits, mask = next(kept) if self.keep else self._again(block)
             weights = self._weights(block, logits, mask, rows, columns)
-            half.add_product(grad_a[block.rows], weights, b[block.columns])
+            float16.add_product(grad_a[block.rows], weights, b[block.columns])
             if block.both:
-                half.add_product(grad_b[block.columns], weights.T, a[block.rows])
+                float16.add_product(grad_b[block.columns], weights.T, a[block.rows])
         self.kept.clear()
 
     def _again(self, block: Block) -> tuple[Tensor, Mask | None]:
@@ -93,7 +93,7 @@ class Softmax:
 
 
 def _task(tiles: Tiles, scale: float | Tensor, decoupled: bool, twice: bool) -> Softmax | Fused:
-    return Fused(tiles, scale, decoupled) if fused.wanted(tiles.a.unit) else Softmax(tiles, scale, decoupled, twice)
+    return Fused(tiles, scale, decoupled) if gpu.wanted(tiles.a.unit) else Softmax(tiles, scale, decoupled, twice)
 
 
 def _bounded(scale: float | Tensor, dtype: torch.dtype) -> bool:
@@ -168,7 +168,7 @@ def two_way(a: Own, b: Own, scale: float | Tensor, exclude_self: bool, wanted: b
 
 def _lift(side: Side, weight: Tensor) -> float | Tensor:
     """What derivatives are multiplied by before they are rounded: 1 where they are not; `weight` is an anchor's."""
-    return half.LIFT / weight if side.unit.dtype == torch.float16 else 1.0
+    return float16.LIFT / weight if side.unit.dtype == torch.float16 else 1.0
 
 
 def _lifted(anchors: Anchors, lift: float | Tensor) -> Anchors:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from multimodal_lab.loss import half
 from multimodal_lab.loss.precision import LOW, wide_type
-from multimodal_lab.loss.side import Side
+from multimodal_lab.loss.tiled import float16
+from multimodal_lab.loss.tiled.rows import Side
 
 EDGE, ACCELERATED = 384, 4096
 """Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator."""
@@ -65,8 +65,8 @@ class Tiles:
 
     def logits(self, block: Block, scale: float | Tensor, mask: Mask | None) -> Tensor:
         """scale · cosine of a tile, `LOW` where hidden; overwritten by the next call."""
-        x, y = half.scaled(self.a.unit[block.rows], scale), self.b.unit[block.columns]
-        logits = half.product(x, y.T, self.buffer("logits", block))
+        x, y = float16.scaled(self.a.unit[block.rows], scale), self.b.unit[block.columns]
+        logits = float16.product(x, y.T, self.buffer("logits", block))
         return logits if mask is None or mask.hidden is None else logits.masked_fill_(mask.hidden, LOW)
 
     def mask(self, block: Block) -> Mask | None:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.device import distributed
-from multimodal_lab.loss import half
 from multimodal_lab.loss.precision import wide, wide_type
-from multimodal_lab.loss.ranks import own_part
+from multimodal_lab.loss.tiled import float16
+from multimodal_lab.loss.tiled.collectives import own_part
 
 
 class Own(NamedTuple):
@@ -27,7 +27,7 @@ class Own(NamedTuple):
 
     def factors(self) -> Tensor:
         """`unit` as tiles multiply it: in float16 where that is `half.wanted`."""
-        return self.unit().half() if half.wanted(self.x) else self.unit()
+        return self.unit().half() if float16.wanted(self.x) else self.unit()
 
 
 class Side(NamedTuple):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.loss.precision import LOW
-from multimodal_lab.loss.ranks import largest, total
-from multimodal_lab.loss.side import Side
-from multimodal_lab.loss.tiles import Mask
+from multimodal_lab.loss.tiled.collectives import largest, total
+from multimodal_lab.loss.tiled.rows import Side
+from multimodal_lab.loss.tiled.tiles import Mask
 
 
 def along(values: Tensor, dim: int) -> Tensor:
