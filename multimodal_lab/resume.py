@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 import torch
 
-from multimodal_lab import better
 from multimodal_lab.checkpoint.state import Parts, State
 from multimodal_lab.checkpoint.store import Store, load, read_state
 from multimodal_lab.device import distributed
 from multimodal_lab.digest import code, flat
 from multimodal_lab.log.log import Log
+from multimodal_lab.metric import direction
 
 Resume = Literal["never", "auto", "drift"]
 CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "cache", "data")
 
 
 def facts(
-    plain: Mapping[str, Any], data: Any, device: torch.device, scored: Sequence[better.Scored] = ()
+    plain: Mapping[str, Any], data: Any, device: torch.device, scored: Sequence[direction.Scored] = ()
 ) -> dict[str, Any]:
     """Plain facts of a resolved config, its prepared data and this machine; a checkpoint carries them, `fit` compares them.
 
@@ -31,7 +31,7 @@ def facts(
     for key in CONFIG:
         found |= flat(plain[key], key)
     if "train.mode" in found:  # what it comes to: checkpoints from before `auto` say min or max
-        found["train.mode"] = better.resolve(found["train.mode"], found.get("train.monitor"), scored)
+        found["train.mode"] = direction.resolve(found["train.mode"], found.get("train.monitor"), scored)
     return {**found, "data fingerprint": data.fingerprint, **machine(device)}
 
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import torch
 
-from multimodal_lab import better as ways
 from multimodal_lab import optim
 from multimodal_lab.checkpoint.state import Parts, State, Unsaved
 from multimodal_lab.checkpoint.store import Store
@@ -20,6 +19,7 @@ from multimodal_lab.ema import Average
 from multimodal_lab.guard import Guard, require_sound
 from multimodal_lab.log.log import Log
 from multimodal_lab.meters import Meters
+from multimodal_lab.metric import direction as ways
 from multimodal_lab.pieces import gather
 from multimodal_lab.resume import Resume, resume_from
 from multimodal_lab.shard import Shards, require_possible

@@ -1,8 +1,8 @@
 import pytest
 
-from multimodal_lab import better
 from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
+from multimodal_lab.metric import direction
 
 SCORED = scored({"evaluate": nodes("evaluate")})
 
@@ -15,16 +15,16 @@ NEITHER = ["val/knn/fused/species/n_train", "val/retrieval/rgb->uv/chance_R@1", 
 
 @pytest.mark.parametrize(("name", "way"), [*((n, "min") for n in LESS), *((n, "max") for n in MORE)])
 def test_the_better_way_is_known_by_name(name, way):
-    assert better.resolve("auto", name, SCORED) == way
+    assert direction.resolve("auto", name, SCORED) == way
     other = {"min": "max", "max": "min"}[way]
-    assert better.resolve(other, name, SCORED) == other
+    assert direction.resolve(other, name, SCORED) == other
 
 
 @pytest.mark.parametrize("name", NEITHER)
 def test_what_has_no_better_way_is_asked_for(name):
     with pytest.raises(ValueError, match="say min or max"):
-        better.resolve("auto", name, SCORED)
+        direction.resolve("auto", name, SCORED)
 
 
 def test_without_a_score_to_watch_nothing_has_changed_for_older_checkpoints():
-    assert better.resolve("auto", None) == "min"
+    assert direction.resolve("auto", None) == "min"

@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from multimodal_lab.better import Scored, shown
+from multimodal_lab.metric.direction import Scored, shown
 from multimodal_lab.report import choices
 from multimodal_lab.report.summary import words
 

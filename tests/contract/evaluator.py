@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contract.owed import owed
-from multimodal_lab.better import Scored
 from multimodal_lab.evaluate.tasks import COUNTS
+from multimodal_lab.metric.direction import Scored
 
 LENGTHS = {"label": {4}, "pair": {3, 4}, "name": {3}}
 

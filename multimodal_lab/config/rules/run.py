@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multimodal_lab import better
 from multimodal_lab.config.facts import constant
 from multimodal_lab.config.problem import Problem, is_number, is_target, not_one_of
 from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target
+from multimodal_lab.metric import direction
 from multimodal_lab.text import nearest
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -37,12 +37,12 @@ def monitor(tree: Tree) -> Iterator[Problem]:
 
 
 def _mode(name: str, mode: object, tree: Tree) -> Iterator[Problem]:
-    usual = better.usual(name, scored(tree), _terms(tree))
+    usual = direction.usual(name, scored(tree), _terms(tree))
     if mode == "auto" and usual is None:
         yield Problem(
             "train.mode", mode, f"whether more or less {name} is better is not known", "train.mode=max, or min"
         )
-    elif mode in ("min", "max") and usual not in (mode, None) and better.sure(name, scored(tree)):
+    elif mode in ("min", "max") and usual not in (mode, None) and direction.sure(name, scored(tree)):
         expects = f"keeps the worst: {'less' if usual == 'min' else 'more'} {name} is better"
         yield Problem("train.mode", mode, expects, f"train.mode={usual}")
 
@@ -78,7 +78,7 @@ def score(tree: Tree) -> Iterator[Problem]:
         yield Problem("score", name, f"expected {first}/NAME", _whole(first, []))
 
 
-def _of_evaluator(tree: Tree, name: str, evaluator: better.Scored, rest: list[str]) -> Iterator[Problem]:
+def _of_evaluator(tree: Tree, name: str, evaluator: direction.Scored, rest: list[str]) -> Iterator[Problem]:
     lengths, shape = {
         "label": ({3}, "NAME/LABEL/SCORE"), "pair": ({2, 3}, "PAIR/SCORE"), "name": ({2}, "NAME/SCORE"),
     }[str(evaluator.by)]  # fmt: skip

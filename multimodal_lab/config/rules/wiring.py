@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from multimodal_lab.better import Scored
 from multimodal_lab.config.facts import STAGES, fact
 from multimodal_lab.config.problem import Problem, not_one_of
+from multimodal_lab.metric.direction import Scored
 
 Tree = dict[str, Any]
 
