@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import torch
 
-from multimodal_lab import optim
 from multimodal_lab.checkpoint.state import Parts, State, Unsaved
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.device import distributed
@@ -20,6 +19,7 @@ from multimodal_lab.guard import Guard, require_sound
 from multimodal_lab.log.log import Log
 from multimodal_lab.meters import Meters
 from multimodal_lab.metric import direction as ways
+from multimodal_lab.optim import optimizers
 from multimodal_lab.pieces import gather
 from multimodal_lab.resume import Resume, resume_from
 from multimodal_lab.shard import Shards, require_possible
@@ -164,9 +164,9 @@ def fit(
             with stage("reading data"):
                 group = next(batches)
             progress = state.step / total
-            optim.set_rates(
+            optimizers.set_rates(
                 optimizer,
-                optim.factor(state.step, total, warmup=config.warmup, kind=config.schedule, floor=config.floor),
+                optimizers.factor(state.step, total, warmup=config.warmup, kind=config.schedule, floor=config.floor),
             )
             terms, norm = update(group, state.step, state.epoch, progress)
             average.update()

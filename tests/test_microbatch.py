@@ -13,13 +13,14 @@ import torch.multiprocessing as mp
 from omegaconf import OmegaConf
 from torch import nn
 
-from multimodal_lab import microbatch, optim
+from multimodal_lab import microbatch
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.head.caption_lstm import CaptionLSTM
 from multimodal_lab.head.classifier import Classifier
 from multimodal_lab.head.late_fusion import Decision
 from multimodal_lab.head.projection import Projection
+from multimodal_lab.optim import optimizers
 from multimodal_lab.step import Step
 from multimodal_lab.system import System
 from multimodal_lab.train_config import TrainConfig
@@ -167,7 +168,15 @@ def step(composed, **knobs):
     made = safe_instantiate(cfg.system)({n: Stream(n, bands=(Band("x"),) * 3, size=16) for n in "ab"}, {"species": 3})
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     return Step(
-        made, optim.adamw(made, lr=1e-3), scaler, lambda b, seed, epoch: b, torch.device("cpu"), "fp32", 0, 1.0, **knobs
+        made,
+        optimizers.adamw(made, lr=1e-3),
+        scaler,
+        lambda b, seed, epoch: b,
+        torch.device("cpu"),
+        "fp32",
+        0,
+        1.0,
+        **knobs,
     )
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from multimodal_lab.layers import below
-from multimodal_lab.optim import adamw, factor, groups, set_rates, sgd
+from multimodal_lab.optim.layer_decay import below
+from multimodal_lab.optim.optimizers import adamw, factor, groups, set_rates, sgd
 
 
 class Toy(nn.Module):

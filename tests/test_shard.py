@@ -14,13 +14,14 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import nn
 
-from multimodal_lab import optim, shard
+from multimodal_lab import shard
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
+from multimodal_lab.optim import optimizers
 from multimodal_lab.pieces import local, own_piece, whole
 from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System
@@ -49,7 +50,7 @@ class Bench:
         classes = {k: len(v) for k, v in self.data.classes.items()}
         self.system = safe_instantiate(self.cfg.system)(self.data.streams, classes)
 
-    def fit(self, name, *, rule=optim.sgd, lr=0.1, validate=lambda: {}, resume="never", **knobs):
+    def fit(self, name, *, rule=optimizers.sgd, lr=0.1, validate=lambda: {}, resume="never", **knobs):
         self.build()
         augment = build(safe_instantiate(self.cfg.augment), streams=self.data.streams)
         folder = self.base / name
@@ -68,7 +69,7 @@ def weights(system):
 
 def interrupted(bench, name, at, **knobs):
     """A training that gets SIGTERM, on the last rank only, in step `at`."""
-    real, calls = optim.set_rates, []
+    real, calls = optimizers.set_rates, []
 
     def signalling(optimizer, multiplier):
         calls.append(1)
@@ -76,12 +77,12 @@ def interrupted(bench, name, at, **knobs):
             os.kill(os.getpid(), signal.SIGTERM)
         real(optimizer, multiplier)
 
-    optim.set_rates = signalling
+    optimizers.set_rates = signalling
     try:
         with pytest.raises(Interrupted, match=f"at step {at}, saved"):
             bench.fit(name, **knobs)
     finally:
-        optim.set_rates = real
+        optimizers.set_rates = real
 
 
 def diverging(bench, name, **knobs):
@@ -106,7 +107,7 @@ def pieces(bench):
     bench.build()
     start = weights(bench.system)
     bench.system.fusion.register_buffer("mark", torch.tensor([float(distributed.rank() + 1)]))
-    optimizer = optim.sgd(bench.system, lr=0.1)
+    optimizer = optimizers.sgd(bench.system, lr=0.1)
     total = sum(p.nbytes for p in bench.system.parameters())
     cut = shard.Shards(bench.system, optimizer)
     there = sum(local(p.detach()).nbytes for p in cut.system.parameters())
@@ -149,9 +150,9 @@ def worker(rank, port, base, cfg):
     for name, on in (("plain", False), ("cut", True)):
         bench.fit(name, shard=on, **KNOBS)
         found[name] = weights(bench.system)
-        bench.fit(f"{name}_half", shard=on, precision="fp16", rule=optim.adamw, lr=1e-3)
+        bench.fit(f"{name}_half", shard=on, precision="fp16", rule=optimizers.adamw, lr=1e-3)
         found[f"{name}_half"] = weights(bench.system)
-    exact = {"rule": optim.adamw, "lr": 1e-3, "shard": True, "ema": 0.9, "accumulate": 2}
+    exact = {"rule": optimizers.adamw, "lr": 1e-3, "shard": True, "ema": 0.9, "accumulate": 2}
     bench.fit("whole", **exact)
     interrupted(bench, "parts", 2, **exact)
     found["left"] = sum(p.numel() for p in bench.system.parameters())

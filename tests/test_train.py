@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from small import SMALL
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multimodal_lab import optim
 from multimodal_lab import replay as replay_command
 from multimodal_lab.augment.augment import Augment
 from multimodal_lab.build import build
@@ -24,6 +23,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.experiment import run
 from multimodal_lab.guard import replay
 from multimodal_lab.log.log import Log
+from multimodal_lab.optim import optimizers
 from multimodal_lab.step import Step, mix
 from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System
@@ -48,7 +48,7 @@ class Bench:
             self.data.streams, {k: len(v) for k, v in self.data.classes.items()}
         )
         augment = build(safe_instantiate(self.cfg.augment), streams=self.data.streams)
-        return augment, optim.adamw(self.system, lr=1e-3)
+        return augment, optimizers.adamw(self.system, lr=1e-3)
 
     def made(self, precision="fp32"):
         """A `Step` over freshly built parts."""
@@ -123,7 +123,7 @@ def stop_after(times):
 def test_a_signal_saves_within_the_step_and_the_resume_is_exact(bench, signal_name, monkeypatch):
     whole, parts = bench("whole"), bench("parts")
     whole.fit()
-    real, calls = optim.set_rates, []
+    real, calls = optimizers.set_rates, []
 
     def interrupt(optimizer, multiplier):
         calls.append(1)
@@ -131,10 +131,10 @@ def test_a_signal_saves_within_the_step_and_the_resume_is_exact(bench, signal_na
             os.kill(os.getpid(), getattr(signal, signal_name))
         real(optimizer, multiplier)
 
-    monkeypatch.setattr(optim, "set_rates", interrupt)
+    monkeypatch.setattr(optimizers, "set_rates", interrupt)
     with pytest.raises(Interrupted, match=f"stopped by {signal_name} at step 2, saved"):
         parts.fit()
-    monkeypatch.setattr(optim, "set_rates", real)
+    monkeypatch.setattr(optimizers, "set_rates", real)
     parts.fit(resume="auto")
     assert equal(whole.weights(), parts.weights())
 
@@ -314,7 +314,7 @@ def left(b):
 
 
 def interrupted(b, at, monkeypatch, **knobs):
-    real, calls = optim.set_rates, []
+    real, calls = optimizers.set_rates, []
 
     def signalling(optimizer, multiplier):
         calls.append(1)
@@ -322,10 +322,10 @@ def interrupted(b, at, monkeypatch, **knobs):
             os.kill(os.getpid(), signal.SIGTERM)
         real(optimizer, multiplier)
 
-    monkeypatch.setattr(optim, "set_rates", signalling)
+    monkeypatch.setattr(optimizers, "set_rates", signalling)
     with pytest.raises(Interrupted):
         b.fit(**knobs)
-    monkeypatch.setattr(optim, "set_rates", real)
+    monkeypatch.setattr(optimizers, "set_rates", real)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from multimodal_lab import layers
 from multimodal_lab.bounds import Fraction, NonNegative, Positive
+from multimodal_lab.optim import layer_decay as layers
 from multimodal_lab.text import expected_one_of
 
 
