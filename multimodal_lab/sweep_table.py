@@ -19,11 +19,11 @@ class Table(Callback):
         from rich.console import Console
 
         from multimodal_lab.config.rules.wiring import scored
-        from multimodal_lab.report import sweep
+        from multimodal_lab.report import multirun
 
         folder = Path(config.hydra.sweep.dir)
         if folder.is_dir() and config.get("study") is None:  # a study has tables of its own
-            Console(width=None if sys.stdout.isatty() else 160).print(sweep.table(folder, scored(evaluated(folder))))
+            Console(width=None if sys.stdout.isatty() else 160).print(multirun.table(folder, scored(evaluated(folder))))
 
 
 def evaluated(folder: Path) -> dict[str, Any]:

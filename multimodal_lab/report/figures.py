@@ -9,8 +9,8 @@ from pathlib import Path
 from multimodal_lab.report import explorer
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
-from multimodal_lab.report.scatter import maps
-from multimodal_lab.report.shown import Shown, shown
+from multimodal_lab.report.projection import maps
+from multimodal_lab.report.run_view import Shown, shown
 from multimodal_lab.report.similarity import similarity
 from multimodal_lab.text import expected_one_of
 

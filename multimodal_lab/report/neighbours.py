@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.report import style
-from multimodal_lab.report.shown import Shown
+from multimodal_lab.report.run_view import Shown
 
 log = logging.getLogger(__name__)
 Classes = tuple[str, np.ndarray, list[str]]

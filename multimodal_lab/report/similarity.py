@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.metric.similarity import cosine
 from multimodal_lab.report import style
-from multimodal_lab.report.shown import Shown
+from multimodal_lab.report.run_view import Shown
 
 log = logging.getLogger(__name__)
 _ROWS = 400

@@ -7,7 +7,7 @@ from matplotlib import image
 from sklearn.decomposition import PCA
 
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.report import curves, figures, neighbours, scatter, shown
+from multimodal_lab.report import curves, figures, neighbours, projection, run_view
 
 N = 60
 
@@ -80,29 +80,29 @@ def test_shown_is_the_test_split_bounded_and_its_pictures_stay_aligned(tmp_path,
     e = run(tmp_path)
     images = np.zeros((50, 48, 48, 3), dtype=np.uint8) + np.arange(50, dtype=np.uint8)[:, None, None, None]
     np.savez(tmp_path / "thumbnails.npz", rows=np.arange(50), rgb=images)
-    what = shown.shown(tmp_path)
+    what = run_view.shown(tmp_path)
     assert what.embeddings.ids == e.ids[20:]
     assert what.called == "40 held-out (test) samples"
     assert what.has_picture.tolist() == [True] * 30 + [False] * 10
     assert what.pictures["rgb"][:30, 0, 0, 0].tolist() == list(range(20, 50))
     assert what.picture("fused") is what.pictures["rgb"]
-    monkeypatch.setattr(shown, "POINTS", 25)
-    few = shown.shown(tmp_path)
+    monkeypatch.setattr(run_view, "POINTS", 25)
+    few = run_view.shown(tmp_path)
     assert few.has_picture.all()
     assert few.called == "25 of 40 held-out (test) samples"
     assert [int(i.split("/")[1][:-4]) for i in few.embeddings.ids] == few.pictures["rgb"][:, 0, 0, 0].tolist()
-    assert shown.shown(tmp_path, "val").called == "25 of 60 samples (there is no val split)"
+    assert run_view.shown(tmp_path, "val").called == "25 of 60 samples (there is no val split)"
 
 
 def test_labels_with_more_classes_than_the_palette_are_left_out(tmp_path):
     run(tmp_path)
-    assert shown.shown(tmp_path).labels("mass") == ["mass", "species"]
+    assert run_view.shown(tmp_path).labels("mass") == ["mass", "species"]
 
 
 @pytest.mark.parametrize("shape", [(30, 6), (5, 40), (4, 1)])
 def test_pca_is_sklearns(shape):
     x = np.random.default_rng(1).normal(size=shape)
-    at, share = scatter.pca(x)
+    at, share = projection.pca(x)
     k = min(2, shape[1])
     reference = PCA(k).fit(x)
     np.testing.assert_allclose(np.abs(at[:, :k]), np.abs(reference.transform(x)), atol=1e-8)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
-from multimodal_lab.report import choices, summary, sweep
+from multimodal_lab.report import choices, multirun, summary
 
 SCORED = scored({"evaluate": nodes("evaluate")})
 
@@ -71,7 +71,7 @@ def test_sweep_names_what_differs_and_means_over_seeds(tmp_path):
     rest = {"probe/rgb/sex/accuracy": 0.1, "chance/species": 0.25, "probe/rgb/species/n": 9.0}
     scores = [{"probe/rgb/species/accuracy": v, **rest} for v in (0.5, 0.7, 0.9)]
     made(tmp_path, configs, [*scores, None])
-    text = printed(sweep.table(tmp_path, SCORED))
+    text = printed(multirun.table(tmp_path, SCORED))
     assert line(text, "0.600") == ["concat", "rgb", "2", "species", "0.250", "±", "0.000", "0.600", "±", "0.141"]
     assert line(text, "0.900") == ["attention", "rgb+uv", "2", "(1", "failed)", "species", "0.250", "0.900"]
     assert line(text, "0.100 ± 0.000") == ["concat", "rgb", "2", "sex", "–", "0.100", "±", "0.000"]
@@ -86,15 +86,15 @@ def test_sweep_names_what_differs_and_means_over_seeds(tmp_path):
 def test_sweep_prefers_recorded_choices(tmp_path):
     scores = [{"choices/fusion": f, "choices/data": "same", "knn/rgb/x/accuracy": 0.5} for f in ("a", "b")]
     made(tmp_path, [config("concat", ["rgb"], 0)] * 2, scores)
-    runs = sweep.collect([tmp_path / "0", tmp_path / "1"])
+    runs = multirun.collect([tmp_path / "0", tmp_path / "1"])
     assert choices.columns(runs) == ["fusion"]
     assert runs["fusion"].tolist() == ["a", "b"]
 
 
 def test_sweep_of_nothing_and_of_one(tmp_path):
-    assert "no runs" in printed(sweep.table(tmp_path, SCORED))
+    assert "no runs" in printed(multirun.table(tmp_path, SCORED))
     made(tmp_path, [config("concat", ["rgb"], 0)], [{"probe/rgb/x/accuracy": 0.5}])
-    assert line(printed(sweep.table(tmp_path, SCORED)), "0.500") == ["1", "x", "–", "0.500"]
+    assert line(printed(multirun.table(tmp_path, SCORED)), "0.500") == ["1", "x", "–", "0.500"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
-from multimodal_lab.report import scatter, style
+from multimodal_lab.report import projection, style
 from multimodal_lab.report.explorer import near, sprites
 from multimodal_lab.report.explorer.source import ExplorerError, Source
 from multimodal_lab.report.study.page import clean
@@ -28,7 +28,7 @@ _TYPES = {"f": "f4", "i": "i4", "u": "u2"}
 log = logging.getLogger(__name__)
 
 
-def content(source: Source, title: str, method: scatter.Method, seed: int = 0) -> dict[str, Any]:
+def content(source: Source, title: str, method: projection.Method, seed: int = 0) -> dict[str, Any]:
     """Panels, labels, neighbours and pictures of a run; `ExplorerError` where no space has three samples."""
     e = source.embeddings
     names = _names(e)
@@ -89,10 +89,10 @@ def _names(e: Embeddings) -> list[str]:
     return left
 
 
-def _panel(source: Source, name: str, method: scatter.Method, seed: int) -> dict[str, Any]:
+def _panel(source: Source, name: str, method: projection.Method, seed: int) -> dict[str, Any]:
     e = source.embeddings
     rows = np.flatnonzero(e.present[name])
-    at, ends = scatter.placed(e.vectors[name][rows], method, seed)
+    at, ends = projection.placed(e.vectors[name][rows], method, seed)
     scores = {label: _score(source, name, label) for label in e.targets}
     return {
         "name": text(name), "width": e.vectors[name].shape[1], "ends": list(ends), "rows": packed(rows),

@@ -8,7 +8,7 @@ from multimodal_lab import files
 from multimodal_lab.report.explorer import page, source
 from multimodal_lab.report.explorer.content import content
 from multimodal_lab.report.explorer.source import ExplorerError
-from multimodal_lab.report.scatter import Method
+from multimodal_lab.report.projection import Method
 
 
 def write(run_dir: Path, out: Path | None = None, method: Method = "pca") -> Path:

@@ -17,7 +17,7 @@ from scipy.linalg import eigh
 
 from multimodal_lab.evaluate.tasks import kind, labelled
 from multimodal_lab.report import style
-from multimodal_lab.report.shown import Shown
+from multimodal_lab.report.run_view import Shown
 
 Method = Literal["pca", "umap"]
 log = logging.getLogger(__name__)
