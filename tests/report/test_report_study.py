@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
 from made import LEVELS, study
 
 from multimodal_lab.report.study import ReportError, write
-from multimodal_lab.report.study.parts import number, points, pvalue, spread
+from multimodal_lab.report.study.elements import number, points, pvalue, spread
 from multimodal_lab.study import judge, outcomes, record
 
 HOSTILE = [

@@ -10,7 +10,7 @@ from multimodal_lab.config import study
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
-from multimodal_lab.report.study.told import told
+from multimodal_lab.report.study.sections import told
 from multimodal_lab.study import judge, outcomes, plan, record, show
 from multimodal_lab.study.plan import Cell, Plan
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multimodal_lab.report.study.parts import Table, Told
+from multimodal_lab.report.study.elements import Table, Told
 
 TEMPLATE = Path(__file__).with_name("template.html.j2")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")

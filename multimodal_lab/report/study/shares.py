@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.report.study.parts import Section, Table, figure, number, spread
+from multimodal_lab.report.study.elements import Section, Table, figure, number, spread
 
 
 def subsets(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:

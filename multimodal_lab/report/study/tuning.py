@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from multimodal_lab.report.study.parts import Section, Table, number
+from multimodal_lab.report.study.elements import Section, Table, number
 
 
 def tuning(made: Mapping[str, Any]) -> Iterator[Section]:

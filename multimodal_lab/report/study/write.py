@@ -10,7 +10,7 @@ from typing import Any
 
 from multimodal_lab import files
 from multimodal_lab.report.study import page, plots
-from multimodal_lab.report.study.told import told
+from multimodal_lab.report.study.sections import told
 
 SOURCE = "study.json"
 EXPLORER = "explorer.html"  # beside the report where there is one

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.report.study.parts import (
+from multimodal_lab.report.study.elements import (
     Card,
     Section,
     Table,
