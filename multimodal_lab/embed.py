@@ -14,12 +14,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import rundir
 from multimodal_lab.config import compose, resolvers, schema
 from multimodal_lab.config.check import preflight, refuse, sweep_problems
 from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
+from multimodal_lab.runs import directory
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
@@ -45,7 +45,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
     `data=…` chooses another data set; one read by the class that reads the run's own keeps the run's settings, and if it
     is the run's own, all that the line leaves alone. `ConfigError` for words that can't be followed.
     """
-    cfg = OmegaConf.load(folder / rundir.CONFIG)
+    cfg = OmegaConf.load(folder / directory.CONFIG)
     assert isinstance(cfg, DictConfig)
     if not overrides:
         return cfg
@@ -107,8 +107,8 @@ def main() -> None:
     if "run" not in words or any(a in {"-h", "--help"} for a in rest):
         sys.exit(USAGE if "run" in words or "--help" in rest or "-h" in rest else f"error: run=DIR is missing\n{USAGE}")
     folder = Path(words["run"])
-    if not (folder / rundir.CONFIG).is_file():
-        sys.exit(f"error: run={folder}: no run here (expected {rundir.CONFIG} in it)")
+    if not (folder / directory.CONFIG).is_file():
+        sys.exit(f"error: run={folder}: no run here (expected {directory.CONFIG} in it)")
     wrong = [a for a in rest if not a.startswith(WORDS)]
     if wrong:
         sys.exit(f"error: {wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import rundir
 from multimodal_lab.config import resolvers
 from multimodal_lab.device.placement import pick_device, repeatable
+from multimodal_lab.runs import directory
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 
@@ -26,7 +26,7 @@ def repeat(folder: Path) -> str:
     from multimodal_lab.experiment import run
     from multimodal_lab.step import Step
 
-    cfg = OmegaConf.load(folder.parent / rundir.CONFIG)
+    cfg = OmegaConf.load(folder.parent / directory.CONFIG)
     assert isinstance(cfg, DictConfig)
     facts = json.loads((folder / "batch.json").read_text())
     device = pick_device(cfg.device)

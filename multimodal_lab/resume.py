@@ -12,9 +12,9 @@ import torch
 from multimodal_lab.checkpoint.state import Parts, State
 from multimodal_lab.checkpoint.store import Store, load, read_state
 from multimodal_lab.device import distributed
-from multimodal_lab.digest import code, flat
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction
+from multimodal_lab.runs.hashes import code, flat
 
 Resume = Literal["never", "auto", "drift"]
 CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "cache", "data")

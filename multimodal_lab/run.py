@@ -21,11 +21,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from multimodal_lab import digest, rundir
 from multimodal_lab.config import redact, resolvers
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.targets import conf_dir
+from multimodal_lab.runs import directory, hashes
 from multimodal_lab.stage import sentence
 
 resolvers.register()
@@ -66,20 +66,20 @@ def job(cfg: DictConfig) -> float:
     try:
         from multimodal_lab.study import ledger
 
-        rundir.claim(folder, cfg.resume != "never")
-        if cfg.get("study") is not None and not ledger.begin(folder, digest.config_key(as_plain(cfg))):
+        directory.claim(folder, cfg.resume != "never")
+        if cfg.get("study") is not None and not ledger.begin(folder, hashes.config_key(as_plain(cfg))):
             return math.nan  # another launcher finished this cell since it was planned
         from multimodal_lab.experiment.run import run
 
         return run(cfg, folder)
     except Exception as error:
-        if isinstance(error, rundir.Held) and cfg.get("study") is not None:
+        if isinstance(error, directory.Held) and cfg.get("study") is not None:
             print(f"left to another launcher: {error}", flush=True)
             return math.nan
         stopped = type(error).__name__ == "Interrupted"
-        if not stopped and not isinstance(error, rundir.DirectoryError):
-            rundir.note_failure(folder, redact.text(f"{traceback.format_exc()}{sentence(error, rundir.ERROR)}\n"))
-        said = sentence(error, f"{folder / rundir.ERROR}")
+        if not stopped and not isinstance(error, directory.DirectoryError):
+            directory.note_failure(folder, redact.text(f"{traceback.format_exc()}{sentence(error, directory.ERROR)}\n"))
+        said = sentence(error, f"{folder / directory.ERROR}")
         if str(folder) not in said:
             said += f" ({folder})"
         said = redact.text(f"{'stopped' if stopped else 'error'}: {said}")
@@ -89,7 +89,7 @@ def job(cfg: DictConfig) -> float:
         error.add_note(TOLD)
         raise
     finally:
-        rundir.release(folder)
+        directory.release(folder)
 
 
 def leave(number: int, _: object) -> None:
@@ -141,10 +141,10 @@ def main() -> None:
 def last_words(error: Exception) -> str:
     """What is said of a failure that left Hydra: a job's own, told before, or one that kept a job from beginning."""
     if TOLD in getattr(error, "__notes__", ()):
-        return f"a job of this sweep failed, see above ({sentence(error, rundir.ERROR)})"
+        return f"a job of this sweep failed, see above ({sentence(error, directory.ERROR)})"
     several = any(word in {"-m", "--multirun"} or word.startswith("study=") for word in sys.argv[1:])
     if isinstance(error, OSError) and error.filename:  # Hydra makes the directory before the job begins
-        return str(rundir.unwritable("hydra.sweep.dir" if several else "dir", error.filename, error))
+        return str(directory.unwritable("hydra.sweep.dir" if several else "dir", error.filename, error))
     return f"{'a job of this sweep' if several else 'the run'} failed ({sentence(error, 'the traceback of HYDRA_FULL_ERROR=1')})"
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import rundir
 from multimodal_lab.checkpoint import store
 from multimodal_lab.experiment.run import trained
 from multimodal_lab.head.caption_lstm import PAD, CaptionLSTM
+from multimodal_lab.runs import directory
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         sys.exit(__doc__)
     folder = Path(sys.argv[1])
     count, beam = (int(a) for a in (*sys.argv[2:], *("10", "3")[len(sys.argv) - 2 :]))
-    cfg = OmegaConf.load(folder / rundir.CONFIG)
+    cfg = OmegaConf.load(folder / directory.CONFIG)
     assert isinstance(cfg, DictConfig)
     try:
         system, data, _ = trained(cfg, folder, torch.device("cpu"))

@@ -2,13 +2,13 @@
 
 import json
 
-from multimodal_lab import digest
+from multimodal_lab.runs import hashes
 
 WEIGHTS = {"backbone": {"weights": None}, "seed": 0}
 
 
 def key_of(weights):
-    return digest.config_key({"backbone": {"weights": weights}, "seed": 0})
+    return hashes.config_key({"backbone": {"weights": weights}, "seed": 0})
 
 
 def test_other_weights_under_the_same_name_are_another_config(tmp_path):
@@ -29,7 +29,7 @@ def run_of(folder, **files):
 
 def test_an_encoder_trained_anew_in_its_directory_is_another_config(tmp_path):
     def key():
-        return digest.config_key({"adapt": {"runs": [str(tmp_path / "rgb"), str(tmp_path / "uv")]}})
+        return hashes.config_key({"adapt": {"runs": [str(tmp_path / "rgb"), str(tmp_path / "uv")]}})
 
     run_of(tmp_path / "rgb", model="a", optimizer="b")
     run_of(tmp_path / "uv", model="c")
@@ -46,4 +46,4 @@ def test_an_encoder_trained_anew_in_its_directory_is_another_config(tmp_path):
 
 
 def test_a_name_that_is_no_file_and_no_list_adds_nothing():
-    assert key_of(None) == digest.config_key({**WEIGHTS})
+    assert key_of(None) == hashes.config_key({**WEIGHTS})

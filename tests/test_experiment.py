@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from multimodal_lab import finish
 from multimodal_lab.experiment import run
+from multimodal_lab.runs.summary import score
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["train.max_steps=2", "train.log_every=1"]
@@ -205,7 +205,7 @@ def test_tensorboard_follows_a_run_where_it_is_asked_for(composed, tmp_path):
 
 def test_the_score_is_what_was_asked_for(finished):
     found = summary(finished)
-    assert finish.score(found, None, "sex", "probe") == found["probe/fused/sex/accuracy"]
-    assert finish.score(found, "knn/uv/sex/accuracy", "species", "probe") == found["knn/uv/sex/accuracy"]
+    assert score(found, None, "sex", "probe") == found["probe/fused/sex/accuracy"]
+    assert score(found, "knn/uv/sex/accuracy", "species", "probe") == found["knn/uv/sex/accuracy"]
     with pytest.raises(ValueError, match="no such score"):
-        finish.score(found, "knn/uv/sex/acc", "species", "probe")
+        score(found, "knn/uv/sex/acc", "species", "probe")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from multimodal_lab import provenance
+from multimodal_lab.runs import provenance
 
 
 def test_the_peak_counts_from_the_restart():

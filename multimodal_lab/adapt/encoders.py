@@ -13,11 +13,11 @@ import numpy as np
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from multimodal_lab import rundir
 from multimodal_lab.adapt import freeze
 from multimodal_lab.checkpoint import store as checkpoint
 from multimodal_lab.data.fitted_cache import choices
-from multimodal_lab.digest import SUMMARY
+from multimodal_lab.runs import directory
+from multimodal_lab.runs.hashes import SUMMARY
 from multimodal_lab.system import System
 from multimodal_lab.text import nearest
 
@@ -70,7 +70,7 @@ def encoders(system: System, *, data: Any, runs: list[str]) -> None:
 def load(run: str) -> Trained:
     """A finished run's record and weights: the best checkpoint where it watched a score, else the newest."""
     folder = Path(run).expanduser()
-    for name in (SUMMARY, DATA, rundir.CONFIG):
+    for name in (SUMMARY, DATA, directory.CONFIG):
         if not (folder / name).is_file():
             raise EncoderError(f"adapt.runs: {folder} is no finished run (expected {name} in it)")
     at = (folder / SUMMARY).stat()
@@ -81,7 +81,7 @@ def load(run: str) -> Trained:
 def _loaded(folder: Path, _: int) -> Trained:
     """Once a process: the jobs of a study share their encoders."""
     record: dict[str, Any] = json.loads((folder / DATA).read_text())
-    monitor = OmegaConf.select(OmegaConf.load(folder / rundir.CONFIG), "train.monitor")
+    monitor = OmegaConf.select(OmegaConf.load(folder / directory.CONFIG), "train.monitor")
     store = checkpoint.Store(folder / "checkpoints", 1)
     path = (store.best() if monitor else None) or store.newest()
     if path is None:
@@ -148,7 +148,7 @@ def require_unseen(run: Trained, data: Any) -> None:
 
 
 def _differs(run: Trained, facts: Mapping[str, Any]) -> str:
-    cfg = OmegaConf.load(run.folder / rundir.CONFIG)
+    cfg = OmegaConf.load(run.folder / directory.CONFIG)
     seed = OmegaConf.select(cfg, "data.split.seed")
     same = run.record["split"] == facts["split"] and run.record["fingerprint"] == facts["fingerprint"]
     return f", or give that run's (data.split.seed={seed})" if same and seed is not None else ""

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from multimodal_lab import files
 from multimodal_lab.checkpoint import safetensors_writer as tensors
-from multimodal_lab.digest import code_of
 from multimodal_lab.hashing import of_file, of_json
+from multimodal_lab.runs.hashes import code_of
 
 FORMAT = 1
 ENTRY, TENSORS = "entry.json", "tensors.safetensors"

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from multimodal_lab import rundir
+from multimodal_lab.runs import directory
 
 
 def first_label(labels: Any) -> str:
@@ -30,6 +30,6 @@ def packed(root: Any, key: str) -> Any:
 
 def register() -> None:
     """Make `${run_id:}`, `${first_label:…}` and `${packed:…}` known; a composed config keeps the one run id that it was given."""
-    OmegaConf.register_new_resolver("run_id", rundir.run_id, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("run_id", directory.run_id, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("first_label", first_label, replace=True)
     OmegaConf.register_new_resolver("packed", packed, replace=True)

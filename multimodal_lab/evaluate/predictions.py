@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from multimodal_lab import files
-from multimodal_lab.digest import PREDICTIONS
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.runs.hashes import PREDICTIONS
 
 
 @dataclass(frozen=True)

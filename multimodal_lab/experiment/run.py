@@ -14,7 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import digest, finish, kept, provenance, resume, rundir
+from multimodal_lab import kept, resume
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
 from multimodal_lab.config import redact
@@ -31,6 +31,8 @@ from multimodal_lab.guard import require_finite_held_out
 from multimodal_lab.keyed import Keyed
 from multimodal_lab.log.background import Background
 from multimodal_lab.log.log import Log
+from multimodal_lab.runs import directory, hashes, provenance
+from multimodal_lab.runs.summary import score, seal
 from multimodal_lab.stage import computing, stage
 from multimodal_lab.step import autocast
 from multimodal_lab.system import System
@@ -52,8 +54,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     told = _fit_to_be_told(cfg, plain)
     config = OmegaConf.to_yaml(OmegaConf.create(told))
     folder.mkdir(parents=True, exist_ok=True)
-    if main and not (folder / rundir.CONFIG).exists():
-        (folder / rundir.CONFIG).write_text(config)
+    if main and not (folder / directory.CONFIG).exists():
+        (folder / directory.CONFIG).write_text(config)
     torch.manual_seed(cfg.seed)
     cache = kept.chosen(cfg)
     with stage("reading data"):
@@ -78,7 +80,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         facts=resume.facts(plain, data, device, scored(plain)), resume=cfg.resume,
     )  # fmt: skip
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
-        (folder / rundir.CONFIG).write_text(config)
+        (folder / directory.CONFIG).write_text(config)
         _write_data(folder, data)
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         load_weights(best, system)
@@ -91,8 +93,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
         evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged, pictures=cache is None) | held_out
     )
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
-    summary = {**scores, **facts, **_choices(), digest.JUDGE: judge(plain)}
-    finish.seal(folder, summary, plain)
+    summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
+    seal(folder, summary, plain)
     return _finish(cfg, folder, log, summary, label, plain)
 
 
@@ -261,4 +263,4 @@ def _finish(
     log.console.print(report.table(summary, scored(plain)))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
     log.say(f"everything is in {folder}: {', '.join(held)}")
-    return finish.score(summary, cfg.get("score"), label, judge(plain))
+    return score(summary, cfg.get("score"), label, judge(plain))

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from multimodal_lab import digest, rundir
 from multimodal_lab import files as whole
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.runs import directory, hashes
 from multimodal_lab.study import plain
 from multimodal_lab.study.plan import Cell, Plan
 
@@ -46,19 +46,19 @@ def entry(folder: Path, cell: Cell) -> Entry:
     own = folder / cell.folder
     if summary := finished(own, cell.key):
         return Entry(cell, own, "finished", summary=summary)
-    if owner := rundir.holder(own):
+    if owner := directory.holder(own):
         return Entry(cell, own, "running", f"process {owner}")
-    if (own / rundir.ERROR).exists():
-        return Entry(cell, own, "failed", _last_line(own / rundir.ERROR))
+    if (own / directory.ERROR).exists():
+        return Entry(cell, own, "failed", _last_line(own / directory.ERROR))
     return Entry(cell, own, "partial" if (own / BEGUN).exists() else "waiting")
 
 
 def finished(own: Path, key: str) -> dict[str, Any]:
     """The summary of a finished cell; {} where there is none, it is another config's, or its predictions are not its own."""
     try:
-        summary: dict[str, Any] = plain.load(own / digest.SUMMARY)
-        sealed = summary[digest.OF_CONFIG] == key
-        whole = summary[digest.OF_PREDICTIONS] == digest.of_file(own / digest.PREDICTIONS)
+        summary: dict[str, Any] = plain.load(own / hashes.SUMMARY)
+        sealed = summary[hashes.OF_CONFIG] == key
+        whole = summary[hashes.OF_PREDICTIONS] == hashes.of_file(own / hashes.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     # null is an undefined score, such as a correlation with a constant
@@ -68,7 +68,7 @@ def finished(own: Path, key: str) -> dict[str, Any]:
 
 def _scored(summary: dict[str, Any]) -> tuple[str, ...]:
     """How the keys of a summary begin that hold numbers."""
-    return (f"{digest.judge(summary)}/", "chance", "data/", "val/")
+    return (f"{hashes.judge(summary)}/", "chance", "data/", "val/")
 
 
 def _sound(summary: dict[str, Any]) -> bool:
@@ -88,17 +88,17 @@ def begin(own: Path, key: str) -> bool:
     """
     if finished(own, key):
         return False
-    now = {"key": key, "source": digest.code()}
+    now = {"key": key, "source": hashes.code()}
     before = _begun(own)
     if before and before.get("key") != key:
         raise StudyError(f"{own}: holds another config ({before.get('key')}, expected {key}); move it away")
     if before and before != now:
         print(f"{own.name}: begun by another source ({before.get('source')}); begins anew", flush=True)
         for path in own.iterdir():
-            if path.name != rundir.LOCK:
+            if path.name != directory.LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     whole.value(own / BEGUN, now)
-    (own / rundir.ERROR).unlink(missing_ok=True)
+    (own / directory.ERROR).unlink(missing_ok=True)
     return True
 
 
@@ -106,9 +106,9 @@ def mixed(found: Sequence[Entry], source: str | None = None) -> list[str]:
     """Sentences that say why finished cells can't be compared: other source, other data; `source` is the one to come."""
     said = []
     done = [e for e in found if e.state == "finished"]
-    for key, what in ((digest.OF_SOURCE, "source"), (digest.OF_DATA, "data")):
+    for key, what in ((hashes.OF_SOURCE, "source"), (hashes.OF_DATA, "data")):
         counts = Counter(str(e.summary.get(key)) for e in done)
-        if source is not None and key == digest.OF_SOURCE:
+        if source is not None and key == hashes.OF_SOURCE:
             counts[source] += 0
         if len(counts) > 1:
             shares = ", ".join(f"{n} of {k[:12]}" if n else f"now {k[:12]}" for k, n in counts.most_common())

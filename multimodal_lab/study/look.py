@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multimodal_lab import digest
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.data.audit.audit import audit, repeats
 from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError
+from multimodal_lab.runs import hashes
 
 
 def look(study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -28,11 +28,11 @@ def look(study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[
         raise StudyError(f"no cell can be trained: {error}") from error
     of = {
         "data": found_data,
-        "config": digest.config_key({"data": {**plain, "split": {**plain["split"], "seed": None}}}),
+        "config": hashes.config_key({"data": {**plain, "split": {**plain["split"], "seed": None}}}),
         "splits": list(study.splits),
         "streams": streams(configs),
         "labels": list(study.labels),
-        "source": digest.code(),
+        "source": hashes.code(),
     }
     if known is not None and known["of"] == of:
         return dict(known)

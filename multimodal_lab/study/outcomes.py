@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab import digest
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import audit, ledger, plan, same, trials
 from multimodal_lab.study.ledger import TOGETHER, Entry
 from multimodal_lab.study.plan import Plan
@@ -74,7 +74,7 @@ class Outcomes:
     @property
     def data(self) -> str | None:
         """The fingerprint of the data that the cells were trained on, of the first finished one."""
-        return next((e.summary.get(digest.OF_DATA) for e in self.finished), None)
+        return next((e.summary.get(hashes.OF_DATA) for e in self.finished), None)
 
     def streams(self, arm: str, label: str) -> list[str]:
         """What the evaluator read the label from, in the finished cells of an arm; what speaks for the arm is last."""
@@ -112,7 +112,7 @@ class Outcomes:
         found = {}
         for e in self.finished:
             if e.cell.arm in chosen and (o := self.outcome(e, label, chosen[e.cell.arm])) is not None:
-                require_scores(e.folder / digest.PREDICTIONS, o)
+                require_scores(e.folder / hashes.PREDICTIONS, o)
                 found[e.cell.arm, e.cell.seed, e.cell.split] = o
         arms = [a for a in there if any(key[0] == a for key in found)]
         pairs = [(s, r) for s in self.plan.study.seeds for r in self.plan.study.splits]
@@ -134,13 +134,13 @@ def load(folder: Path, evaluator: str | None = None) -> Outcomes:
     made = plan.load(folder)
     tried = ledger.entries(folder, made.tuning)
     entries = ledger.entries(folder, made.cells)
-    evaluator = evaluator or digest.judge(next((e.summary for e in entries if e.state == "finished"), {}))
+    evaluator = evaluator or hashes.judge(next((e.summary for e in entries if e.state == "finished"), {}))
     found = Outcomes(folder, made, entries, tried, evaluator, audit=audit.load(folder))
     for entry in found.finished:
         wrong = [k for k in ("data/test", "data/train") if not _count(entry.summary.get(k))]
         if wrong:
             told = ", ".join(f"{k} is {entry.summary[k]}" if k in entry.summary else f"no {k}" for k in wrong)
-            raise not_so(entry.folder / digest.SUMMARY, f"{told}; expected whole numbers from 1")
+            raise not_so(entry.folder / hashes.SUMMARY, f"{told}; expected whole numbers from 1")
     found.invalid += [*ledger.mixed([*tried, *found.entries]), *_samples(found), *trials.problems(made, tried)]
     found.warnings += [*ledger.versions([*tried, *found.entries]), *_unjudged(found)]
     return found

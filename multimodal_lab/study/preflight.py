@@ -15,7 +15,7 @@ from multimodal_lab.config.annotations import expected, problems
 from multimodal_lab.config.overrides import choice_problems, parse
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.signature import signature
-from multimodal_lab.digest import config_key, flat
+from multimodal_lab.runs.hashes import config_key, flat
 from multimodal_lab.study import beside, retrain, roles
 from multimodal_lab.study.cells import PAIRED, SWEPT, at, inputs, swept, tried, unequal, without_hydra
 from multimodal_lab.study.lines import key, under

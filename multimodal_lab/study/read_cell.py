@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from multimodal_lab import digest
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.runs import hashes
 from multimodal_lab.study.ledger import Entry
 
 KEYS = ("evaluator", "stream", "label", "id")  # of a row; no two have the same
@@ -48,7 +48,7 @@ def read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | Non
 
     `StudyError` where the table is not as a run writes it. Scores may still be no numbers: see `require_scores`.
     """
-    table = _table(entry.folder / digest.PREDICTIONS, entry.summary[digest.OF_PREDICTIONS])
+    table = _table(entry.folder / hashes.PREDICTIONS, entry.summary[hashes.OF_PREDICTIONS])
     for column, value in (("evaluator", evaluator), ("label", label), ("stream", stream)):
         table = table.filter(pc.equal(table[column], value))
     if not len(table):

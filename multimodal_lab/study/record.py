@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab import digest
+from multimodal_lab.runs import hashes
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.verdict import Difference
 from multimodal_lab.study import audit, ledger, measure, trials
@@ -64,10 +64,10 @@ def _made_of(found: Outcomes) -> dict[str, Any]:
     """What the cells ran with, all that differ among them, and the first one's source and data."""
     first = found.finished[0].summary if found.finished else {}
     own = {
-        digest.OF_CONFIG,
-        digest.OF_SOURCE,
-        digest.OF_PREDICTIONS,
-        digest.OF_DATA,
+        hashes.OF_CONFIG,
+        hashes.OF_SOURCE,
+        hashes.OF_PREDICTIONS,
+        hashes.OF_DATA,
         "provenance/seed",
         "provenance/code",
     }
@@ -79,7 +79,7 @@ def _made_of(found: Outcomes) -> dict[str, Any]:
         k.removeprefix("provenance/"): held[0] if len(held) == 1 else " and ".join(sorted(map(str, held)))
         for k, held in versions.items()
     }
-    return {"versions": told, "source": first.get(digest.OF_SOURCE), "data": first.get(digest.OF_DATA),
+    return {"versions": told, "source": first.get(hashes.OF_SOURCE), "data": first.get(hashes.OF_DATA),
             "git": first.get("provenance/code")}  # fmt: skip
 
 

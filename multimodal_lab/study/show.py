@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from multimodal_lab import digest
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import ledger
 from multimodal_lab.study.ledger import TOGETHER, Entry, State
 from multimodal_lab.study.plan import Plan
@@ -66,7 +66,7 @@ def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | N
 def score(entry: Entry, label: str) -> float | None:
     """The score of a label, from fused or late if there is one, else the arm's best stream; None if unfinished."""
     streams: dict[str, float] = {}
-    judge = digest.judge(entry.summary)
+    judge = hashes.judge(entry.summary)
     for key, value in entry.summary.items():
         parts = key.split("/")
         if len(parts) == 4 and parts[0] == judge and parts[2] == label and parts[3] in KINDS:

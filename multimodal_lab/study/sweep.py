@@ -13,9 +13,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import digest
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import read, warnings
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import audit, beside, board, ledger, plan, show, trials
 from multimodal_lab.study.cells import Cells, Compose, looked_at
 from multimodal_lab.study.lines import key
@@ -133,7 +133,7 @@ class Todo(list[list[str]]):
 
 def _refuse_mixed(folder: Path, made: Plan, before: Sequence[ledger.Entry]) -> None:
     waiting = any(e.state != "finished" for e in before)
-    said = ledger.mixed(before, digest.code() if waiting else None)
+    said = ledger.mixed(before, hashes.code() if waiting else None)
     if said and not made.study.mixed:
         raise StudyError(
             f"{folder}: {said[0]}. Give another hydra.sweep.dir, remove those directories to have them trained again, or "

@@ -23,9 +23,10 @@ import torch._dynamo  # noqa: E402, F401
 from hydra import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from multimodal_lab import resume, run, rundir  # noqa: E402
+from multimodal_lab import resume, run  # noqa: E402
 from multimodal_lab.config import resolvers  # noqa: E402
 from multimodal_lab.experiment import run as experiment  # noqa: E402
+from multimodal_lab.runs import directory  # noqa: E402
 
 SMALL = [
     "data.source.individuals=32", "data.source.size=24", "data.source.species=4", "data.split.stratify=species",
@@ -72,14 +73,14 @@ def _child(cfg: DictConfig, environment: dict[str, str]) -> NoReturn:
     os.dup2(fd, 2)
     signal.signal(signal.SIGTERM, run.leave)
     try:
-        rundir.claim(folder, cfg.resume != "never")
+        directory.claim(folder, cfg.resume != "never")
         experiment.run(cfg, folder)
         code = 0
     except BaseException as error:
         code = 75 if type(error).__name__ == "Interrupted" else error.code if isinstance(error, SystemExit) else 1
         traceback.print_exc()
     finally:
-        rundir.release(folder)
+        directory.release(folder)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import _trial
 
-from multimodal_lab import digest
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import ledger, plan, record
 
 TINY = [
@@ -64,7 +64,7 @@ def trained_again(folder: Path, seals: dict[str, os.stat_result]) -> list[str]:
     if not (folder / plan.FILE).exists():
         return []
     done = [e for e in ledger.entries(folder, plan.load(folder).every) if e.state == "finished"]
-    now = {e.folder.name: (e.folder / digest.SUMMARY).stat() for e in done}
+    now = {e.folder.name: (e.folder / hashes.SUMMARY).stat() for e in done}
     found = [f"{name}: finished before, and not as it was" for name, stat in seals.items() if now.get(name) != stat]
     seals.update(now)
     return found
@@ -75,7 +75,7 @@ def differences(whole: Path, broken: Path) -> list[str]:
     one, two = (ledger.entries(f, plan.load(f).every) for f in (whole, broken))
     found = [f"{e.folder.name}: {e.state} {e.why}" for e in two if e.state != "finished"]
     pairs = [(e, f) for e, f in zip(one, two, strict=True) if f.state == "finished"]
-    key = digest.OF_PREDICTIONS
+    key = hashes.OF_PREDICTIONS
     found += [f"{e.folder.name}: predicts otherwise" for e, f in pairs if e.summary[key] != f.summary[key]]
     told = [(f / record.FILE).read_text().replace(str(f), "") for f in (whole, broken)]
     return [*found, *(["study.json says otherwise"] if told[0] != told[1] else [])]

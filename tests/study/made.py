@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 
-from multimodal_lab import digest
 from multimodal_lab.config.study import Control, Study, warnings
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import plan
 from multimodal_lab.study.plan import Cell, Plan
 
@@ -84,10 +84,10 @@ def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
             seal |= {f"probe/{stream}/{label}/n": float(len(rows)), f"probe/{stream}/{label}/accuracy": right.mean()}
         seal |= {f"chance/{label}": 0.5, f"chance_prior/{label}": 0.5}
     predictions.write(own, test, found)
-    seal |= {digest.OF_CONFIG: cell.key, digest.OF_SOURCE: source, digest.OF_DATA: "d"}
+    seal |= {hashes.OF_CONFIG: cell.key, hashes.OF_SOURCE: source, hashes.OF_DATA: "d"}
     seal |= {"data/test": len(rows), "data/train": groups * PER_GROUP - len(rows), "provenance/torch": "2"}
-    seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
-    (own / digest.SUMMARY).write_text(json.dumps(seal))
+    seal[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
+    (own / hashes.SUMMARY).write_text(json.dumps(seal))
 
 
 def held_out(groups, split):

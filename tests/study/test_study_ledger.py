@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from multimodal_lab import digest, rundir
 from multimodal_lab import files as whole
 from multimodal_lab.config import study
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.runs import directory, hashes
 from multimodal_lab.study import ledger, plan, show, sweep
 from multimodal_lab.study.plan import Cell, Plan
 
@@ -29,11 +29,11 @@ def finish(folder, made, source="a", data="d", **scores):
     """What a run that ended well leaves of what the ledger reads."""
     own = folder / made.folder
     own.mkdir(parents=True, exist_ok=True)
-    (own / digest.PREDICTIONS).write_bytes(b"table " * 20_000)
-    seal = {digest.OF_CONFIG: made.key, digest.OF_SOURCE: source, digest.OF_DATA: data}
-    seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
+    (own / hashes.PREDICTIONS).write_bytes(b"table " * 20_000)
+    seal = {hashes.OF_CONFIG: made.key, hashes.OF_SOURCE: source, hashes.OF_DATA: data}
+    seal[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
     filler = {f"knn/rgb/label{i}/accuracy": i / 7 for i in range(150)}
-    (own / digest.SUMMARY).write_text(json.dumps({**filler, **seal, **scores}, indent=1))
+    (own / hashes.SUMMARY).write_text(json.dumps({**filler, **seal, **scores}, indent=1))
     return own
 
 
@@ -48,10 +48,10 @@ def test_a_cell_is_what_its_files_say(tmp_path):
     own.mkdir()
     assert ledger.begin(own, made.key)
     assert state(tmp_path, made) == "partial"
-    rundir.claim(own, resume=True)
+    directory.claim(own, resume=True)
     assert state(tmp_path, made) == "running"
-    rundir.release(own)
-    (own / rundir.ERROR).write_text("Traceback\n  …\nValueError: no such thing\n")
+    directory.release(own)
+    (own / directory.ERROR).write_text("Traceback\n  …\nValueError: no such thing\n")
     failed = ledger.entry(tmp_path, made)
     assert (failed.state, failed.why) == ("failed", "ValueError: no such thing")
     assert ledger.begin(own, made.key)
@@ -64,13 +64,13 @@ def test_a_cell_is_what_its_files_say(tmp_path):
 def test_half_written_damaged_and_other_results_do_not_count(tmp_path):
     made = cell()
     own = finish(tmp_path, made)
-    whole = (own / digest.SUMMARY).read_bytes()
-    (own / digest.SUMMARY).write_bytes(whole[: len(whole) // 2])
+    whole = (own / hashes.SUMMARY).read_bytes()
+    (own / hashes.SUMMARY).write_bytes(whole[: len(whole) // 2])
     assert state(tmp_path, made) == "waiting"
-    (own / digest.SUMMARY).write_bytes(whole.replace(made.key.encode(), b"f" * 16))
+    (own / hashes.SUMMARY).write_bytes(whole.replace(made.key.encode(), b"f" * 16))
     assert state(tmp_path, made) == "waiting"
-    (own / digest.SUMMARY).write_bytes(whole)
-    (own / digest.PREDICTIONS).write_bytes(b"other")
+    (own / hashes.SUMMARY).write_bytes(whole)
+    (own / hashes.PREDICTIONS).write_bytes(b"other")
     assert state(tmp_path, made) == "waiting"
 
 
@@ -168,7 +168,7 @@ def test_a_wrong_line_is_one_sentence(cli, words, said):
 def test_two_that_find_a_dead_owners_lock_are_not_both_let_in(tmp_path):
     """The slow look makes the race certain where nothing guards it: each would unlink the lock that another just made."""
     script = (
-        "import sys,pathlib,time\nfrom multimodal_lab import rundir\nlook = rundir._living\n"
+        "import sys,pathlib,time\nfrom multimodal_lab.runs import directory as rundir\nlook = rundir._living\n"
         "def slow(path):\n    found = look(path)\n    time.sleep(0.05)\n    return found\nrundir._living = slow\n"
         "while time.time() < float(sys.argv[2]):\n    pass\n"
         "for own in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n    try:\n"
@@ -177,7 +177,7 @@ def test_two_that_find_a_dead_owners_lock_are_not_both_let_in(tmp_path):
     stale = {"pid": 999_999_999, "host": socket.gethostname(), "boot": "", "started": "1"}
     for name in "abcde":
         (tmp_path / name).mkdir()
-        (tmp_path / name / rundir.LOCK).write_text(json.dumps(stale))
+        (tmp_path / name / directory.LOCK).write_text(json.dumps(stale))
     command = [sys.executable, "-c", script, str(tmp_path), str(time.time() + 1)]
     many = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert sorted(name for p in many for name in p.communicate()[0].split()) == list("abcde")
@@ -191,9 +191,9 @@ def test_a_launcher_passes_over_cells_that_others_finish_or_begin_meanwhile(tmp_
     assert next(asked)[-1] == f"hydra.sweep.subdir={cells[0].folder}"
     finish(tmp_path, cells[1])
     begun = tmp_path / cells[2].folder
-    rundir.claim(begun, resume=True)
+    directory.claim(begun, resume=True)
     left = list(asked)
     assert [lines[:3] for lines in left] == [["study=x", "modality=rgb", "resume=auto"]]
     assert left[0][-1].endswith(cells[3].folder)
-    rundir.release(begun)
+    directory.release(begun)
     assert [lines[-1].partition("=")[2] for lines in todo] == [cells[i].folder for i in (0, 2, 3)]

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from multimodal_lab import digest
 from multimodal_lab.config import study
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.report.study.sections import told
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import judge, outcomes, plan, record, show
 from multimodal_lab.study.plan import Cell, Plan
 
@@ -31,9 +31,9 @@ def blind(tmp_path):
         own = tmp_path / cell.folder
         own.mkdir()
         predictions.write(own, parts[1], probe.predictions)
-        summary |= {digest.OF_CONFIG: cell.key, digest.OF_SOURCE: "a", digest.OF_DATA: "d", "data/test": 400}
-        summary |= {"data/train": 400, digest.OF_PREDICTIONS: digest.of_file(own / digest.PREDICTIONS)}
-        (own / digest.SUMMARY).write_text(json.dumps(summary))
+        summary |= {hashes.OF_CONFIG: cell.key, hashes.OF_SOURCE: "a", hashes.OF_DATA: "d", "data/test": 400}
+        summary |= {"data/train": 400, hashes.OF_PREDICTIONS: hashes.of_file(own / hashes.PREDICTIONS)}
+        (own / hashes.SUMMARY).write_text(json.dumps(summary))
     plan.write(tmp_path, Plan(named, cells, ["study=made"], []))
     return tmp_path
 
@@ -67,7 +67,7 @@ def test_a_reader_that_knows_nothing_has_nothing_to_share(blind):
 
 def test_without_what_nothing_scores_nothing_is_shared(blind):
     """Cells of an older source, whose only chance is that of average precision."""
-    for path in blind.glob("*/" + digest.SUMMARY):
+    for path in blind.glob("*/" + hashes.SUMMARY):
         summary = json.loads(path.read_text())
         path.write_text(json.dumps({k: v for k, v in summary.items() if not k.startswith("chance_majority")}))
     found = outcomes.load(blind)

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal_lab import digest
 from multimodal_lab.config import study as facts
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import outcomes, plan, record
 from multimodal_lab.study.plan import Cell, Plan
 
@@ -39,11 +39,11 @@ def write_cell(folder, made, lack=()):
     chance = np.full(len(kept), 0.5)
     found = [Predicted("probe", s, "sex", kept, truth[kept], said, chance, score) for s in streams]
     predictions.write(own, test, found)
-    seal = {digest.OF_CONFIG: made.key, digest.OF_SOURCE: "a", digest.OF_DATA: "d", "data/test": 12, "data/train": 18}
-    seal[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
+    seal = {hashes.OF_CONFIG: made.key, hashes.OF_SOURCE: "a", hashes.OF_DATA: "d", "data/test": 12, "data/train": 18}
+    seal[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
     seal |= {f"probe/{s}/sex/n": float(len(kept)) for s in streams}
     seal |= {f"probe/{s}/sex/n_missing": 12.0 - len(kept) for s in streams}
-    (own / digest.SUMMARY).write_text(json.dumps(seal))
+    (own / hashes.SUMMARY).write_text(json.dumps(seal))
     return {f"s{rows[k]:02d}": int(v) for k, v in zip(kept, score, strict=True)}
 
 
@@ -116,11 +116,11 @@ def test_nothing_in_common_is_one_sentence(study):
 
 def forge(folder, change=lambda table: table, **facts):
     """Give a finished cell another table and other facts, sealed as if a run had written them."""
-    table = change(pd.read_parquet(folder / digest.PREDICTIONS).astype({"truth": str, "label": str}))
-    table.to_parquet(folder / digest.PREDICTIONS)
-    summary = json.loads((folder / digest.SUMMARY).read_text()) | facts
-    summary[digest.OF_PREDICTIONS] = digest.of_file(folder / digest.PREDICTIONS)
-    (folder / digest.SUMMARY).write_text(json.dumps(summary))
+    table = change(pd.read_parquet(folder / hashes.PREDICTIONS).astype({"truth": str, "label": str}))
+    table.to_parquet(folder / hashes.PREDICTIONS)
+    summary = json.loads((folder / hashes.SUMMARY).read_text()) | facts
+    summary[hashes.OF_PREDICTIONS] = hashes.of_file(folder / hashes.PREDICTIONS)
+    (folder / hashes.SUMMARY).write_text(json.dumps(summary))
 
 
 def cells(found, **facts):
@@ -142,7 +142,7 @@ def test_a_cell_of_other_samples_groups_or_truth_is_invalid(study, change, says)
     (own,) = cells(found, arm="uv", seed=1, split=0)
     forge(own, change)
     (said,) = outcomes.load(found.folder).invalid
-    truths = (pd.read_parquet(own / digest.PREDICTIONS).id.str[-2:].astype(int) % 2).sum()
+    truths = (pd.read_parquet(own / hashes.PREDICTIONS).id.str[-2:].astype(int) % 2).sum()
     assert says.format(own.name).replace("6 samples", f"{truths} samples") in said
 
 

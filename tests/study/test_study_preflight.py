@@ -5,11 +5,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from tiny import write
 
-from multimodal_lab import digest
 from multimodal_lab.config.check import preflight
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.study import Study, warnings
 from multimodal_lab.config.targets import conf_dir
+from multimodal_lab.runs import hashes
 from multimodal_lab.study.cells import Cells
 
 RGB = "[modality=rgb, fusion=separate]"
@@ -139,7 +139,7 @@ def test_cells_are_named_by_what_changes_numbers():
         assert not {c.key for c in named(line)} & {c.key for c in first}
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):  # as the job itself will see it
         own = compose("config", [*first[-1].overrides, "resume=auto"])
-        assert digest.config_key(as_plain(OmegaConf.masked_copy(own, list(own)))) == first[-1].key
+        assert hashes.config_key(as_plain(OmegaConf.masked_copy(own, list(own)))) == first[-1].key
 
 
 def test_weak_designs_are_warned_of():

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from made import LEVELS, study
 
-from multimodal_lab import digest
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.runs import hashes
 from multimodal_lab.study import audit, ledger, outcomes, plan
 from multimodal_lab.study.conclude import conclude
 
@@ -84,17 +84,17 @@ def test_a_plan_that_no_study_wrote_is_refused(tmp_path, change, says):
 def test_cells_that_no_run_wrote_do_not_count_or_are_named(tmp_path):
     folder = study(tmp_path / "runs", seeds=(0,))
     first, second, *_ = (folder / c.folder for c in plan.load(folder).cells)
-    summary = json.loads((first / digest.SUMMARY).read_text())
-    (first / digest.SUMMARY).write_text(json.dumps({**summary, "probe/rgb/sex/accuracy": "<script>"}))
+    summary = json.loads((first / hashes.SUMMARY).read_text())
+    (first / hashes.SUMMARY).write_text(json.dumps({**summary, "probe/rgb/sex/accuracy": "<script>"}))
     assert ledger.entries(folder, plan.load(folder).cells)[0].state == "waiting"
-    pd.DataFrame({"id": ["a"]}).to_parquet(second / digest.PREDICTIONS)
-    summary = json.loads((second / digest.SUMMARY).read_text())
-    summary[digest.OF_PREDICTIONS] = digest.of_file(second / digest.PREDICTIONS)
-    (second / digest.SUMMARY).write_text(json.dumps(summary))
+    pd.DataFrame({"id": ["a"]}).to_parquet(second / hashes.PREDICTIONS)
+    summary = json.loads((second / hashes.SUMMARY).read_text())
+    summary[hashes.OF_PREDICTIONS] = hashes.of_file(second / hashes.PREDICTIONS)
+    (second / hashes.SUMMARY).write_text(json.dumps(summary))
     with pytest.raises(StudyError, match=r"predictions.parquet: not as a run writes it \(no column evaluator"):
         outcomes.load(folder).scores("sex")
     del summary["data/test"]
-    (second / digest.SUMMARY).write_text(json.dumps(summary))
+    (second / hashes.SUMMARY).write_text(json.dumps(summary))
     with pytest.raises(StudyError, match="no data/test"):
         conclude(folder)
 
@@ -102,11 +102,11 @@ def test_cells_that_no_run_wrote_do_not_count_or_are_named(tmp_path):
 def forge(folder, change=lambda table: table, **facts):
     """Give the first cell another table and other facts, sealed as if a run had written them; its directory."""
     own = folder / plan.load(folder).cells[0].folder
-    table = change(pd.read_parquet(own / digest.PREDICTIONS).astype({"truth": str, "label": str, "stream": str}))
-    table.to_parquet(own / digest.PREDICTIONS)
-    summary = json.loads((own / digest.SUMMARY).read_text()) | facts
-    summary[digest.OF_PREDICTIONS] = digest.of_file(own / digest.PREDICTIONS)
-    (own / digest.SUMMARY).write_text(json.dumps(summary))
+    table = change(pd.read_parquet(own / hashes.PREDICTIONS).astype({"truth": str, "label": str, "stream": str}))
+    table.to_parquet(own / hashes.PREDICTIONS)
+    summary = json.loads((own / hashes.SUMMARY).read_text()) | facts
+    summary[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
+    (own / hashes.SUMMARY).write_text(json.dumps(summary))
     return own
 
 
@@ -116,7 +116,7 @@ def test_parts_of_no_size_are_refused(tmp_path, key, value):
     own = forge(study(tmp_path / "runs", seeds=(0,), groups=8), **{key: value})
     with pytest.raises(StudyError) as error:
         conclude(tmp_path / "runs")
-    assert f"{own / digest.SUMMARY}: not as a run writes it ({key} is {value}; expected whole numbers" in str(
+    assert f"{own / hashes.SUMMARY}: not as a run writes it ({key} is {value}; expected whole numbers" in str(
         error.value
     )
 
@@ -145,7 +145,7 @@ def test_a_table_that_no_run_wrote_is_refused(tmp_path, change, says, leak):
     own = forge(study(tmp_path / "runs", levels, seeds=(0,), groups=8, leak=["rgb"] if leak else []), change)
     with pytest.raises(StudyError) as error:
         conclude(tmp_path / "runs")
-    assert f"{own / digest.PREDICTIONS}: not as a run writes it (" in str(error.value)
+    assert f"{own / hashes.PREDICTIONS}: not as a run writes it (" in str(error.value)
     assert says in str(error.value)
 
 
@@ -155,7 +155,7 @@ def test_scores_that_are_none_void_their_label_alone(tmp_path, value):
     own = forge(folder, lambda t: t.assign(score=t.score.where(t.label != "sex", value)))
     made = conclude(folder)["labels"]
     said = made["sex"]["verdict"]["sentence"]
-    assert f"{own / digest.PREDICTIONS}: sex, rgb: 80 of 80 scores are no finite numbers of at most 1" in said
+    assert f"{own / hashes.PREDICTIONS}: sex, rgb: 80 of 80 scores are no finite numbers of at most 1" in said
     assert made["species"]["verdict"]["kind"] == "adds"
 
 
@@ -173,8 +173,8 @@ def nested(depth):
 def test_deep_json_is_no_plan_no_summary_and_no_audit(tmp_path, depth):
     folder = study(tmp_path / "runs", seeds=(0,), groups=8)
     first = folder / plan.load(folder).cells[0].folder
-    text = (first / digest.SUMMARY).read_text()
-    for place in (first / digest.SUMMARY, folder / audit.FILE, first / ledger.BEGUN):
+    text = (first / hashes.SUMMARY).read_text()
+    for place in (first / hashes.SUMMARY, folder / audit.FILE, first / ledger.BEGUN):
         place.write_text(f'{{"evil": {nested(depth)}, {text[1:]}')
     assert ledger.entries(folder, plan.load(folder).cells)[0].state == "partial"
     assert ledger.begin(first, "k" * 16)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal_lab import digest
 from multimodal_lab.evaluate import parquet, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.runs import hashes
 
 POINTS = 20_000
 UNPACKED = 1 << 31  # bytes that the pictures may claim to be
@@ -103,7 +103,7 @@ def _scores(path: Path) -> tuple[dict[str, float], str]:
     try:
         found = json.loads(path.read_bytes())
         scores = {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
-        return scores, digest.judge(found)
+        return scores, hashes.judge(found)
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}, ""
 

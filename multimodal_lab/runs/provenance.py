@@ -61,7 +61,7 @@ def _version(name: str) -> str:
 
 def commit() -> str:
     """The source's commit, `+` behind it where files were changed; `unknown` outside a checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     try:
         done = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"],

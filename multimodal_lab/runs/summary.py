@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab import digest, files
+from multimodal_lab import files
+from multimodal_lab.runs import hashes
 
 
 def seal(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any]) -> None:
     """Add what the run was made of (its config's key, the source, the predictions) and write `summary.json` last of all."""
-    summary |= {digest.OF_CONFIG: digest.config_key(plain), digest.OF_SOURCE: digest.code()}
-    summary[digest.OF_PREDICTIONS] = digest.of_file(folder / digest.PREDICTIONS)
-    files.value(folder / digest.SUMMARY, summary, sort_keys=True, default=float)
+    summary |= {hashes.OF_CONFIG: hashes.config_key(plain), hashes.OF_SOURCE: hashes.code()}
+    summary[hashes.OF_PREDICTIONS] = hashes.of_file(folder / hashes.PREDICTIONS)
+    files.value(folder / hashes.SUMMARY, summary, sort_keys=True, default=float)
 
 
 def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -> float:

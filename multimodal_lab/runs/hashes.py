@@ -49,7 +49,7 @@ def code() -> str:
 def code_of(*parts: str) -> str:
     """The same of some files and folders of the package alone, by their paths in it."""
     digest = hashlib.sha256()
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     found = [[here / part] if part.endswith(".py") else (here / part).rglob("*.py") for part in parts]
     for path in sorted(path for paths in found for path in paths):
         digest.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
