@@ -16,7 +16,7 @@ from multimodal_lab.config.overrides import choice_problems, parse
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.signature import signature
 from multimodal_lab.runs.hashes import config_key, flat
-from multimodal_lab.study import beside, retrain, roles
+from multimodal_lab.study import helpers, retrain, roles
 from multimodal_lab.study.cells import PAIRED, SWEPT, at, inputs, swept, tried, unequal, without_hydra
 from multimodal_lab.study.lines import key, under
 from multimodal_lab.study.tune import FIXED
@@ -40,7 +40,7 @@ def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
     study = facts.read({str(k): v for k, v in node.items()})
     if found := list(facts.problems(study)):
         return found
-    if beside.is_helper():
+    if helpers.is_helper():
         return []  # the launcher that started this one has looked at every arm
     return _arms(jobs, typed, study, [*top, *(g for g in jobs.known if "/" not in g)])
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import read, warnings
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import audit, beside, board, ledger, plan, show, trials
+from multimodal_lab.study import audit, board, helpers, ledger, plan, show, trials
 from multimodal_lab.study.cells import Cells, Compose, looked_at
 from multimodal_lab.study.lines import key
 from multimodal_lab.study.plan import Cell, Plan
@@ -41,9 +41,9 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     print("\n".join([*show.lines(folder, made, before), *(f"warning: {w}" for w in made.warnings)]), flush=True)
     more = made.study.jobs if not made.cells else sum(e.state != "finished" for e in before)
     count = min(made.study.jobs, max(1, more))
-    beside.share_cores(count)
-    with beside.launchers(folder, count):
-        if beside.is_helper():
+    helpers.share_cores(count)
+    with helpers.launchers(folder, count):
+        if helpers.is_helper():
             audit.wait(folder)
         else:
             configs = partial(looked_at, made.study, compose)
@@ -57,7 +57,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
         returns = launcher.launch(Todo(folder, made, left), initial_job_idx=len(made.tuning)) if left else []
     after = ledger.entries(folder, made.every)
     show.table(folder, made, after)
-    if any(e.state == "finished" and e.cell.role != "tuning" for e in after) and not beside.is_helper():
+    if any(e.state == "finished" and e.cell.role != "tuning" for e in after) and not helpers.is_helper():
         from multimodal_lab.study.conclude import conclude  # scipy, matplotlib: a launcher need not wait for them
 
         found = conclude(folder)
