@@ -13,7 +13,8 @@ from rich.table import Table
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.report import study as report
-from multimodal_lab.study import judge, outcomes, record
+from multimodal_lab.study import outcomes
+from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.explore import explore
 
 
@@ -32,8 +33,8 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
             f"{folder}: none of {len(found.entries)} cells is finished{so_far}, so that there is nothing to judge"
         )
     answers = judge.judge(found)
-    made = record.record(found, answers)
-    files.value(folder / record.FILE, made)
+    made = results.record(found, answers)
+    files.value(folder / results.FILE, made)
     page, why = explore(found, answers)
     drawn = [*report.write(folder), *page]
     console = console or Console(width=None if sys.stdout.isatty() else 160)
@@ -42,7 +43,7 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
         console.print(f"warning: {said}", highlight=False, markup=False, soft_wrap=True)
     if why:
         console.print(f"no explorer: {why}", highlight=False, markup=False, soft_wrap=True)
-    held = [record.FILE, *sorted({p.relative_to(folder).parts[0] for p in drawn})]
+    held = [results.FILE, *sorted({p.relative_to(folder).parts[0] for p in drawn})]
     console.print(f"everything is in {folder}: {', '.join(held)}", highlight=False, markup=False, soft_wrap=True)
     return made
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from multimodal_lab.report import explorer
 from multimodal_lab.report.study import EXPLORER
-from multimodal_lab.study.alike import EMBEDDINGS
-from multimodal_lab.study.judge import Answer
+from multimodal_lab.study.analysis.judge import Answer
+from multimodal_lab.study.analysis.overlap import EMBEDDINGS
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.outcomes import Outcomes
 

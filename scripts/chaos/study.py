@@ -14,7 +14,8 @@ from pathlib import Path
 import _trial
 
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import ledger, plan, record
+from multimodal_lab.study import ledger, plan
+from multimodal_lab.study.analysis import results
 
 TINY = [
     "data.source.individuals=64", "data.source.size=24", "data.source.species=4", "data.split.stratify=species",
@@ -77,7 +78,7 @@ def differences(whole: Path, broken: Path) -> list[str]:
     pairs = [(e, f) for e, f in zip(one, two, strict=True) if f.state == "finished"]
     key = hashes.OF_PREDICTIONS
     found += [f"{e.folder.name}: predicts otherwise" for e, f in pairs if e.summary[key] != f.summary[key]]
-    told = [(f / record.FILE).read_text().replace(str(f), "") for f in (whole, broken)]
+    told = [(f / results.FILE).read_text().replace(str(f), "") for f in (whole, broken)]
     return [*found, *(["study.json says otherwise"] if told[0] != told[1] else [])]
 
 

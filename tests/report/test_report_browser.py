@@ -18,7 +18,8 @@ from test_report_study import HOSTILE
 from multimodal_lab.report import explorer, style
 from multimodal_lab.report import study as report
 from multimodal_lab.report.explorer import near
-from multimodal_lab.study import judge, outcomes, record
+from multimodal_lab.study import outcomes
+from multimodal_lab.study.analysis import judge, results
 
 NAMES = ("rgb", "uv", "fused")
 HIT = "<img src=x onerror=window.hit=1>"
@@ -281,7 +282,7 @@ def test_a_study_report_runs_no_script_shows_verdicts_first_and_leads_to_the_exp
         tmp_path / "mine", {**LEVELS, "drop": 0.0}, subsets="drop", labels=("sex", "species"), seeds=(0, 1, 2)
     )
     found = outcomes.load(folder)
-    (folder / "study.json").write_text(json.dumps(record.record(found, judge.judge(found))))
+    (folder / "study.json").write_text(json.dumps(results.record(found, judge.judge(found))))
     (folder / report.EXPLORER).write_bytes(made[1].read_bytes())
     report.write(folder)
     page = Page(driver, folder / "report.html", "return document.readyState === 'complete'")

@@ -13,7 +13,8 @@ from made import LEVELS, study
 
 from multimodal_lab.report.study import ReportError, write
 from multimodal_lab.report.study.elements import number, points, pvalue, spread
-from multimodal_lab.study import judge, outcomes, record
+from multimodal_lab.study import outcomes
+from multimodal_lab.study.analysis import judge, results
 
 HOSTILE = [
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg/onload=alert(1)>", "'><iframe src=javascript:1>",
@@ -37,7 +38,7 @@ def made(tmp_path_factory):
         labels=("sex", "species"),
     )
     found = outcomes.load(folder)
-    told = record.record(found, judge.judge(found))
+    told = results.record(found, judge.judge(found))
     told["overlap"] = {
         "measures": [{"between": ["rgb", "uv"], "name": "linear CKA", "value": 0.31, "low": 0.2, "high": 0.4, "null": 0.0,
                       "p": 0.01, "n": 90},

@@ -9,7 +9,8 @@ from made import study
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.stats.pid import estimate
-from multimodal_lab.study import alike, judge, one_space, outcomes, record
+from multimodal_lab.study import outcomes
+from multimodal_lab.study.analysis import judge, overlap, results, shared_space
 
 
 def space(signal, n=1200):
@@ -26,17 +27,17 @@ def space(signal, n=1200):
 @pytest.mark.parametrize(("signals", "part"), [((1, 0), "unique1"), ((0, 1), "unique2"), ((1, 1), "redundant")])
 def test_codes_keep_the_label_whatever_else_varies(signals, part):
     spaces = [space(s) for s in signals]
-    first, second = (alike._codes(e.select("train"), e.select("test"), "sex") for e in spaces)
+    first, second = (overlap._codes(e.select("train"), e.select("test"), "sex") for e in spaces)
     found = estimate(first, second, spaces[0].select("test").targets["sex"])
     assert getattr(found, part) > 0.8
     assert getattr(found, part) > 0.8 * found.total
 
 
 def test_halves_of_the_groups_must_hold_enough_samples():
-    assert alike._enough(np.arange(8))
-    assert not alike._enough(np.arange(7))
-    assert not alike._enough(np.repeat([0, 1, 2], 50))
-    assert alike._enough(np.repeat([0, 1, 2, 3], 2))
+    assert overlap._enough(np.arange(8))
+    assert not overlap._enough(np.arange(7))
+    assert not overlap._enough(np.repeat([0, 1, 2], 50))
+    assert overlap._enough(np.repeat([0, 1, 2, 3], 2))
 
 
 CLIP = {
@@ -88,7 +89,7 @@ def found(tmp_path):
 def test_gap_and_alignment_are_those_of_a_fused_arm_with_one_space_and_uniformity_is_of_each(found):
     whole, own = found
     configured(own["fused"], CLIP)
-    told = alike.alike(whole)
+    told = overlap.alike(whole)
     names = {m["name"]: m for m in told["measures"] if len(m["between"]) == 2}
     assert len(names) == 9
     assert {"modality gap in fused", "alignment in fused", "mutual k-NN", "RSA (Mantel)"} < set(names)
@@ -99,7 +100,7 @@ def test_gap_and_alignment_are_those_of_a_fused_arm_with_one_space_and_uniformit
     ]
     assert [m["name"] for m in told["measures"] if not m["low"] < m["value"] < m["high"]] == []
     assert told["notes"] == []
-    assert record.record(whole, judge.judge(whole))["overlap"]["measures"][0]["null"] is None
+    assert results.record(whole, judge.judge(whole))["overlap"]["measures"][0]["null"] is None
 
 
 @pytest.mark.parametrize("config", [None, term("simclr"), term("cross_modal", cross_weight=0), term("clip", weight=0)])
@@ -107,16 +108,16 @@ def test_without_one_space_neither_is_told_and_that_is_said(found, config):
     whole, own = found
     if config:
         configured(own["fused"], config)
-    told = alike.alike(whole)
+    told = overlap.alike(whole)
     assert not [m for m in told["measures"] if "fused" in m["name"]]
-    assert told["notes"] == [alike.APART]
+    assert told["notes"] == [overlap.APART]
 
 
 def test_few_groups_have_no_chance_level_and_that_is_said(found):
     whole, own = found
     for arm in ("rgb", "uv"):
         keep(own[arm], [arm], groups=6)
-    told = alike.alike(whole)
+    told = overlap.alike(whole)
     assert told["notes"][0].startswith("rgb and uv: 6 groups, expected 7 or more")
     assert all(math.isnan(m["p"]) for m in told["measures"])
 
@@ -132,4 +133,4 @@ def test_few_groups_have_no_chance_level_and_that_is_said(found):
 )  # fmt: skip
 def test_which_losses_make_one_space(tmp_path, terms, joins):
     configured(tmp_path, *terms)
-    assert one_space.joined(tmp_path) == (["rgb", "uv"] if joins else [])
+    assert shared_space.joined(tmp_path) == (["rgb", "uv"] if joins else [])

@@ -13,7 +13,8 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.data import dataset
-from multimodal_lab.study import audit, judge, look, outcomes, record
+from multimodal_lab.study import audit, look, outcomes
+from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.cells import Cells
 from multimodal_lab.study.conclude import conclude
 from multimodal_lab.study.tune import Tune
@@ -37,7 +38,7 @@ def known(folder, *findings, data="d"):
 
 def recorded(folder):
     found = outcomes.load(folder)
-    return record.record(found, judge.judge(found))
+    return results.record(found, judge.judge(found))
 
 
 @pytest.mark.parametrize(

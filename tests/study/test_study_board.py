@@ -2,12 +2,13 @@
 
 from made import study
 
-from multimodal_lab.study import board, judge, outcomes, record
+from multimodal_lab.study import board, outcomes
+from multimodal_lab.study.analysis import judge, results
 
 
 def test_tables_hold_what_the_record_holds(tmp_path):
     found = outcomes.load(study(tmp_path / "mine", labels=("sex", "species")))
-    made = record.record(found, judge.judge(found))
+    made = results.record(found, judge.judge(found))
     verdicts, arms, pairs, controls = (
         [*rows(made)] for rows in (board._verdicts, board._arms, board._comparisons, board._controls)
     )
@@ -24,7 +25,7 @@ def test_tables_hold_what_the_record_holds(tmp_path):
 def test_it_is_sent_as_one_more_run_of_the_group(tmp_path):
     folder = study(tmp_path / "mine")
     found = outcomes.load(folder)
-    made = record.record(found, judge.judge(found))
+    made = results.record(found, judge.judge(found))
     board.send(folder, made, {"_target_": "multimodal_lab.log.log.Wandb", "mode": "offline"})
     (written,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
     content = written.read_bytes()

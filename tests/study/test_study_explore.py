@@ -10,7 +10,8 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from made_run import run
 
-from multimodal_lab.study import conclude, explore, judge, outcomes
+from multimodal_lab.study import conclude, explore, outcomes
+from multimodal_lab.study.analysis import judge
 
 
 def concluded(folder):

@@ -12,7 +12,8 @@ from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.verdict import REQUIRED, WITHIN
-from multimodal_lab.study import compare, judge, outcomes, record
+from multimodal_lab.study import outcomes
+from multimodal_lab.study.analysis import compare, judge, results
 from multimodal_lab.study.conclude import conclude
 
 
@@ -93,7 +94,7 @@ def test_a_label_that_no_arm_was_judged_on_is_invalid_and_says_so(tmp_path):
     study(tmp_path, skip=("uv",))
     found, told = answers(tmp_path)
     assert "uv of the baselines was not judged" in told[0].why
-    made = record.record(found, told)["labels"]["sex"]
+    made = results.record(found, told)["labels"]["sex"]
     assert (made["verdict"]["kind"], made["comparisons"]) == ("invalid", [])
 
 
@@ -116,7 +117,7 @@ def test_shapley_values_sum_to_the_score_less_the_prior(tmp_path):
     levels = {**LEVELS, "drop": 0.0}
     folder = study(tmp_path, levels=levels, subsets="drop", labels=("sex", "species"))
     found, told = answers(folder)
-    made = record.record(found, told)
+    made = results.record(found, told)
     assert all(j.of.arm == "fused" for a in told for j in a.judged)
     for label in ("sex", "species"):
         own = made["subsets"][label]
@@ -134,7 +135,7 @@ def test_shapley_values_sum_to_the_score_less_the_prior(tmp_path):
 
 def test_the_record_is_plain_json_and_always_the_same(tmp_path):
     study(tmp_path, labels=("sex", "species"), splits=(0, 1), seeds=(0, 1, 2))
-    texts = [json.dumps(record.record(*answers(tmp_path)), allow_nan=False) for _ in range(2)]
+    texts = [json.dumps(results.record(*answers(tmp_path)), allow_nan=False) for _ in range(2)]
     assert texts[0] == texts[1]
     made = json.loads(texts[0])
     assert made["cells"] == {"total": 30, "finished": 30, "failed": [], "unfinished": []}
@@ -163,7 +164,7 @@ def test_retrained_subsets_give_the_known_game_beside_the_one_models(tmp_path):
         retrained={"rgb": "rgb", "uv": "uv", "rgb+uv": "fused"},
     )
     found, told = answers(folder)
-    made = record.record(found, told)
+    made = results.record(found, told)
     own, one = made["retrained"]["sex"], made["subsets"]["sex"]
     assert own["arms"] == {"rgb": "rgb", "uv": "uv", "rgb+uv": "fused"}
     assert (own["arm"], one["arm"]) == ("fused", "drop")
@@ -188,7 +189,7 @@ def test_three_modalities_retrained_are_a_game_of_seven_arms(tmp_path):
     arms = dict(zip(names, ["rgb", "uv", "on_c", "fused", "on_a_c", "on_b_c", "whole"], strict=True))
     levels = {**LEVELS, "on_c": 0.5, "on_a_c": 0.6, "on_b_c": 0.5, "whole": 0.8}
     found, told = answers(study(tmp_path, levels=levels, retrained=arms))
-    own = record.record(found, told)["retrained"]["sex"]
+    own = results.record(found, told)["retrained"]["sex"]
     v = {frozenset(k.split("+")): s["mean"] for k, s in own["scores"].items()} | {frozenset(): 0.5}
     for x in "abc":
         y, z = sorted(set("abc") - {x})
@@ -204,4 +205,4 @@ def test_three_modalities_retrained_are_a_game_of_seven_arms(tmp_path):
 def test_a_subset_without_a_finished_cell_tells_no_game(tmp_path):
     arms = {"rgb": "rgb", "uv": "uv", "rgb+uv": "other"}
     found, told = answers(study(tmp_path, levels={**LEVELS, "other": 0.9}, skip=("other",), retrained=arms))
-    assert record.record(found, told)["retrained"] is None
+    assert results.record(found, told)["retrained"] is None

@@ -11,7 +11,8 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.report.study.sections import told
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import judge, outcomes, plan, record, show
+from multimodal_lab.study import outcomes, plan, show
+from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.plan import Cell, Plan
 
 LABELS = 10
@@ -50,7 +51,7 @@ def part(cell, name, n):
 
 def test_a_reader_that_knows_nothing_has_nothing_to_share(blind):
     found = outcomes.load(blind)
-    made = record.record(found, judge.judge(found))
+    made = results.record(found, judge.judge(found))
     own, label = made["subsets"]["tags"], made["labels"]["tags"]
     assert own["metric"] == label["metric"] == "share of labels right"
     assert own["empty"] == pytest.approx(label["chance"])
@@ -71,6 +72,6 @@ def test_without_what_nothing_scores_nothing_is_shared(blind):
         summary = json.loads(path.read_text())
         path.write_text(json.dumps({k: v for k, v in summary.items() if not k.startswith("chance_majority")}))
     found = outcomes.load(blind)
-    made = record.record(found, judge.judge(found))
+    made = results.record(found, judge.judge(found))
     assert made["subsets"] is None
     assert made["labels"]["tags"]["chance"] is None

@@ -12,7 +12,8 @@ from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import outcomes, plan, record
+from multimodal_lab.study import outcomes, plan
+from multimodal_lab.study.analysis import results
 from multimodal_lab.study.plan import Cell, Plan
 
 ARMS = {"rgb": ["modality=rgb"], "uv": ["modality=uv"], "concat": ["fusion=concat"]}
@@ -201,6 +202,6 @@ def test_cells_of_other_versions_or_devices_are_told(study):
         "cells were trained on NVIDIA H100 and cpu",
     ]
     assert found.invalid == []
-    made = record.record(found, [])
+    made = results.record(found, [])
     assert made["versions"]["torch"] == "2.14 and 2.15"
     assert made["warnings"][:2] == found.warnings

@@ -16,7 +16,8 @@ from tiny import write
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.experiment.run import run
-from multimodal_lab.study import judge, ledger, outcomes, plan, record, trials
+from multimodal_lab.study import ledger, outcomes, plan, trials
+from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.plan import Cell, Plan
 from multimodal_lab.study.tune import Tune
@@ -101,7 +102,7 @@ def test_arms_that_were_not_tuned_alike_are_invalid(tmp_path):
     (answer,) = judge.judge(found)
     assert answer.headline.verdict.kind == "invalid"
     assert "rgb tried 0 of 3 configurations" in answer.headline.verdict.sentence
-    assert record.record(found, [answer])["tuning"]["options"] == OPTIONS
+    assert results.record(found, [answer])["tuning"]["options"] == OPTIONS
 
 
 def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):

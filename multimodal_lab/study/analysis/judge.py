@@ -13,7 +13,7 @@ from multimodal_lab.stats.equivalence import equivalence
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.verdict import Control, Difference, Evidence, Verdict, difference, verdict
 from multimodal_lab.study import audit
-from multimodal_lab.study.compare import ALPHA, Comparison, Guard, compare, mean
+from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean
 from multimodal_lab.study.outcomes import Outcomes, Scores
 
 

@@ -13,12 +13,12 @@ from multimodal_lab.runs import hashes
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.verdict import Difference
 from multimodal_lab.study import audit, ledger, measure, trials
-from multimodal_lab.study.alike import alike
-from multimodal_lab.study.compare import Comparison
-from multimodal_lab.study.gap import leak_gap
-from multimodal_lab.study.judge import Answer, Judged, problems
+from multimodal_lab.study.analysis.compare import Comparison
+from multimodal_lab.study.analysis.judge import Answer, Judged, problems
+from multimodal_lab.study.analysis.leak_gap import leak_gap
+from multimodal_lab.study.analysis.overlap import alike
+from multimodal_lab.study.analysis.shapley import retrained, shares
 from multimodal_lab.study.outcomes import Outcomes, Scores
-from multimodal_lab.study.shares import retrained, shares
 
 FILE = "study.json"
 GROUPS = 20  # told one by one

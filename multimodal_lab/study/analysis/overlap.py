@@ -16,7 +16,7 @@ from multimodal_lab.stats.exchange import thinned, too_few
 from multimodal_lab.stats.overlap import overlap
 from multimodal_lab.stats.pid import codes, resampled_estimate
 from multimodal_lab.stats.resample import Resampled
-from multimodal_lab.study import one_space
+from multimodal_lab.study.analysis import shared_space
 from multimodal_lab.study.ledger import Entry
 from multimodal_lab.study.outcomes import Outcomes
 
@@ -83,10 +83,10 @@ def _one_space(found: Outcomes, seed: int, split: int) -> list[dict[str, Any]]:
         cell = entry.cell
         if cell.arm not in found.plan.study.fused or (cell.seed, cell.split) != (seed, split):
             continue
-        if not (names := one_space.joined(entry.folder)) or not any((entry.folder / EMBEDDINGS).glob("*.parquet")):
+        if not (names := shared_space.joined(entry.folder)) or not any((entry.folder / EMBEDDINGS).glob("*.parquet")):
             continue
         test = _load(entry.folder / EMBEDDINGS).select("test")
-        for a, b, both in one_space.pairs(test, names):
+        for a, b, both in shared_space.pairs(test, names):
             own = test.rows(both)
             rows = thinned(own.groups, LIMIT)
             if not _enough(groups := own.groups[rows]):
