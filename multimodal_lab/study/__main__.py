@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.study import audit, ledger, plan, show
+from multimodal_lab.study import ledger, plan, show
+from multimodal_lab.study.audit import record
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
@@ -42,15 +43,15 @@ def look(words: list[str]) -> int:
     runs = key_values(words, {"runs"})[0].get("runs")
     if runs is not None and len(words) == 1:
         plan.load(Path(runs))
-        if (known := audit.load(Path(runs))) is None:
+        if (known := record.load(Path(runs))) is None:
             raise StudyError(f"runs={runs}: nobody has looked at these data yet; the study's own command does")
     else:
         if not words or runs is not None:
             raise StudyError("audit: expected runs=DIR alone, or choices of data such as study=rgb_vs_uv")
-        from multimodal_lab.study.standalone import audited
+        from multimodal_lab.study.audit.standalone import audited
 
         known = audited(words)
-    print("\n".join(audit.lines(known, shown=None)))
+    print("\n".join(record.lines(known, shown=None)))
     return 3 if any(f["void"] for f in known["findings"]) else 0
 
 

@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import read, warnings
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import audit, board, helpers, ledger, plan, show, trials
+from multimodal_lab.study import board, helpers, ledger, plan, show, trials
+from multimodal_lab.study.audit import record
 from multimodal_lab.study.cells import Cells, Compose, looked_at
 from multimodal_lab.study.lines import key
 from multimodal_lab.study.plan import Cell, Plan
@@ -44,11 +45,11 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     helpers.share_cores(count)
     with helpers.launchers(folder, count):
         if helpers.is_helper():
-            audit.wait(folder)
+            record.wait(folder)
         else:
             configs = partial(looked_at, made.study, compose)
             todo = not made.cells or any(e.state != "finished" for e in before)
-            print("\n".join(audit.ensure(folder, made.study, configs, todo)), flush=True)
+            print("\n".join(record.ensure(folder, made.study, configs, todo)), flush=True)
         if not made.cells:
             _tune(folder, made, launcher)
             made = planned(config, compose, typed)

@@ -13,8 +13,9 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.data import dataset
-from multimodal_lab.study import audit, look, outcomes
+from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
+from multimodal_lab.study.audit import inspect, record
 from multimodal_lab.study.cells import Cells
 from multimodal_lab.study.conclude import conclude
 from multimodal_lab.study.tune import Tune
@@ -33,7 +34,7 @@ THIN = {"kind": "thin class", "where": "sex", "sentence": "few of them", "void":
 def known(folder, *findings, data="d"):
     """An `audit.json` as a look writes it."""
     made = {"of": {"data": data}, "grouped": True, "samples": 800, "streams": ["rgb", "uv"], "splits": []}
-    (folder / audit.FILE).write_text(json.dumps({**made, "findings": [*findings]}))
+    (folder / record.FILE).write_text(json.dumps({**made, "findings": [*findings]}))
 
 
 def recorded(folder):
@@ -70,7 +71,7 @@ def test_the_report_shows_what_was_found(tmp_path):
 @pytest.mark.parametrize(
     ("write", "says"),
     [(lambda f: None, "nobody has looked"), (lambda f: known(f, LEAK, data="e"), "looked at other data"),
-     (lambda f: (f / audit.FILE).write_text("{"), "nobody has looked"),
+     (lambda f: (f / record.FILE).write_text("{"), "nobody has looked"),
      (lambda f: known(f, {**LEAK, "void": "yes"}), "nobody has looked")],
     ids=["none", "other data", "damaged", "a stranger's"],
 )  # fmt: skip
@@ -84,7 +85,7 @@ def test_no_audit_of_these_cells_voids_nothing_and_is_told(tmp_path, write, says
 
 
 def test_the_first_lines_say_what_voids():
-    lines = list(audit.lines({"findings": [CONFOUND, *[THIN] * 7], "samples": 1200, "streams": ["rgb"], "splits": []}))
+    lines = list(record.lines({"findings": [CONFOUND, *[THIN] * 7], "samples": 1200, "streams": ["rgb"], "splits": []}))
     assert lines[0] == "audit of 1,200 samples, rgb: 1 void, 7 warn"
     assert lines[1] == "void (sex): confounded label: sex goes with day"
     assert lines[-1] == "and 2 more warnings in audit.json"
@@ -118,30 +119,30 @@ def looks(monkeypatch):
 
 
 def test_a_study_is_looked_at_once_and_anew_when_anything_of_it_changes(tmp_path, configs, asked, looks):
-    said = audit.ensure(tmp_path, asked, lambda: configs, todo=True)
+    said = record.ensure(tmp_path, asked, lambda: configs, todo=True)
     assert said == ["audit of 512 samples, rgb, stacked, 2 splits: nothing found"]
     assert len(looks) == 1
-    before = (tmp_path / audit.FILE).read_bytes()
-    assert audit.ensure(tmp_path, asked, lambda: configs, todo=True) == said
-    assert audit.ensure(tmp_path, asked, None, todo=False) == said
-    assert (tmp_path / audit.FILE).read_bytes() == before
+    before = (tmp_path / record.FILE).read_bytes()
+    assert record.ensure(tmp_path, asked, lambda: configs, todo=True) == said
+    assert record.ensure(tmp_path, asked, None, todo=False) == said
+    assert (tmp_path / record.FILE).read_bytes() == before
     assert len(looks) == 1
     asked.splits = [0, 3, 5]
-    assert "3 splits" in audit.ensure(tmp_path, asked, lambda: configs, todo=True)[0]
+    assert "3 splits" in record.ensure(tmp_path, asked, lambda: configs, todo=True)[0]
     other = {"rgb": {**configs["rgb"], "data": {**configs["rgb"]["data"], "size": 8}}}
-    audit.ensure(tmp_path, asked, lambda: other, todo=True)
+    record.ensure(tmp_path, asked, lambda: other, todo=True)
     assert len(looks) == 3
-    found = audit.load(tmp_path)
+    found = record.load(tmp_path)
     assert found["of"]["streams"].keys() == {"rgb"}
     assert found["grouped"]
 
 
 def test_what_can_not_be_read_is_told_and_left_to_the_cells(tmp_path, configs, asked):
     bad = {"rgb": {**configs["rgb"], "modality": {"rgb": {"kind": "image", "take": ["X"]}}}}
-    (said,) = audit.ensure(tmp_path, asked, lambda: bad, todo=True)
+    (said,) = record.ensure(tmp_path, asked, lambda: bad, todo=True)
     assert said.startswith("warning: the data were not audited: ")
     assert "X" in said
-    assert audit.load(tmp_path) is None
+    assert record.load(tmp_path) is None
 
 
 def test_data_that_are_not_there_are_one_error_before_any_cell(tmp_path, configs, asked):
@@ -149,7 +150,7 @@ def test_data_that_are_not_there_are_one_error_before_any_cell(tmp_path, configs
     tiff = {"_target_": "multimodal_lab.data.readers.tiff.Tiff", "root": str(tmp_path / "no"), "card": card}
     bad = {"rgb": {**configs["rgb"], "data": {**configs["rgb"]["data"], "source": tiff}}}
     with pytest.raises(StudyError, match=r"^no cell can be trained: data.root: .*no is not there"):
-        audit.ensure(tmp_path, asked, lambda: bad, todo=True)
+        record.ensure(tmp_path, asked, lambda: bad, todo=True)
 
 
 def test_a_leak_gap_without_groups_is_refused_before_a_cell(tmp_path, configs, asked):
@@ -157,12 +158,12 @@ def test_a_leak_gap_without_groups_is_refused_before_a_cell(tmp_path, configs, a
     alone["rgb"]["data"]["source"]["sides"] = 1
     asked.leak = ["rgb"]
     with pytest.raises(StudyError, match=r"study.leak=\[rgb\]: every sample is a group by itself"):
-        audit.ensure(tmp_path, asked, lambda: alone, todo=True)
+        record.ensure(tmp_path, asked, lambda: alone, todo=True)
 
 
 def test_streams_of_one_name_and_other_facts_are_both_looked_at():
     one, other = {"kind": "image", "take": ["R"]}, {"kind": "image", "take": ["G"]}
-    found = look.streams(
+    found = inspect.streams(
         {"a": {"modality": {"x": one}}, "b": {"modality": {"x": other}}, "c": {"modality": {"x": one}}}
     )
     assert found == {"x": one, "x_b": other}

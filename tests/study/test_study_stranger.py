@@ -11,7 +11,8 @@ from made import LEVELS, study
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import audit, ledger, outcomes, plan
+from multimodal_lab.study import ledger, outcomes, plan
+from multimodal_lab.study.audit import record
 from multimodal_lab.study.conclude import conclude
 
 
@@ -174,11 +175,11 @@ def test_deep_json_is_no_plan_no_summary_and_no_audit(tmp_path, depth):
     folder = study(tmp_path / "runs", seeds=(0,), groups=8)
     first = folder / plan.load(folder).cells[0].folder
     text = (first / hashes.SUMMARY).read_text()
-    for place in (first / hashes.SUMMARY, folder / audit.FILE, first / ledger.BEGUN):
+    for place in (first / hashes.SUMMARY, folder / record.FILE, first / ledger.BEGUN):
         place.write_text(f'{{"evil": {nested(depth)}, {text[1:]}')
     assert ledger.entries(folder, plan.load(folder).cells)[0].state == "partial"
     assert ledger.begin(first, "k" * 16)
-    assert audit.load(folder) is None
+    assert record.load(folder) is None
     assert conclude(folder)["audit"] is None
     whole = (folder / plan.FILE).read_text()
     (folder / plan.FILE).write_text(f'{{"evil": {nested(depth)}, {whole[1:]}')

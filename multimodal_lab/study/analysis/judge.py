@@ -12,8 +12,8 @@ from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import equivalence
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.verdict import Control, Difference, Evidence, Verdict, difference, verdict
-from multimodal_lab.study import audit
 from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean
+from multimodal_lab.study.audit import record
 from multimodal_lab.study.outcomes import Outcomes, Scores
 
 
@@ -66,7 +66,7 @@ def judge(found: Outcomes) -> list[Answer]:
 
 def problems(found: Outcomes, label: str | None = None) -> list[str]:
     """What voids every comparison of the study or, given a label, every one of that label, a sentence each."""
-    return [*found.invalid, *audit.problems(found.audit, label, found.data)]
+    return [*found.invalid, *record.problems(found.audit, label, found.data)]
 
 
 def _scores(found: Outcomes, label: str) -> Answer:

@@ -12,12 +12,13 @@ import numpy as np
 from multimodal_lab.runs import hashes
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.verdict import Difference
-from multimodal_lab.study import audit, ledger, measure, trials
+from multimodal_lab.study import ledger, measure, trials
 from multimodal_lab.study.analysis.compare import Comparison
 from multimodal_lab.study.analysis.judge import Answer, Judged, problems
 from multimodal_lab.study.analysis.leak_gap import leak_gap
 from multimodal_lab.study.analysis.overlap import alike
 from multimodal_lab.study.analysis.shapley import retrained, shares
+from multimodal_lab.study.audit.record import warnings
 from multimodal_lab.study.outcomes import Outcomes, Scores
 
 FILE = "study.json"
@@ -40,7 +41,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
         },
         "problems": problems(found),
         "tuning": trials.told(found.plan, found.tried),
-        "warnings": [*found.plan.warnings, *found.warnings, *_others(found), *audit.warnings(found.audit, found.data)],
+        "warnings": [*found.plan.warnings, *found.warnings, *_others(found), *warnings(found.audit, found.data)],
         "labels": {a.label: _label(found, a) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
         "retrained": {a.label: told for a in answers if (told := retrained(found, a.label))} or None,

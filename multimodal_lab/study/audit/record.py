@@ -55,7 +55,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
         known = load(folder)
         if known is None or todo:
             from multimodal_lab.data.source import DataError
-            from multimodal_lab.study.look import look
+            from multimodal_lab.study.audit.inspect import look
 
             try:
                 known = look(study, configs(), known)

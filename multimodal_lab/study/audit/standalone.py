@@ -24,7 +24,7 @@ def audited(words: Sequence[str]) -> dict[str, Any]:
     except ConfigError as error:
         raise StudyError(str(error)) from error
     from multimodal_lab.data.source import DataError
-    from multimodal_lab.study.look import look
+    from multimodal_lab.study.audit.inspect import look
 
     asked, configs = _asked(list(words))
     try:
