@@ -20,7 +20,7 @@ class Study(Sweeper):
     @staticmethod
     def problems(jobs: Jobs, overrides: list[Override]) -> list[Problem]:
         """What is wrong with the study or any of its arms; `multimodal_lab.config.check` asks before anything begins."""
-        from multimodal_lab.study.preflight import study_problems
+        from multimodal_lab.study.design.check import study_problems
 
         return study_problems(jobs, overrides)
 

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.study import ledger, plan, show
+from multimodal_lab.study import ledger, show
 from multimodal_lab.study.audit import record
+from multimodal_lab.study.design import plan
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report

@@ -17,7 +17,7 @@ from multimodal_lab import files as whole
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.study import plain
-from multimodal_lab.study.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, Plan
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
 BEGUN = "cell.json"

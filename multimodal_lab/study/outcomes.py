@@ -12,10 +12,11 @@ import numpy as np
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import ledger, plan, same, trials
+from multimodal_lab.study import ledger, same, trials
 from multimodal_lab.study.audit import record as audit
+from multimodal_lab.study.design import plan
+from multimodal_lab.study.design.plan import Plan
 from multimodal_lab.study.ledger import TOGETHER, Entry
-from multimodal_lab.study.plan import Plan
 from multimodal_lab.study.read_cell import Outcome, not_so, read, require_scores
 
 

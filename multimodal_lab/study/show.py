@@ -15,8 +15,8 @@ from rich.table import Table
 
 from multimodal_lab.runs import hashes
 from multimodal_lab.study import ledger
+from multimodal_lab.study.design.plan import Plan
 from multimodal_lab.study.ledger import TOGETHER, Entry, State
-from multimodal_lab.study.plan import Plan
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
 SHOWN = 10

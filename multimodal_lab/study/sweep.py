@@ -16,11 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import read, warnings
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import board, helpers, ledger, plan, show, trials
+from multimodal_lab.study import board, helpers, ledger, show, trials
 from multimodal_lab.study.audit import record
-from multimodal_lab.study.cells import Cells, Compose, looked_at
+from multimodal_lab.study.design import plan
+from multimodal_lab.study.design.cells import Cells, Compose, looked_at
+from multimodal_lab.study.design.plan import Cell, Plan
 from multimodal_lab.study.lines import key
-from multimodal_lab.study.plan import Cell, Plan
 
 AGAIN = 2  # launches of a tuning cell by one call, that a launcher died at meanwhile
 EVERY = 1.0  # seconds

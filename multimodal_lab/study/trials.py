@@ -11,8 +11,8 @@ from typing import Any
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.study import plain
+from multimodal_lab.study.design.plan import Chosen, Plan
 from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.plan import Chosen, Plan
 from multimodal_lab.study.show import score as of_label
 
 LOSS = "val/total"

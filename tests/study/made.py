@@ -9,8 +9,8 @@ from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import plan
-from multimodal_lab.study.plan import Cell, Plan
+from multimodal_lab.study.design import plan
+from multimodal_lab.study.design.plan import Cell, Plan
 
 CONTROLS = {
     "shuffled": Control("fused", "shuffled", ["data.shuffle={stream: uv}"]),

@@ -10,7 +10,7 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.study import Study, warnings
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.runs import hashes
-from multimodal_lab.study.cells import Cells
+from multimodal_lab.study.design.cells import Cells
 
 RGB = "[modality=rgb, fusion=separate]"
 

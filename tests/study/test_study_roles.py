@@ -5,7 +5,7 @@ from tiny import write
 
 from multimodal_lab.config.check import preflight
 from multimodal_lab.config.study import Control, Study
-from multimodal_lab.study import roles
+from multimodal_lab.study.design import roles
 
 CONTROL = "{of: concat, kind: shuffled, set: ['data.shuffle={stream: uv}']}"
 RGB = "[modality=rgb, fusion=separate]"

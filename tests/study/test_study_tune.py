@@ -16,10 +16,11 @@ from tiny import write
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.experiment.run import run
-from multimodal_lab.study import ledger, outcomes, plan, trials
+from multimodal_lab.study import ledger, outcomes, trials
 from multimodal_lab.study.analysis import judge, results
+from multimodal_lab.study.design import plan
+from multimodal_lab.study.design.plan import Cell, Plan
 from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.plan import Cell, Plan
 from multimodal_lab.study.tune import Tune
 
 OPTIONS = [["optim.lr=1e-4"], ["optim.lr=1e-2"], []]

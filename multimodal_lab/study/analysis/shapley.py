@@ -17,8 +17,8 @@ from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, shapley
 from multimodal_lab.study import measure
+from multimodal_lab.study.design.retrain import JOIN
 from multimodal_lab.study.outcomes import Outcomes
-from multimodal_lab.study.retrain import JOIN
 
 Told = dict[str, Any]
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.config import compose, resolvers, study
 from multimodal_lab.config.check import preflight
 from multimodal_lab.config.problem import ConfigError, StudyError
-from multimodal_lab.study.cells import looked_at
+from multimodal_lab.study.design.cells import looked_at
 
 
 def audited(words: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from multimodal_lab.config.rules.wiring import judge, target
 from multimodal_lab.config.study import Study
 from multimodal_lab.config.suggest import choices
 from multimodal_lab.runs.hashes import BOOKKEEPING, flat
-from multimodal_lab.study.cells import inputs
+from multimodal_lab.study.design.cells import inputs
 from multimodal_lab.study.lines import under
 
 Tree = Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""The design of a study: arms, controls, cells, and the check of it."""
