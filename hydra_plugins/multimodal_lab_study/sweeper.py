@@ -35,7 +35,7 @@ class Study(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Train what is not trained yet."""
-        from multimodal_lab.study.sweep import sweep
+        from multimodal_lab.study.launch.sweep import sweep
 
         assert self.hydra_context is not None
         assert self.config is not None

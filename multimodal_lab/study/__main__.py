@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.study import ledger, show
+from multimodal_lab.study import ledger
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
+from multimodal_lab.study.launch.status import table
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
@@ -33,7 +34,7 @@ def status(folder: Path, watch: bool) -> int:
         found = ledger.entries(folder, made.every)
         if watch and sys.stdout.isatty():
             print("\033[H\033[2J", end="")
-        show.table(folder, made, found)
+        table(folder, made, found)
         if not watch or not any(e.state == "running" for e in found):
             return 0 if all(e.state == "finished" for e in found) else 3
         time.sleep(EVERY)
@@ -80,7 +81,7 @@ def main() -> None:
     try:
         if verbs:
             sys.exit(status(Path(words["runs"]), words.get("watch", "false") == "true"))
-        from multimodal_lab.study.conclude import conclude
+        from multimodal_lab.study.launch.conclude import conclude
 
         conclude(Path(words["runs"]))
     except StudyError as error:

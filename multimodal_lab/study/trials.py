@@ -12,8 +12,8 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.study import plain
 from multimodal_lab.study.design.plan import Chosen, Plan
+from multimodal_lab.study.launch.status import score as of_label
 from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.show import score as of_label
 
 LOSS = "val/total"
 DATA = "data.json"

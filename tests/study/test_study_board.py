@@ -2,23 +2,24 @@
 
 from made import study
 
-from multimodal_lab.study import board, outcomes
+from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
+from multimodal_lab.study.launch import wandb
 
 
 def test_tables_hold_what_the_record_holds(tmp_path):
     found = outcomes.load(study(tmp_path / "mine", labels=("sex", "species")))
     made = results.record(found, judge.judge(found))
     verdicts, arms, pairs, controls = (
-        [*rows(made)] for rows in (board._verdicts, board._arms, board._comparisons, board._controls)
+        [*rows(made)] for rows in (wandb._verdicts, wandb._arms, wandb._comparisons, wandb._controls)
     )
     assert [v[:4] for v in verdicts] == [[k, "adds", "fused", "rgb"] for k in ("sex", "species")]
     assert verdicts[0][4] == made["labels"]["sex"]["comparisons"][0]["gain"]["mean"]
     assert len(arms) == 10
     assert len(pairs) == 4
     assert [c[2] for c in controls] == ["shuffled", "duplicate"] * 2
-    for rows, names in ((verdicts, board.VERDICTS), (arms, board.ARMS), (pairs, board.COMPARISONS),
-                        (controls, board.CONTROLS)):  # fmt: skip
+    for rows, names in ((verdicts, wandb.VERDICTS), (arms, wandb.ARMS), (pairs, wandb.COMPARISONS),
+                        (controls, wandb.CONTROLS)):  # fmt: skip
         assert {len(row) for row in rows} == {len(names)}
 
 
@@ -26,7 +27,7 @@ def test_it_is_sent_as_one_more_run_of_the_group(tmp_path):
     folder = study(tmp_path / "mine")
     found = outcomes.load(folder)
     made = results.record(found, judge.judge(found))
-    board.send(folder, made, {"_target_": "multimodal_lab.log.log.Wandb", "mode": "offline"})
+    wandb.send(folder, made, {"_target_": "multimodal_lab.log.log.Wandb", "mode": "offline"})
     (written,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
     content = written.read_bytes()
     assert all(word in content for word in (b"study/verdicts", b"mine verdict", b"sex/verdict"))

@@ -14,7 +14,7 @@ from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.verdict import REQUIRED, WITHIN
 from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import compare, judge, results
-from multimodal_lab.study.conclude import conclude
+from multimodal_lab.study.launch.conclude import conclude
 
 
 def answers(folder):

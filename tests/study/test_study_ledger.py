@@ -15,9 +15,10 @@ from multimodal_lab import files as whole
 from multimodal_lab.config import study
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import directory, hashes
-from multimodal_lab.study import ledger, show, sweep
+from multimodal_lab.study import ledger
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.launch import status, sweep
 
 STUDY = study.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
 
@@ -143,7 +144,7 @@ def test_the_table_names_what_is_tuned_and_what_is_added(tmp_path):
     for one in tuning[:2]:
         finish(tmp_path, one, **{"probe/rgb/species/accuracy": 0.123})
     console = Console(record=True, width=160, file=io.StringIO())
-    show.table(tmp_path, made, ledger.entries(tmp_path, made.every), console)
+    status.table(tmp_path, made, ledger.entries(tmp_path, made.every), console)
     rows = [line.split() for line in console.export_text().splitlines()]
     assert ["arm", "is", "tuned", "cells", "species"] in rows
     assert ["rgb", "baseline", "1/1", "0/1", "(1", "waiting)", "–"] in rows

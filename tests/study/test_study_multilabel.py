@@ -11,10 +11,11 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.report.study.sections import told
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import outcomes, show
+from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.launch import status
 
 LABELS = 10
 STREAMS = {"rgb": ["rgb"], "uv": ["uv"], "fused": ["fused"], "drop": ["fused@rgb", "fused@uv", "fused"]}
@@ -60,7 +61,7 @@ def test_a_reader_that_knows_nothing_has_nothing_to_share(blind):
     assert abs(sum(v["mean"] for v in own["shapley"].values())) < 0.01
     assert all(abs(v["mean"] - label["chance"]) < 0.01 for v in own["scores"].values())
     entry = found.finished[0]
-    assert show.score(entry, "tags") == pytest.approx(label["arms"][entry.cell.arm]["runs"][0][0])
+    assert status.score(entry, "tags") == pytest.approx(label["arms"][entry.cell.arm]["runs"][0][0])
     assert entry.summary["chance/tags"] < 0.5  # the run's own table keeps average precision and its chance
     text = str(told(made, {}))
     assert "share of labels right, chance" in text

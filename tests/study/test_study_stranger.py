@@ -13,8 +13,8 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
 from multimodal_lab.study import ledger, outcomes
 from multimodal_lab.study.audit import record
-from multimodal_lab.study.conclude import conclude
 from multimodal_lab.study.design import plan
+from multimodal_lab.study.launch.conclude import conclude
 
 
 class Trap:

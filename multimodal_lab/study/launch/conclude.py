@@ -15,7 +15,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.report import study as report
 from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
-from multimodal_lab.study.explore import explore
+from multimodal_lab.study.launch.explore import explore
 
 
 def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import read, warnings
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import board, helpers, ledger, show, trials
+from multimodal_lab.study import helpers, ledger, trials
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.cells import Cells, Compose, looked_at
 from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.launch import status
+from multimodal_lab.study.launch.wandb import send
 from multimodal_lab.study.lines import key
 
 AGAIN = 2  # launches of a tuning cell by one call, that a launcher died at meanwhile
@@ -40,7 +42,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     before = ledger.entries(folder, made.every)
     _refuse_mixed(folder, made, before)
     plan.write(folder, made)
-    print("\n".join([*show.lines(folder, made, before), *(f"warning: {w}" for w in made.warnings)]), flush=True)
+    print("\n".join([*status.lines(folder, made, before), *(f"warning: {w}" for w in made.warnings)]), flush=True)
     more = made.study.jobs if not made.cells else sum(e.state != "finished" for e in before)
     count = min(made.study.jobs, max(1, more))
     helpers.share_cores(count)
@@ -58,13 +60,15 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
         left = [e.cell for e in ledger.entries(folder, made.cells) if e.state != "finished"]
         returns = launcher.launch(Todo(folder, made, left), initial_job_idx=len(made.tuning)) if left else []
     after = ledger.entries(folder, made.every)
-    show.table(folder, made, after)
+    status.table(folder, made, after)
     if any(e.state == "finished" and e.cell.role != "tuning" for e in after) and not helpers.is_helper():
-        from multimodal_lab.study.conclude import conclude  # scipy, matplotlib: a launcher need not wait for them
+        from multimodal_lab.study.launch.conclude import (
+            conclude,  # scipy, matplotlib: a launcher need not wait for them
+        )
 
         found = conclude(folder)
         if (wandb := OmegaConf.select(config, "log.wandb")) is not None:
-            board.send(folder, found, {str(k): v for k, v in wandb.items()})
+            send(folder, found, {str(k): v for k, v in wandb.items()})
     if failed := [e for e in after if e.state == "failed"]:
         raise StudyError(f"{len(failed)} of {len(after)} cells failed; the same command runs them again")
     return returns
@@ -109,7 +113,7 @@ def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
         else:
             break
     if left := [e for e in found if e.state != "finished"]:
-        print("\n".join(show.lines(folder, made, found)), flush=True)
+        print("\n".join(status.lines(folder, made, found)), flush=True)
         raise StudyError(
             f"{len(left)} of {len(found)} tuning cells are not finished, such as {left[0].folder.name}: "
             f"{left[0].why or left[0].state}. "

@@ -1,0 +1,1 @@
+"""Launch a study's cells and conclude when they are done."""
