@@ -64,7 +64,7 @@ def job(cfg: DictConfig) -> float:
     gc.enable()
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        from multimodal_lab.study import ledger
+        from multimodal_lab.study.ledger import ledger
 
         directory.claim(folder, cfg.resume != "never")
         if cfg.get("study") is not None and not ledger.begin(folder, hashes.config_key(as_plain(cfg))):

@@ -13,7 +13,7 @@ from multimodal_lab.evaluate import rsa
 from multimodal_lab.experiment import run
 from multimodal_lab.log.log import Log
 from multimodal_lab.report import curves, summary
-from multimodal_lab.study import ledger
+from multimodal_lab.study.ledger import ledger
 from multimodal_lab.train import select
 
 TINY = ["data.source.individuals=24", "train.max_steps=3", "train.log_every=1", "evaluate=[rsa]"]

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.study import ledger
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.launch.status import table
+from multimodal_lab.study.ledger import ledger
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report

@@ -14,9 +14,9 @@ from pathlib import Path
 import _trial
 
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import ledger
 from multimodal_lab.study.analysis import results
 from multimodal_lab.study.design import plan
+from multimodal_lab.study.ledger import ledger
 
 TINY = [
     "data.source.individuals=64", "data.source.size=24", "data.source.species=4", "data.split.stratify=species",

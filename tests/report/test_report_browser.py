@@ -18,8 +18,8 @@ from test_report_study import HOSTILE
 from multimodal_lab.report import explorer, style
 from multimodal_lab.report import study as report
 from multimodal_lab.report.explorer import near
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
+from multimodal_lab.study.ledger import outcomes
 
 NAMES = ("rgb", "uv", "fused")
 HIT = "<img src=x onerror=window.hit=1>"

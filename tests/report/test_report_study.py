@@ -13,8 +13,8 @@ from made import LEVELS, study
 
 from multimodal_lab.report.study import ReportError, write
 from multimodal_lab.report.study.elements import number, points, pvalue, spread
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
+from multimodal_lab.study.ledger import outcomes
 
 HOSTILE = [
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg/onload=alert(1)>", "'><iframe src=javascript:1>",

@@ -10,8 +10,8 @@ import pytest
 from launched import ended, trained, wait_for
 from tiny import write
 
-from multimodal_lab.study import ledger, outcomes
 from multimodal_lab.study.design import plan
+from multimodal_lab.study.ledger import ledger, outcomes
 
 
 def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp_path, launch):

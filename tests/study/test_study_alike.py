@@ -9,8 +9,8 @@ from made import study
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.stats.pid import estimate
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, overlap, results, shared_space
+from multimodal_lab.study.ledger import outcomes
 
 
 def space(signal, n=1200):

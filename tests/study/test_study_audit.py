@@ -13,11 +13,11 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.data import dataset
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.audit import inspect, record
 from multimodal_lab.study.design.cells import Cells
 from multimodal_lab.study.launch.conclude import conclude
+from multimodal_lab.study.ledger import outcomes
 from multimodal_lab.study.tune import Tune
 
 LEAK = {"kind": "group leak", "where": "bird", "sentence": "bird 3 is in two parts", "void": True, "label": None}

@@ -2,9 +2,9 @@
 
 from made import study
 
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.launch import wandb
+from multimodal_lab.study.ledger import outcomes
 
 
 def test_tables_hold_what_the_record_holds(tmp_path):

@@ -10,9 +10,9 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from made_run import run
 
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge
 from multimodal_lab.study.launch import conclude, explore
+from multimodal_lab.study.ledger import outcomes
 
 
 def concluded(folder):

@@ -12,9 +12,9 @@ from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.verdict import REQUIRED, WITHIN
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import compare, judge, results
 from multimodal_lab.study.launch.conclude import conclude
+from multimodal_lab.study.ledger import outcomes
 
 
 def answers(folder):

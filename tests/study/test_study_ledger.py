@@ -15,10 +15,10 @@ from multimodal_lab import files as whole
 from multimodal_lab.config import study
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import directory, hashes
-from multimodal_lab.study import ledger
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, Plan
 from multimodal_lab.study.launch import status, sweep
+from multimodal_lab.study.ledger import ledger
 
 STUDY = study.Study({"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}, ["rgb"], ["species"])
 

@@ -11,11 +11,11 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.report.study.sections import told
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, Plan
 from multimodal_lab.study.launch import status
+from multimodal_lab.study.ledger import outcomes
 
 LABELS = 10
 STREAMS = {"rgb": ["rgb"], "uv": ["uv"], "fused": ["fused"], "drop": ["fused@rgb", "fused@uv", "fused"]}

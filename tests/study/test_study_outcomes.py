@@ -12,10 +12,10 @@ from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import results
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.ledger import outcomes
 
 ARMS = {"rgb": ["modality=rgb"], "uv": ["modality=uv"], "concat": ["fusion=concat"]}
 STREAM = {"rgb": "rgb", "uv": "uv", "concat": "fused"}

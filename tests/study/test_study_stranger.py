@@ -11,10 +11,10 @@ from made import LEVELS, study
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import ledger, outcomes
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.launch.conclude import conclude
+from multimodal_lab.study.ledger import ledger, outcomes
 
 
 class Trap:

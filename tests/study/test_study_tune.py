@@ -16,11 +16,11 @@ from tiny import write
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.experiment.run import run
-from multimodal_lab.study import ledger, outcomes, trials
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, Plan
-from multimodal_lab.study.ledger import Entry
+from multimodal_lab.study.ledger import ledger, outcomes, tuning
+from multimodal_lab.study.ledger.ledger import Entry
 from multimodal_lab.study.tune import Tune
 
 OPTIONS = [["optim.lr=1e-4"], ["optim.lr=1e-2"], []]
@@ -53,51 +53,51 @@ def tried(scores, score="probe", splits=(0,), seeds=(1000,)):
 )
 def test_the_best_is_taken_and_of_equal_ones_the_first(own, best):
     named, cells = tried({"rgb": own, "concat": [0.1, 0.2, 0.3]}, splits=(0, 1))
-    assert trials.chosen(named, cells) == {"rgb": {"0": best, "1": best}, "concat": {"0": 2, "1": 2}}
-    assert trials.chosen(named, cells[::-1]) == trials.chosen(named, cells)
+    assert tuning.chosen(named, cells) == {"rgb": {"0": best, "1": best}, "concat": {"0": 2, "1": 2}}
+    assert tuning.chosen(named, cells[::-1]) == tuning.chosen(named, cells)
 
 
 def test_of_several_seeds_the_mean_counts_and_all_must_be_there():
     own = [{7: 0.9, 8: 0.1}, {7: 0.5, 8: 0.6}, 0.4]  # the first is the luck of a seed
     named, cells = tried({"rgb": own, "concat": [0.1, 0.2, 0.3]}, seeds=(7, 8))
-    assert trials.chosen(named, cells) == {"rgb": {"0": 1}, "concat": {"0": 2}}
-    made = Plan(named, [], [], [], [e.cell for e in cells], trials.chosen(named, cells))
-    assert trials.problems(made, cells) == []
-    assert trials.told(made, cells)["arms"]["rgb"]["0"] == {
+    assert tuning.chosen(named, cells) == {"rgb": {"0": 1}, "concat": {"0": 2}}
+    made = Plan(named, [], [], [], [e.cell for e in cells], tuning.chosen(named, cells))
+    assert tuning.problems(made, cells) == []
+    assert tuning.told(made, cells)["arms"]["rgb"]["0"] == {
         "tried": 3,
         "scores": pytest.approx([0.5, 0.55, 0.4]),
         "chosen": 1,
     }
     lacking = [e for e in cells if (e.cell.arm, e.cell.option, e.cell.seed) != ("rgb", 0, 8)]
-    assert trials.problems(made, lacking) == ["arms were not tuned alike: rgb tried 2 of 3 configurations on split 0"]
+    assert tuning.problems(made, lacking) == ["arms were not tuned alike: rgb tried 2 of 3 configurations on split 0"]
 
 
 def test_by_the_loss_the_lowest_is_taken_and_nothing_before_all_are_there():
     named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, 0.1]}, score="loss")
-    assert trials.chosen(named, cells) == {"rgb": {"0": 0}, "concat": {"0": 2}}
+    assert tuning.chosen(named, cells) == {"rgb": {"0": 0}, "concat": {"0": 2}}
     named, cells = tried({"rgb": [0.5, None, 0.6], "concat": [0.3, 0.2, 0.1]})
-    assert trials.chosen(named, cells) == {}
+    assert tuning.chosen(named, cells) == {}
 
 
 def test_a_validation_part_that_judges_no_label_chooses_nothing():
     named, cells = tried({"rgb": [0.5, 0.7, 0.6]})
     with pytest.raises(StudyError, match="no score of sex, species on its validation part"):
-        trials.chosen(named, [replace(e, summary={}) for e in cells])
+        tuning.chosen(named, [replace(e, summary={}) for e in cells])
 
 
 def test_arms_that_were_not_tuned_alike_are_invalid(tmp_path):
     """As a stranger's directory, or one with a cell removed, may have it."""
     named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, None]})
     made = Plan(named, [], [], [], [e.cell for e in cells], {})
-    (said,) = trials.problems(made, cells)
+    (said,) = tuning.problems(made, cells)
     assert said == "arms were not tuned alike: concat tried 2 of 3 configurations on split 0"
-    (said,) = trials.problems(made, cells[:4])
+    (said,) = tuning.problems(made, cells[:4])
     assert "concat tried 1 of 3" in said
     named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, 0.1]})
     made = Plan(named, [], [], [], [e.cell for e in cells], {"rgb": {"0": 0}, "concat": {"0": 0}})
-    assert "now choose otherwise" in trials.problems(made, cells)[0]
-    made = replace(made, chosen=trials.chosen(named, cells))
-    assert trials.problems(made, cells) == []
+    assert "now choose otherwise" in tuning.problems(made, cells)[0]
+    made = replace(made, chosen=tuning.chosen(named, cells))
+    assert tuning.problems(made, cells) == []
     folder = study(tmp_path, levels=LEVELS, tune=Tune(OPTIONS))  # its arms tried nothing, but the study says they did
     found = outcomes.load(folder)
     (answer,) = judge.judge(found)
@@ -111,16 +111,16 @@ def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
     named.tune.set = ["data.split.val=0.2"]
     cells = [replace(e, folder=tmp_path / e.cell.folder) for e in cells]
     own = Cell("rgb", "baseline", 0, 0, "k" * 16, [])
-    made = Plan(named, [own], [], [], [e.cell for e in cells], trials.chosen(named, cells))
+    made = Plan(named, [own], [], [], [e.cell for e in cells], tuning.chosen(named, cells))
     for folder, splits in (
         (cells[0].folder, {"train": ["a"], "val": ["b"]}),
         (tmp_path / own.folder, {"test": ["b", "c"]}),
     ):
         folder.mkdir()
-        (folder / trials.DATA).write_text(json.dumps({"splits": splits}))
-    assert "tuning on split 0 has seen 1 samples that its cells are tested on" in trials.problems(made, cells)[0]
-    (cells[0].folder / trials.DATA).write_text(json.dumps({"splits": {"train": ["a"], "val": ["d"]}}))
-    assert trials.problems(made, cells) == []
+        (folder / tuning.DATA).write_text(json.dumps({"splits": splits}))
+    assert "tuning on split 0 has seen 1 samples that its cells are tested on" in tuning.problems(made, cells)[0]
+    (cells[0].folder / tuning.DATA).write_text(json.dumps({"splits": {"train": ["a"], "val": ["d"]}}))
+    assert tuning.problems(made, cells) == []
     for damaged in (
         "{",
         "[]",
@@ -129,12 +129,12 @@ def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
         '{"splits": {"train": "ab"}}',
         '{"splits": {"train": [["a"]]}}',
     ):
-        (cells[0].folder / trials.DATA).write_text(damaged)
+        (cells[0].folder / tuning.DATA).write_text(damaged)
         with pytest.raises(StudyError, match=r"data.json: .*; expected"):
-            trials.problems(made, cells)
-    (cells[0].folder / trials.DATA).unlink()
+            tuning.problems(made, cells)
+    (cells[0].folder / tuning.DATA).unlink()
     with pytest.raises(StudyError, match=r"data.json: can't be read"):
-        trials.problems(made, cells)
+        tuning.problems(made, cells)
 
 
 def test_a_run_judged_on_a_split_that_is_not_there_is_refused_before_it_trains(composed, tmp_path):

@@ -17,7 +17,7 @@ from multimodal_lab.stats.paired import Paired, paired
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Needed, detectable, seeds_needed
 from multimodal_lab.stats.verdict import REQUIRED, WITHIN
-from multimodal_lab.study.outcomes import Scores
+from multimodal_lab.study.ledger.outcomes import Scores
 
 ALPHA = 0.05
 

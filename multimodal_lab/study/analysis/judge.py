@@ -14,7 +14,7 @@ from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.verdict import Control, Difference, Evidence, Verdict, difference, verdict
 from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean
 from multimodal_lab.study.audit import record
-from multimodal_lab.study.outcomes import Outcomes, Scores
+from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.leak import gap
 from multimodal_lab.stats.paired import Paired, paired
-from multimodal_lab.study.outcomes import Outcomes, Scores
+from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
 
 
 def leak_gap(found: Outcomes) -> dict[str, dict[str, Any]]:

@@ -17,8 +17,8 @@ from multimodal_lab.stats.overlap import overlap
 from multimodal_lab.stats.pid import codes, resampled_estimate
 from multimodal_lab.stats.resample import Resampled
 from multimodal_lab.study.analysis import shared_space
-from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.outcomes import Outcomes
+from multimodal_lab.study.ledger.ledger import Entry
+from multimodal_lab.study.ledger.outcomes import Outcomes
 
 EMBEDDINGS = "embeddings"
 LIMIT = 500  # samples of a measure, whose cost grows with their square

@@ -12,14 +12,14 @@ import numpy as np
 from multimodal_lab.runs import hashes
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.verdict import Difference
-from multimodal_lab.study import ledger, measure, trials
 from multimodal_lab.study.analysis.compare import Comparison
 from multimodal_lab.study.analysis.judge import Answer, Judged, problems
 from multimodal_lab.study.analysis.leak_gap import leak_gap
 from multimodal_lab.study.analysis.overlap import alike
 from multimodal_lab.study.analysis.shapley import retrained, shares
 from multimodal_lab.study.audit.record import warnings
-from multimodal_lab.study.outcomes import Outcomes, Scores
+from multimodal_lab.study.ledger import ledger, metric, tuning
+from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
 
 FILE = "study.json"
 GROUPS = 20  # told one by one
@@ -40,7 +40,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
             "unfinished": [e.cell.folder for e in found.unfinished if e.state != "failed"],
         },
         "problems": problems(found),
-        "tuning": trials.told(found.plan, found.tried),
+        "tuning": tuning.told(found.plan, found.tried),
         "warnings": [*found.plan.warnings, *found.warnings, *_others(found), *warnings(found.audit, found.data)],
         "labels": {a.label: _label(found, a) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
@@ -104,8 +104,8 @@ def _label(found: Outcomes, answer: Answer) -> dict[str, Any]:
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
         "classes": classes if len(classes) <= max(2, len(scores.ids) // 2) else [],
-        "metric": measure.metric(first, found.evaluator, answer.label),
-        "chance": measure.chance(first, found.evaluator, answer.label),
+        "metric": metric.metric(first, found.evaluator, answer.label),
+        "chance": metric.chance(first, found.evaluator, answer.label),
         "n": len(scores.ids), "groups": len(np.unique(scores.groups)), "left_out": scores.left_out,
         "seeds": scores.seeds, "splits": scores.splits,
         "arms": {arm: _arm(found, scores, arm, answer.means[arm]) for arm in scores.score},

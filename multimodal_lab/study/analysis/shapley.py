@@ -16,9 +16,9 @@ from multimodal_lab.evaluate.subsets import FUSED, members
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, shapley
-from multimodal_lab.study import measure
 from multimodal_lab.study.design.retrain import JOIN
-from multimodal_lab.study.outcomes import Outcomes
+from multimodal_lab.study.ledger import metric
+from multimodal_lab.study.ledger.outcomes import Outcomes
 
 Told = dict[str, Any]
 
@@ -80,7 +80,7 @@ def _game(found: Outcomes, label: str, arm: str, value: Mapping[Subset, np.ndarr
 
     means = {subset: float(np.nanmean(v, axis=2).mean()) for subset, v in value.items()}
     return {
-        "metric": next(measure.metric(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm),
+        "metric": next(metric.metric(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm),
         "empty": empty,
         "n": len(groups),
         "scores": {JOIN.join(sorted(s, key=order.index)): test(v) for s, v in value.items()},
@@ -109,7 +109,7 @@ def _linear(value: Mapping[Subset, np.ndarray], empty: float, of: Callable[..., 
 
 
 def _prior(found: Outcomes, arm: str, label: str) -> float | None:
-    own = [measure.prior(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm]
+    own = [metric.prior(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm]
     known = [p for p in own if p is not None]
     return float(np.mean(known)) if known and len(known) == len(own) else None
 

@@ -13,9 +13,9 @@ from rich.table import Table
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.report import study as report
-from multimodal_lab.study import outcomes
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.launch.explore import explore
+from multimodal_lab.study.ledger import outcomes
 
 
 def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:

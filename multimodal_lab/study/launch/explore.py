@@ -9,8 +9,8 @@ from multimodal_lab.report import explorer
 from multimodal_lab.report.study import EXPLORER
 from multimodal_lab.study.analysis.judge import Answer
 from multimodal_lab.study.analysis.overlap import EMBEDDINGS
-from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.outcomes import Outcomes
+from multimodal_lab.study.ledger.ledger import Entry
+from multimodal_lab.study.ledger.outcomes import Outcomes
 
 
 def explore(found: Outcomes, answers: Sequence[Answer]) -> tuple[list[Path], str]:

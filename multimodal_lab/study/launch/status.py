@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import ledger
 from multimodal_lab.study.design.plan import Plan
-from multimodal_lab.study.ledger import TOGETHER, Entry, State
+from multimodal_lab.study.ledger import ledger
+from multimodal_lab.study.ledger.ledger import TOGETHER, Entry, State
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
 SHOWN = 10

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from multimodal_lab.study.ledger import Entry
-from multimodal_lab.study.read_cell import Outcome
+from multimodal_lab.study.ledger.ledger import Entry
+from multimodal_lab.study.ledger.predictions import Outcome
 
 Judged = tuple[Entry, Outcome]
 

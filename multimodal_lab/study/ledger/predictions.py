@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
-from multimodal_lab.study.ledger import Entry
+from multimodal_lab.study.ledger.ledger import Entry
 
 KEYS = ("evaluator", "stream", "label", "id")  # of a row; no two have the same
 WORDS = ("truth", "predicted")

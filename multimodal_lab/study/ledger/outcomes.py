@@ -12,12 +12,12 @@ import numpy as np
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
-from multimodal_lab.study import ledger, same, trials
 from multimodal_lab.study.audit import record as audit
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Plan
-from multimodal_lab.study.ledger import TOGETHER, Entry
-from multimodal_lab.study.read_cell import Outcome, not_so, read, require_scores
+from multimodal_lab.study.ledger import ledger, same_samples, tuning
+from multimodal_lab.study.ledger.ledger import TOGETHER, Entry
+from multimodal_lab.study.ledger.predictions import Outcome, not_so, read, require_scores
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def load(folder: Path, evaluator: str | None = None) -> Outcomes:
         if wrong:
             told = ", ".join(f"{k} is {entry.summary[k]}" if k in entry.summary else f"no {k}" for k in wrong)
             raise not_so(entry.folder / hashes.SUMMARY, f"{told}; expected whole numbers from 1")
-    found.invalid += [*ledger.mixed([*tried, *found.entries]), *_samples(found), *trials.problems(made, tried)]
+    found.invalid += [*ledger.mixed([*tried, *found.entries]), *_samples(found), *tuning.problems(made, tried)]
     found.warnings += [*ledger.versions([*tried, *found.entries]), *_unjudged(found)]
     return found
 
@@ -155,12 +155,12 @@ def _count(value: object) -> bool:
 def _samples(found: Outcomes) -> Iterator[str]:
     """Why cells of a split can't be compared, by the samples they were tested on; random splits have their own."""
     done = [e for e in found.finished if e.cell.role != "leak"]
-    yield from same.counts(done)
+    yield from same_samples.counts(done)
     for label in found.plan.study.labels:
         judged = found.judged(label)
         for split in found.plan.study.splits:
             own = [(e, o) for e in done if e.cell.split == split and (o := judged[e.cell.folder]) is not None]
-            yield from same.differences(split, label, own, found.evaluator)
+            yield from same_samples.differences(split, label, own, found.evaluator)
 
 
 def _unjudged(found: Outcomes) -> Iterator[str]:

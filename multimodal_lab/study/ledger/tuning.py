@@ -13,7 +13,7 @@ from multimodal_lab.config.study import Study
 from multimodal_lab.study import plain
 from multimodal_lab.study.design.plan import Chosen, Plan
 from multimodal_lab.study.launch.status import score as of_label
-from multimodal_lab.study.ledger import Entry
+from multimodal_lab.study.ledger.ledger import Entry
 
 LOSS = "val/total"
 DATA = "data.json"

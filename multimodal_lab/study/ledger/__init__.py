@@ -1,0 +1,1 @@
+"""The ledger: what has become of every cell."""
