@@ -21,10 +21,11 @@ finite. The run's data must be where they were."""
 
 def repeat(folder: Path) -> str:
     """What the kept step gives when it is made again."""
-    from multimodal_lab import guard, kept
+    from multimodal_lab import kept
     from multimodal_lab.config.instantiate import safe_instantiate
     from multimodal_lab.experiment import run
-    from multimodal_lab.step import Step
+    from multimodal_lab.train import divergence
+    from multimodal_lab.train.step import Step
 
     cfg = OmegaConf.load(folder.parent / directory.CONFIG)
     assert isinstance(cfg, DictConfig)
@@ -41,7 +42,7 @@ def repeat(folder: Path) -> str:
     step = Step(
         system, optimizer, scaler, augment, device, facts["precision"], facts["seed"], None, cfg.train.micro_batch
     )
-    terms, norm, first = guard.replay(folder, step)
+    terms, norm, first = divergence.replay(folder, step)
     lines = [f"step {facts['step']}, samples {', '.join(str(i) for ids in facts['ids'] for i in ids)}"]
     lines += [f"{name} = {value:g}" for name, value in {**terms, "gradient norm": norm}.items()]
     return "\n".join(

@@ -12,8 +12,8 @@ from torch import nn
 
 from multimodal_lab.checkpoint.state import PARTS, State
 from multimodal_lab.checkpoint.store import CheckpointError, Store, fault, load, load_weights, size
-from multimodal_lab.ema import Average
-from multimodal_lab.meters import Meters
+from multimodal_lab.train.ema import Average
+from multimodal_lab.train.meters import Meters
 
 FILES = ["model.safetensors", "optimizer.safetensors", "ema.safetensors", "state.json", "manifest.json"]
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from multimodal_lab.ema import Average
+from multimodal_lab.train.ema import Average
 
 
 def net(seed=0):

@@ -2,7 +2,7 @@
 
 import torch
 
-from multimodal_lab.meters import Meters
+from multimodal_lab.train.meters import Meters
 
 
 def kept(*totals):

@@ -13,7 +13,6 @@ import torch.multiprocessing as mp
 from omegaconf import OmegaConf
 from torch import nn
 
-from multimodal_lab import microbatch
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.head.caption_lstm import CaptionLSTM
@@ -21,9 +20,10 @@ from multimodal_lab.head.classifier import Classifier
 from multimodal_lab.head.late_fusion import Decision
 from multimodal_lab.head.projection import Projection
 from multimodal_lab.optim import optimizers
-from multimodal_lab.step import Step
 from multimodal_lab.system import System
-from multimodal_lab.train_config import TrainConfig
+from multimodal_lab.train import gradcache
+from multimodal_lab.train.config import TrainConfig
+from multimodal_lab.train.step import Step
 from multimodal_lab.types import Band, Batch, Features, Stream
 
 LOSSES = sorted((Path(__file__).parents[1] / "conf" / "loss").glob("*.yaml"))
@@ -87,7 +87,7 @@ def gradients(model):
 
 
 def by_parts(model, whole, rows=ROWS):
-    terms = microbatch.backward(model, whole, 0.3, rows=rows, scaled=lambda x: 3 * x)
+    terms = gradcache.backward(model, whole, 0.3, rows=rows, scaled=lambda x: 3 * x)
     return terms["total"].detach(), gradients(model)
 
 
@@ -126,7 +126,7 @@ def test_each_part_by_itself_is_not_the_whole():
     whole, model = batch(), system(loss).double()
     expected = at_once(system(loss).double(), whole)
     for i in range(0, len(whole), ROWS):
-        model(microbatch.part(whole, slice(i, i + ROWS)), 0.3)["total"].backward()
+        model(gradcache.part(whole, slice(i, i + ROWS)), 0.3)["total"].backward()
     with pytest.raises(AssertionError):
         assert_equal((expected[0], gradients(model)), expected, 1e-3)
 
@@ -138,7 +138,7 @@ def test_dropout_draws_the_same_in_both_passes():
     torch.manual_seed(5)
     found = by_parts(model, whole)
     torch.manual_seed(5)
-    parts = [microbatch.part(whole, slice(i, i + ROWS)) for i in range(0, len(whole), ROWS)]
+    parts = [gradcache.part(whole, slice(i, i + ROWS)) for i in range(0, len(whole), ROWS)]
     features = [other.features(one) for one in parts]  # with a graph, all of it in memory
     joined = {
         n: Features(*(torch.cat([getattr(f[n], key) for f in features]) for key in ("tokens", "pooled", "mask")))
@@ -208,7 +208,7 @@ def worker(rank, port, folder):
     for loss in LOSSES:
         model = system(loss).double()
         total, _ = by_parts(model, batch_of(rank), rows=3)
-        microbatch.average(model)
+        gradcache.average(model)
         td.all_reduce(total)
         found[loss.stem] = total / 2, gradients(model)
     torch.save(found, f"{folder}/{rank}.pt")
@@ -219,7 +219,7 @@ def batch_of(rank):
     """Four of eight samples, both views; rows 0-3 and 8-11 of the whole, or the others."""
     whole = batch(n=8)
     rows = torch.cat([torch.arange(4), torch.arange(8, 12)]) + 4 * rank
-    return microbatch.part(whole, rows)
+    return gradcache.part(whole, rows)
 
 
 def test_two_processes_by_parts_are_one_at_once(tmp_path):

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from multimodal_lab import files, guard
+from multimodal_lab import files
 from multimodal_lab.checkpoint.state import State, join, split
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.evaluate import rsa
@@ -14,7 +14,8 @@ from multimodal_lab.experiment import run
 from multimodal_lab.log.log import Log
 from multimodal_lab.report import curves, summary
 from multimodal_lab.study.ledger import ledger
-from multimodal_lab.train import select
+from multimodal_lab.train import divergence
+from multimodal_lab.train.loop import select
 
 TINY = ["data.source.individuals=24", "train.max_steps=3", "train.log_every=1", "evaluate=[rsa]"]
 
@@ -41,11 +42,11 @@ def test_a_run_whose_last_training_loss_is_nan_fails_and_keeps_the_rest(composed
 
 
 def test_a_held_out_loss_that_is_not_finite_is_refused_by_its_term():
-    guard.require_finite_held_out({"test/total": 1.0, "test/clip": 1.0})
+    divergence.require_finite_held_out({"test/total": 1.0, "test/clip": 1.0})
     with pytest.raises(
         FloatingPointError, match=r"held-out loss is not finite after the training: test/clip = nan; lower"
     ):
-        guard.require_finite_held_out({"test/total": math.nan, "test/clip": math.nan, "test/other": 1.0})
+        divergence.require_finite_held_out({"test/total": math.nan, "test/clip": math.nan, "test/other": 1.0})
 
 
 def test_an_undefined_score_is_null_in_the_summary_and_the_run_ends_well(composed, tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from multimodal_lab import resume
 from multimodal_lab.experiment import run
+from multimodal_lab.train import resume
 
 CPU = torch.device("cpu")
 CONFIG_CHANGES = [

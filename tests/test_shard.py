@@ -14,7 +14,6 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import nn
 
-from multimodal_lab import shard
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.store import Store
@@ -22,11 +21,12 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim import optimizers
-from multimodal_lab.pieces import local, own_piece, whole
-from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System
-from multimodal_lab.train import fit
-from multimodal_lab.train_config import TrainConfig
+from multimodal_lab.train import fsdp
+from multimodal_lab.train.config import TrainConfig
+from multimodal_lab.train.dtensor import local, own_piece, whole
+from multimodal_lab.train.interrupt import Interrupted
+from multimodal_lab.train.loop import fit
 
 WORDS = (
     "data.source.individuals=32", "data.source.size=16", "data.batch_size=8", "backbone.widths=[8,16]", "fusion.width=16",
@@ -109,7 +109,7 @@ def pieces(bench):
     bench.system.fusion.register_buffer("mark", torch.tensor([float(distributed.rank() + 1)]))
     optimizer = optimizers.sgd(bench.system, lr=0.1)
     total = sum(p.nbytes for p in bench.system.parameters())
-    cut = shard.Shards(bench.system, optimizer)
+    cut = fsdp.Shards(bench.system, optimizer)
     there = sum(local(p.detach()).nbytes for p in cut.system.parameters())
     stored = sum(local(p.detach()).untyped_storage().nbytes() for p in cut.system.parameters())
     cut.share_buffers()
@@ -145,7 +145,7 @@ def worker(rank, port, base, cfg):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     td.init_process_group("gloo", rank=rank, world_size=2)
-    shard.SMALLEST = 2000
+    fsdp.SMALLEST = 2000
     bench, found = Bench(cfg, base), {}
     for name, on in (("plain", False), ("cut", True)):
         bench.fit(name, shard=on, **KNOBS)
@@ -305,7 +305,7 @@ def test_a_block_is_a_large_member_of_a_list_that_shares_nothing_outside():
     })  # fmt: skip
     net["twin"]["tied"].weight = tied.weight
     names = {id(m): k for k, m in net.named_modules()}
-    found = [names[id(m)] for m in shard.blocks(net, 90)]
+    found = [names[id(m)] for m in fsdp.blocks(net, 90)]
     assert sorted(found) == ["deep.0", "deep.0.0", "list.0"]
     assert found.index("deep.0.0") < found.index("deep.0")
 

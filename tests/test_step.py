@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from multimodal_lab.optim.optimizers import adamw, sgd
-from multimodal_lab.step import Step
+from multimodal_lab.train.step import Step
 from multimodal_lab.types import Batch
 
 SIZES = [

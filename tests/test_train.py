@@ -21,14 +21,14 @@ from multimodal_lab.checkpoint.state import PARTS
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.experiment import run
-from multimodal_lab.guard import replay
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim import optimizers
-from multimodal_lab.step import Step, mix
-from multimodal_lab.stop import Interrupted
 from multimodal_lab.system import System
-from multimodal_lab.train import fit
-from multimodal_lab.train_config import TrainConfig
+from multimodal_lab.train.config import TrainConfig
+from multimodal_lab.train.divergence import replay
+from multimodal_lab.train.interrupt import Interrupted
+from multimodal_lab.train.loop import fit
+from multimodal_lab.train.step import Step, mix
 
 
 @dataclass

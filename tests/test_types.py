@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from multimodal_lab import microbatch
 from multimodal_lab.augment.augment import Augment
+from multimodal_lab.train import gradcache
 from multimodal_lab.types import Batch, Stream
 
 
@@ -58,7 +58,7 @@ def test_map_reaches_every_tensor_and_keeps_what_is_absent(change):
 def test_a_new_field_is_moved_cut_and_repeated_with_the_others():
     batch = made()
     assert all(x.device.type == "meta" for x in batch.to(torch.device("meta")).named().values())
-    assert microbatch.part(batch, slice(1, 3)).items.tolist() == [4, 5]
+    assert gradcache.part(batch, slice(1, 3)).items.tolist() == [4, 5]
     views = Augment({"rgb": Stream("rgb"), "words": Stream("words", "text")}, ops={}, views=2)(batch, 0, 0)
     assert views.valid["rgb"].equal(batch.valid["rgb"].repeat(2, 1))
     assert views.items.tolist() == [3, 4, 5, 6] * 2

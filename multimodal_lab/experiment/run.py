@@ -14,7 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import kept, resume
+from multimodal_lab import kept
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
 from multimodal_lab.config import redact
@@ -27,16 +27,17 @@ from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.losses import losses
 from multimodal_lab.files import value
-from multimodal_lab.guard import require_finite_held_out
 from multimodal_lab.keyed import Keyed
 from multimodal_lab.log.background import Background
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
 from multimodal_lab.runs.summary import score, seal
 from multimodal_lab.stage import computing, stage
-from multimodal_lab.step import autocast
 from multimodal_lab.system import System
-from multimodal_lab.train import fit
+from multimodal_lab.train import resume
+from multimodal_lab.train.divergence import require_finite_held_out
+from multimodal_lab.train.loop import fit
+from multimodal_lab.train.step import autocast
 
 Scores = dict[str, float]
 DATA = "data.json"

@@ -19,7 +19,7 @@ from multimodal_lab.config import resolvers
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.device.placement import repeatable
-from multimodal_lab.step import Step, arrange
+from multimodal_lab.train.step import Step, arrange
 from multimodal_lab.types import Band, Batch, Stream
 
 

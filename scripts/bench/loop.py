@@ -28,8 +28,8 @@ from torch.nn.functional import cross_entropy
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim.optimizers import adamw
-from multimodal_lab.train import fit
-from multimodal_lab.train_config import TrainConfig
+from multimodal_lab.train.config import TrainConfig
+from multimodal_lab.train.loop import fit
 from multimodal_lab.types import Batch
 
 SHORT, LONG, ROUNDS = 100, 1100, 5

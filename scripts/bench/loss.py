@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from _measure import extra_peak_mb, ratios, row
 from torch import Tensor
 
-from multimodal_lab import microbatch
 from multimodal_lab.backbone.convnet import ConvNet
 from multimodal_lab.fusion.separate import Separate
 from multimodal_lab.head.projection import Projection
@@ -28,6 +27,7 @@ from multimodal_lab.keyed import Keyed
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.siglip import siglip
 from multimodal_lab.system import System
+from multimodal_lab.train import gradcache
 from multimodal_lab.types import Band, Batch, Stream
 
 D, TAU = 128, 0.1
@@ -202,7 +202,7 @@ def parts(rows: int, n: int = 512) -> Callable[[], None]:
     def run() -> None:
         system.zero_grad()
         if rows < n:
-            microbatch.backward(system, batch, 0.0, rows=rows, scaled=lambda total: total)
+            gradcache.backward(system, batch, 0.0, rows=rows, scaled=lambda total: total)
         else:
             system(batch)["total"].backward()
 

@@ -23,10 +23,11 @@ import torch._dynamo  # noqa: E402, F401
 from hydra import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from multimodal_lab import resume, run  # noqa: E402
+from multimodal_lab import run  # noqa: E402
 from multimodal_lab.config import resolvers  # noqa: E402
 from multimodal_lab.experiment import run as experiment  # noqa: E402
 from multimodal_lab.runs import directory  # noqa: E402
+from multimodal_lab.train import resume  # noqa: E402
 
 SMALL = [
     "data.source.individuals=32", "data.source.size=24", "data.source.species=4", "data.split.stratify=species",

@@ -22,8 +22,8 @@ from torch import nn
 
 from multimodal_lab.checkpoint.state import Parts, State
 from multimodal_lab.checkpoint.store import CheckpointError, Store, load
-from multimodal_lab.ema import Average
-from multimodal_lab.meters import Meters
+from multimodal_lab.train.ema import Average
+from multimodal_lab.train.meters import Meters
 
 CALL = re.compile(r"^(?:\[pid +\d+\] |\d+ +)?(\w+)\((.*)")
 ERRORS = ("ENOSPC", "EIO", "EACCES")

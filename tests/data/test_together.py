@@ -21,7 +21,7 @@ from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.retrieval import Retrieval
-from multimodal_lab.microbatch import part
+from multimodal_lab.train.gradcache import part
 
 MODALITY = {
     "image": {"kind": "image", "take": "all"},

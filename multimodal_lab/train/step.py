@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from multimodal_lab import microbatch
 from multimodal_lab.device import distributed
 from multimodal_lab.hashing import splitmix64
-from multimodal_lab.shard import Shards
 from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System, check_used
+from multimodal_lab.train import gradcache
+from multimodal_lab.train.fsdp import Shards
 from multimodal_lab.types import Batch
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -96,7 +96,7 @@ class Step:
     def _backward(self, view: Batch, progress: float, share: int, last: bool) -> dict[str, Tensor]:
         region = partial(autocast, self.device, self.precision)
         if self.micro_batch and len(view) > self.micro_batch:
-            terms = microbatch.backward(
+            terms = gradcache.backward(
                 self.system,
                 view,
                 progress,
@@ -105,7 +105,7 @@ class Step:
                 region=region,
             )
             if last:
-                microbatch.average(self.system)
+                gradcache.average(self.system)
             return terms
         with self._no_sync(not last):
             with region():

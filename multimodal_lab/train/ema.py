@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.checkpoint.state import require_same
-from multimodal_lab.pieces import local
+from multimodal_lab.train.dtensor import local
 
 
 class Average:

@@ -12,11 +12,11 @@ import torch
 import torch.distributed as td
 from torch import Tensor, nn
 
-from multimodal_lab import microbatch
 from multimodal_lab.checkpoint.state import Parts
 from multimodal_lab.device import distributed
-from multimodal_lab.pieces import Whole, in_pieces, local, own_piece, whole
 from multimodal_lab.system import System
+from multimodal_lab.train import gradcache
+from multimodal_lab.train.dtensor import Whole, in_pieces, local, own_piece, whole
 
 SMALLEST = 1_000_000  # parameters of a block that is gathered by itself: below, a message costs more than the memory
 
@@ -78,7 +78,7 @@ class Shards:
             if in_pieces(p):
                 self.own[name].grad = None if p.grad is None else local(p.grad)
                 p.grad = None
-        microbatch.average(self.rest)
+        gradcache.average(self.rest)
 
     def norm(self) -> Tensor:
         """The norm of all gradients, of every rank's pieces together."""

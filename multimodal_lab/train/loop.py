@@ -14,20 +14,20 @@ import torch
 from multimodal_lab.checkpoint.state import Parts, State, Unsaved
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.device import distributed
-from multimodal_lab.ema import Average
-from multimodal_lab.guard import Guard, require_sound
 from multimodal_lab.log.log import Log
-from multimodal_lab.meters import Meters
 from multimodal_lab.metric import direction as ways
 from multimodal_lab.optim import optimizers
-from multimodal_lab.pieces import gather
-from multimodal_lab.resume import Resume, resume_from
-from multimodal_lab.shard import Shards, require_possible
 from multimodal_lab.stage import stage
-from multimodal_lab.step import Step, arrange
-from multimodal_lab.stop import Stop
 from multimodal_lab.system import System
-from multimodal_lab.train_config import TrainConfig
+from multimodal_lab.train.config import TrainConfig
+from multimodal_lab.train.divergence import Guard, require_sound
+from multimodal_lab.train.dtensor import gather
+from multimodal_lab.train.ema import Average
+from multimodal_lab.train.fsdp import Shards, require_possible
+from multimodal_lab.train.interrupt import Stop
+from multimodal_lab.train.meters import Meters
+from multimodal_lab.train.resume import Resume, resume_from
+from multimodal_lab.train.step import Step, arrange
 from multimodal_lab.types import Batch
 
 

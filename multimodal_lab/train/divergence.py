@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from multimodal_lab import files
 from multimodal_lab.device import distributed
-from multimodal_lab.meters import Meters
-from multimodal_lab.pieces import local, whole
-from multimodal_lab.step import Step
+from multimodal_lab.train.dtensor import local, whole
+from multimodal_lab.train.meters import Meters
+from multimodal_lab.train.step import Step
 from multimodal_lab.types import Batch
 
 PATIENCE = 10  # steps in a row

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from multimodal_lab.bounds import Count, Fraction, Natural, Positive
-from multimodal_lab.step import Precision
+from multimodal_lab.train.step import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
