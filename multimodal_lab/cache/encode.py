@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multimodal_lab.cache.table import Table
+from multimodal_lab.cache.encodings import Table
 from multimodal_lab.evaluate.eval_mode import undisturbed
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features

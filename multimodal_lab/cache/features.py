@@ -17,8 +17,8 @@ from torch import nn
 from multimodal_lab.build import build
 from multimodal_lab.cache import facts
 from multimodal_lab.cache.encode import Augment, encode
+from multimodal_lab.cache.encodings import Lookup, Rows, Table
 from multimodal_lab.cache.store import CacheError, Store, key
-from multimodal_lab.cache.table import Lookup, Rows, Table
 from multimodal_lab.data.loading.collate import Stacker
 from multimodal_lab.system import System
 
