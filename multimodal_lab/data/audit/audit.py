@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data.audit import captions, confound, copies, coverage, groups, pixels
+from multimodal_lab.data.audit.column_names import classes
 from multimodal_lab.data.audit.finding import Finding
-from multimodal_lab.data.audit.names import classes
-from multimodal_lab.data.audit.parts import Parts, parts
+from multimodal_lab.data.audit.membership import Parts, parts
 from multimodal_lab.data.audit.view import Tell, View, view
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.audit import association as stats
+from multimodal_lab.data.audit.column_names import classes, is_how, is_identity
 from multimodal_lab.data.audit.finding import Finding
-from multimodal_lab.data.audit.names import classes, is_how, is_identity
-from multimodal_lab.data.audit.parts import Parts
+from multimodal_lab.data.audit.membership import Parts
 from multimodal_lab.data.audit.view import View
 from multimodal_lab.data.split.auto import BOOKKEEPING
 

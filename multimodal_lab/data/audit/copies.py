@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from multimodal_lab.data.audit.finding import Finding, listed, number
-from multimodal_lab.data.audit.parts import Crossing, Parts, crossing
+from multimodal_lab.data.audit.membership import Crossing, Parts, crossing
 from multimodal_lab.data.audit.space import BITS, space, within
 from multimodal_lab.data.audit.view import ENOUGH, Seen, View
 

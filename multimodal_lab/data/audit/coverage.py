@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from multimodal_lab.data.audit.finding import Finding, listed, number
-from multimodal_lab.data.audit.parts import Parts
+from multimodal_lab.data.audit.membership import Parts
 from multimodal_lab.data.audit.view import View
 
 FEWEST = 5  # samples of a class, and groups of the test part

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from multimodal_lab.data.audit.column_names import is_identity, plain, stem
 from multimodal_lab.data.audit.finding import Finding, listed, number
-from multimodal_lab.data.audit.names import is_identity, plain, stem
-from multimodal_lab.data.audit.parts import Crossing, Parts, codes, crossing
+from multimodal_lab.data.audit.membership import Crossing, Parts, codes, crossing
 
 
 def leaks(table: pd.DataFrame, parts: Parts, columns: Sequence[str]) -> Iterator[Finding]:

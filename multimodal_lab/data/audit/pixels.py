@@ -9,7 +9,7 @@ import numpy as np
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.audit.finding import Finding, listed
-from multimodal_lab.data.audit.parts import Crossing, Parts
+from multimodal_lab.data.audit.membership import Crossing, Parts
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import Source
 

@@ -10,7 +10,7 @@ from planted import Case
 
 from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
 from multimodal_lab.data.audit.audit import audit, repeats
-from multimodal_lab.data.audit.names import is_how, is_identity, stem
+from multimodal_lab.data.audit.column_names import is_how, is_identity, stem
 from multimodal_lab.data.split.split import Split
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
