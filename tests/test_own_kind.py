@@ -188,7 +188,8 @@ def test_a_fact_of_the_wrong_type_is_told_before_torch_is_imported(tmp_path, lin
     own = f"from lab_graphs.kinds import Counts\n\n\nclass Bad(Counts):\n    {line}\n"
     (tmp_path / "bad_kind.py").write_text(own)
     program = (
-        "import sys; from multimodal_lab.config import resolvers; from multimodal_lab.config.check import preflight; resolvers.register()\n"
+        "import sys; from multimodal_lab.config import resolvers; resolvers.register()\n"
+        "from multimodal_lab.config.check import preflight\n"
         "try: preflight(['+modality.x={kind: bad, take: all}'])\n"
         "except Exception as error: print(error)\n"
         "assert not {'torch', 'numpy', 'lab_graphs'} & sys.modules.keys()"
