@@ -114,7 +114,7 @@ def main() -> None:
         sys.exit(f"error: {wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")
     try:
         cfg = configured(folder, rest)
-        from multimodal_lab.experiment.run import embed_files
+        from multimodal_lab.experiment.reload import embed_files
 
         print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))
     except (ConfigError, ValueError, OSError, RuntimeError, OmegaConfBaseException) as error:

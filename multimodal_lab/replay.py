@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.config import resolvers
 from multimodal_lab.device.placement import pick_device, repeatable
+from multimodal_lab.experiment.build import DATA, augmentation, build_system, chosen
 from multimodal_lab.runs import directory
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
@@ -21,9 +22,7 @@ finite. The run's data must be where they were."""
 
 def repeat(folder: Path) -> str:
     """What the kept step gives when it is made again."""
-    from multimodal_lab import kept
     from multimodal_lab.config.instantiate import safe_instantiate
-    from multimodal_lab.experiment import run
     from multimodal_lab.train import divergence
     from multimodal_lab.train.step import Step
 
@@ -32,11 +31,11 @@ def repeat(folder: Path) -> str:
     facts = json.loads((folder / "batch.json").read_text())
     device = pick_device(cfg.device)
     repeatable(device, cfg.get("deterministic", True))
-    record = json.loads((folder.parent / run.DATA).read_text())
+    record = json.loads((folder.parent / DATA).read_text())
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
-    system = run.build_system(cfg, data).to(device)
-    augment = kept.augmentation(cfg, kept.chosen(cfg), system, data, device)
+    system = build_system(cfg, data).to(device)
+    augment = augmentation(cfg, chosen(cfg), system, data, device)
     scaler = torch.amp.GradScaler(device.type, init_scale=facts["scale"], enabled=facts["precision"] == "fp16")
     optimizer = torch.optim.SGD(system.parameters())
     step = Step(

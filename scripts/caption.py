@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.checkpoint import store
-from multimodal_lab.experiment.run import trained
+from multimodal_lab.experiment.reload import trained
 from multimodal_lab.head.caption_lstm import PAD, CaptionLSTM
 from multimodal_lab.runs import directory
 

@@ -11,6 +11,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.embed import configured
 from multimodal_lab.experiment import run as experiment
+from multimodal_lab.experiment.reload import embed_files
 
 TYPED = ["data=multispectral_tiff", "data.size=20", "data.fit=stretch", "data.batch_size=16", "backbone.widths=[8,16]"]
 TYPED += ["log=none", "figures=[]", "evaluate=[collapse]", "train.max_steps=1"]
@@ -36,7 +37,7 @@ def run(composed, tmp_path_factory):
 
 
 def ids(run, out, *words):
-    experiment.embed_files(configured(run, [*words]), run, out)
+    embed_files(configured(run, [*words]), run, out)
     with (out / "fused.csv").open() as f:
         return {row["filename"] for row in csv.DictReader(f)}
 

@@ -10,6 +10,7 @@ from multimodal_lab.adapt.encoders import EncoderError
 from multimodal_lab.checkpoint import store
 from multimodal_lab.config import schema
 from multimodal_lab.experiment import run as experiment
+from multimodal_lab.experiment.reload import embed_files
 
 TRAIN = ["fusion=separate", "loss=simclr", "evaluate=[collapse]", "train.max_steps=2", "train.validate_every=0"]
 USE = [
@@ -61,7 +62,7 @@ def test_each_stream_has_the_backbone_and_normalisation_of_its_bands_and_keeps_t
     moved = trained.with_name("moved")
     trained.rename(moved)  # a trained run needs its encoders' runs no more
     try:
-        assert "samples embedded" in experiment.embed_files(cfg, folder, tmp_path / "embedded")
+        assert "samples embedded" in embed_files(cfg, folder, tmp_path / "embedded")
     finally:
         moved.rename(trained)
 

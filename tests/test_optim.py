@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from multimodal_lab.optim.groups import groups
 from multimodal_lab.optim.layer_decay import below
-from multimodal_lab.optim.optimizers import adamw, factor, groups, set_rates, sgd
+from multimodal_lab.optim.optimizers import adamw, sgd
+from multimodal_lab.optim.schedule import factor, set_rates
 
 
 class Toy(nn.Module):

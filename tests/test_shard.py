@@ -21,8 +21,9 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim import optimizers
+from multimodal_lab.optim.schedule import set_rates
 from multimodal_lab.system import System
-from multimodal_lab.train import fsdp
+from multimodal_lab.train import fsdp, loop
 from multimodal_lab.train.config import TrainConfig
 from multimodal_lab.train.dtensor import local, own_piece, whole
 from multimodal_lab.train.interrupt import Interrupted
@@ -69,7 +70,7 @@ def weights(system):
 
 def interrupted(bench, name, at, **knobs):
     """A training that gets SIGTERM, on the last rank only, in step `at`."""
-    real, calls = optimizers.set_rates, []
+    real, calls = set_rates, []
 
     def signalling(optimizer, multiplier):
         calls.append(1)
@@ -77,12 +78,12 @@ def interrupted(bench, name, at, **knobs):
             os.kill(os.getpid(), signal.SIGTERM)
         real(optimizer, multiplier)
 
-    optimizers.set_rates = signalling
+    loop.set_rates = signalling
     try:
         with pytest.raises(Interrupted, match=f"at step {at}, saved"):
             bench.fit(name, **knobs)
     finally:
-        optimizers.set_rates = real
+        loop.set_rates = real
 
 
 def diverging(bench, name, **knobs):

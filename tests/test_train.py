@@ -23,7 +23,9 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.experiment import run
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim import optimizers
+from multimodal_lab.optim.schedule import set_rates
 from multimodal_lab.system import System
+from multimodal_lab.train import loop
 from multimodal_lab.train.config import TrainConfig
 from multimodal_lab.train.divergence import replay
 from multimodal_lab.train.interrupt import Interrupted
@@ -123,7 +125,7 @@ def stop_after(times):
 def test_a_signal_saves_within_the_step_and_the_resume_is_exact(bench, signal_name, monkeypatch):
     whole, parts = bench("whole"), bench("parts")
     whole.fit()
-    real, calls = optimizers.set_rates, []
+    real, calls = set_rates, []
 
     def interrupt(optimizer, multiplier):
         calls.append(1)
@@ -131,10 +133,10 @@ def test_a_signal_saves_within_the_step_and_the_resume_is_exact(bench, signal_na
             os.kill(os.getpid(), getattr(signal, signal_name))
         real(optimizer, multiplier)
 
-    monkeypatch.setattr(optimizers, "set_rates", interrupt)
+    monkeypatch.setattr(loop, "set_rates", interrupt)
     with pytest.raises(Interrupted, match=f"stopped by {signal_name} at step 2, saved"):
         parts.fit()
-    monkeypatch.setattr(optimizers, "set_rates", real)
+    monkeypatch.setattr(loop, "set_rates", real)
     parts.fit(resume="auto")
     assert equal(whole.weights(), parts.weights())
 
@@ -314,7 +316,7 @@ def left(b):
 
 
 def interrupted(b, at, monkeypatch, **knobs):
-    real, calls = optimizers.set_rates, []
+    real, calls = set_rates, []
 
     def signalling(optimizer, multiplier):
         calls.append(1)
@@ -322,10 +324,10 @@ def interrupted(b, at, monkeypatch, **knobs):
             os.kill(os.getpid(), signal.SIGTERM)
         real(optimizer, multiplier)
 
-    monkeypatch.setattr(optimizers, "set_rates", signalling)
+    monkeypatch.setattr(loop, "set_rates", signalling)
     with pytest.raises(Interrupted):
         b.fit(**knobs)
-    monkeypatch.setattr(optimizers, "set_rates", real)
+    monkeypatch.setattr(loop, "set_rates", real)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +11,24 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import kept
-from multimodal_lab.build import build
-from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
+from multimodal_lab.checkpoint.store import Store, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules.wiring import judge, scored
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
-from multimodal_lab.evaluate import chance, predictions
-from multimodal_lab.evaluate.embeddings import Embeddings, embed
-from multimodal_lab.evaluate.losses import losses
+from multimodal_lab.experiment.build import DATA, augmentation, build_system, build_trackers, chosen
+from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
 from multimodal_lab.files import value
-from multimodal_lab.keyed import Keyed
-from multimodal_lab.log.background import Background
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
 from multimodal_lab.runs.summary import score, seal
-from multimodal_lab.stage import computing, stage
+from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 from multimodal_lab.train import resume
 from multimodal_lab.train.divergence import require_finite_held_out
 from multimodal_lab.train.loop import fit
-from multimodal_lab.train.step import autocast
-
-Scores = dict[str, float]
-DATA = "data.json"
 
 
 def run(cfg: DictConfig, folder: Path) -> float:
@@ -58,19 +46,19 @@ def run(cfg: DictConfig, folder: Path) -> float:
     if main and not (folder / directory.CONFIG).exists():
         (folder / directory.CONFIG).write_text(config)
     torch.manual_seed(cfg.seed)
-    cache = kept.chosen(cfg)
+    cache = chosen(cfg)
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
     _require_judged(cfg.judged, data)
     system = build_system(cfg, data).to(device)
     with stage("building the augmentation"):
-        augment = kept.augmentation(cfg, cache, system, data, device)
+        augment = augmentation(cfg, cache, system, data, device)
     with stage("building the optimizer"):
         optimizer = safe_instantiate(cfg.optim)(system)
     store = Store(folder / "checkpoints", cfg.train.keep)
     if main and not (folder / DATA).exists():
         _write_data(folder, data)
-    log = Log(folder, _trackers(cfg, folder, told) if main else (), main)
+    log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
     told_of = cache.notes if cache else []
     log.say("\n".join([describe(system, data), *data.notes, *told_of, *notes, f"writing to {folder}"]))
@@ -99,96 +87,6 @@ def run(cfg: DictConfig, folder: Path) -> float:
     return _finish(cfg, folder, log, summary, label, plain)
 
 
-def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
-    """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""
-    classes = {label: len(names) for label, names in data.classes.items()}
-    system: System = safe_instantiate(cfg.system)(data.streams, classes)
-    _require_targets(system, [*data.targets, *data.target_streams])
-    if cfg.get("adapt") and "_target_" in cfg.adapt:
-        adapt = safe_instantiate(cfg.adapt)
-        asks = "data" in inspect.signature(adapt).parameters
-        build(adapt, system=system, **({"data": None if trained else data} if asks else {}))
-    return system
-
-
-def validator(
-    system: System, data: Any, augment: Any, evaluators: Mapping[str, Any], cfg: DictConfig, device: torch.device
-) -> Callable[[], Scores]:
-    """A function that scores the validation split: every loss term, and the evaluator that `train.monitor` names."""
-    wanted = str(cfg.train.monitor or "").split("/")[1:2]
-    chosen = {name: evaluators[name] for name in wanted if name in evaluators}
-
-    def validate() -> Scores:
-        scores = held_out_losses(system, data, "val", augment, cfg, device)
-        if scores and chosen:
-            found = embed(system, data, device, ("train", "val"))
-            train, val = found.select("train"), found.select("val")
-            for name, evaluator in chosen.items():
-                with stage(f"scoring the validation split by evaluator {name}"):
-                    scores |= {f"val/{k}": v for k, v in evaluator(train, val).items()}
-        return scores
-
-    return validate
-
-
-def held_out_losses(
-    system: System, data: Any, split: str, augment: Any, cfg: DictConfig, device: torch.device
-) -> Scores:
-    """Every loss term on a split, in the precision of the training."""
-    precision = partial(autocast, device, cfg.train.precision)
-    return losses(system, data, split, augment=augment, seed=cfg.seed, device=device, autocast=precision)
-
-
-def evaluate(
-    system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
-    judged: str = "test", pictures: bool = True,
-) -> Scores:  # fmt: skip
-    """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept.
-
-    With `judged="val"` that split is scored, and test is not even embedded.
-    """
-    splits = [s for s in data.splits if len(data.splits[s]) and (judged == "test" or s != "test")]
-    with computing(system, "embedding the data"):
-        found: Embeddings = embed(
-            system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
-        )  # fmt: skip
-    found.save(folder / "embeddings")
-    train, test = found.select("train"), found.select(judged)
-    scores: Scores = {}
-    for name, evaluator in evaluators.items():
-        with stage(f"scoring by evaluator {name}"):
-            scores.update(evaluator(train, test))
-    scores |= chance.beside(scores, train, test)
-    predictions.write(folder, test, [p for e in evaluators.values() for p in getattr(e, "predictions", ())])
-    return scores
-
-
-def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
-    """Embed all of `cfg.data` with the run in `folder` as it saw its own training data; returns what was written."""
-    device = pick_device(cfg.device)
-    system, data, path = trained(cfg, folder, device)
-    found = embed(system, data, device, ("all",))
-    files = found.save(out)
-    return f"{len(found)} samples embedded by {path}: {', '.join(sorted(f.name for f in files))} in {out}"
-
-
-def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System, Any, Path]:
-    """The system that the run in `folder` trained, `cfg.data` as it saw its own data, and the checkpoint used.
-
-    That is the best one where a score was watched, else the newest. `CheckpointError` if there is none.
-    """
-    record = json.loads((folder / DATA).read_text())
-    modality = OmegaConf.to_container(cfg.modality, resolve=True)
-    data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
-    system = build_system(cfg, data, trained=True).to(device)
-    store = Store(folder / "checkpoints", cfg.train.keep)
-    path = (store.best() if cfg.train.monitor else None) or store.newest()
-    if path is None:
-        raise CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
-    load_weights(path, system)
-    return system, data, path
-
-
 def describe(system: System, data: Any) -> str:
     """One line: streams, sizes, parameters."""
     streams = ", ".join(f"{s.name} ({s.channels} bands)" if s.bands else s.name for s in data.streams.values())
@@ -212,19 +110,6 @@ def _require_judged(judged: str, data: Any) -> None:
         )
 
 
-def _require_targets(system: System, there: list[str]) -> None:
-    """Refuse a loss whose target the data lack; where labels are read off the files, no config can tell before."""
-    losses = {term: loss for term, loss in system.losses.items() if isinstance(loss, Keyed)}
-    for term, loss in losses.items():
-        for argument, path in loss.paths.items():
-            name = path.removeprefix("batch.targets.").split(".")[0]
-            if path.startswith("batch.targets.") and name not in there:
-                choices = ", ".join(there) or "none: see data.source.labels and data.labels"
-                raise ValueError(
-                    f"loss {term}: {argument} is {path}, but the data have no label {name!r}; there are {choices}"
-                )
-
-
 def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return {**as_plain(cfg), "dir": str(folder)}
 
@@ -244,12 +129,6 @@ def _choices() -> dict[str, str]:
         return {}
     chosen = HydraConfig.get().runtime.choices
     return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
-
-
-def _trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
-    chosen = safe_instantiate(cfg.log)
-    name = told["name"] or folder.name
-    return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in chosen.items()]
 
 
 def _finish(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.log.log import Tracker
+from multimodal_lab.log.tracker import Tracker
 
 START = 15.0  # seconds to wait for a tracker to be there: what is wrong with it is then told before training
 FINISH = 60.0  # seconds it may take at the end, in which an online run is sent

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from multimodal_lab.bounds import Fraction, NonNegative, Positive
-from multimodal_lab.optim import layer_decay as layers
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.optim.groups import groups
 
 
 def adamw(
@@ -58,57 +55,3 @@ def _fusible(found: list[dict[str, Any]]) -> bool:
     """Whether every parameter lies on a device, and has a type, that the fused kernels know."""
     parameters = [p for group in found for p in group["params"]]
     return all(p.device.type in {"cpu", "cuda"} and p.is_floating_point() for p in parameters)
-
-
-def groups(
-    system: nn.Module,
-    lr: float,
-    weight_decay: float,
-    rates: Mapping[str, float],
-    layer_decay: float | None = None,
-) -> list[dict[str, Any]]:
-    """One group for each (rate, layer, decay or not): the longest prefix wins; norms, biases and scalars (ndim < 2) get no
-    decay. With `layer_decay` d, layer i of a backbone of L layers has d^(L - i) times its rate (Bao et al. 2022, A.2).
-
-    A prefix that names no module is a `ValueError` with the nearest one; one whose module has no parameters is fine.
-    """
-    known = {name for name, _ in system.named_modules() if name}
-    for prefix in rates:
-        if prefix not in known:
-            near = expected_one_of(prefix, sorted(known))
-            raise ValueError(f"optim.rates.{prefix}: no module of that name in the system; {near}")
-    below = {} if layer_decay is None else layers.below(system)
-    found: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
-    for name, parameter in system.named_parameters():
-        if parameter.requires_grad:
-            prefix = max((p for p in rates if name.startswith(p + ".")), key=len, default="")
-            found.setdefault((prefix, below.get(name, 0), parameter.ndim >= 2), []).append(parameter)
-    return [
-        {
-            "params": params,
-            "lr": (rate := rates.get(prefix, lr) * (layer_decay or 1.0) ** depth),
-            "base_lr": rate,
-            "weight_decay": weight_decay if decay else 0.0,
-            "name": (prefix or "rest") + (f"/{depth}_below" if depth else "") + ("" if decay else "/no_decay"),
-        }
-        for (prefix, depth, decay), params in found.items()
-    ]
-
-
-def factor(step: int, total: int, *, warmup: float, kind: Literal["cosine", "constant"], floor: float) -> float:
-    """The multiplier of every group's own rate at `step` of `total`: linear warm-up over the share `warmup`, then cosine to
-    `floor` (Loshchilov & Hutter 2017, eq. 5) or constant. Being relative, a small rate is never raised to a shared minimum.
-    """
-    ramp = math.ceil(warmup * total)
-    if step < ramp:
-        return (step + 1) / (ramp + 1)
-    if kind == "constant":
-        return 1.0
-    done = (step - ramp) / max(1, total - ramp)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def set_rates(optimizer: torch.optim.Optimizer, multiplier: float) -> None:
-    """Set every group's rate to its own base rate times `multiplier`."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * multiplier

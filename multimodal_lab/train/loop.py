@@ -16,7 +16,7 @@ from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction as ways
-from multimodal_lab.optim import optimizers
+from multimodal_lab.optim.schedule import factor, set_rates
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 from multimodal_lab.train.config import TrainConfig
@@ -164,9 +164,9 @@ def fit(
             with stage("reading data"):
                 group = next(batches)
             progress = state.step / total
-            optimizers.set_rates(
+            set_rates(
                 optimizer,
-                optimizers.factor(state.step, total, warmup=config.warmup, kind=config.schedule, floor=config.floor),
+                factor(state.step, total, warmup=config.warmup, kind=config.schedule, floor=config.floor),
             )
             terms, norm = update(group, state.step, state.epoch, progress)
             average.update()

@@ -10,7 +10,7 @@ from multimodal_lab.cache import facts, store
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.data.loading.unreadable import Bad
-from multimodal_lab.experiment import run
+from multimodal_lab.experiment.build import build_system
 
 FROZEN = [
     "head=classifier",
@@ -32,7 +32,7 @@ def made(composed):
         torch.manual_seed(cfg.seed)
         modality = OmegaConf.to_container(cfg.modality, resolve=True)
         data = safe_instantiate(cfg.data).prepare(modality, cfg.seed)
-        return run.build_system(cfg, data), data, as_plain(OmegaConf.masked_copy(cfg, ["backbone"]))["backbone"]
+        return build_system(cfg, data), data, as_plain(OmegaConf.masked_copy(cfg, ["backbone"]))["backbone"]
 
     return make
 

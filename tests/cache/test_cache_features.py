@@ -12,6 +12,7 @@ from multimodal_lab.config import schema
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.experiment import run as experiment
+from multimodal_lab.experiment.reload import embed_files
 
 BASE = [
     "head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[probe]", "train.epochs=2", "train.log_every=1",
@@ -85,7 +86,7 @@ def test_another_fusion_head_and_control_use_what_is_kept_and_its_checkpoint_emb
         ran(*cached, *arm)
     assert sorted(p.parent.name for p in tmp_path.rglob("tensors.safetensors")) == encodings
     monkeypatch.setattr(Specimens, "draw", draw)
-    experiment.embed_files(composed(*BASE, *cached, "fusion=concat"), folder, tmp_path / "embedded")
+    embed_files(composed(*BASE, *cached, "fusion=concat"), folder, tmp_path / "embedded")
     new, old = Embeddings.load(tmp_path / "embedded"), Embeddings.load(folder / "embeddings")
     at = {name: i for i, name in enumerate(new.ids)}
     places = [at[name] for name in old.ids]

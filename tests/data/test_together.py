@@ -101,7 +101,7 @@ def test_without_a_repeated_image_nothing_is_marked(captioned):
 @pytest.mark.parametrize("loss", ["clip", "siglip"])
 def test_losses_take_captions_of_one_image_for_positives(captioned, composed, loss):
     """Each row has its image in another light, as training shows it: of images that are equal, InfoNCE would be equal too."""
-    from multimodal_lab.experiment.run import build_system
+    from multimodal_lab.experiment.build import build_system
 
     found = data(pairs(captioned()))
     cfg = composed("modality=image_text", "experiment=clip", f"loss={loss}", small=False)

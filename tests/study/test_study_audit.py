@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from multimodal_lab.config import study as facts
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.config.study import Tune
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.data import dataset
 from multimodal_lab.study.analysis import judge, results
@@ -18,7 +19,6 @@ from multimodal_lab.study.audit import inspect, record
 from multimodal_lab.study.design.cells import Cells
 from multimodal_lab.study.launch.conclude import conclude
 from multimodal_lab.study.ledger import outcomes
-from multimodal_lab.study.tune import Tune
 
 LEAK = {"kind": "group leak", "where": "bird", "sentence": "bird 3 is in two parts", "void": True, "label": None}
 CONFOUND = {

@@ -27,7 +27,7 @@ def test_it_is_sent_as_one_more_run_of_the_group(tmp_path):
     folder = study(tmp_path / "mine")
     found = outcomes.load(folder)
     made = results.record(found, judge.judge(found))
-    wandb.send(folder, made, {"_target_": "multimodal_lab.log.log.Wandb", "mode": "offline"})
+    wandb.send(folder, made, {"_target_": "multimodal_lab.log.wandb.Wandb", "mode": "offline"})
     (written,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
     content = written.read_bytes()
     assert all(word in content for word in (b"study/verdicts", b"mine verdict", b"sex/verdict"))

@@ -3,10 +3,9 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from multimodal_lab.config.study import Control, Study
+from multimodal_lab.config.study import Control, Study, Tune
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.study.design.cells import Cells, streams
-from multimodal_lab.study.tune import Tune
 
 ARMS = {
     "inertial": ["modality=inertial", "fusion=separate"],

@@ -14,14 +14,13 @@ from made import LEVELS, study
 from tiny import write
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.config.study import Study
+from multimodal_lab.config.study import Study, Tune
 from multimodal_lab.experiment.run import run
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, Plan
 from multimodal_lab.study.ledger import ledger, outcomes, tuning
 from multimodal_lab.study.ledger.ledger import Entry
-from multimodal_lab.study.tune import Tune
 
 OPTIONS = [["optim.lr=1e-4"], ["optim.lr=1e-2"], []]
 ARMS = {"rgb": ["modality=rgb"], "concat": ["fusion=concat"]}

@@ -13,7 +13,6 @@ from typing import Any
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
-from multimodal_lab.study import plain
 
 FILE = "audit.json"
 LOCK = "audit.lock"
@@ -24,7 +23,7 @@ Configs = Mapping[str, Mapping[str, Any]]  # {arm: its plain config}
 def load(folder: Path) -> dict[str, Any] | None:
     """What was found in the data of the study in `folder`; None where nobody has looked."""
     try:
-        found: dict[str, Any] = plain.load(folder / FILE)
+        found: dict[str, Any] = files.load(folder / FILE)
     except (OSError, ValueError):
         return None
     return found if _sound(found) else None

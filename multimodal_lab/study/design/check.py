@@ -15,12 +15,11 @@ from multimodal_lab.config.annotations import expected, problems
 from multimodal_lab.config.overrides import choice_problems, parse
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.signature import signature
+from multimodal_lab.config.study import FIXED, key, under
 from multimodal_lab.runs.hashes import config_key, flat
 from multimodal_lab.study import helpers
 from multimodal_lab.study.design import retrain, roles
 from multimodal_lab.study.design.cells import PAIRED, SWEPT, at, inputs, swept, tried, unequal, without_hydra
-from multimodal_lab.study.lines import key, under
-from multimodal_lab.study.tune import FIXED
 
 if TYPE_CHECKING:
     from multimodal_lab.config.check import Jobs

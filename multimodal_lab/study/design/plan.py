@@ -12,7 +12,6 @@ from multimodal_lab.config import annotations as expect
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.study import Role, Study, problems, read
-from multimodal_lab.study import plain
 
 FILE = "plan.json"
 Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
@@ -70,7 +69,7 @@ def write(folder: Path, plan: Plan) -> None:
 def load(folder: Path) -> Plan:
     """The plan in `folder`; `StudyError` if there is none that can be read."""
     try:
-        found: dict[str, Any] = plain.load(folder / FILE)
+        found: dict[str, Any] = files.load(folder / FILE)
         _require_sound(found)
         cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
         return Plan(

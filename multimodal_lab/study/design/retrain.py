@@ -7,8 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.study import Study
-from multimodal_lab.study.lines import key
+from multimodal_lab.config.study import Study, key
 
 Streams = Mapping[str, Mapping[str, Any]]
 JOIN = "+"  # as in `fused@rgb+uv`

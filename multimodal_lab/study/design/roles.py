@@ -8,11 +8,10 @@ from typing import Any
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, show
 from multimodal_lab.config.rules.wiring import judge, target
-from multimodal_lab.config.study import Study
+from multimodal_lab.config.study import Study, under
 from multimodal_lab.config.suggest import choices
 from multimodal_lab.runs.hashes import BOOKKEEPING, flat
 from multimodal_lab.study.design.cells import inputs
-from multimodal_lab.study.lines import under
 
 Tree = Mapping[str, Any]
 MAY_CHANGE = {"shuffled": "data.shuffle", "duplicate": "modality"}

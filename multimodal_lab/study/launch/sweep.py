@@ -14,7 +14,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.config.study import read, warnings
+from multimodal_lab.config.study import key, read, warnings
 from multimodal_lab.runs import hashes
 from multimodal_lab.study import helpers
 from multimodal_lab.study.audit import record
@@ -25,7 +25,6 @@ from multimodal_lab.study.launch import status
 from multimodal_lab.study.launch.wandb import send
 from multimodal_lab.study.ledger import ledger
 from multimodal_lab.study.ledger import tuning as trials
-from multimodal_lab.study.lines import key
 
 AGAIN = 2  # launches of a tuning cell by one call, that a launcher died at meanwhile
 EVERY = 1.0  # seconds

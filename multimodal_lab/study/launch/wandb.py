@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.log.background import Background
-from multimodal_lab.log.log import start_wandb
+from multimodal_lab.log.wandb import start_wandb
 
 Rows = Iterator[list[Any]]
 VERDICTS = ("label", "verdict", "arm", "baseline", "gain", "low", "high", "p", "why")

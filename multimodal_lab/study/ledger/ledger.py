@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from multimodal_lab import files as whole
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.files import load
 from multimodal_lab.runs import directory, hashes
-from multimodal_lab.study import plain
 from multimodal_lab.study.design.plan import Cell, Plan
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
@@ -56,7 +56,7 @@ def entry(folder: Path, cell: Cell) -> Entry:
 def finished(own: Path, key: str) -> dict[str, Any]:
     """The summary of a finished cell; {} where there is none, it is another config's, or its predictions are not its own."""
     try:
-        summary: dict[str, Any] = plain.load(own / hashes.SUMMARY)
+        summary: dict[str, Any] = load(own / hashes.SUMMARY)
         sealed = summary[hashes.OF_CONFIG] == key
         whole = summary[hashes.OF_PREDICTIONS] == hashes.of_file(own / hashes.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
@@ -143,7 +143,7 @@ def others(folder: Path, given: Plan) -> list[str]:
 
 def _begun(own: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = plain.load(own / BEGUN)
+        found: dict[str, Any] = load(own / BEGUN)
     except (OSError, ValueError):
         return {}
     return found

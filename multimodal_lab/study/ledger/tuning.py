@@ -10,7 +10,7 @@ from typing import Any
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
-from multimodal_lab.study import plain
+from multimodal_lab.files import load
 from multimodal_lab.study.design.plan import Chosen, Plan
 from multimodal_lab.study.launch.status import score as of_label
 from multimodal_lab.study.ledger.ledger import Entry
@@ -113,7 +113,7 @@ def _seen(made: Plan, tried: Sequence[Entry]) -> Iterator[str]:
 def _parts(path: Path) -> dict[str, list[str]]:
     """{split: ids} of a run; `StudyError` where its record does not hold them."""
     try:
-        found = plain.load(path)
+        found = load(path)
         parts: dict[str, list[str]] = dict(found["splits"])
         sound = all(isinstance(own, list) and all(isinstance(i, str) for i in own) for own in parts.values())
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,67 @@
+"""Build what a config chose: the system, its augmentation, its cache, its trackers."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from multimodal_lab.build import build
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.plain import as_plain
+from multimodal_lab.keyed import Keyed
+from multimodal_lab.log.background import Background
+from multimodal_lab.system import System
+
+DATA = "data.json"
+
+
+def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
+    """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""
+    classes = {label: len(names) for label, names in data.classes.items()}
+    system: System = safe_instantiate(cfg.system)(data.streams, classes)
+    _require_targets(system, [*data.targets, *data.target_streams])
+    if cfg.get("adapt") and "_target_" in cfg.adapt:
+        adapt = safe_instantiate(cfg.adapt)
+        asks = "data" in inspect.signature(adapt).parameters
+        build(adapt, system=system, **({"data": None if trained else data} if asks else {}))
+    return system
+
+
+def _require_targets(system: System, there: list[str]) -> None:
+    """Refuse a loss whose target the data lack; where labels are read off the files, no config can tell before."""
+    losses = {term: loss for term, loss in system.losses.items() if isinstance(loss, Keyed)}
+    for term, loss in losses.items():
+        for argument, path in loss.paths.items():
+            name = path.removeprefix("batch.targets.").split(".")[0]
+            if path.startswith("batch.targets.") and name not in there:
+                choices = ", ".join(there) or "none: see data.source.labels and data.labels"
+                raise ValueError(
+                    f"loss {term}: {argument} is {path}, but the data have no label {name!r}; there are {choices}"
+                )
+
+
+def build_trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
+    """The trackers of a config, each behind a thread of its own; `told`: the config without its secrets."""
+    chosen = safe_instantiate(cfg.log)
+    name = told["name"] or folder.name
+    return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in chosen.items()]
+
+
+def chosen(cfg: DictConfig) -> Any:
+    """The cache that a config asks for, None without."""
+    return safe_instantiate(cfg.cache) if cfg.get("cache") and "_target_" in cfg.cache else None
+
+
+def augmentation(cfg: DictConfig, cache: Any, system: System, data: Any, device: torch.device) -> Any:
+    """The augmentation of a config; with a cache, `system` and `data` are made to speak of kept features alone."""
+    factory = safe_instantiate(cfg.augment)
+    if cache is None:
+        return build(factory, streams=data.streams).to(device)
+    tree = as_plain(OmegaConf.masked_copy(cfg, ["backbone", "backbones"]))
+    nodes = {name: tree["backbones"].get(name, tree["backbone"]) for name in data.streams}
+    return cache.serve(system, data, factory, nodes, device)

@@ -1,0 +1,43 @@
+"""Load a trained run again: embed other files with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.device.placement import pick_device
+from multimodal_lab.evaluate.embeddings import embed
+from multimodal_lab.experiment.build import DATA, build_system
+from multimodal_lab.system import System
+
+
+def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
+    """Embed all of `cfg.data` with the run in `folder` as it saw its own training data; returns what was written."""
+    device = pick_device(cfg.device)
+    system, data, path = trained(cfg, folder, device)
+    found = embed(system, data, device, ("all",))
+    files = found.save(out)
+    return f"{len(found)} samples embedded by {path}: {', '.join(sorted(f.name for f in files))} in {out}"
+
+
+def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System, Any, Path]:
+    """The system that the run in `folder` trained, `cfg.data` as it saw its own data, and the checkpoint used.
+
+    That is the best one where a score was watched, else the newest. `CheckpointError` if there is none.
+    """
+    record = json.loads((folder / DATA).read_text())
+    modality = OmegaConf.to_container(cfg.modality, resolve=True)
+    data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
+    system = build_system(cfg, data, trained=True).to(device)
+    store = Store(folder / "checkpoints", cfg.train.keep)
+    path = (store.best() if cfg.train.monitor else None) or store.newest()
+    if path is None:
+        raise CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
+    load_weights(path, system)
+    return system, data, path

@@ -1,0 +1,27 @@
+"""The learning rate schedule: linear warm-up, then cosine or constant."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+
+
+def factor(step: int, total: int, *, warmup: float, kind: Literal["cosine", "constant"], floor: float) -> float:
+    """The multiplier of every group's own rate at `step` of `total`: linear warm-up over the share `warmup`, then cosine to
+    `floor` (Loshchilov & Hutter 2017, eq. 5) or constant. Being relative, a small rate is never raised to a shared minimum.
+    """
+    ramp = math.ceil(warmup * total)
+    if step < ramp:
+        return (step + 1) / (ramp + 1)
+    if kind == "constant":
+        return 1.0
+    done = (step - ramp) / max(1, total - ramp)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def set_rates(optimizer: torch.optim.Optimizer, multiplier: float) -> None:
+    """Set every group's rate to its own base rate times `multiplier`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * multiplier
