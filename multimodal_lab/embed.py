@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config import compose, resolvers, schema
-from multimodal_lab.config.check import preflight, refuse, sweep_problems
+from multimodal_lab.config.check import check_command, refuse, sweep_problems
 from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
@@ -63,7 +63,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
     if names:
         new = _composed([str(o.input_line) for o in chosen])
         if new.source.get("_target_") != cfg.data.source.get("_target_") or len(chosen) > 1:
-            preflight(overrides)
+            check_command(overrides)
             cfg.data = _composed(overrides)
             return cfg
         if names[-1] != _its_choice(folder, names[-1]):

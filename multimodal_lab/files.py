@@ -13,7 +13,7 @@ from typing import Any
 BESIDE = "*.part"  # what a kill may leave
 
 
-def write(path: Path, fill: Callable[[Any], object]) -> None:
+def atomic_write(path: Path, fill: Callable[[Any], object]) -> None:
     """`fill` writes the file; whoever else writes it at the same time, one of both stands, whole."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -26,19 +26,19 @@ def write(path: Path, fill: Callable[[Any], object]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def data(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """The same of bytes."""
-    write(path, lambda file: file.write(content))
+    atomic_write(path, lambda file: file.write(content))
 
 
-def text(path: Path, content: str) -> None:
+def write_text(path: Path, content: str) -> None:
     """The same of a text, in UTF-8."""
-    data(path, content.encode())
+    write_bytes(path, content.encode())
 
 
-def value(path: Path, content: Any, **options: Any) -> None:
+def write_json(path: Path, content: Any, **options: Any) -> None:
     """The same of a JSON value; options are those of `as_json`."""
-    text(path, as_json(content, **{"indent": 1, **options}))
+    write_text(path, as_json(content, **{"indent": 1, **options}))
 
 
 def as_json(content: Any, *, default: Callable[[Any], Any] | None = None, **options: Any) -> str:
@@ -62,7 +62,7 @@ def finite(content: Any) -> Any:
 DEEPEST = 64  # far below what Python's own recursion bears
 
 
-def load(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     """What a file holds; `OSError` where it can't be read, `ValueError` where it is no JSON or nested too deeply."""
     try:
         found = json.loads(path.read_bytes())

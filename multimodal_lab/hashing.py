@@ -19,13 +19,13 @@ ALL = (1 << 64) - 1
 SIGNED_GOLDEN, SIGNED_FIRST, SIGNED_SECOND = (bits - (1 << 64) for bits in (GOLDEN, FIRST, SECOND))
 
 
-def of_file(path: Path) -> str:
+def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def of_json(value: Any) -> str:
+def json_hash(value: Any) -> str:
     """SHA-256 of a JSON value, in hex; the order of keys does not count."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 

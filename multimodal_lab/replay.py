@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.config import resolvers
 from multimodal_lab.device.placement import pick_device, repeatable
-from multimodal_lab.experiment.build import DATA, augmentation, build_system, chosen
+from multimodal_lab.experiment.build import DATA, build_augmentation, build_system, feature_cache
 from multimodal_lab.runs import directory
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
@@ -35,7 +35,7 @@ def repeat(folder: Path) -> str:
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data).to(device)
-    augment = augmentation(cfg, chosen(cfg), system, data, device)
+    augment = build_augmentation(cfg, feature_cache(cfg), system, data, device)
     scaler = torch.amp.GradScaler(device.type, init_scale=facts["scale"], enabled=facts["precision"] == "fp16")
     optimizer = torch.optim.SGD(system.parameters())
     step = Step(

@@ -105,9 +105,9 @@ def leave(number: int, _: object) -> None:
 def start(argv: list[str]) -> None:
     """Compose and check every job, then run them; flags that only show something are Hydra's."""
     if not SHOW & {word.partition("=")[0] for word in argv}:
-        from multimodal_lab.config.check import preflight
+        from multimodal_lab.config.check import check_command
 
-        if (jobs := preflight(argv)) is not None:
+        if (jobs := check_command(argv)) is not None:
             jobs.run(job)
             return
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()

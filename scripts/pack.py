@@ -82,12 +82,12 @@ def composed(overrides: list[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     from multimodal_lab.config import compose, resolvers
-    from multimodal_lab.config.check import preflight
+    from multimodal_lab.config.check import check_command
     from multimodal_lab.config.problem import ConfigError
 
     resolvers.register()
     try:
-        preflight(overrides)
+        check_command(overrides)
     except ConfigError as error:
         refuse(str(error))
     found: Any = OmegaConf.to_container(compose.composed(overrides).data, resolve=True)

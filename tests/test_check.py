@@ -12,7 +12,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from multimodal_lab.config import check, compose
-from multimodal_lab.config.check import preflight
+from multimodal_lab.config.check import check_command
 from multimodal_lab.config.overrides import groups
 from multimodal_lab.config.problem import ConfigError, Problem
 from multimodal_lab.config.targets import conf_dir
@@ -33,7 +33,7 @@ HINT = re.compile(
 
 def refusal(*argv):
     with pytest.raises(ConfigError) as error:
-        preflight(list(argv))
+        check_command(list(argv))
     return str(error.value)
 
 
@@ -108,7 +108,7 @@ VALID = ["", *read("valid_lines.txt")]
 
 @pytest.mark.parametrize("line", VALID)
 def test_a_valid_line_passes(line):
-    assert preflight(split(line)) is not None
+    assert check_command(split(line)) is not None
 
 
 def test_there_are_fifty_valid_lines():
@@ -117,7 +117,7 @@ def test_there_are_fifty_valid_lines():
 
 @pytest.mark.parametrize("flag", ["--help", "--cfg=job", "--hydra-help", "--info=defaults"])
 def test_flags_that_only_show_something_are_left_to_hydra(flag):
-    preflight([flag, "fusion=nonsense"])
+    check_command([flag, "fusion=nonsense"])
 
 
 def test_each_thing_wrong_is_told_at_once():
@@ -159,7 +159,7 @@ def test_a_sweeper_tells_what_is_wrong_with_the_jobs_that_it_makes(monkeypatch):
         asked.append((jobs.lines, [o.input_line for o in overrides]))
         return [Problem("trials", 0, "expected one or more", "trials=1")]
 
-    preflight(["seed=0"])  # Hydra loads its plugins' modules anew when it first looks for them
+    check_command(["seed=0"])  # Hydra loads its plugins' modules anew when it first looks for them
     monkeypatch.setattr(get_class(SWEEPER), "problems", staticmethod(problems), raising=False)
     assert refusal("-m", "seed=0,-1", "hydra.verbose=true") == "trials=0: expected one or more (nearest: trials=1)"
     assert asked == [(["hydra.verbose=true", "hydra.mode=MULTIRUN", "seed=0,-1"], ["seed=0,-1", "hydra.verbose=true"])]
@@ -173,7 +173,7 @@ def test_a_sweeper_that_is_not_installed_is_named(miniature):
 
 def test_the_check_knows_no_study_and_changes_nothing_of_hydra():
     assert "multimodal_lab.study" not in Path(check.__file__).read_text()
-    preflight(["-m", "seed=0,1"])
+    check_command(["-m", "seed=0,1"])
     assert get_class(SWEEPER).validate_batch_is_legal is Sweeper.validate_batch_is_legal
     assert yaml.SafeLoader.__name__ == "SafeLoader"
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from multimodal_lab.checkpoint.state import PARTS, State
-from multimodal_lab.checkpoint.store import CheckpointError, Store, fault, load, load_weights, size
+from multimodal_lab.checkpoint.store import CheckpointError, Store, load, load_weights, size, verify
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.meters import Meters
 
@@ -67,14 +67,14 @@ def test_the_newest_are_kept_and_the_best_besides(tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["flip", "truncate", "zero", "remove", "swap"])
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(tmp_path, name, damage, capsys):
+def test_a_damaged_checkpoint_is_quarantine_and_the_one_before_is_used(tmp_path, name, damage, capsys):
     store = Store(tmp_path, 3)
     good, bad = saved(store, 1, 2)
     if damage == "swap":
         shutil.copy(good / name, bad / name)
     else:
         spoil(bad / name, damage)
-    reason = fault(bad)
+    reason = verify(bad)
     assert name in reason or "manifest" in reason
     assert store.newest() == good
     assert f"{bad} is damaged ({reason})" in capsys.readouterr().out
@@ -106,16 +106,16 @@ def test_every_bit_of_the_manifest_counts(tmp_path):
             content = bytearray(whole)
             content[place] ^= 1 << bit
             (path / "manifest.json").write_bytes(content)
-            assert fault(path), (place, bit)
+            assert verify(path), (place, bit)
 
 
 def test_a_file_too_many_and_a_whole_checkpoint_under_anothers_name_are_faults(tmp_path):
     store = Store(tmp_path, 3)
     one, two = saved(store, 1, 2)
     (one / "more.txt").write_text("")
-    assert fault(one) == "more.txt: not in manifest.json"
+    assert verify(one) == "more.txt: not in manifest.json"
     shutil.copytree(two, tmp_path / "step_00000009")
-    assert fault(tmp_path / "step_00000009") == "manifest.json: belongs to step_00000002"
+    assert verify(tmp_path / "step_00000009") == "manifest.json: belongs to step_00000002"
 
 
 def test_all_damaged_is_an_error_and_never_a_silent_new_start(tmp_path):
@@ -162,7 +162,7 @@ def test_every_part_must_be_saved_and_must_be_found(tmp_path, name):
     plain = json.loads((path / "state.json").read_text())
     content = {k: v for k, v in plain.items() if k != name}
     (path / "state.json").write_text(json.dumps(content))
-    assert fault(path)
+    assert verify(path)
     with pytest.raises(ValueError, match=f"the part '{name}' is missing"):
         load(path, made())
 

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from multimodal_lab.config import compose, resolvers
-from multimodal_lab.config.check import Jobs
+from multimodal_lab.config.check import SweepJobs
 from multimodal_lab.config.overrides import groups
 from multimodal_lab.config.targets import conf_dir
 
@@ -81,7 +81,7 @@ def test_a_run_takes_the_config_that_was_checked(nothing_yet: None, monkeypatch:
         "_apply_overrides_to_config",
         staticmethod(lambda values, cfg: (assigned.extend(v.input_line for v in values), original(values, cfg))),
     )
-    jobs = Jobs("config", (conf_dir(),), groups((conf_dir(),)))
+    jobs = SweepJobs("config", (conf_dir(),), groups((conf_dir(),)))
     assert not jobs.problems([compose.read("seed=5")], multirun=False)
     assert jobs.hydra.compose_config(jobs.name, jobs.lines, RunMode.RUN).seed == 5
     assert assigned == ["seed=5"]

@@ -99,7 +99,7 @@ def test_builds_nested_objects_with_plain_values():
                 "fn": {"_target_": "multimodal_lab.loss.clip.clip", "_partial_": True},
                 "z": "out.projection",
                 "weights": ["${size}", 2],
-                "temperature": {"_target_": "multimodal_lab.loss.schedule.Linear", "start": 0.2, "end": 0.1},
+                "temperature": {"_target_": "multimodal_lab.loss.schedule.LinearSchedule", "start": 0.2, "end": 0.1},
             },
         }
     )

@@ -17,7 +17,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.head.caption_lstm import CaptionLSTM
 from multimodal_lab.head.classifier import Classifier
-from multimodal_lab.head.late_fusion import Decision
+from multimodal_lab.head.late_fusion import LateFusion
 from multimodal_lab.head.projection import Projection
 from multimodal_lab.optim import optimizers
 from multimodal_lab.system import System
@@ -31,7 +31,7 @@ NEEDS_TWO = {"clip", "siglip", "triplet"}
 HEADS = {
     "projection": partial(Projection, dim=6, hidden=8, norm="batch"),
     "classifier": partial(Classifier, label="species", dropout=0.0),
-    "decision": partial(Decision, label="species", dropout=0.0),
+    "decision": partial(LateFusion, label="species", dropout=0.0),
     "caption_lstm": partial(CaptionLSTM, vocab=7, width=8, embed=5, dropout=0.0, reads="a"),
 }
 N, VIEWS, ROWS = 7, 2, 4  # 14 rows in parts of 4, the last ragged

@@ -58,7 +58,7 @@ def test_an_undefined_score_is_null_in_the_summary_and_the_run_ends_well(compose
 
 def test_json_of_ours_is_strict_and_what_is_not_finite_is_null(tmp_path):
     content = {"a": [1.0, math.nan, (math.inf,)], "b": {"c": -math.inf, "d": None, "e": "NaN"}}
-    files.value(tmp_path / "x.json", {**content, "f": torch.tensor(math.nan)}, default=float)
+    files.write_json(tmp_path / "x.json", {**content, "f": torch.tensor(math.nan)}, default=float)
     expected = {"a": [1.0, None, [None]], "b": {"c": None, "d": None, "e": "NaN"}, "f": None}
     assert strict((tmp_path / "x.json").read_text()) == expected
     Log(tmp_path).scalars(1, {"loss": math.nan})

@@ -14,7 +14,7 @@ import pytest
 from contract.owed import factory
 
 from multimodal_lab.config import facts
-from multimodal_lab.config.check import preflight
+from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
@@ -40,7 +40,7 @@ def conf(tmp_path, monkeypatch):
 
 def refusal(*argv):
     with pytest.raises(ConfigError) as error:
-        preflight(list(argv))
+        check_command(list(argv))
     return str(error.value)
 
 
@@ -87,16 +87,16 @@ def test_an_own_score_is_watched_swept_and_in_the_table(conf, spectra, cli, tmp_
 
 def test_what_own_parts_state_is_held_to(conf, spectra):
     one = [f"--config-dir={conf()}"]
-    assert preflight([*one, *spectra, "backbone=mlp", *SELF]) is None
+    assert check_command([*one, *spectra, "backbone=mlp", *SELF]) is None
     assert "mlp: takes vector streams" in refusal(*one, "backbone=mlp")
-    assert preflight([*one, "modality=image_text", "+backbone@backbones.text=bag", "augment=none", "loss=clip",
+    assert check_command([*one, "modality=image_text", "+backbone@backbones.text=bag", "augment=none", "loss=clip",
                       "fusion=apart"]) is None  # fmt: skip
-    assert preflight([*one, "fusion=apart"]) is None
+    assert check_command([*one, "fusion=apart"]) is None
     assert "reads fused, which fusion=apart does not give" in refusal(
         *one, "fusion=apart", "head=classifier", "loss=cross_entropy"
     )
     assert "nearest: augment.views=2" in refusal(*one, "loss=agree", "augment.views=1")
-    assert preflight([*one, "loss=agree"]) is None
+    assert check_command([*one, "loss=agree"]) is None
     near = refusal(*one, "evaluate=[spread]", "score=spread/rgb/radiu")
     assert "nearest: score=spread/rgb/radius" in near
     worst = ["evaluate=[spread]", "train.monitor=val/spread/rgb/radius", "train.mode=max"]
@@ -110,10 +110,10 @@ def test_what_states_nothing_is_refused_nothing(conf):
         "spread": "class Spread:\n    def __call__(self, train, test):\n        return {}\n",
     }
     one = [f"--config-dir={conf(**silent)}"]
-    assert preflight([*one, "backbone=mlp"]) is None
-    assert preflight([*one, "fusion=apart", "head=classifier", "loss=cross_entropy"]) is None
-    assert preflight([*one, "fusion=apart", "head=classifier", "loss=cross_entropy", "head.reads=joint"]) is None
-    assert preflight([*one, "evaluate=[spread]", "score=spread/rgb/radiu"]) is None
+    assert check_command([*one, "backbone=mlp"]) is None
+    assert check_command([*one, "fusion=apart", "head=classifier", "loss=cross_entropy"]) is None
+    assert check_command([*one, "fusion=apart", "head=classifier", "loss=cross_entropy", "head.reads=joint"]) is None
+    assert check_command([*one, "evaluate=[spread]", "score=spread/rgb/radiu"]) is None
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from multimodal_lab.train.loop import fit
 WORDS = (
     "data.source.individuals=32", "data.source.size=16", "data.batch_size=8", "backbone.widths=[8,16]", "fusion.width=16",
     "fusion.layers=2", "augment=none",
-    "loss.temperature={_target_:multimodal_lab.loss.schedule.Learned,init:0.2,low:0.01,high:1.0}",
+    "loss.temperature={_target_:multimodal_lab.loss.schedule.LearnedScalar,init:0.2,low:0.01,high:1.0}",
 )  # fmt: skip
 STEPS = 3
 
@@ -120,7 +120,7 @@ def pieces(bench):
         q.grad = torch.zeros_like(q)
     local(p.grad).fill_(3.0)
     cut.rest[0].grad.fill_(distributed.rank() + 1)
-    cut.receive()
+    cut.scatter_gradients()
     norm = cut.norm().item()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
     scaler.scale(torch.ones(()))

@@ -30,7 +30,7 @@ from multimodal_lab.train.config import TrainConfig
 from multimodal_lab.train.divergence import replay
 from multimodal_lab.train.interrupt import Interrupted
 from multimodal_lab.train.loop import fit
-from multimodal_lab.train.step import Step, mix
+from multimodal_lab.train.step import Step, mix_seed
 
 
 @dataclass
@@ -441,7 +441,7 @@ def test_between_two_rows_nothing_waits_for_the_device(bench):
 
 
 def test_seeds_of_steps_and_ranks_differ():
-    assert len({mix(s, t, r) for s in range(5) for t in range(50) for r in range(4)}) == 1000
+    assert len({mix_seed(s, t, r) for s in range(5) for t in range(50) for r in range(4)}) == 1000
 
 
 def test_the_command_repeats_the_step_of_a_run_that_diverged(composed, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from multimodal_lab.config.check import Jobs
+    from multimodal_lab.config.check import SweepJobs
     from multimodal_lab.config.problem import Problem
 
 
@@ -18,7 +18,7 @@ class Study(Sweeper):
     """Runs the cells of the config's `study` with whatever launcher was chosen."""
 
     @staticmethod
-    def problems(jobs: Jobs, overrides: list[Override]) -> list[Problem]:
+    def problems(jobs: SweepJobs, overrides: list[Override]) -> list[Problem]:
         """What is wrong with the study or any of its arms; `multimodal_lab.config.check` asks before anything begins."""
         from multimodal_lab.study.design.check import study_problems
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.cache.encodings import Table
-from multimodal_lab.evaluate.eval_mode import undisturbed
+from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features
 
@@ -25,7 +25,7 @@ def encode(
     `ValueError` where the augmentation gives other inputs than it gets, so that training would see other features.
     """
     parts: dict[str, list[Table]] = {name: [] for name in names}
-    with undisturbed(system):
+    with eval_mode(system):
         for batch in data.batches("all"):
             batch = batch.to(device)
             _require_unchanged(batch, augment(batch, 0, 0), names)

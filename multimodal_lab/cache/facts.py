@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.data.fitted_cache import choices, named, nameless
-from multimodal_lab.hashing import of_file
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.system import System
 
 # of a backbone's node: what the digest of the weights tells better, and what changes none of its output
@@ -64,4 +64,4 @@ def of_tensors(state: Mapping[str, Tensor]) -> str:
 def of_source(kind: type[nn.Module]) -> str:
     """A hash of the file that defines a backbone of another package; "" for ours, which the entry's own facts have."""
     file = inspect.getsourcefile(kind)
-    return "" if file is None or kind.__module__.startswith("multimodal_lab.") else of_file(Path(file))
+    return "" if file is None or kind.__module__.startswith("multimodal_lab.") else file_hash(Path(file))

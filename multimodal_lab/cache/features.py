@@ -19,11 +19,11 @@ from multimodal_lab.cache import facts
 from multimodal_lab.cache.encode import Augment, encode
 from multimodal_lab.cache.encodings import Lookup, Rows, Table
 from multimodal_lab.cache.store import CacheError, Store, key
-from multimodal_lab.data.loading.collate import Stacker
+from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.system import System
 
 
-class Kept(Store):
+class CachedFeatures(Store):
     """The cache of a run whose backbones are frozen; root: see `Store`. It remembers what the data have taught, too.
 
     notes: what was encoded and what was kept, a sentence a stream.
@@ -117,7 +117,7 @@ def moves(backbone: nn.Module) -> str:
     return f"leaves evaluation mode when training begins ({awake[0] or 'all of it'})" if awake else ""
 
 
-def _apart(stack: Stacker) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+def _apart(stack: Collator) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
     """Whole streams that are re-paired, which the lookup does; and, by stream, bands that are, which encoding must see.
 
     The stacker is left with the second.

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from multimodal_lab import files
 from multimodal_lab.checkpoint import safetensors_writer as tensors
-from multimodal_lab.hashing import of_file, of_json
-from multimodal_lab.runs.hashes import code_of
+from multimodal_lab.hashing import file_hash, json_hash
+from multimodal_lab.runs.hashes import source_hash_of
 
 FORMAT = 1
 ENTRY, TENSORS = "entry.json", "tensors.safetensors"
@@ -60,7 +60,7 @@ class Store:
         """Keep tensors."""
         with self._writing(facts) as folder:
             digests: list[str] = []
-            files.write(folder / TENSORS, lambda file: digests.append(tensors.pour(file, found)))
+            files.atomic_write(folder / TENSORS, lambda file: digests.append(tensors.pour(file, found)))
             self._seal(folder, facts, {"sha256": digests[0]})
 
     def folder(self, facts: Mapping[str, Any]) -> Path:
@@ -103,7 +103,7 @@ class Store:
 
     def _seal(self, folder: Path, facts: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         made = {"facts": complete(facts), **content}
-        files.value(folder / ENTRY, {**made, "seal": of_json(made)})
+        files.write_json(folder / ENTRY, {**made, "seal": json_hash(made)})
 
 
 def default() -> Path:
@@ -113,7 +113,7 @@ def default() -> Path:
 
 def key(facts: Mapping[str, Any]) -> str:
     """32 hex digits that name `facts` and what would make the entry: this source and these packages."""
-    return of_json(complete(facts))[:32]
+    return json_hash(complete(facts))[:32]
 
 
 def complete(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def complete(facts: Mapping[str, Any]) -> dict[str, Any]:
 @lru_cache
 def _making() -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"format": FORMAT, "source": code_of(*SOURCES), "packages": versions}
+    return {"format": FORMAT, "source": source_hash_of(*SOURCES), "packages": versions}
 
 
 def _fault(folder: Path, text: bytes, facts: Mapping[str, Any]) -> str:
@@ -133,7 +133,7 @@ def _fault(folder: Path, text: bytes, facts: Mapping[str, Any]) -> str:
     try:
         found = json.loads(text)
         seal = found.pop("seal")
-        if seal != of_json(found):
+        if seal != json_hash(found):
             return f"{ENTRY} is not as it was written"
         if found["facts"] != complete(facts):
             return f"{ENTRY} is another entry's"
@@ -152,4 +152,4 @@ def _hash_of(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _hashed(path: Path, _: tuple[int, ...]) -> str:
     """Once a process for a file that has not been touched: a sweep's jobs need not read it all again."""
-    return of_file(path)
+    return file_hash(path)

@@ -15,7 +15,7 @@ from multimodal_lab.text import expected_one_of
 PARTS = ("model", "optimizer", "scaler", "ema", "meters", "state")
 
 
-class Part(Protocol):
+class Stateful(Protocol):
     """Something with a state: tensors, plain numbers, strings, and lists and dicts of them."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -27,7 +27,7 @@ class Part(Protocol):
         ...
 
 
-Parts = Mapping[str, Part]
+TrainingState = Mapping[str, Stateful]
 
 
 @dataclasses.dataclass

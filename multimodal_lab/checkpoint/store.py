@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from multimodal_lab.checkpoint.safetensors_writer import write
-from multimodal_lab.checkpoint.state import Parts, join, require_parts, require_same, split
-from multimodal_lab.files import data
-from multimodal_lab.hashing import of_file, of_json
+from multimodal_lab.checkpoint.state import TrainingState, join, require_parts, require_same, split
+from multimodal_lab.files import write_bytes
+from multimodal_lab.hashing import file_hash, json_hash
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -36,7 +36,7 @@ class Store:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
 
-    def require_space(self, parts: Parts) -> None:
+    def require_space(self, parts: TrainingState) -> None:
         """Refuse to start where `keep` + 1 checkpoints and the best won't fit beside what else is on the disk."""
         needed = (self.keep + 2) * size(parts)
         there = next(p for p in self.folder.parents if p.exists())
@@ -46,7 +46,7 @@ class Store:
                 f"{self.folder}: {needed:,} bytes needed for checkpoints, {free:,} free; lower train.keep"
             )
 
-    def save(self, parts: Parts, best_step: int | None = None) -> Path:
+    def save(self, parts: TrainingState, best_step: int | None = None) -> Path:
         """Write every part; at every instant an older good checkpoint remains. A failure is a `CheckpointError`."""
         require_parts(parts, "saving")
         packed = {name: part.state_dict() for name, part in parts.items()}
@@ -77,9 +77,9 @@ class Store:
         """The newest checkpoint whose every hash holds; damaged ones are renamed `.corrupt`. All damaged: an error."""
         found = self.all()
         for path in reversed(found):
-            if (reason := fault(path)) is None:
+            if (reason := verify(path)) is None:
                 return path
-            print(f"checkpoint {path} is damaged ({reason}); set aside as {self._set_aside(path).name}", flush=True)
+            print(f"checkpoint {path} is damaged ({reason}); set aside as {self._quarantine(path).name}", flush=True)
         if found or (self.folder.exists() and any(CORRUPT in name for name in os.listdir(self.folder))):
             raise CheckpointError(f"{self.folder}: all checkpoints are damaged; start a new run")
         return None
@@ -103,7 +103,7 @@ class Store:
             path = self.folder / f"{wanted}_{n:02d}"
         return path
 
-    def _set_aside(self, path: Path) -> Path:
+    def _quarantine(self, path: Path) -> Path:
         n, aside = 1, path.with_name(path.name + CORRUPT)
         while aside.exists():
             n += 1
@@ -130,7 +130,7 @@ class Store:
                 shutil.rmtree(self.folder / name)
 
 
-def size(parts: Parts) -> int:
+def size(parts: TrainingState) -> int:
     """Bytes of one checkpoint, the optimizer's moments counted before the first step has made them."""
     tensors: dict[str, Tensor] = {}
     split({k: part.state_dict() for k, part in parts.items() if k != "optimizer"}, tensors)
@@ -141,7 +141,7 @@ def size(parts: Parts) -> int:
     return sum(map(_bytes, tensors.values())) + moments * sum(map(_bytes, trained))
 
 
-def fault(folder: Path) -> str | None:
+def verify(folder: Path) -> str | None:
     """Why this checkpoint can't be trusted, or None."""
     try:
         text = (folder / MANIFEST).read_bytes()
@@ -154,7 +154,7 @@ def fault(folder: Path) -> str | None:
         for name in sorted(listed ^ there):
             return f"{name}: missing" if name in listed else f"{name}: not in {MANIFEST}"
         for name, digest in manifest["files"].items():
-            if of_file(folder / name) != digest:
+            if file_hash(folder / name) != digest:
                 return f"{name}: hash differs from {MANIFEST}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{MANIFEST}: {type(error).__name__}: {error}"
@@ -167,7 +167,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def load(folder: Path, parts: Parts) -> None:
+def load(folder: Path, parts: TrainingState) -> None:
     """Every part of a checkpoint that `newest` gave; one that is missing, unknown or doesn't fit is an error by name."""
     require_parts(parts, "resuming")
     plain = json.loads((folder / STATE).read_text())
@@ -189,7 +189,7 @@ def load_weights(folder: Path, system: nn.Module) -> None:
 
 def weights(folder: Path) -> dict[str, Tensor]:
     """The weights of a checkpoint by name, verified: the running average where the run kept one."""
-    if reason := fault(folder):
+    if reason := verify(folder):
         raise CheckpointError(f"{folder}: {reason}")
     average = folder / "ema.safetensors"
     found: dict[str, Tensor] = load_file(average if average.exists() else folder / "model.safetensors")
@@ -203,15 +203,15 @@ def _write(folder: Path, name: str, packed: Mapping[str, Mapping[str, Any]]) -> 
         plain[part] = split(state, tensors)
         if tensors:
             hashes[f"{part}.safetensors"] = write(folder / f"{part}.safetensors", tensors)
-    hashes[STATE] = _put(folder / STATE, json.dumps(plain, indent=1, allow_nan=False).encode())
-    _put(folder / MANIFEST, _manifest(name, hashes))
+    hashes[STATE] = _write_file(folder / STATE, json.dumps(plain, indent=1, allow_nan=False).encode())
+    _write_file(folder / MANIFEST, _manifest(name, hashes))
     _sync(folder)
 
 
 def _manifest(name: str, files: Mapping[str, str]) -> bytes:
     """The manifest, its own digest in it."""
     content = {"checkpoint": name, "files": dict(files)}
-    return json.dumps({**content, "sha256": of_json(content)}, indent=1).encode()
+    return json.dumps({**content, "sha256": json_hash(content)}, indent=1).encode()
 
 
 def _keep_layout(optimizer: torch.optim.Optimizer) -> None:
@@ -230,8 +230,8 @@ def _bytes(x: Tensor) -> int:
     return x.numel() * x.element_size()
 
 
-def _put(path: Path, content: bytes) -> str:
-    data(path, content)
+def _write_file(path: Path, content: bytes) -> str:
+    write_bytes(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -13,16 +13,16 @@ from multimodal_lab.text import nearest
 
 
 @dataclass(frozen=True)
-class Expect:
+class Field:
     """The values an annotation allows: `fits` looks at the value itself, `items` and `fields` at what it holds."""
 
     text: str
     fits: Callable[[object], bool]
     choices: tuple[str, ...] = ()
     clamp: Callable[[float], float | None] = lambda _: None
-    items: tuple[Expect, ...] = ()  # one for all items, or one for each
+    items: tuple[Field, ...] = ()  # one for all items, or one for each
     fields: Signature | None = None
-    options: tuple[Expect, ...] = ()
+    options: tuple[Field, ...] = ()
 
     def near(self, value: object) -> str:
         """The nearest valid value, as it would be typed; "" if there is none to name."""
@@ -35,7 +35,7 @@ class Expect:
         return nearest(value, choices)[0] if choices else ""
 
 
-def problems(expect: Expect, value: object, key: str) -> Iterator[Problem]:
+def problems(expect: Field, value: object, key: str) -> Iterator[Problem]:
     """Everything in `value`, found at `key`, that `expect` does not allow."""
     if isinstance(value, Unknown) or value == MISSING:
         return
@@ -69,15 +69,15 @@ def field_problems(known: Signature, node: dict[str, object], key: str) -> Itera
             yield Problem(join(key, k), None, f"missing; expected {expected(known.parameters[k]).text}")
 
 
-def expected(parameter: Parameter) -> Expect:
+def expected(parameter: Parameter) -> Field:
     """What the annotation of a parameter allows; a default of None is allowed besides."""
     found = parse(parameter.annotation, parameter.module)
     null = isinstance(parameter.default, ast.Constant) and parameter.default.value is None
     return _union([found, NULL]) if null and found is not ANYTHING else found
 
 
-def parse(node: ast.expr | None, module: Module) -> Expect:
-    """An annotation, its names looked up in `module`, as an `Expect`."""
+def parse(node: ast.expr | None, module: Module) -> Field:
+    """An annotation, its names looked up in `module`, as an `Field`."""
     match node:
         case None:
             return ANYTHING
@@ -99,22 +99,22 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-ANYTHING = Expect("anything", lambda _: True)
-NULL = Expect("null", lambda v: v is None, ("null",))
-WHOLE = Expect("an integer", is_whole)
-NUMBER = Expect("a number", is_number)
-TEXT = Expect("text", lambda v: isinstance(v, str))
-FLAG = Expect("true or false", lambda v: isinstance(v, bool), ("true", "false"))
-NODE = Expect("a node with a _target_", is_target)
-TENSOR = Expect("a path such as out.projection", lambda _: False)  # no config holds a tensor
-LIST = Expect("a list", lambda v: isinstance(v, list))
-DICT = Expect("a dict", lambda v: isinstance(v, dict))
+ANYTHING = Field("anything", lambda _: True)
+NULL = Field("null", lambda v: v is None, ("null",))
+WHOLE = Field("an integer", is_whole)
+NUMBER = Field("a number", is_number)
+TEXT = Field("text", lambda v: isinstance(v, str))
+FLAG = Field("true or false", lambda v: isinstance(v, bool), ("true", "false"))
+NODE = Field("a node with a _target_", is_target)
+TENSOR = Field("a path such as out.projection", lambda _: False)  # no config holds a tensor
+LIST = Field("a list", lambda v: isinstance(v, list))
+DICT = Field("a dict", lambda v: isinstance(v, dict))
 _PLAIN = {"int": WHOLE, "float": NUMBER, "str": TEXT, "Path": TEXT, "bool": FLAG, "None": NULL}
 _PLAIN |= {"Callable": NODE, "Module": NODE, "Tensor": TENSOR}
 _PLAIN |= {"list": LIST, "tuple": LIST, "set": LIST, "Sequence": LIST, "Iterable": LIST, "dict": DICT, "Mapping": DICT}
 
 
-def _named(name: str, module: Module) -> Expect:
+def _named(name: str, module: Module) -> Field:
     if name in _PLAIN and name not in module.definitions:
         return _PLAIN[name]
     if module.imports.get(name, ("",))[0] == bounds.__name__ and hasattr(bounds, name):
@@ -126,11 +126,11 @@ def _named(name: str, module: Module) -> Expect:
     owner, definition = found
     if isinstance(definition, ast.ClassDef):
         fields = of_class(owner, definition) if is_dataclass(definition) else None
-        return Expect("a dict", lambda v: isinstance(v, dict), fields=fields) if fields else NODE
+        return Field("a dict", lambda v: isinstance(v, dict), fields=fields) if fields else NODE
     return parse(definition, owner) if isinstance(definition, ast.expr) else ANYTHING
 
 
-def _ranged(plain: Expect, interval: bounds.Range) -> Expect:
+def _ranged(plain: Field, interval: bounds.Range) -> Field:
     def clamp(value: float) -> float | None:
         inside = min(max(value, interval.low), interval.high)
         return inside if inside in interval else None
@@ -138,7 +138,7 @@ def _ranged(plain: Expect, interval: bounds.Range) -> Expect:
     return replace(plain, text=f"{plain.text} {interval}", fits=lambda v: plain.fits(v) and v in interval, clamp=clamp)  # type: ignore[operator]
 
 
-def _generic(name: str, inner: list[ast.expr], module: Module) -> Expect:
+def _generic(name: str, inner: list[ast.expr], module: Module) -> Field:
     if name == "Literal":
         return _literal(inner)
     if name == "Annotated":
@@ -147,23 +147,23 @@ def _generic(name: str, inner: list[ast.expr], module: Module) -> Expect:
         return _union([parse(i, module) for i in inner] + ([NULL] if name == "Optional" else []))
     if name in {"list", "Sequence", "Iterable", "set"} or (name == "tuple" and ast.unparse(inner[-1]) == "..."):
         item = parse(inner[0], module)
-        return Expect(f"a list of {item.text}", LIST.fits, items=(item,))
+        return Field(f"a list of {item.text}", LIST.fits, items=(item,))
     if name == "tuple":
         items = tuple(parse(i, module) for i in inner)
-        return Expect(f"[{', '.join(i.text for i in items)}]", LIST.fits, items=items)
+        return Field(f"[{', '.join(i.text for i in items)}]", LIST.fits, items=items)
     if name in {"dict", "Mapping"}:
         item = parse(inner[-1], module)
-        return Expect(f"a dict of {item.text}", DICT.fits, items=(item,))
+        return Field(f"a dict of {item.text}", DICT.fits, items=(item,))
     return _named(name, module)
 
 
-def _literal(inner: list[ast.expr]) -> Expect:
+def _literal(inner: list[ast.expr]) -> Field:
     values = [ast.literal_eval(i) for i in inner]
     words = tuple(show(v) for v in values)
-    return Expect(f"one of {', '.join(words)}", lambda v: any(v == w and type(v) is type(w) for w in values), words)
+    return Field(f"one of {', '.join(words)}", lambda v: any(v == w and type(v) is type(w) for w in values), words)
 
 
-def _annotated(inner: list[ast.expr], module: Module) -> Expect:
+def _annotated(inner: list[ast.expr], module: Module) -> Field:
     plain = parse(inner[0], module)
     call = inner[1] if len(inner) > 1 else None
     if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Range"):
@@ -172,14 +172,14 @@ def _annotated(inner: list[ast.expr], module: Module) -> Expect:
     return plain
 
 
-def _union(options: list[Expect]) -> Expect:
+def _union(options: list[Field]) -> Field:
     flat = list({o.text: o for option in options for o in (option.options or (option,))}.values())
     if any(o is ANYTHING for o in flat):
         return ANYTHING
-    return Expect(" or ".join(o.text for o in flat), lambda v: any(o.fits(v) for o in flat), options=tuple(flat))
+    return Field(" or ".join(o.text for o in flat), lambda v: any(o.fits(v) for o in flat), options=tuple(flat))
 
 
-def _union_problems(expect: Expect, value: object, key: str) -> Iterator[Problem]:
+def _union_problems(expect: Field, value: object, key: str) -> Iterator[Problem]:
     found = [list(problems(option, value, key)) for option in expect.options]
     if not all(found):
         return

@@ -28,7 +28,7 @@ PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
 SHOWN = 12
 
 
-def preflight(argv: Sequence[str]) -> Jobs | None:
+def check_command(argv: Sequence[str]) -> SweepJobs | None:
     """Compose and check every job that `argv` (without the program's name) asks for; the jobs, ready to run.
 
     Raises `ConfigError` that lists every problem: key, value, what was expected, the nearest valid choice. Flags that
@@ -44,12 +44,12 @@ def preflight(argv: Sequence[str]) -> Jobs | None:
     found += [p for o in overrides for p in choice_problems(o, known)]
     found += [p for o in overrides for p in sweep_problems(o, args.multirun)]
     refuse(found)
-    jobs = Jobs(args.config_name or "config", folders, known)
+    jobs = SweepJobs(args.config_name or "config", folders, known)
     refuse(jobs.problems(overrides, args.multirun))
     return jobs
 
 
-class Jobs:
+class SweepJobs:
     """The jobs of one command line: composed, checked one by one, and run."""
 
     def __init__(self, name: str, folders: tuple[Path, ...], known: dict[str, list[str]]) -> None:
@@ -80,7 +80,7 @@ class Jobs:
             what = f"can't be imported: {str(error).splitlines()[0].rstrip(':')}"
             return [Problem("hydra.sweeper._target_", cfg.hydra.sweeper._target_, what, "hydra/sweeper=basic")]
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
-            return [_told(error, self.lines, self.known)]
+            return [problem_of(error, self.lines, self.known)]
         return list({str(p): p for p in found}.values())
 
     def _of_sweep(self, cfg: DictConfig, overrides: list[Override]) -> list[Problem]:
@@ -191,7 +191,7 @@ def sweep_problems(override: Override, multirun: bool) -> Iterator[Problem]:
     yield Problem(key, text, "several values: add -m to run one job for each", near)
 
 
-def _told(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Problem:
+def problem_of(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Problem:
     """Hydra's own error as a problem: its first sentences, the override it speaks of, the nearest one that works."""
     sentences = [s.strip() for s in str(error.__cause__ or error).splitlines() if s.strip()]
     words = " ".join(sentences[:2]) or type(error).__name__

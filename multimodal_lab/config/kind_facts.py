@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from multimodal_lab.config.annotations import Expect, parse, problems
+from multimodal_lab.config.annotations import Field, parse, problems
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.signature import Module, SourceError, definition, lookup, module_named
 from multimodal_lab.data import kinds
@@ -53,7 +53,7 @@ def _problems(key: str, kind: str) -> Iterator[Problem]:
             yield Problem(key, kind, f"{found[kind]} declares {said}")
 
 
-def _wrong(name: str, declared: dict[str, ast.expr], expect: Expect) -> Iterator[str]:
+def _wrong(name: str, declared: dict[str, ast.expr], expect: Field) -> Iterator[str]:
     if name not in declared:
         return
     try:
@@ -67,7 +67,7 @@ def _wrong(name: str, declared: dict[str, ast.expr], expect: Expect) -> Iterator
 
 
 @cache
-def _contract() -> dict[str, Expect]:
+def _contract() -> dict[str, Field]:
     """Every fact of a kind and what it may be."""
     module, node = definition(CONTRACT)
     assert isinstance(node, ast.ClassDef)

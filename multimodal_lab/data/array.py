@@ -9,13 +9,13 @@ import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.streams.plan import Fitted, Plan, project
+from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics, project
 from multimodal_lab.data.streams.scaling import inside_mask
 from multimodal_lab.data.streams.statistics import Covariance, Moments
 from multimodal_lab.types import COMPONENT, Band, Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.streams.sample import Samples
+    from multimodal_lab.data.streams.sample import SampleReader
 
 
 class Array(Kind):
@@ -25,7 +25,7 @@ class Array(Kind):
     learns_statistics: ClassVar[bool] = True
     stored: ClassVar[Literal["bands", "column", "own"]] = "bands"
 
-    def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
+    def check(self, samples: SampleReader, name: str, x: Any, raw: Raw) -> None:
         """Shape, mask, finite values, and the layout that the first sample had."""
         stored = samples.plans[name].stored
         if x.ndim != 1 + self.axes or len(x) != stored.channels:
@@ -40,7 +40,7 @@ class Array(Kind):
             _check_finite(stored, x, mask if samples.zero else None)
         _check_layout(samples, name, x, raw, mask)
 
-    def finish(self, samples: Samples, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def finish(self, samples: SampleReader, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Scaled, projected, and brought to size."""
         found = samples.scaled(row, name)
         if found is None:
@@ -51,16 +51,16 @@ class Array(Kind):
         return self.sized(samples, row, x, mask)
 
     def sized(
-        self, samples: Samples, row: int, x: np.ndarray, mask: np.ndarray | None
+        self, samples: SampleReader, row: int, x: np.ndarray, mask: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """A scaled array and its mask at the size that networks see; by default as they are."""
         return x, None
 
-    def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
+    def learner(self, samples: SampleReader, name: str, train: np.ndarray) -> Learner:
         """Scaling, components, and moments of the finished bands."""
         return Statistics(samples, name, train)
 
-    def stream(self, plan: Plan, fitted: Fitted) -> Stream:
+    def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """Components are the bands where there are such."""
         bands = tuple(Band(f"PC{i + 1}", unit=COMPONENT) for i in range(plan.pca)) or plan.stored.bands
         return replace(super().stream(plan, fitted), bands=bands)
@@ -73,7 +73,7 @@ class Array(Kind):
 class Statistics(Learner):
     """The facts of the scaling policy and the components first, as the moments are of what they make."""
 
-    def __init__(self, samples: Samples, name: str, train: np.ndarray) -> None:
+    def __init__(self, samples: SampleReader, name: str, train: np.ndarray) -> None:
         super().__init__(samples, name)
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
         self.fitted.scaling = samples.scaling.fit(samples.pixels(train, name, scaled=False))
@@ -111,7 +111,7 @@ def _check_finite(stored: Stream, x: np.ndarray, mask: np.ndarray | None) -> Non
         )
 
 
-def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
+def _check_layout(samples: SampleReader, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
     found = {
         "shape": list(x.shape),
         "dtype": str(x.dtype),

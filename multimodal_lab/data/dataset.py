@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import record
-from multimodal_lab.data.fitted_cache import Memory, learn
+from multimodal_lab.data.fitted_cache import FittedCache, learn
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import fingerprint
@@ -17,9 +17,9 @@ from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Rows, Split
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single
-from multimodal_lab.data.streams.plan import Plan, plan
+from multimodal_lab.data.streams.plan import StreamPlan, plan
 from multimodal_lab.data.streams.resize import Resize
-from multimodal_lab.data.streams.sample import Samples
+from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
 
 
@@ -69,7 +69,7 @@ class Data:
         modality: dict[str, dict[str, Any]],
         seed: int,
         frozen: dict[str, Any] | None = None,
-        memory: Memory | None = None,
+        memory: FittedCache | None = None,
     ) -> Prepared:
         """Cut the streams of `modality` and split, label and measure the samples.
 
@@ -81,7 +81,7 @@ class Data:
         modality that can't be used.
         """
         plans = self._streams(modality)
-        samples = Samples(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
+        samples = SampleReader(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
         mark = fingerprint(self.source, self.root)
         chosen = self._choose(plans, frozen)
         if frozen is None:
@@ -106,7 +106,7 @@ class Data:
             self._read(prepared, checked=frozen is None and self.check == "all")
         return prepared
 
-    def _streams(self, modality: dict[str, dict[str, Any]]) -> dict[str, Plan]:
+    def _streams(self, modality: dict[str, dict[str, Any]]) -> dict[str, StreamPlan]:
         """How each stream is cut from what is stored."""
         if not len(self.source.samples):
             raise DataError("data.source: it holds no samples")
@@ -117,7 +117,7 @@ class Data:
             self.shuffle.require(plans)
         return plans
 
-    def _choose(self, plans: dict[str, Plan], frozen: dict[str, Any] | None) -> auto.Choice:
+    def _choose(self, plans: dict[str, StreamPlan], frozen: dict[str, Any] | None) -> auto.Choice:
         """Labels, groups and strata, where the config leaves them to the table or to the trained run."""
         table = self.source.samples
         if frozen is not None:

@@ -10,12 +10,12 @@ import numpy as np
 
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.streams.fit import fit, restore
-from multimodal_lab.data.streams.plan import Fitted, Plan
-from multimodal_lab.data.streams.sample import Samples
-from multimodal_lab.hashing import of_json
+from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
+from multimodal_lab.data.streams.sample import SampleReader
+from multimodal_lab.hashing import json_hash
 
 
-class Memory(Protocol):
+class FittedCache(Protocol):
     """Plain JSON values by the plain JSON facts that they follow from."""
 
     def recall(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -27,7 +27,9 @@ class Memory(Protocol):
         ...
 
 
-def learn(samples: Samples, train: np.ndarray, on_error: OnError, most: float, memory: Memory | None, mark: str) -> Bad:
+def learn(
+    samples: SampleReader, train: np.ndarray, on_error: OnError, most: float, memory: FittedCache | None, mark: str
+) -> Bad:
     """Find the rows that can't be read, then fill `samples.fitted` from the rest of `train`.
 
     With a memory, only what it doesn't know is read; what is learnt goes there. mark: the data's fingerprint.
@@ -46,7 +48,7 @@ def learn(samples: Samples, train: np.ndarray, on_error: OnError, most: float, m
     found = {name: memory.recall(own) for name, own in facts.items()}
     for name, known in found.items():
         if known is not None:
-            samples.fitted[name] = Fitted(**known)
+            samples.fitted[name] = StreamStatistics(**known)
     restore(samples)
     unknown = [name for name, known in found.items() if known is None]
     fit(samples, rows, unknown)
@@ -55,23 +57,23 @@ def learn(samples: Samples, train: np.ndarray, on_error: OnError, most: float, m
     return bad
 
 
-def choices(samples: Samples) -> dict[str, Any]:
+def choices(samples: SampleReader) -> dict[str, Any]:
     """How stored numbers become inputs: the scaling policy and its arguments, the resizing, the masking."""
     scaling = {"policy": type(samples.scaling).__name__, **vars(samples.scaling)}
     return {"scaling": scaling, "resize": vars(samples.resize), "mask": "zero" if samples.zero else "keep"}
 
 
-def nameless(plan: Plan) -> dict[str, Any]:
+def nameless(plan: StreamPlan) -> dict[str, Any]:
     """All of a plan but the name of its stream: two streams of one making are one."""
     return asdict(replace(plan, stored=replace(plan.stored, name="")))
 
 
 def named(names: list[str]) -> str:
     """A hash of names in their order."""
-    return of_json(names)
+    return json_hash(names)
 
 
-def _bad(samples: Samples, on_error: OnError, most: float, memory: Memory, same: Mapping[str, Any]) -> Bad:
+def _bad(samples: SampleReader, on_error: OnError, most: float, memory: FittedCache, same: Mapping[str, Any]) -> Bad:
     if on_error == "raise":
         return Bad()
     plans = [nameless(plan) for plan in samples.plans.values()]

@@ -16,8 +16,8 @@ from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
     from multimodal_lab.data.source import Raw
-    from multimodal_lab.data.streams.plan import Fitted, Plan
-    from multimodal_lab.data.streams.sample import Samples
+    from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
+    from multimodal_lab.data.streams.sample import SampleReader
 
 
 class Kind:
@@ -47,33 +47,33 @@ class Kind:
     keys: ClassVar[tuple[str, ...]] = ()
     default_backbone: ClassVar[str] = ""
 
-    def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
+    def check(self, samples: SampleReader, name: str, x: Any, raw: Raw) -> None:
         """Refuse (`DataError`) a stored value that can't be used; the caller names the sample."""
 
-    def require(self, samples: Samples, x: Any) -> None:
+    def require(self, samples: SampleReader, x: Any) -> None:
         """Refuse (`DataError`) a stored value that `finish` could not bring to size; cheaper than `finish`."""
 
-    def finish(self, samples: Samples, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def finish(self, samples: SampleReader, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
         """A sample's value as a network sees it before normalisation, of `shape`, and its mask; (None, None) if missing."""
         x = samples.raw(row).inputs[name]
         return (None, None) if x is None else (np.asarray(x), None)
 
-    def several(self, samples: Samples, row: int, name: str) -> list[str]:
+    def several(self, samples: SampleReader, row: int, name: str) -> list[str]:
         """All texts of a sample, of a kind that is `drawn_each_epoch`; empty where it is missing."""
         raise NotImplementedError
 
-    def encode(self, samples: Samples, name: str, text: str) -> np.ndarray:
+    def encode(self, samples: SampleReader, name: str, text: str) -> np.ndarray:
         """The drawn text as a network sees it, of `shape`."""
         raise NotImplementedError
 
-    def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
+    def learner(self, samples: SampleReader, name: str, train: np.ndarray) -> Learner:
         """What learns from the training rows; by default nothing."""
         return Learner(samples, name)
 
-    def restore(self, samples: Samples, name: str) -> None:
+    def restore(self, samples: SampleReader, name: str) -> None:
         """Make ready what `samples.fitted[name]` says was learnt."""
 
-    def stream(self, plan: Plan, fitted: Fitted) -> Stream:
+    def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """The stream that a backbone is built for."""
         length = plan.length if "length" in self.keys else None
         mean, std = tuple(fitted.mean), tuple(fitted.std)
@@ -99,7 +99,7 @@ class Kind:
 class Learner:
     """Meets every training sample once, in order, then writes what it has learnt into `samples.fitted[name]`."""
 
-    def __init__(self, samples: Samples, name: str) -> None:
+    def __init__(self, samples: SampleReader, name: str) -> None:
         self.samples, self.name = samples, name
 
     def add(self, row: int) -> None:

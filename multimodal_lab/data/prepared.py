@@ -12,7 +12,7 @@ import torch
 
 from multimodal_lab.data import record
 from multimodal_lab.data.loading import loader
-from multimodal_lab.data.loading.collate import Stacker
+from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.data.loading.unreadable import Bad
 from multimodal_lab.data.loading.workers import Task, Workers
 from multimodal_lab.data.source import DataError
@@ -22,7 +22,7 @@ from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Rows
 from multimodal_lab.data.streams.labels import Target, counts
 from multimodal_lab.data.streams.plan import finished
-from multimodal_lab.data.streams.sample import Samples
+from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Batch, Stream
 
 
@@ -40,7 +40,7 @@ class Prepared:
 
     def __init__(
         self,
-        reader: Samples,
+        reader: SampleReader,
         *,
         splits: Rows,
         targets: dict[str, Target],
@@ -72,7 +72,7 @@ class Prepared:
         sources = {shuffle.stream: shuffle.sources(self.samples, self.ids, splits)} if shuffle else {}
         self.notes += [shuffle.note(sources[shuffle.stream])] if shuffle else []
         bands = {shuffle.stream: shuffle.places(done[shuffle.stream])} if shuffle else {}
-        self.stack = Stacker(reader, done, self.ids, seed, self.bad.why, sources, bands)
+        self.stack = Collator(reader, done, self.ids, seed, self.bad.why, sources, bands)
         self.groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
         self._workers: Workers | None = None
 

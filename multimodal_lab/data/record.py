@@ -13,8 +13,8 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Rows
 from multimodal_lab.data.streams import scaling
 from multimodal_lab.data.streams.fit import restore as restore_tokens
-from multimodal_lab.data.streams.plan import Fitted, Plan
-from multimodal_lab.data.streams.sample import Samples
+from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
+from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.text import show
 from multimodal_lab.types import Stream
 
@@ -23,7 +23,7 @@ CHOICES = {policy.__name__: policy.choice for policy in vars(scaling).values() i
 
 
 def record(
-    samples: Samples,
+    samples: SampleReader,
     streams: Mapping[str, Stream],
     splits: Rows,
     why: Mapping[int, str],
@@ -43,7 +43,7 @@ def record(
     }
 
 
-def _stream(plan: Plan, done: Stream, fitted: Fitted) -> dict[str, Any]:
+def _stream(plan: StreamPlan, done: Stream, fitted: StreamStatistics) -> dict[str, Any]:
     return {
         "kind": done.kind,
         "target": plan.target,
@@ -54,7 +54,7 @@ def _stream(plan: Plan, done: Stream, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def restore(frozen: dict[str, Any], samples: Samples, fingerprint: str) -> Rows:
+def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> Rows:
     """Give `samples` what a trained run learnt and return its splits if the data are the same, else none.
 
     Raises `DataError` where a stream is new to the run, its bands differ, or scaling, resizing or masking differ.
@@ -73,7 +73,7 @@ def restore(frozen: dict[str, Any], samples: Samples, fingerprint: str) -> Rows:
             raise DataError(
                 f"modality.{name}: takes bands {', '.join(bands)}, but the run was trained on {', '.join(trained)}"
             )
-        samples.fitted[name] = Fitted(**{k: facts[k] for k in Fitted.__dataclass_fields__})
+        samples.fitted[name] = StreamStatistics(**{k: facts[k] for k in StreamStatistics.__dataclass_fields__})
     restore_tokens(samples)
     if frozen["fingerprint"] != fingerprint:
         return {}

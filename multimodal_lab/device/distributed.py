@@ -14,29 +14,29 @@ from torch import Tensor
 
 # The others wait while rank 0 validates. A rank that dies is noticed at once all the same: its connections close.
 PATIENCE = timedelta(hours=6)
-_alone = False
+_single = False
 
 
 def active() -> bool:
     """Whether a process group runs, and this is not a pass that one rank makes alone."""
-    return td.is_available() and td.is_initialized() and not _alone
+    return td.is_available() and td.is_initialized() and not _single
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """Inside, this rank computes as a single process: no collective is entered (a validation pass of rank 0)."""
-    global _alone
-    before, _alone = _alone, True
+    global _single
+    before, _single = _single, True
     try:
         yield
     finally:
-        _alone = before
+        _single = before
 
 
-def together() -> None:
+def leave_single_process() -> None:
     """Collectives are entered again, also where a pass that was alone has been cut short."""
-    global _alone
-    _alone = False
+    global _single
+    _single = False
 
 
 def start(device: torch.device) -> None:
@@ -94,7 +94,7 @@ def gather(x: Tensor) -> Tensor:
     return gathered
 
 
-def mean_over_ranks(x: Tensor) -> Tensor:
+def all_reduce_mean(x: Tensor) -> Tensor:
     """The mean of `x` over ranks, detached: for logging and counts."""
     y = x.detach().clone()
     if active():
@@ -105,10 +105,10 @@ def mean_over_ranks(x: Tensor) -> Tensor:
 
 def any_rank(flag: bool) -> bool:
     """Whether `flag` is true on any rank; every rank must ask."""
-    return bool(most(float(flag))) if active() else flag
+    return bool(all_reduce_max(float(flag))) if active() else flag
 
 
-def most(value: float) -> float:
+def all_reduce_max(value: float) -> float:
     """The largest `value` over ranks; every rank must ask."""
     if not active():
         return value
@@ -117,7 +117,7 @@ def most(value: float) -> float:
     return float(x.item())
 
 
-def word_from_main(word: str) -> str:
+def broadcast_text(word: str) -> str:
     """Rank 0's word of at most 250 bytes, on every rank."""
     if not active():
         return word
@@ -127,7 +127,7 @@ def word_from_main(word: str) -> str:
     return bytes(x.tolist()).rstrip(b"\0").decode()
 
 
-def from_main(value: float) -> float:
+def broadcast(value: float) -> float:
     """Rank 0's number, on every rank."""
     if not active():
         return value

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.evaluate.tasks import ScoreSheet
 from multimodal_lab.metric import classification
 from multimodal_lab.metric.neighbours import Metric, centroids, top_k
 
@@ -29,7 +29,7 @@ class Centroid:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("centroid")
+        ledger = ScoreSheet("centroid")
         for task in ledger.tasks(train, test):
             labels, target = torch.as_tensor(task.train_y).long(), torch.as_tensor(task.y).long()
             means, classes = centroids(torch.as_tensor(task.train_x), labels, self.metric)

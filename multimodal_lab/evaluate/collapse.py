@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.evaluate.tasks import ScoreSheet
 from multimodal_lab.metric.hypersphere import alignment, uniformity
 from multimodal_lab.metric.spectrum import rankme
 
@@ -32,7 +32,7 @@ class Collapse:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("collapse")
+        ledger = ScoreSheet("collapse")
         for name in test.vectors:
             key, rows = f"collapse/{name}", test.present[name]
             x = torch.as_tensor(test.space(name, self.projection)[rows])
@@ -46,7 +46,7 @@ class Collapse:
             self._align(ledger, a, b, test)
         return ledger.scores
 
-    def _align(self, ledger: Ledger, a: str, b: str, test: Embeddings) -> None:
+    def _align(self, ledger: ScoreSheet, a: str, b: str, test: Embeddings) -> None:
         key, both = f"collapse/{a}-{b}", test.present[a] & test.present[b]
         projected = self.projection and a in test.projected and b in test.projected
         x, y = (torch.as_tensor(test.space(name, projected)[both]) for name in (a, b))

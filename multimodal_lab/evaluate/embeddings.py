@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.evaluate import parquet
 from multimodal_lab.evaluate.encoder import Encoder
-from multimodal_lab.evaluate.eval_mode import undisturbed
+from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.subsets import FUSED, on_subsets
 from multimodal_lab.evaluate.thumbnails import Thumbnails
 from multimodal_lab.types import Batch, Stream
@@ -155,7 +155,7 @@ def embed_batches(
     `normalise`; with `subsets` those of fused on every subset of the modalities too (see `subsets`). A vector that is
     not finite is a `ValueError` that names the stream and the sample. Rows stand in the order of the batches.
     """
-    with undisturbed(system if isinstance(system, nn.Module) else None), torch.no_grad():
+    with eval_mode(system if isinstance(system, nn.Module) else None), torch.no_grad():
         parts = [_part(system, batch.to(device), split, normalise, subsets) for split, batch in batches]
     if not parts:
         raise ValueError("nothing to embed: the loader gave no batch")

@@ -12,7 +12,7 @@ from torch import nn
 
 
 @contextmanager
-def undisturbed(system: nn.Module | None) -> Iterator[None]:
+def eval_mode(system: nn.Module | None) -> Iterator[None]:
     """Evaluation mode inside; afterwards modes and the random state of Python, NumPy and torch are as before."""
     modes = [] if system is None else [(m, m.training) for m in system.modules()]
     python, legacy = random.getstate(), np.random.get_state()

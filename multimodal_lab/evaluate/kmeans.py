@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score, homogeneity_score, normalized_m
 
 from multimodal_lab.bounds import Count, Natural
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.evaluate.tasks import ScoreSheet
 
 
 class KMeans:
@@ -28,7 +28,7 @@ class KMeans:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("kmeans")
+        ledger = ScoreSheet("kmeans")
         for task in ledger.held_out(test):
             k = len(np.unique(task.y))
             x = task.x / np.maximum(np.linalg.norm(task.x, axis=1, keepdims=True), 1e-12) if self.normalise else task.x

@@ -8,7 +8,7 @@ import torch
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.evaluate.tasks import ScoreSheet
 from multimodal_lab.metric import classification
 from multimodal_lab.metric.neighbours import Metric, top_k, vote
 
@@ -31,7 +31,7 @@ class KNN:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("knn")
+        ledger = ScoreSheet("knn")
         for task in ledger.tasks(train, test):
             k = min(self.k, len(task.train_y))
             labels, target = torch.as_tensor(task.train_y).long(), torch.as_tensor(task.y).long()

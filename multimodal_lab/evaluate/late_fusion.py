@@ -13,7 +13,7 @@ LATE = "late"
 
 
 @dataclass(frozen=True)
-class Told:
+class LateFusionInputs:
     """What one stream's probe said of a label. rows (n,): places among the test rows; said (n, K): see `kind`.
 
     Probabilities of the classes 0 to K - 1, the chance of each of K labels, or K values.
@@ -25,7 +25,7 @@ class Told:
     said: np.ndarray
 
 
-def together(told: Sequence[Told]) -> tuple[np.ndarray, np.ndarray]:
+def average_predictions(told: Sequence[LateFusionInputs]) -> tuple[np.ndarray, np.ndarray]:
     """(rows, said) of all: on each row the mean over the streams that are there. Probabilities stay probabilities."""
     rows = np.unique(np.concatenate([t.rows for t in told]))
     said = np.zeros((len(rows), max(t.said.shape[1] for t in told)))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from multimodal_lab.device import distributed
-from multimodal_lab.evaluate.eval_mode import undisturbed
+from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.stage import computing
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch
@@ -34,7 +34,7 @@ def losses(
         return {}
     sums: dict[str, float] = {}
     rows = 0
-    with distributed.alone(), torch.no_grad(), undisturbed(system):
+    with distributed.single_process(), torch.no_grad(), eval_mode(system):
         for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
             with computing(system, f"computing the losses of the {split} split"), autocast():
                 terms = system(augment(batch.to(device), seed, 0), 1.0)

@@ -68,8 +68,8 @@ def write(folder: Path, name: str, rows: Rows) -> list[Path]:
     made = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: whole.as_json(facts).encode()})
     parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
     plain = pa.table({"filename": fixed["id"], **xs})
-    whole.write(parquet, lambda file: pq.write_table(made, file))
-    whole.write(csv, lambda file: pa_csv.write_csv(plain, file))
+    whole.atomic_write(parquet, lambda file: pq.write_table(made, file))
+    whole.atomic_write(csv, lambda file: pa_csv.write_csv(plain, file))
     return [parquet, csv]
 
 

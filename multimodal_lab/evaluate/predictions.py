@@ -67,7 +67,7 @@ def write(folder: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
     ids = np.asarray(test.ids, dtype=object)
     parts = [_rows(p, ids, test.groups, test.classes.get(p.label, [])) for p in found]
     table = pa.concat_tables(parts) if parts else _SCHEMA.empty_table()
-    files.write(folder / PREDICTIONS, lambda file: pq.write_table(table, file))
+    files.atomic_write(folder / PREDICTIONS, lambda file: pq.write_table(table, file))
 
 
 _WORD = pa.dictionary(pa.int32(), pa.string())

@@ -17,10 +17,10 @@ from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.late_fusion import LATE, Told, together
+from multimodal_lab.evaluate.late_fusion import LATE, LateFusionInputs, average_predictions
 from multimodal_lab.evaluate.memo import once
 from multimodal_lab.evaluate.predictions import Predicted
-from multimodal_lab.evaluate.tasks import Ledger, Task
+from multimodal_lab.evaluate.tasks import ScoreSheet, Task
 from multimodal_lab.metric import classification, logistic
 from multimodal_lab.metric.folds import deal
 
@@ -59,11 +59,11 @@ class Probe:
             raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")
         self.strengths, self.folds, self.seed = sorted(strengths), folds, seed
         self.predictions: list[Predicted] = []  # of the last call
-        self._told: dict[str, list[Told]] = {}  # by label, of the last call
+        self._told: dict[str, list[LateFusionInputs]] = {}  # by label, of the last call
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("probe")
+        ledger = ScoreSheet("probe")
         self.predictions, self._told = [], {}
         for task in ledger.tasks(train, test, ("classes", "multilabel", "values")):
             center, scale = task.train_x.mean(0), task.train_x.std(0)
@@ -125,14 +125,14 @@ class Probe:
         self.predictions.append(Predicted("probe", task.name, task.label, task.rows, **said))
 
     def _tell(self, task: Task, said: np.ndarray) -> None:
-        self._told.setdefault(task.label, []).append(Told(task.name, task.kind, task.rows, said))
+        self._told.setdefault(task.label, []).append(LateFusionInputs(task.name, task.kind, task.rows, said))
 
-    def _late(self, test: Embeddings, ledger: Ledger) -> None:
+    def _late(self, test: Embeddings, ledger: ScoreSheet) -> None:
         """Where nothing is fused: the mean of what the streams' probes say, judged as another stream, `late`."""
         for label, told in self._told.items():
             if len(told) < 2:
                 continue
-            rows, said = together(told)
+            rows, said = average_predictions(told)
             y = test.targets[label][rows]
             what: dict[str, Any]
             if told[0].kind == "classes":

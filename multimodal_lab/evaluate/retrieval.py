@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger, kind, labelled
+from multimodal_lab.evaluate.tasks import ScoreSheet, kind, labelled
 from multimodal_lab.metric import retrieval
 
 
@@ -42,7 +42,7 @@ class Retrieval:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("retrieval")
+        ledger = ScoreSheet("retrieval")
         ids = np.unique(test.ids if test.same is None else test.same, return_inverse=True)[1]
         for a, b in permutations(test.vectors, 2):
             key = f"retrieval/{a}->{b}"
@@ -59,7 +59,12 @@ class Retrieval:
         return ledger.scores
 
     def _by_label(
-        self, ledger: Ledger, key: str, label: str, test: Embeddings, pair: tuple[np.ndarray, np.ndarray, np.ndarray]
+        self,
+        ledger: ScoreSheet,
+        key: str,
+        label: str,
+        test: Embeddings,
+        pair: tuple[np.ndarray, np.ndarray, np.ndarray],
     ) -> None:
         if label not in test.targets:
             raise ValueError(f"retrieval: no label {label!r}; there are {', '.join(test.targets) or 'none'}")
@@ -71,7 +76,7 @@ class Retrieval:
 
     def _score(
         self,
-        ledger: Ledger,
+        ledger: ScoreSheet,
         key: str,
         x: np.ndarray,
         y: np.ndarray,

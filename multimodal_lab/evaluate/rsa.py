@@ -9,7 +9,7 @@ import numpy as np
 
 from multimodal_lab.bounds import Count, Natural
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.evaluate.tasks import ScoreSheet
 from multimodal_lab.metric import similarity
 
 
@@ -28,7 +28,7 @@ class RSA:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("rsa")
+        ledger = ScoreSheet("rsa")
         for a, b in combinations(test.vectors, 2):
             key = f"rsa/{a}-{b}"
             both = np.flatnonzero(test.present[a] & test.present[b])

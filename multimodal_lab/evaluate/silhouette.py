@@ -9,7 +9,7 @@ import torch
 
 from multimodal_lab.bounds import Count, Natural
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.evaluate.tasks import ScoreSheet
 from multimodal_lab.metric.neighbours import Metric
 from multimodal_lab.metric.silhouette import silhouette
 
@@ -29,7 +29,7 @@ class Silhouette:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("silhouette")
+        ledger = ScoreSheet("silhouette")
         for task in ledger.held_out(test):
             chosen = np.random.default_rng(self.seed).permutation(len(task.y))[: self.limit]
             x, y = task.x[chosen], task.y[chosen]

@@ -52,7 +52,7 @@ def labelled(target: np.ndarray) -> np.ndarray:
     return np.asarray((np.isfinite(flat) if kind(target) == "values" else flat >= 0).all(1))
 
 
-class Ledger:
+class ScoreSheet:
     """The flat scores of one evaluator, with what was skipped and why."""
 
     def __init__(self, evaluator: str) -> None:

@@ -49,7 +49,7 @@ class Thumbnails:
         arrays: dict[str, Any] = {ROWS: np.array(self._rows, dtype=np.int64)}
         arrays |= {name: stretched(torch.cat(parts)) for name, parts in self._found.items() if parts}
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, lambda file: np.savez_compressed(file, **arrays))
+        files.atomic_write(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def load(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import Ledger
+from multimodal_lab.evaluate.tasks import ScoreSheet
 from multimodal_lab.metric.variance import explained
 
 
@@ -23,7 +23,7 @@ class Variance:
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        ledger = Ledger("variance")
+        ledger = ScoreSheet("variance")
         for task in ledger.held_out(test):
             classes = len(np.unique(task.y))
             share = explained(task.x, task.y)

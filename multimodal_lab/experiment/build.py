@@ -47,17 +47,19 @@ def _require_targets(system: System, there: list[str]) -> None:
 
 def build_trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
     """The trackers of a config, each behind a thread of its own; `told`: the config without its secrets."""
-    chosen = safe_instantiate(cfg.log)
+    feature_cache = safe_instantiate(cfg.log)
     name = told["name"] or folder.name
-    return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in chosen.items()]
+    return [
+        Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in feature_cache.items()
+    ]
 
 
-def chosen(cfg: DictConfig) -> Any:
+def feature_cache(cfg: DictConfig) -> Any:
     """The cache that a config asks for, None without."""
     return safe_instantiate(cfg.cache) if cfg.get("cache") and "_target_" in cfg.cache else None
 
 
-def augmentation(cfg: DictConfig, cache: Any, system: System, data: Any, device: torch.device) -> Any:
+def build_augmentation(cfg: DictConfig, cache: Any, system: System, data: Any, device: torch.device) -> Any:
     """The augmentation of a config; with a cache, `system` and `data` are made to speak of kept features alone."""
     factory = safe_instantiate(cfg.augment)
     if cache is None:

@@ -18,12 +18,12 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules.wiring import judge, scored
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
-from multimodal_lab.experiment.build import DATA, augmentation, build_system, build_trackers, chosen
+from multimodal_lab.experiment.build import DATA, build_augmentation, build_system, build_trackers, feature_cache
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
-from multimodal_lab.files import value
+from multimodal_lab.files import write_json
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
-from multimodal_lab.runs.summary import score, seal
+from multimodal_lab.runs.summary import score, write_summary
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 from multimodal_lab.train import resume
@@ -46,13 +46,13 @@ def run(cfg: DictConfig, folder: Path) -> float:
     if main and not (folder / directory.CONFIG).exists():
         (folder / directory.CONFIG).write_text(config)
     torch.manual_seed(cfg.seed)
-    cache = chosen(cfg)
+    cache = feature_cache(cfg)
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
     _require_judged(cfg.judged, data)
     system = build_system(cfg, data).to(device)
     with stage("building the augmentation"):
-        augment = augmentation(cfg, cache, system, data, device)
+        augment = build_augmentation(cfg, cache, system, data, device)
     with stage("building the optimizer"):
         optimizer = safe_instantiate(cfg.optim)(system)
     store = Store(folder / "checkpoints", cfg.train.keep)
@@ -83,7 +83,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     )
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
-    seal(folder, summary, plain)
+    write_summary(folder, summary, plain)
     return _finish(cfg, folder, log, summary, label, plain)
 
 
@@ -120,15 +120,17 @@ def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_data(folder: Path, data: Any) -> None:
-    value(folder / DATA, data.record())
+    write_json(folder / DATA, data.record())
 
 
 def _choices() -> dict[str, str]:
     """`choices/<group>`: what the command line chose, where Hydra composed this run."""
     if not HydraConfig.initialized():
         return {}
-    chosen = HydraConfig.get().runtime.choices
-    return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
+    feature_cache = HydraConfig.get().runtime.choices
+    return {
+        f"choices/{group}": str(choice) for group, choice in feature_cache.items() if not group.startswith("hydra/")
+    }
 
 
 def _finish(

@@ -22,7 +22,7 @@ def log_mixture(log_p: Tensor, log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w[..., None] + log_p, 1)
 
 
-class Decision(nn.Module):
+class LateFusion(nn.Module):
     """Log-probabilities (N, K) of a mixture of one classifier per stream, for a loss such as nll. `fused` is not read.
 
     `weights` learned: a softmax over one learned score a stream, renormalised over the streams a row has; uniform:

@@ -40,5 +40,5 @@ def mean_over_all(values: Tensor, valid: Tensor, weight: Tensor | None = None) -
     ranks of the values, and of the gradients as DDP takes it, is that of the global mean, however unevenly rows fall.
     """
     share = valid.to(values.dtype) if weight is None else torch.where(valid, weight, 0.0)
-    count = distributed.mean_over_ranks(share.sum())
+    count = distributed.all_reduce_mean(share.sum())
     return torch.where(valid, values, 0.0).sum() / torch.where(count > 0, count, 1.0)

@@ -27,7 +27,7 @@ class _Project(torch.autograd.Function):
         return torch.where(outward, 0.0, grad), None, None
 
 
-class Learned(nn.Module):
+class LearnedScalar(nn.Module):
     """A learned positive number, exp of a parameter, held in [low, high].
 
     CLIP's temperature (Radford 2021, 2.5) is init 0.07, low 0.01. Returns a 0-d tensor. `ValueError` unless low <=
@@ -47,7 +47,7 @@ class Learned(nn.Module):
         return value.exp()
 
 
-class Free(nn.Module):
+class FreeScalar(nn.Module):
     """A learned number of any sign, such as SigLIP's bias. Returns a 0-d tensor."""
 
     def __init__(self, init: float) -> None:
@@ -59,7 +59,7 @@ class Free(nn.Module):
         return self.value
 
 
-class Linear(nn.Module):
+class LinearSchedule(nn.Module):
     """From `start` to `end` in a straight line."""
 
     def __init__(self, start: float, end: float) -> None:
@@ -71,7 +71,7 @@ class Linear(nn.Module):
         return self.start + (self.end - self.start) * progress
 
 
-class Cosine(nn.Module):
+class CosineSchedule(nn.Module):
     """From `start` to `end` along half a cosine, flat at both ends."""
 
     def __init__(self, start: float, end: float) -> None:

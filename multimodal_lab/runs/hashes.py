@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.hashing import of_file as of_file
-from multimodal_lab.hashing import of_json
+from multimodal_lab.hashing import file_hash, json_hash
 
 # Keys that change no number: where files lie, how they are loaded, what is kept.
 MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep", "save_every"}, "cache": {"root"}}
@@ -35,18 +34,18 @@ def config_key(plain: Mapping[str, Any]) -> str:
     """
     facts = {k: v for key in plain if key not in BOOKKEEPING for k, v in flat(plain[key], key).items()}
     named = {k: v if isinstance(v, list) else [v] for k, v in facts.items() if k.rpartition(".")[2] in TRAINED}
-    facts |= {f"{k}@": held for k, v in named.items() if any(held := [of_weights(Path(str(n))) for n in v])}
-    return of_json(facts)[:16]
+    facts |= {f"{k}@": held for k, v in named.items() if any(held := [weights_hash(Path(str(n))) for n in v])}
+    return json_hash(facts)[:16]
 
 
 @cache
-def code() -> str:
+def source_hash() -> str:
     """A digest of the package's own source, as it was when this process first asked: what is edited later doesn't run in it."""
-    return code_of("")
+    return source_hash_of("")
 
 
 @cache
-def code_of(*parts: str) -> str:
+def source_hash_of(*parts: str) -> str:
     """The same of some files and folders of the package alone, by their paths in it."""
     digest = hashlib.sha256()
     here = Path(__file__).parents[1]
@@ -56,7 +55,7 @@ def code_of(*parts: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def of_weights(path: Path) -> list[str]:
+def weights_hash(path: Path) -> list[str]:
     """Digests of a file of weights, or of the weights in a run's checkpoints; none where there is neither."""
     path = path.expanduser()
     if path.is_file():
@@ -70,13 +69,13 @@ def _in_checkpoint(manifest: Path) -> list[str]:
         files = json.loads(manifest.read_bytes())["files"]
         return [digest for name, digest in sorted(files.items()) if name.startswith(("model.", "ema."))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return [of_file(manifest)]  # damaged: whoever loads it says so
+        return [file_hash(manifest)]  # damaged: whoever loads it says so
 
 
 @cache
 def _of_large(path: Path, size: int, changed: int) -> str:
     """Once a process for each state of the file: every cell of a study asks."""
-    return of_file(path)
+    return file_hash(path)
 
 
 def flat(node: Any, key: str) -> dict[str, Any]:

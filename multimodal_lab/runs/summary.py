@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.runs import hashes
 
 
-def seal(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any]) -> None:
+def write_summary(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any]) -> None:
     """Add what the run was made of (its config's key, the source, the predictions) and write `summary.json` last of all."""
-    summary |= {hashes.OF_CONFIG: hashes.config_key(plain), hashes.OF_SOURCE: hashes.code()}
-    summary[hashes.OF_PREDICTIONS] = hashes.of_file(folder / hashes.PREDICTIONS)
-    files.value(folder / hashes.SUMMARY, summary, sort_keys=True, default=float)
+    summary |= {hashes.OF_CONFIG: hashes.config_key(plain), hashes.OF_SOURCE: hashes.source_hash()}
+    summary[hashes.OF_PREDICTIONS] = file_hash(folder / hashes.PREDICTIONS)
+    files.write_json(folder / hashes.SUMMARY, summary, sort_keys=True, default=float)
 
 
 def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -> float:

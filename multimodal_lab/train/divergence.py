@@ -25,7 +25,7 @@ EVERY = 10  # steps between looks: each waits for the device
 TRY = "lower optim.lr, set train.clip_norm, or use train.precision=bf16"
 
 
-class Guard:
+class DivergenceGuard:
     """Looks every ten steps at most; what is not finite for ten in a row, or an fp16 scale below 1, ends the training."""
 
     def __init__(self, folder: Path, step: Step, meters: Meters, every: int) -> None:
@@ -118,7 +118,7 @@ def keep(folder: Path, step: Step, group: Sequence[Batch], where: Mapping[str, A
     save_file(weights, folder / "model.safetensors")
     facts = {**where, "seed": step.seed, "precision": step.precision, "batches": len(group)}
     facts |= {"scale": step.scaler.get_scale(), "ids": [b.ids.tolist() for b in group]}
-    files.value(folder / "batch.json", facts)
+    files.write_json(folder / "batch.json", facts)
 
 
 def replay(folder: Path, step: Step) -> tuple[dict[str, float], float, str]:

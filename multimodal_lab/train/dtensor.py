@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from multimodal_lab.checkpoint.state import Part, Parts
+from multimodal_lab.checkpoint.state import Stateful, TrainingState
 from multimodal_lab.device import distributed
 
 if TYPE_CHECKING:  # its import would lengthen the start of every run; only a sharded one needs it
@@ -36,7 +36,7 @@ class Whole:
 
     def __init__(
         self,
-        part: Part,
+        part: Stateful,
         like: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         back: Callable[[Tensor, DTensor], Tensor] | None = None,
     ) -> None:
@@ -58,7 +58,7 @@ class Whole:
         self.part.load_state_dict(_mapped(state, self.like(state), self.back))
 
 
-def gather(parts: Parts) -> None:
+def gather(parts: TrainingState) -> None:
     """Gather every part that is in pieces."""
     for part in parts.values():
         if isinstance(part, Whole):

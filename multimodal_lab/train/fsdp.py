@@ -12,7 +12,7 @@ import torch
 import torch.distributed as td
 from torch import Tensor, nn
 
-from multimodal_lab.checkpoint.state import Parts
+from multimodal_lab.checkpoint.state import TrainingState
 from multimodal_lab.device import distributed
 from multimodal_lab.system import System
 from multimodal_lab.train import gradcache
@@ -72,7 +72,7 @@ class Shards:
             for b, piece in zip(same, torch.split(flat, [b.numel() for b in same]), strict=True):
                 b.copy_(piece.view_as(b))
 
-    def receive(self) -> None:
+    def scatter_gradients(self) -> None:
         """Hand the gradients, means over ranks, on to the pieces that the optimizer holds."""
         for name, p in self.cut_ones.items():
             if in_pieces(p):
@@ -88,13 +88,13 @@ class Shards:
         both = [square, _square(rest)] if (rest := [p.grad for p in self.rest if p.grad is not None]) else [square]
         return torch.stack(both).sum().sqrt().float()
 
-    def agree(self, scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
+    def sync_found_inf(self, scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
         """After `unscale_`: what is not finite in one rank's pieces is an overflow on every rank."""
         if scaler.is_enabled():
             for found in scaler._found_inf_per_device(optimizer).values():
                 td.all_reduce(found, op=td.ReduceOp.MAX)
 
-    def whole_parts(self, parts: Parts) -> Parts:
+    def whole_parts(self, parts: TrainingState) -> TrainingState:
         """The same parts as a checkpoint holds them, whole: `gather` them, then save on rank 0."""
         model, ema, optimizer = parts["model"], parts["ema"], parts["optimizer"]
         return {
@@ -109,7 +109,7 @@ class Shards:
         return {"state": {i: dict.fromkeys(found, self.cut_ones[self.order[i]]) for i, found in state["state"].items()}}
 
     @contextlib.contextmanager
-    def at_home(self) -> Iterator[None]:
+    def gathered(self) -> Iterator[None]:
         """Inside, `home` on rank 0 has all the weights, for a pass that it makes alone."""
         self._fill(distributed.rank() == 0)
         try:

@@ -56,7 +56,7 @@ class Stop:
             self._may_cut = True
             return otherwise if self.name else work()
         except _Cut:
-            distributed.together()
+            distributed.leave_single_process()
             return otherwise
         finally:
             self._may_cut = False

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from multimodal_lab.checkpoint.state import Parts, State, Unsaved
+from multimodal_lab.checkpoint.state import State, TrainingState, Unsaved
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
@@ -20,14 +20,14 @@ from multimodal_lab.optim.schedule import factor, set_rates
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 from multimodal_lab.train.config import TrainConfig
-from multimodal_lab.train.divergence import Guard, require_sound
+from multimodal_lab.train.divergence import DivergenceGuard, require_sound
 from multimodal_lab.train.dtensor import gather
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.fsdp import Shards, require_possible
 from multimodal_lab.train.interrupt import Stop
 from multimodal_lab.train.meters import Meters
 from multimodal_lab.train.resume import Resume, resume_from
-from multimodal_lab.train.step import Step, arrange
+from multimodal_lab.train.step import Step, prepare_model
 from multimodal_lab.types import Batch
 
 
@@ -77,7 +77,7 @@ def fit(
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate)
     total = min(config.epochs * per_epoch, config.max_steps or config.epochs * per_epoch)
     store.keep = config.keep
-    arrange(system, config.channels_last, config.compile)
+    prepare_model(system, config.channels_last, config.compile)
     if config.compile and isinstance(augment, torch.nn.Module):
         augment.compile()
     shards = Shards(system, optimizer) if config.shard else None
@@ -85,19 +85,19 @@ def fit(
 
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     average, meters, state = Average(system, config.ema), Meters(device), State(facts=dict(facts))
-    parts: Parts = {
+    parts: TrainingState = {
         "model": system, "optimizer": optimizer, "scaler": scaler, "ema": average, "meters": meters, "state": state,
     }  # fmt: skip
     saved_parts = parts if shards is None else shards.whole_parts(parts)
     update = Step(
         system, optimizer, scaler, augment, device, config.precision, seed, config.clip_norm, config.micro_batch, shards
     )
-    guard = Guard(store.folder.parent, update, meters, config.log_every)
+    guard = DivergenceGuard(store.folder.parent, update, meters, config.log_every)
     unsaved = Unsaved(system=system, augment=augment)
 
     def scored() -> Mapping[str, float]:
         """The validation split's scores, {} on every rank but 0; a signal cuts the pass short."""
-        with average.applied(), contextlib.nullcontext() if shards is None else shards.at_home():
+        with average.applied(), contextlib.nullcontext() if shards is None else shards.gathered():
             return stop.unless_asked(validate, {}) if distributed.rank() == 0 else {}
 
     def save() -> None:
@@ -111,7 +111,7 @@ def fit(
 
     with Stop() as stop:
         if distributed.active():
-            update.settle(next(groups(data, config.accumulate, 0, 0)))
+            update.fix_ddp_buckets(next(groups(data, config.accumulate, 0, 0)))
         resume_from(store, saved_parts, facts, resume, log)
         store.require_space(parts)
         began = time.monotonic() - state.seconds
@@ -218,7 +218,7 @@ def require_monitor(monitor: str, scores: Mapping[str, float]) -> None:
 def select(state: State, scores: Mapping[str, float], monitor: str, mode: str) -> bool:
     """Whether this is the best so far; one that is not finite never is. Every rank decides as rank 0 does."""
     require_monitor(monitor, scores)
-    value = distributed.from_main(float(scores.get(monitor, 0.0)))
+    value = distributed.broadcast(float(scores.get(monitor, 0.0)))
     # a first NaN must not become the best: nothing compares as better than NaN, so it would stay for good
     better = math.isfinite(value) and (
         state.best is None or (value < state.best if mode == "min" else value > state.best)

@@ -42,14 +42,14 @@ class Meters:
         names = [*(k for k in read if k != NORM), NORM]
         values = [*(sum(v) / len(v) for k, v in read.items() if k != NORM), read[NORM][-1]]
         if distributed.active():
-            values = distributed.mean_over_ranks(torch.tensor(values, dtype=torch.float64, device=self.device)).tolist()
+            values = distributed.all_reduce_mean(torch.tensor(values, dtype=torch.float64, device=self.device)).tolist()
         self.bad = self._bad()
         self.kept, self._read = {}, {}
         return {f"train/{name}": value for name, value in zip(names, values, strict=True)}
 
     def bad_steps(self) -> int:
         """How many steps in a row, the last included, were not finite on some rank."""
-        return int(distributed.most(float(self._bad())))
+        return int(distributed.all_reduce_max(float(self._bad())))
 
     def _bad(self) -> int:
         if not self.kept:

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import torch
 
-from multimodal_lab.checkpoint.state import Parts, State
+from multimodal_lab.checkpoint.state import State, TrainingState
 from multimodal_lab.checkpoint.store import Store, load, read_state
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction
-from multimodal_lab.runs.hashes import code, flat
+from multimodal_lab.runs.hashes import flat, source_hash
 
 Resume = Literal["never", "auto", "drift"]
 CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "cache", "data")
@@ -35,7 +35,7 @@ def facts(
     return {**found, "data fingerprint": data.fingerprint, **machine(device)}
 
 
-def resume_from(store: Store, parts: Parts, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
+def resume_from(store: Store, parts: TrainingState, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
     """Load the newest good checkpoint, if any, and cut the log back to it; refuse one that was made under other facts.
 
     `drift` goes on all the same: what changed is told, and kept in the state for good.
@@ -44,7 +44,7 @@ def resume_from(store: Store, parts: Parts, now: Mapping[str, Any], mode: Resume
     assert isinstance(state, State)
     if mode != "never":
         newest = store.newest() if distributed.rank() == 0 else None
-        name = distributed.word_from_main("" if newest is None else newest.name)
+        name = distributed.broadcast_text("" if newest is None else newest.name)
         if name:
             before = read_state(store.folder / name)
             changed = changes(before["facts"], now)
@@ -74,7 +74,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "tf32": [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32] if cuda else None,
         "matmul": torch.get_float32_matmul_precision(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "code": code(),
+        "code": source_hash(),
     }
 
 

@@ -67,7 +67,7 @@ class Step:
         if self.shards is None:
             norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         else:
-            self.shards.agree(self.scaler, self.optimizer)
+            self.shards.sync_found_inf(self.scaler, self.optimizer)
             norm = self.shards.norm()
         if self.clip_norm is not None:
             clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
@@ -75,7 +75,7 @@ class Step:
 
     def gradient(self, group: Sequence[Batch], step: int, epoch: int, progress: float) -> dict[str, Tensor]:
         """Leave the (scaled) gradient of the mean loss of `group` in `.grad`; the mean terms."""
-        reseed(self.device, mix(self.seed, step, self._rank))
+        seed_step(self.device, mix_seed(self.seed, step, self._rank))
         found: list[dict[str, Tensor]] = []
         if self.shards is not None:
             self.shards.share_buffers()
@@ -88,7 +88,7 @@ class Step:
             check_used(self.system)
             self._checked = True
         if self.shards is not None:
-            self.shards.receive()
+            self.shards.scatter_gradients()
         if len(found) == 1:
             return {key: value.detach() for key, value in found[0].items()}
         return {key: torch.stack([terms[key].detach() for terms in found]).mean() for key in found[0]}
@@ -114,7 +114,7 @@ class Step:
             torch.autograd.backward(self.scaler.scale(total))
         return found
 
-    def settle(self, group: Sequence[Batch]) -> None:
+    def fix_ddp_buckets(self, group: Sequence[Batch]) -> None:
         """Let DDP fix its gradient buckets, by two passes that leave no trace.
 
         It orders them by the first backward pass and uses them from the second on: without this the first step after a
@@ -147,7 +147,7 @@ class Step:
         return contextlib.nullcontext()
 
 
-def arrange(system: System, channels_last: bool, compiled: bool) -> None:
+def prepare_model(system: System, channels_last: bool, compiled: bool) -> None:
     """Lay 4-D weights out as (N, H, W, C) in memory, and compile the forward pass; names and values stay."""
     if channels_last:
         for p in system.parameters():
@@ -163,7 +163,7 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     return torch.autocast(device.type, dtype=dtype) if dtype else contextlib.nullcontext()
 
 
-def reseed(device: torch.device, seed: int) -> None:
+def seed_step(device: torch.device, seed: int) -> None:
     """Seed the generators that a step on `device` draws from; `torch.manual_seed` costs as much as a small step."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -172,7 +172,7 @@ def reseed(device: torch.device, seed: int) -> None:
         ].manual_seed(seed)
 
 
-def mix(*numbers: int) -> int:
+def mix_seed(*numbers: int) -> int:
     """One 63-bit seed from several integers (SplitMix64)."""
     x = 0
     for n in numbers:

@@ -19,7 +19,7 @@ from multimodal_lab.config import resolvers
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.device.placement import repeatable
-from multimodal_lab.train.step import Step, arrange
+from multimodal_lab.train.step import Step, prepare_model
 from multimodal_lab.types import Band, Batch, Stream
 
 
@@ -53,7 +53,7 @@ def stepper(
     system, streams, cfg = system_of(f"backbone={backbone}", size=size)
     augment = build(safe_instantiate(cfg.augment), streams=streams).to(DEVICE) if augmented else twice
     optimizer = safe_instantiate(cfg.optim)(system)
-    arrange(system, last, compiled)
+    prepare_model(system, last, compiled)
     if compiled and augmented:
         augment.compile()
     system.train()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _trial
 
-from multimodal_lab.checkpoint.store import Store, fault
+from multimodal_lab.checkpoint.store import Store, verify
 
 KINDS = ("flips", "cuts", "blocks", "swaps")
 
@@ -50,7 +50,7 @@ def main() -> None:
 def _judged(store: Store, before: Path, newest: Path, name: str) -> list[str]:
     """What went wrong: the damage not seen, another checkpoint used, file or reason not told."""
     said, wrong = io.StringIO(), []
-    reason = fault(newest)
+    reason = verify(newest)
     with contextlib.redirect_stdout(said):
         found = store.newest()
     if found != before:

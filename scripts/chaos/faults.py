@@ -20,7 +20,7 @@ import _trial
 import torch
 from torch import nn
 
-from multimodal_lab.checkpoint.state import Parts, State
+from multimodal_lab.checkpoint.state import State, TrainingState
 from multimodal_lab.checkpoint.store import CheckpointError, Store, load
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.meters import Meters
@@ -61,7 +61,7 @@ def main() -> None:
         _trial.finish("faults", lost, told)
 
 
-def parts(step: int) -> Parts:
+def parts(step: int) -> TrainingState:
     """A small training's parts; the weights tell the step."""
     torch.manual_seed(step)
     net = nn.Linear(64, 64)

@@ -380,14 +380,14 @@ def _composes(folder):
     from hydra import compose, initialize_config_dir
 
     from multimodal_lab.config import resolvers
-    from multimodal_lab.config.check import preflight
+    from multimodal_lab.config.check import check_command
     from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
 
     resolvers.register()
     lines = [["data=specimens", "data.source.individuals=64"], ["data=packed", f"data.root={folder}"]]
     made = []
     for overrides in lines:
-        preflight(overrides)
+        check_command(overrides)
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = compose("config", overrides=overrides)
         modality = {"rgb": {"kind": "image", "take": ["R", "G", "B"]}, "uv": {"kind": "image", "take": ["UV*"]}}
@@ -417,13 +417,13 @@ def test_words_that_cannot_be(words, code, said, monkeypatch, capsys):
 
 def test_a_packed_choice_without_a_store_is_one_clear_problem(tmp_path):
     from multimodal_lab.config import resolvers
-    from multimodal_lab.config.check import ConfigError, preflight
+    from multimodal_lab.config.check import ConfigError, check_command
 
     resolvers.register()
     with pytest.raises(ConfigError, match=r"is no packed store \(scripts/pack.py makes one\)"):
-        preflight(["data=packed", f"data.root={tmp_path}"])
+        check_command(["data=packed", f"data.root={tmp_path}"])
     with pytest.raises(ConfigError, match=r"data\.root=\?\?\?"):
-        preflight(["data=packed"])
+        check_command(["data=packed"])
 
 
 def test_scaling_can_be_another_than_was_packed(tmp_path):

@@ -7,7 +7,7 @@ from test_evaluate_evaluators import made
 from test_system import batch, system
 
 from multimodal_lab.evaluate.embeddings import embed_batches
-from multimodal_lab.evaluate.late_fusion import Told, together
+from multimodal_lab.evaluate.late_fusion import LateFusionInputs, average_predictions
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.evaluate.subsets import members, name
 
@@ -16,7 +16,9 @@ def test_together_is_the_mean_over_the_streams_that_are_there():
     draw = np.random.default_rng(0)
     rows = [np.array([0, 2, 3, 7]), np.array([2, 7, 9])]
     said = [draw.random((len(r), k)) for r, k in zip(rows, (3, 2))]
-    got_rows, got = together([Told("a", "classes", rows[0], said[0]), Told("b", "classes", rows[1], said[1])])
+    got_rows, got = average_predictions(
+        [LateFusionInputs("a", "classes", rows[0], said[0]), LateFusionInputs("b", "classes", rows[1], said[1])]
+    )
     assert got_rows.tolist() == [0, 2, 3, 7, 9]
     for i, row in enumerate(got_rows):
         voices = [np.pad(s[list(r).index(row)], (0, 3 - s.shape[1])) for r, s in zip(rows, said) if row in r]

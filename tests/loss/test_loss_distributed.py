@@ -19,7 +19,7 @@ from multimodal_lab.loss.clip import clip
 from multimodal_lab.loss.contrastive import info_nce
 from multimodal_lab.loss.cross_modal import cross_modal
 from multimodal_lab.loss.dcl import dcl
-from multimodal_lab.loss.schedule import Free, Learned
+from multimodal_lab.loss.schedule import FreeScalar, LearnedScalar
 from multimodal_lab.loss.siglip import siglip
 from multimodal_lab.loss.simclr import simclr
 from multimodal_lab.loss.supcon import supcon
@@ -72,7 +72,11 @@ class Toy(nn.Module):
         self.case = case
         self.encoders = nn.ModuleDict({n: nn.Linear(D, D) for n in NAMES})
         self.classifier, self.captioner = nn.Linear(D, K), nn.Linear(D, (L - 1) * K)
-        self.temperature, self.scale, self.bias = Learned(0.2, 0.01, 1.0), Learned(5.0, 1.0, 100.0), Free(-2.0)
+        self.temperature, self.scale, self.bias = (
+            LearnedScalar(0.2, 0.01, 1.0),
+            LearnedScalar(5.0, 1.0, 100.0),
+            FreeScalar(-2.0),
+        )
         self.double()
 
     def forward(self, x, samples):

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multimodal_lab.loss.schedule import Cosine, Free, Learned, Linear
+from multimodal_lab.loss.schedule import CosineSchedule, FreeScalar, LearnedScalar, LinearSchedule
 
 
 def test_learned_starts_at_init_and_learns_its_log():
-    knob = Learned(0.07, low=0.01, high=1.0)
+    knob = LearnedScalar(0.07, low=0.01, high=1.0)
     value = knob(0.3)
     assert value.item() == pytest.approx(0.07, rel=1e-6)
     (3 * value).backward()
@@ -20,7 +20,7 @@ def test_learned_starts_at_init_and_learns_its_log():
 
 @given(st.floats(-1e4, 1e4))
 def test_learned_stays_positive_and_within_its_bounds(log):
-    knob = Learned(0.07, low=0.01, high=1.0)
+    knob = LearnedScalar(0.07, low=0.01, high=1.0)
     with torch.no_grad():
         knob.log.fill_(log)
     assert 0.00999 <= knob(0.0).item() <= 1.00001
@@ -28,7 +28,7 @@ def test_learned_stays_positive_and_within_its_bounds(log):
 
 @pytest.mark.parametrize(("push", "bound"), [(1, 0.01), (-1, 1.0)])
 def test_a_number_pushed_to_its_bound_comes_back(push, bound):
-    knob = Learned(0.07, low=0.01, high=1.0)
+    knob = LearnedScalar(0.07, low=0.01, high=1.0)
     optimiser = torch.optim.SGD(knob.parameters(), lr=1.0)
 
     def step(sign):
@@ -48,17 +48,17 @@ def test_a_number_pushed_to_its_bound_comes_back(push, bound):
 def test_learned_refuses_bounds_without_its_init():
     for init, low, high in [(0.001, 0.01, 1.0), (2.0, 0.01, 1.0), (0.1, 0.0, 1.0)]:
         with pytest.raises(ValueError, match="0 < low <= init <= high"):
-            Learned(init, low, high)
+            LearnedScalar(init, low, high)
 
 
 def test_free_is_a_parameter_of_any_sign():
-    knob = Free(-10.0)
+    knob = FreeScalar(-10.0)
     knob(0.0).backward()
     assert knob(0.5).item() == -10
     assert knob.value.grad == 1
 
 
-@pytest.mark.parametrize("kind", [Linear, Cosine])
+@pytest.mark.parametrize("kind", [LinearSchedule, CosineSchedule])
 def test_schedules_run_from_start_to_end(kind):
     knob = kind(0.2, 0.8)
     values = [knob(p / 10) for p in range(11)]
@@ -66,4 +66,4 @@ def test_schedules_run_from_start_to_end(kind):
     assert values[5] == pytest.approx(0.5)
     assert values[10] == pytest.approx(0.8)
     assert values == sorted(values)
-    assert values[1] == pytest.approx(0.26 if kind is Linear else 0.8 - 0.3 * (1 + math.cos(0.1 * math.pi)))
+    assert values[1] == pytest.approx(0.26 if kind is LinearSchedule else 0.8 - 0.3 * (1 + math.cos(0.1 * math.pi)))

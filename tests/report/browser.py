@@ -53,7 +53,7 @@ class Page:
         """What a piece of script gives; it runs as the driver's own, not as the page's."""
         return self.driver.execute_script(code, *words)
 
-    def settle(self):
+    def fix_ddp_buckets(self):
         """Until two frames have been drawn."""
         self.driver.execute_async_script(
             "const f = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => f()))"
@@ -72,4 +72,4 @@ class Page:
         if press:
             pointer.pointer_up()
         chain.perform()
-        self.settle()
+        self.fix_ddp_buckets()

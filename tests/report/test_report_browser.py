@@ -59,7 +59,7 @@ def choose(page, label):
         "const s = document.getElementById('label'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))",
         label,
     )
-    page.settle()
+    page.fix_ddp_buckets()
 
 
 def place(page, panel, point):
@@ -176,12 +176,12 @@ def test_a_selection_is_the_same_samples_in_every_panel(page, made, tool):
 def test_a_class_and_a_search_select(page, made):
     e, _ = made
     page.js("document.querySelectorAll('#key .class')[1].click()")
-    page.settle()
+    page.fix_ddp_buckets()
     of = np.flatnonzero(e.targets["species"] == 1)
     assert selected(page, e) == [sorted(set(of) & set(rows(e, i))) for i in range(3)]
     page.js("const f = document.getElementById('find'); f.value = 'DIR/01'; f.dispatchEvent(new Event('input'))")
     page.driver.execute_async_script("setTimeout(arguments[0], 350)")
-    page.settle()
+    page.fix_ddp_buckets()
     assert selected(page, e)[0] == list(range(10, 20))
 
 
@@ -223,7 +223,7 @@ def test_hostile_words_stay_words(driver, tmp_path):
     for row in range(0, len(words), 12):
         page.point(place(page, 0, row))
         page.point(place(page, 0, row), press=True)
-    page.settle()
+    page.fix_ddp_buckets()
     errors, asked = page.said()
     assert errors == []
     assert {u.split(":")[0] for u in asked} == {"file", "data"}

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf, open_dict
 from small import SMALL
 from tiny import changed, write
 
-from multimodal_lab.config.check import preflight
+from multimodal_lab.config.check import check_command
 from multimodal_lab.config.compose import CachingLoader
 from multimodal_lab.config.problem import ConfigError
 
@@ -57,7 +57,7 @@ def refusal(flag, monkeypatch):
 
         monkeypatch.setattr(CachingLoader, "_apply_overrides_to_config", staticmethod(assign))
         with pytest.raises(ConfigError) as error:
-            preflight([flag, "-m", "study=tiny", *typed])
+            check_command([flag, "-m", "study=tiny", *typed])
         return str(error.value)
 
     return refuse

@@ -8,9 +8,10 @@ from multimodal_lab.config.study import Control, Study, warnings
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.design import plan
-from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, StudyPlan
 
 CONTROLS = {
     "shuffled": Control("fused", "shuffled", ["data.shuffle={stream: uv}"]),
@@ -49,7 +50,7 @@ def study(
     for cell in cells:
         if cell.arm not in skip:
             _cell(folder, cell, levels[cell.arm], labels, groups, sources(cell), list(classes), named, tested(cell))
-    plan.write(folder, Plan(named, cells, ["study=made"], warnings(named), retrained=retrained or {}))
+    plan.write(folder, StudyPlan(named, cells, ["study=made"], warnings(named), retrained=retrained or {}))
     return folder
 
 
@@ -86,7 +87,7 @@ def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
     predictions.write(own, test, found)
     seal |= {hashes.OF_CONFIG: cell.key, hashes.OF_SOURCE: source, hashes.OF_DATA: "d"}
     seal |= {"data/test": len(rows), "data/train": groups * PER_GROUP - len(rows), "provenance/torch": "2"}
-    seal[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
+    seal[hashes.OF_PREDICTIONS] = file_hash(own / hashes.PREDICTIONS)
     (own / hashes.SUMMARY).write_text(json.dumps(seal))
 
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from multimodal_lab import files as whole
 from multimodal_lab.config import study
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.study.design import plan
-from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, StudyPlan
 from multimodal_lab.study.launch import status, sweep
 from multimodal_lab.study.ledger import ledger
 
@@ -33,7 +34,7 @@ def finish(folder, made, source="a", data="d", **scores):
     own.mkdir(parents=True, exist_ok=True)
     (own / hashes.PREDICTIONS).write_bytes(b"table " * 20_000)
     seal = {hashes.OF_CONFIG: made.key, hashes.OF_SOURCE: source, hashes.OF_DATA: data}
-    seal[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
+    seal[hashes.OF_PREDICTIONS] = file_hash(own / hashes.PREDICTIONS)
     filler = {f"knn/rgb/label{i}/accuracy": i / 7 for i in range(150)}
     (own / hashes.SUMMARY).write_text(json.dumps({**filler, **seal, **scores}, indent=1))
     return own
@@ -82,10 +83,10 @@ def test_what_another_source_left_unfinished_begins_anew_and_a_strangers_is_refu
     (own / "checkpoints").mkdir(parents=True)
     assert ledger.begin(own, made.key)
     assert (own / "checkpoints").is_dir()
-    whole.value(own / ledger.BEGUN, {"key": made.key, "source": "older"})
+    whole.write_json(own / ledger.BEGUN, {"key": made.key, "source": "older"})
     assert ledger.begin(own, made.key)
     assert not (own / "checkpoints").exists()
-    whole.value(own / ledger.BEGUN, {"key": "0" * 16, "source": "older"})
+    whole.write_json(own / ledger.BEGUN, {"key": "0" * 16, "source": "older"})
     with pytest.raises(StudyError, match="holds another config"):
         ledger.begin(own, made.key)
 
@@ -103,7 +104,7 @@ def test_mixed_source_and_data_are_told_with_the_odd_cell(tmp_path):
 
 
 def test_a_plan_is_read_as_it_was_written_and_its_lack_is_one_sentence(tmp_path):
-    made = Plan(STUDY, [cell(0), cell(1, "concat")], ["train.epochs=1"], ["a warning"])
+    made = StudyPlan(STUDY, [cell(0), cell(1, "concat")], ["train.epochs=1"], ["a warning"])
     plan.write(tmp_path, made)
     assert plan.load(tmp_path) == made
     (tmp_path / plan.FILE).write_text("{")
@@ -118,7 +119,7 @@ def test_two_hundred_cells_are_listed_without_torch(tmp_path, cli):
     for i, made in enumerate(cells):
         if i % 10:
             finish(tmp_path, made, **{"probe/rgb/species/accuracy": 0.5})
-    plan.write(tmp_path, Plan(STUDY, cells, [], []))
+    plan.write(tmp_path, StudyPlan(STUDY, cells, [], []))
     began = time.process_time()
     assert len(ledger.entries(tmp_path, plan.load(tmp_path).cells)) == 200
     assert time.process_time() - began < 1  # 0.1 s on an idle core
@@ -140,7 +141,7 @@ def test_the_table_names_what_is_tuned_and_what_is_added(tmp_path):
     tuning = [replace(cell(1000, arm), role="tuning", option=0) for arm in ("rgb", "concat", "concat_on_uv")]
     added = replace(cell(0, "concat_on_uv"), role="retrained")
     subsets = {"rgb": "rgb", "uv": "concat_on_uv", "rgb+uv": "concat"}
-    made = Plan(STUDY, [cell(0), cell(0, "concat"), added], [], [], tuning, {}, subsets)
+    made = StudyPlan(STUDY, [cell(0), cell(0, "concat"), added], [], [], tuning, {}, subsets)
     for one in tuning[:2]:
         finish(tmp_path, one, **{"probe/rgb/species/accuracy": 0.123})
     console = Console(record=True, width=160, file=io.StringIO())
@@ -187,7 +188,7 @@ def test_two_that_find_a_dead_owners_lock_are_not_both_let_in(tmp_path):
 
 def test_a_launcher_passes_over_cells_that_others_finish_or_begin_meanwhile(tmp_path):
     cells = [cell(seed) for seed in range(4)]
-    todo = sweep.Todo(tmp_path, Plan(STUDY, cells, ["study=x"], []), cells)
+    todo = sweep.Todo(tmp_path, StudyPlan(STUDY, cells, ["study=x"], []), cells)
     assert len(todo) == 4
     asked = iter(todo)
     assert next(asked)[-1] == f"hydra.sweep.subdir={cells[0].folder}"

@@ -9,11 +9,12 @@ from multimodal_lab.config import study
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.report.study.sections import told
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.design import plan
-from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, StudyPlan
 from multimodal_lab.study.launch import status
 from multimodal_lab.study.ledger import outcomes
 
@@ -35,9 +36,9 @@ def blind(tmp_path):
         own.mkdir()
         predictions.write(own, parts[1], probe.predictions)
         summary |= {hashes.OF_CONFIG: cell.key, hashes.OF_SOURCE: "a", hashes.OF_DATA: "d", "data/test": 400}
-        summary |= {"data/train": 400, hashes.OF_PREDICTIONS: hashes.of_file(own / hashes.PREDICTIONS)}
+        summary |= {"data/train": 400, hashes.OF_PREDICTIONS: file_hash(own / hashes.PREDICTIONS)}
         (own / hashes.SUMMARY).write_text(json.dumps(summary))
-    plan.write(tmp_path, Plan(named, cells, ["study=made"], []))
+    plan.write(tmp_path, StudyPlan(named, cells, ["study=made"], []))
     return tmp_path
 
 

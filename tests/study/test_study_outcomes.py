@@ -11,10 +11,11 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.analysis import results
 from multimodal_lab.study.design import plan
-from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, StudyPlan
 from multimodal_lab.study.ledger import outcomes
 
 ARMS = {"rgb": ["modality=rgb"], "uv": ["modality=uv"], "concat": ["fusion=concat"]}
@@ -42,7 +43,7 @@ def write_cell(folder, made, lack=()):
     found = [Predicted("probe", s, "sex", kept, truth[kept], said, chance, score) for s in streams]
     predictions.write(own, test, found)
     seal = {hashes.OF_CONFIG: made.key, hashes.OF_SOURCE: "a", hashes.OF_DATA: "d", "data/test": 12, "data/train": 18}
-    seal[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
+    seal[hashes.OF_PREDICTIONS] = file_hash(own / hashes.PREDICTIONS)
     seal |= {f"probe/{s}/sex/n": float(len(kept)) for s in streams}
     seal |= {f"probe/{s}/sex/n_missing": 12.0 - len(kept) for s in streams}
     (own / hashes.SUMMARY).write_text(json.dumps(seal))
@@ -62,7 +63,7 @@ def study(tmp_path):
             for arm in ARMS
         ]
         written = {(c.arm, c.seed, c.split): write_cell(tmp_path, c, lack) for c in cells if not skip(c)}
-        plan.write(tmp_path, Plan(named, cells, [], []))
+        plan.write(tmp_path, StudyPlan(named, cells, [], []))
         return outcomes.load(tmp_path), written
 
     return make
@@ -121,7 +122,7 @@ def forge(folder, change=lambda table: table, **facts):
     table = change(pd.read_parquet(folder / hashes.PREDICTIONS).astype({"truth": str, "label": str}))
     table.to_parquet(folder / hashes.PREDICTIONS)
     summary = json.loads((folder / hashes.SUMMARY).read_text()) | facts
-    summary[hashes.OF_PREDICTIONS] = hashes.of_file(folder / hashes.PREDICTIONS)
+    summary[hashes.OF_PREDICTIONS] = file_hash(folder / hashes.PREDICTIONS)
     (folder / hashes.SUMMARY).write_text(json.dumps(summary))
 
 

@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from tiny import write
 
-from multimodal_lab.config.check import preflight
+from multimodal_lab.config.check import check_command
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.study import Study, warnings
 from multimodal_lab.config.targets import conf_dir
@@ -116,11 +116,11 @@ def test_options_are_scored_on_a_validation_part_that_is_there(refusal):
 
 
 def test_good_ones_pass_and_unequal_keys_do_where_the_study_says_so(tmp_path):
-    preflight([write(tmp_path), "study=tiny", "study.seeds=[4]", "optim.lr=0.1", "train.epochs=1"])
+    check_command([write(tmp_path), "study=tiny", "study.seeds=[4]", "optim.lr=0.1", "train.epochs=1"])
     own = tune("[[optim.lr=1e-4], []], set: [data.split.train=0.4, data.split.val=0.2]")
-    preflight([write(tmp_path, own), "study=tiny", "data.split.val=0", "data.split.train=0.6"])
+    check_command([write(tmp_path, own), "study=tiny", "data.split.val=0", "data.split.train=0.6"])
     changes = {RGB: "[modality=rgb, fusion=separate, optim.lr=0.5]", "unequal: []": "unequal: [optim]"}
-    preflight([write(tmp_path, changes), "study=tiny"])
+    check_command([write(tmp_path, changes), "study=tiny"])
 
 
 def test_cells_are_named_by_what_changes_numbers():

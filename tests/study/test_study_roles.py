@@ -3,7 +3,7 @@
 import pytest
 from tiny import write
 
-from multimodal_lab.config.check import preflight
+from multimodal_lab.config.check import check_command
 from multimodal_lab.config.study import Control, Study
 from multimodal_lab.study.design import roles
 
@@ -103,7 +103,7 @@ def test_what_is_typed_leaves_every_role_as_it_is(refusal, line, words):
 
 @pytest.mark.parametrize("changes", GOOD, ids=range(len(GOOD)))
 def test_what_a_kind_of_control_changes_and_what_unequal_names_passes(tmp_path, changes):
-    preflight([write(tmp_path, changes), "study=tiny"])
+    check_command([write(tmp_path, changes), "study=tiny"])
 
 
 def tree(streams, **own):

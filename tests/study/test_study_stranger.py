@@ -10,6 +10,7 @@ import pytest
 from made import LEVELS, study
 
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
@@ -91,7 +92,7 @@ def test_cells_that_no_run_wrote_do_not_count_or_are_named(tmp_path):
     assert ledger.entries(folder, plan.load(folder).cells)[0].state == "waiting"
     pd.DataFrame({"id": ["a"]}).to_parquet(second / hashes.PREDICTIONS)
     summary = json.loads((second / hashes.SUMMARY).read_text())
-    summary[hashes.OF_PREDICTIONS] = hashes.of_file(second / hashes.PREDICTIONS)
+    summary[hashes.OF_PREDICTIONS] = file_hash(second / hashes.PREDICTIONS)
     (second / hashes.SUMMARY).write_text(json.dumps(summary))
     with pytest.raises(StudyError, match=r"predictions.parquet: not as a run writes it \(no column evaluator"):
         outcomes.load(folder).scores("sex")
@@ -107,7 +108,7 @@ def forge(folder, change=lambda table: table, **facts):
     table = change(pd.read_parquet(own / hashes.PREDICTIONS).astype({"truth": str, "label": str, "stream": str}))
     table.to_parquet(own / hashes.PREDICTIONS)
     summary = json.loads((own / hashes.SUMMARY).read_text()) | facts
-    summary[hashes.OF_PREDICTIONS] = hashes.of_file(own / hashes.PREDICTIONS)
+    summary[hashes.OF_PREDICTIONS] = file_hash(own / hashes.PREDICTIONS)
     (own / hashes.SUMMARY).write_text(json.dumps(summary))
     return own
 

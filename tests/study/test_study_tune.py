@@ -18,7 +18,7 @@ from multimodal_lab.config.study import Study, Tune
 from multimodal_lab.experiment.run import run
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.design import plan
-from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, StudyPlan
 from multimodal_lab.study.ledger import ledger, outcomes, tuning
 from multimodal_lab.study.ledger.ledger import Entry
 
@@ -60,7 +60,7 @@ def test_of_several_seeds_the_mean_counts_and_all_must_be_there():
     own = [{7: 0.9, 8: 0.1}, {7: 0.5, 8: 0.6}, 0.4]  # the first is the luck of a seed
     named, cells = tried({"rgb": own, "concat": [0.1, 0.2, 0.3]}, seeds=(7, 8))
     assert tuning.chosen(named, cells) == {"rgb": {"0": 1}, "concat": {"0": 2}}
-    made = Plan(named, [], [], [], [e.cell for e in cells], tuning.chosen(named, cells))
+    made = StudyPlan(named, [], [], [], [e.cell for e in cells], tuning.chosen(named, cells))
     assert tuning.problems(made, cells) == []
     assert tuning.told(made, cells)["arms"]["rgb"]["0"] == {
         "tried": 3,
@@ -87,13 +87,13 @@ def test_a_validation_part_that_judges_no_label_chooses_nothing():
 def test_arms_that_were_not_tuned_alike_are_invalid(tmp_path):
     """As a stranger's directory, or one with a cell removed, may have it."""
     named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, None]})
-    made = Plan(named, [], [], [], [e.cell for e in cells], {})
+    made = StudyPlan(named, [], [], [], [e.cell for e in cells], {})
     (said,) = tuning.problems(made, cells)
     assert said == "arms were not tuned alike: concat tried 2 of 3 configurations on split 0"
     (said,) = tuning.problems(made, cells[:4])
     assert "concat tried 1 of 3" in said
     named, cells = tried({"rgb": [0.5, 0.7, 0.6], "concat": [0.3, 0.2, 0.1]})
-    made = Plan(named, [], [], [], [e.cell for e in cells], {"rgb": {"0": 0}, "concat": {"0": 0}})
+    made = StudyPlan(named, [], [], [], [e.cell for e in cells], {"rgb": {"0": 0}, "concat": {"0": 0}})
     assert "now choose otherwise" in tuning.problems(made, cells)[0]
     made = replace(made, chosen=tuning.chosen(named, cells))
     assert tuning.problems(made, cells) == []
@@ -110,7 +110,7 @@ def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
     named.tune.set = ["data.split.val=0.2"]
     cells = [replace(e, folder=tmp_path / e.cell.folder) for e in cells]
     own = Cell("rgb", "baseline", 0, 0, "k" * 16, [])
-    made = Plan(named, [own], [], [], [e.cell for e in cells], tuning.chosen(named, cells))
+    made = StudyPlan(named, [own], [], [], [e.cell for e in cells], tuning.chosen(named, cells))
     for folder, splits in (
         (cells[0].folder, {"train": ["a"], "val": ["b"]}),
         (tmp_path / own.folder, {"test": ["b", "c"]}),

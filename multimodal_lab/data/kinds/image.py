@@ -11,7 +11,7 @@ from multimodal_lab.data.array import Array
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.streams.sample import Samples
+    from multimodal_lab.data.streams.sample import SampleReader
 
 
 class Image(Array):
@@ -22,12 +22,12 @@ class Image(Array):
     pictured: ClassVar[bool] = True
     default_backbone: ClassVar[str] = "convnet"
 
-    def require(self, samples: Samples, x: Any) -> None:
+    def require(self, samples: SampleReader, x: Any) -> None:
         """Its height and width can become the wanted size."""
         samples.resize.require(x.shape[1:])
 
     def sized(
-        self, samples: Samples, row: int, x: np.ndarray, mask: np.ndarray | None
+        self, samples: SampleReader, row: int, x: np.ndarray, mask: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(C, S, S) and its mask (S, S); pixels outside the mask take no part in the averages where they are blanked."""
         small = None if mask is None else samples.small(row, mask)

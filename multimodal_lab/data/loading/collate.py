@@ -12,7 +12,7 @@ from torch import Tensor
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import keys, stable_id
-from multimodal_lab.data.streams.sample import Item, Samples
+from multimodal_lab.data.streams.sample import Sample, SampleReader
 from multimodal_lab.types import Stream
 
 
@@ -44,7 +44,7 @@ class Stacked:
                 mine[name] = theirs[name]  # type: ignore[index,assignment]
 
 
-class Stacker:
+class Collator:
     """Makes `Stacked` of any rows; after `keep` from memory, else from the source. `absent` rows miss every stream.
 
     sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled; bands[stream]: places of
@@ -53,7 +53,7 @@ class Stacker:
 
     def __init__(
         self,
-        reader: Samples,
+        reader: SampleReader,
         streams: dict[str, Stream],
         ids: np.ndarray,
         seed: int,
@@ -105,7 +105,7 @@ class Stacker:
         return out
 
 
-def _put(made: Stacked, i: int, item: Item, count: int) -> None:
+def _put(made: Stacked, i: int, item: Sample, count: int) -> None:
     for name, x in item.inputs.items():
         if x is not None:
             _fill(made.values[name], i, x, name)

@@ -13,7 +13,7 @@ import numpy as np
 
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Rows
-from multimodal_lab.data.streams.sample import Samples
+from multimodal_lab.data.streams.sample import SampleReader
 
 TIMEOUT = 300.0  # seconds that one sample may take
 OnError = Literal["raise", "skip", "substitute"]
@@ -61,7 +61,7 @@ class Bad:
         return [f"data.on_error={on_error}: {share}: {counts}; the first: {first}"]
 
 
-def find(samples: Samples, on_error: OnError, most: float) -> Bad:
+def find(samples: SampleReader, on_error: OnError, most: float) -> Bad:
     """Read every sample once, in another process, so that a decoder that crashes or hangs makes one bad sample.
 
     Raises `DataError` if more than the share `most` of them is bad.
@@ -80,7 +80,7 @@ def find(samples: Samples, on_error: OnError, most: float) -> Bad:
     return found
 
 
-def _scan(samples: Samples, first: int, why: dict[int, str]) -> int:
+def _scan(samples: SampleReader, first: int, why: dict[int, str]) -> int:
     """Read samples from `first` on in one process, to the end or till it dies; returns the row to go on with."""
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
@@ -113,7 +113,7 @@ def _scan(samples: Samples, first: int, why: dict[int, str]) -> int:
         process.join()
 
 
-def _read(samples: Samples, first: int, end: Any) -> None:
+def _read(samples: SampleReader, first: int, end: Any) -> None:
     for row in range(first, len(samples.table)):
         said = None
         try:

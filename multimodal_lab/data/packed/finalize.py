@@ -78,7 +78,7 @@ def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Row
         "shards": [_facts(plan, s) for s in range(plan.shards)],
     }
     made = files.finite(made)  # the seal is of what a reader of the file finds
-    files.value(folder / MANIFEST, {**made, "seal": seal(made)})
+    files.write_json(folder / MANIFEST, {**made, "seal": seal(made)})
     for shard in range(plan.shards):
         _place(plan, shard, ".moments").unlink()
     for left in folder.glob(files.BESIDE):

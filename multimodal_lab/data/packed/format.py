@@ -152,7 +152,7 @@ def write_table(path: Path, samples: pd.DataFrame) -> None:
         {"name": str(name), "dtype": _kind(samples[name]), "values": [_plain(v) for v in samples[name]]}
         for name in samples.columns
     ]
-    files.value(path, {"columns": columns}, indent=None)
+    files.write_json(path, {"columns": columns}, indent=None)
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> 
     elif any(folder.iterdir()):
         raise DataError(f"{folder}: not empty, and no store that was begun; give out= a folder of its own")
     else:
-        whole.value(path, plan)
+        whole.write_json(path, plan)
     return Packing(source, offer, folder, size, hash_name)
 
 
@@ -144,9 +144,9 @@ def write_shard(packing: Packing, shard: int) -> int:
             offset += len(content) + padding
 
     place = packing.folder / shard_name(shard, "")
-    whole.write(place.with_suffix(".bin"), records)
-    whole.write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
-    whole.write(place.with_suffix(".npy"), lambda file: np.save(file, index))
+    whole.atomic_write(place.with_suffix(".bin"), records)
+    whole.atomic_write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
+    whole.atomic_write(place.with_suffix(".npy"), lambda file: np.save(file, index))
     return shard
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from multimodal_lab.data.streams.sample import Samples
+from multimodal_lab.data.streams.sample import SampleReader
 
 
-def fit(samples: Samples, train: np.ndarray, names: Collection[str] | None = None) -> None:
+def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None = None) -> None:
     """Fill `samples.fitted` and `samples.tokens` from the rows `train`: scaling, components, statistics, tokenizers.
 
     Of the streams `names` only, where given. Every sample is read once, whatever its streams learn of it.
@@ -23,7 +23,7 @@ def fit(samples: Samples, train: np.ndarray, names: Collection[str] | None = Non
         one.finish()
 
 
-def restore(samples: Samples) -> None:
+def restore(samples: SampleReader) -> None:
     """Make ready again what `samples.fitted` says was learnt, such as tokenizers."""
     for name, kind in samples.kinds.items():
         kind.restore(samples, name)

@@ -14,7 +14,7 @@ from multimodal_lab.types import Band, Stream
 
 
 @dataclass(frozen=True)
-class Plan:
+class StreamPlan:
     """One stream: `stored` is what the reader is asked for, the rest says what is made of it."""
 
     stored: Stream
@@ -25,7 +25,7 @@ class Plan:
     model: str = "word"
 
 
-def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Plan:
+def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPlan:
     """Read one entry of a modality YAML; `DataError` names a wrong key or value."""
     stored = resolve(name, facts, bands)
     role = facts.get("role", "input")
@@ -41,11 +41,11 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Plan:
     for key in ("pca", "vocab", "length"):
         if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
             raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
-    return Plan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **text)
+    return StreamPlan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **text)
 
 
 @dataclass
-class Fitted:
+class StreamStatistics:
     """What the training split taught about one stream, in plain JSON types.
 
     layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy, or whatever else a
@@ -64,7 +64,7 @@ class Fitted:
     vocab: int | None = None
 
 
-def finished(plan: Plan, fitted: Fitted) -> Stream:
+def finished(plan: StreamPlan, fitted: StreamStatistics) -> Stream:
     """The stream that a backbone is built for."""
     return kinds.of(plan.stored).stream(plan, fitted)
 

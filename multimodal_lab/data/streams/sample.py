@@ -13,13 +13,13 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError, Raw, Source
-from multimodal_lab.data.streams.plan import Fitted, Plan
+from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling, inside_mask
 
 
 @dataclass
-class Item:
+class Sample:
     """inputs[stream]: as its kind finishes it, None where missing; texts[stream], to draw from; mask (S, S) bool or None."""
 
     inputs: dict[str, np.ndarray | None]
@@ -27,18 +27,18 @@ class Item:
     mask: np.ndarray | None
 
 
-class Samples:
+class SampleReader:
     """Reads samples of one source for a set of plans; every error names the sample and its path."""
 
     def __init__(
-        self, source: Source, plans: dict[str, Plan], scaling: Scaling, resize: Resize, zero: bool, cache: bool
+        self, source: Source, plans: dict[str, StreamPlan], scaling: Scaling, resize: Resize, zero: bool, cache: bool
     ) -> None:
         self.source, self.plans, self.scaling, self.resize, self.zero = source, plans, scaling, resize, zero
         self.kinds = {name: kinds.of(p.stored) for name, p in plans.items()}
         self.table: pd.DataFrame = source.samples
         self.names = [str(i) for i in self.table["id"]]
         self.paths = list(self.table["path"]) if "path" in self.table else []
-        self.fitted = {name: Fitted() for name in plans}
+        self.fitted = {name: StreamStatistics() for name in plans}
         self.tokens: dict[str, Any] = {}
         self.kept: dict[int, Raw] = {}
         self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
@@ -90,13 +90,13 @@ class Samples:
         mask = raw.mask if self.kinds[name].spatial else None
         return self.scaling.apply(x, mask, raw.scale(name), self.fitted[name].scaling), mask
 
-    def item(self, row: int) -> Item:
+    def item(self, row: int) -> Sample:
         """All streams of one sample."""
         drawn = [name for name, kind in self.kinds.items() if kind.drawn_each_epoch]
         inputs = {name: self.finished(row, name)[0] for name in self.plans if name not in drawn}
         texts = {name: self.kinds[name].several(self, row, name) for name in drawn}
         mask = self.raw(row).mask if inputs else None
-        return Item(inputs, texts, None if mask is None else self.small(row, mask))
+        return Sample(inputs, texts, None if mask is None else self.small(row, mask))
 
     def drop(self, row: int) -> None:
         """Let go of the stored arrays of one sample."""

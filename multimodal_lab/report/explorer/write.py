@@ -19,5 +19,5 @@ def write(run_dir: Path, out: Path | None = None, method: Method = "pca") -> Pat
     path = out or run_dir / "figures" / "explorer.html"
     text = page.html(content(found, run_dir.resolve().name, method))
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.text(path, text)
+    files.write_text(path, text)
     return path

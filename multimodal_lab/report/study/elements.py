@@ -54,7 +54,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Told:
+class Report:
     """The whole report; explorer: the name of the page beside it to look around in, if there is one."""
 
     title: str

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from multimodal_lab.report.study.elements import Table, Told
+from multimodal_lab.report.study.elements import Report, Table
 
 TEMPLATE = Path(__file__).with_name("template.html.j2")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
-def html(report: Told) -> str:
+def html(report: Report) -> str:
     """The page. Jinja escapes every value; the policy in its head forbids scripts and anything from elsewhere."""
     import jinja2
 
@@ -26,12 +26,12 @@ def html(report: Told) -> str:
     return environment.from_string(TEMPLATE.read_text()).render(report=report)
 
 
-def markdown(report: Told) -> str:
+def markdown(report: Report) -> str:
     """The same for a repository or a mail."""
     return "\n".join(_lines(report)) + "\n"
 
 
-def _lines(report: Told) -> Iterator[str]:
+def _lines(report: Report) -> Iterator[str]:
     yield f"# {_plain(report.title)}: does the second modality add anything?"
     yield ""
     for card in report.cards:

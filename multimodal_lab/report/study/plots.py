@@ -156,6 +156,6 @@ def _save(folder: Path, name: str, figure: Any) -> list[Path]:
             made = io.BytesIO()
             figure.savefig(made, format=suffix, metadata=metadata)
             paths.append(folder / f"{name}.{suffix}")
-            files.data(paths[-1], made.getvalue())
+            files.write_bytes(paths[-1], made.getvalue())
     plt.close(figure)
     return paths

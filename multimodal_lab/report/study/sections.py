@@ -8,9 +8,9 @@ from typing import Any
 
 from multimodal_lab.report.study.elements import (
     Card,
+    Report,
     Section,
     Table,
-    Told,
     figure,
     number,
     points,
@@ -33,7 +33,7 @@ RESTS = (
 )
 
 
-def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Told:
+def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
     """All sections that `study.json` has something for, verdicts first."""
     cards = [_card(label, own) for label, own in made["labels"].items()]
     parts = [
@@ -41,7 +41,7 @@ def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Told:
         *subsets(made, figures), *retrained(made, figures), *_overlap(made), *_classes(made), *_groups(made), *_audit(made),
         *_cells(made), _made_of(made), _rules(),
     ]  # fmt: skip
-    return Told(str(made["study"]), cards, parts)
+    return Report(str(made["study"]), cards, parts)
 
 
 def _card(label: str, own: Mapping[str, Any]) -> Card:

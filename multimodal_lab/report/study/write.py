@@ -33,7 +33,7 @@ def write(folder: Path) -> list[Path]:
             f"{folder / SOURCE}: {type(error).__name__} {error}: not as a study writes it; judge the study again"
         ) from error
     for name, text in texts.items():
-        files.text(folder / name, text)
+        files.write_text(folder / name, text)
     return [*(folder / name for name in texts), *(p for paths in figures.values() for p in paths)]
 
 

@@ -32,7 +32,7 @@ def look(study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[
         "splits": list(study.splits),
         "streams": streams(configs),
         "labels": list(study.labels),
-        "source": hashes.code(),
+        "source": hashes.source_hash(),
     }
     if known is not None and known["of"] == of:
         return dict(known)

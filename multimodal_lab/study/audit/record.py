@@ -23,7 +23,7 @@ Configs = Mapping[str, Mapping[str, Any]]  # {arm: its plain config}
 def load(folder: Path) -> dict[str, Any] | None:
     """What was found in the data of the study in `folder`; None where nobody has looked."""
     try:
-        found: dict[str, Any] = files.load(folder / FILE)
+        found: dict[str, Any] = files.read_json(folder / FILE)
     except (OSError, ValueError):
         return None
     return found if _sound(found) else None
@@ -61,7 +61,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
             except DataError as error:
                 (folder / FILE).unlink(missing_ok=True)
                 return [f"warning: the data were not audited: {error}"]
-            files.value(folder / FILE, known)
+            files.write_json(folder / FILE, known)
     if study.leak and not known["grouped"]:
         raise StudyError(
             f"study.leak=[{', '.join(study.leak)}]: every sample is a group by itself, so that the split is random as it is "

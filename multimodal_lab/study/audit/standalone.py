@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.config import compose, resolvers, study
-from multimodal_lab.config.check import preflight
+from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.study.design.cells import looked_at
 
@@ -20,7 +20,7 @@ def audited(words: Sequence[str]) -> dict[str, Any]:
     """
     resolvers.register()
     try:
-        preflight(list(words))
+        check_command(list(words))
     except ConfigError as error:
         raise StudyError(str(error)) from error
     from multimodal_lab.data.source import DataError

@@ -22,10 +22,10 @@ from multimodal_lab.study.design import retrain, roles
 from multimodal_lab.study.design.cells import PAIRED, SWEPT, at, inputs, swept, tried, unequal, without_hydra
 
 if TYPE_CHECKING:
-    from multimodal_lab.config.check import Jobs
+    from multimodal_lab.config.check import SweepJobs
 
 
-def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
+def study_problems(jobs: SweepJobs, typed: list[Override]) -> list[Problem]:
     """What is wrong with a study or with any of its arms."""
     if found := [p for o in typed for p in _swept(o)]:
         return found
@@ -48,7 +48,7 @@ def study_problems(jobs: Jobs, typed: list[Override]) -> list[Problem]:
 Plain = dict[str, Any]
 
 
-def _arms(jobs: Jobs, typed: list[Override], study: facts.Study, top: list[str]) -> list[Problem]:
+def _arms(jobs: SweepJobs, typed: list[Override], study: facts.Study, top: list[str]) -> list[Problem]:
     found: list[Problem] = []
     plain: dict[str, Plain] = {}
     keys = {key(str(o.input_line)): str(o.input_line) for o in typed}
@@ -81,7 +81,7 @@ def _arms(jobs: Jobs, typed: list[Override], study: facts.Study, top: list[str])
 
 
 def _options(
-    jobs: Jobs, typed: list[Override], study: facts.Study, arms: dict[str, list[str]], top: list[str]
+    jobs: SweepJobs, typed: list[Override], study: facts.Study, arms: dict[str, list[str]], top: list[str]
 ) -> list[Problem]:
     """What is wrong with an option of any arm, and with the validation part that it would be scored on."""
     if study.tune is None:
@@ -112,7 +112,7 @@ def _options(
 
 
 def _checked(
-    jobs: Jobs, typed: list[Override], study: facts.Study, own: list[str], top: list[str]
+    jobs: SweepJobs, typed: list[Override], study: facts.Study, own: list[str], top: list[str]
 ) -> tuple[Plain, list[Problem]]:
     """The config of an arm's overrides as plain values, and what is wrong with it."""
     lines, unread = parse([*own, *swept(study.seeds[0], study.splits[0])], top, jobs.known)

@@ -39,7 +39,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What the last call asked for. typed: its overrides. warnings: why the verdict will be weak whatever comes out.
 
     tuning: the cells that try options; `cells`, which are compared, are none until those are finished. chosen: what followed
@@ -60,19 +60,19 @@ class Plan:
         return [*self.tuning, *self.cells]
 
 
-def write(folder: Path, plan: Plan) -> None:
+def write(folder: Path, plan: StudyPlan) -> None:
     """Write `plan.json` in `folder`, at once or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.value(folder / FILE, asdict(plan))
+    files.write_json(folder / FILE, asdict(plan))
 
 
-def load(folder: Path) -> Plan:
+def load(folder: Path) -> StudyPlan:
     """The plan in `folder`; `StudyError` if there is none that can be read."""
     try:
-        found: dict[str, Any] = files.load(folder / FILE)
+        found: dict[str, Any] = files.read_json(folder / FILE)
         _require_sound(found)
         cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
-        return Plan(
+        return StudyPlan(
             read(found["study"]), cells, found["typed"], found["warnings"], tuning, found["chosen"], found["retrained"]
         )
     except FileNotFoundError:

@@ -34,7 +34,7 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
         )
     answers = judge.judge(found)
     made = results.record(found, answers)
-    files.value(folder / results.FILE, made)
+    files.write_json(folder / results.FILE, made)
     page, why = explore(found, answers)
     drawn = [*report.write(folder), *page]
     console = console or Console(width=None if sys.stdout.isatty() else 160)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multimodal_lab.runs import hashes
-from multimodal_lab.study.design.plan import Plan
+from multimodal_lab.study.design.plan import StudyPlan
 from multimodal_lab.study.ledger import ledger
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry, State
 
@@ -23,7 +23,7 @@ SHOWN = 10
 KINDS = ("accuracy", "labels_right", "r2")
 
 
-def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:
+def lines(folder: Path, made: StudyPlan, found: Sequence[Entry]) -> Iterator[str]:
     """How many cells are in which state, then failures, mixtures and directories that are no longer of the plan."""
     counts = Counter(e.state for e in found)
     states = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s])
@@ -39,7 +39,7 @@ def lines(folder: Path, made: Plan, found: Sequence[Entry]) -> Iterator[str]:
         yield f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"
 
 
-def table(folder: Path, made: Plan, found: Sequence[Entry], console: Console | None = None) -> None:
+def table(folder: Path, made: StudyPlan, found: Sequence[Entry], console: Console | None = None) -> None:
     """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of its stream's score.
 
     What is tuned has a column more: the tuning cells, which are scored on other samples and in no mean.

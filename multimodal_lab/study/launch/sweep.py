@@ -20,7 +20,7 @@ from multimodal_lab.study import helpers
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.cells import Cells, Compose, looked_at
-from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, StudyPlan
 from multimodal_lab.study.launch import status
 from multimodal_lab.study.launch.wandb import send
 from multimodal_lab.study.ledger import ledger
@@ -75,7 +75,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
     return returns
 
 
-def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> Plan:
+def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> StudyPlan:
     """The plan that a composed study asks for: its cells too, once what is tuned has been, as the directory shows."""
     node: Any = OmegaConf.to_container(config.study, resolve=True)
     study = read(node)
@@ -83,7 +83,7 @@ def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> Plan:
     tuning = made.tuning()
     chosen = trials.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
     own = made.compared(chosen) if chosen or not tuning else []
-    return Plan(study, own, list(typed), warnings(study), tuning, chosen, made.retrained)
+    return StudyPlan(study, own, list(typed), warnings(study), tuning, chosen, made.retrained)
 
 
 def _composer(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) -> Compose:
@@ -98,7 +98,7 @@ def _composer(config: DictConfig, loader: ConfigLoader, typed: Sequence[str]) ->
     return compose
 
 
-def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
+def _tune(folder: Path, made: StudyPlan, launcher: Launcher) -> None:
     """Train the tuning cells; those that another launcher is at are waited for. `StudyError` where one can't be finished."""
     launched: Counter[str] = Counter()
     while True:
@@ -126,7 +126,7 @@ def _tune(folder: Path, made: Plan, launcher: Launcher) -> None:
 class Todo(list[list[str]]):
     """The lines of cells to launch; one that another launcher has begun since then is passed over when its turn comes."""
 
-    def __init__(self, folder: Path, made: Plan, cells: Sequence[Cell]) -> None:
+    def __init__(self, folder: Path, made: StudyPlan, cells: Sequence[Cell]) -> None:
         resume = [] if any(key(line) == "resume" for line in made.typed) else ["resume=auto"]
         super().__init__([*made.typed, *c.overrides, *resume, f"hydra.sweep.subdir={c.folder}"] for c in cells)
         self.folder, self.cells = folder, cells
@@ -138,9 +138,9 @@ class Todo(list[list[str]]):
                 yield lines
 
 
-def _refuse_mixed(folder: Path, made: Plan, before: Sequence[ledger.Entry]) -> None:
+def _refuse_mixed(folder: Path, made: StudyPlan, before: Sequence[ledger.Entry]) -> None:
     waiting = any(e.state != "finished" for e in before)
-    said = ledger.mixed(before, hashes.code() if waiting else None)
+    said = ledger.mixed(before, hashes.source_hash() if waiting else None)
     if said and not made.study.mixed:
         raise StudyError(
             f"{folder}: {said[0]}. Give another hydra.sweep.dir, remove those directories to have them trained again, or "

@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 from multimodal_lab import files as whole
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.files import load
+from multimodal_lab.files import read_json
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.runs import directory, hashes
-from multimodal_lab.study.design.plan import Cell, Plan
+from multimodal_lab.study.design.plan import Cell, StudyPlan
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
 BEGUN = "cell.json"
@@ -56,9 +57,9 @@ def entry(folder: Path, cell: Cell) -> Entry:
 def finished(own: Path, key: str) -> dict[str, Any]:
     """The summary of a finished cell; {} where there is none, it is another config's, or its predictions are not its own."""
     try:
-        summary: dict[str, Any] = load(own / hashes.SUMMARY)
+        summary: dict[str, Any] = read_json(own / hashes.SUMMARY)
         sealed = summary[hashes.OF_CONFIG] == key
-        whole = summary[hashes.OF_PREDICTIONS] == hashes.of_file(own / hashes.PREDICTIONS)
+        whole = summary[hashes.OF_PREDICTIONS] == file_hash(own / hashes.PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     # null is an undefined score, such as a correlation with a constant
@@ -88,7 +89,7 @@ def begin(own: Path, key: str) -> bool:
     """
     if finished(own, key):
         return False
-    now = {"key": key, "source": hashes.code()}
+    now = {"key": key, "source": hashes.source_hash()}
     before = _begun(own)
     if before and before.get("key") != key:
         raise StudyError(f"{own}: holds another config ({before.get('key')}, expected {key}); move it away")
@@ -97,7 +98,7 @@ def begin(own: Path, key: str) -> bool:
         for path in own.iterdir():
             if path.name != directory.LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    whole.value(own / BEGUN, now)
+    whole.write_json(own / BEGUN, now)
     (own / directory.ERROR).unlink(missing_ok=True)
     return True
 
@@ -135,7 +136,7 @@ def versions(found: Sequence[Entry]) -> list[str]:
     return said
 
 
-def others(folder: Path, given: Plan) -> list[str]:
+def others(folder: Path, given: StudyPlan) -> list[str]:
     """Directories of cells that the plan no longer has: earlier configs, kept and not counted."""
     names = {c.folder for c in given.every}
     return sorted(p.parent.name for p in folder.glob(f"*/{BEGUN}") if p.parent.name not in names)
@@ -143,7 +144,7 @@ def others(folder: Path, given: Plan) -> list[str]:
 
 def _begun(own: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = load(own / BEGUN)
+        found: dict[str, Any] = read_json(own / BEGUN)
     except (OSError, ValueError):
         return {}
     return found

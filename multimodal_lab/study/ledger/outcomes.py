@@ -14,7 +14,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.audit import record as audit
 from multimodal_lab.study.design import plan
-from multimodal_lab.study.design.plan import Plan
+from multimodal_lab.study.design.plan import StudyPlan
 from multimodal_lab.study.ledger import ledger, same_samples, tuning
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry
 from multimodal_lab.study.ledger.predictions import Outcome, not_so, read, require_scores
@@ -48,7 +48,7 @@ class Outcomes:
     """
 
     folder: Path
-    plan: Plan
+    plan: StudyPlan
     entries: list[Entry]
     tried: list[Entry] = field(default_factory=list)
     evaluator: str = ""

@@ -10,8 +10,8 @@ from typing import Any
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
-from multimodal_lab.files import load
-from multimodal_lab.study.design.plan import Chosen, Plan
+from multimodal_lab.files import read_json
+from multimodal_lab.study.design.plan import Chosen, StudyPlan
 from multimodal_lab.study.launch.status import score as of_label
 from multimodal_lab.study.ledger.ledger import Entry
 
@@ -48,7 +48,7 @@ def score(study: Study, entry: Entry) -> float:
     return value if math.isfinite(value) else -math.inf
 
 
-def told(made: Plan, tried: Sequence[Entry]) -> dict[str, Any] | None:
+def told(made: StudyPlan, tried: Sequence[Entry]) -> dict[str, Any] | None:
     """What was tried and chosen, as plain values; None where the study tunes nothing."""
     tune = made.study.tune
     if tune is None:
@@ -63,7 +63,7 @@ def told(made: Plan, tried: Sequence[Entry]) -> dict[str, Any] | None:
             "like": {name: c.of for name, c in made.study.controls.items()}}  # fmt: skip
 
 
-def problems(made: Plan, tried: Sequence[Entry]) -> list[str]:
+def problems(made: StudyPlan, tried: Sequence[Entry]) -> list[str]:
     """Why arms were not tuned alike, or not as they say, a sentence each: no comparison of them stands.
 
     `StudyError` where a record of what was tried can't be read.
@@ -81,7 +81,7 @@ def problems(made: Plan, tried: Sequence[Entry]) -> list[str]:
     return [*found, *_seen(made, tried)]
 
 
-def _counts(made: Plan, places: Places, every: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _counts(made: StudyPlan, places: Places, every: Sequence[tuple[str, int]]) -> Iterator[str]:
     assert made.study.tune is not None
     whole = len(made.study.tune.options)
     for arm, split in every:
@@ -90,7 +90,7 @@ def _counts(made: Plan, places: Places, every: Sequence[tuple[str, int]]) -> Ite
             yield f"{arm} tried {done} of {whole} configurations on split {split}"
 
 
-def _seen(made: Plan, tried: Sequence[Entry]) -> Iterator[str]:
+def _seen(made: StudyPlan, tried: Sequence[Entry]) -> Iterator[str]:
     """Splits on which the choice has seen samples that its cells are tested on: where tuning cells have a split of their own."""
     assert made.study.tune is not None
     if not made.study.tune.set:
@@ -113,7 +113,7 @@ def _seen(made: Plan, tried: Sequence[Entry]) -> Iterator[str]:
 def _parts(path: Path) -> dict[str, list[str]]:
     """{split: ids} of a run; `StudyError` where its record does not hold them."""
     try:
-        found = load(path)
+        found = read_json(path)
         parts: dict[str, list[str]] = dict(found["splits"])
         sound = all(isinstance(own, list) and all(isinstance(i, str) for i in own) for own in parts.values())
     except (OSError, ValueError, KeyError, TypeError) as error:
