@@ -20,6 +20,7 @@ from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.runs import directory
+from multimodal_lab.runs.records import read_config
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
@@ -34,8 +35,8 @@ SEEN = (
     "scaling",
     "size",
     "resize",
-    "fit",
-    "mask",
+    "resize_mode",
+    "background",
 )  # how stored numbers become inputs: the same for all of a run's files
 
 
@@ -45,8 +46,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
     `data=…` chooses another data set; one read by the class that reads the run's own keeps the run's settings, and if it
     is the run's own, all that the line leaves alone. `ConfigError` for words that can't be followed.
     """
-    cfg = OmegaConf.load(folder / directory.CONFIG)
-    assert isinstance(cfg, DictConfig)
+    cfg = OmegaConf.create(read_config(folder))
     if not overrides:
         return cfg
     known = groups((conf_dir(),))

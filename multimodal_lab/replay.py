@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from multimodal_lab.config import resolvers
 from multimodal_lab.device.placement import pick_device, repeatable
-from multimodal_lab.experiment.build import DATA, build_augmentation, build_system, feature_cache
-from multimodal_lab.runs import directory
+from multimodal_lab.experiment.build import build_augmentation, build_system, feature_cache
+from multimodal_lab.runs.records import read_config, read_record
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 
@@ -26,12 +26,11 @@ def repeat(folder: Path) -> str:
     from multimodal_lab.train import divergence
     from multimodal_lab.train.step import Step
 
-    cfg = OmegaConf.load(folder.parent / directory.CONFIG)
-    assert isinstance(cfg, DictConfig)
+    cfg = OmegaConf.create(read_config(folder.parent))
     facts = json.loads((folder / "batch.json").read_text())
     device = pick_device(cfg.device)
     repeatable(device, cfg.get("deterministic", True))
-    record = json.loads((folder.parent / DATA).read_text())
+    record = read_record(folder.parent)
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data).to(device)

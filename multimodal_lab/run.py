@@ -46,7 +46,7 @@ HELP = """What does each modality know, what do they know together, and does the
   python -m multimodal_lab.embed run=runs/mine data.root=/folder         embed files with a trained run
 
 Choose from a group with GROUP=CHOICE, set a value with KEY=VALUE (fusion.width=64 train.epochs=20), add a key that is
-not there yet with +KEY=VALUE (+optim.rates.backbones=1e-4):
+not there yet with +KEY=VALUE (+optim.lr_scale.backbones=0.1):
 
 {choices}
 

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from multimodal_lab.checkpoint import store
 from multimodal_lab.experiment.reload import trained
 from multimodal_lab.head.caption_lstm import PAD, CaptionLSTM
-from multimodal_lab.runs import directory
+from multimodal_lab.runs.records import read_config
 
 
 def main() -> None:
@@ -23,8 +23,7 @@ def main() -> None:
         sys.exit(__doc__)
     folder = Path(sys.argv[1])
     count, beam = (int(a) for a in (*sys.argv[2:], *("10", "3")[len(sys.argv) - 2 :]))
-    cfg = OmegaConf.load(folder / directory.CONFIG)
-    assert isinstance(cfg, DictConfig)
+    cfg = OmegaConf.create(read_config(folder))
     try:
         system, data, _ = trained(cfg, folder, torch.device("cpu"))
     except store.CheckpointError as error:

@@ -23,7 +23,7 @@ from typing import Any
 from multimodal_lab.text import key_values
 
 WORDS = ("out", "workers", "duplicates")
-CHOICES = ("labels", "size", "resize", "fit", "mask", "scaling", "batch_size")
+CHOICES = ("labels", "size", "resize", "resize_mode", "background", "scaling", "batch_size")
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ LINES = [
 ]
 SINGLE = [line for line in LINES if not any(w.startswith("-") or ",".join(w.split("=")[1:]).count(",") for w in line)]
 SET = (
-    "seed=3 ++name=a +modality.nir={kind: image, take: [NIR]} ~optim.rates optim.betas=[0.8,0.9] "
-    "+optim.rates={fusion: 1.0}",
-    "+backbone@backbones.uv=vit_small evaluate=[knn] modality.rgb.take=[R] ++heads.x={a: 1} name='1' loss.z='a,b'",
+    "seed=3 ++name=a +modality.nir={kind: image, bands: [NIR]} ~optim.lr_scale optim.betas=[0.8,0.9] "
+    "+optim.lr_scale={fusion: 1.0}",
+    "+backbone@backbones.uv=vit_small evaluate=[knn] modality.rgb.bands=[R] ++heads.x={a: 1} name='1' loss.z='a,b'",
 )
 SET_LINES = [re.split(r" (?![^{]*\})", line) for line in SET]
 

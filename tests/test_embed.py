@@ -13,7 +13,13 @@ from multimodal_lab.embed import configured
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.experiment.reload import embed_files
 
-TYPED = ["data=multispectral_tiff", "data.size=20", "data.fit=stretch", "data.batch_size=16", "backbone.widths=[8,16]"]
+TYPED = [
+    "data=multispectral_tiff",
+    "data.size=20",
+    "data.resize_mode=stretch",
+    "data.batch_size=16",
+    "backbone.widths=[8,16]",
+]
 TYPED += ["log=none", "figures=[]", "evaluate=[collapse]", "train.max_steps=1"]
 
 
@@ -76,7 +82,10 @@ def test_a_word_that_does_not_fit_the_run_is_refused_with_the_nearest(run, word,
     ("words", "said"),
     [
         (["data.size=24"], r"data\.size is 24 here, but the run was trained with 20; add data\.size=20"),
-        (["data.mask=keep"], r"data\.mask is keep here, but the run was trained with zero; add data\.mask=zero"),
+        (
+            ["data.background=keep"],
+            r"data\.background is keep here, but the run was trained with zero; add data\.background=zero",
+        ),
         (
             ["data=specimens", "data/scaling=dataset_stats", "data.source.individuals=8", "data.source.species=2"],
             r"data/scaling is dataset_stats here, but the run was trained with dtype_max; add data/scaling=dtype_max",

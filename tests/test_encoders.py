@@ -104,8 +104,8 @@ def test_another_of_the_same_group_counts_as_seen(use, trained, tmp_path):
 
 WRONG = {
     "data.size=16": r"data\.resize: .* here, but .* was trained with",
-    "data.mask=keep": r"data\.mask: keep here, but .* was trained with zero",
-    "modality.rgb.take=[R,G]": r"stream rgb takes R, G, and no run has a backbone for that; .* has rgb, uv",
+    "data.background=keep": r"data\.background: keep here, but .* was trained with zero",
+    "modality.rgb.bands=[R,G]": r"stream rgb takes R, G, and no run has a backbone for that; .* has rgb, uv",
     "backbone.widths=[8,32]": r"is not built as that of rgb here; choose the backbone of that run",
     "backbone=shared": r"a shared backbone reads several streams",
 }

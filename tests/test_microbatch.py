@@ -32,7 +32,7 @@ HEADS = {
     "projection": partial(Projection, dim=6, hidden=8, norm="batch"),
     "classifier": partial(Classifier, label="species", dropout=0.0),
     "decision": partial(LateFusion, label="species", dropout=0.0),
-    "caption_lstm": partial(CaptionLSTM, vocab=7, width=8, embed=5, dropout=0.0, reads="a"),
+    "caption_lstm": partial(CaptionLSTM, vocab=7, width=8, embed=5, dropout=0.0, input="a"),
 }
 N, VIEWS, ROWS = 7, 2, 4  # 14 rows in parts of 4, the last ragged
 

@@ -34,18 +34,18 @@ def test_every_parameter_is_in_one_group_and_norms_and_biases_do_not_decay():
 
 
 @pytest.mark.parametrize("make", [adamw, sgd])
-def test_the_longest_prefix_sets_the_rate(make):
+def test_the_longest_prefix_scales_the_rate(make):
     toy = Toy()
-    optimizer = make(toy, lr=1.0, rates={"backbones": 0.1, "backbones.uv": 0.01})
-    assert rate_of(optimizer, toy.backbones["rgb"].weight) == 0.1
-    assert rate_of(optimizer, toy.backbones["uv"].weight) == 0.01
-    assert rate_of(optimizer, toy.head[1].weight) == 1.0
+    optimizer = make(toy, lr=2.0, lr_scale={"backbones": 0.1, "backbones.uv": 0.01})
+    assert rate_of(optimizer, toy.backbones["rgb"].weight) == 0.2
+    assert rate_of(optimizer, toy.backbones["uv"].weight) == 0.02
+    assert rate_of(optimizer, toy.head[1].weight) == 2.0
 
 
 def test_a_prefix_that_names_no_module_is_refused_and_one_without_parameters_is_not():
-    adamw(Toy(), rates={"fusion": 1e-3})
-    with pytest.raises(ValueError, match=r"optim\.rates\.backbone: no module.*nearest: backbones"):
-        adamw(Toy(), rates={"backbone": 1e-3})
+    adamw(Toy(), lr_scale={"fusion": 1e-3})
+    with pytest.raises(ValueError, match=r"optim\.lr_scale\.backbone: no module.*nearest: backbones"):
+        adamw(Toy(), lr_scale={"backbone": 1e-3})
 
 
 @pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "convnext_atto", "resnet18"])
@@ -136,16 +136,16 @@ def test_frozen_parameters_are_in_no_group():
 
 
 def test_the_schedule_is_warm_up_then_cosine():
-    values = [factor(s, 100, warmup=0.1, kind="cosine", floor=0.1) for s in range(100)]
+    values = [factor(s, 100, warmup=0.1, kind="cosine", min_lr_ratio=0.1) for s in range(100)]
     assert values[:10] == pytest.approx([(s + 1) / 11 for s in range(10)])
     for s in range(10, 100):
         assert values[s] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (s - 10) / 90)))
-    assert factor(100, 100, warmup=0.1, kind="cosine", floor=0.1) == pytest.approx(0.1)
-    assert factor(99, 100, warmup=0.0, kind="constant", floor=0.0) == 1.0
+    assert factor(100, 100, warmup=0.1, kind="cosine", min_lr_ratio=0.1) == pytest.approx(0.1)
+    assert factor(99, 100, warmup=0.0, kind="constant", min_lr_ratio=0.0) == 1.0
 
 
 def test_a_small_rate_stays_small_through_the_schedule():
-    optimizer = adamw(Toy(), lr=1e-3, rates={"backbones": 1e-4})
+    optimizer = adamw(Toy(), lr=1e-3, lr_scale={"backbones": 0.1})
     set_rates(optimizer, 0.5)
     assert {round(g["lr"], 10) for g in optimizer.param_groups} == {5e-4, 5e-5}
     assert torch.tensor([g["base_lr"] for g in optimizer.param_groups]).max() == torch.tensor(1e-3)

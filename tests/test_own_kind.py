@@ -190,7 +190,7 @@ def test_a_fact_of_the_wrong_type_is_told_before_torch_is_imported(tmp_path, lin
     program = (
         "import sys; from multimodal_lab.config import resolvers; resolvers.register()\n"
         "from multimodal_lab.config.check import preflight\n"
-        "try: preflight(['+modality.x={kind: bad, take: all}'])\n"
+        "try: preflight(['+modality.x={kind: bad, bands: all}'])\n"
         "except Exception as error: print(error)\n"
         "assert not {'torch', 'numpy', 'lab_graphs'} & sys.modules.keys()"
     )

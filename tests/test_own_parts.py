@@ -75,7 +75,7 @@ def test_a_backbone_of_vectors_and_an_evaluator_run_and_are_shown(conf, spectra,
 
 
 def test_an_own_score_is_watched_swept_and_in_the_table(conf, spectra, cli, tmp_path):
-    words = [*spectra, "backbone=mlp", *SELF, "evaluate=[spread]", "score=spread/uv/radius"]
+    words = [*spectra, "backbone=mlp", *SELF, "evaluate=[spread]", "objective=spread/uv/radius"]
     watched = ["train.monitor=val/spread/uv/radius", "train.patience=1"]
     out = tmp_path / "sweep"
     done = cli("-m", f"--config-dir={conf()}", "seed=0,1", f"hydra.sweep.dir={out}", *RUN, *words, *watched, small=False,
@@ -97,8 +97,8 @@ def test_what_own_parts_state_is_held_to(conf, spectra):
     )
     assert "nearest: augment.views=2" in refusal(*one, "loss=agree", "augment.views=1")
     assert check_command([*one, "loss=agree"]) is None
-    near = refusal(*one, "evaluate=[spread]", "score=spread/rgb/radiu")
-    assert "nearest: score=spread/rgb/radius" in near
+    near = refusal(*one, "evaluate=[spread]", "objective=spread/rgb/radiu")
+    assert "nearest: objective=spread/rgb/radius" in near
     worst = ["evaluate=[spread]", "train.monitor=val/spread/rgb/radius", "train.mode=max"]
     assert "keeps the worst: less" in refusal(*one, *worst)
 
@@ -112,8 +112,8 @@ def test_what_states_nothing_is_refused_nothing(conf):
     one = [f"--config-dir={conf(**silent)}"]
     assert check_command([*one, "backbone=mlp"]) is None
     assert check_command([*one, "fusion=apart", "head=classifier", "loss=cross_entropy"]) is None
-    assert check_command([*one, "fusion=apart", "head=classifier", "loss=cross_entropy", "head.reads=joint"]) is None
-    assert check_command([*one, "evaluate=[spread]", "score=spread/rgb/radiu"]) is None
+    assert check_command([*one, "fusion=apart", "head=classifier", "loss=cross_entropy", "head.input=joint"]) is None
+    assert check_command([*one, "evaluate=[spread]", "objective=spread/rgb/radiu"]) is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 CONFIG_CHANGES = [
     ("seed", 1, "seed"), ("data.batch_size", 8, "data.batch_size"), ("optim.lr", 0.5, "optim.lr"),
     ("train.epochs", 9, "train.epochs"), ("train.precision", "bf16", "train.precision"),
-    ("train.accumulate", 2, "train.accumulate"), ("train.ema", 0.9, "train.ema"),
+    ("train.accumulate_steps", 2, "train.accumulate_steps"), ("train.ema", 0.9, "train.ema"),
     ("system.fusion.dropout", 0.3, "system.fusion.dropout"), ("data.split.seed", 4, "data.split.seed"),
 ]  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_a_changed_machine_or_data_set_is_named(plain, monkeypatch, change):
     assert {"version": "torch", "fingerprint": "data fingerprint"}.get(change.__name__, change.__name__) in line
 
 
-@pytest.mark.parametrize(("key", "value"), [("data.workers", 3), ("train.keep", 7), ("train.save_every", 5)])
+@pytest.mark.parametrize(("key", "value"), [("data.workers", 3), ("train.keep_last", 7), ("train.save_every", 5)])
 def test_what_changes_no_number_may_change(plain, key, value):
     before = resume.facts(plain, Prepared, CPU)
     assert resume.changes(before, resume.facts(changed(plain, key, value), Prepared, CPU)) == []

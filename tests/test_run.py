@@ -216,7 +216,7 @@ def test_no_secret_reaches_a_file(cli, tmp_path):
     words = ["log=wandb", "name='${oc.env:CANARY_PLACE}'", "score='knn/fused/${oc.env:CANARY_TOKEN}/accuracy'"]
     failed = cli(f"dir={tmp_path / 'broken'}", *QUICK, *words, check=False, **around)
     assert failed.returncode == 1
-    assert "score=knn/fused/***/accuracy" in (tmp_path / "broken/error.txt").read_text()
+    assert "objective=knn/fused/***/accuracy" in (tmp_path / "broken/error.txt").read_text()
     refused = cli(f"dir={tmp_path / 'no'}", *QUICK, "score='${oc.env:CANARY_TOKEN}'", check=False, **around)
     assert refused.returncode == 2
     assert "score=***: expected" in refused.stderr

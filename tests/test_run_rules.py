@@ -22,7 +22,7 @@ def test_a_gpu_that_is_not_here_is_told_in_words(monkeypatch):
 def test_every_number_of_a_summary_may_be_the_score(composed, tmp_path, fusion):
     """The rule knows what evaluators give: nothing that a run has is refused."""
 
-    cfg = composed(f"fusion={fusion}", "train.max_steps=1", f"subsets={str(fusion == 'concat').lower()}")
+    cfg = composed(f"fusion={fusion}", "train.max_steps=1", f"modality_subsets={str(fusion == 'concat').lower()}")
     experiment.run(cfg, tmp_path / "run")
     tree = as_plain(cfg)
     found = json.loads((tmp_path / "run" / "summary.json").read_text())

@@ -8,8 +8,8 @@ from multimodal_lab.config.schema import check, resolved
 L = "multimodal_lab"
 GOOD = {
     "modality": {
-        "rgb": {"kind": "image", "take": ["R", "G", "B"]},
-        "uv": {"kind": "image", "take": {"nm": [[300, 400]]}},
+        "rgb": {"kind": "image", "bands": ["R", "G", "B"]},
+        "uv": {"kind": "image", "bands": {"nm": [[300, 400]]}},
     },
     "backbone": {"_target_": f"{L}.backbone.convnet.ConvNet", "_partial_": True, "widths": [8, 16], "freeze": False},
     "backbones": {},
@@ -30,7 +30,7 @@ GOOD = {
     "losses": {},
     "augment": {"_target_": f"{L}.augment.augment.Augment", "_partial_": True, "views": 2, "ops": {}},
     "data": {"_target_": f"{L}.data.dataset.Data", "labels": ["species", "sex"]},
-    "optim": {"_target_": f"{L}.optim.adamw", "_partial_": True, "lr": 1e-3, "rates": {}},
+    "optim": {"_target_": f"{L}.optim.adamw", "_partial_": True, "lr": 1e-3, "lr_scale": {}},
     "train": {"_target_": f"{L}.train_config.TrainConfig", "epochs": 1},
     "adapt": {},
     "evaluate": {"knn": {"_target_": f"{L}.evaluate.knn.KNN", "k": 5}},
@@ -97,7 +97,7 @@ VARIANTS = {
     "no fused": {"fusion": SEPARATE},
     "classifier": {"head": CLASSIFIER, "loss": ENTROPY},
     "classifier of one stream": {
-        "head": {**CLASSIFIER, "reads": "uv"},
+        "head": {**CLASSIFIER, "input": "uv"},
         "loss": ENTROPY,
         "fusion": SEPARATE,
         "backbone__freeze": True,
@@ -128,7 +128,7 @@ VARIANTS = {
     },
     "labels not known yet": {"data__labels": [], "label": "whatever"},
     "watch a score": {"train__monitor": "val/knn/fused/species/accuracy", "train__patience": 3, "train__mode": "max"},
-    "rates": {"optim__rates": {"backbones.each.rgb": 1e-4, "fusion": 1e-3}},
+    "lr_scale": {"optim__lr_scale": {"backbones.each.rgb": 0.1, "fusion": 2.0}},
     "a stream to produce": {"modality__caption": {**TEXT, "role": "target"}},
 }
 
@@ -139,7 +139,7 @@ def test_variants_that_can_run(name):
 
 
 WRONG = [
-    ({"fusion": SEPARATE, "loss__present": "present.uv", "subsets": True}, "subsets", "subsets=false"),
+    ({"fusion": SEPARATE, "loss__present": "present.uv", "subsets": True}, "subsets", "modality_subsets=false"),
     ({"augment__modality_dropout": 1.5}, "augment.modality_dropout", "0"),
     ({"fusion__widht": 3}, "fusion.widht", "fusion.width"),
     ({"fusion__dims": {}}, "fusion.dims", "remove it"),
@@ -171,8 +171,8 @@ WRONG = [
     ({"loss__ids": "batch.targets.specie"}, "loss.ids", "batch.targets.species"),
     ({"loss__present": "present.nir"}, "loss.present", "present.uv"),
     ({"fusion": SEPARATE, "loss__present": "present.fused"}, "loss.present", "present.uv"),
-    ({"fusion": SEPARATE, "head": CLASSIFIER, "loss": ENTROPY}, "head.reads", "head.reads=rgb"),
-    ({"head": {**CLASSIFIER, "reads": "nir"}, "loss": ENTROPY}, "head.reads", "expected one of rgb, uv, fused"),
+    ({"fusion": SEPARATE, "head": CLASSIFIER, "loss": ENTROPY}, "head.input", "head.input=rgb"),
+    ({"head": {**CLASSIFIER, "input": "nir"}, "loss": ENTROPY}, "head.input", "expected one of rgb, uv, fused"),
     ({"head": CLASSIFIER, "loss": ENTROPY, "head__label": "specie"}, "head.label", "head.label=species"),
     ({"head": CLASSIFIER}, "loss.z", "loss=cross_entropy"),
     ({"heads__projection": CLASSIFIER}, "heads.projection", "choose another"),
@@ -190,11 +190,11 @@ WRONG = [
     ({"resume": "yes"}, "resume", "never, auto"),
     ({"modality": {}}, "modality", "at least one"),
     ({"modality__rgb__kind": "picture"}, "modality.rgb.kind", "image, text, vector"),
-    ({"modality__rgb__take": {"evry": 2}}, "modality.rgb.take.evry", "every"),
-    ({"modality__fused": {"kind": "image", "take": "all"}}, "modality.fused", "name"),
+    ({"modality__rgb__take": {"evry": 2}}, "modality.rgb.bands.evry", "every"),
+    ({"modality__fused": {"kind": "image", "bands": "all"}}, "modality.fused", "name"),
     ({"optim__lr": 0}, "optim.lr", "> 0"),
-    ({"optim__rates": {"backbone": 1e-3}}, "optim.rates.backbone", "optim.rates.backbones"),
-    ({"optim__rates": {"fusion": -1}}, "optim.rates.fusion", ">= 0"),
+    ({"optim__lr_scale": {"backbone": 1e-3}}, "optim.lr_scale.backbone", "optim.lr_scale.backbones"),
+    ({"optim__lr_scale": {"fusion": -1}}, "optim.lr_scale.fusion", ">= 0"),
     ({"train__epochs": 1.5}, "train.epochs", "integer >= 1"),
     ({"train__patience": 3}, "train.monitor", "val/total"),
     ({"train__monitor": "val/kn/fused/species/accuracy"}, "train.monitor", "val/knn"),

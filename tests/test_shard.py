@@ -153,7 +153,7 @@ def worker(rank, port, base, cfg):
         found[name] = weights(bench.system)
         bench.fit(f"{name}_half", shard=on, precision="fp16", rule=optimizers.adamw, lr=1e-3)
         found[f"{name}_half"] = weights(bench.system)
-    exact = {"rule": optimizers.adamw, "lr": 1e-3, "shard": True, "ema": 0.9, "accumulate": 2}
+    exact = {"rule": optimizers.adamw, "lr": 1e-3, "shard": True, "ema": 0.9, "accumulate_steps": 2}
     bench.fit("whole", **exact)
     interrupted(bench, "parts", 2, **exact)
     found["left"] = sum(p.numel() for p in bench.system.parameters())
@@ -172,7 +172,7 @@ def worker(rank, port, base, cfg):
     td.destroy_process_group()
 
 
-KNOBS = {"accumulate": 2, "ema": 0.9, "clip_norm": 0.1}
+KNOBS = {"accumulate_steps": 2, "ema": 0.9, "clip_norm": 0.1}
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ def test_the_seed_changes_everything(bench):
 def test_accumulation_is_the_mean_of_its_batches(bench):
     """Two batches per step: half the steps, and the rows count both."""
     b = bench("a")
-    state = b.fit(epochs=1, accumulate=2)
+    state = b.fit(epochs=1, accumulate_steps=2)
     steps = b.data.steps("train", drop_last=True)
     assert state.step == math.ceil(steps / 2)
     assert state.samples == steps * 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from multimodal_lab.adapt import freeze
@@ -18,10 +16,10 @@ from multimodal_lab.checkpoint import store as checkpoint
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.hashes import SUMMARY
+from multimodal_lab.runs.records import DATA, read_config, read_record
 from multimodal_lab.system import System
 from multimodal_lab.text import nearest
 
-DATA = "data.json"
 EACH = "backbones.each."
 freezes = ("backbones",)
 runs_argument = "runs"
@@ -80,8 +78,8 @@ def load(run: str) -> Trained:
 @lru_cache(maxsize=8)
 def _loaded(folder: Path, _: int) -> Trained:
     """Once a process: the jobs of a study share their encoders."""
-    record: dict[str, Any] = json.loads((folder / DATA).read_text())
-    monitor = OmegaConf.select(OmegaConf.load(folder / directory.CONFIG), "train.monitor")
+    record = read_record(folder)
+    monitor = read_config(folder)["train"].get("monitor")
     store = checkpoint.Store(folder / "checkpoints", 1)
     path = (store.best() if monitor else None) or store.newest()
     if path is None:
@@ -148,7 +146,6 @@ def require_unseen(run: Trained, data: Any) -> None:
 
 
 def _differs(run: Trained, facts: Mapping[str, Any]) -> str:
-    cfg = OmegaConf.load(run.folder / directory.CONFIG)
-    seed = OmegaConf.select(cfg, "data.split.seed")
+    seed = (read_config(run.folder)["data"].get("split") or {}).get("seed")
     same = run.record["split"] == facts["split"] and run.record["fingerprint"] == facts["fingerprint"]
     return f", or give that run's (data.split.seed={seed})" if same and seed is not None else ""

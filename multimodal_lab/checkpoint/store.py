@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Store:
         free = shutil.disk_usage(there).free + sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file())
         if needed > free:
             raise CheckpointError(
-                f"{self.folder}: {needed:,} bytes needed for checkpoints, {free:,} free; lower train.keep"
+                f"{self.folder}: {needed:,} bytes needed for checkpoints, {free:,} free; lower train.keep_last"
             )
 
     def save(self, parts: TrainingState, best_step: int | None = None) -> Path:
@@ -182,9 +182,9 @@ def load(folder: Path, parts: TrainingState) -> None:
             _keep_layout(part)
 
 
-def load_weights(folder: Path, system: nn.Module) -> None:
-    """The weights of a checkpoint to use. Every name must match."""
-    system.load_state_dict(weights(folder))
+def load_weights(folder: Path, system: nn.Module, rename: Callable[[str], str] | None = None) -> None:
+    """The weights of a checkpoint to use, each under its name as `rename` gives it. Every name must match."""
+    system.load_state_dict({rename(k) if rename else k: v for k, v in weights(folder).items()})
 
 
 def weights(folder: Path) -> dict[str, Tensor]:

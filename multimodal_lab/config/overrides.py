@@ -17,9 +17,10 @@ from omegaconf import DictConfig, Node
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from multimodal_lab.config.compose import read
-from multimodal_lab.config.problem import Problem, not_one_of, show
+from multimodal_lab.config.problem import Problem, not_one_of, show, unknown_key
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.targets import is_allowed
+from multimodal_lab.runs.aliases import renamed_key
 from multimodal_lab.text import nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
@@ -172,6 +173,8 @@ def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:
 
 def _no_such_key(key: str, value: Any, cfg: DictConfig, known: dict[str, list[str]], adding: bool) -> Problem:
     parent, names = _neighbours(key, cfg, known)
+    if renamed_key(key) is not None:
+        return unknown_key(key, value, names, parent)
     where = parent or "the config"
     near = f"+{key}={show(value)}" if adding and _may_be_added(key, cfg) else _nearest_key(key, cfg, known)
     return Problem(key, value, f"no such key; {where} has {', '.join(names) or 'no keys'}", near)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from multimodal_lab.runs.aliases import VALUES, renamed_choice, renamed_key
 from multimodal_lab.text import nearest
 from multimodal_lab.text import show as show
 
@@ -45,12 +46,16 @@ class Problem:
 
 def not_one_of(key: str, found: object, choices: list[str], before: str = "") -> Problem:
     """A value that is none of `choices`; the nearest is typed behind `before`, which is `key=` where not given."""
-    near = f"{before or f'{key}='}{nearest(found, choices)[0]}"
+    name = renamed_choice(key.partition("@")[0], found) or nearest(found, choices)[0]
+    near = f"{before or f'{key}='}{name}"
     return Problem(key, found, f"expected one of {', '.join(choices)}", near)
 
 
 def unknown_key(key: str, value: object, choices: list[str], owner: str) -> Problem:
-    """A key that its owner doesn't have."""
+    """A key that its owner doesn't have: the nearest that it has, or what an old key is called today."""
+    if (new := renamed_key(key)) is not None:
+        changed = next((f": {what}" for top, what in VALUES.items() if new.startswith(top)), "")
+        return Problem(key, value, f"this key is called {new} now{changed}", f"{new}={'…' if changed else show(value)}")
     near = nearest(key.rpartition(".")[2], choices)
     has = ", ".join(choices) or "no keys"
     return Problem(key, value, f"no such key; {owner} has {has}", join(key.rpartition(".")[0], near[0]) if near else "")

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from multimodal_lab.runs import directory
+from multimodal_lab.runs.aliases import upgrade_config
 
 
 def first_label(labels: Any) -> str:
@@ -20,7 +21,9 @@ def packed(root: Any, key: str) -> Any:
     """What the store in `root` was packed with: `key` of `data` in its manifest; `ValueError` if it holds none."""
     path = Path(str(root)).expanduser() / "manifest.json"
     try:
-        found: Any = json.loads(path.read_bytes())["data"]
+        found: Any = upgrade_config({"data": json.loads(path.read_bytes())["data"]})[
+            "data"
+        ]  # packed by a version before
         for part in key.split("."):
             found = found[part]
     except (OSError, ValueError, LookupError, TypeError) as error:

@@ -56,7 +56,7 @@ class Stream:
     """One entry of a modality: which stored bands or field it is cut from, and as what."""
 
     kind: str = "image"  # one of `data.kinds`, see `kind_problems`
-    take: str | list[str] | list[Natural] | Take | None = None
+    bands: str | list[str] | list[Natural] | Take | None = None
     field: str | None = None
     pca: Count | None = None
     repeat: Count = 1
@@ -94,10 +94,10 @@ class Config:
     resume: Literal["never", "auto", "drift"] = "never"
     device: str = "auto"
     deterministic: bool = True
-    score: str | None = None
+    objective: str | None = None
     figures: list[str] = field(default_factory=list)
-    subsets: bool = False
-    judged: Literal["test", "val"] = "test"
+    modality_subsets: bool = False
+    eval_split: Literal["test", "val"] = "test"
     study: Study | None = None
 
 

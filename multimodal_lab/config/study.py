@@ -11,7 +11,7 @@ from multimodal_lab.config.problem import Problem
 from multimodal_lab.text import nearest
 
 FEWEST_SEEDS = 3
-RANDOM = "data.split.hold=samples"
+RANDOM = "data.split.group_policy=samples"
 Role = Literal["baseline", "fused", "control", "subsets", "retrained", "tuning", "leak"]
 
 
@@ -159,8 +159,8 @@ def later(first: Sequence[str], second: Sequence[str]) -> list[str]:
 
 
 # What an option may not change: what is compared, on which samples, and how it is judged.
-FIXED = ("seed", "study", "modality", "data.split", "data.source", "data.labels", "data.shuffle", "label", "subsets",
-         "evaluate", "judged")  # fmt: skip
+FIXED = ("seed", "study", "modality", "data.split", "data.source", "data.labels", "data.shuffle", "label", "modality_subsets",
+         "evaluate", "eval_split")  # fmt: skip
 
 
 LOSSES = ("loss", "losses", "head", "heads", "data.batch_size")  # what makes losses of two options two scales

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from multimodal_lab.runs.aliases import renamed_target
 from multimodal_lab.text import nearest
 
 # What conf/ may name beyond this project, and the file that defines it: one name, one object.
@@ -73,8 +74,8 @@ def allowed() -> tuple[str, ...]:
 
 @cache
 def near_allowed(name: str) -> str:
-    """The three allowed names most like `name`."""
-    return ", ".join(nearest(name, allowed(), 3))
+    """What an old name is called today, else the three allowed names most like `name`."""
+    return renamed_target(name) or ", ".join(nearest(name, allowed(), 3))
 
 
 def refusal(name: object, key: str) -> str:

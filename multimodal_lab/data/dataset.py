@@ -26,12 +26,12 @@ from multimodal_lab.data.streams.scaling import Scaling
 class Data:
     """A source and the choices that make inputs of it; `prepare` cuts the streams of a modality and learns their facts.
 
-    source: a reader. root: the folder its paths are relative to. size, resize, fit: see `Resize`; None keeps the stored
+    source: a reader. root: the folder its paths are relative to. size, resize, resize_mode: see `Resize`; None keeps the stored
     size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table, `auto` or
     None for all that can be learnt: see `choose` for `auto` here and in the split. batch_size: samples of one step over
     all ranks. workers: processes that load (threads, where the data lie packed or in memory), 0 loads in this one.
-    cache: keep finished arrays in memory. mask: `zero` blanks what lies outside the specimen, `keep` leaves the
-    background. check: `all` reads every sample before training, so that a bad one stops the run then; `train` meets bad
+    cache: keep finished arrays in memory. background: `zero` blanks what lies outside the specimen, `keep` leaves it.
+    verify: `all` reads every sample before training, so that a bad one stops the run then; `train` meets bad
     held-out ones when it comes to them. on_error: what a sample that can't be read does: `raise` stops the run, `skip`
     makes it one with every stream missing and no label, `substitute` does so too but in training, where the next
     readable sample of the split stands in for it; both read every sample first, and stop above the share `max_bad`.
@@ -48,20 +48,20 @@ class Data:
         root: str | None = None,
         size: Count | None = None,
         resize: Literal["area", "none"] = "area",
-        fit: Literal["pad", "stretch"] = "pad",
+        resize_mode: Literal["pad", "stretch"] = "pad",
         batch_size: Count = 64,
         workers: Natural = 0,
         cache: bool = False,
-        mask: Literal["zero", "keep"] = "zero",
-        check: Literal["all", "train"] = "all",
+        background: Literal["zero", "keep"] = "zero",
+        verify: Literal["all", "train"] = "all",
         on_error: OnError = "raise",
         max_bad: Fraction = 0.001,
         shuffle: Shuffle | None = None,
     ) -> None:
         self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
-        self.resize = Resize(size, resize, fit)
-        self.batch_size, self.workers, self.cache, self.zero = batch_size, workers, cache, mask == "zero"
-        self.check, self.on_error, self.max_bad = check, on_error, max_bad
+        self.resize = Resize(size, resize, resize_mode)
+        self.batch_size, self.workers, self.cache, self.zero = batch_size, workers, cache, background == "zero"
+        self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
 
     def prepare(
@@ -103,7 +103,7 @@ class Data:
             shuffle=self.shuffle,
         )
         if memory is None:
-            self._read(prepared, checked=frozen is None and self.check == "all")
+            self._read(prepared, checked=frozen is None and self.verify == "all")
         return prepared
 
     def _streams(self, modality: dict[str, dict[str, Any]]) -> dict[str, StreamPlan]:
@@ -129,7 +129,7 @@ class Data:
     def _split(self, split: Split) -> Rows:
         """The rows of each split; none that show one thing are torn apart, unless that is to be measured."""
         splits = split.assign(self.source.samples)
-        if split.hold == "groups":
+        if split.group_policy == "groups":
             require_whole(self.source, splits, split.column)
         return splits
 
@@ -137,7 +137,7 @@ class Data:
         """Each label as numbers, by the classes of the trained run where there is one."""
         table, classes = self.source.samples, None if frozen is None else frozen["classes"]
         targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
-        if frozen is None and chosen.split.rare == "refuse":
+        if frozen is None and chosen.split.min_class_policy == "refuse":
             for label, target in targets.items():
                 refuse_single(table, label, target)
         return targets
@@ -148,7 +148,7 @@ class Data:
         return {
             "labels": chosen.labels,
             "split": {"by": split.by, "stratify": split.stratify, "column": split.column},
-            "hold": split.hold,
+            "hold": split.group_policy,
             "shuffle": asdict(self.shuffle) if self.shuffle else None,
             "notes": [*chosen.notes, *bad.notes(self.on_error, len(self.source.samples))],
         }

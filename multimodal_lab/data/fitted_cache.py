@@ -60,7 +60,7 @@ def learn(
 def choices(samples: SampleReader) -> dict[str, Any]:
     """How stored numbers become inputs: the scaling policy and its arguments, the resizing, the masking."""
     scaling = {"policy": type(samples.scaling).__name__, **vars(samples.scaling)}
-    return {"scaling": scaling, "resize": vars(samples.resize), "mask": "zero" if samples.zero else "keep"}
+    return {"scaling": scaling, "resize": vars(samples.resize), "background": "zero" if samples.zero else "keep"}
 
 
 def nameless(plan: StreamPlan) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.text import show
 from multimodal_lab.types import Stream
 
-RESIZING = {"size": "size", "rule": "resize", "fit": "fit"}  # a `Resize`'s own names: keys of `data`
+RESIZING = {"size": "size", "rule": "resize", "fit": "resize_mode"}  # a `Resize`'s own names: keys of `data`
 CHOICES = {policy.__name__: policy.choice for policy in vars(scaling).values() if hasattr(policy, "choice")}
 
 

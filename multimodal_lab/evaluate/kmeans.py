@@ -23,8 +23,8 @@ class KMeans:
     by = "label"
     scores: ClassVar = {"ari": "max", "nmi": "max", "homogeneity": "max", "k": None}
 
-    def __init__(self, *, normalise: bool = True, starts: Count = 4, seed: Natural = 0) -> None:
-        self.normalise, self.starts, self.seed = normalise, starts, seed
+    def __init__(self, *, normalise: bool = True, n_init: Count = 4, seed: Natural = 0) -> None:
+        self.normalise, self.n_init, self.seed = normalise, n_init, seed
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
@@ -37,7 +37,7 @@ class KMeans:
             elif len(np.unique(x, axis=0)) < k:
                 ledger.skip(task.key, "fewer_distinct_rows_than_classes")
             else:
-                found = SklearnKMeans(k, n_init=self.starts, random_state=self.seed).fit_predict(x)
+                found = SklearnKMeans(k, n_init=self.n_init, random_state=self.seed).fit_predict(x)
                 ledger.put(
                     task.key,
                     ari=adjusted_rand_score(task.y, found),

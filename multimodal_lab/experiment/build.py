@@ -17,8 +17,6 @@ from multimodal_lab.keyed import Keyed
 from multimodal_lab.log.background import Background
 from multimodal_lab.system import System
 
-DATA = "data.json"
-
 
 def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""

@@ -50,19 +50,19 @@ def held_out_losses(
 
 def evaluate(
     system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
-    judged: str = "test", pictures: bool = True,
+    eval_split: str = "test", pictures: bool = True,
 ) -> Scores:  # fmt: skip
     """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept.
 
     With `judged="val"` that split is scored, and test is not even embedded.
     """
-    splits = [s for s in data.splits if len(data.splits[s]) and (judged == "test" or s != "test")]
+    splits = [s for s in data.splits if len(data.splits[s]) and (eval_split == "test" or s != "test")]
     with computing(system, "embedding the data"):
         found: Embeddings = embed(
             system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
         )  # fmt: skip
     found.save(folder / "embeddings")
-    train, test = found.select("train"), found.select(judged)
+    train, test = found.select("train"), found.select(eval_split)
     scores: Scores = {}
     for name, evaluator in evaluators.items():
         with stage(f"scoring by evaluator {name}"):

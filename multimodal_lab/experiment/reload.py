@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device.placement import pick_device
 from multimodal_lab.evaluate.embeddings import embed
-from multimodal_lab.experiment.build import DATA, build_system
+from multimodal_lab.experiment.build import build_system
+from multimodal_lab.runs.aliases import upgrade_weight
+from multimodal_lab.runs.records import is_previous, read_record
 from multimodal_lab.system import System
 
 
@@ -31,13 +32,13 @@ def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System
 
     That is the best one where a score was watched, else the newest. `CheckpointError` if there is none.
     """
-    record = json.loads((folder / DATA).read_text())
+    record = read_record(folder)
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data, trained=True).to(device)
-    store = Store(folder / "checkpoints", cfg.train.keep)
+    store = Store(folder / "checkpoints", cfg.train.keep_last)
     path = (store.best() if cfg.train.monitor else None) or store.newest()
     if path is None:
         raise CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
-    load_weights(path, system)
+    load_weights(path, system, upgrade_weight if is_previous(folder) else None)
     return system, data, path

@@ -18,11 +18,13 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules.wiring import judge, scored
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
-from multimodal_lab.experiment.build import DATA, build_augmentation, build_system, build_trackers, feature_cache
+from multimodal_lab.experiment.build import build_augmentation, build_system, build_trackers, feature_cache
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
 from multimodal_lab.files import write_json
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
+from multimodal_lab.runs.aliases import LAYOUT
+from multimodal_lab.runs.records import DATA
 from multimodal_lab.runs.summary import score, write_summary
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
@@ -49,13 +51,13 @@ def run(cfg: DictConfig, folder: Path) -> float:
     cache = feature_cache(cfg)
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
-    _require_judged(cfg.judged, data)
+    _require_eval_split(cfg.eval_split, data)
     system = build_system(cfg, data).to(device)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, cache, system, data, device)
     with stage("building the optimizer"):
         optimizer = safe_instantiate(cfg.optim)(system)
-    store = Store(folder / "checkpoints", cfg.train.keep)
+    store = Store(folder / "checkpoints", cfg.train.keep_last)
     if main and not (folder / DATA).exists():
         _write_data(folder, data)
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
@@ -76,11 +78,10 @@ def run(cfg: DictConfig, folder: Path) -> float:
     distributed.end()
     if not main:
         return 0.0
-    held_out = held_out_losses(system, data, cfg.judged, augment, cfg, device)
+    held_out = held_out_losses(system, data, cfg.eval_split, augment, cfg, device)
     require_finite_held_out(held_out)
-    scores = (
-        evaluate(system, data, evaluators, device, folder, cfg.subsets, cfg.judged, pictures=cache is None) | held_out
-    )
+    subsets, pictures = cfg.modality_subsets, cache is None
+    scores = evaluate(system, data, evaluators, device, folder, subsets, cfg.eval_split, pictures) | held_out
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
     write_summary(folder, summary, plain)
@@ -101,12 +102,12 @@ def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:
     return found, [] if found == wanted else [f"label: the data have no {wanted}; figures and the score use {found}"]
 
 
-def _require_judged(judged: str, data: Any) -> None:
+def _require_eval_split(eval_split: str, data: Any) -> None:
     """Refuse a run that is to be scored on a split without samples, before it trains."""
-    if judged != "test" and not len(data.splits.get(judged, ())):
+    if eval_split != "test" and not len(data.splits.get(eval_split, ())):
         raise ValueError(
-            f"judged={judged}: the data have no such split; give data.split.{judged} a share of the groups, or in a study "
-            "cut it off the training part in tuning cells alone: study.tune.set=[data.split.train=…, data.split.val=…]"
+            f"eval_split={eval_split}: the data have no such split; give data.split.{eval_split} a share of the groups, or in "
+            "a study cut it off the training part in tuning cells alone: study.tune.set=[data.split.train=…, data.split.val=…]"
         )
 
 
@@ -120,7 +121,7 @@ def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_data(folder: Path, data: Any) -> None:
-    write_json(folder / DATA, data.record())
+    write_json(folder / DATA, {"layout": LAYOUT, **data.record()})
 
 
 def _choices() -> dict[str, str]:
@@ -145,4 +146,4 @@ def _finish(
     log.console.print(report.table(summary, scored(plain)))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
     log.say(f"everything is in {folder}: {', '.join(held)}")
-    return score(summary, cfg.get("score"), label, judge(plain))
+    return score(summary, cfg.get("objective"), label, judge(plain))

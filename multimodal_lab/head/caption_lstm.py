@@ -33,8 +33,8 @@ class CaptionLSTM(nn.Module):
     the word's logits come from the last word, the new h and z. h and c start from the pooled vector. One learned token
     that is always present stands first, so that a row with nothing to look at stays finite.
 
-    Words are int64 below `vocab`: PAD 0, BOS 1, EOS 2, UNK 3. `reads` null is the first stream (never fused on its own,
-    which may have seen the caption). `target` names the words in batch.targets. ValueError for an unknown `reads`.
+    Words are int64 below `vocab`: PAD 0, BOS 1, EOS 2, UNK 3. `input` null is the first stream (never fused on its own,
+    which may have seen the caption). `target` names the words in batch.targets. ValueError for an unknown `input`.
     """
 
     takes = "first"
@@ -48,7 +48,7 @@ class CaptionLSTM(nn.Module):
         width: Count = 512,
         embed: Count = 256,
         dropout: Fraction = 0.3,
-        reads: str | None = None,
+        input: str | None = None,
         target: str = "caption",
     ) -> None:
         super().__init__()
@@ -56,9 +56,9 @@ class CaptionLSTM(nn.Module):
             raise ValueError(
                 f"head=caption_lstm: vocab={vocab} leaves no words; PAD, BOS, EOS and UNK take the first {UNK + 1}"
             )
-        self.reads = next(iter(dims)) if reads is None else known("head=caption_lstm: reads", reads, dims)
+        self.input = next(iter(dims)) if input is None else known("head=caption_lstm: input", input, dims)
         self.target = target
-        dim = dims[self.reads]
+        dim = dims[self.input]
         self.embed = nn.Embedding(vocab, embed, padding_idx=PAD)
         self.start = nn.Linear(dim, 2 * width)
         self.token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
@@ -75,7 +75,7 @@ class CaptionLSTM(nn.Module):
     def forward(self, features: Mapping[str, Features], batch: Batch) -> Tensor:
         """Teacher forcing: logits (N, T-1, V) of words[:, 1:] from the image and words[:, :-1], words (N, T)."""
         words = self._words(batch)
-        seen, state = self._begin(features[self.reads])
+        seen, state = self._begin(features[self.input])
         steps = []
         for word in words[:, :-1].unbind(1):
             summary, state = self._step(seen, state, word)
@@ -93,7 +93,7 @@ class CaptionLSTM(nn.Module):
             raise ValueError(
                 f"generate: max_length={max_length} must be >= 1 and beam={beam} in [1, {self.words.out_features}]"
             )
-        return self._search(features[self.reads], max_length, beam)
+        return self._search(features[self.input], max_length, beam)
 
     def _words(self, batch: Batch) -> Tensor:
         words = batch.targets[known("head=caption_lstm: target", self.target, batch.targets)]

@@ -24,8 +24,8 @@ def layers(kind: str, width: int, classes: int, hidden: int, dropout: float) -> 
 class Classifier(nn.Module):
     """Logits (N, K) for the classes (or tags) of `label`; never probabilities: cross_entropy and bce expect logits.
 
-    `classes` {label: K} is a fact of the data. `reads` null is fused where the fusion gives it, else the only stream.
-    ValueError for an unknown `label` or `reads`, and for several streams without fused.
+    `classes` {label: K} is a fact of the data. `input` null is fused where the fusion gives it, else the only stream.
+    ValueError for an unknown `label` or `input`, and for several streams without fused.
     """
 
     takes = "fused"
@@ -40,13 +40,13 @@ class Classifier(nn.Module):
         kind: Literal["linear", "mlp"] = "linear",
         hidden: Count = 512,
         dropout: Fraction = 0.15,
-        reads: str | None = None,
+        input: str | None = None,
     ) -> None:
         super().__init__()
-        self.reads = reading("classifier", dims, reads)
-        self.layers = layers(kind, dims[self.reads], count("classifier", classes, label), hidden, dropout)
+        self.input = reading("classifier", dims, input)
+        self.layers = layers(kind, dims[self.input], count("classifier", classes, label), hidden, dropout)
 
     def forward(self, features: Mapping[str, Features], batch: Batch) -> Tensor:
         """Features to logits (N, K); a missing row gives what the layers give for zero."""
-        logits: Tensor = self.layers(features[self.reads].pooled)
+        logits: Tensor = self.layers(features[self.input].pooled)
         return logits

@@ -15,17 +15,17 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
     raise ValueError(f"{what}={name!r} is not there; {expected_one_of(name, names)}")
 
 
-def reading(head: str, dims: Mapping[str, int], reads: str | None) -> str:
-    """The name to read: `reads`, else fused, else the only stream; ValueError with several streams and no fused."""
-    if reads is not None:
-        return known(f"head={head}: reads", reads, dims)
+def reading(head: str, dims: Mapping[str, int], input: str | None) -> str:
+    """The name to read: `input`, else fused, else the only stream; ValueError with several streams and no fused."""
+    if input is not None:
+        return known(f"head={head}: input", input, dims)
     if "fused" in dims:
         return "fused"
     if len(dims) == 1:
         return next(iter(dims))
     raise ValueError(
         f"head={head} reads one vector, and there are {len(dims)} streams ({', '.join(dims)}) and no fused: "
-        "choose a fusion that gives it, set reads to one stream, or use a head that reads every stream"
+        "choose a fusion that gives it, set input to one stream, or use a head that reads every stream"
     )
 
 

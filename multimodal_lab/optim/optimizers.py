@@ -18,15 +18,15 @@ def adamw(
     weight_decay: NonNegative = 0.01,
     betas: tuple[Fraction, Fraction] = (0.9, 0.999),
     eps: Positive = 1e-8,
-    rates: dict[str, NonNegative] | None = None,
+    lr_scale: dict[str, NonNegative] | None = None,
     layer_decay: Fraction | None = None,
     fused: bool = True,
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019). `rates` {module prefix: lr} overrides `lr`, `layer_decay` scales it; see `groups`.
+    """AdamW (Loshchilov & Hutter 2019). `lr_scale` {module prefix: factor} and `layer_decay` scale `lr`; see `groups`.
 
     `fused` makes one pass over memory where the device has the kernel; its last bits differ from the unfused one's.
     """
-    found = groups(system, lr, weight_decay, rates or {}, layer_decay)
+    found = groups(system, lr, weight_decay, lr_scale or {}, layer_decay)
     return torch.optim.AdamW(found, lr=lr, betas=(betas[0], betas[1]), eps=eps, fused=fused and _fusible(found))
 
 
@@ -37,16 +37,16 @@ def sgd(
     weight_decay: NonNegative = 5e-4,
     momentum: Fraction = 0.9,
     nesterov: bool = False,
-    rates: dict[str, NonNegative] | None = None,
+    lr_scale: dict[str, NonNegative] | None = None,
     layer_decay: Fraction | None = None,
     fused: bool = True,
 ) -> torch.optim.Optimizer:
-    """SGD with momentum. `rates` {module prefix: lr} overrides `lr`, `layer_decay` scales it; see `groups` and `adamw`.
+    """SGD with momentum. `lr_scale` {module prefix: factor} and `layer_decay` scale `lr`; see `groups` and `adamw`.
 
     With momentum it is never fused: torch's kernel (2.15) leaves the momentum uninitialised where the first update is left
     out, as one with an infinite gradient is.
     """
-    found = groups(system, lr, weight_decay, rates or {}, layer_decay)
+    found = groups(system, lr, weight_decay, lr_scale or {}, layer_decay)
     fused = fused and not momentum and _fusible(found)
     return torch.optim.SGD(found, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)
 

@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 
 
-def factor(step: int, total: int, *, warmup: float, kind: Literal["cosine", "constant"], floor: float) -> float:
+def factor(step: int, total: int, *, warmup: float, kind: Literal["cosine", "constant"], min_lr_ratio: float) -> float:
     """The multiplier of every group's own rate at `step` of `total`: linear warm-up over the share `warmup`, then cosine to
-    `floor` (Loshchilov & Hutter 2017, eq. 5) or constant. Being relative, a small rate is never raised to a shared minimum.
+    `min_lr_ratio` (Loshchilov & Hutter 2017, eq. 5) or constant. Being relative, it never raises a small rate to a shared
+    minimum.
     """
     ramp = math.ceil(warmup * total)
     if step < ramp:
@@ -18,7 +19,7 @@ def factor(step: int, total: int, *, warmup: float, kind: Literal["cosine", "con
     if kind == "constant":
         return 1.0
     done = (step - ramp) / max(1, total - ramp)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return min_lr_ratio + (1 - min_lr_ratio) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def set_rates(optimizer: torch.optim.Optimizer, multiplier: float) -> None:

@@ -18,7 +18,7 @@ SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
 OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
 OF_DATA = "provenance/data_fingerprint"
 JUDGE = "provenance/judge"  # the evaluator whose predictions a run is judged by
-BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "score", "study"}
+BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "objective", "study"}
 TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or runs that hold them
 
 

@@ -16,12 +16,12 @@ class TrainConfig:
     epochs: Count = 10  # passes over the training split
     max_steps: Count | None = None  # stop after so many optimizer steps, whatever `epochs` says
     precision: Precision = "fp32"  # of the forward pass; weights stay fp32
-    accumulate: Count = 1  # batches per optimizer step
+    accumulate_steps: Count = 1  # batches per optimizer step
     micro_batch: Count | None = None  # rows that backbones see at a time; the gradient is that of the whole batch
     clip_norm: Positive | None = 1.0  # largest gradient norm; None: no clipping
     warmup: Fraction = 0.05  # share of all steps in which the rates rise linearly
     schedule: Literal["cosine", "constant"] = "cosine"  # of the rates after the warm-up
-    floor: Fraction = 0.0  # the schedule's end, as a share of each group's own rate
+    min_lr_ratio: Fraction = 0.0  # the schedule's end, as a share of each group's own rate
     ema: Fraction | None = None  # decay of a running average of the weights, used wherever the system is evaluated
     channels_last: bool = False  # 4-D weights and images as (N, H, W, C) in memory
     compile: bool = False  # torch.compile of the system, and of the augmentation on an accelerator
@@ -31,7 +31,7 @@ class TrainConfig:
     mode: Literal["auto", "min", "max"] = "auto"  # whether less or more of `monitor` is better
     patience: Count | None = None  # stop after so many validations without a better `monitor`
     save_every: Count = 1  # epochs between checkpoints
-    keep: Count = 2  # newest checkpoints kept, besides the best
+    keep_last: Count = 2  # newest checkpoints kept, besides the best
     log_every: Count = 10  # steps between rows of metrics
 
     def __post_init__(self) -> None:

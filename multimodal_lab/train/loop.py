@@ -74,9 +74,9 @@ def fit(
     way = ways.resolve(
         str(facts.get("train.mode", config.mode)), config.monitor
     )  # in the facts as what `auto` comes to
-    per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate)
+    per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
     total = min(config.epochs * per_epoch, config.max_steps or config.epochs * per_epoch)
-    store.keep = config.keep
+    store.keep = config.keep_last
     prepare_model(system, config.channels_last, config.compile)
     if config.compile and isinstance(augment, torch.nn.Module):
         augment.compile()
@@ -111,7 +111,7 @@ def fit(
 
     with Stop() as stop:
         if distributed.active():
-            update.fix_ddp_buckets(next(groups(data, config.accumulate, 0, 0)))
+            update.fix_ddp_buckets(next(groups(data, config.accumulate_steps, 0, 0)))
         resume_from(store, saved_parts, facts, resume, log)
         store.require_space(parts)
         began = time.monotonic() - state.seconds
@@ -124,7 +124,7 @@ def fit(
             best = "lowest" if way == "min" else "highest"
             log.say(f"train.monitor={config.monitor}: kept is the step where it is {best}")
         log.start(state.step, total)
-        batches = groups(data, config.accumulate, state.epoch, state.offset)
+        batches = groups(data, config.accumulate_steps, state.epoch, state.offset)
         system.train()
 
         while True:
@@ -154,7 +154,7 @@ def fit(
                     save()
                     stop.leave(state.step)
                 if state.offset == 0:
-                    batches = groups(data, config.accumulate, state.epoch, 0)
+                    batches = groups(data, config.accumulate_steps, state.epoch, 0)
                     system.train()
             if done:
                 break
@@ -166,7 +166,7 @@ def fit(
             progress = state.step / total
             set_rates(
                 optimizer,
-                factor(state.step, total, warmup=config.warmup, kind=config.schedule, floor=config.floor),
+                factor(state.step, total, warmup=config.warmup, kind=config.schedule, min_lr_ratio=config.min_lr_ratio),
             )
             terms, norm = update(group, state.step, state.epoch, progress)
             average.update()

@@ -251,7 +251,7 @@ def loaders(folder: Path, rounds: int) -> None:
     root = str(folder / "packed")
     split = Split(train=1.0, val=0.0, test=0.0)
     facts = {"scaling": DtypeMax(), "split": split, "labels": [], "batch_size": 16}
-    modality = {"all": {"kind": "image", "take": "all"}}
+    modality = {"all": {"kind": "image", "bands": "all"}}
     made = {w: Data(Packed(root), workers=w, **facts).prepare(modality, 0) for w in (0, 2)}
     store, streams = Packed(root), [made[0].reader.plans["all"].stored]
     parts = [made[0].splits["train"][i : i + 16] for i in range(0, COUNT, 16)]

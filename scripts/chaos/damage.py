@@ -22,7 +22,7 @@ def main() -> None:
     random.seed(a.seed)
     with tempfile.TemporaryDirectory() as base:
         run = Path(base, "run")
-        knobs = ("train.epochs=4", "train.keep=3")
+        knobs = ("train.epochs=4", "train.keep_last=3")
         assert _trial.wait(_trial.start(_trial.config(run, *knobs))) == 0, _trial.tail(run)
         store = Store(run / "checkpoints", 3)
         *_, before, newest = store.all()
@@ -65,7 +65,7 @@ def _all_bad(store: Store) -> list[str]:
     for path in store.all():
         _flip(path / "model.safetensors")
     run = store.folder.parent
-    code = _trial.wait(_trial.start(_trial.config(run, "train.epochs=4", "train.keep=3", "resume=auto")))
+    code = _trial.wait(_trial.start(_trial.config(run, "train.epochs=4", "train.keep_last=3", "resume=auto")))
     said = _trial.tail(run)
     return [] if code == 1 and "all checkpoints are damaged" in said else [f"all bad: exit {code}: {said}"]
 

@@ -18,7 +18,7 @@ def main() -> None:
     random.seed(a.seed)
     with tempfile.TemporaryDirectory() as base:
         whole, broken = Path(base, "whole"), Path(base, "broken")
-        knobs = (f"train.epochs={a.epochs}", "train.keep=2")
+        knobs = (f"train.epochs={a.epochs}", "train.keep_last=2")
         began = time.monotonic()
         assert _trial.wait(_trial.start(_trial.config(whole, *knobs))) == 0, _trial.tail(whole)
         took = time.monotonic() - began

@@ -22,7 +22,7 @@ def main() -> None:
     slowest = 0.0
     for world in map(int, a.worlds.split(",")):
         with tempfile.TemporaryDirectory() as base:
-            knobs = (f"train.epochs={a.epochs}", "data.batch_size=12", "train.accumulate=1")
+            knobs = (f"train.epochs={a.epochs}", "data.batch_size=12", "train.accumulate_steps=1")
             whole, broken = Path(base, "whole"), Path(base, "broken")
             began = time.monotonic()
             codes = [_trial.wait(p) for p in _trial.start_ranks(_trial.config(whole, *knobs), world)]

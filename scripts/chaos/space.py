@@ -27,7 +27,7 @@ def main() -> None:
     slowest = 0.0
     for widths in WIDTHS:
         with tempfile.TemporaryDirectory() as base:
-            knobs = ("train.epochs=40", "train.keep=1", f"backbone.widths={widths}")
+            knobs = ("train.epochs=40", "train.keep_last=1", f"backbone.widths={widths}")
             whole, small = Path(base, "whole"), Path(base, "small")
             assert _trial.wait(_trial.start(_trial.config(whole, *knobs))) == 0, _trial.tail(whole)
             size = sum(p.stat().st_size for p in max((whole / "checkpoints").glob("step_*")).iterdir())

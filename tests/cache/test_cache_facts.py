@@ -49,14 +49,14 @@ def key(made, name="rgb", device="cpu", moved=None):
 
 CHANGES = {
     "weights": ["seed=1"],
-    "bands": ["modality.rgb.take=[G,R,B]"],
+    "bands": ["modality.rgb.bands=[G,R,B]"],
     "repeat of the bands": ["+modality.rgb.repeat=2"],
     "components": ["+modality.rgb.pca=3"],
     "scaling policy": ["data/scaling=per_pixel_standardise"],
     "size": ["data.size=16"],
-    "mask policy": ["data.mask=keep"],
+    "mask policy": ["data.background=keep"],
     "resize": ["data.resize=none"],
-    "fit": ["data.fit=stretch"],
+    "fit": ["data.resize_mode=stretch"],
     "statistics of the training split": ["data.split.seed=1"],
     "data": ["data.source.noise=0.03"],
     "samples": ["data.source.individuals=28"],

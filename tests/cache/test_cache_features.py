@@ -19,7 +19,7 @@ BASE = [
     "backbone.freeze=true",
 ]  # fmt: skip
 ARMS = {
-    "attention, dropped modalities, every subset": ["fusion=attention", "augment.modality_dropout=0.3", "subsets=true"],
+    "attention, dropped modalities, every subset": ["fusion=attention", "augment.modality_dropout=0.3", "modality_subsets=true"],
     "shuffled, some missing": ["fusion=concat", "data.shuffle={stream: uv}", "data.source.missing=0.2"],
     "duplicate": ["modality=rgb_rgb", "fusion=weighted", "augment.views=2", "head.dropout=0.5"],
     "some bands shuffled": [
@@ -125,8 +125,8 @@ def test_what_has_no_kept_features_is_refused_before_anything_is_built(composed,
 
 def test_what_only_the_built_system_shows_is_refused_too(ran, tmp_path):
     cached = ["cache=features", f"cache.root={tmp_path}", "fusion=concat"]
-    with pytest.raises(ValueError, match=r"blanks what lies outside the mask.*give data\.mask=zero"):
-        ran(*cached, "data.mask=keep")
+    with pytest.raises(ValueError, match=r"blanks what lies outside the mask.*give data\.background=zero"):
+        ran(*cached, "data.background=keep")
     with pytest.raises(ValueError, match=r"backbone of stream rgb trains \(stages\.0\.0\.weight\)"):
         ran(*cached, "backbone.freeze=false")
 

@@ -25,4 +25,4 @@ def data():
 
 @pytest.fixture
 def rgb_uv():
-    return {"rgb": {"kind": "image", "take": ["R", "G"]}, "uv": {"kind": "image", "take": ["UV*"]}}
+    return {"rgb": {"kind": "image", "bands": ["R", "G"]}, "uv": {"kind": "image", "bands": ["UV*"]}}

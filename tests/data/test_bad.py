@@ -17,7 +17,7 @@ from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.source import DataError
 
-CUBE = {"cube": {"kind": "image", "take": "all"}, "words": {"kind": "text", "field": "text"}}
+CUBE = {"cube": {"kind": "image", "bands": "all"}, "words": {"kind": "text", "field": "text"}}
 
 
 def spoilt(train=3, test=2):

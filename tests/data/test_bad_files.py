@@ -12,7 +12,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
 
-CUBE = {"cube": {"kind": "image", "take": "all"}}
+CUBE = {"cube": {"kind": "image", "bands": "all"}}
 NAMES = [f"Genus_{s}_{i}_{'MF'[i % 2]}_{v}" for s in ("alba", "nigra") for i in range(4) for v in ("Back", "Side")]
 BAD = NAMES[5]
 
@@ -105,7 +105,8 @@ def test_a_class_of_one_specimen_is_refused_where_asked_for_and_left_out_and_tol
     found = prepared(folder)
     assert list(found.classes) == ["sex", "view"]
     assert (
-        "species, 'Genus_rara' has one sample; data.split.rare=train data.labels=[species] takes it" in found.notes[1]
+        "species, 'Genus_rara' has one sample; data.split.min_class_policy=train data.labels=[species] takes it"
+        in found.notes[1]
     )
 
 

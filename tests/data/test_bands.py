@@ -16,7 +16,7 @@ BARE = (Band("VV"), Band("VH"))
 
 
 @pytest.mark.parametrize(
-    ("take", "bands", "expected"),
+    ("bands", "bands", "expected"),
     [
         ("all", SEVEN, [0, 1, 2, 3, 4]),
         (["R", "G", "B"], SEVEN, [3, 2, 1]),
@@ -40,7 +40,7 @@ def test_regions_that_touch_share_no_band():
 
 
 @pytest.mark.parametrize(
-    ("take", "bands", "words"),
+    ("bands", "bands", "words"),
     [
         (["Rd"], SEVEN, ["'Rd'", "R"]),
         (["X*"], SEVEN, ["'X*'"]),
@@ -61,15 +61,15 @@ def test_regions_that_touch_share_no_band():
 )
 def test_what_is_not_there_is_refused(take, bands, words):
     with pytest.raises(DataError) as error:
-        select(take, bands, "modality.x.take")
-    assert all(word in str(error.value) for word in [*words, "modality.x.take"])
+        select(take, bands, "modality.x.bands")
+    assert all(word in str(error.value) for word in [*words, "modality.x.bands"])
 
 
 def test_resolve_gives_a_stream_of_the_bands_asked():
-    stream = resolve("rgb", {"kind": "image", "take": ["R", "G", "B"]}, SEVEN)
+    stream = resolve("rgb", {"kind": "image", "bands": ["R", "G", "B"]}, SEVEN)
     assert (stream.name, stream.kind, stream.channels) == ("rgb", "image", 3)
     assert indices(stream, SEVEN) == [3, 2, 1]
-    twice = resolve("rgb", {"kind": "image", "take": ["R", "G", "B"], "repeat": 2}, SEVEN)
+    twice = resolve("rgb", {"kind": "image", "bands": ["R", "G", "B"], "repeat": 2}, SEVEN)
     assert indices(twice, SEVEN) == [3, 2, 1, 3, 2, 1]
     assert resolve("text", {"kind": "text", "field": "caption"}, ()).field == "caption"
 
@@ -77,10 +77,10 @@ def test_resolve_gives_a_stream_of_the_bands_asked():
 @pytest.mark.parametrize(
     ("facts", "word"),
     [
-        ({"kind": "imag", "take": "all"}, "image"),
+        ({"kind": "imag", "bands": "all"}, "image"),
         ({"kind": "image", "tak": "all"}, "take"),
         ({"kind": "image"}, "take"),
-        ({"kind": "text", "take": "all"}, "field"),
+        ({"kind": "text", "bands": "all"}, "field"),
     ],
 )
 def test_wrong_facts_are_refused_by_name(facts, word):

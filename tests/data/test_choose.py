@@ -8,7 +8,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.auto import choose
 from multimodal_lab.data.split.split import Split
 
-CUBE = {"cube": {"kind": "image", "take": "all"}}
+CUBE = {"cube": {"kind": "image", "bands": "all"}}
 AUTO = {"by": "auto", "stratify": "auto"}
 
 
@@ -56,7 +56,10 @@ def test_one_image_per_individual_needs_no_groups():
         ([None] * 24, "fewer than two values"),
         ([f"n{i}" for i in range(24)], "another value in every row"),
         ([f"n{i // 2}" for i in range(24)], "each value in one individual only"),
-        (["rare", *["a", "b"] * 11, "a"], "'rare' has one sample; data.split.rare=train data.labels=[extra] takes it"),
+        (
+            ["rare", *["a", "b"] * 11, "a"],
+            "'rare' has one sample; data.split.min_class_policy=train data.labels=[extra] takes it",
+        ),
     ],
 )
 def test_a_column_that_cannot_be_learnt_is_left_out_and_told(column, why):

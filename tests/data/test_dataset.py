@@ -11,7 +11,7 @@ from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import DatasetStats, Percentile
 
-CUBE = {"cube": {"kind": "image", "take": "all"}}
+CUBE = {"cube": {"kind": "image", "bands": "all"}}
 TEXT = {**CUBE, "words": {"kind": "text", "field": "text", "length": 8}}
 
 
@@ -108,12 +108,12 @@ def test_a_missing_modality_is_zeros_and_not_present(data, made):
 
 
 def test_vectors_and_components(data, made):
-    prepared = data(made(masked=False)).prepare({"v": {"kind": "vector", "take": ["G", "R"]}}, 0)
+    prepared = data(made(masked=False)).prepare({"v": {"kind": "vector", "bands": ["G", "R"]}}, 0)
     batch = next(prepared.batches("train"))
     assert batch.inputs["v"].shape == (5, 2)
     assert batch.mask is None
     assert prepared.streams["v"].size is None
-    cube = data().prepare({"cube": {"kind": "image", "take": "all", "pca": 2}}, 0)
+    cube = data().prepare({"cube": {"kind": "image", "bands": "all", "pca": 2}}, 0)
     assert [b.name for b in cube.streams["cube"].bands] == ["PC1", "PC2"]
     assert np.allclose(cube.streams["cube"].mean, 0, atol=1e-6)
     assert cube.streams["cube"].std[0] > cube.streams["cube"].std[1]
@@ -187,7 +187,7 @@ def test_a_record_of_other_choices_is_refused(data, made):
     with pytest.raises(DataError, match=r"data/scaling is percentile here.*add data/scaling=dtype_max"):
         data(scaling=Percentile()).prepare(CUBE, 0, kept)
     with pytest.raises(DataError, match=r"takes bands R, but the run was trained on R, G, UV1"):
-        data().prepare({"cube": {"kind": "image", "take": ["R"]}}, 0, kept)
+        data().prepare({"cube": {"kind": "image", "bands": ["R"]}}, 0, kept)
     with pytest.raises(DataError, match="no stream 'other'"):
         data().prepare({"other": CUBE["cube"]}, 0, kept)
     with pytest.raises(DataError, match="dtype float32"):
@@ -275,10 +275,10 @@ def test_resizing_averages_inside_the_mask_and_pads_or_stretches():
     [
         ({}, "no input stream"),
         ({"c": {"kind": "text", "field": "text", "role": "target"}}, "no input stream"),
-        ({"c": {"kind": "image", "take": "all", "role": "target"}}, "role"),
-        ({"c": {"kind": "image", "take": "all", "pca": 0}}, "pca"),
-        ({"c": {"kind": "image", "take": "all", "pca": 4}}, "at most 3"),
-        ({"c": {"kind": "image", "take": "all", "vocab": 9}}, "vocab"),
+        ({"c": {"kind": "image", "bands": "all", "role": "target"}}, "role"),
+        ({"c": {"kind": "image", "bands": "all", "pca": 0}}, "pca"),
+        ({"c": {"kind": "image", "bands": "all", "pca": 4}}, "at most 3"),
+        ({"c": {"kind": "image", "bands": "all", "vocab": 9}}, "vocab"),
         ({"c": {"kind": "text", "field": "text", "tokens": "words"}}, "bpe"),
     ],
 )

@@ -62,7 +62,7 @@ def test_streams_cut_across_data_sets(tmp_path: Path, options: dict[str, Any]) -
 def test_each_stream_is_scaled_by_its_own_type(tmp_path: Path) -> None:
     s2, s1 = write(tmp_path / "a.h5", 12)
     data = Data(opened(tmp_path), scaling=DtypeMax(), split=Split(), labels=[])
-    prepared = data.prepare({n: {"kind": "image", "take": bands} for n, bands in (("s2", S2), ("s1", S1))}, 0)
+    prepared = data.prepare({n: {"kind": "image", "bands": bands} for n, bands in (("s2", S2), ("s1", S1))}, 0)
     inputs = prepared.batch(np.arange(12)).inputs
     assert np.allclose(inputs["s2"], s2 / 65535)
     assert np.allclose(inputs["s1"], s1)

@@ -10,7 +10,7 @@ from multimodal_lab.data.loading import loader
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import hashing
 
-CUBE = {"cube": {"kind": "image", "take": "all"}, "words": {"kind": "text", "field": "text"}}
+CUBE = {"cube": {"kind": "image", "bands": "all"}, "words": {"kind": "text", "field": "text"}}
 
 
 def same(a, b):

@@ -119,15 +119,15 @@ def hdf5(folder):
     return Hdf5(str(folder), datasets={"rgb": ["R", "G", "B"], "uv": ["U", "V"]}, card=made)
 
 
-RGB = {"rgb": {"kind": "image", "take": ["G", "R"]}}
+RGB = {"rgb": {"kind": "image", "bands": ["G", "R"]}}
 SOURCES = {
-    "specimens": (specimens, {**RGB, "uv": {"kind": "image", "take": ["UV*"]}, "words": {"kind": "text", "field": "caption"}}),
-    "tiff": (tiff, {**RGB, "uv": {"kind": "image", "take": {"nm": [[300, 400]]}}}),
-    "pairs": (pairs, {"a": {"kind": "image", "take": "all", "field": "a"}, "b": {"kind": "image", "take": ["B"], "field": "b"},
+    "specimens": (specimens, {**RGB, "uv": {"kind": "image", "bands": ["UV*"]}, "words": {"kind": "text", "field": "caption"}}),
+    "tiff": (tiff, {**RGB, "uv": {"kind": "image", "bands": {"nm": [[300, 400]]}}}),
+    "pairs": (pairs, {"a": {"kind": "image", "bands": "all", "field": "a"}, "b": {"kind": "image", "bands": ["B"], "field": "b"},
                       "words": {"kind": "text", "field": "text"}}),
-    "table": (table, {"v": {"kind": "vector", "take": {"every": 2}}}),
-    "scene": (scene, {"cube": {"kind": "image", "take": "all", "pca": 2}, "v": {"kind": "vector", "take": {"index": [3, 0]}}}),
-    "hdf5": (hdf5, {**RGB, "all": {"kind": "image", "take": "all"}, "uv": {"kind": "image", "take": ["U"]}}),
+    "table": (table, {"v": {"kind": "vector", "bands": {"every": 2}}}),
+    "scene": (scene, {"cube": {"kind": "image", "bands": "all", "pca": 2}, "v": {"kind": "vector", "bands": {"index": [3, 0]}}}),
+    "hdf5": (hdf5, {**RGB, "all": {"kind": "image", "bands": "all"}, "uv": {"kind": "image", "bands": ["U"]}}),
 }  # fmt: skip
 
 
@@ -390,7 +390,7 @@ def _composes(folder):
         check_command(overrides)
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = compose("config", overrides=overrides)
-        modality = {"rgb": {"kind": "image", "take": ["R", "G", "B"]}, "uv": {"kind": "image", "take": ["UV*"]}}
+        modality = {"rgb": {"kind": "image", "bands": ["R", "G", "B"]}, "uv": {"kind": "image", "bands": ["UV*"]}}
         made.append(safe_instantiate(cfg.data).prepare(modality, 0))
     assert made[0].record() == made[1].record()
     for a, b in zip(made[0].batches("train", shuffle=True), made[1].batches("train", shuffle=True), strict=True):
@@ -428,7 +428,7 @@ def test_a_packed_choice_without_a_store_is_one_clear_problem(tmp_path):
 
 def test_scaling_can_be_another_than_was_packed(tmp_path):
     packed = pack(Made(), tmp_path)
-    modality = {"cube": {"kind": "image", "take": "all"}}
+    modality = {"cube": {"kind": "image", "bands": "all"}}
     one = prepared(Made(), modality, scaling=DtypeMax(), size=None)
     two = prepared(packed, modality, scaling=DtypeMax(), size=None)
     same(next(one.batches("train")), next(two.batches("train")))

@@ -56,7 +56,7 @@ def test_the_pairing_is_of_ids_and_seed_alone(data, rgb_uv):
 def test_presence_goes_along_and_one_alone_keeps_its_own(data):
     made = Made()
     made.arrays[5] = None
-    modality = {"uv": {"kind": "image", "take": ["UV*"]}, "again": {"kind": "image", "take": ["UV*"]}}
+    modality = {"uv": {"kind": "image", "bands": ["UV*"]}, "again": {"kind": "image", "bands": ["UV*"]}}
     mixed = data(made, shuffle=Shuffle("again")).prepare(modality, 0)
     source = mixed.stack.sources["again"]
     present = mixed.batch(np.arange(24)).present
@@ -68,7 +68,7 @@ def test_presence_goes_along_and_one_alone_keeps_its_own(data):
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_some_bands_of_a_stacked_stream_move_and_the_others_stay(data, cache):
-    stacked = {"stacked": {"kind": "image", "take": ["R", "UV*"]}}
+    stacked = {"stacked": {"kind": "image", "bands": ["R", "UV*"]}}
     made = Made(masked=False)
     made.arrays[5] = None
     plain, mixed = both(data, stacked, Shuffle("stacked", bands=["UV*"]), source=made, cache=cache)

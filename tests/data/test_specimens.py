@@ -121,7 +121,7 @@ def test_misregistration_moves_uv_alone():
 
 def test_missing_uv_is_none_for_every_stream_that_needs_it():
     source = Specimens(individuals=64, missing=0.5)
-    streams = [resolve(n, {"take": t}, source.bands) for n, t in (("rgb", ["R"]), ("uv", ["UV*"]), ("all", "all"))]
+    streams = [resolve(n, {"bands": t}, source.bands) for n, t in (("rgb", ["R"]), ("uv", ["UV*"]), ("all", "all"))]
     raws = [source.read(i, streams) for i in range(128)]
     lacking = [raw.inputs["uv"] is None for raw in raws]
     assert 40 < sum(lacking) < 88

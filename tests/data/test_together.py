@@ -24,7 +24,7 @@ from multimodal_lab.evaluate.retrieval import Retrieval
 from multimodal_lab.train.gradcache import part
 
 MODALITY = {
-    "image": {"kind": "image", "take": "all"},
+    "image": {"kind": "image", "bands": "all"},
     "text": {"kind": "text", "field": "text", "length": 6, "vocab": 40},
 }
 
@@ -73,7 +73,7 @@ def test_a_split_that_tears_images_apart_is_refused(captioned):
 
 
 def test_a_random_split_to_measure_what_leaks_may_tear(captioned):
-    assert data(pairs(captioned()), hold="samples").splits
+    assert data(pairs(captioned()), group_policy="samples").splits
 
 
 def test_captions_of_one_image_are_the_same_through_every_copy_of_a_batch(captioned):

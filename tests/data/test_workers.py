@@ -15,7 +15,7 @@ from multimodal_lab.data.loading import loader, workers
 from multimodal_lab.data.loading.workers import WorkerError
 from multimodal_lab.data.source import DataError
 
-CUBE = {"cube": {"kind": "image", "take": "all"}}
+CUBE = {"cube": {"kind": "image", "bands": "all"}}
 DEADLINE = 10.0
 
 
@@ -153,7 +153,7 @@ def test_threads_read_ahead_and_share_nothing(data):
     """A reader whose array is cut from one reading of it must not get another thread's."""
     source = Made(n=64)
     source.threads = True
-    two = {"rgb": {"kind": "image", "take": ["R", "G"]}, "uv": {"kind": "image", "take": ["UV1"]}}
+    two = {"rgb": {"kind": "image", "bands": ["R", "G"]}, "uv": {"kind": "image", "bands": ["UV1"]}}
     slow = source.read
     seen = set()
 

@@ -137,8 +137,8 @@ def test_learns_a_caption_per_image(build, make, batch):
 
 
 def test_bad_input_is_one_sentence(build, make, batch):
-    with pytest.raises(ValueError, match=r"reads='imag' is not there; expected one of image, caption; nearest: image"):
-        build("caption_lstm", DIMS, reads="imag")
+    with pytest.raises(ValueError, match=r"input='imag' is not there; expected one of image, caption; nearest: image"):
+        build("caption_lstm", DIMS, input="imag")
     with pytest.raises(ValueError, match="vocab=3 leaves no words"):
         build("caption_lstm", DIMS, vocab=3)
     head = build("caption_lstm", DIMS, **SMALL)

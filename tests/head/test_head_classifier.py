@@ -27,10 +27,10 @@ def test_the_layers_stand_in_order(build):
 
 
 @pytest.mark.parametrize(
-    ("dims", "reads", "want"), [(DIMS, None, "fused"), (DIMS, "uv", "uv"), ({"uv": 4}, None, "uv")]
+    ("dims", "input", "want"), [(DIMS, None, "fused"), (DIMS, "uv", "uv"), ({"uv": 4}, None, "uv")]
 )
 def test_reads_what_it_says(dims, reads, want, build, make, batch):
-    head = build("classifier", dims, reads=reads).eval()
+    head = build("classifier", dims, input=reads).eval()
     features, other = make(dims, 3, seed=1), make(dims, 3, seed=2)
     base = head(features, batch(3))
     for name in dims:
@@ -46,8 +46,8 @@ def test_several_streams_without_fused_are_refused_with_the_ways_out():
 
 
 def test_unknown_names_are_refused_with_the_nearest(build):
-    with pytest.raises(ValueError, match=r"reads='fusd' is not there; expected one of rgb, uv, fused; nearest: fused"):
-        build("classifier", DIMS, reads="fusd")
+    with pytest.raises(ValueError, match=r"input='fusd' is not there; expected one of rgb, uv, fused; nearest: fused"):
+        build("classifier", DIMS, input="fusd")
     with pytest.raises(
         ValueError, match=r"label='specie' is not there; expected one of species, sex; nearest: species"
     ):

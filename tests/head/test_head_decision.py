@@ -17,7 +17,7 @@ def rows_sum_to_one(log_p: torch.Tensor) -> bool:
 @pytest.mark.parametrize("weights", ["learned", "uniform"])
 def test_rows_are_distributions_for_every_presence(weights, build, make, batch):
     present = {s: torch.tensor([bool(i >> k & 1) for i in range(8)]) for k, s in enumerate(DIMS)}
-    head = build("decision", DIMS, weights=weights, classes={"species": 40})
+    head = build("late_fusion", DIMS, weights=weights, classes={"species": 40})
     out = head(make(DIMS, 8, present), batch(8))
     assert out.shape == (8, 40)
     assert rows_sum_to_one(out)
@@ -33,7 +33,7 @@ def test_the_weighted_sum_of_log_probabilities_would_not_be_one():
 
 
 def test_oracle_of_the_mixture(build, make, batch):
-    head = build("decision", DIMS).eval()
+    head = build("late_fusion", DIMS).eval()
     head.scores.data = torch.tensor([0.3, -1.0, 2.0])
     present = {"a": torch.tensor([True, True]), "b": torch.tensor([True, False]), "c": torch.tensor([True, True])}
     features = make(DIMS, 2, present)
@@ -45,7 +45,7 @@ def test_oracle_of_the_mixture(build, make, batch):
 
 
 def test_uniform_weights_are_fixed_and_equal(build, make, batch):
-    head = build("decision", DIMS, weights="uniform").eval()
+    head = build("late_fusion", DIMS, weights="uniform").eval()
     features = make(DIMS, 2)
     mean = torch.stack([head.experts[n](features[n].pooled).softmax(1) for n in DIMS]).mean(0)
     torch.testing.assert_close(head(features, batch(2)).exp(), mean)
@@ -62,11 +62,11 @@ def test_certain_and_wrong_experts_stay_finite():
 
 
 def test_fused_is_not_read(build):
-    assert list(build("decision", {**DIMS, "fused": 8}).experts) == ["a", "b", "c"]
+    assert list(build("late_fusion", {**DIMS, "fused": 8}).experts) == ["a", "b", "c"]
 
 
 def test_half_precision_still_sums_to_one(build, make, batch):
-    head = build("decision", DIMS, classes={"species": 200})
+    head = build("late_fusion", DIMS, classes={"species": 200})
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = head(make(DIMS, 4), batch(4))
     assert out.dtype is torch.float32

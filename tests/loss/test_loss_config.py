@@ -39,7 +39,7 @@ def made(n, pattern, views=2, seed=0, labelled=True):
     out = {
         "projection": {name: torch.where(present[name][:, None], x, 0.0) for name, x in z.items()},
         "classifier": leaf(rows, K),
-        "decision": leaf(rows, K),
+        "late_fusion": leaf(rows, K),
         "caption_lstm": leaf(rows, L - 1, V),
     }
     labels = (torch.arange(n) % K).repeat(views) if labelled else torch.full((rows,), -1)
@@ -47,7 +47,7 @@ def made(n, pattern, views=2, seed=0, labelled=True):
     targets = {"species": labels, "caption": tokens}
     ids = torch.arange(n).repeat(views)
     batch = Batch(inputs={}, targets=targets, present={n: present[n] for n in STREAMS}, ids=ids, groups=ids)
-    leaves = [*z.values(), *(out[k] for k in ("classifier", "decision", "caption_lstm"))]
+    leaves = [*z.values(), *(out[k] for k in ("classifier", "late_fusion", "caption_lstm"))]
     return {"batch": batch, "features": {}, "out": out, "present": present, "progress": 0.25}, leaves
 
 

@@ -62,7 +62,7 @@ def made(folder, configs, scores):
 
 def config(fusion, streams, seed):
     node = {"_target_": f"multimodal_lab.fusion.{fusion}.{fusion.title()}", "width": len(fusion)}
-    return {"fusion": node, "system": {"fusion": node}, "modality": {s: {"take": [s]} for s in streams}, "seed": seed,
+    return {"fusion": node, "system": {"fusion": node}, "modality": {s: {"bands": [s]} for s in streams}, "seed": seed,
             "loss": {"_target_": "multimodal_lab.keyed.Keyed", "weight": 1.0}}  # fmt: skip
 
 

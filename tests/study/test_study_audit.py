@@ -138,7 +138,7 @@ def test_a_study_is_looked_at_once_and_anew_when_anything_of_it_changes(tmp_path
 
 
 def test_what_can_not_be_read_is_told_and_left_to_the_cells(tmp_path, configs, asked):
-    bad = {"rgb": {**configs["rgb"], "modality": {"rgb": {"kind": "image", "take": ["X"]}}}}
+    bad = {"rgb": {**configs["rgb"], "modality": {"rgb": {"kind": "image", "bands": ["X"]}}}}
     (said,) = record.ensure(tmp_path, asked, lambda: bad, todo=True)
     assert said.startswith("warning: the data were not audited: ")
     assert "X" in said
@@ -162,7 +162,7 @@ def test_a_leak_gap_without_groups_is_refused_before_a_cell(tmp_path, configs, a
 
 
 def test_streams_of_one_name_and_other_facts_are_both_looked_at():
-    one, other = {"kind": "image", "take": ["R"]}, {"kind": "image", "take": ["G"]}
+    one, other = {"kind": "image", "bands": ["R"]}, {"kind": "image", "bands": ["G"]}
     found = inspect.streams(
         {"a": {"modality": {"x": one}}, "b": {"modality": {"x": other}}, "c": {"modality": {"x": one}}}
     )
@@ -192,7 +192,7 @@ def test_the_leak_gap_is_that_of_the_cells(tmp_path, leak):
 
 def test_cells_on_random_splits_come_last_and_differ_in_that_alone():
     asked = facts.Study({"a": ["modality=rgb"], "b": []}, ["a"], ["sex"], seeds=[0, 1], leak=["a"])
-    assert asked.leaks() == {"a_random": ["modality=rgb", "data.split.hold=samples"]}
+    assert asked.leaks() == {"a_random": ["modality=rgb", "data.split.group_policy=samples"]}
     assert [asked.role(n) for n in ("a", "b", "a_random")] == ["baseline", "fused", "leak"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         made = Cells(asked, lambda lines: compose("config", lines)).compared({})

@@ -10,7 +10,7 @@ from multimodal_lab.study.design.cells import Cells, streams
 ARMS = {
     "inertial": ["modality=inertial", "fusion=separate"],
     "skeleton": ["modality=skeleton", "fusion=separate"],
-    "late": ["modality=inertial_skeleton", "fusion=separate", "head=decision"],
+    "late": ["modality=inertial_skeleton", "fusion=separate", "head=late_fusion"],
     "concat": ["modality=inertial_skeleton", "fusion=concat"],
     "everything": ["modality=inertial_skeleton_depth", "fusion=concat"],
 }
@@ -46,9 +46,9 @@ def test_a_control_has_the_choice_of_its_arm(composed):
     made = Cells(study, composed)
     tried = made.tuning()
     assert [(c.split, c.arm, c.option) for c in tried] == [(r, a, i) for r in (0, 1) for a in arms for i in (0, 1)]
-    assert all("judged=val" in c.overrides and (c.seed, c.role) == (1000, "tuning") for c in tried)
+    assert all("eval_split=val" in c.overrides and (c.seed, c.role) == (1000, "tuning") for c in tried)
     own = made.compared({"inertial": {"0": 0, "1": 0}, "concat": {"0": 1, "1": 0}})
-    assert not any("judged=val" in c.overrides for c in own)
+    assert not any("eval_split=val" in c.overrides for c in own)
     assert len({c.key for c in [*tried, *own]}) == len(tried) + len(own)
     lowered = {(c.arm, c.split): "optim.lr=1e-4" in c.overrides for c in own}
     assert lowered == {("inertial", 0): True, ("inertial", 1): True, ("concat", 0): False, ("concat", 1): True,

@@ -66,14 +66,14 @@ WRONG = [
         "in arm concat, but multimodal_lab.backbone.convnet.ConvNet in rgb",
     ),
     ({RGB: "[modality=rgb, fusion=separate, adapt=freeze]"}, "adapt._target_=null: in arm concat, but"),
-    ({RGB: "[modality=rgb, fusion=separate, judged=val]"}, "judged=val: (arm rgb) a study is judged on the test part"),
+    ({RGB: "[modality=rgb, fusion=separate, eval_split=val]"}, "eval_split=val: (arm rgb) a study is judged on the test part"),
     (
         {RGB: "[modality=rgb, fusion=separate, 'evaluate=[knn]']"},
         "evaluate=[knn]: (arm rgb) a study judges what an evaluator predicts of each sample, and evaluate has none",
     ),
 ]  # fmt: skip
 TYPED = [
-    ("judged=val", "judged=val: (every arm) a study is judged on the test part"),
+    ("eval_split=val", "eval_split=val: (every arm) a study is judged on the test part"),
     (
         "evaluate=[]",
         "evaluate=[]: (every arm) a study judges what an evaluator predicts of each sample, and evaluate has none",
@@ -108,13 +108,13 @@ def test_what_a_kind_of_control_changes_and_what_unequal_names_passes(tmp_path, 
 
 def tree(streams, **own):
     """A plain config of images alone."""
-    facts = {name: {"kind": "image", "take": take} for name, take in streams.items()}
+    facts = {name: {"kind": "image", "bands": take} for name, take in streams.items()}
     plain = {
         "modality": facts,
         "backbone": {"widths": [2]},
         "backbones": {},
         "evaluate": {"probe": {}},
-        "judged": "test",
+        "eval_split": "test",
     }
     return {**plain, "data": {"shuffle": None}, **own}
 

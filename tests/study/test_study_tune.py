@@ -138,8 +138,15 @@ def test_a_choice_that_has_seen_test_samples_is_invalid(tmp_path):
 
 def test_a_run_judged_on_a_split_that_is_not_there_is_refused_before_it_trains(composed, tmp_path):
     """As where an official split has no validation part, which no config can tell."""
-    lines = ("judged=val", "data.split.val=0", "data.split.train=0.6", "modality=rgb", "fusion=separate", "log=none")
-    with pytest.raises(ValueError, match=r"judged=val: the data have no such split; give data.split.val a share"):
+    lines = (
+        "eval_split=val",
+        "data.split.val=0",
+        "data.split.train=0.6",
+        "modality=rgb",
+        "fusion=separate",
+        "log=none",
+    )
+    with pytest.raises(ValueError, match=r"eval_split=val: the data have no such split; give data.split.val a share"):
         run(composed(*lines), tmp_path)
     assert not (tmp_path / "metrics.jsonl").exists()
 

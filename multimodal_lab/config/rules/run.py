@@ -56,26 +56,26 @@ def _terms(tree: Tree) -> list[str]:
 
 def score(tree: Tree) -> Iterator[Problem]:
     """The number that a sweeper reads is one that the run will have, as far as evaluators state theirs."""
-    name, every = tree.get("score"), scored(tree)
+    name, every = tree.get("objective"), scored(tree)
     if not isinstance(name, str):
         return
     first, *rest = name.split("/")
-    judged = str(tree.get("judged", "test"))
+    eval_split = str(tree.get("eval_split", "test"))
     also = {word for e in every for word in e.also}
-    firsts = [*sorted(e.name for e in every), judged, *sorted(also), *sorted(OTHERS)]
+    firsts = [*sorted(e.name for e in every), eval_split, *sorted(also), *sorted(OTHERS)]
     if first not in firsts:
         if all(e.scores is not None for e in every):
             near = nearest(first, firsts)[0]
-            yield Problem("score", name, f"expected NAME/…, NAME one of {', '.join(firsts)}", _whole(near, rest))
-    elif first == judged:
+            yield Problem("objective", name, f"expected NAME/…, NAME one of {', '.join(firsts)}", _whole(near, rest))
+    elif first == eval_split:
         if rest not in [[term] for term in _terms(tree)]:
-            terms = [f"{judged}/{term}" for term in dict.fromkeys(_terms(tree))]
-            yield not_one_of("score", name, terms)
+            terms = [f"{eval_split}/{term}" for term in dict.fromkeys(_terms(tree))]
+            yield not_one_of("objective", name, terms)
     elif evaluator := next((e for e in every if e.name == first), None):
         if evaluator.scores is not None and evaluator.by is not None:
             yield from _of_evaluator(tree, name, evaluator, rest)
     elif not rest or not all(rest):
-        yield Problem("score", name, f"expected {first}/NAME", _whole(first, []))
+        yield Problem("objective", name, f"expected {first}/NAME", _whole(first, []))
 
 
 def _of_evaluator(tree: Tree, name: str, evaluator: direction.Scored, rest: list[str]) -> Iterator[Problem]:
@@ -85,18 +85,18 @@ def _of_evaluator(tree: Tree, name: str, evaluator: direction.Scored, rest: list
     first, names = evaluator.name, [*emitted(tree), *evaluator.adds]
     counts = constant("multimodal_lab.evaluate.tasks", "COUNTS")
     if (len(rest) not in lengths or not all(rest)) and "skipped" not in rest:
-        yield Problem("score", name, f"expected {first}/{shape}", _whole(first, []))
+        yield Problem("objective", name, f"expected {first}/{shape}", _whole(first, []))
     elif evaluator.by != "pair" and emitted(tree) and rest[0].partition("@")[0] not in names:
         near = _whole(first, [nearest(rest[0], names)[0], *rest[1:]])
-        yield Problem("score", name, f"there is no {rest[0]} here; expected one of {', '.join(names)}", near)
+        yield Problem("objective", name, f"there is no {rest[0]} here; expected one of {', '.join(names)}", near)
     elif evaluator.word(rest[-1]) is None and rest[-1] not in counts and "skipped" not in rest:
         words = sorted({*(evaluator.scores or {}), *counts})
         near = _whole(first, [*rest[:-1], nearest(rest[-1], words)[0]])
-        yield Problem("score", name, f"{first} gives no {rest[-1]}; it has {', '.join(words)}", near)
+        yield Problem("objective", name, f"{first} gives no {rest[-1]}; it has {', '.join(words)}", near)
 
 
 def _whole(first: str, rest: list[str]) -> str:
-    return f"score={'/'.join([first, *(rest or ['…'])])}"
+    return f"objective={'/'.join([first, *(rest or ['…'])])}"
 
 
 def device(tree: Tree) -> Iterator[Problem]:

@@ -73,11 +73,11 @@ def some_input(tree: Tree) -> Iterator[Problem]:
         )
 
 
-def subsets(tree: Tree) -> Iterator[Problem]:
+def modality_subsets(tree: Tree) -> Iterator[Problem]:
     """What fused knows without a modality needs a fused of several."""
-    if tree.get("subsets") and (not may_emit(tree, "fused") or len(streams(tree)) < 2):
-        yield Problem("subsets", True, "judges fused on subsets of the modalities; there is no fused of several here",
-                      "subsets=false")  # fmt: skip
+    if tree.get("modality_subsets") and (not may_emit(tree, "fused") or len(streams(tree)) < 2):
+        yield Problem("modality_subsets", True, "judges fused on subsets of the modalities; there is no fused of several here",
+                      "modality_subsets=false")  # fmt: skip
 
 
 def stream_names(tree: Tree) -> Iterator[Problem]:
@@ -109,18 +109,18 @@ def head_reads(tree: Tree) -> Iterator[Problem]:
     """What a head reads is what the fusion gives."""
     for name, node in heads(tree).items():
         key = "head" if node is tree["head"] else f"heads.{name}"
-        reads = node.get("reads")
+        reads = node.get("input")
         if isinstance(reads, str):
-            yield from one_of(f"{key}.reads", reads, emitted(tree))
+            yield from one_of(f"{key}.input", reads, emitted(tree))
         elif of_head(node, "takes") == "fused" and len(streams(tree)) > 1 and not may_emit(tree, "fused"):
-            alone = ", ".join(f"{key}.reads={s}" for s in streams(tree))
+            alone = ", ".join(f"{key}.input={s}" for s in streams(tree))
             every = one("head", lambda other: of_head(other, "takes") == "streams")
             fusions = choices("fusion", lambda other: "fused" in fact(target(other), "emits", ()))
             expects = (
                 f"reads fused, which fusion={file_of(tree['fusion'])} does not give; choose head={every}, a fusion that "
                 f"gives it ({', '.join(fusions)}), or, where something else reads the other streams, {alone}"
             )
-            yield Problem(f"{key}.reads", None, expects, f"fusion={fusions[0]}" if fusions else "")
+            yield Problem(f"{key}.input", None, expects, f"fusion={fusions[0]}" if fusions else "")
 
 
 def head_targets(tree: Tree) -> Iterator[Problem]:
@@ -163,10 +163,10 @@ def heads_divide_width(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"{key}.heads", count, f"does not divide {key}.width={width}", f"{key}.heads={near}")
 
 
-def rates(tree: Tree) -> Iterator[Problem]:
-    """A learning rate of its own is for a part of the system."""
-    for name in tree["optim"].get("rates") or {}:
-        yield from one_of(f"optim.rates.{name}", str(name).split(".")[0], _parts(tree))
+def lr_scale(tree: Tree) -> Iterator[Problem]:
+    """A learning rate scale is for a part of the system."""
+    for name in tree["optim"].get("lr_scale") or {}:
+        yield from one_of(f"optim.lr_scale.{name}", str(name).split(".")[0], _parts(tree))
 
 
 def adapted(tree: Tree) -> Iterator[Problem]:
@@ -232,7 +232,7 @@ def components_in_range(tree: Tree) -> Iterator[Problem]:
 
 RULES = (
     part_of_its_group,
-    some_input, subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
-    names_clash, two_views, augmented, heads_divide_width, rates, adapted, shuffled, figures, cached, encoder_runs,
+    some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
+    names_clash, two_views, augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
     root_is_read, components_in_range, *RUN_RULES, *USE_RULES,
 )  # fmt: skip

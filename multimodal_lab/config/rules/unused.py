@@ -144,7 +144,7 @@ def _read_itself(tree: Tree, node: Tree) -> set[str]:
 
 
 def _read_by_head(tree: Tree, node: Tree) -> set[str]:
-    reads, names = node.get("reads"), emitted(tree)
+    reads, names = node.get("input"), emitted(tree)
     match of_head(node, "takes", "all"):
         case "fused" | "first" if isinstance(reads, str):
             return {reads}
@@ -202,7 +202,7 @@ def _of(tree: Tree) -> str:
 def _reads_fused(tree: Tree) -> str:
     """The nearest way to have fused read, or not made."""
     if of_head(tree["head"], "takes") == "fused":
-        return "head.reads=fused"
+        return "head.input=fused"
     return f"fusion={one('fusion', lambda node: 'fused' not in fact(target(node), 'emits', ['fused']))}"
 
 

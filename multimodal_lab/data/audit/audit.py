@@ -115,10 +115,8 @@ def _labels(data: Prepared) -> dict[str, np.ndarray]:
 
 
 def _random() -> Finding:
-    sentence = (
-        "data.split.hold=samples deals samples of one group over the parts: it serves the leak gap, and no comparison"
-    )
-    return Finding("random split", "data.split.hold", sentence, True)
+    sentence = "data.split.group_policy=samples deals samples of one group over the parts: it serves the leak gap alone"
+    return Finding("random split", "data.split.group_policy", sentence, True)
 
 
 def _merged(found: list[tuple[str, Finding]], splits: int) -> list[Finding]:

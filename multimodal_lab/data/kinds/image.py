@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Image(Array):
-    """Brought to one square size, and blank outside the mask where `data.mask=zero`."""
+    """Brought to one square size, and blank outside the mask where `data.background=zero`."""
 
     axes: ClassVar[int] = 2
     spatial: ClassVar[bool] = True

@@ -35,7 +35,7 @@ def choose(
     """Settle what is `auto`; what is explicit stays.
 
     labels: every column but bookkeeping, the groups and the fields of text streams (`texts`) that has at least two
-    values, is not unique per row or group and, unless `data.split.rare=train`, has no class of one sample. by:
+    values, is not unique per row or group and, unless `data.split.min_class_policy=train`, has no class of one sample. by:
     `individual`, where there are fewer of them than rows, else `together`, the column of rows that show one
     thing. stratify: `species`, else the first label, where each class has a group for every split and no group two
     classes; never over an official split.
@@ -55,7 +55,7 @@ def choose(
         made.stratify, unfit = _stratum(table, groups, made, taken)
     if AUTO in (split.by, split.stratify):
         notes.append(_told(made, unfit))
-    if split.hold == "samples":
+    if split.group_policy == "samples":
         notes.append(_leaky(made))
     return Choice(taken, made, notes)
 
@@ -88,9 +88,11 @@ def _unfit(column: pd.Series, groups: pd.Series, split: Split) -> str:
         return "another value in every row"
     if split.by and groups.groupby(known.map(str)).nunique().max() == 1:
         return f"each value in one {split.by} only"
-    if pd.api.types.is_float_dtype(column) or split.rare == "train" or counts.iloc[-1] > 1:
+    if pd.api.types.is_float_dtype(column) or split.min_class_policy == "train" or counts.iloc[-1] > 1:
         return ""
-    return f"{counts.index[-1]!r} has one sample; data.split.rare=train data.labels=[{column.name}] takes it"
+    return (
+        f"{counts.index[-1]!r} has one sample; data.split.min_class_policy=train data.labels=[{column.name}] takes it"
+    )
 
 
 def _stratum(
@@ -131,7 +133,7 @@ def _told(split: Split, unfit: dict[str, str]) -> str:
 def _leaky(split: Split) -> str:
     shared = f"samples of one {split.by} stand" if split.by else "what the official split keeps apart stands"
     return (
-        f"warning: data.split.hold=samples is a random split: {shared} in train and test, so that scores are too good; "
+        f"warning: data.split.group_policy=samples is a random split: {shared} in train and test, so that scores are too good; "
         "it serves to measure by how much (the leak gap), and nothing else"
     )
 

@@ -22,8 +22,8 @@ class Split:
 
     `stratify` names a column whose values each split gets in proportion, counted in groups; it must be constant within
     a group. A `Data` settles both where they are `auto`. `column` names an official split (train, val or test): it is
-    followed, and where it has no val, `val` is the share carved by group out of its train. `rare="train"` puts strata
-    with fewer groups than splits into train, and keeps label classes of one sample, instead of refusing them. `hold` says
+    followed, and where it has no val, `val` is the share carved by group out of its train. `min_class_policy="train"` puts strata
+    with fewer groups than splits into train, and keeps label classes of one sample, instead of refusing them. `group_policy` says
     what is held out: whole `groups`, or single `samples`, dealt anew over the splits at their sizes and strata: a random
     split, in which what a group shares leaks, made to measure how much (the leak gap, `stats.leak`). `seed` is
     the split's own: runs with different seeds share their test set unless you tie the two.
@@ -38,16 +38,22 @@ class Split:
         val: Fraction = 0.1,
         test: Fraction = 0.2,
         column: str | None = None,
-        rare: Literal["refuse", "train"] = "refuse",
-        hold: Literal["groups", "samples"] = "groups",
+        min_class_policy: Literal["refuse", "train"] = "refuse",
+        group_policy: Literal["groups", "samples"] = "groups",
         seed: Natural = 0,
     ) -> None:
         if column is None and abs(train + val + test - 1) > 1e-6:
             raise DataError(f"data.split: train, val and test must add up to 1, got {train} + {val} + {test}")
         if train == 0:
             raise DataError("data.split.train: 0 leaves nothing to train on")
-        self.by, self.stratify, self.column, self.rare, self.seed = by, stratify, column, rare, seed
-        self.hold = hold
+        self.by, self.stratify, self.column, self.min_class_policy, self.seed = (
+            by,
+            stratify,
+            column,
+            min_class_policy,
+            seed,
+        )
+        self.group_policy = group_policy
         self.shares = {"train": train, "val": val, "test": test}
 
     def assign(self, samples: pd.DataFrame) -> Rows:
@@ -59,7 +65,7 @@ class Split:
         groups = self.groups(samples)
         strata = self._strata(samples, groups)
         rows = self._whole(samples, groups, strata)
-        return rows if self.hold == "groups" else self._scattered(samples, groups, strata, rows)
+        return rows if self.group_policy == "groups" else self._scattered(samples, groups, strata, rows)
 
     def _whole(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray) -> Rows:
         if self.column is None:
@@ -76,7 +82,7 @@ class Split:
         """The same number of rows of each stratum in each split, whatever their group."""
         if self.column is None and len(set(groups)) == len(samples):
             raise DataError(
-                "data.split.hold=samples: every sample is a group by itself, so that the split is random as it is; "
+                "data.split.group_policy=samples: every sample is a group by itself, so that the split is random as it is; "
                 "name the column that samples share in data.split.by"
             )
         home = np.full(len(samples), "", dtype=object)
@@ -151,17 +157,17 @@ class Split:
         for name, found in result.items():
             if not len(found):
                 raise DataError(
-                    f"data.split: {name} is empty; {len(members)} strata were all put into train by rare=train"
+                    f"data.split: {name} is empty; {len(members)} strata were all put into train by min_class_policy=train"
                 )
         return result
 
     def _refuse(self, stratum: str, names: Sequence[str], shares: dict[str, float]) -> None:
-        if self.rare == "train" and self.stratify:
+        if self.min_class_policy == "train" and self.stratify:
             return
         unit = self.by or "specimen"
         what = f"{self.stratify} {stratum!r}" if self.stratify else "the data set"
         choices = (
-            "set data.split.rare=train, data.split.stratify=null, or leave it out"
+            "set data.split.min_class_policy=train, data.split.stratify=null, or leave it out"
             if self.stratify
             else "set a share to 0"
         )

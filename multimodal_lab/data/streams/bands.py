@@ -13,7 +13,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band, Stream
 
-KEYS = ("kind", "take", "repeat", "field", "pca", "role", "vocab", "length", "tokens")
+KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens")
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
@@ -22,7 +22,7 @@ RULES = ("every", "nm", "nearest", "index")
 def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:
     """The stream that one entry of a modality YAML asks for, cut from the stored `bands`.
 
-    facts: `kind` (see `kinds`), `take` (see `select`), `repeat` (so many times), `field`. Sizes and statistics
+    facts: `kind` (see `kinds`), `bands` (see `select`), `repeat` (so many times), `field`. Sizes and statistics
     are filled in later, from the data. Raises `DataError` for an unknown key or kind, or a band that isn't there.
     """
     unknown = [k for k in facts if k not in KEYS]
@@ -33,19 +33,19 @@ def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream
         raise DataError(f"modality.{name}.kind: {kinds.unknown(str(kind))}")
     field = facts.get("field") or ""
     if not kinds.get(kind).has_bands:
-        if {"take", "pca", "repeat"} & facts.keys():
-            raise DataError(f"modality.{name}: a {kind} stream has no bands to take; name its column with `field`")
+        if {"bands", "pca", "repeat"} & facts.keys():
+            raise DataError(f"modality.{name}: a {kind} stream has no bands; name its column with `field`")
         return Stream(name, kind, field=field or name)
-    if "take" not in facts:
-        raise DataError(f"modality.{name}: no `take`; name its bands, or `take: all`")
-    chosen = select(facts["take"], bands, f"modality.{name}.take") * int(facts.get("repeat", 1))
+    if "bands" not in facts:
+        raise DataError(f"modality.{name}: no `take`; name its bands, or `bands: all`")
+    chosen = select(facts["bands"], bands, f"modality.{name}.take") * int(facts.get("repeat", 1))
     return Stream(name, kind, tuple(bands[i] for i in chosen), field=field)
 
 
-def select(take: Any, bands: tuple[Band, ...], where: str = "take") -> list[int]:
+def select(take: Any, bands: tuple[Band, ...], where: str = "bands") -> list[int]:
     """Places in `bands` that `take` asks for, in the order asked.
 
-    take: "all"; a list of names or shell patterns (`[R, G, "UV*"]`) or of places (`[0, 50, 100]`); `{every: n}`;
+    bands: "all"; a list of names or shell patterns (`[R, G, "UV*"]`) or of places (`[0, 50, 100]`); `{every: n}`;
     `{nm: [[low, high], …]}`, low <= nm < high; `{nearest: [650, 550, 450]}` in nm; `{index: [places]}`.
     Raises `DataError` where nothing matches or a band would be taken twice.
     """

@@ -55,7 +55,7 @@ def refuse_single(samples: pd.DataFrame, label: str, target: Target) -> None:
         row = samples["id"].iloc[int(np.flatnonzero(target.values == place)[0])]
         raise DataError(
             f"data.labels: {label} {target.classes[place]!r} has one sample ({row!r}), which can't be both learnt and "
-            f"held out; leave it out, take {label} off data.labels, or keep it with data.split.rare=train"
+            f"held out; leave it out, take {label} off data.labels, or keep it with data.split.min_class_policy=train"
         )
 
 

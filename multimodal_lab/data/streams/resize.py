@@ -18,12 +18,12 @@ Fit = Literal["pad", "stretch"]
 class Resize:
     """To (size, size): `area` averages (antialiased) where it shrinks, interpolates where it grows; `none` only checks.
 
-    `fit="pad"` keeps the shape of a non-square image and pads it with zeros (mask: off), `fit="stretch"` doesn't.
+    `mode="pad"` keeps the shape of a non-square image and pads it with zeros (mask: off), `mode="stretch"` doesn't.
     `size=None` leaves images as they are; they must be square then.
     """
 
-    def __init__(self, size: int | None, rule: Rule, fit: Fit) -> None:
-        self.size, self.rule, self.fit = size, rule, fit
+    def __init__(self, size: int | None, rule: Rule, mode: Fit) -> None:
+        self.size, self.rule, self.fit = size, rule, mode
 
     def image(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         """(C, H, W) to (C, size, size) float32; pixels outside `mask` take no part in the averages."""
@@ -52,7 +52,9 @@ class Resize:
         if height == width == wanted:
             return True
         if self.size is None:
-            raise DataError(f"{height} x {width} pixels is not square; set data.size, and data.fit to pad or stretch")
+            raise DataError(
+                f"{height} x {width} pixels is not square; set data.size, and data.resize_mode to pad or stretch"
+            )
         if self.rule == "none":
             raise DataError(f"{height} x {width} pixels, expected data.size {wanted}; data.resize=area would resize it")
         return False

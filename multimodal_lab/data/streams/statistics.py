@@ -38,7 +38,7 @@ class Moments:
             band = names[flat[0]] if names else str(flat[0])
             value = self.mean[flat[0]]
             raise DataError(
-                f"{where}: band {band} is constant ({value:g}) over the training split; leave it out of `take`"
+                f"{where}: band {band} is constant ({value:g}) over the training split; leave it out of `bands`"
             )
         return self.mean, std
 

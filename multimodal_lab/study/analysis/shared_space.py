@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from multimodal_lab.config.rules.wiring import losses, of_loss, streams
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.runs import directory
+from multimodal_lab.runs.records import read_config
 
 
 def joined(folder: Path) -> list[str]:
     """The streams of a run whose projections a loss drew together; none without such a loss, or a config to read."""
     try:
-        tree = yaml.safe_load((folder / directory.CONFIG).read_text())
+        tree = read_config(folder)
         return sorted(streams(tree)) if any(_joins(node) for node in losses(tree).values()) else []
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, IndexError):
         return []
 
 

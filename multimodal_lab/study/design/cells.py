@@ -66,7 +66,7 @@ class Cells:
 def tried(study: Study, own: list[str], option: int) -> list[str]:
     """The overrides of an arm that tries an option: judged on the validation part."""
     assert study.tune is not None
-    return [*own, *study.tune.options[option], *study.tune.set, "judged=val"]
+    return [*own, *study.tune.options[option], *study.tune.set, "eval_split=val"]
 
 
 def with_choice(study: Study, arm: str, own: list[str], chosen: Chosen, split: int) -> list[str]:

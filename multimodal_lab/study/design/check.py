@@ -132,7 +132,7 @@ def _of_arm(arm: str, wrong: list[Problem]) -> list[Problem]:
 
 def _no_validation(plain: Plain) -> Iterator[Problem]:
     split = plain["data"].get("split") or {}
-    if plain["judged"] == "val" and not split.get("val", 1) and split.get("column") is None:
+    if plain["eval_split"] == "val" and not split.get("val", 1) and split.get("column") is None:
         expects = "options are scored on the validation part, and there is none: give it a share, or cut it off the training part"
         near = "study.tune.set=[data.split.train=…, data.split.val=…]"
         yield Problem("data.split.val", split.get("val"), f"{expects} in tuning cells alone", near)

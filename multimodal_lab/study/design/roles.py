@@ -71,11 +71,9 @@ def _judgement(plain: Mapping[str, Tree]) -> Iterator[Problem]:
         if judges[arm] != judges[first]:
             what = f"(arm {arm}) is judged by {judges[arm]}, and {first} by {judges[first]}; expected one for all"
             yield Problem("evaluate", list(plain[arm]["evaluate"]), what)
-    if early := [arm for arm, tree in plain.items() if tree.get("judged", "test") != "test"]:
-        what = (
-            f"{_arms(early, plain)} a study is judged on the test part; it sets judged=val for its tuning cells itself"
-        )
-        yield Problem("judged", plain[early[0]]["judged"], what, "judged=test")
+    if early := [arm for arm, tree in plain.items() if tree.get("eval_split", "test") != "test"]:
+        what = f"{_arms(early, plain)} a study is judged on the test part; it sets eval_split=val for its tuning cells itself"
+        yield Problem("eval_split", plain[early[0]]["eval_split"], what, "eval_split=test")
 
 
 def _arms(some: list[str], plain: Mapping[str, Tree]) -> str:

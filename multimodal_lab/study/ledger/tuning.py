@@ -11,12 +11,12 @@ from typing import Any
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.files import read_json
+from multimodal_lab.runs.records import DATA
 from multimodal_lab.study.design.plan import Chosen, StudyPlan
 from multimodal_lab.study.launch.status import score as of_label
 from multimodal_lab.study.ledger.ledger import Entry
 
 LOSS = "val/total"
-DATA = "data.json"
 Places = dict[tuple[str, int], list[list[Entry]]]  # {(arm, split): for each option its runs, one a seed}
 
 

@@ -15,8 +15,8 @@ from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.types import Band
 
 SIDE = 24
-RGB_UV = {"rgb": {"kind": "image", "take": ["R", "G", "B"]}, "uv": {"kind": "image", "take": ["UV"]}}
-SPECTRUM = {"spectrum": {"kind": "vector", "take": "all"}}
+RGB_UV = {"rgb": {"kind": "image", "bands": ["R", "G", "B"]}, "uv": {"kind": "image", "bands": ["UV"]}}
+SPECTRUM = {"spectrum": {"kind": "vector", "bands": "all"}}
 CAPTIONED = {**RGB_UV, "words": {"kind": "text", "field": "caption", "length": 8}}
 
 
@@ -274,7 +274,9 @@ FAULTS = {
     "group in train and val": (moved_to_val, "group leak", "individual", False, "(train, val)"),
     "spelling of a group": (spelled, "group leak", "individual", False, "'Ring 77' and 'ring_77'"),
     "views under one name": (views, "id", "id", False, "wing_left (test) and wing_right (train)"),
-    "random split": (lambda c: c.split.update(hold="samples"), "random split", "data.split.hold", True, "leak gap"),
+    "random split": (
+        lambda c: c.split.update(group_policy="samples"), "random split", "data.split.group_policy", True, "leak gap"
+    ),
     "shared pixels": (overlapping, "shared pixels", "path", True, "1 of 72 test samples"),
     "empty val": (without("val"), "empty split", "val", False, "nothing to choose the epoch by"),
     "empty test": (without("test"), "empty split", "test", True, "nothing can be scored"),

@@ -1,0 +1,69 @@
+"""Read what a run has written of itself, in today's layout or in the one before: its config and its data record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from multimodal_lab.files import read_json
+from multimodal_lab.runs.aliases import LAYOUT, renamed_target, upgrade_config, upgrade_record
+from multimodal_lab.runs.directory import CONFIG
+
+DATA = "data.json"
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's has the same grammar and is much faster
+
+
+class LayoutError(ValueError):
+    """A run directory that can't be read: which, what was found, what was expected."""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved config of the run in `folder` under today's names; `LayoutError` where it can't be read as one."""
+    try:
+        found = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise LayoutError(f"{folder / CONFIG}: can't be read ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(found, dict):
+        raise LayoutError(f"{folder / CONFIG}: expected the keys of a config, found {type(found).__name__}")
+    return upgrade_config(found) if _is_previous(folder, found) else found
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The data record of the run in `folder` under today's names; `LayoutError` where it can't be read as one."""
+    found = _record(folder)
+    return found if "layout" in found else upgrade_record(found)
+
+
+def is_previous(folder: Path) -> bool:
+    """Whether the run in `folder` has the layout before this one."""
+    return "layout" not in _record(folder)
+
+
+def _is_previous(folder: Path, config: dict[str, Any]) -> bool:
+    """The same, also where a run ended before it wrote a record: then an old name tells."""
+    return is_previous(folder) if (folder / DATA).is_file() else _old_name(config)
+
+
+def _old_name(node: Any) -> bool:
+    if isinstance(node, dict):
+        return any(_old_name(v) or (k == "_target_" and bool(renamed_target(str(v)))) for k, v in node.items())
+    return isinstance(node, list) and any(map(_old_name, node))
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """The record as it stands; without a number it is of the layout before."""
+    path = folder / DATA
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise LayoutError(f"{path}: can't be read ({error})") from error
+    if not isinstance(found, dict) or not isinstance(found.get("streams"), dict):
+        raise LayoutError(f"{path}: expected the record of a run with its streams; is {folder} a run directory?")
+    if found.get("layout", LAYOUT) != LAYOUT:
+        raise LayoutError(
+            f"{path}: layout {found['layout']!r}; this version reads layout {LAYOUT} and the one before it, which has no "
+            "number. Read the directory with the version that wrote it (provenance in its summary.json)"
+        )
+    return found
