@@ -7,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from multimodal_lab import experiment, resume
+from multimodal_lab.suggest import nodes
 from multimodal_lab.wiring import scored
 
 CPU = torch.device("cpu")
@@ -117,5 +118,5 @@ def test_the_mode_is_compared_by_what_it_comes_to(plain):
     for monitor in (None, "val/total", "val/knn/fused/species/accuracy"):
         now = {**plain, "train": {**plain["train"], "monitor": monitor}}
         older = resume.facts(changed(now, "train.mode", "min"), Prepared, CPU)
-        told = resume.changes(older, resume.facts(now, Prepared, CPU, scored(now)))
+        told = resume.changes(older, resume.facts(now, Prepared, CPU, scored({"evaluate": nodes("evaluate")})))
         assert told == (["train.mode: was 'min', is 'max'"] if str(monitor).endswith("accuracy") else [])
