@@ -72,7 +72,7 @@ def deliberate(error: BaseException) -> bool:
 
 def place(error: BaseException) -> str:
     """`fusion/film.py:19`: the innermost line in a file of this package, of an extension or of the user's own; or ""."""
-    known = {point.module.partition(".")[0] for point in metadata.entry_points(group="multimodal_lab.config.targets")}
+    known = {point.module.partition(".")[0] for point in metadata.entry_points(group="multimodal_lab.targets")}
     for frame, _, line in reversed(_frames(error)):
         name = str(frame.f_globals.get("__name__", ""))
         file = Path(frame.f_code.co_filename)

@@ -91,7 +91,7 @@ def write(folder: Path, **changed: str) -> Path:
         (package / f"{name}.py").write_text(source)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own_lab\nVersion: 1\n")
     points = "\n".join(f"{name} = own_lab.{name}:{cls}" for name, cls in CLASSES.items())
-    (info / "entry_points.txt").write_text(f"[multimodal_lab.config.targets]\n{points}\n")
+    (info / "entry_points.txt").write_text(f"[multimodal_lab.targets]\n{points}\n")
     for name, text in CONF.items():
         file = folder / "conf" / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)

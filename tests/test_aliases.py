@@ -74,5 +74,4 @@ def test_a_directory_of_another_layout_is_one_sentence(tmp_path, config, record,
     (tmp_path / "config.yaml").write_text(config)
     (tmp_path / "data.json").write_text(json.dumps(record))
     with pytest.raises(LayoutError, match=said):
-        read_config(tmp_path)
-        read_record(tmp_path)
+        (read_record if record == [] else read_config)(tmp_path)

@@ -7,6 +7,8 @@ import torch
 from omegaconf import OmegaConf
 
 from multimodal_lab.experiment import run
+from multimodal_lab.config.rules.wiring import scored
+from multimodal_lab.config.suggest import nodes
 from multimodal_lab.train import resume
 
 CPU = torch.device("cpu")
@@ -117,5 +119,5 @@ def test_the_mode_is_compared_by_what_it_comes_to(plain):
     for monitor in (None, "val/total", "val/knn/fused/species/accuracy"):
         now = {**plain, "train": {**plain["train"], "monitor": monitor}}
         older = resume.facts(changed(now, "train.mode", "min"), Prepared, CPU)
-        told = resume.changes(older, resume.facts(now, Prepared, CPU))
+        told = resume.changes(older, resume.facts(now, Prepared, CPU, scored({"evaluate": nodes("evaluate")})))
         assert told == (["train.mode: was 'min', is 'max'"] if str(monitor).endswith("accuracy") else [])

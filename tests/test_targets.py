@@ -59,7 +59,7 @@ def install(tmp_path, monkeypatch, fresh):
         info = tmp_path / "lab_extension-1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab_extension\nVersion: 1\n")
-        (info / "entry_points.txt").write_text(f"[multimodal_lab.config.targets]\n{points}\n")
+        (info / "entry_points.txt").write_text(f"[multimodal_lab.targets]\n{points}\n")
         (tmp_path / "lab_extension.py").write_text(source)
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, "lab_extension", raising=False)
@@ -81,7 +81,7 @@ def test_an_installed_package_may_add_a_name(install):
     assert not targets.is_allowed("lab_extension.os")
 
 
-HERE = "entry point part of multimodal_lab.config.targets"
+HERE = "entry point part of multimodal_lab.targets"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_two_parts_of_one_name_are_one_sentence(install, tmp_path):
     other = tmp_path / "lab_other-1.dist-info"
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: lab_other\nVersion: 1\n")
-    (other / "entry_points.txt").write_text("[multimodal_lab.config.targets]\npart = lab_other:Part\n")
+    (other / "entry_points.txt").write_text("[multimodal_lab.targets]\npart = lab_other:Part\n")
     (tmp_path / "lab_other.py").write_text(PART)
     (found,) = map(str, node_problems({"_target_": "lab_extension.Part"}, "part"))
     assert "lab_extension:Part" in found

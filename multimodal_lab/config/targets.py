@@ -19,7 +19,7 @@ THIRD_PARTY = {
     "torch.optim.AdamW": "torch/optim/adamw.py",
     "torch.optim.SGD": "torch/optim/sgd.py",
 }
-GROUP = "multimodal_lab.config.targets"  # of entry points: see `extensions`
+GROUP = "multimodal_lab.targets"  # of entry points: see `extensions`
 _TARGET = re.compile(r"\b_target_[\"']?\s*:\s*[\"']?(multimodal_lab(?:\.\w+)+)")
 
 

@@ -113,7 +113,7 @@ def tree(streams, **own):
         "modality": facts,
         "backbone": {"widths": [2]},
         "backbones": {},
-        "evaluate": {"probe": {}},
+        "evaluate": {"probe": {"_target_": "multimodal_lab.evaluate.probe.Probe"}},
         "eval_split": "test",
     }
     return {**plain, "data": {"shuffle": None}, **own}
