@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import resolvers, rundir, schema
+from multimodal_lab import resolvers, rundir, schema, stage
 from multimodal_lab.check import preflight, refuse, sweep_problems
 from multimodal_lab.instantiate import conf_dir
 from multimodal_lab.overrides import apply, choice_problems, groups, is_choice, parse
@@ -118,8 +118,10 @@ def main() -> None:
         from multimodal_lab.experiment import embed_files
 
         print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))
-    except (ConfigError, ValueError, OSError, RuntimeError, OmegaConfBaseException) as error:
+    except OmegaConfBaseException as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        stage.leave(error)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab import resolvers, rundir
+from multimodal_lab import resolvers, rundir, stage
 from multimodal_lab.device import pick_device, repeatable
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
@@ -57,8 +57,8 @@ def main() -> None:
         sys.exit(f"error: {folder}: no kept batch here (expected batch.json in it)")
     try:
         print(repeat(folder))
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        stage.leave(error)
 
 
 if __name__ == "__main__":
