@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from multimodal_lab import stage
 from multimodal_lab.config import compose, resolvers, schema
 from multimodal_lab.config.check import check_command, refuse, sweep_problems
 from multimodal_lab.config.instantiate import conf_dir
@@ -117,8 +118,10 @@ def main() -> None:
         from multimodal_lab.experiment.reload import embed_files
 
         print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))
-    except (ConfigError, ValueError, OSError, RuntimeError, OmegaConfBaseException) as error:
+    except OmegaConfBaseException as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        stage.leave(error)
 
 
 if __name__ == "__main__":

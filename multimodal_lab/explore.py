@@ -51,12 +51,13 @@ def main() -> None:
         sys.exit(f"error: {wrong}; --help tells all")
     words = key_values(argv)[0]
     method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
+    from multimodal_lab import stage
     from multimodal_lab.report import explorer
 
     try:
         path = explorer.write(Path(words["run"]), Path(words["out"]) if "out" in words else None, method)
-    except (explorer.ExplorerError, OSError) as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        stage.leave(error)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
+from multimodal_lab import stage
 from multimodal_lab.config import resolvers
 from multimodal_lab.device.placement import pick_device, repeatable
 from multimodal_lab.experiment.build import build_augmentation, build_system, feature_cache
@@ -58,8 +59,8 @@ def main() -> None:
         sys.exit(f"error: {folder}: no kept batch here (expected batch.json in it)")
     try:
         print(repeat(folder))
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        stage.leave(error)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import sys
 import sysconfig
+import traceback
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 PACKAGE = Path(__file__).resolve().parent
 _STAGE = "while "  # how a note of a stage begins
@@ -59,6 +61,13 @@ def sentence(error: BaseException, see: str) -> str:
     if stages:
         said += f" while {stages[0]}" + (f" ({', '.join(stages[1:])})" if stages[1:] else "")
     return f"{said}; see {see}"
+
+
+def leave(error: Exception) -> NoReturn:
+    """End a command that has no run directory of its own: exit 1 with the sentence, a traceback before it where it refers."""
+    if not (_words(error) and deliberate(error)):
+        traceback.print_exception(error)
+    sys.exit(f"error: {sentence(error, 'the traceback above')}")
 
 
 def deliberate(error: BaseException) -> bool:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from multimodal_lab.experiment import run
 from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
+from multimodal_lab.experiment import run
 from multimodal_lab.train import resume
 
 CPU = torch.device("cpu")

@@ -188,7 +188,8 @@ def test_the_last_words_point_above_only_where_a_job_told_its_failure():
     error = OSError(28, "No space left on device", "x")
     assert "a job of this sweep failed" not in run.last_words(ValueError("odd"))
     error.add_note(run.TOLD)
-    assert run.last_words(error) == f"a job of this sweep failed, see above ({error})"
+    said = f"a job of this sweep failed, see above (OSError '{error}'; see error.txt)"
+    assert run.last_words(error) == said
 
 
 def test_an_installed_wheel_carries_the_configs_and_runs(tmp_path):

@@ -75,6 +75,16 @@ def test_an_accident_in_a_file_of_ours_is_no_sentence():
     assert said.startswith("ValueError 'invalid literal for int() with base 10: 'x'' in build.py:")
 
 
+def test_a_command_without_a_run_directory_shows_the_traceback_of_an_accident_alone(capsys):
+    for factory, said in ((partial(int, "x"), "Traceback"), (partial(Concat, dims={}), "")):
+        try:
+            build(factory, **({} if said else {"dims": {}}))
+        except Exception as error:
+            with pytest.raises(SystemExit, match=r"^error: \w+"):
+                stage.leave(error)
+        assert capsys.readouterr().err[:9] == said
+
+
 def test_a_run_tells_the_stage_and_keeps_the_traceback(cli, tmp_path):
     done = cli(f"dir={tmp_path / 'run'}", "data.batch_size=100000", check=False)
     assert done.returncode == 1

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from multimodal_lab import stage
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
@@ -67,8 +68,8 @@ def main() -> None:
     if sys.argv[1:2] == ["audit"]:
         try:
             sys.exit(look(sys.argv[2:]))
-        except StudyError as error:
-            sys.exit(f"error: {error}")
+        except Exception as error:
+            stage.leave(error)
     if verbs not in (["status"], []) or "runs" not in words or unknown or ("watch" in words and not verbs):
         wrong = (
             f"no {unknown[0]}=…"
@@ -84,8 +85,8 @@ def main() -> None:
         from multimodal_lab.study.launch.conclude import conclude
 
         conclude(Path(words["runs"]))
-    except StudyError as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        stage.leave(error)
     except KeyboardInterrupt:
         sys.exit(130)
 
