@@ -16,7 +16,7 @@ BARE = (Band("VV"), Band("VH"))
 
 
 @pytest.mark.parametrize(
-    ("bands", "bands", "expected"),
+    ("take", "bands", "expected"),
     [
         ("all", SEVEN, [0, 1, 2, 3, 4]),
         (["R", "G", "B"], SEVEN, [3, 2, 1]),
@@ -40,7 +40,7 @@ def test_regions_that_touch_share_no_band():
 
 
 @pytest.mark.parametrize(
-    ("bands", "bands", "words"),
+    ("take", "bands", "words"),
     [
         (["Rd"], SEVEN, ["'Rd'", "R"]),
         (["X*"], SEVEN, ["'X*'"]),

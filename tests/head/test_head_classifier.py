@@ -26,11 +26,9 @@ def test_the_layers_stand_in_order(build):
     assert build("classifier", DIMS).layers[1].p == 0.15
 
 
-@pytest.mark.parametrize(
-    ("dims", "input", "want"), [(DIMS, None, "fused"), (DIMS, "uv", "uv"), ({"uv": 4}, None, "uv")]
-)
-def test_reads_what_it_says(dims, reads, want, build, make, batch):
-    head = build("classifier", dims, input=reads).eval()
+@pytest.mark.parametrize(("dims", "name", "want"), [(DIMS, None, "fused"), (DIMS, "uv", "uv"), ({"uv": 4}, None, "uv")])
+def test_reads_what_it_says(dims, name, want, build, make, batch):
+    head = build("classifier", dims, input=name).eval()
     features, other = make(dims, 3, seed=1), make(dims, 3, seed=2)
     base = head(features, batch(3))
     for name in dims:
@@ -40,7 +38,7 @@ def test_reads_what_it_says(dims, reads, want, build, make, batch):
 
 def test_several_streams_without_fused_are_refused_with_the_ways_out():
     with pytest.raises(
-        ValueError, match=r"2 streams \(rgb, uv\) and no fused: choose a fusion that gives it, set reads to one stream"
+        ValueError, match=r"2 streams \(rgb, uv\) and no fused: choose a fusion that gives it, set input to one stream"
     ):
         Classifier({"rgb": 6, "uv": 4}, {"species": 5}, label="species")
 

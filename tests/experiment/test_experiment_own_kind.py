@@ -21,8 +21,8 @@ from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
 
-ROOT = Path(__file__).parents[1]
-OWN = Path(__file__).parent / "own_package"
+ROOT = Path(__file__).parents[2]
+OWN = Path(__file__).parents[1] / "own_package"
 POINTS = (OWN / "entry_points.txt").read_text()
 WORDS = [
     "modality=molecules", "data=molecules", "backbone=graph", "+backbone@backbones.counts=counts", "fusion=concat",

@@ -12,7 +12,7 @@ from multimodal_lab.loss.siglip import siglip
 from multimodal_lab.loss.tiled import float16, gpu, rows, softmax
 
 pytest.importorskip("triton", reason="Triton is not installed: there are no kernels to run")
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels are run on the GPU: tests/test_gpu.py")
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="run on the GPU by tests/device/test_device_gpu.py")
 
 N = 25  # no multiple of a tile's edge
 MAKE = torch.Generator().manual_seed(5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-sys.path.append(str(Path(__file__).parent / "study"))
+sys.path.append(str(Path(__file__).parents[1] / "study"))
 import previous_layout
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from multimodal_lab.experiment import run
 from multimodal_lab.runs.summary import score
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUICK = ["train.max_steps=2", "train.log_every=1"]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tiny import write
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMIT = "b5dfcf6a74a6af5e4651989e331cea66cfc639f1"  # the last one of that layout
 PARTS = ("multimodal_lab", "conf", "hydra_plugins")
 DATA = ["data.source.individuals=64", "data.source.size=32", "data.source.species=4", "data.split.stratify=species"]

@@ -9,7 +9,7 @@ from torch import nn
 
 from multimodal_lab.adapt import freeze
 
-CONF = Path(__file__).parents[1] / "conf" / "adapt"
+CONF = Path(__file__).parents[2] / "conf" / "adapt"
 
 
 @pytest.fixture

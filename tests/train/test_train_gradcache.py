@@ -26,7 +26,7 @@ from multimodal_lab.train.config import TrainConfig
 from multimodal_lab.train.step import Step
 from multimodal_lab.types import Band, Batch, Features, Stream
 
-LOSSES = sorted((Path(__file__).parents[1] / "conf" / "loss").glob("*.yaml"))
+LOSSES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
 NEEDS_TWO = {"clip", "siglip", "triplet"}
 HEADS = {
     "projection": partial(Projection, dim=6, hidden=8, norm="batch"),

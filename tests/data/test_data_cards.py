@@ -11,7 +11,7 @@ from scipy.io import savemat
 from multimodal_lab.config import schema
 from multimodal_lab.experiment import run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared/data/open"
 QUICK = ["train.max_steps=2", "evaluate=[collapse]", "log=none", "figures=[]", "data.batch_size=16"]
 ALONE = ["fusion=separate", "loss=simclr"]
