@@ -17,7 +17,7 @@ class Backbone(Protocol):
 
 
 def require(backbone: Backbone, stream: Stream) -> None:
-    """ValueError unless `stream` is of one of the backbone's `kinds` and has what that kind needs: bands, or a vocabulary and a length."""
+    """ValueError unless `stream` is of one of the backbone's `kinds` and has what it needs: bands, or vocabulary and length."""
     name, kinds = type(backbone).__module__.rpartition(".")[2], backbone.kinds
     if stream.kind not in kinds:
         raise ValueError(

@@ -32,8 +32,17 @@ def nodes(group: str) -> dict[str, Tree]:
 def _read(file: Path) -> Tree:
     """A file's own keys over those of the files of its folder that its defaults list names before it."""
     node: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    bases = [file.with_name(f"{name}.yaml") for name in node.get("defaults", ()) if isinstance(name, str)]
-    return {k: v for base in bases if base.is_file() for k, v in _read(base).items()} | node
+    made: Tree = {}
+    for name in (n for n in node.get("defaults", ()) if isinstance(n, str)):
+        if (base := file.with_name(f"{name}.yaml")).is_file():
+            made = _over(made, _read(base))
+    return _over(made, node)
+
+
+def _over(base: Tree, own: Tree) -> Tree:
+    """`own` over `base`, mapping by mapping, as Hydra merges them."""
+    both = {k: _over(base[k], v) for k, v in own.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    return {**base, **own, **both}
 
 
 @cache

@@ -191,7 +191,9 @@ def test_early_stopping_keeps_the_best(bench):
 def test_early_stopping_on_an_accuracy_keeps_the_highest(bench, capsys):
     b, name = bench("a"), "val/knn/fused/species/accuracy"
     scores = iter([0.1, 0.3, 0.8, 0.6, 0.5, 0.4])
-    state = b.fit(epochs=5, validate_every=1, validate=lambda: {name: next(scores)}, monitor=name, patience=2)
+    state = b.fit(
+        epochs=5, validate_every=1, validate=lambda: {name: next(scores)}, monitor=name, mode="max", patience=2
+    )
     assert (state.epoch, state.best) == (4, 0.8)
     best = Store(b.folder / "checkpoints", 2).best()
     assert json.loads((best / "state.json").read_text())["state"]["epoch"] == 2

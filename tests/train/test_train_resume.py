@@ -6,6 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from multimodal_lab.checkpoint.store import read_state
 from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.experiment import run
@@ -109,7 +110,7 @@ def test_a_refused_resume_writes_nothing_and_drift_goes_on_and_marks_the_run(com
     more = ("train.max_steps=4", "resume=drift", "optim.lr=0.5")
     run.run(composed(*knobs[1:], *more), tmp_path)
     assert "step 2: optim.lr: was 0.001, is 0.5" in capsys.readouterr().out.replace("\n", " ")
-    drift = resume.checkpoint.read_state(tmp_path / "checkpoints" / "step_00000004")["drift"]
+    drift = read_state(tmp_path / "checkpoints" / "step_00000004")["drift"]
     assert [d.partition(": was")[0] for d in drift] == ["step 2: optim.lr", "step 2: train.max_steps"]
     assert "drift" in (tmp_path / "summary.json").read_text()
 
