@@ -29,8 +29,7 @@ def test_a_term_is_called_as_its_file(one):
     assert one.name.startswith(one.build().name)
 
 
-def test_two_processes_give_what_one_does_and_the_usual_mistake_is_told():
-    loss_ranks.parity(contract.made("vicreg"))
+def test_a_mean_over_the_rows_of_each_rank_alone_is_told():
     own = contract.Made("own_mean", {"_target_": "multimodal_lab.keyed.Keyed",
                                      "fn": {"_target_": f"{__name__}.own_mean", "_partial_": True},
                                      "z": "out.projection", "present": "present"})  # fmt: skip
