@@ -35,7 +35,7 @@ class Table:
 
 
 class Lookup:
-    """In the place of a backbone's forward pass: rows (N,) int64 to their `Features`."""
+    """Replaces a backbone's forward pass: row numbers (N,) int64 to their `Features`."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

@@ -28,7 +28,7 @@ PACKAGES = ("torch", "timm", "numpy", "pillow")
 
 
 class CacheError(RuntimeError):
-    """A cache that can't be used: the key, the place, the nearest way out."""
+    """A cache that cannot be used: the key, the folder, what to do."""
 
 
 class Store:
@@ -112,12 +112,12 @@ def default() -> Path:
 
 
 def key(facts: Mapping[str, Any]) -> str:
-    """32 hex digits that name `facts` and what would make the entry: this source and these packages."""
+    """The cache key of `facts`, 32 hex digits; it includes the source code and package versions."""
     return json_hash(complete(facts))[:32]
 
 
 def complete(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of an entry and those of its making, as JSON gives them back."""
+    """The facts of an entry with the source code and package versions, as JSON returns them."""
     made: dict[str, Any] = json.loads(json.dumps({**facts, **_making()}))
     return made
 

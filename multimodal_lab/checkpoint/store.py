@@ -27,7 +27,7 @@ NAME = re.compile(r"step_\d+(_\d\d+)?")
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that can't be written or read: the file and the reason."""
+    """A checkpoint that cannot be written or read: the file and the reason."""
 
 
 class Store:
@@ -142,7 +142,7 @@ def size(parts: TrainingState) -> int:
 
 
 def verify(folder: Path) -> str | None:
-    """Why this checkpoint can't be trusted, or None."""
+    """Why this checkpoint is invalid, or None."""
     try:
         text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
@@ -162,13 +162,13 @@ def verify(folder: Path) -> str | None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The plain numbers of a checkpoint."""
+    """The training progress saved in a checkpoint."""
     state: dict[str, Any] = join(json.loads((folder / STATE).read_text())["state"], {})
     return state
 
 
 def load(folder: Path, parts: TrainingState) -> None:
-    """Every part of a checkpoint that `newest` gave; one that is missing, unknown or doesn't fit is an error by name."""
+    """Load a verified checkpoint into `parts`; one that is missing, unknown or does not fit is an error that names it."""
     require_parts(parts, "resuming")
     plain = json.loads((folder / STATE).read_text())
     require_parts(plain, str(folder / STATE))
@@ -183,12 +183,12 @@ def load(folder: Path, parts: TrainingState) -> None:
 
 
 def load_weights(folder: Path, system: nn.Module, rename: Callable[[str], str] | None = None) -> None:
-    """The weights of a checkpoint to use, each under its name as `rename` gives it. Every name must match."""
+    """Load a checkpoint's weights into `system`, each renamed by `rename`. Every name must match."""
     system.load_state_dict({rename(k) if rename else k: v for k, v in weights(folder).items()})
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint by name, verified: the running average where the run kept one."""
+    """The weights of a checkpoint by name, verified: the EMA if the run kept one."""
     if reason := verify(folder):
         raise CheckpointError(f"{folder}: {reason}")
     average = folder / "ema.safetensors"

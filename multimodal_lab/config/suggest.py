@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,13 +20,20 @@ Tree = dict[str, Any]
 def nodes(group: str) -> dict[str, Tree]:
     """{choice: node} of every file of a group that says itself what it builds; the default choice first, then by name."""
     found: dict[str, Tree] = {}
-    for file in sorted((conf_dir() / group).glob("*.yaml")):
-        node: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):  # a base that others build on is no choice
+        node = _read(file)
         inner: Any = node.get(file.stem)  # a group of several has `{choice: node}`
         found[file.stem] = inner if isinstance(inner, dict) and is_target(inner) else node
     known = {name: node for name, node in found.items() if is_target(node) or is_target(node.get("source"))}
     first = default(group)
     return {name: known[name] for name in sorted(known, key=lambda name: name != first)}
+
+
+def _read(file: Path) -> Tree:
+    """A file's own keys over those of the files of its folder that its defaults list names before it."""
+    node: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    bases = [file.with_name(f"{name}.yaml") for name in node.get("defaults", ()) if isinstance(name, str)]
+    return {k: v for base in bases if base.is_file() for k, v in _read(base).items()} | node
 
 
 @cache

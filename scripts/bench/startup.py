@@ -24,9 +24,9 @@ SWEEP = ["-m", "modality=rgb,uv,rgb_uv_stacked,rgb_uv", "fusion=separate,concat,
 JOBS = """
 import sys, time
 from multimodal_lab import run
-from multimodal_lab.config.check import preflight
-preflight(["fusion=concat"])
-t = time.process_time(); jobs = preflight(sys.argv[1:]); a = time.process_time() - t
+from multimodal_lab.config.check import check_command
+check_command(["fusion=concat"])
+t = time.process_time(); jobs = check_command(sys.argv[1:]); a = time.process_time() - t
 t = time.process_time(); jobs.run(lambda cfg: 0.0); b = time.process_time() - t
 print(1000 * a / 36, 1000 * b / 36)
 """

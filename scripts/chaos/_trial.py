@@ -35,8 +35,8 @@ SMALL = [
     "figures=[]", "evaluate=[collapse]",
     "train.ema=0.99", "train.log_every=3",
 ]  # fmt: skip
-CODE = resume.code()
-resume.code = lambda: CODE  # the children run what is imported here, whatever is edited meanwhile
+CODE = resume.source_hash()
+resume.source_hash = lambda: CODE  # the children run what is imported here, whatever is edited meanwhile
 
 
 def config(folder: Path, *overrides: str) -> DictConfig:

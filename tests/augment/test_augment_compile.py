@@ -36,7 +36,7 @@ class Counted:
 
 def given(path, rows=6, seed=0):
     """A batch with masks and missing modalities, and its augmentation that drops some more."""
-    of = streams(path.stem)
+    of = streams(load(path))
     b = batch(of, rows)
     torch.manual_seed(seed)
     for i, name in enumerate(b.present):

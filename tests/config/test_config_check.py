@@ -127,8 +127,8 @@ def test_each_thing_wrong_is_told_at_once():
 
 def test_refusing_costs_little_and_imports_nothing_heavy():
     code = (
-        "import sys, time\nfrom multimodal_lab.config.check import ConfigError, preflight\n"
-        "try:\n    preflight(['fusion.heads=0'])\n    raise SystemExit('not refused')\nexcept ConfigError:\n    pass\n"
+        "import sys, time\nfrom multimodal_lab.config.check import ConfigError, check_command\n"
+        "try:\n    check_command(['fusion.heads=0'])\n    raise SystemExit('not refused')\nexcept ConfigError:\n    pass\n"
         "print(time.process_time(), [m for m in ('torch', 'numpy', 'pandas', 'timm', 'kornia') if m in sys.modules])"
     )
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]

@@ -59,7 +59,7 @@ def test_test_samples_and_masked_pixels_teach_nothing(data, made, scaling, pca):
 
 def test_pixels_outside_the_mask_are_blank_unless_kept(data, made):
     source = made()
-    zero, keep = (next(data(source, mask=m).prepare(CUBE, 0).batches("all")) for m in ("zero", "keep"))
+    zero, keep = (next(data(source, background=m).prepare(CUBE, 0).batches("all")) for m in ("zero", "keep"))
     outside = (zero.mask == 0).expand_as(zero.inputs["cube"])
     assert not zero.inputs["cube"][outside].any()
     assert keep.inputs["cube"][outside].any()
@@ -92,7 +92,7 @@ def test_held_out_samples_are_checked_before_training_unless_told_not_to(data, m
     source.masks[data(source).prepare(CUBE, 0).splits["test"][0]][:] = False
     with pytest.raises(DataError, match="mask is all zero"):
         data(source).prepare(CUBE, 0)
-    prepared = data(source, check="train").prepare(CUBE, 0)
+    prepared = data(source, verify="train").prepare(CUBE, 0)
     with pytest.raises(DataError, match="mask is all zero"):
         list(prepared.batches("test"))
 
@@ -243,7 +243,7 @@ def test_nan_outside_the_mask_is_blanked_and_refused_where_the_background_is_kep
     source.arrays[4][:, ~source.masks[4]] = np.nan
     assert torch.isfinite(data(source).prepare(CUBE, 0).batch(np.array([4])).inputs["cube"]).all()
     with pytest.raises(DataError, match="NaN"):
-        list(data(source, mask="keep").prepare(CUBE, 0).batches("all"))
+        list(data(source, background="keep").prepare(CUBE, 0).batches("all"))
 
 
 def test_mixed_shapes_are_resized_only_when_asked(data, made):

@@ -60,7 +60,7 @@ def test_a_share_of_zero_leaves_the_split_out():
 
 def test_a_class_with_one_group_is_refused_by_name_with_the_choices():
     samples = table([0, 0, 1, 2, 3, 4], sp=["rare", "rare", "a", "a", "a", "a"])
-    with pytest.raises(DataError, match=r"sp 'rare' has 1 ind \('g0'\).*rare=train.*stratify=null"):
+    with pytest.raises(DataError, match=r"sp 'rare' has 1 ind \('g0'\).*min_class_policy=train.*stratify=null"):
         Split(by="ind", stratify="sp").assign(samples)
     rows = Split(by="ind", stratify="sp", min_class_policy="train").assign(samples)
     assert {0, 1} <= set(rows["train"])

@@ -87,7 +87,7 @@ def test_names_that_say_nothing_give_no_label_and_a_note_that_says_how(composed,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["experiment=classifier"], r"label='species' is not there; there is folder"),
+        (["experiment=classifier"], r"label='species' is not there; expected one of folder"),
         (
             ["loss=supcon", "augment=none"],
             r"ids is batch\.targets\.species, but .* no label 'species'; there are folder",

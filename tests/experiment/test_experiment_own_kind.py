@@ -41,7 +41,7 @@ def installed(folder, points=POINTS, name="lab_graphs"):
 
 def clear():
     kinds.forget()
-    for cached in (targets.extensions, targets.allowed, targets.near_allowed):
+    for cached in (targets.entry_points, targets.extensions, targets.allowed, targets.near_allowed):
         cached.cache_clear()
 
 
@@ -189,8 +189,8 @@ def test_a_fact_of_the_wrong_type_is_told_before_torch_is_imported(tmp_path, lin
     (tmp_path / "bad_kind.py").write_text(own)
     program = (
         "import sys; from multimodal_lab.config import resolvers; resolvers.register()\n"
-        "from multimodal_lab.config.check import preflight\n"
-        "try: preflight(['+modality.x={kind: bad, bands: all}'])\n"
+        "from multimodal_lab.config.check import check_command\n"
+        "try: check_command(['+modality.x={kind: bad, bands: all}'])\n"
         "except Exception as error: print(error)\n"
         "assert not {'torch', 'numpy', 'lab_graphs'} & sys.modules.keys()"
     )

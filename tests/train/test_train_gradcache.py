@@ -31,7 +31,7 @@ NEEDS_TWO = {"clip", "siglip", "triplet"}
 HEADS = {
     "projection": partial(Projection, dim=6, hidden=8, norm="batch"),
     "classifier": partial(Classifier, label="species", dropout=0.0),
-    "decision": partial(LateFusion, label="species", dropout=0.0),
+    "late_fusion": partial(LateFusion, label="species", dropout=0.0),
     "caption_lstm": partial(CaptionLSTM, vocab=7, width=8, embed=5, dropout=0.0, input="a"),
 }
 N, VIEWS, ROWS = 7, 2, 4  # 14 rows in parts of 4, the last ragged

@@ -11,6 +11,7 @@ from multimodal_lab.checkpoint.state import State, join, split
 from multimodal_lab.checkpoint.store import Store
 from multimodal_lab.evaluate import rsa
 from multimodal_lab.experiment import run
+from multimodal_lab.hashing import file_hash
 from multimodal_lab.log.log import Log
 from multimodal_lab.report import curves, summary
 from multimodal_lab.study.ledger import ledger
@@ -75,7 +76,7 @@ def test_a_checkpoint_has_its_numbers_again_that_are_not_finite():
 def test_null_is_an_undefined_score_for_a_study_and_a_dash_in_a_table(tmp_path):
     assert summary.number(None) == summary.number(math.nan) == "–"
     (tmp_path / "predictions.parquet").write_bytes(b"x")
-    seal = {"provenance/config": "k", "provenance/predictions": ledger.digest.of_file(tmp_path / "predictions.parquet")}
+    seal = {"provenance/config": "k", "provenance/predictions": file_hash(tmp_path / "predictions.parquet")}
     (tmp_path / "summary.json").write_text(json.dumps({**seal, "probe/rgb/sex/r2": None}))
     assert math.isnan(ledger.finished(tmp_path, "k")["probe/rgb/sex/r2"])
 

@@ -73,7 +73,7 @@ def deterministic(monkeypatch):
 
 
 def code(monkeypatch):
-    monkeypatch.setattr(resume, "code", lambda: "other")
+    monkeypatch.setattr(resume, "source_hash", lambda: "other")
 
 
 def fingerprint(monkeypatch):
@@ -99,7 +99,7 @@ def everything(folder):
 
 
 def test_a_refused_resume_writes_nothing_and_drift_goes_on_and_marks_the_run(composed, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(resume, "code", lambda: "as it is")
+    monkeypatch.setattr(resume, "source_hash", lambda: "as it is")
     knobs = ("train.max_steps=2", "evaluate=[collapse]", f"dir={tmp_path}")
     run.run(composed(*knobs), tmp_path)
     before = everything(tmp_path)

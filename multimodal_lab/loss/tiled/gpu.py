@@ -42,7 +42,7 @@ class Rows(NamedTuple):
 
 
 class Fused:
-    """What `softmax.Softmax` does, by kernels: one comparison, its scale, and which pairs stand in the denominator."""
+    """`softmax.Softmax` by kernels: one comparison, its scale, and which pairs stand in the denominator."""
 
     bounded = False
 
@@ -65,7 +65,7 @@ class Fused:
 
 
 class Questions:
-    """What `siglip` asks of each tile, by kernels."""
+    """The sigmoid loss of each tile for `siglip`, by kernels."""
 
     def __init__(self, tiles: Tiles, scale: float | Tensor, bias: float | Tensor, lift: float) -> None:
         self.tiles, self.lift = tiles, lift
