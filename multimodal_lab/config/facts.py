@@ -55,7 +55,7 @@ SCORES = Fact("a dict such as {'accuracy': 'max', 'loss': 'min', 'n': None}",
 COUNT = Fact("an integer >= 1", lambda v: isinstance(v, int) and not is_flag(v) and v >= 1, by_argument=True)
 SWITCH = Fact("True or False", is_flag, by_argument=True)
 PARTS = Fact(NAMES.text, is_names, by_argument=True)
-# Stage: the facts that its components may state. docs/extend has each with an example.
+# Stage: the facts that its components may state. docs/extend explains them, a page a stage, with an example.
 STAGES: dict[str, dict[str, Fact]] = {
     "backbone": {"kinds": NAMES},
     "fusion": {"emits": NAMES, "acts_on": NAMES},

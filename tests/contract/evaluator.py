@@ -1,14 +1,73 @@
-"""What an evaluator owes: scores as it states them."""
+"""What an evaluator owes: `made(name, conf)`, then every one of `CHECKS`."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from contract.owed import owed
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from contract.owed import CONF, owed
+from multimodal_lab.config.rules.wiring import scored
+from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import COUNTS
 from multimodal_lab.metric.direction import Scored
 
 LENGTHS = {"label": {4}, "pair": {3, 4}, "name": {3}}
+NAMES = ("rgb", "uv", "fused")
+Both = tuple[Embeddings, Embeddings]
+
+
+@dataclass
+class Made:
+    """An evaluator: how to build it anew, and what it states."""
+
+    name: str
+    build: Callable[[], Callable[[Embeddings, Embeddings], dict[str, Any]]]
+    stated: Scored
+
+
+def made(name: str, folder: Path = CONF) -> Made:
+    """The evaluator of `folder/evaluate/name.yaml`: one key, its name, with the settings below it."""
+    config: Any = OmegaConf.to_container(OmegaConf.load(folder / "evaluate" / f"{name}.yaml"))
+    owed(
+        list(config) == [name],
+        f"evaluator {name}: {name}.yaml has {', '.join(config)}; expected one key, {name}, and its settings below it",
+    )
+    (stated,) = scored({"evaluate": config})
+    return Made(name, lambda: instantiate(config[name], _convert_="all"), stated)
+
+
+def embeddings(n: int = 240, d: int = 16, seed: int = 0) -> Both:
+    """Train and test: species is in both streams, sex in uv alone, coin in none; 10 % lack uv, 5 % lack their species."""
+    rng = np.random.default_rng(seed)
+    species, sex, coin = rng.integers(0, 4, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
+    centres = rng.normal(size=(4, d)) * 2
+    rgb = centres[species] + rng.normal(size=(n, d))
+    uv = centres[species] + np.outer(sex * 4 - 2, np.ones(d)) + rng.normal(size=(n, d))
+    seen = rng.random(n) > 0.1
+    species = np.where(rng.random(n) < 0.05, -1, species)
+    uv[~seen] = 0
+    vectors = {"rgb": rgb, "uv": uv, "fused": np.concatenate([rgb, uv], 1)}
+    traits = (rgb[:, :3] > 0).astype(np.int64)
+    traits[:, 2] = 0
+    targets = {"species": species, "sex": sex, "coin": coin, "traits": traits, "mass": rgb[:, 0] * 2 + 1,
+               "caption": rng.integers(2, 50, (n, 6))}  # fmt: skip
+    whole = np.ones(n, dtype=bool)
+    split = np.where(np.arange(n) < n * 2 // 3, "train", "test")
+    e = Embeddings({k: v.astype(np.float32) for k, v in vectors.items()}, {"rgb": whole, "uv": seen, "fused": whole},
+                   targets, {}, [f"{i}.tif" for i in range(n)], np.arange(n) // 2, split)  # fmt: skip
+    return e.select("train"), e.select("test")
+
+
+def states(one: Made) -> None:
+    """Scores are called and made as it states."""
+    scores(one.stated, one.build()(*embeddings()), list(NAMES))
 
 
 def scores(stated: Scored, found: dict[str, Any], names: list[str]) -> None:
@@ -37,3 +96,43 @@ def scores(stated: Scored, found: dict[str, Any], names: list[str]) -> None:
         owed(given, f"{told}: states {word}, but never gives it; take it out of scores")
     for word in stated.shown:
         owed(word in (stated.scores or {}) or word in COUNTS, f"{told}: shows {word}, which is none of its scores")
+
+
+def again(one: Made) -> None:
+    """The same embeddings give the same scores, to the bit, and finite ones."""
+    first, second = (one.build()(*embeddings()) for _ in range(2))
+    odd = [k for k in {**first, **second} if first.get(k) != second.get(k) or not math.isfinite(first[k])]
+    told = f"evaluator {one.name}: {', '.join(odd[:3])}"
+    owed(not odd, f"{told} is not finite, or is another number the second time; give its random draws a seed")
+
+
+def missing_rows(one: Made) -> None:
+    """What stands in a row that is not present is not looked at."""
+    whole = embeddings()
+    changed = tuple(_garbage(e) for e in whole)
+    first, second = one.build()(*whole), one.build()(*changed)
+    leaky = [k for k in first if first[k] != second.get(k)]
+    owed(not leaky, f"evaluator {one.name}: {', '.join(leaky[:3])} changes with rows that are missing; take x[present]")
+
+
+def few_rows(one: Made) -> None:
+    """One test row, and a name without any: scored, skipped with a reason, or NaN (null in files), and never an error."""
+    train, test = embeddings()
+    nothing = replace(test, present={**test.present, "uv": np.zeros(len(test), dtype=bool)})
+    for what, e in (("one test row", test.rows(np.arange(1))), ("no row of uv", nothing)):
+        try:
+            found = one.build()(train, e)
+        except Exception as error:
+            raise AssertionError(
+                f"evaluator {one.name}: {type(error).__name__}: {error}, with {what}; record a skip(key, reason)"
+            ) from error
+        odd = [k for k, v in found.items() if math.isinf(v)]
+        owed(not odd, f"evaluator {one.name}: {', '.join(odd[:3])} is infinite with {what}; record a skip(key, reason)")
+
+
+def _garbage(e: Embeddings) -> Embeddings:
+    vectors = {k: np.where(e.present[k][:, None], x, np.float32(7.5)) for k, x in e.vectors.items()}
+    return replace(e, vectors=vectors)
+
+
+CHECKS = (states, again, missing_rows, few_rows)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from multimodal_lab.config.annotations import expected
 from multimodal_lab.config.signature import signature
@@ -22,10 +23,11 @@ def owed(kept: object, sentence: str) -> None:
 
 
 def factory(group: str, name: str, folder: Path = CONF, **changed: Any) -> Any:
-    """What `folder/group/name.yaml` builds, with some of its keys changed."""
+    """What `folder/group/name.yaml` builds, with some of its keys changed; `${label}` is species."""
     with initialize_config_dir(str((folder / group).resolve()), version_base="1.3"):
-        node = compose(name)
-    return instantiate({**node, **changed}, _convert_="all")
+        node = OmegaConf.to_container(compose(name))
+    assert isinstance(node, dict)
+    return instantiate(OmegaConf.create({"label": "species", "node": {**node, **changed}}).node, _convert_="all")
 
 
 def settings(target: str, names: list[str]) -> list[dict[str, Any]]:

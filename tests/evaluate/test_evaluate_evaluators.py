@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import yaml
 from contract import evaluator as contract
+from contract.evaluator import embeddings as made
 from sklearn.linear_model import LogisticRegression
 
-from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.evaluate.centroid import Centroid
 from multimodal_lab.evaluate.chance import beside, chance
 from multimodal_lab.evaluate.collapse import Collapse
@@ -24,29 +24,6 @@ from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.evaluate.variance import Variance
 
 CONF = Path(__file__).parents[2] / "conf" / "evaluate"
-NAMES = ("rgb", "uv", "fused")
-
-
-def made(n=240, d=16, seed=0):
-    """species is in both streams, sex in uv alone, coin in none; 10 % lack uv, 5 % lack their species."""
-    rng = np.random.default_rng(seed)
-    species, sex, coin = rng.integers(0, 4, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
-    centres = rng.normal(size=(4, d)) * 2
-    rgb = centres[species] + rng.normal(size=(n, d))
-    uv = centres[species] + np.outer(sex * 4 - 2, np.ones(d)) + rng.normal(size=(n, d))
-    seen = rng.random(n) > 0.1
-    species = np.where(rng.random(n) < 0.05, -1, species)
-    uv[~seen] = 0
-    vectors = {"rgb": rgb, "uv": uv, "fused": np.concatenate([rgb, uv], 1)}
-    traits = (rgb[:, :3] > 0).astype(np.int64)
-    traits[:, 2] = 0
-    targets = {"species": species, "sex": sex, "coin": coin, "traits": traits, "mass": rgb[:, 0] * 2 + 1,
-               "caption": rng.integers(2, 50, (n, 6))}  # fmt: skip
-    whole = np.ones(n, dtype=bool)
-    split = np.where(np.arange(n) < n * 2 // 3, "train", "test")
-    e = Embeddings({k: v.astype(np.float32) for k, v in vectors.items()}, {"rgb": whole, "uv": seen, "fused": whole},
-                   targets, {}, [f"{i}.tif" for i in range(n)], np.arange(n) // 2, split)  # fmt: skip
-    return e.select("train"), e.select("test")
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +36,32 @@ def probed(both):
     return Probe()(*both)
 
 
-@pytest.mark.parametrize("file", sorted(p.name for p in CONF.glob("*.yaml")))
-def test_configs_build_what_they_name_and_list_every_default(file, both):
-    ((key, config),) = yaml.safe_load((CONF / file).read_text()).items()
-    assert key == file.removesuffix(".yaml")
-    module, _, name = config.pop("_target_").rpartition(".")
-    cls = getattr(importlib.import_module(module), name)
-    assert vars(cls(**config)) == vars(cls())
-    (stated,) = scored({"evaluate": {key: {"_target_": f"{module}.{name}"}}})
-    contract.scores(stated, cls(**config)(*both), list(NAMES))
+FILES = sorted(p.stem for p in CONF.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_config_lists_every_default(name):
+    config = yaml.safe_load((CONF / f"{name}.yaml").read_text())[name]
+    module, _, cls = config.pop("_target_").rpartition(".")
+    assert vars(contract.made(name).build()) == vars(getattr(importlib.import_module(module), cls)())
+
+
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", FILES)
+def test_it_gives_what_it_owes(name, check):
+    check(contract.made(name))
+
+
+def test_a_contract_that_is_broken_says_what_is_owed():
+    def broken(give):
+        return contract.Made("rsa", lambda: give, contract.made("rsa").stated)
+
+    with pytest.raises(AssertionError, match="evaluator rsa: rsa/uv changes with rows that are missing; take x"):
+        contract.missing_rows(broken(lambda train, test: {f"rsa/{k}": float(x.sum()) for k, x in test.vectors.items()}))
+    with pytest.raises(AssertionError, match=r"evaluator rsa: IndexError: .* with one test row; record a skip"):
+        contract.few_rows(broken(lambda train, test: {"rsa/rgb": float(test.vectors["rgb"][1, 0])}))
+    with pytest.raises(AssertionError, match="is another number the second time; give its random draws a seed"):
+        contract.again(broken(lambda train, test: {"rsa/rgb": float(np.random.default_rng().random())}))
 
 
 @pytest.mark.parametrize("evaluator", [KNN(), Centroid(), KNN(metric="euclidean"), Centroid(metric="euclidean")])

@@ -1,150 +1,89 @@
-"""Every conf/loss/*.yaml builds one term that runs on a scope, whatever is missing, with a finite gradient."""
-
-from itertools import product
-from pathlib import Path
+"""Every conf/loss/*.yaml builds one term that keeps the contract; a new file there tests itself."""
 
 import pytest
 import torch
 from contract import loss as contract
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from contract import loss_ranks
+from contract.owed import CONF
 
-from multimodal_lab.config.rules.wiring import of_loss
-from multimodal_lab.types import Batch
+from multimodal_lab.keyed import Keyed
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "loss"
-FILES = sorted(CONF.glob("*.yaml"))
-PROJECTED = [p for p in FILES if "out.projection" in p.read_text()]
-SUPERVISED = [p for p in FILES if "batch.targets" in p.read_text()]
-STREAMS = ("a", "b", "c", "d")
-K, V, L, D = 3, 7, 5, 6
-
-
-def term(path):
-    config = OmegaConf.create({"label": "species", "loss": OmegaConf.load(path)})
-    return instantiate(config.loss, _convert_="all")
+ALL = [contract.made(path.stem) for path in sorted((CONF / "loss").glob("*.yaml"))]
+BETWEEN = [
+    contract.made(one.name, between=choice)
+    for one in ALL if "between" in one.node.get("fn", {})
+    for choice in ("modalities", "both")
+]  # fmt: skip
+CASES = [(one, check) for one in [*ALL, *BETWEEN] for check in contract.checks(one)]
 
 
-def made(n, pattern, views=2, seed=0, labelled=True):
-    """A scope of n samples x views whose leaves need gradients; `pattern` (M,) or (n, M) of bool says what is there."""
-    make = torch.Generator().manual_seed(seed)
-    rows = n * views
-    here = torch.as_tensor(pattern, dtype=torch.bool).expand(n, len(STREAMS)).repeat(views, 1)
-    present = {name: here[:, i] for i, name in enumerate(STREAMS)} | {"fused": here.any(1)}
-
-    def leaf(*shape):
-        return torch.randn(*shape, generator=make, dtype=torch.float64).requires_grad_()
-
-    z = {name: leaf(rows, D) for name in present}
-    out = {
-        "projection": {name: torch.where(present[name][:, None], x, 0.0) for name, x in z.items()},
-        "classifier": leaf(rows, K),
-        "late_fusion": leaf(rows, K),
-        "caption_lstm": leaf(rows, L - 1, V),
-    }
-    labels = (torch.arange(n) % K).repeat(views) if labelled else torch.full((rows,), -1)
-    tokens = torch.randint(0, V, (rows, L), generator=make) * labelled
-    targets = {"species": labels, "caption": tokens}
-    ids = torch.arange(n).repeat(views)
-    batch = Batch(inputs={}, targets=targets, present={n: present[n] for n in STREAMS}, ids=ids, groups=ids)
-    leaves = [*z.values(), *(out[k] for k in ("classifier", "late_fusion", "caption_lstm"))]
-    return {"batch": batch, "features": {}, "out": out, "present": present, "progress": 0.25}, leaves
+@pytest.mark.parametrize(
+    ("one", "check"), CASES, ids=[f"{one.name},{one.node['fn'].get('between', '')},{c.__name__}" for one, c in CASES]
+)
+def test_it_gives_what_it_owes(one, check):
+    check(one)
 
 
-def gradients(loss, module, leaves):
-    """Of the leaves the term reads (None for the rest) and of its parameters, each of which must take part."""
-    parameters = list(module.parameters())
-    found = torch.autograd.grad(loss, [*leaves, *parameters], allow_unused=True)
-    assert all(g is not None for g in found[len(leaves) :]), "a parameter is out of the graph"
-    assert any(g is not None for g in found[: len(leaves)]), "the loss has no graph"
-    return [g for g in found if g is not None]
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
+def test_a_term_is_called_as_its_file(one):
+    assert one.name.startswith(one.build().name)
 
 
-@pytest.mark.parametrize("path", PROJECTED, ids=lambda p: p.stem)
-@pytest.mark.parametrize("between", [None, "views", "modalities", "both"])
-def test_it_compares_what_it_states(path, between):
-    node = OmegaConf.to_container(OmegaConf.create({"label": "species", "loss": OmegaConf.load(path)}), resolve=True)[
-        "loss"
-    ]
-    if between is not None:
-        if "between" not in node["fn"]:
-            return
-        node["fn"]["between"] = between
-    module = instantiate(node, _convert_="all")
-    contract.views(path.stem, module, of_loss(node, "views", 1))
-    contract.pairs(path.stem, module, of_loss(node, "pairs", False))
-    contract.left_out(path.stem, module, of_loss(node, "leaves_out", ()))
+def test_a_mean_over_the_rows_of_each_rank_alone_is_told():
+    own = contract.Made("own_mean", {"_target_": "multimodal_lab.keyed.Keyed",
+                                     "fn": {"_target_": f"{__name__}.own_mean", "_partial_": True},
+                                     "z": "out.projection", "present": "present"})  # fmt: skip
+    with pytest.raises(AssertionError, match="loss own_mean: two processes give another value than one; gather rows"):
+        loss_ranks.parity(own)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_it_builds_runs_and_learns(path):
-    module = term(path)
-    assert module.name == path.stem or path.stem.startswith(module.name)
-    scope, leaves = made(8, [True] * 4)
-    loss = module(scope)
-    assert loss.shape == ()
-    assert abs(loss) > 1e-3
-    assert any((g.abs() > 1e-4).any() for g in gradients(loss, module, leaves))
-    module.weight = 3.0
-    torch.testing.assert_close(module(scope), 3 * loss)
+def own_mean(z, present):
+    """The mean of each rank's own rows, which is not the mean over all rows."""
+    total = sum(torch.where(present[k][:, None], x, 0.0).square().sum() for k, x in z.items())
+    return total / sum(rows.sum() for rows in present.values())
 
 
-@pytest.mark.parametrize("path", PROJECTED, ids=lambda p: p.stem)
-@pytest.mark.parametrize("n", [1, 2, 8])
-def test_every_presence_pattern_is_finite(path, n):
-    module = term(path)
-    mixed = torch.rand(n, 4, generator=torch.Generator().manual_seed(n)) < 0.5
-    for pattern in [*product([False, True], repeat=4), mixed, mixed & False]:
-        scope, leaves = made(n, pattern)
-        loss = module(scope)
-        assert torch.isfinite(loss)
-        assert all(torch.isfinite(g).all() for g in gradients(loss, module, leaves))
-        if not torch.as_tensor(pattern).any():
-            assert loss == 0
+def zero(z):
+    """What returns a constant where it has nothing to say."""
+    return torch.zeros(())
 
 
-@pytest.mark.parametrize("path", PROJECTED, ids=lambda p: p.stem)
-def test_a_missing_row_leaks_nothing(path):
-    """What stands in a missing row changes neither the value nor any other row's gradient."""
-    module = term(path)
-    pattern = torch.rand(8, 4, generator=torch.Generator().manual_seed(1)) < 0.6
-    found = []
-    for noise in (0.0, 1e6, float("nan")):
-        scope, leaves = made(8, pattern)
-        projection, present = scope["out"]["projection"], scope["present"]
-        scope["out"]["projection"] = {
-            n: x + torch.where(present[n], 0.0, noise)[:, None] for n, x in projection.items()
-        }
-        loss = module(scope)
-        found.append([loss, *gradients(loss, module, leaves)])
-    for other in found[1:]:
-        for x, y in zip(found[0], other):
-            torch.testing.assert_close(x, y, rtol=0, atol=0)
+def leaky(z, present):
+    """What looks at rows that are not there."""
+    return torch.stack([x.square().mean() for x in z.values()]).mean()
 
 
-@pytest.mark.parametrize("path", SUPERVISED, ids=lambda p: p.stem)
-def test_no_labels_at_all_is_zero(path):
-    module = term(path)
-    scope, leaves = made(4, [True] * 4, labelled=False)
-    loss = module(scope)
-    assert loss == 0
-    assert all((g == 0).all() for g in gradients(loss, module, leaves))
+@pytest.mark.parametrize(
+    ("fn", "check", "said"),
+    [
+        (zero, contract.presence, "loss mine: its value has no graph"),
+        (leaky, contract.missing_row, "loss mine: what stands in a missing row changes it; set rows outside `present`"),
+        (own_mean, contract.presence, r"loss mine: of 1 samples with \[False, False, False, False\] present it is nan"),
+    ],
+)
+def test_a_contract_that_is_broken_says_what_is_owed(fn, check, said):
+    class Mine(contract.Made):
+        def build(self):
+            paths = {"z": "out.projection", **({} if fn is zero else {"present": "present"})}
+            return Keyed(fn, **paths)
+
+    with pytest.raises(AssertionError, match=said):
+        check(Mine("mine", {}))
 
 
 def test_the_curriculum_moves_from_intra_to_cross():
-    module = term(CONF / "cross_modal_curriculum.yaml")
-    plain = term(CONF / "cross_modal.yaml")
-    scope, _ = made(4, [True] * 4)
+    module = contract.made("cross_modal_curriculum").build()
+    plain = contract.made("cross_modal").build()
+    found, _ = contract.scope(4)
     for progress, cross, intra in [(0.0, 0.2, 0.8), (0.5, 0.5, 0.5), (1.0, 0.8, 0.2)]:
         plain.constants |= {"cross_weight": cross, "intra_weight": intra}
-        torch.testing.assert_close(module({**scope, "progress": progress}), plain(scope))
+        torch.testing.assert_close(module({**found, "progress": progress}), plain(found))
 
 
 @pytest.mark.parametrize(("name", "count"), [("clip", 1), ("siglip", 2), ("cross_modal", 0)])
 def test_learned_numbers_are_parameters_of_the_term(name, count):
-    module = term(CONF / f"{name}.yaml")
-    scope, _ = made(4, [True] * 4)
-    module(scope).backward()
+    module = contract.made(name).build()
+    module(contract.scope(4)[0]).backward()
     parameters = list(module.parameters())
     assert len(parameters) == count
     assert all(p.grad.abs() > 0 for p in parameters)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from multimodal_lab.data.readers.card import asked, numbered, pixel_bands, specimen
-from multimodal_lab.data.readers.folder import existing, find, given, headers, readable_header, table
+from multimodal_lab.data.readers.folder import existing, find, given, headers, readable, readable_header, table
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_kind
@@ -24,15 +24,9 @@ ORDERS = {"0": "<", "1": ">", "ieee-le": "<", "ieee-be": ">"}
 # Axes of the stored array, and the transposition that makes it (bands, lines, samples).
 LAYOUTS = {"bsq": ("blc", (0, 1, 2)), "bil": ("lbc", (1, 0, 2)), "bip": ("lcb", (2, 0, 1))}
 NANOMETRES = {
-    "nanometers": 1.0,
-    "nanometres": 1.0,
-    "nm": 1.0,
-    "micrometers": 1e3,
-    "micrometres": 1e3,
-    "microns": 1e3,
-    "um": 1e3,
-    "µm": 1e3,
-}
+    "nanometers": 1.0, "nanometres": 1.0, "nm": 1.0,
+    "micrometers": 1e3, "micrometres": 1e3, "microns": 1e3, "um": 1e3, "µm": 1e3,
+}  # fmt: skip
 HEADER = 2**24  # bytes: a text of a few thousand wavelengths is a hundredth of it
 NO_UNITS = {"unknown", "index", "none"}
 
@@ -117,7 +111,8 @@ class Envi:
         stored = [b.name for b in self.card.bands]
         wanted = [stored.index(self.bands[i].name) for i in needed]
         header = readable_header(self._headers[index])
-        cube = header.cube(self.root / path)
+        with readable(path, "ENVI cube"):  # it may have been cut since its header was read
+            cube = header.cube(self.root / path)
         values = np.ascontiguousarray(cube[wanted], dtype=header.dtype.newbyteorder("="))
         pixels = self._calibrated(values, wanted, header)
         mask = None

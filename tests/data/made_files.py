@@ -1,0 +1,95 @@
+"""Made-up files for each reader of conf/data, by the name of its module: `tiff(folder)` writes and opens them."""
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import tifffile
+from made_source import Made
+from PIL import Image
+
+from multimodal_lab.data.packed import finalize, probe, reader, writer
+from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.envi import Envi
+from multimodal_lab.data.readers.hdf5 import Hdf5
+from multimodal_lab.data.readers.images import Images
+from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.readers.scene import Scene
+from multimodal_lab.data.readers.table import Table
+from multimodal_lab.data.readers.tiff import Tiff
+from multimodal_lab.data.synthetic.specimens import Specimens
+from multimodal_lab.data.synthetic.trifeature import Trifeature
+
+NAMES = ["a", "b", "c"]
+BANDS = ["R", "G", "B", "NIR"]
+FIELD = {"pairs": "photo", "trifeature": "image_1"}  # of an image, where a set has several columns of them
+
+
+def pixels(i, bands=4):
+    return np.random.default_rng(i).integers(1, 60000, (bands, 5, 6)).astype(np.uint16)
+
+
+def tiff(folder):
+    for i, name in enumerate(NAMES):
+        x = np.concatenate([pixels(i), (pixels(9, 1) > 20000) * 255]).astype(np.uint16)
+        tifffile.imwrite(folder / f"{name}.tif", x, photometric="minisblack", planarconfig="separate")
+    return Tiff(str(folder), card=card([*BANDS, "mask"], mask_band="mask"))
+
+
+def envi(folder):
+    for i, name in enumerate(NAMES):
+        head = ["samples = 6", "lines = 5", "bands = 4", "data type = 12", "interleave = bsq", "byte order = 0"]
+        (folder / f"{name}.img.hdr").write_text("\n".join(["ENVI", *head]) + "\n")
+        (folder / f"{name}.img").write_bytes(pixels(i).tobytes())
+    return Envi(str(folder))
+
+
+def hdf5(folder):
+    with h5py.File(folder / "all.h5", "w") as file:
+        file["cubes"] = np.stack([pixels(i) for i in range(len(NAMES))])
+    return Hdf5(str(folder), datasets={"cubes": BANDS}, card=card(BANDS))
+
+
+def images(folder):
+    for i, name in enumerate(NAMES):
+        Image.fromarray((pixels(i, 3) % 256).astype(np.uint8).transpose(1, 2, 0)).save(folder / f"{name}.png")
+    return Images(str(folder))
+
+
+def pairs(folder):
+    images(folder)
+    rows = [{"id": name, "photo": f"{name}.png", "text": f"a picture of {name}"} for name in NAMES]
+    (folder / "index.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return Pairs(str(folder), images=["photo"], texts=["text"])
+
+
+def table(folder):
+    rows = pd.DataFrame(np.random.default_rng(0).random((3, 4)), columns=[f"nm{c}" for c in range(300, 340, 10)])
+    rows.assign(name=NAMES, species="x").to_csv(folder / "spectra.csv", index=False)
+    return Table(str(folder), file="spectra.csv", pattern=r"nm(?P<nm>\d+)", id="name")
+
+
+def scene(folder):
+    draw = np.random.default_rng(0)
+    np.save(folder / "cube.npy", draw.integers(0, 9000, (31, 26, 4)).astype(np.uint16))
+    np.save(folder / "map.npy", draw.integers(0, 4, (31, 26)).astype(np.uint8))
+    shares = {"train": 0.5, "val": 0.2, "test": 0.3}
+    return Scene(str(folder), cube="cube.npy", map="map.npy", patch=5, block=8, **shares)
+
+
+def packed(folder):
+    source = Made(6)
+    if not (folder / "store").exists():
+        plan = writer.begin(source, probe.probe(source), folder / "store", {})
+        writer.write(plan, 1, lambda done, total: None)
+        finalize.finish(plan, "", {}, {}, "report")
+    return reader.Packed(str(folder / "store"))
+
+
+def specimens(folder):
+    return Specimens(individuals=8, size=16, species=2)
+
+
+def trifeature(folder):
+    return Trifeature(train=40, val=8, test=40, size=32, side=16)
