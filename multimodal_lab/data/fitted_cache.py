@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.streams.fit import fit, restore
-from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.hashing import json_hash
 

@@ -83,6 +83,13 @@ def indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
     return known[2]
 
 
+def need_kind(streams: Sequence[Stream], given: Sequence[str], where: str) -> None:
+    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give: none of `given`, nor stored as one."""
+    for stream in streams:
+        if stream.kind not in given and not any(kinds.alike(stream.kind, kind) for kind in given):
+            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(given)} streams, not {stream.kind}")
+
+
 def _indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
     places = {band.name: i for i, band in enumerate(bands)}
     for band in stream.bands:

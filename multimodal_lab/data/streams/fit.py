@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.sample import SampleReader
 
 
@@ -17,8 +18,12 @@ def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None 
     wanted = [name for name in samples.plans if names is None or name in names]
     learners = [samples.kinds[name].learner(samples, name, train) for name in wanted]
     for row in train if learners else ():
-        for one in learners:
-            one.add(int(row))
+        raw = samples.raw(int(row))
+        try:
+            for one in learners:
+                one.add(raw)
+        except DataError as error:
+            raise samples.named(int(row), error) from error
     for one in learners:
         one.finish()
 

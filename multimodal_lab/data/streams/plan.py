@@ -1,28 +1,16 @@
-"""What a modality YAML asks for, and what fitting it to a training split has learnt."""
+"""What a modality YAML asks for, and the stream that comes of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.bands import resolve
 from multimodal_lab.types import Band, Stream
-
-
-@dataclass(frozen=True)
-class StreamPlan:
-    """One stream: `stored` is what the reader is asked for, the rest says what is made of it."""
-
-    stored: Stream
-    target: bool = False
-    pca: int = 0
-    vocab: int = 2000
-    length: int = 24
-    model: str = "word"
 
 
 def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPlan:
@@ -42,26 +30,6 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
         if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
             raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
     return StreamPlan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **text)
-
-
-@dataclass
-class StreamStatistics:
-    """What the training split taught about one stream, in plain JSON types.
-
-    layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy, or whatever else a
-    kind of another package learns. pca: `mean` (C,)
-    and `components` (k, C). tokenizer: its JSON text. mean, std: per band of the finished stream. size: its pixels a
-    side.
-    """
-
-    layout: dict[str, Any] = field(default_factory=dict)
-    scaling: dict[str, Any] = field(default_factory=dict)
-    pca: dict[str, Any] = field(default_factory=dict)
-    tokenizer: str = ""
-    mean: list[float] = field(default_factory=list)
-    std: list[float] = field(default_factory=list)
-    size: int | None = None
-    vocab: int | None = None
 
 
 def finished(plan: StreamPlan, fitted: StreamStatistics) -> Stream:

@@ -7,14 +7,51 @@ generator is read or written. Integers alone are mixed and tables alone are look
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import cast
+
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment.random.memo import number, tables
 from multimodal_lab.hashing import SIGNED_GOLDEN, shifted, stable_id
 from multimodal_lab.hashing import splitmix64_signed as mix
 
 _TABLE_BITS = 16
+
+
+def number(function: Callable[[str], int]) -> Callable[[str], int]:
+    """Keep the number that a function makes of a word; a constant to a compiler, which need not see how it is made."""
+    kept = lru_cache(maxsize=4096)(function)
+
+    @wraps(function)
+    def found(text: str) -> int:
+        return kept(text)
+
+    return cast(Callable[[str], int], torch.compiler.assume_constant_result(found))  # type: ignore[no-untyped-call]
+
+
+def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Keep the last `most` tables that a function makes of hashable constants; a table is never written into.
+
+    A compiler finds those that are there and takes them as inputs of its graph; it would look through `lru_cache` and make
+    them anew with every batch. So what is compiled runs once before, as it stands.
+    """
+
+    def keep(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        kept: dict[tuple[Hashable, ...], Tensor] = {}
+
+        @wraps(function)
+        def found(*arguments: Hashable) -> Tensor:
+            if arguments not in kept:
+                if len(kept) >= most:
+                    kept.pop(next(iter(kept)))
+                kept[arguments] = function(*arguments)
+            return kept[arguments]
+
+        return found
+
+    return keep
 
 
 @number
