@@ -14,10 +14,23 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from multimodal_lab.hashing import SIGNED_GOLDEN, shifted, stable_id
-from multimodal_lab.hashing import splitmix64_signed as mix
+from multimodal_lab.hashing import FIRST, GOLDEN, SECOND, stable_id
 
 _TABLE_BITS = 16
+SIGNED_GOLDEN, SIGNED_FIRST, SIGNED_SECOND = (bits - (1 << 64) for bits in (GOLDEN, FIRST, SECOND))
+
+
+def mix(z: Tensor) -> Tensor:
+    """`splitmix64` of an int64 tensor of any shape, bit for bit: torch has little arithmetic on uint64."""
+    z = z + SIGNED_GOLDEN
+    z.bitwise_xor_(shifted(z, 30)).mul_(SIGNED_FIRST)
+    z.bitwise_xor_(shifted(z, 27)).mul_(SIGNED_SECOND)
+    return z.bitwise_xor_(shifted(z, 31))
+
+
+def shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
+    """Logical right shift of signed integers of `width` bits; torch's own keeps the sign."""
+    return (z >> bits).bitwise_and_((1 << (width - bits)) - 1)
 
 
 def number(function: Callable[[str], int]) -> Callable[[str], int]:

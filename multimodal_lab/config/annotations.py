@@ -71,7 +71,7 @@ def field_problems(known: Signature, node: dict[str, object], key: str) -> Itera
 
 def value_problems(known: Mapping[str, Parameter], node: Mapping[str, object], key: str) -> Iterator[Problem]:
     """Wrong values in a node of the parameters that are `known`."""
-    before = join(key, "")
+    before = f"{key}." if key else ""
     for k in (k for k in node if k in known):
         yield from problems(expected(known[k]), node[k], f"{before}{k}")
 
@@ -193,14 +193,11 @@ def _union(options: list[Field]) -> Field:
 
 
 def _union_problems(expect: Field, value: object, key: str) -> Iterator[Problem]:
-    found = [list(problems(option, value, key)) for option in expect.options]
-    if not all(found):
-        return
-    inside = [p for option, p in zip(expect.options, found) if option.fits(value)]
-    if inside:
-        yield from inside[0]
-    else:
+    found = [list(problems(option, value, key)) for option in expect.options if option.fits(value)]
+    if not found:
         yield Problem(key, value, f"expected {expect.text}", _typed(key, expect.near(value)))
+    elif all(found):
+        yield from found[0]
 
 
 def _typed(key: str, near: str) -> str:

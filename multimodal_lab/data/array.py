@@ -10,7 +10,6 @@ import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.streams.plan import project
 from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
 
@@ -142,3 +141,10 @@ def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np
             hint = "; set data.size to resize them" if fact == "shape" else ""
             raise DataError(f"stream {name} has {now}, the samples before it {then}{hint}")
     samples.layouts[name] = seen
+
+
+def project(x: np.ndarray, pca: dict[str, Any]) -> np.ndarray:
+    """(C, H, W) or (C,) onto the fitted components: (k, …) float32."""
+    mean = np.asarray(pca["mean"], dtype=np.float32).reshape(-1, *(1,) * (x.ndim - 1))
+    # One order in memory, whatever a reader's view has: another one would sum in another order.
+    return np.tensordot(np.asarray(pca["components"], dtype=np.float32), np.ascontiguousarray(x - mean), 1)

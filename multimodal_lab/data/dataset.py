@@ -17,8 +17,8 @@ from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Rows, Split
+from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single
-from multimodal_lab.data.streams.plan import plan
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.data.streams.scaling import Scaling

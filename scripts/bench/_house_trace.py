@@ -3,9 +3,9 @@
 python scripts/bench/_house_trace.py run|loss     prints JSON
 
 A file is entered when a function of it is called; bodies of modules and classes, which imports run, are left out. A move
-is a call into another file than the call before it. `run` is two steps on the embedded specimens without evaluators, up to the first
-write below `checkpoints/`. `loss` is one InfoNCE value of 256 rows of 128 numbers (128 samples, two views), float32 on
-the CPU, in a process that made one before.
+is a call into another file than the call before it. `run` is two steps on the embedded specimens without evaluators, up to
+the first write below `checkpoints/`. `loss` is one InfoNCE value of 256 rows of 128 numbers (128 samples, two views),
+float32 on the CPU, in a process that made one before.
 """
 
 from __future__ import annotations
