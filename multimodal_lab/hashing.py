@@ -1,4 +1,4 @@
-"""Hashes of files, JSON values and words, and the mixing step of SplitMix64: equal bits on every machine and device."""
+"""Hashes of files, JSON values and words, and the mixing step of SplitMix64: equal bits on every machine."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if TYPE_CHECKING:  # a command line that only checks its config pays for neither
+if TYPE_CHECKING:  # a command line that only checks its config does not pay for it
     import numpy as np
-    from torch import Tensor
 
     Number = TypeVar("Number", int, np.ndarray)
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 ALL = (1 << 64) - 1
-SIGNED_GOLDEN, SIGNED_FIRST, SIGNED_SECOND = (bits - (1 << 64) for bits in (GOLDEN, FIRST, SECOND))
 
 
 def file_hash(path: Path) -> str:
@@ -41,16 +39,3 @@ def splitmix64(x: Number) -> Number:
     x = ((x ^ (x >> 30)) * FIRST) & ALL
     x = ((x ^ (x >> 27)) * SECOND) & ALL
     return x ^ (x >> 31)
-
-
-def splitmix64_signed(z: Tensor) -> Tensor:
-    """SplitMix64 on an int64 tensor of any shape, bit-exact: torch has little arithmetic on uint64."""
-    z = z + SIGNED_GOLDEN
-    z.bitwise_xor_(shifted(z, 30)).mul_(SIGNED_FIRST)
-    z.bitwise_xor_(shifted(z, 27)).mul_(SIGNED_SECOND)
-    return z.bitwise_xor_(shifted(z, 31))
-
-
-def shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
-    """Logical right shift of signed integers of `width` bits; torch's own keeps the sign."""
-    return (z >> bits).bitwise_and_((1 << (width - bits)) - 1)

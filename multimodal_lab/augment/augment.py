@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.augment import host
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
-from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
-from multimodal_lab.augment.random.draw import Draw
+from multimodal_lab.augment.op import Photometric, Rows, holds, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.data import kinds
@@ -102,7 +101,7 @@ class Augment(nn.Module):
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
         out = _repeated(batch, self.views)
         keys = Draw.start(out.ids, view, seed, epoch).keys  # a compiled graph knows neither seed nor epoch
-        if host.holds(keys):
+        if holds(keys):
             theirs = frozenset(x.data_ptr() for x in batch.inputs.values())  # these tensors are never written into
             return self._made(out, keys, theirs)
         if self._compiled is None:
@@ -159,7 +158,7 @@ class Augment(nn.Module):
         for key in self.targets[name]:
             x = inputs[key]
             seen = x if x.dim() == 4 else x[:, :, None, None]
-            own = host.holds(x) and x.data_ptr() not in theirs
+            own = holds(x) and x.data_ptr() not in theirs
             inputs[key] = self.photometric[name](seen, draw.fold(key), self.streams[key], own).reshape(x.shape)
         return batch.replace(inputs=inputs)
 
@@ -238,7 +237,7 @@ def _finished(batch: Batch, images: list[str]) -> Batch:
         if not x.is_floating_point():
             continue
         there = batch.present[name]
-        if host.holds(x):
+        if holds(x):
             inputs[name] = on_rows(~there, x, partial(_nothing, x))
         else:
             inputs[name] = torch.where(there.view(-1, *[1] * (x.dim() - 1)), x, 0.0)

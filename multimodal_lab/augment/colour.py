@@ -13,8 +13,8 @@ import torch
 from kornia.color import hsv_to_rgb, rgb_to_hsv
 from torch import Tensor
 
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import Params, Photometric, gray, is_rgb, number, span
-from multimodal_lab.augment.random.draw import Draw
 from multimodal_lab.bounds import Fraction, NonNegative
 from multimodal_lab.types import Stream
 

@@ -13,8 +13,8 @@ import torch
 from kornia.geometry.transform import get_perspective_transform
 from torch import Tensor
 
+from multimodal_lab.augment.draw import Draw, constant
 from multimodal_lab.augment.op import Params, number, span
-from multimodal_lab.augment.random.draw import Draw, constant
 from multimodal_lab.augment.warp import Homography, Size, Spline, Step
 from multimodal_lab.bounds import Fraction, NonNegative
 

@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment import host
-from multimodal_lab.augment.random.draw import Draw
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Kind, Stream
 
@@ -33,13 +32,18 @@ def number(name: str, value: float, low: float = 0.0, high: float = float("inf")
     return float(value)
 
 
+def holds(x: Tensor) -> bool:
+    """Whether the host's memory holds `x`: there rows are counted and picked, on a device all are worked on."""
+    return x.device.type == "cpu"
+
+
 def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor], own: bool = False) -> Tensor:
     """`act(rows)`, which gives the new values of those rows, where `on` (N,) bool; `x` itself elsewhere.
 
     `own` says that nobody else reads `x`: then it may be written into, where a copy costs as much as the act.
     On the CPU only those rows are worked on; on a device all are, as counting the rows would make the host wait for it.
     """
-    if not host.holds(x):
+    if not holds(x):
         return torch.where(on.view(-1, *[1] * (x.dim() - 1)), act(slice(None)), x)
     rows = on.nonzero()[:, 0]
     if len(rows) == len(x):

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import Params, Photometric, number, span
-from multimodal_lab.augment.random.draw import Draw
 from multimodal_lab.bounds import Count, Fraction, NonNegative
 from multimodal_lab.types import Kind, Stream
 

@@ -9,8 +9,8 @@ from kornia.filters import get_gaussian_kernel1d
 from torch import Tensor
 from torch.nn import functional as F
 
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import Params, Photometric, number, span
-from multimodal_lab.augment.random.draw import Draw
 from multimodal_lab.bounds import Count, Fraction, NonNegative
 from multimodal_lab.types import Kind, Stream
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multimodal_lab.augment import host
-from multimodal_lab.augment.random.memo import tables
+from multimodal_lab.augment.draw import tables
+from multimodal_lab.augment.op import holds
 from multimodal_lab.augment.warp_cpu import MANY, gathered
 
 Size = tuple[int, int]
@@ -122,6 +122,6 @@ def composed(steps: Sequence[Step]) -> list[Step]:
 
 def sample(x: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
     """(N, C, H, W) read at `where` (N, h, w, 2) to (N, C, h, w); zero outside."""
-    if mode == "bilinear" and x.shape[1] >= MANY and host.holds(x) and x.dtype == torch.float32:
+    if mode == "bilinear" and x.shape[1] >= MANY and holds(x) and x.dtype == torch.float32:
         return gathered(x, where)
     return F.grid_sample(x, where, mode=mode, padding_mode="zeros", align_corners=False)

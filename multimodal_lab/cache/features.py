@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from multimodal_lab.build import build
 from multimodal_lab.cache import facts
 from multimodal_lab.cache.encode import Augment, encode
 from multimodal_lab.cache.encodings import Lookup, Rows, Table
@@ -43,7 +42,7 @@ class CachedFeatures(Store):
         if all is, no sample is read. `ValueError` where a backbone isn't frozen or reads several streams.
         """
         require_frozen(system)
-        given: Augment = build(augment, streams=data.streams).to(device)
+        given: Augment = augment(streams=data.streams).to(device)
         sources, moved = _apart(data.stack)
         own = {
             name: facts.encoding(system, data, name, nodes[name], device, moved.get(name, {})) for name in data.streams
@@ -56,7 +55,7 @@ class CachedFeatures(Store):
             # on the instance, so that names and state_dict are untouched
             system.backbones.each[name].__dict__["forward"] = Lookup(table.to(device))
         # A row number stands for each input: no kind of its own, and as a vector nothing looks for height and width.
-        rows = build(augment, streams={n: replace(s, kind="vector") for n, s in data.streams.items()})
+        rows = augment(streams={n: replace(s, kind="vector") for n, s in data.streams.items()})
         served: Augment = rows.to(device)
         return served
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from multimodal_lab import bounds
-from multimodal_lab.config.problem import MISSING, Problem, Unknown, is_number, is_target, join, show, unknown_key
+from multimodal_lab.config.problem import MISSING, Problem, Unknown, is_target, join, show, unknown_key
 from multimodal_lab.config.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
 from multimodal_lab.text import nearest
 
@@ -59,14 +61,19 @@ def problems(expect: Field, value: object, key: str) -> Iterator[Problem]:
 
 def field_problems(known: Signature, node: dict[str, object], key: str) -> Iterator[Problem]:
     """Unknown, missing and wrong keys of a plain node whose keys are the fields of a dataclass."""
-    for k, v in node.items():
-        if k in known.parameters:
-            yield from problems(expected(known.parameters[k]), v, join(key, k))
-        else:
-            yield unknown_key(join(key, str(k)), v, list(known.parameters), key or "the config")
+    yield from value_problems(known.parameters, node, key)
+    for k in (k for k in node if k not in known.parameters):
+        yield unknown_key(join(key, str(k)), node[k], list(known.parameters), key or "the config")
     for k in known.parameters.keys() - node.keys():
         if known.parameters[k].required:
             yield Problem(join(key, k), None, f"missing; expected {expected(known.parameters[k]).text}")
+
+
+def value_problems(known: Mapping[str, Parameter], node: Mapping[str, object], key: str) -> Iterator[Problem]:
+    """Wrong values in a node of the parameters that are `known`."""
+    before = f"{key}." if key else ""
+    for k in (k for k in node if k in known):
+        yield from problems(expected(known[k]), node[k], f"{before}{k}")
 
 
 def expected(parameter: Parameter) -> Field:
@@ -92,6 +99,11 @@ def parse(node: ast.expr | None, module: Module) -> Field:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return _named(name, module)
     return ANYTHING
+
+
+def is_number(value: object) -> bool:
+    """A finite int or float; a bool is neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: object) -> bool:
@@ -130,6 +142,7 @@ def _named(name: str, module: Module) -> Field:
     return parse(definition, owner) if isinstance(definition, ast.expr) else ANYTHING
 
 
+@cache
 def _ranged(plain: Field, interval: bounds.Range) -> Field:
     def clamp(value: float) -> float | None:
         inside = min(max(value, interval.low), interval.high)
@@ -159,7 +172,7 @@ def _generic(name: str, inner: list[ast.expr], module: Module) -> Field:
 
 def _literal(inner: list[ast.expr]) -> Field:
     values = [ast.literal_eval(i) for i in inner]
-    words = tuple(show(v) for v in values)
+    words = tuple(map(show, values))
     return Field(f"one of {', '.join(words)}", lambda v: any(v == w and type(v) is type(w) for w in values), words)
 
 
@@ -180,14 +193,11 @@ def _union(options: list[Field]) -> Field:
 
 
 def _union_problems(expect: Field, value: object, key: str) -> Iterator[Problem]:
-    found = [list(problems(option, value, key)) for option in expect.options]
-    if not all(found):
-        return
-    inside = [p for option, p in zip(expect.options, found) if option.fits(value)]
-    if inside:
-        yield from inside[0]
-    else:
+    found = [list(problems(option, value, key)) for option in expect.options if option.fits(value)]
+    if not found:
         yield Problem(key, value, f"expected {expect.text}", _typed(key, expect.near(value)))
+    elif all(found):
+        yield from found[0]
 
 
 def _typed(key: str, near: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from multimodal_lab.runs.aliases import VALUES, renamed_choice, renamed_key
@@ -64,11 +63,6 @@ def unknown_key(key: str, value: object, choices: list[str], owner: str) -> Prob
 def join(key: str, name: str) -> str:
     """`key.name`, or `name` at the top."""
     return f"{key}.{name}" if key else name
-
-
-def is_number(value: object) -> bool:
-    """A finite int or float; a bool is neither."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_target(value: object) -> bool:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from multimodal_lab.bounds import Count, Natural
-from multimodal_lab.config.annotations import expected, field_problems, problems
+from multimodal_lab.config.annotations import expected, field_problems, problems, value_problems
 from multimodal_lab.config.extensions import extension_problems
 from multimodal_lab.config.kind_facts import kind_problems
 from multimodal_lab.config.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
@@ -104,7 +104,9 @@ class Config:
 def check(cfg: DictConfig | dict[str, Any]) -> list[Problem]:
     """Everything that is wrong with a composed config, the `hydra` node left out; [] if it may run."""
     tree, lost = resolved(cfg if isinstance(cfg, DictConfig) else OmegaConf.create(cfg))
-    found = [*field_problems(signature(f"{__name__}.Config"), tree, ""), *_missing(tree, ""), *node_problems(tree, "")]
+    found = [*field_problems(signature(f"{__name__}.Config"), tree, "")]
+    found += [Problem(k, MISSING, f"missing; give {k}=…") for k, value in _places(tree, "") if value == MISSING]
+    found += node_problems(tree, "")
     found += kind_problems(tree.get("modality"))
     return [*found, *lost] or rule_problems(tree)
 
@@ -118,10 +120,10 @@ def resolved(cfg: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
 
     def plain(value: Any, path: str) -> Any:
         if isinstance(value, dict):
-            return {k: plain(v, join(path, str(k))) for k, v in value.items()}
+            return {k: plain(v, f"{path}.{k}") for k, v in value.items()}
         if isinstance(value, list):
             return [plain(v, f"{path}[{i}]") for i, v in enumerate(value)]
-        return _leaf(cfg, value, path, found) if isinstance(value, str) and "${" in value else value
+        return _leaf(cfg, value, path.removeprefix("."), found) if isinstance(value, str) and "${" in value else value
 
     raw: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
     raw.pop("hydra", None)
@@ -152,23 +154,19 @@ def _near_key(cfg: DictConfig, text: str) -> str:
     return f"another choice of {root}" if root in keys else f"${{{nearest(root, keys)[0]}}}" if keys else ""
 
 
-def _missing(value: Any, key: str) -> Iterator[Problem]:
-    if value == MISSING:
-        yield Problem(key, MISSING, f"missing; give {key}=…")
-    for k, v in value.items() if isinstance(value, dict) else ():
-        yield from _missing(v, join(key, str(k)))
+def _places(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """(key, value) of `value` and of all that it holds, at any depth."""
+    yield key, value
+    before = f"{key}." if key else ""
+    for k, v in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _places(v, f"{before}{k}")
 
 
 def node_problems(value: Any, key: str) -> Iterator[Problem]:
     """Everything wrong with the nodes in `value` that build objects, at any depth."""
-    if isinstance(value, dict):
-        if any(isinstance(k, str) and k.startswith("_") and k.endswith("_") for k in value):
-            yield from _target_problems(value, key)
-        for k, v in value.items():
-            yield from node_problems(v, join(key, str(k)))
-    elif isinstance(value, list):
-        for i, v in enumerate(value):
-            yield from node_problems(v, f"{key}.{i}")
+    for place, node in _places(value, key):
+        if isinstance(node, dict) and any(isinstance(k, str) and k.startswith("_") and k.endswith("_") for k in node):
+            yield from _target_problems(node, place)
 
 
 def _target_problems(node: dict[str, Any], key: str) -> Iterator[Problem]:
@@ -198,10 +196,9 @@ def _target_problems(node: dict[str, Any], key: str) -> Iterator[Problem]:
 def _argument_problems(known: Signature, node: dict[str, Any], key: str) -> Iterator[Problem]:
     partial = node.get("_partial_") is True
     knobs = [k for k, p in known.parameters.items() if not (partial and is_fact(p))]
-    for k in (k for k in node if k not in SPECIALS):
-        if k in knobs:
-            yield from problems(expected(known.parameters[k]), node[k], join(key, k))
-        elif k in known.parameters:
+    yield from value_problems({k: known.parameters[k] for k in knobs}, node, key)
+    for k in (k for k in node if k not in SPECIALS and k not in knobs):
+        if k in known.parameters:
             yield Problem(join(key, k), node[k], f"is given to {known.label} by the stage before; remove it")
         elif known.open_to is None and not str(k).startswith("_"):
             yield unknown_key(join(key, str(k)), node[k], knobs, known.label)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from multimodal_lab.data.kind import Kind, Learner
+from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics, project
-from multimodal_lab.data.streams.scaling import inside_mask
-from multimodal_lab.data.streams.statistics import Covariance, Moments
+from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
-
-if TYPE_CHECKING:
-    from multimodal_lab.data.streams.sample import SampleReader
 
 
 class Array(Kind):
@@ -25,11 +21,11 @@ class Array(Kind):
     learns_statistics: ClassVar[bool] = True
     stored: ClassVar[Literal["bands", "column", "own"]] = "bands"
 
-    def check(self, samples: SampleReader, name: str, x: Any, raw: Raw) -> None:
+    def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
         """Shape, mask, finite values, and the layout that the first sample had."""
         stored = samples.plans[name].stored
-        if x.ndim != 1 + self.axes or len(x) != stored.channels:
-            wanted = ", ".join([str(stored.channels), *"DHW"[3 - self.axes :]]) + ("" if self.axes else ",")
+        if x.ndim != 1 + self.axes or len(x) != len(stored.bands):
+            wanted = ", ".join([str(len(stored.bands)), *"DHW"[3 - self.axes :]]) + ("" if self.axes else ",")
             raise DataError(f"stream {name} has shape {x.shape}, expected ({wanted})")
         mask = raw.mask if self.spatial else None
         if mask is not None and mask.shape != x.shape[1:]:
@@ -40,23 +36,26 @@ class Array(Kind):
             _check_finite(stored, x, mask if samples.zero else None)
         _check_layout(samples, name, x, raw, mask)
 
-    def finish(self, samples: SampleReader, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Scaled, projected, and brought to size."""
-        found = samples.scaled(row, name)
+    def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Scaled, projected, and images brought to size, blank outside the mask where `data.background=zero`."""
+        found = self.scaled(samples, raw, name)
         if found is None:
             return None, None
         x, mask = found
         if samples.plans[name].pca:
             x = project(x, samples.fitted[name].pca)
-        return self.sized(samples, row, x, mask)
+        return samples.resize.sized(x, mask, samples.zero) if self.spatial else (x, None)
 
-    def sized(
-        self, samples: SampleReader, row: int, x: np.ndarray, mask: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """A scaled array and its mask at the size that networks see; by default as they are."""
-        return x, None
+    def scaled(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Stream `name` as float32 in stored shape, and its mask; None where it is missing."""
+        x, fitted = raw.inputs[name], samples.fitted[name]
+        if x is None:
+            return None
+        mask = raw.mask if self.spatial else None
+        # every sample has the full scale of the first: `check` refuses another
+        return samples.scaling.apply(x, mask, fitted.layout["full_scale"], fitted.scaling), mask
 
-    def learner(self, samples: SampleReader, name: str, train: np.ndarray) -> Learner:
+    def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
         """Scaling, components, and moments of the finished bands."""
         return Statistics(samples, name, train)
 
@@ -73,20 +72,30 @@ class Array(Kind):
 class Statistics(Learner):
     """The facts of the scaling policy and the components first, as the moments are of what they make."""
 
-    def __init__(self, samples: SampleReader, name: str, train: np.ndarray) -> None:
+    def __init__(self, samples: Samples, name: str, train: np.ndarray) -> None:
         super().__init__(samples, name)
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
-        self.fitted.scaling = samples.scaling.fit(samples.pixels(train, name, scaled=False))
+        self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
+        self.fitted.scaling = samples.scaling.fit(self._pixels(train, scaled=False))
         if self.plan.pca:
             covariance = Covariance()
-            for values in samples.pixels(train, name, scaled=True):
+            for values in self._pixels(train, scaled=True):
                 covariance.add(values)
             mean, components = covariance.components(self.plan.pca, f"modality.{name}.pca")
             self.fitted.pca = {"mean": mean.tolist(), "components": components.tolist()}
 
-    def add(self, row: int) -> None:
+    def _pixels(self, rows: np.ndarray, scaled: bool) -> Iterator[np.ndarray]:
+        """(C, n) values inside the mask of every row that has the stream, as stored or scaled."""
+        for row in rows:
+            raw = self.samples.raw(int(row))
+            stored = (raw.inputs[self.name], raw.mask)
+            found = self.kind.scaled(self.samples, raw, self.name) if scaled else stored
+            if found is not None and found[0] is not None:
+                yield inside_mask(*found)
+
+    def add(self, raw: Raw) -> None:
         """The values inside the mask."""
-        x, mask = self.samples.finished(row, self.name)
+        x, mask = self.kind.finish(self.samples, raw, self.name)
         if x is not None:
             self.fitted.size = x.shape[-1] if x.ndim > 1 else None
             self.moments.add(inside_mask(x, mask))
@@ -111,7 +120,10 @@ def _check_finite(stored: Stream, x: np.ndarray, mask: np.ndarray | None) -> Non
         )
 
 
-def _check_layout(samples: SampleReader, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
+def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
+    seen = (x.shape, x.dtype, raw.full_scale, mask is None)
+    if samples.layouts.get(name) == seen:
+        return
     found = {
         "shape": list(x.shape),
         "dtype": str(x.dtype),
@@ -120,8 +132,7 @@ def _check_layout(samples: SampleReader, name: str, x: np.ndarray, raw: Raw, mas
     }
     layout = samples.fitted[name].layout
     if not layout:
-        samples.fitted[name].layout = found
-        return
+        layout = samples.fitted[name].layout = found
     resized = samples.resize.size is not None and samples.resize.rule == "area"
     for fact, first in layout.items():
         if found[fact] != first and not (fact == "shape" and resized):
@@ -129,3 +140,11 @@ def _check_layout(samples: SampleReader, name: str, x: np.ndarray, raw: Raw, mas
             now, then = (said[not found[fact]], said[not first]) if said else (f"{fact} {found[fact]}", f"{first}")
             hint = "; set data.size to resize them" if fact == "shape" else ""
             raise DataError(f"stream {name} has {now}, the samples before it {then}{hint}")
+    samples.layouts[name] = seen
+
+
+def project(x: np.ndarray, pca: dict[str, Any]) -> np.ndarray:
+    """(C, H, W) or (C,) onto the fitted components: (k, …) float32."""
+    mean = np.asarray(pca["mean"], dtype=np.float32).reshape(-1, *(1,) * (x.ndim - 1))
+    # One order in memory, whatever a reader's view has: another one would sum in another order.
+    return np.tensordot(np.asarray(pca["components"], dtype=np.float32), np.ascontiguousarray(x - mean), 1)

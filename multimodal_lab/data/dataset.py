@@ -8,6 +8,7 @@ from typing import Any, Literal
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import record
 from multimodal_lab.data.fitted_cache import FittedCache, learn
+from multimodal_lab.data.kind import StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import fingerprint
@@ -16,8 +17,8 @@ from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Rows, Split
+from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single
-from multimodal_lab.data.streams.plan import StreamPlan, plan
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.data.streams.scaling import Scaling

@@ -1,16 +1,16 @@
-"""What a training split has taught, remembered: the next run on the same data reads no sample to learn it again."""
+"""Learn from the training split what each stream needs, and remember it: the next run on the same data reads no sample again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
-from multimodal_lab.data.streams.fit import fit, restore
-from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
+from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.hashing import json_hash
 
@@ -55,6 +55,30 @@ def learn(
     for name in unknown:
         memory.keep(facts[name], asdict(samples.fitted[name]))
     return bad
+
+
+def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None = None) -> None:
+    """Fill `samples.fitted` and `samples.tokens` from the rows `train`: scaling, components, statistics, tokenizers.
+
+    Of the streams `names` only, where given. Every sample is read once, whatever its streams learn of it.
+    """
+    wanted = [name for name in samples.plans if names is None or name in names]
+    learners = [samples.kinds[name].learner(samples, name, train) for name in wanted]
+    for row in train if learners else ():
+        raw = samples.raw(int(row))
+        try:
+            for one in learners:
+                one.add(raw)
+        except DataError as error:
+            raise samples.named(int(row), error) from error
+    for one in learners:
+        one.finish()
+
+
+def restore(samples: SampleReader) -> None:
+    """Make ready again what `samples.fitted` says was learnt, such as tokenizers."""
+    for name, kind in samples.kinds.items():
+        kind.restore(samples, name)
 
 
 def choices(samples: SampleReader) -> dict[str, Any]:

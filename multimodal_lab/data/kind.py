@@ -5,8 +5,8 @@ A kind has no state: what is learnt of a stream stands in `samples.fitted[name]`
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -16,8 +16,60 @@ from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
     from multimodal_lab.data.source import Raw
-    from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
-    from multimodal_lab.data.streams.sample import SampleReader
+    from multimodal_lab.data.streams.resize import Resize
+    from multimodal_lab.data.streams.scaling import Scaling
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """One stream: `stored` is what the reader is asked for, the rest says what is made of it."""
+
+    stored: Stream
+    target: bool = False
+    pca: int = 0
+    vocab: int = 2000
+    length: int = 24
+    model: str = "word"
+
+
+@dataclass
+class StreamStatistics:
+    """What the training split taught about one stream, in plain JSON types.
+
+    layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy, or whatever else a
+    kind of another package learns. pca: `mean` (C,)
+    and `components` (k, C). tokenizer: its JSON text. mean, std: per band of the finished stream. size: its pixels a
+    side.
+    """
+
+    layout: dict[str, Any] = field(default_factory=dict)
+    scaling: dict[str, Any] = field(default_factory=dict)
+    pca: dict[str, Any] = field(default_factory=dict)
+    tokenizer: str = ""
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+    size: int | None = None
+    vocab: int | None = None
+
+
+class Samples(Protocol):
+    """What a kind sees of the samples: each stream's plan and what is learnt of it, and the choices of the run.
+
+    tokens[stream]: its tokenizer. zero: whether pixels outside the mask are blanked.
+    """
+
+    plans: dict[str, StreamPlan]
+    fitted: dict[str, StreamStatistics]
+    tokens: dict[str, Any]
+    kinds: dict[str, Kind]
+    layouts: dict[str, tuple[Any, ...]]
+    scaling: Scaling
+    resize: Resize
+    zero: bool
+
+    def raw(self, row: int) -> Raw:
+        """What is stored of one sample, checked."""
+        ...
 
 
 class Kind:
@@ -47,31 +99,31 @@ class Kind:
     keys: ClassVar[tuple[str, ...]] = ()
     default_backbone: ClassVar[str] = ""
 
-    def check(self, samples: SampleReader, name: str, x: Any, raw: Raw) -> None:
+    def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
         """Refuse (`DataError`) a stored value that can't be used; the caller names the sample."""
 
-    def require(self, samples: SampleReader, x: Any) -> None:
+    def require(self, samples: Samples, x: Any) -> None:
         """Refuse (`DataError`) a stored value that `finish` could not bring to size; cheaper than `finish`."""
 
-    def finish(self, samples: SampleReader, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Preprocess a stored value to network input of `shape`, before normalisation, with its mask; (None, None) if missing."""
-        x = samples.raw(row).inputs[name]
+    def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """A sample's value as a network sees it before normalisation, of `shape`, and its mask; (None, None) if missing."""
+        x = raw.inputs[name]
         return (None, None) if x is None else (np.asarray(x), None)
 
-    def several(self, samples: SampleReader, row: int, name: str) -> list[str]:
+    def several(self, samples: Samples, raw: Raw, name: str) -> list[str]:
         """All texts of a sample, of a kind that is `drawn_each_epoch`; empty where it is missing."""
         raise NotImplementedError
 
-    def encode(self, samples: SampleReader, name: str, text: str) -> np.ndarray:
+    def encode(self, samples: Samples, name: str, text: str) -> np.ndarray:
         """The drawn text as a network sees it, of `shape`."""
         raise NotImplementedError
 
-    def learner(self, samples: SampleReader, name: str, train: np.ndarray) -> Learner:
-        """What is fitted on the training rows; nothing by default."""
+    def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
+        """What learns from the training rows; by default nothing."""
         return Learner(samples, name)
 
-    def restore(self, samples: SampleReader, name: str) -> None:
-        """Restore what was fitted, from `samples.fitted[name]`."""
+    def restore(self, samples: Samples, name: str) -> None:
+        """Make ready what `samples.fitted[name]` says was learnt."""
 
     def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """The stream that a backbone is built for."""
@@ -99,12 +151,11 @@ class Kind:
 class Learner:
     """Sees every training sample once, in order, then writes what it has fitted into `samples.fitted[name]`."""
 
-    def __init__(self, samples: SampleReader, name: str) -> None:
+    def __init__(self, samples: Samples, name: str) -> None:
         self.samples, self.name = samples, name
 
-    def add(self, row: int) -> None:
-        """Add one sample."""
-        self.samples.raw(row)  # read and checked, though there is nothing to learn
+    def add(self, raw: Raw) -> None:
+        """Take in one sample, read and checked."""
 
     def finish(self) -> None:
         """Write what was fitted."""

@@ -21,7 +21,6 @@ from multimodal_lab.data.split.same_image import first_rows
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Rows
 from multimodal_lab.data.streams.labels import Target, counts
-from multimodal_lab.data.streams.plan import finished
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Batch, Stream
 
@@ -59,7 +58,7 @@ class Prepared:
         self.tokens = reader.tokens
         self.fingerprint = str(facts["fingerprint"])
         self.notes: list[str] = facts["notes"]
-        done = {name: finished(p, reader.fitted[name]) for name, p in reader.plans.items()}
+        done = {name: reader.kinds[name].stream(p, reader.fitted[name]) for name, p in reader.plans.items()}
         self.streams: dict[str, Stream] = {n: s for n, s in done.items() if not reader.plans[n].target}
         self.target_streams: dict[str, Stream] = {n: s for n, s in done.items() if reader.plans[n].target}
         self.targets = {label: target.values for label, target in targets.items()}

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data.fitted_cache import choices
+from multimodal_lab.data.fitted_cache import restore as restore_tokens
+from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Rows
 from multimodal_lab.data.streams import scaling
-from multimodal_lab.data.streams.fit import restore as restore_tokens
-from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.text import show
 from multimodal_lab.types import Stream

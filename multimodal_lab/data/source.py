@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data import kinds
 from multimodal_lab.types import Band, Stream
 
 
@@ -61,13 +60,6 @@ class Card:
     mask_band: str | None = None
     mask_threshold: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)
-
-
-def need_kind(streams: Sequence[Stream], given: Sequence[str], where: str) -> None:
-    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give: none of `given`, nor stored as one."""
-    for stream in streams:
-        if stream.kind not in given and not any(kinds.alike(stream.kind, kind) for kind in given):
-            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(given)} streams, not {stream.kind}")
 
 
 def need_number(dtype: np.dtype, where: str) -> None:

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from multimodal_lab import files
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.runs.hashes import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ def of_values(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     return {"truth": truth, "predicted": predicted, "probability": np.full(len(truth), np.nan), "score": score}
 
 
-def write(folder: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
-    """Write `folder/predictions.parquet` atomically.
+def write(path: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
+    """Write a Parquet table, at once or not at all.
 
     Columns: id, group, evaluator, stream, label, truth, predicted, probability, score. A class is its name, several
     labels their names joined by `+`, a number its decimal form.
@@ -67,7 +66,7 @@ def write(folder: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
     ids = np.asarray(test.ids, dtype=object)
     parts = [_rows(p, ids, test.groups, test.classes.get(p.label, [])) for p in found]
     table = pa.concat_tables(parts) if parts else _SCHEMA.empty_table()
-    files.atomic_write(folder / PREDICTIONS, lambda file: pq.write_table(table, file))
+    files.atomic_write(path, lambda file: pq.write_table(table, file))
 
 
 _WORD = pa.dictionary(pa.int32(), pa.string())

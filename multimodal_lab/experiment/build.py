@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.build import build
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
-from multimodal_lab.keyed import Keyed
 from multimodal_lab.log.background import Background
 from multimodal_lab.system import System
 
@@ -32,9 +31,8 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
 
 def _require_targets(system: System, there: list[str]) -> None:
     """Refuse a loss whose target the data lack; where labels are read off the files, no config can tell before."""
-    losses = {term: loss for term, loss in system.losses.items() if isinstance(loss, Keyed)}
-    for term, loss in losses.items():
-        for argument, path in loss.paths.items():
+    for term, loss in system.losses.items():
+        for argument, path in getattr(loss, "paths", {}).items():
             name = path.removeprefix("batch.targets.").split(".")[0]
             if path.startswith("batch.targets.") and name not in there:
                 choices = ", ".join(there) or "none: see data.source.labels and data.labels"
@@ -45,11 +43,9 @@ def _require_targets(system: System, there: list[str]) -> None:
 
 def build_trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
     """The trackers of a config, each behind a thread of its own; `told`: the config without its secrets."""
-    feature_cache = safe_instantiate(cfg.log)
+    trackers = safe_instantiate(cfg.log)
     name = told["name"] or folder.name
-    return [
-        Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in feature_cache.items()
-    ]
+    return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in trackers.items()]
 
 
 def feature_cache(cfg: DictConfig) -> Any:
@@ -59,9 +55,9 @@ def feature_cache(cfg: DictConfig) -> Any:
 
 def build_augmentation(cfg: DictConfig, cache: Any, system: System, data: Any, device: torch.device) -> Any:
     """The augmentation of a config; with a cache, `system` and `data` are made to speak of kept features alone."""
-    factory = safe_instantiate(cfg.augment)
+    factory = partial(build, safe_instantiate(cfg.augment))
     if cache is None:
-        return build(factory, streams=data.streams).to(device)
+        return factory(streams=data.streams).to(device)
     tree = as_plain(OmegaConf.masked_copy(cfg, ["backbone", "backbones"]))
     nodes = {name: tree["backbones"].get(name, tree["backbone"]) for name in data.streams}
     return cache.serve(system, data, factory, nodes, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from multimodal_lab.device import distributed
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
-from multimodal_lab.evaluate.losses import losses
+from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.runs.hashes import PREDICTIONS
 from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System
 from multimodal_lab.train.step import autocast
+from multimodal_lab.types import Batch
 
 Scores = dict[str, float]
 
@@ -48,13 +52,42 @@ def held_out_losses(
     return losses(system, data, split, augment=augment, seed=cfg.seed, device=device, autocast=precision)
 
 
+def losses(
+    system: System,
+    data: Any,
+    split: str,
+    *,
+    augment: Callable[[Batch, int, int], Batch],
+    seed: int,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> dict[str, float]:
+    """`{split}/{term}`: each term's mean over the samples of a split, at the end of its schedules; {} for an empty split.
+
+    Views are drawn as in epoch 0 every time, so that only the weights move the figure. A contrastive term has the other
+    samples of its batch as negatives: compare it between runs of one `data.batch_size` only.
+    """
+    if not len(data.splits.get(split, ())):
+        return {}
+    sums: dict[str, float] = {}
+    rows = 0
+    with distributed.single_process(), torch.no_grad(), eval_mode(system):
+        for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
+            with computing(system, f"computing the losses of the {split} split"), autocast():
+                terms = system(augment(batch.to(device), seed, 0), 1.0)
+            rows += len(batch)
+            for key, value in terms.items():
+                sums[key] = sums.get(key, 0.0) + float(value) * len(batch)
+    return {f"{split}/{key}": value / rows for key, value in sums.items()}
+
+
 def evaluate(
     system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
     eval_split: str = "test", pictures: bool = True,
 ) -> Scores:  # fmt: skip
     """Embed every split once, fit on train, score on test: the only pass over test. Embeddings and predictions are saved.
 
-    With `judged="val"` that split is scored, and test is not even embedded.
+    With `eval_split="val"` that split is scored, and test is not even embedded.
     """
     splits = [s for s in data.splits if len(data.splits[s]) and (eval_split == "test" or s != "test")]
     with computing(system, "embedding the data"):
@@ -68,5 +101,6 @@ def evaluate(
         with stage(f"scoring by evaluator {name}"):
             scores.update(evaluator(train, test))
     scores |= chance.beside(scores, train, test)
-    predictions.write(folder, test, [p for e in evaluators.values() for p in getattr(e, "predictions", ())])
+    kept = [p for e in evaluators.values() for p in getattr(e, "predictions", ())]
+    predictions.write(folder / PREDICTIONS, test, kept)
     return scores

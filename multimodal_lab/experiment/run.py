@@ -128,10 +128,8 @@ def _choices() -> dict[str, str]:
     """`choices/<group>`: what the command line chose, where Hydra composed this run."""
     if not HydraConfig.initialized():
         return {}
-    feature_cache = HydraConfig.get().runtime.choices
-    return {
-        f"choices/{group}": str(choice) for group, choice in feature_cache.items() if not group.startswith("hydra/")
-    }
+    chosen = HydraConfig.get().runtime.choices
+    return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
 
 
 def _finish(

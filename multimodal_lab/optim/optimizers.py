@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from multimodal_lab.bounds import Fraction, NonNegative, Positive
-from multimodal_lab.optim.groups import groups
+from multimodal_lab.optim import layer_decay as layers
+from multimodal_lab.text import expected_one_of
 
 
 def adamw(
@@ -49,6 +51,42 @@ def sgd(
     found = groups(system, lr, weight_decay, lr_scale or {}, layer_decay)
     fused = fused and not momentum and _fusible(found)
     return torch.optim.SGD(found, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)
+
+
+def groups(
+    system: nn.Module,
+    lr: float,
+    weight_decay: float,
+    lr_scale: Mapping[str, float],
+    layer_decay: float | None = None,
+) -> list[dict[str, Any]]:
+    """One group for each (rate, layer, decay or not): the longest prefix wins, its rate is
+    `lr` times its `lr_scale`; norms, biases and scalars (ndim < 2) get no
+    decay. With `layer_decay` d, layer i of a backbone of L layers has d^(L - i) times its rate (Bao et al. 2022, A.2).
+
+    A prefix that names no module is a `ValueError` with the nearest one; one whose module has no parameters is fine.
+    """
+    known = {name for name, _ in system.named_modules() if name}
+    for prefix in lr_scale:
+        if prefix not in known:
+            near = expected_one_of(prefix, sorted(known))
+            raise ValueError(f"optim.lr_scale.{prefix}: no module of that name in the system; {near}")
+    below = {} if layer_decay is None else layers.below(system)
+    found: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
+    for name, parameter in system.named_parameters():
+        if parameter.requires_grad:
+            prefix = max((p for p in lr_scale if name.startswith(p + ".")), key=len, default="")
+            found.setdefault((prefix, below.get(name, 0), parameter.ndim >= 2), []).append(parameter)
+    return [
+        {
+            "params": params,
+            "lr": (rate := lr * lr_scale.get(prefix, 1.0) * (layer_decay or 1.0) ** depth),
+            "base_lr": rate,
+            "weight_decay": weight_decay if decay else 0.0,
+            "name": (prefix or "rest") + (f"/{depth}_below" if depth else "") + ("" if decay else "/no_decay"),
+        }
+        for (prefix, depth, decay), params in found.items()
+    ]
 
 
 def _fusible(found: list[dict[str, Any]]) -> bool:

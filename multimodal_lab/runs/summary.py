@@ -18,6 +18,16 @@ def write_summary(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any
     files.write_json(folder / hashes.SUMMARY, summary, sort_keys=True, default=float)
 
 
+def read_summary(folder: Path, key: str) -> dict[str, Any]:
+    """What `write_summary` wrote; {} where there is none, it is of another config, or the predictions are not its own."""
+    try:
+        summary: dict[str, Any] = files.read_json(folder / hashes.SUMMARY)
+        own = summary[hashes.OF_PREDICTIONS] == file_hash(folder / hashes.PREDICTIONS)
+        return summary if own and summary[hashes.OF_CONFIG] == key else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -> float:
     """The number a sweeper reads: `key`, or the accuracy that the evaluator `judge` has on `label`.
 

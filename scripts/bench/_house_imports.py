@@ -1,9 +1,10 @@
 """The import graph of the package, read from its source: rooms, arrows, floors, circles.
 
-A room is a folder of the package at any depth, or a module of its root. An arrow is a pair (room A imports room B);
-rooms below one top-level folder are neighbours and have no arrow between them. Every import counts, inside functions and under
-`TYPE_CHECKING` too. Floors are the rooms in the longest chain of arrows; rooms in a circle all count, as none can be read
-without the others. Circles are groups of modules that import each other at their top level, `TYPE_CHECKING` included.
+A room is a folder of the package, or a module in its root, as in `tests/floors.py`; with `nested` a folder within a room is
+one, too, and has no arrow to its neighbours there. An arrow is a pair (room A imports room B). Every import counts, inside
+functions and under `TYPE_CHECKING` too. Floors are the rooms in the longest chain of arrows; rooms in a circle all count,
+as none can be read without the others. Circles are groups of modules that import each other at their top level,
+`TYPE_CHECKING` included.
 """
 
 from __future__ import annotations
@@ -53,14 +54,14 @@ def graph(known: Mapping[str, Path], lazy: bool) -> Graph:
     return found
 
 
-def room(module: str, path: Path, nested: bool = True) -> str:
-    """The folder that holds a module, or the module itself in the package's root; "" for the package's own __init__."""
+def room(module: str, path: Path, nested: bool = False) -> str:
+    """The folder of the package that holds a module, or the module itself in the root; "" for the package's own __init__."""
     parts = module.split(".")[1:]
     folder = parts if path.name == "__init__.py" else parts[:-1]
     return ".".join(folder if nested else folder[:1]) or ".".join(parts)
 
 
-def rooms(known: Mapping[str, Path], nested: bool = True) -> Graph:
+def rooms(known: Mapping[str, Path], nested: bool = False) -> Graph:
     """{room: rooms that it imports}, neighbours below one top-level folder left out."""
     found: Graph = {}
     for module, others in graph(known, lazy=True).items():

@@ -2,14 +2,15 @@
 
 python scripts/bench/_house_trace.py run|loss     prints JSON
 
-A file is entered when a function of it is called; module bodies, which imports run, are left out. A move is a call into
-another file than the call before it. `run` is two steps on the embedded specimens without evaluators, up to the first
-write below `checkpoints/`. `loss` is one InfoNCE value of 256 rows of 128 numbers (128 samples, two views), float32 on
-the CPU, in a process that made one before.
+A file is entered when a function of it is called; bodies of modules and classes, which imports run, are left out. A move
+is a call into another file than the call before it. `run` is two steps on the embedded specimens without evaluators, up to
+the first write below `checkpoints/`. `loss` is one InfoNCE value of 256 rows of 128 numbers (128 samples, two views),
+float32 on the CPU, in a process that made one before.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import runpy
@@ -40,7 +41,8 @@ class Trace:
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         """As `sys.setprofile` calls it."""
         file = frame.f_code.co_filename
-        if event != "call" or frame.f_code.co_name == "<module>" or not file.startswith(self.prefix):
+        function = frame.f_code.co_flags & inspect.CO_OPTIMIZED  # not set of the bodies of modules and classes
+        if event != "call" or not function or not file.startswith(self.prefix):
             return
         self.files[file] = self.files.get(file, 0) + 1
         self.moves += bool(self.last) and file != self.last

@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_augment_conf import FILES, batch, load, made, streams
 
-from multimodal_lab.augment import host
+from multimodal_lab.augment import augment, op, warp
 
 QUICK = ("none", "text", "spectra", "resize_and_pad", "phenoscape_docs")  # together nearly every op
 pytestmark = pytest.mark.filterwarnings("error:augment. not compiled")
@@ -17,7 +17,8 @@ WRITES = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile write
 @pytest.fixture(autouse=True)
 def device(monkeypatch):
     """The CPU plays a device."""
-    monkeypatch.setattr(host, "holds", lambda x: False)
+    for place in (augment, op, warp):
+        monkeypatch.setattr(place, "holds", lambda x: False)
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()

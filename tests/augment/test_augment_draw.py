@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from multimodal_lab.augment.random.draw import Draw, mix
+from multimodal_lab.augment.draw import Draw, mix
 
 MASK = (1 << 64) - 1
 

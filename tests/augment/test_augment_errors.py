@@ -3,7 +3,7 @@ import torch
 
 from multimodal_lab.augment import colour, geometry, spectral, texture
 from multimodal_lab.augment.augment import Augment
-from multimodal_lab.augment.random.draw import Draw
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.types import COMPONENT, Band, Batch, Stream
 
 

@@ -5,7 +5,7 @@ from kornia.geometry.bbox import bbox_generator
 
 from multimodal_lab.augment import geometry as g
 from multimodal_lab.augment import warp
-from multimodal_lab.augment.random.draw import Draw
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.warp import Homography, grid, kernels, sample
 from multimodal_lab.augment.warp_cpu import gathered
 

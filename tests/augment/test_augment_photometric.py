@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from multimodal_lab.augment import colour, spectral, texture
-from multimodal_lab.augment.random.draw import Draw
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.types import Band, Stream
 
 ROWS = 12

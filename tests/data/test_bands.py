@@ -5,8 +5,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.streams.bands import indices, resolve, select
-from multimodal_lab.data.streams.plan import plan
+from multimodal_lab.data.streams.bands import indices, plan, resolve, select
 from multimodal_lab.types import Band, Stream
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -202,3 +202,10 @@ def test_the_first_samples_set_what_the_others_are_like_even_after_a_crash(data)
     source.arrays[2] = source.arrays[2].astype("float64")
     prepared = data(source, on_error="skip", max_bad=0.2).prepare(CUBE, 0)
     assert prepared.record()["bad"].keys() == {"s01", "s02"}
+
+
+def test_a_sample_is_named_though_its_id_stands_in_the_message(data):
+    source, said = Made(), "6 x 6 pixels, expected data.size 5"
+    source.samples["id"] = [said[i:] for i in range(len(source.samples))]
+    with pytest.raises(DataError, match=rf"^sample '.*' \(dir/s\d\d.tif\): {said}"):
+        data(source, size=5, resize="none").prepare({"rgb": {"kind": "image", "bands": ["R", "G"]}}, 0)

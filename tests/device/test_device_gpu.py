@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from multimodal_lab.augment.random import draw
+from multimodal_lab.augment import draw
 from multimodal_lab.loss import contrastive
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
 from multimodal_lab.loss.siglip import siglip

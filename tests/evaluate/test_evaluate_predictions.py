@@ -18,7 +18,7 @@ def written(tmp_path_factory):
     probe = Probe()
     scores = probe(train, test)
     folder = tmp_path_factory.mktemp("said")
-    predictions.write(folder, test, probe.predictions)
+    predictions.write(folder / "predictions.parquet", test, probe.predictions)
     return pd.read_parquet(folder / "predictions.parquet"), scores, test
 
 
@@ -78,10 +78,10 @@ def test_names_numbers_and_nothing_are_written_as_words(tmp_path):
         Predicted("probe", "rgb", "traits", rows, np.array([[1, 0, 1], [0, 0, 0]]), np.zeros((2, 3), int), nan, nan),
         Predicted("probe", "rgb", "mass", rows, np.array([0.5, 2.0]), np.array([[1.5], [2]]), nan, nan),
     ]
-    predictions.write(tmp_path, test, found)
+    predictions.write(tmp_path / "predictions.parquet", test, found)
     table = pd.read_parquet(tmp_path / "predictions.parquet")
     assert table.truth.tolist() == ["d", "a", "x+z", "", "0.5", "2"]
     assert table.predicted.tolist() == ["b", "a", "", "", "1.5", "2"]
     assert table.id.tolist() == [test.ids[i] for i in rows] * 3
-    predictions.write(tmp_path, test, [])
+    predictions.write(tmp_path / "predictions.parquet", test, [])
     assert len(pd.read_parquet(tmp_path / "predictions.parquet")) == 0

@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from multimodal_lab.optim.groups import groups
 from multimodal_lab.optim.layer_decay import below
-from multimodal_lab.optim.optimizers import adamw, sgd
+from multimodal_lab.optim.optimizers import adamw, groups, sgd
 from multimodal_lab.optim.schedule import factor, set_rates
 
 

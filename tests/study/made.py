@@ -84,7 +84,7 @@ def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
             )
             seal |= {f"probe/{stream}/{label}/n": float(len(rows)), f"probe/{stream}/{label}/accuracy": right.mean()}
         seal |= {f"chance/{label}": 0.5, f"chance_prior/{label}": 0.5}
-    predictions.write(own, test, found)
+    predictions.write(own / "predictions.parquet", test, found)
     seal |= {hashes.OF_CONFIG: cell.key, hashes.OF_SOURCE: source, hashes.OF_DATA: "d"}
     seal |= {"data/test": len(rows), "data/train": groups * PER_GROUP - len(rows), "provenance/torch": "2"}
     seal[hashes.OF_PREDICTIONS] = file_hash(own / hashes.PREDICTIONS)

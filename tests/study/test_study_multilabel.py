@@ -34,7 +34,7 @@ def blind(tmp_path):
         summary = probe(*parts)
         own = tmp_path / cell.folder
         own.mkdir()
-        predictions.write(own, parts[1], probe.predictions)
+        predictions.write(own / "predictions.parquet", parts[1], probe.predictions)
         summary |= {hashes.OF_CONFIG: cell.key, hashes.OF_SOURCE: "a", hashes.OF_DATA: "d", "data/test": 400}
         summary |= {"data/train": 400, hashes.OF_PREDICTIONS: file_hash(own / hashes.PREDICTIONS)}
         (own / hashes.SUMMARY).write_text(json.dumps(summary))

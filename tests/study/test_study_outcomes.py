@@ -41,7 +41,7 @@ def write_cell(folder, made, lack=()):
     streams = ["rgb", "uv", "fused"] if made.arm == "concat" else [made.arm]
     chance = np.full(len(kept), 0.5)
     found = [Predicted("probe", s, "sex", kept, truth[kept], said, chance, score) for s in streams]
-    predictions.write(own, test, found)
+    predictions.write(own / "predictions.parquet", test, found)
     seal = {hashes.OF_CONFIG: made.key, hashes.OF_SOURCE: "a", hashes.OF_DATA: "d", "data/test": 12, "data/train": 18}
     seal[hashes.OF_PREDICTIONS] = file_hash(own / hashes.PREDICTIONS)
     seal |= {f"probe/{s}/sex/n": float(len(kept)) for s in streams}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from multimodal_lab.config.annotations import is_number
 from multimodal_lab.config.facts import constant
-from multimodal_lab.config.problem import Problem, is_number, is_target, not_one_of
+from multimodal_lab.config.problem import Problem, is_target, not_one_of
 from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target
 from multimodal_lab.metric import direction
 from multimodal_lab.text import nearest

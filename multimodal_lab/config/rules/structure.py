@@ -48,8 +48,8 @@ def stated(tree: Tree) -> Iterator[Problem]:
     nodes += [("evaluate", f"evaluate.{k}", v) for k, v in (tree.get("evaluate") or {}).items()]
     nodes += [("op", f"augment.ops.{k}", v) for k, v in ops.items()]
     for stage, key, node in nodes:
-        for error in problems(target(node), stage) if is_target(node) else ():
-            yield Problem(key, target(node), str(error))
+        for error in problems(node["_target_"], stage) if "_target_" in node else ():
+            yield Problem(key, node["_target_"], str(error))
 
 
 def part_of_its_group(tree: Tree) -> Iterator[Problem]:
@@ -212,11 +212,10 @@ def _reads_any_folder(node: Tree) -> bool:
 
 def components_in_range(tree: Tree) -> Iterator[Problem]:
     """An op that expects images of about 0 to 1 is given no principal components."""
-    ops = {
-        k: op for k, op in ((tree.get("augment") or {}).get("ops") or {}).items() if fact(target(op), "ranged", False)
-    }
+    ops = (tree.get("augment") or {}).get("ops") or {}
     for name in (k for k, kind in streams(tree).items() if kind == "image" and tree["modality"][k].get("pca")):
-        on = [k for k, op in ops.items() if op.get("p") != 0 and name in (op.get("streams") or [name])]
+        ranged = [k for k, op in ops.items() if fact(target(op), "ranged", False)]
+        on = [k for k in ranged if ops[k].get("p") != 0 and name in (ops[k].get("streams") or [name])]
         if on:
             views = (tree.get("augment") or {}).get("views") or 1
             unranged = choices(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from multimodal_lab.data.array import Array
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.streams.sample import SampleReader
+    from multimodal_lab.data.kind import Samples
 
 
 class Image(Array):
@@ -22,20 +21,9 @@ class Image(Array):
     pictured: ClassVar[bool] = True
     default_backbone: ClassVar[str] = "convnet"
 
-    def require(self, samples: SampleReader, x: Any) -> None:
+    def require(self, samples: Samples, x: Any) -> None:
         """Its height and width can become the wanted size."""
         samples.resize.require(x.shape[1:])
-
-    def sized(
-        self, samples: SampleReader, row: int, x: np.ndarray, mask: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(C, S, S) and its mask (S, S); pixels outside the mask take no part in the averages where they are blanked."""
-        small = None if mask is None else samples.small(row, mask)
-        with samples.naming(row):
-            x = samples.resize.image(x, mask if samples.zero else None)
-        if samples.zero and small is not None:
-            x = np.where(small, x, np.float32(0))
-        return x, small
 
     def picture(self, x: Tensor, stream: Stream) -> Tensor:
         """The bands R, G, B where there are such, else the first three; of two the second is green and blue."""

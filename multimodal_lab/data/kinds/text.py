@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
-    from multimodal_lab.data.streams.sample import SampleReader
+    from multimodal_lab.data.kind import Samples
 
 
 class Text(Kind):
@@ -24,22 +24,22 @@ class Text(Kind):
     keys: ClassVar[tuple[str, ...]] = ("vocab", "length", "tokens")
     default_backbone: ClassVar[str] = "text"
 
-    def several(self, samples: SampleReader, row: int, name: str) -> list[str]:
+    def several(self, samples: Samples, raw: Raw, name: str) -> list[str]:
         """All texts of one sample, stripped; empty where missing."""
-        text = samples.raw(row).inputs[name]
+        text = raw.inputs[name]
         texts = [text] if isinstance(text, str) else list(text or [])
         return [t.strip() for t in texts if t and t.strip()]
 
-    def encode(self, samples: SampleReader, name: str, text: str) -> np.ndarray:
+    def encode(self, samples: Samples, name: str, text: str) -> np.ndarray:
         """(L,) int64."""
         tokens: np.ndarray = samples.tokens[name].encode(text)
         return tokens
 
-    def learner(self, samples: SampleReader, name: str, train: np.ndarray) -> Learner:
+    def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
         """A tokenizer."""
         return Vocabulary(samples, name)
 
-    def restore(self, samples: SampleReader, name: str) -> None:
+    def restore(self, samples: Samples, name: str) -> None:
         """The tokenizer of the record."""
         if name not in samples.tokens:
             samples.tokens[name] = _tokens().from_json(samples.fitted[name].tokenizer, samples.plans[name].length)
@@ -52,13 +52,13 @@ class Text(Kind):
 class Vocabulary(Learner):
     """Collects all texts and trains the tokenizer on them."""
 
-    def __init__(self, samples: SampleReader, name: str) -> None:
+    def __init__(self, samples: Samples, name: str) -> None:
         super().__init__(samples, name)
         self.texts: list[str] = []
 
-    def add(self, row: int) -> None:
+    def add(self, raw: Raw) -> None:
         """All texts of one sample."""
-        self.texts += self.samples.kinds[self.name].several(self.samples, row, self.name)
+        self.texts += self.samples.kinds[self.name].several(self.samples, raw, self.name)
 
     def finish(self) -> None:
         """The tokenizer, and its text for the record; no text at all is a `DataError`."""

@@ -15,7 +15,8 @@ from multimodal_lab.data.readers.card import asked, numbered, pixel_bands, speci
 from multimodal_lab.data.readers.folder import existing, find, given, headers, readable, readable_header, table
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_kind
+from multimodal_lab.data.source import Card, DataError, Raw, full_scale
+from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
 
 SUFFIXES = (".bil", ".bip", ".bsq", ".img")
@@ -23,10 +24,8 @@ TYPES = {"1": "u1", "2": "i2", "3": "i4", "4": "f4", "5": "f8", "12": "u2", "13"
 ORDERS = {"0": "<", "1": ">", "ieee-le": "<", "ieee-be": ">"}
 # Axes of the stored array, and the transposition that makes it (bands, lines, samples).
 LAYOUTS = {"bsq": ("blc", (0, 1, 2)), "bil": ("lbc", (1, 0, 2)), "bip": ("lcb", (2, 0, 1))}
-NANOMETRES = {
-    "nanometers": 1.0, "nanometres": 1.0, "nm": 1.0,
-    "micrometers": 1e3, "micrometres": 1e3, "microns": 1e3, "um": 1e3, "µm": 1e3,
-}  # fmt: skip
+NANOMETRES = dict.fromkeys(("nanometers", "nanometres", "nm"), 1.0)
+NANOMETRES |= dict.fromkeys(("micrometers", "micrometres", "microns", "um", "µm"), 1e3)
 HEADER = 2**24  # bytes: a text of a few thousand wavelengths is a hundredth of it
 NO_UNITS = {"unknown", "index", "none"}
 

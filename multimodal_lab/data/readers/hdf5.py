@@ -16,8 +16,8 @@ from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.hdf5_file import claim, column, dataset, open_file
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_kind, need_number
-from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_number
+from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose plans are kept

@@ -15,7 +15,8 @@ from multimodal_lab.data.readers.card import asked
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.source import DataError, Raw, need_kind
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")

@@ -13,9 +13,9 @@ from multimodal_lab.data.readers.folder import existing, given, inside, some
 from multimodal_lab.data.readers.images import Colour, Header, bands_of, decode, read_header
 from multimodal_lab.data.readers.labels import frame, read_lines
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.source import DataError, Raw, need_kind
+from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.same_image import group
-from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.types import Band, Stream
 
 

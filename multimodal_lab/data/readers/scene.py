@@ -17,7 +17,8 @@ from multimodal_lab.data.readers.blocks import Blocks, assign
 from multimodal_lab.data.readers.card import asked, numbered
 from multimodal_lab.data.readers.folder import existing, given, readable
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_kind, need_number
+from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_number
+from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from multimodal_lab.data.readers.folder import existing, given, readable, some
 from multimodal_lab.data.readers.labels import read_table
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.source import DataError, Raw, need_kind
-from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.types import Band, Stream
 
 

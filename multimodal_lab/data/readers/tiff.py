@@ -19,7 +19,8 @@ from multimodal_lab.data.readers.card import asked, pixel_bands, specimen, taken
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import SMALL, Limits
-from multimodal_lab.data.source import Card, DataError, Raw, need_kind, need_number
+from multimodal_lab.data.source import Card, DataError, Raw, need_number
+from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what is wrong with a file is told once, as `DataError`

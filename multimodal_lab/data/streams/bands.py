@@ -1,4 +1,4 @@
-"""Cut a stream from stored bands by name, wavelength or place."""
+"""What a modality YAML asks for: a stream cut from stored bands by name, wavelength or place, or from a column."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.kind import StreamPlan
 from multimodal_lab.data.source import DataError
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band, Stream
@@ -17,6 +18,25 @@ KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "t
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
+
+
+def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPlan:
+    """Read one entry of a modality YAML; `DataError` names a wrong key or value."""
+    stored = resolve(name, facts, bands)
+    role = facts.get("role", "input")
+    kind = kinds.of(stored)
+    if role not in ("input", "target") or (role == "target" and not kind.producible):
+        raise DataError(f"modality.{name}.role: {role!r}; a text stream may be input or target, all others are input")
+    text = {k: facts[k] for k in ("vocab", "length") if k in facts}
+    for key in ("vocab", "length", "tokens"):
+        if key in facts and key not in kind.keys:
+            raise DataError(f"modality.{name}: {key} belongs to a text stream, this one is {stored.kind}")
+    if facts.get("tokens", "word") not in ("word", "bpe"):
+        raise DataError(f"modality.{name}.tokens: {facts['tokens']!r}; there are word, bpe")
+    for key in ("pca", "vocab", "length"):
+        if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
+            raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
+    return StreamPlan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **text)
 
 
 def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:
@@ -81,6 +101,13 @@ def indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
             _known.clear()
         known = _known[key] = (stream, bands, _indices(stream, bands))
     return known[2]
+
+
+def need_kind(streams: Sequence[Stream], given: Sequence[str], where: str) -> None:
+    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give: none of `given`, nor stored as one."""
+    for stream in streams:
+        if stream.kind not in given and not any(kinds.alike(stream.kind, kind) for kind in given):
+            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(given)} streams, not {stream.kind}")
 
 
 def _indices(stream: Stream, bands: Sequence[Band]) -> list[int]:

@@ -25,6 +25,19 @@ class Resize:
     def __init__(self, size: int | None, rule: Rule, mode: Fit) -> None:
         self.size, self.rule, self.fit = size, rule, mode
 
+    def sized(self, x: np.ndarray, mask: np.ndarray | None, blank: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """(C, H, W) and its mask at the size that networks see; `blank`: zero outside the mask, and averages inside alone."""
+        small = None if mask is None else self.small(mask)
+        x = self.image(x, mask if blank else None)
+        return (np.where(small, x, np.float32(0)) if blank and small is not None else x), small
+
+    def small(self, mask: np.ndarray) -> np.ndarray:
+        """`mask`; one of which nothing is left is a `DataError`."""
+        small = self.mask(mask)
+        if not small.any():
+            raise DataError(f"nothing is left of its mask ({mask.sum()} pixels) at data.size {self.size}")
+        return small
+
     def image(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         """(C, H, W) to (C, size, size) float32; pixels outside `mask` take no part in the averages."""
         if self._keeps(x.shape[1:]):

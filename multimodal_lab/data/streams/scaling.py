@@ -14,7 +14,7 @@ import numpy as np
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.streams.statistics import Moments
+from multimodal_lab.data.streams.statistics import Moments, inside_mask
 
 Facts = dict[str, Any]
 Pixels = Iterable[np.ndarray]
@@ -172,11 +172,6 @@ class PerPixelStandardise:
         y = x.astype(np.float64)
         std = y.std(0)
         return np.asarray((y - y.mean(0)) / np.where(std > 0, std, 1.0), dtype=np.float32)
-
-
-def inside_mask(x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The pixels of (C, H, W) inside the mask, or a (C,) vector, as (C, n)."""
-    return x.reshape(len(x), -1) if mask is None or x.ndim == 1 else x[:, mask]
 
 
 def _affine(x: np.ndarray, low: Values, factor: Values) -> np.ndarray:

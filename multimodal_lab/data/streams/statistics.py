@@ -75,3 +75,8 @@ class Covariance:
         directions = np.linalg.eigh(self.scatter)[1][:, ::-1][:, :k].T
         signs = np.sign(directions[np.arange(k), np.abs(directions).argmax(1)])
         return self.mean, directions * signs[:, None]
+
+
+def inside_mask(x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """The pixels of (C, H, W) inside the mask, or a (C,) vector, as (C, n)."""
+    return x.reshape(len(x), -1) if mask is None or x.ndim == 1 else x[:, mask]

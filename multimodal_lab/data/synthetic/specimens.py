@@ -12,7 +12,6 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from multimodal_lab.bounds import Count, Fraction, Natural, NonNegative
-from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.synthetic.plumage import PIGMENTS, REGIONS, TEXTURES, Pose, outline
@@ -90,13 +89,12 @@ class Specimens:
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """Draw one image and give each stream its bands; a stream that needs UV is missing where there is none."""
         row = divmod(index, self.sides)
-        texts = [s for s in streams if kinds.of(s).stored == "column"]
-        inputs: dict[str, Any] = {s.name: self._text(index, s) for s in texts}
+        inputs: dict[str, Any] = {s.name: self._text(index, s) for s in streams if not s.bands}
         cut = {s.name: indices(s, self.bands) for s in streams if s.name not in inputs}
         if not cut:
             return Raw(inputs)
-        image, mask = self.draw(*row)
         no_uv = self._lacks_uv(*row)
+        image, mask = self.draw(*row)
         for name, places in cut.items():
             inputs[name] = None if no_uv and max(places) >= UV.start else image[places]
         return Raw(inputs, mask, FULL)
@@ -111,9 +109,9 @@ class Specimens:
         shot = np.random.default_rng((self.seed, 2, individual, side))
         kind = self.kinds[individual % self.species]
         build = kind.build + own.normal(0, 0.025, 6).astype(np.float32)
+        colours = self._colours(individual, kind, own)
         pose = Pose.drawn(shot, mirrored=side == 1)
         region, shade, along, across = outline(self.size, build, pose)
-        colours = self._colours(individual, kind, own)
         pattern = TEXTURES[kind.texture](along * kind.pitch, across * kind.pitch, own.uniform(0, 6.28))
         mask = region > 0
         light = np.where(mask, shade * (1 + pattern * kind.depth.take(region)), np.float32(1))

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count, Fraction, Natural, Positive
-from multimodal_lab.data.source import DataError, Raw, need_kind
-from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.synthetic.trifeature_draw import COLOURS, SHAPES, TEXTURES, draw
 from multimodal_lab.types import Band, Stream
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from multimodal_lab import files as whole
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.files import read_json
-from multimodal_lab.hashing import file_hash
 from multimodal_lab.runs import directory, hashes
+from multimodal_lab.runs.summary import read_summary
 from multimodal_lab.study.design.plan import Cell, StudyPlan
 
 State = Literal["finished", "running", "failed", "partial", "waiting"]
@@ -56,15 +56,10 @@ def entry(folder: Path, cell: Cell) -> Entry:
 
 def finished(own: Path, key: str) -> dict[str, Any]:
     """The summary of a finished cell; {} where there is none, it is another config's, or its predictions are not its own."""
-    try:
-        summary: dict[str, Any] = read_json(own / hashes.SUMMARY)
-        sealed = summary[hashes.OF_CONFIG] == key
-        whole = summary[hashes.OF_PREDICTIONS] == file_hash(own / hashes.PREDICTIONS)
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    summary = read_summary(own, key)
     # null is an undefined score, such as a correlation with a constant
     summary = {k: math.nan if v is None and k.startswith(_scored(summary)) else v for k, v in summary.items()}
-    return summary if sealed and whole and _sound(summary) else {}
+    return summary if _sound(summary) else {}
 
 
 def _scored(summary: dict[str, Any]) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ class Graph(Kind):
         if len(edges) and edges.max() >= len(types):
             raise DataError(f"stream {name}: an edge to node {edges.max()}, there are {len(types)}")
 
-    def finish(self, samples, row, name):
+    def finish(self, samples, raw, name):
         """Padded."""
-        found = samples.raw(row).inputs[name]
+        found = raw.inputs[name]
         if found is None:
             return None, None
         types, edges = found
@@ -46,9 +46,9 @@ class Graph(Kind):
 class Types(Learner):
     """Counts the types of nodes."""
 
-    def add(self, row):
+    def add(self, raw):
         """Of one graph."""
-        if (found := self.samples.raw(row).inputs[self.name]) is not None:
+        if (found := raw.inputs[self.name]) is not None:
             fitted = self.samples.fitted[self.name]
             fitted.vocab = max(fitted.vocab or 0, 2 + int(found[0].max()))
 
@@ -56,7 +56,7 @@ class Types(Learner):
 class Counts(Array):
     """(C,) counts, taken as log(1 + x) whatever `data.scaling` says; normalised as other bands are."""
 
-    def finish(self, samples, row, name):
+    def finish(self, samples, raw, name):
         """Without the run's scaling."""
-        x = samples.raw(row).inputs[name]
+        x = raw.inputs[name]
         return (None, None) if x is None else (np.log1p(x).astype(np.float32), None)

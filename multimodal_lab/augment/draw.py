@@ -7,14 +7,64 @@ generator is read or written. Integers alone are mixed and tables alone are look
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import cast
+
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment.random.memo import number, tables
-from multimodal_lab.hashing import SIGNED_GOLDEN, shifted, stable_id
-from multimodal_lab.hashing import splitmix64_signed as mix
+from multimodal_lab.hashing import FIRST, GOLDEN, SECOND, stable_id
 
 _TABLE_BITS = 16
+SIGNED_GOLDEN, SIGNED_FIRST, SIGNED_SECOND = (bits - (1 << 64) for bits in (GOLDEN, FIRST, SECOND))
+
+
+def mix(z: Tensor) -> Tensor:
+    """`splitmix64` of an int64 tensor of any shape, bit for bit: torch has little arithmetic on uint64."""
+    z = z + SIGNED_GOLDEN
+    z.bitwise_xor_(shifted(z, 30)).mul_(SIGNED_FIRST)
+    z.bitwise_xor_(shifted(z, 27)).mul_(SIGNED_SECOND)
+    return z.bitwise_xor_(shifted(z, 31))
+
+
+def shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
+    """Logical right shift of signed integers of `width` bits; torch's own keeps the sign."""
+    return (z >> bits).bitwise_and_((1 << (width - bits)) - 1)
+
+
+def number(function: Callable[[str], int]) -> Callable[[str], int]:
+    """Keep the number that a function makes of a word; a constant to a compiler, which need not see how it is made."""
+    kept = lru_cache(maxsize=4096)(function)
+
+    @wraps(function)
+    def found(text: str) -> int:
+        return kept(text)
+
+    return cast(Callable[[str], int], torch.compiler.assume_constant_result(found))  # type: ignore[no-untyped-call]
+
+
+def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Keep the last `most` tables that a function makes of hashable constants; a table is never written into.
+
+    A compiler finds those that are there and takes them as inputs of its graph; it would look through `lru_cache` and make
+    them anew with every batch. So what is compiled runs once before, as it stands.
+    """
+
+    def keep(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        kept: dict[tuple[Hashable, ...], Tensor] = {}
+
+        @wraps(function)
+        def found(*arguments: Hashable) -> Tensor:
+            if arguments not in kept:
+                if len(kept) >= most:
+                    kept.pop(next(iter(kept)))
+                kept[arguments] = function(*arguments)
+            return kept[arguments]
+
+        return found
+
+    return keep
 
 
 @number

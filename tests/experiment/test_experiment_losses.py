@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.evaluate.losses import losses
+from multimodal_lab.experiment.evaluate import losses
 from multimodal_lab.types import Batch
 
 

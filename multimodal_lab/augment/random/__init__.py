@@ -1,1 +1,0 @@
-"""Random draws that are a function of (seed, epoch, sample id) alone."""
