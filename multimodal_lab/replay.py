@@ -33,7 +33,8 @@ def repeat(folder: Path) -> str:
     repeatable(device, cfg.get("deterministic", True))
     record = read_record(folder.parent)
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
-    data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
+    with stage.stage("reading data"):
+        data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data).to(device)
     augment = build_augmentation(cfg, feature_cache(cfg), system, data, device)
     scaler = torch.amp.GradScaler(device.type, init_scale=facts["scale"], enabled=facts["precision"] == "fp16")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from multimodal_lab.report import explorer
@@ -12,6 +13,7 @@ from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.projection import maps
 from multimodal_lab.report.run_view import Shown, shown
 from multimodal_lab.report.similarity import similarity
+from multimodal_lab.stage import stage
 from multimodal_lab.text import expected_one_of
 
 log = logging.getLogger(__name__)
@@ -37,10 +39,20 @@ def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = No
             raise ValueError(f"figures: no figure {name!r}; {expected_one_of(name, FIGURES)}")
     folder = run_dir / "figures"
     wanted = [name for name in figures if name in _OF_EMBEDDINGS]
-    what = shown(run_dir) if wanted else None
-    paths = [path for name in wanted if what is not None for path in _OF_EMBEDDINGS[name](folder, what, label)]
-    paths += curves(folder, run_dir / "metrics.jsonl") if "curves" in figures else []
-    return paths + (_explorer(run_dir) if "explorer" in figures else [])
+    with stage("reading what the figures show"):
+        what = shown(run_dir) if wanted else None
+    drawn: dict[str, Callable[[], list[Path]]] = {
+        name: partial(_OF_EMBEDDINGS[name], folder, what, label) for name in wanted if what is not None
+    }
+    if "curves" in figures:
+        drawn["curves"] = partial(curves, folder, run_dir / "metrics.jsonl")
+    if "explorer" in figures:
+        drawn["explorer"] = partial(_explorer, run_dir)
+    paths = []
+    for name, figure in drawn.items():
+        with stage(f"drawing figure {name}"):
+            paths += figure()
+    return paths
 
 
 def _explorer(run_dir: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams.plan import StreamPlan, StreamStatistics
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling, inside_mask
+from multimodal_lab.stage import place
 
 
 @dataclass
@@ -63,7 +64,8 @@ class SampleReader:
         except DataError as error:
             raise self._named(row, error) from error
         except Exception as error:  # a decoder may raise anything: the sample must be named all the same
-            raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}") from error
+            at = f" in {found}" if (found := place(error)) else ""
+            raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}{at}") from error
         self._check(row, raw)
         if self.cache:
             self.kept[row] = raw
