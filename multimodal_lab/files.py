@@ -60,7 +60,7 @@ def finite(content: Any) -> Any:
 
 
 DEEPEST = 64  # far below what Python's own recursion bears
-WIDEST = 1_000_000
+WIDEST = 200_000  # a level
 
 
 def read_json(path: Path) -> Any:
@@ -86,7 +86,7 @@ def require_shallow(content: Any) -> None:
     for _ in range(DEEPEST):
         level = [v for node in level for v in _inside(node) if isinstance(v, dict | list)]
         if len(level) > WIDEST:
-            raise ValueError(f"more than {WIDEST} lists and mappings")
+            raise ValueError(f"more than {WIDEST} lists and mappings at one depth")
     if level:
         raise ValueError(f"nested more than {DEEPEST} deep")
 
