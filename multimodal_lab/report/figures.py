@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from multimodal_lab.metric.direction import Scored
 from multimodal_lab.report import explorer
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
@@ -27,8 +28,16 @@ _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
 }
 
 
-def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = None) -> list[Path]:
+def draw(
+    run_dir: Path,
+    figures: Sequence[str] = DEFAULT,
+    label: str | None = None,
+    scored: Sequence[Scored] = (),
+    monitor: str | None = None,
+) -> list[Path]:
     """Draw `figures` of a run into its `figures/` and return the files; `label` leads where one must be chosen.
+
+    scored: what its evaluators state of their scores. monitor: the score that the training watched.
 
     Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only) and `metrics.jsonl`. Choices: pca, umap (slow:
     a minute the first time), neighbours, similarity, curves, explorer (a page to look around in). What can't be drawn is
@@ -45,7 +54,7 @@ def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = No
         name: partial(_OF_EMBEDDINGS[name], folder, what, label) for name in wanted if what is not None
     }
     if "curves" in figures:
-        drawn["curves"] = partial(curves, folder, run_dir / "metrics.jsonl")
+        drawn["curves"] = partial(curves, folder, run_dir / "metrics.jsonl", scored, monitor)
     if "explorer" in figures:
         drawn["explorer"] = partial(_explorer, run_dir)
     paths = []
