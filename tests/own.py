@@ -53,7 +53,7 @@ from multimodal_lab.loss.simclr import simclr
 
 views = 2
 
-def sync_found_inf(z, ids, present):
+def agree(z, ids, present):
     return simclr(z, ids, present, 0.5)
 """,
     "spread": """
