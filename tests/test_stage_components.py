@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import slips
+from once import once
 
 ROOT = Path(__file__).parents[1]
 BUILD, STEP = (
@@ -39,10 +40,8 @@ def called(folder, module, *words, **extra):
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, timeout=280)
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    """One sweep whose every job has its slip; gives its directory and what it said."""
-    folder = tmp_path_factory.mktemp("slips")
+def sweep(folder):
+    """One sweep whose every job has its slip, and what it said."""
     conf = slips.write(folder)
     (conf / "experiment").mkdir()
     for number, name in enumerate(TOLD):
@@ -50,7 +49,16 @@ def swept(tmp_path_factory):
         (conf / "experiment" / f"slip{number}.yaml").write_text(f"# @package _global_\nname: {slip}\n{more}\n")
     jobs = ",".join(f"slip{number}" for number in range(len(TOLD)))
     words = ["train.max_steps=2", f"experiment={jobs}", f"hydra.sweep.dir={folder / 'out'}", *slips.WORDS]
-    return folder / "out", called(folder, "run", "-m", f"--config-dir={conf}", *words)
+    done = called(folder, "run", "-m", f"--config-dir={conf}", *words)
+    assert done.returncode == 1
+    (folder / "said.txt").write_text(done.stderr)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The directory of the sweep and what it said."""
+    folder = once(tmp_path_factory, "slips", sweep)
+    return folder / "out", (folder / "said.txt").read_text()
 
 
 def pattern(text):
@@ -59,29 +67,29 @@ def pattern(text):
 
 @pytest.mark.parametrize(("number", "said"), enumerate(TOLD.values()), ids=TOLD)
 def test_a_slip_in_a_part_of_ones_own_is_told_with_its_type_place_and_stage(swept, number, said):
-    out, done = swept
+    out, text = swept
     folder = out / str(number)
     wanted = pattern(said.replace("{folder}", str(folder)))
-    mine = [
-        line for line in done.stderr.splitlines() if re.search(rf"{folder}[/)]", line) and line.startswith("error: ")
-    ]
-    assert len(mine) == 1, done.stderr[-3000:]
+    mine = [line for line in text.splitlines() if re.search(rf"{folder}[/)]", line) and line.startswith("error: ")]
+    assert len(mine) == 1, text[-3000:]
     assert re.match(f"error: {wanted}", mine[0])
-    text = (folder / "error.txt").read_text()
-    assert text.startswith("Traceback")
-    assert re.match(wanted, text.splitlines()[-1])
+    kept = (folder / "error.txt").read_text()
+    assert kept.startswith("Traceback")
+    assert re.match(wanted, kept.splitlines()[-1])
     assert not (folder / "summary.json").exists() or "drawing figure" in said
-    assert done.returncode == 1
+
+
+def train(folder):
+    """A run of sound parts, whose checkpoint is of its third step and whose fourth is a kept batch."""
+    words = [f"--config-dir={slips.write(folder)}", f"dir={folder / 'run'}", "name=sound", *slips.WORDS]
+    done = called(folder, "run", *words, "train.max_steps=4", "loss.weight=1e38", "train.clip_norm=null")
+    assert "training gradient is not finite at its end, step 4" in done.stderr
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The directory of a run of sound parts, whose checkpoint is of its third step and whose fourth is a kept batch."""
-    folder = tmp_path_factory.mktemp("trained")
-    words = [f"--config-dir={slips.write(folder)}", f"dir={folder / 'run'}", "name=sound", *slips.WORDS]
-    done = called(folder, "run", *words, "train.max_steps=4", "loss.weight=1e38", "train.clip_norm=null")
-    assert "training gradient is not finite at its end, step 4" in done.stderr
-    return folder
+    """Where that run is."""
+    return once(tmp_path_factory, "trained_slips", train)
 
 
 HELD = "embedding the data"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from multimodal_lab.runs.aliases import LAYOUT, renamed_target, upgrade_config, 
 from multimodal_lab.runs.directory import CONFIG
 
 DATA = "data.json"
+LAYOUT_FIRST = re.compile(rb'\s*\{\s*"layout"\s*:\s*([^\s,}]+)')
+HEAD = 200  # bytes
 OF_CONFIG = ("data", "modality", "system", "train")  # what the config, and the record, of any run have
 OF_DATA = ("choices", "splits", "streams")
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's has the same grammar and is much faster
@@ -48,6 +51,18 @@ def require_readable(folder: Path) -> None:
             raise LayoutError(f"{folder / file}: expected the mapping {missing[0]} in it; is {folder} a run directory?")
 
 
+def require_known_layout(folder: Path) -> None:
+    """Refuse a run of another layout, `LayoutError`; one without a record passes.
+
+    The layout stands first in a record, whose head alone is read: a study has hundreds.
+    """
+    if (folder / DATA).is_file():
+        with (folder / DATA).open("rb") as file:
+            found = LAYOUT_FIRST.match(file.read(HEAD))
+        if found and found[1] != str(LAYOUT).encode():
+            raise _other(folder / DATA, found[1].decode(errors="replace"))
+
+
 def is_previous(folder: Path) -> bool:
     """Whether the run in `folder` has the layout before this one."""
     return "layout" not in _record(folder)
@@ -74,8 +89,12 @@ def _record(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("streams"), dict):
         raise LayoutError(f"{path}: expected the record of a run with its streams; is {folder} a run directory?")
     if found.get("layout", LAYOUT) != LAYOUT:
-        raise LayoutError(
-            f"{path}: layout {found['layout']!r}; this version reads layout {LAYOUT} and the one before it, which has no "
-            "number. Read the directory with the version that wrote it (provenance in its summary.json)"
-        )
+        raise _other(path, repr(found["layout"]))
     return found
+
+
+def _other(path: Path, layout: str) -> LayoutError:
+    return LayoutError(
+        f"{path}: layout {layout}; this version reads layout {LAYOUT} and the one before it, which has no number. "
+        "Read the directory with the version that wrote it (provenance in its summary.json)"
+    )

@@ -53,7 +53,8 @@ CHANGED = {  # group: a file of one's own in it, and what else chooses it
     "evaluate": ("defaults: [kmeans, _self_]\n{}", ()),
     "experiment": ("# @package _global_\n{}", ()),
 }
-VALUES = {"judged": "val", "score": "test/total", "subsets": "true", "train.floor": "0.1", "train.accumulate": "2", "train.keep": "1",
+VALUES = {"judged": "val", "score": "test/total", "subsets": "true", "train.floor": "0.1", "train.accumulate": "2",
+          "train.keep": "1",
           "optim.rates": "{backbones: 1e-4}", "data.check": "train", "data.fit": "stretch", "data.mask": "keep",
           "data.split.rare": "train", "data.split.hold": "samples", "modality.*.take": "[R]", "head.reads": "rgb",
           "heads.*.reads": "rgb", "evaluate.*.starts": "2"}  # fmt: skip

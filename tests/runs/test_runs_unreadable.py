@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from multimodal_lab import files
+from multimodal_lab.study.design import plan
+
+sys.path.append(str(Path(__file__).parents[1] / "study"))
+from made import study
+
 ROOT = Path(__file__).parents[2]
 CONFIG = "data: {a: 1}\nmodality: {rgb: {kind: image}}\nsystem: {a: 1}\ntrain: {a: 1}\n"
 RECORD = {"layout": 2, "streams": {}, "splits": {}, "choices": {}}
@@ -81,6 +87,16 @@ def lines(folder):
 COMMANDS = ["embed", "explore", "replay", "run"]
 
 
+def called(calls):
+    """[exit code, what was said, seconds of CPU] of each command, made in one process, and what heavy it imported."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", DRIVER]
+    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, env=env, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    return [*found["said"], found["heavy"]]
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """{(command, case): [exit code, what was said, seconds of CPU]} of all of them, in one process; what it imported."""
@@ -88,13 +104,8 @@ def answers(tmp_path_factory):
     made = {name: damaged(base / str(i), *case[:2]) for i, (name, case) in enumerate(CASES.items())}
     asked = [(command, name) for name in CASES for command in COMMANDS]
     calls = [lines(made[name])[command] for command, name in asked]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER], input=json.dumps(calls), capture_output=True, text=True, env=env, timeout=280
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    return dict(zip(asked, found["said"], strict=True)), found["heavy"]
+    *said, heavy = called(calls)
+    return dict(zip(asked, said, strict=True)), heavy
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -111,6 +122,17 @@ def test_it_is_one_sentence_within_two_seconds(answers, command, case):
 
 def test_nothing_heavy_is_imported_for_it(answers):
     assert answers[1] == []
+
+
+@pytest.mark.parametrize("verb", [(), ("status",)])
+def test_a_study_with_a_cell_of_another_layout_is_one_sentence(tmp_path, verb):
+    folder = study(tmp_path / "runs", seeds=(0,), groups=10)
+    (cell, *_) = plan.load(folder).cells
+    files.write_json(folder / cell.folder / "data.json", {**RECORD, "layout": 7})
+    (code, said, seconds), heavy = called([["study.__main__", [*verb, f"runs={folder}"]]])
+    assert (code, heavy) == (1, [])
+    assert said.startswith(f"error: {folder / cell.folder / 'data.json'}: layout 7; this version reads layout 2")
+    assert seconds < 2
 
 
 @pytest.mark.parametrize(("text", "said"), [(DEEP, "nested more than 64 deep"), ("{}", "expected the facts of a kept")])

@@ -64,8 +64,8 @@ class SampleReader:
         except DataError as error:
             raise self._named(row, error) from error
         except Exception as error:  # a decoder may raise anything: the sample must be named all the same
-            at = f" in {found}" if (found := place(error)) else ""
-            raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}{at}") from error
+            where = f" in {found}" if (found := place(error)) else ""
+            raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}{where}") from error
         self._check(row, raw)
         if self.cache:
             self.kept[row] = raw
