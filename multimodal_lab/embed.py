@@ -21,7 +21,7 @@ from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.runs import directory
-from multimodal_lab.runs.records import read_config
+from multimodal_lab.runs.records import read_config, require_readable
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
@@ -114,6 +114,7 @@ def main() -> None:
     if wrong:
         sys.exit(f"error: {wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")
     try:
+        require_readable(folder)
         cfg = configured(folder, rest)
         from multimodal_lab.experiment.reload import embed_files
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from multimodal_lab import stage
+from multimodal_lab.runs.records import DATA, require_readable
 from multimodal_lab.text import expected_one_of, key_values
 
 USAGE = """usage: python -m multimodal_lab.explore run=DIR [method=pca|umap] [out=FILE.html]
@@ -51,11 +53,13 @@ def main() -> None:
         sys.exit(f"error: {wrong}; --help tells all")
     words = key_values(argv)[0]
     method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
-    from multimodal_lab import stage
-    from multimodal_lab.report import explorer
-
+    folder = Path(words["run"])
     try:
-        path = explorer.write(Path(words["run"]), Path(words["out"]) if "out" in words else None, method)
+        if (folder / DATA).exists():  # embeddings alone can be shown, too
+            require_readable(folder)
+        from multimodal_lab.report import explorer
+
+        path = explorer.write(folder, Path(words["out"]) if "out" in words else None, method)
     except Exception as error:
         stage.leave(error)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")

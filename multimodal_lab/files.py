@@ -60,20 +60,35 @@ def finite(content: Any) -> Any:
 
 
 DEEPEST = 64  # far below what Python's own recursion bears
+WIDEST = 200_000  # a level
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file; `OSError` if it cannot be read, `ValueError` if it is no JSON or nested too deeply."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_bytes(path))
     except RecursionError:
         raise ValueError(f"nested more than {DEEPEST} deep") from None
-    level = [found]
+    require_shallow(found)
+    return found
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file; `OSError` for any other: a pipe would be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise OSError(f"expected a file, found {'a directory' if path.is_dir() else 'a pipe or a device'}")
+    return path.read_bytes()
+
+
+def require_shallow(content: Any) -> None:
+    """`ValueError` for what is nested too deeply, or, by references to itself, grows without bound."""
+    level = [content]
     for _ in range(DEEPEST):
         level = [v for node in level for v in _inside(node) if isinstance(v, dict | list)]
+        if len(level) > WIDEST:
+            raise ValueError(f"more than {WIDEST} lists and mappings at one depth")
     if level:
         raise ValueError(f"nested more than {DEEPEST} deep")
-    return found
 
 
 def _inside(node: Any) -> Any:

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-
-import torch
-from omegaconf import OmegaConf
+from typing import Any
 
 from multimodal_lab import stage
 from multimodal_lab.config import resolvers
-from multimodal_lab.device.placement import pick_device, repeatable
-from multimodal_lab.experiment.build import build_augmentation, build_system, feature_cache
-from multimodal_lab.runs.records import read_config, read_record
+from multimodal_lab.files import read_json
+from multimodal_lab.runs.records import read_config, read_record, require_readable
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 
 Builds the run's system again, gives it the kept weights and batches, and says which loss terms and which module are not
 finite. The run's data must be where they were."""
+FACTS = ("batches", "epoch", "ids", "precision", "progress", "scale", "seed", "step")
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """What `batch.json` says of the kept step; `ValueError` where it can't be read, or the run beside it can't."""
+    path = folder / "batch.json"
+    try:
+        found: dict[str, Any] = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: can't be read ({error})") from error
+    if not isinstance(found, dict) or not all(k in found for k in FACTS):
+        raise ValueError(f"{path}: expected the facts of a kept step ({', '.join(FACTS)})")
+    require_readable(folder.parent)
+    return found
 
 
 def repeat(folder: Path) -> str:
     """Repeat the saved step and return what it gives."""
+    facts = kept(folder)
+    import torch
+    from omegaconf import OmegaConf
+
     from multimodal_lab.config.instantiate import safe_instantiate
+    from multimodal_lab.device.placement import pick_device, repeatable
+    from multimodal_lab.experiment.build import build_augmentation, build_system, feature_cache
     from multimodal_lab.train import divergence
     from multimodal_lab.train.step import Step
 
     cfg = OmegaConf.create(read_config(folder.parent))
-    facts = json.loads((folder / "batch.json").read_text())
     device = pick_device(cfg.device)
     repeatable(device, cfg.get("deterministic", True))
     record = read_record(folder.parent)
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
-    data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
+    with stage.stage("reading data"):
+        data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data).to(device)
     augment = build_augmentation(cfg, feature_cache(cfg), system, data, device)
     scaler = torch.amp.GradScaler(device.type, init_scale=facts["scale"], enabled=facts["precision"] == "fp16")

@@ -65,6 +65,8 @@ def sentence(error: BaseException, see: str) -> str:
 
 def leave(error: Exception) -> NoReturn:
     """End a command that has no run directory of its own: exit 1 with the sentence, a traceback before it where it refers."""
+    if isinstance(error, OSError) and error.filename and error.strerror and _is_file_access(error):
+        sys.exit(f"error: {error.filename}: {error.strerror}")
     if not (_words(error) and deliberate(error)):
         traceback.print_exception(error)
     sys.exit(f"error: {sentence(error, 'the traceback above')}")
@@ -114,9 +116,24 @@ def _is_ours(frame: FrameType) -> bool:
     return Path(frame.f_code.co_filename).resolve().is_relative_to(PACKAGE)
 
 
+def _is_file_access(error: OSError) -> bool:
+    """Whether the standard library raised it, asked by a file of this package: the path and the reason say it all."""
+    frames = [frame for frame, _, _ in _frames(error)]
+    while frames and _is_stdlib(Path(frames[-1].f_code.co_filename)):
+        frames.pop()
+    return bool(frames) and _is_ours(frames[-1])
+
+
+def _is_stdlib(file: Path) -> bool:
+    return str(file.resolve()).startswith(_STDLIB) and not _is_installed(file)
+
+
+def _is_installed(file: Path) -> bool:
+    return bool({"site-packages", "dist-packages"} & set(file.parts))
+
+
 def _is_users(file: Path) -> bool:
-    installed = {"site-packages", "dist-packages"} & set(file.parts)
-    return file.is_file() and not installed and not str(file.resolve()).startswith(_STDLIB)
+    return file.is_file() and not _is_installed(file) and not _is_stdlib(file)
 
 
 def _module(system: Any, error: BaseException) -> str:

@@ -83,16 +83,21 @@ CONF = {
 
 def write(folder: Path, **changed: str) -> Path:
     """The package and its conf/ in `folder`, installed as far as entry points go; returns conf/."""
-    package, info = folder / "own_lab", folder / "own_lab-1.dist-info"
-    for made in (package, info):
+    return install(folder, "own_lab", {**PARTS, **changed}, CLASSES, CONF)
+
+
+def install(folder: Path, package: str, parts: dict[str, str], classes: dict[str, str], conf: dict[str, str]) -> Path:
+    """A package of `parts` {module: source} whose `classes` {module: class} are entry points, and its `conf`."""
+    source_folder, info = folder / package, folder / f"{package}-1.dist-info"
+    for made in (source_folder, info):
         made.mkdir()
-    (package / "__init__.py").touch()
-    for name, source in {**PARTS, **changed}.items():
-        (package / f"{name}.py").write_text(source)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own_lab\nVersion: 1\n")
-    points = "\n".join(f"{name} = own_lab.{name}:{cls}" for name, cls in CLASSES.items())
+    (source_folder / "__init__.py").touch()
+    for name, source in parts.items():
+        (source_folder / f"{name}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+    points = "\n".join(f"{name} = {package}.{name}:{cls}" for name, cls in classes.items())
     (info / "entry_points.txt").write_text(f"[multimodal_lab.targets]\n{points}\n")
-    for name, text in CONF.items():
+    for name, text in conf.items():
         file = folder / "conf" / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

@@ -1,11 +1,11 @@
 """An error of a component is told with its type, place and stage; a sentence of ours as it is."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
-from torch import nn
 
-from multimodal_lab import stage
+from multimodal_lab import files, stage
 from multimodal_lab.build import build
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
@@ -17,27 +17,12 @@ def told(work, *args, **kwargs):
     return stage.sentence(error.value, "error.txt")
 
 
-class Film(nn.Module):
-    """A fusion of the user's own, with a slip."""
-
-    def __init__(self, dims):
-        super().__init__()
-        self.width = dims["rbg"]
-
-
 def built(composed, **parts):
     factory = safe_instantiate(composed().system)
     system = partial(factory.func, **{**factory.keywords, **parts})
     cfg = composed("data.source.individuals=24")
     data = safe_instantiate(cfg.data).prepare(safe_instantiate(cfg.modality), 0)
     return system(data.streams, {k: len(v) for k, v in data.classes.items()}), data
-
-
-def test_a_slip_while_building_is_told_with_its_place_and_stage(composed):
-    said = told(built, composed, fusion=partial(Film))
-    assert said.startswith("KeyError 'rbg' in ")
-    assert "test_stage.py:" in said
-    assert said.endswith(" while building fusion; see error.txt")
 
 
 def test_an_error_of_torch_in_a_forward_pass_names_our_line_and_the_stream(composed):
@@ -85,10 +70,20 @@ def test_a_command_without_a_run_directory_shows_the_traceback_of_an_accident_al
         assert capsys.readouterr().err[:9] == said
 
 
-def test_a_run_tells_the_stage_and_keeps_the_traceback(cli, tmp_path):
-    done = cli(f"dir={tmp_path / 'run'}", "data.batch_size=100000", check=False)
-    assert done.returncode == 1
-    assert "error: data.batch_size 100000 is more than" in done.stderr
-    text = (tmp_path / "run" / "error.txt").read_text()
-    assert text.splitlines()[-1].startswith("data.batch_size 100000 is more than")
-    assert "Traceback" in text
+def test_a_file_of_ours_that_can_t_be_written_is_told_without_a_traceback(capsys, tmp_path):
+    (tmp_path / "out").touch()
+    try:
+        files.write_text(tmp_path / "out" / "page.html", "")
+    except OSError as error:
+        with pytest.raises(SystemExit, match=r"^error: \S+/out/\S+: Not a directory$"):
+            stage.leave(error)
+    assert capsys.readouterr().err == ""
+
+
+def test_an_os_error_of_a_part_keeps_its_traceback(capsys):
+    try:
+        Path("/nowhere/at/all").read_bytes()
+    except OSError as error:
+        with pytest.raises(SystemExit, match=r"^error: FileNotFoundError '\[Errno 2\] .* in test_stage.py:\d+; see"):
+            stage.leave(error)
+    assert capsys.readouterr().err.startswith("Traceback")

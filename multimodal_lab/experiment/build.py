@@ -14,6 +14,7 @@ from multimodal_lab.build import build
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.log.background import Background
+from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 
 
@@ -25,7 +26,8 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
         asks = "data" in inspect.signature(adapt).parameters
-        build(adapt, system=system, **({"data": None if trained else data} if asks else {}))
+        with stage("adapting the system"):
+            build(adapt, system=system, **({"data": None if trained else data} if asks else {}))
     return system
 
 

@@ -34,7 +34,8 @@ def validator(
     def validate() -> Scores:
         scores = held_out_losses(system, data, "val", augment, cfg, device)
         if scores and chosen:
-            found = embed(system, data, device, ("train", "val"))
+            with computing(system, "embedding the validation split"):
+                found = embed(system, data, device, ("train", "val"))
             train, val = found.select("train"), found.select("val")
             for name, evaluator in chosen.items():
                 with stage(f"scoring the validation split by evaluator {name}"):

@@ -15,6 +15,7 @@ from multimodal_lab.evaluate.embeddings import embed
 from multimodal_lab.experiment.build import build_system
 from multimodal_lab.runs.aliases import upgrade_weight
 from multimodal_lab.runs.records import is_previous, read_record
+from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System
 
 
@@ -22,7 +23,8 @@ def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
     """Embed all of `cfg.data` with the run in `folder`, preprocessed as its training data; returns the written files."""
     device = pick_device(cfg.device)
     system, data, path = trained(cfg, folder, device)
-    found = embed(system, data, device, ("all",))
+    with computing(system, "embedding the data"):
+        found = embed(system, data, device, ("all",))
     files = found.save(out)
     return f"{len(found)} samples embedded by {path}: {', '.join(sorted(f.name for f in files))} in {out}"
 
@@ -34,7 +36,8 @@ def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System
     """
     record = read_record(folder)
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
-    data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
+    with stage("reading data"):
+        data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data, trained=True).to(device)
     store = Store(folder / "checkpoints", cfg.train.keep_last)
     path = (store.best() if cfg.train.monitor else None) or store.newest()

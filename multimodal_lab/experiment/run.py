@@ -138,8 +138,7 @@ def _finish(
     from multimodal_lab.report import figures
     from multimodal_lab.report import summary as report
 
-    with stage("drawing the figures"):
-        drawn = figures.draw(folder, list(cfg.figures), label)
+    drawn = figures.draw(folder, list(cfg.figures), label, scored(plain), cfg.train.monitor)
     log.finish(summary, drawn)
     log.console.print(report.table(summary, scored(plain)))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from multimodal_lab.metric.direction import Scored, usual
 from multimodal_lab.report import style
 
 log = logging.getLogger(__name__)
 Series = dict[str, tuple[np.ndarray, np.ndarray]]
 _LINES = 10
-_SCORES = ("accuracy", "macro_ap", "r2", "R@1", "spearman", "rankme", "score")
 
 
 def read(path: Path) -> Series:
@@ -42,9 +42,15 @@ def read(path: Path) -> Series:
     return {key: (xy[0], xy[1]) for key, xy in columns.items()}
 
 
-def curves(folder: Path, file: Path) -> list[Path]:
-    """`curves.png`: losses of training and validation, validation scores, learning rates, gradient norm."""
+def curves(folder: Path, file: Path, scored: Sequence[Scored] = (), monitor: str | None = None) -> list[Path]:
+    """`curves.png`: losses of training and validation, validation scores, learning rates, gradient norm.
+
+    Of the scores of the validation split, `monitor` and those that get better the same way, as their evaluators `scored`
+    state; all of them where neither is known.
+    """
     series = read(file) if file.is_file() else {}
+    shown = _scores(series, scored, monitor)
+    series = {key: xy for key, xy in series.items() if not _score(key) or key in shown}
     chosen = {title: {k: v for k, v in series.items() if belongs(k)} for title, belongs in _PANELS.items()}
     chosen = {title: lines for title, lines in chosen.items() if lines}
     if not chosen:
@@ -53,7 +59,7 @@ def curves(folder: Path, file: Path) -> list[Path]:
     with style.look():
         figure, axes = style.panels(1, len(chosen), 4.6, 3.4)
         for axis, (title, lines) in zip(axes[0], chosen.items(), strict=True):
-            _panel(axis, title, lines)
+            _panel(axis, title, lines, monitor)
         return [style.save(figure, folder / "curves.png")]
 
 
@@ -63,7 +69,15 @@ def _loss(key: str) -> bool:
 
 
 def _score(key: str) -> bool:
-    return key.startswith("val/") and key.count("/") > 1 and key.rpartition("/")[2] in _SCORES
+    return key.startswith("val/") and key.count("/") > 1
+
+
+def _scores(keys: Collection[str], scored: Sequence[Scored], monitor: str | None) -> set[str]:
+    ways = {key: usual(key, scored) for key in keys if _score(key)}
+    if monitor in ways:
+        same = ways[monitor]
+        return {key for key, way in ways.items() if key == monitor or (way is not None and way == same)}
+    return {key for key, way in ways.items() if way is not None or not scored}
 
 
 _PANELS: dict[str, Callable[[str], bool]] = {
@@ -74,8 +88,8 @@ _PANELS: dict[str, Callable[[str], bool]] = {
 }
 
 
-def _panel(axis: Axes, title: str, lines: Series) -> None:
-    names = sorted(lines, key=lambda k: (not k.endswith("/total"), k))
+def _panel(axis: Axes, title: str, lines: Series, first: str | None) -> None:
+    names = sorted(lines, key=lambda k: (not k.endswith("/total"), k != first, k))
     terms = list(dict.fromkeys(_term(k) for k in names))
     if "total" in terms and len(terms) == 2:  # one term and its total are one curve
         terms = ["total"]

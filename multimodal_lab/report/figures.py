@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from multimodal_lab.metric.direction import Scored
 from multimodal_lab.report import explorer
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.projection import maps
 from multimodal_lab.report.run_view import Shown, shown
 from multimodal_lab.report.similarity import similarity
+from multimodal_lab.stage import stage
 from multimodal_lab.text import expected_one_of
 
 log = logging.getLogger(__name__)
@@ -25,8 +28,16 @@ _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
 }
 
 
-def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = None) -> list[Path]:
+def draw(
+    run_dir: Path,
+    figures: Sequence[str] = DEFAULT,
+    label: str | None = None,
+    scored: Sequence[Scored] = (),
+    monitor: str | None = None,
+) -> list[Path]:
     """Draw `figures` of a run into its `figures/` and return the files; `label` leads where one must be chosen.
+
+    scored: what its evaluators state of their scores. monitor: the score that the training watched.
 
     Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only) and `metrics.jsonl`. Choices: pca, umap (slow:
     a minute the first time), neighbours, similarity, curves, explorer (a page to look around in). What can't be drawn is
@@ -37,10 +48,20 @@ def draw(run_dir: Path, figures: Sequence[str] = DEFAULT, label: str | None = No
             raise ValueError(f"figures: no figure {name!r}; {expected_one_of(name, FIGURES)}")
     folder = run_dir / "figures"
     wanted = [name for name in figures if name in _OF_EMBEDDINGS]
-    what = shown(run_dir) if wanted else None
-    paths = [path for name in wanted if what is not None for path in _OF_EMBEDDINGS[name](folder, what, label)]
-    paths += curves(folder, run_dir / "metrics.jsonl") if "curves" in figures else []
-    return paths + (_explorer(run_dir) if "explorer" in figures else [])
+    with stage("reading what the figures show"):
+        what = shown(run_dir) if wanted else None
+    drawn: dict[str, Callable[[], list[Path]]] = {
+        name: partial(_OF_EMBEDDINGS[name], folder, what, label) for name in wanted if what is not None
+    }
+    if "curves" in figures:
+        drawn["curves"] = partial(curves, folder, run_dir / "metrics.jsonl", scored, monitor)
+    if "explorer" in figures:
+        drawn["explorer"] = partial(_explorer, run_dir)
+    paths = []
+    for name, figure in drawn.items():
+        with stage(f"drawing figure {name}"):
+            paths += figure()
+    return paths
 
 
 def _explorer(run_dir: Path) -> list[Path]:

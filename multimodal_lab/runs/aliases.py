@@ -12,6 +12,7 @@ from typing import Any
 
 LAYOUT = 2  # of a run directory, written to data.json; the layout before has no number
 PACKAGE = "multimodal_lab."
+SYSTEM = "system."
 
 # {module: module} of what a config may name as `_target_`, and {name: name} where more than the module changed.
 MODULES = {
@@ -90,6 +91,9 @@ def renamed_target(name: str) -> str | None:
 
 def renamed_key(key: str) -> str | None:
     """What an old dotted key, or a key below it, is called today; None for one that did not change."""
+    if key.startswith(SYSTEM):  # a written config is resolved: what `system` names stands there a second time
+        inner = renamed_key(key.removeprefix(SYSTEM))
+        return SYSTEM + inner if inner else None
     parts = key.split(".")
     for old, new in KEYS.items():
         pattern = old.split(".")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from multimodal_lab.files import read_json
+from multimodal_lab.files import read_bytes, read_json, require_shallow
 from multimodal_lab.runs.aliases import LAYOUT, renamed_target, upgrade_config, upgrade_record
 from multimodal_lab.runs.directory import CONFIG
 
 DATA = "data.json"
+LAYOUT_FIRST = re.compile(rb'\s*\{\s*"layout"\s*:\s*([^\s,}]+)')
+HEAD = 200  # bytes
+OF_CONFIG = ("data", "modality", "system", "train")  # what the config, and the record, of any run have
+OF_DATA = ("choices", "splits", "streams")
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's has the same grammar and is much faster
 
 
@@ -22,11 +27,13 @@ class LayoutError(ValueError):
 def read_config(folder: Path) -> dict[str, Any]:
     """The resolved config of the run in `folder` under today's names; `LayoutError` where it can't be read as one."""
     try:
-        found = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        found = yaml.load(read_bytes(folder / CONFIG).decode(), Loader)
+        require_shallow(found)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise LayoutError(f"{folder / CONFIG}: can't be read ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(found, dict):
-        raise LayoutError(f"{folder / CONFIG}: expected the keys of a config, found {type(found).__name__}")
+        what = "nothing" if found is None else type(found).__name__
+        raise LayoutError(f"{folder / CONFIG}: expected the keys of a config, found {what}")
     return upgrade_config(found) if _is_previous(folder, found) else found
 
 
@@ -34,6 +41,26 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The data record of the run in `folder` under today's names; `LayoutError` where it can't be read as one."""
     found = _record(folder)
     return found if "layout" in found else upgrade_record(found)
+
+
+def require_readable(folder: Path) -> None:
+    """Refuse, before anything heavy is imported, a run whose config and record this version can't read; `LayoutError`."""
+    record, config = read_record(folder), read_config(folder)
+    for file, found, keys in ((CONFIG, config, OF_CONFIG), (DATA, record, OF_DATA)):
+        if missing := [key for key in keys if not isinstance(found.get(key), dict)]:
+            raise LayoutError(f"{folder / file}: expected the mapping {missing[0]} in it; is {folder} a run directory?")
+
+
+def require_known_layout(folder: Path) -> None:
+    """Refuse a run of another layout, `LayoutError`; one without a record passes.
+
+    The layout stands first in a record, whose head alone is read: a study has hundreds.
+    """
+    if (folder / DATA).is_file():
+        with (folder / DATA).open("rb") as file:
+            found = LAYOUT_FIRST.match(file.read(HEAD))
+        if found and found[1] != str(LAYOUT).encode():
+            raise _other(folder / DATA, found[1].decode(errors="replace"))
 
 
 def is_previous(folder: Path) -> bool:
@@ -62,8 +89,12 @@ def _record(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("streams"), dict):
         raise LayoutError(f"{path}: expected the record of a run with its streams; is {folder} a run directory?")
     if found.get("layout", LAYOUT) != LAYOUT:
-        raise LayoutError(
-            f"{path}: layout {found['layout']!r}; this version reads layout {LAYOUT} and the one before it, which has no "
-            "number. Read the directory with the version that wrote it (provenance in its summary.json)"
-        )
+        raise _other(path, repr(found["layout"]))
     return found
+
+
+def _other(path: Path, layout: str) -> LayoutError:
+    return LayoutError(
+        f"{path}: layout {layout}; this version reads layout {LAYOUT} and the one before it, which has no number. "
+        "Read the directory with the version that wrote it (provenance in its summary.json)"
+    )

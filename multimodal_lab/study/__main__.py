@@ -82,6 +82,7 @@ def main() -> None:
     try:
         if verbs:
             sys.exit(status(Path(words["runs"]), words.get("watch", "false") == "true"))
+        plan.load(Path(words["runs"]))  # refused before what is slow to import
         from multimodal_lab.study.launch.conclude import conclude
 
         conclude(Path(words["runs"]))

@@ -32,15 +32,23 @@ class DivergenceGuard:
         self.folder, self.step, self.meters = folder, step, meters
         self.fp16 = step.precision == "fp16"
         self.every = 1 if self.fp16 else min(every, EVERY)
-        self._last: tuple[Sequence[Batch], Mapping[str, Tensor], dict[str, Any]] | None = None
+        self._last: tuple[Sequence[Batch], Mapping[str, Tensor], Mapping[str, Tensor], dict[str, Any]] | None = None
 
     def look(
-        self, group: Sequence[Batch], terms: Mapping[str, Tensor], number: int, epoch: int, progress: float
+        self,
+        group: Sequence[Batch],
+        terms: Mapping[str, Tensor],
+        norm: Tensor,
+        number: int,
+        epoch: int,
+        progress: float,
     ) -> None:
         """After update `number`: `FloatingPointError` if it is time to stop, the evidence kept beside the run's files."""
         self._last = (
             group,
             terms,
+            # an fp16 gradient that overflows is ordinary: the scale is halved until the next one fits
+            {} if self.fp16 else {"gradient norm": norm},
             {"step": number - 1, "epoch": epoch, "progress": progress, "rank": distributed.rank()},
         )
         if number % self.every:
@@ -54,17 +62,19 @@ class DivergenceGuard:
         raise FloatingPointError(f"{reason} at step {number}; {TRY}. {self._kept()}")
 
     def require_finite_end(self, scores: Mapping[str, float]) -> None:
-        """Refuse to end where a term of the last step made here, or of `scores` of the validation split, is not finite.
+        """Refuse to end where a term of the last step made here, its gradient norm, or a term of `scores` is not finite.
 
-        A term's name in `scores` is `val/TERM`; deeper names are scores, which may be undefined.
+        `scores` are of the validation split: a term's name there is `val/TERM`; deeper names are scores, which may be
+        undefined.
         """
         if self._last is not None:
-            _, terms, where = self._last
-            if distributed.any_rank(bool(found := not_finite(terms))):
-                found = found or "a term on another rank"
-                raise FloatingPointError(
-                    f"the training loss is not finite at its end, step {where['step'] + 1}: {found}; {TRY}. {self._kept()}"
-                )
+            _, terms, norm, where = self._last
+            for what, values in (("loss", terms), ("gradient", norm)):
+                if distributed.any_rank(bool(found := not_finite(values))):
+                    raise FloatingPointError(
+                        f"the training {what} is not finite at its end, step {where['step'] + 1}: "
+                        f"{found or 'see the other ranks'}; {TRY}. {self._kept()}"
+                    )
         if distributed.any_rank(bool(found := not_finite({k: v for k, v in scores.items() if k.count("/") == 1}))):
             raise FloatingPointError(
                 f"the held-out loss is not finite at the end of the training: {found or 'see rank 0'}; {TRY}"
@@ -73,7 +83,7 @@ class DivergenceGuard:
     def _kept(self) -> str:
         """Keep the last step's batch and weights on every rank; the sentence that says where, and what to do with them."""
         assert self._last is not None
-        group, _, where = self._last
+        group, _, _, where = self._last
         kept = self.folder / f"bad_batch_{distributed.rank()}"
         keep(kept, self.step, group, where)
         return (

@@ -177,7 +177,7 @@ def fit(
 
             # ----------------------------------------------------------------------------------------------------------
             # log
-            guard.look(group, terms, state.step, state.epoch, progress)
+            guard.look(group, terms, norm, state.step, state.epoch, progress)
             if state.step % config.log_every == 0 or done:
                 row = meters.row()
                 rates = {f"lr/{g['name']}": g["lr"] for g in optimizer.param_groups}

@@ -117,7 +117,8 @@ def rows_apart(one: Made) -> None:
     for what, p, q in (("pooled", a.pooled, b.pooled), ("tokens", a.tokens, b.tokens)):
         same = torch.allclose(p[:2], q[:2], rtol=1e-4, atol=1e-5)
         owed(same, f"backbone {one.name}: {what} of a row change with other rows; normalise each row by itself")
-    owed(not torch.allclose(a.pooled[2:], b.pooled[2:]), f"backbone {one.name}: pooled does not depend on the input")
+    moved = (a.pooled[2:] - b.pooled[2:]).abs().max() / a.pooled[2:].abs().max()
+    owed(moved > 1e-3, f"backbone {one.name}: pooled does not depend on the input")
 
 
 def missing_row(one: Made) -> None:

@@ -80,7 +80,7 @@ def test_scores_that_no_low_precision_tells_apart_are_ranked_exactly():
     expected = 1 + (scores > scores.diagonal()[:, None]).sum(1)
     assert (retrieval.rank(a, b, ids, ids).first == expected).all()
     single = a.float() @ b.float().T
-    assert (1 + (single > single.diagonal()[:, None]).sum(1) != expected).any()
+    assert (1 + (single > single.diagonal()[:, None]).sum(1) != expected).float().mean() > 0.1
 
 
 def test_a_margin_holds_where_torch_may_round_inputs(monkeypatch):

@@ -7,7 +7,10 @@ from matplotlib import image
 from sklearn.decomposition import PCA
 
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.metric.direction import Scored
 from multimodal_lab.report import curves, figures, neighbours, projection, run_view
+
+OWN = Scored("spread", {"radius": "min", "share": "max", "n": None})
 
 N = 60
 
@@ -130,6 +133,35 @@ def test_metrics_file_cut_short_or_broken(tmp_path, caplog):
     file.write_text('{"a": 2.0}\n{"step": 2, "a": 3.0}\n')
     with pytest.raises(ValueError, match="line 1 is not"):
         curves.read(file)
+
+
+@pytest.mark.parametrize(
+    ("stated", "monitor", "drawn"),
+    [
+        (
+            [OWN],
+            "val/spread/uv/radius",
+            {"spread/uv/radius", "spread/rgb/radius"},  # not n, and not what more of is better
+        ),
+        ([], "val/spread/uv/radius", {"spread/uv/radius"}),
+        ([OWN], None, {"spread/uv/radius", "spread/rgb/radius", "spread/uv/share"}),
+        ([], None, {"spread/uv/radius", "spread/rgb/radius", "spread/uv/share", "spread/uv/n"}),
+    ],
+)
+def test_the_score_that_was_watched_is_drawn_whatever_its_name(tmp_path, monkeypatch, stated, monitor, drawn):
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 1, "val/total": 2.0, "val/spread/uv/radius": 1.0, "val/spread/rgb/radius": 1.0, '
+        '"val/spread/uv/share": 0.5, "val/spread/uv/n": 9}\n'
+    )
+    panels = {}
+    monkeypatch.setattr(
+        curves.style,
+        "save",
+        lambda figure, path: [panels.update({a.get_title("left"): a for a in figure.axes}), path][1],
+    )
+    curves.curves(tmp_path, tmp_path / "metrics.jsonl", stated, monitor)
+    assert {line.get_label() for line in panels["validation"].lines} == drawn
+    assert len(panels["loss"].lines) == 1
 
 
 def test_tiny_runs_do_not_break(tmp_path):

@@ -1,15 +1,15 @@
-"""Run directories as the layout before made them, by that layout's own code: `python tests/previous_layout.py OUT`.
+"""Run directories as the layout before made them, by that layout's own code: `python tests/runs/previous_layout.py OUT`.
 
 The source of the commit is taken from this repository's history, so that nothing is pasted; `OUT` gets
 
-run      attention fusion of rgb and uv
 keys     decision-level fusion, with most keys that were renamed since at values of their own
 bad      a training that diverged, with its kept step in bad_batch_0
-study    two arms, one seed: cells, ledger, report
+study    two arms and a control, one seed: cells, ledger, report
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,21 +18,11 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from tiny import write
-
 ROOT = Path(__file__).parents[2]
 COMMIT = "b5dfcf6a74a6af5e4651989e331cea66cfc639f1"  # the last one of that layout
 PARTS = ("multimodal_lab", "conf", "hydra_plugins")
 DATA = ["data.source.individuals=64", "data.source.size=32", "data.source.species=4", "data.split.stratify=species"]
 SMALL = [*DATA, "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]"]  # fmt: skip
-RUN = [
-    "train.max_steps=4",
-    "fusion=attention",
-    "fusion.width=32",
-    "modality=rgb_uv",
-    "evaluate=[probe]",
-    "subsets=true",
-]
 KEYS = [
     "train.max_steps=4", "experiment=decision", "modality=rgb_uv", "evaluate=[probe,kmeans]", "evaluate.kmeans.starts=2",
     "judged=val", "score=val/label", "+head@heads.classifier=classifier", "heads.classifier.reads=rgb",
@@ -49,6 +39,50 @@ BAD = [
     "train.clip_norm=null",
     "loss.weight=1e20",
 ]
+
+
+STUDY = """# @package _global_
+defaults:
+  - override /head: classifier
+  - override /loss: cross_entropy
+  - override /augment: none
+  - override /evaluate: [probe]
+  - override /log: none
+  - override /hydra/sweeper: study
+study:
+  arms:
+    rgb: [modality=rgb, fusion=separate]
+    concat: [modality=rgb_uv, fusion=concat]
+  baselines: [rgb]
+  controls:
+    shuffled: {of: concat, kind: shuffled, set: ['data.shuffle={stream: uv}']}
+  labels: [species, sex]
+  seeds: [0]
+  splits: [0]
+  margin: 0.02
+  unequal: []
+  tune: null
+  mixed: false
+train: {max_steps: 2}
+hydra: {mode: MULTIRUN}
+"""
+# One process for all: most of a command's time is the import of torch.
+DRIVER = """
+import json, sys
+from hydra.core.global_hydra import GlobalHydra
+from multimodal_lab import run
+
+for argv, expected in json.loads(sys.stdin.read()):
+    sys.argv = ["run", *argv]
+    code = 0
+    try:
+        run.main()
+    except SystemExit as end:
+        code = end.code
+    if code != expected:
+        sys.exit(f"{argv}: exit {code}, expected {expected}")
+    GlobalHydra.instance().clear()
+"""
 
 
 class Unavailable(Exception):
@@ -68,27 +102,31 @@ def source(folder: Path) -> Path:
     return folder
 
 
-def launch(code: Path, *words: str, fails: bool = False) -> None:
-    """One command line of the old code, whose failure is an error unless it is asked for."""
+def launch(code: Path, lines: list[tuple[list[str], int]]) -> None:
+    """Command lines of the old code, each with the exit code that it must end with."""
     env = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "multimodal_lab.run", *words]
-    done = subprocess.run(command, cwd=code, env=env, capture_output=True, text=True, timeout=200)
-    if (done.returncode != 0) is not fails:
+    command = [sys.executable, "-c", DRIVER]
+    done = subprocess.run(
+        command, cwd=code, env=env, input=json.dumps(lines), capture_output=True, text=True, timeout=280
+    )
+    if done.returncode:
         raise RuntimeError(f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
 def make(out: Path) -> Path:
-    """All four directories below `out`, which is returned."""
+    """All three directories below `out`, which is returned."""
     out = out.resolve()
     with tempfile.TemporaryDirectory() as folder:
-        code = source(Path(folder))
-        launch(code, *SMALL, *RUN, f"dir={out / 'run'}")
-        launch(code, *SMALL, *KEYS, f"dir={out / 'keys'}")
-        launch(code, *SMALL, *BAD, f"dir={out / 'bad'}", fails=True)
-        study = write(Path(folder) / "own", {"seeds: [0, 1]": "seeds: [0]"})
-        launch(
-            code, study, "study=tiny", *DATA, "backbone.widths=[8,16]", "figures=[]", f"hydra.sweep.dir={out / 'study'}"
-        )
+        code, conf = source(Path(folder)), Path(folder) / "own" / "conf"
+        (conf / "study").mkdir(parents=True)
+        (conf / "study" / "tiny.yaml").write_text(STUDY)
+        study = [f"--config-dir={conf}", "study=tiny", *DATA, "backbone.widths=[8,16]", "figures=[]"]
+        lines = [
+            ([*SMALL, *KEYS, f"dir={out / 'keys'}"], 0),
+            ([*SMALL, *BAD, f"dir={out / 'bad'}"], 1),
+            ([*study, f"hydra.sweep.dir={out / 'study'}"], 0),
+        ]
+        launch(code, lines)
     return out
 
 

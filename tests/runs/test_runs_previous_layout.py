@@ -1,27 +1,40 @@
 """Run directories that the layout before made are read by today's commands."""
 
+import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
-import pytest
-import yaml
-
-sys.path.append(str(Path(__file__).parents[1] / "study"))
 import previous_layout
+import pytest
+import torch
+import yaml
+from once import once
+
+from multimodal_lab.checkpoint.store import Store, weights
+from multimodal_lab.experiment import run
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """The four directories, made once; a process of `pytest -n` that runs these tests makes its own."""
+    """The three directories."""
     try:
-        return previous_layout.make(tmp_path_factory.mktemp("previous"))
+        return once(tmp_path_factory, "previous_layout", previous_layout.make)
     except previous_layout.Unavailable as error:
         pytest.skip(str(error))
 
 
-pytestmark = pytest.mark.xdist_group("previous_layout")
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """`command(module, *words)`: the command line in this process, where torch is imported already; what it printed."""
+
+    def call(module, *words):
+        monkeypatch.setattr("sys.argv", [module, *words])
+        importlib.import_module(f"multimodal_lab.{module}").main()
+        return capsys.readouterr().out
+
+    return call
+
+
 RENAMED = {  # the old name of a key, by its place, and its value in `keys`
     "judged": "val", "score": "val/label", "optim.rates": {"backbones": 5e-4}, "train.floor": 0.1, "train.accumulate": 2,
     "train.keep": 1, "data.split.rare": "train", "data.split.hold": "samples", "data.check": "train", "data.fit": "stretch",
@@ -43,42 +56,55 @@ def rows(folder):
 def test_the_directories_hold_the_old_names(made):
     config = yaml.safe_load((made / "keys" / "config.yaml").read_text())
     assert {path: at(config, path) for path in RENAMED} == RENAMED
-    assert yaml.safe_load((made / "run" / "config.yaml").read_text())["subsets"] is True
+    assert "layout" not in json.loads((made / "keys" / "data.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["run", "keys"])
-def test_embed_gives_the_embeddings_that_the_run_kept(made, cli, tmp_path, name):
-    cli(f"run={made / name}", f"out={tmp_path}", module="embed", small=False)
-    ours, kept = rows(tmp_path), rows(made / name / "embeddings")
-    assert {"rgb.parquet", "uv.parquet"} <= ours.keys() & kept.keys()
-    for file in ("rgb.parquet", "uv.parquet"):
+@pytest.mark.parametrize(("name", "streams"), [("keys", ("rgb", "uv")), ("study/concat-*", ("rgb", "uv", "fused"))])
+def test_embed_gives_the_embeddings_that_the_run_kept(made, command, tmp_path, name, streams):
+    (folder,) = made.glob(name)
+    command("embed", f"run={folder}", f"out={tmp_path}")
+    ours, kept = rows(tmp_path), rows(folder / "embeddings")
+    for file in (f"{stream}.parquet" for stream in streams):
         ids = set(kept[file]["id"])
         one, two = (t[t["id"].isin(ids)].sort_values("id").reset_index(drop=True) for t in (ours[file], kept[file]))
         assert one["id"].tolist() == two["id"].tolist()
         vectors = [c for c in two if c[0] == "x" and c[1:].isdigit()]
-        assert len(vectors) == 16
+        assert len(vectors) == (32 if file == "fused.parquet" else 16)
+        assert two[vectors].std().min() > 1e-4
         np.testing.assert_allclose(one[vectors], two[vectors], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["run", "keys"])
-def test_explore_draws_a_page(made, cli, tmp_path, name):
+def test_explore_draws_a_page(made, command, tmp_path):
     page = tmp_path / "page.html"
-    cli(f"run={made / name}", f"out={page}", module="explore", small=False)
+    command("explore", f"run={made / 'keys'}", f"out={page}")
     assert "uv" in page.read_text()
 
 
-def test_replay_repeats_the_step_that_ended_a_training(made, cli):
-    told = cli(str(made / "bad" / "bad_batch_0"), module="replay", small=False).stdout
+def test_replay_repeats_the_step_that_ended_a_training(made, command):
+    told = command("replay", str(made / "bad" / "bad_batch_0"))
     facts = json.loads((made / "bad" / "bad_batch_0" / "batch.json").read_text())
     assert told.startswith(f"step {facts['step']}, samples ")
-    assert "nan" in told or "inf" in told
+    assert "= nan" in told or "= inf" in told
 
 
-def test_study_judges_again_to_the_same_answers(made, cli):
+def test_study_judges_again_to_the_same_answers(made, command):
     folder = made / "study"
     before = json.loads((folder / "study.json").read_text())
-    assert cli("status", f"runs={folder}", module="study", small=False).returncode == 0
+    with pytest.raises(SystemExit) as end:
+        command("study.__main__", "status", f"runs={folder}")
+    assert end.value.code == 0
     (folder / "study.json").unlink()
-    cli(f"runs={folder}", module="study", small=False)
+    command("study.__main__", f"runs={folder}")
     again = json.loads((folder / "study.json").read_text())
     assert again["labels"] == before["labels"]
+
+
+def test_backbones_of_an_old_run_serve_as_encoders(made, composed, tmp_path):
+    (old,) = (made / "study").glob("concat-*")
+    words = [*previous_layout.DATA, "fusion=separate", "evaluate=[]", "train.max_steps=1", "figures=[]", "log=none"]
+    cfg = composed(*words, "backbone.widths=[8,16]", "adapt=encoders", f"adapt.runs=[{old}]", small=False)
+    run.run(cfg, tmp_path)
+    given, own = (weights(Store(folder / "checkpoints", 1).newest()) for folder in (old, tmp_path))
+    names = [name for name in own if name.startswith("backbones.each.")]
+    assert {name.split(".")[2] for name in names} == {"rgb", "uv"}
+    assert all(torch.equal(own[name], given[name]) for name in names)

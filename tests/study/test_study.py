@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -13,18 +14,20 @@ from tiny import write
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.ledger import ledger, outcomes
 
+NAN = "the training loss is not finite at its end, step 2: cross_entropy = "
 
-def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp_path, launch):
-    """One arm always fails: it stops no other cell, is told at once, and tried again by every call."""
-    changes = {"seeds: [0, 1]": "seeds: [3]", "unequal: []": "unequal: [data.batch_size]"}
-    changes["    concat:"] = "    broken: [modality=rgb, fusion=separate, data.batch_size=100000]\n    concat:"
+
+def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp_path, launch, cli):
+    """One arm always ends in NaN: it stops no other cell, is told at once, and tried again by every call."""
+    changes = {"seeds: [0, 1]": "seeds: [3]", "unequal: []": "unequal: [optim.lr, train.warmup]"}
+    changes["    concat:"] = "    broken: [modality=rgb, fusion=separate, optim.lr=1e30, train.warmup=0]\n    concat:"
     runs = tmp_path / "runs"
     words = [write(tmp_path, changes), "study=tiny", f"hydra.sweep.dir={runs}"]
     first = launch(*words)
     wait_for(lambda: list(runs.glob("rgb-*/summary.json")) and list(runs.glob("concat-*/metrics.jsonl")))
     os.kill(first.pid, signal.SIGKILL)
     said = ended(first)[1]
-    assert "error: data.batch_size 100000 is more than" in said
+    assert f"error: {NAN}" in said
     made = plan.load(runs)
     states = {e.cell.arm: e.state for e in ledger.entries(runs, made.cells)}
     assert states == {"rgb": "finished", "broken": "failed", "concat": "partial", "shuffled": "waiting"}
@@ -32,7 +35,9 @@ def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp
     before = done.stat()
     codes, both = zip(*map(ended, [launch(*words), launch(*words)]), strict=True)
     assert codes == (1, 1), both
-    assert any(text.splitlines()[1].startswith("failed: broken-s3-p0-") for text in both)  # or it runs already
+    assert any(
+        re.match(rf"failed: broken-s3-p0-\w+: {NAN}", text.splitlines()[1]) for text in both
+    )  # or it runs already
     for text in both:
         assert "error: 1 of 4 cells failed; the same command runs them again" in text
         assert "1 seeds, fewer than 3" in text
@@ -45,6 +50,17 @@ def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp
     found = outcomes.load(runs)
     assert [(e.cell.arm, e.state) for e in found.unfinished] == [("broken", "failed")]
     assert not found.invalid
+    told = re.search(
+        rf"failed: broken-s3-p0-\w+: {NAN}",
+        cli("status", f"runs={runs}", module="study", small=False, check=False).stdout,
+    )
+    assert told
+    strict = {
+        p.name: json.loads(p.read_text(), parse_constant=pytest.fail)
+        for p in (runs / "study.json", done.parent / "data.json")
+    }
+    assert strict["study.json"]["labels"]
+    assert "broken" in (runs / "report.md").read_text()
     check_outcomes(found)
     check_shuffled(found)
     done.write_text(done.read_text().replace('"provenance/source": "', '"provenance/source": "0'))
@@ -79,4 +95,12 @@ def check_shuffled(found):
     assert record["shuffled"]["shuffle"]["stream"] == "uv"
     assert record["concat"]["shuffle"] is None
     scores = found.scores("species")
-    assert not np.array_equal(scores.score["shuffled"], scores.score["concat"])
+    tables = [
+        pd.read_parquet(e.folder / "predictions.parquet")
+        .query("label == 'species' and stream == 'fused'")
+        .set_index("id")
+        for e in found.finished
+        if e.cell.arm in ("concat", "shuffled")
+    ]
+    one, two = (t.probability.loc[scores.ids].to_numpy() for t in tables)
+    assert np.abs(one - two).max() > 1e-3

@@ -220,7 +220,7 @@ def test_reduced_precision_trains_close_to_full(bench, precision):
     a, b = ([r["train/total"] for r in x.rows()] for x in (full, half))
     assert all(math.isfinite(v) for v in b)
     assert b[0] == pytest.approx(a[0], rel=0.02)
-    assert a != b
+    assert max(abs(x / y - 1) for x, y in zip(a, b, strict=True)) > 1e-5  # far beyond the rounding of fp32
 
 
 def diverging(bench, monkeypatch, **knobs):

@@ -42,6 +42,18 @@ def test_a_run_whose_last_training_loss_is_nan_fails_and_keeps_the_rest(composed
     assert (tmp_path / "bad_batch_0" / "batch.json").is_file()
 
 
+def test_a_run_whose_last_gradient_is_not_finite_fails_though_its_loss_is_finite(composed, tmp_path):
+    cfg = composed(*TINY, "loss.weight=1e30", "train.clip_norm=null")
+    with pytest.raises(
+        FloatingPointError, match=r"training gradient is not finite at its end, step 3: gradient norm = inf; lower"
+    ):
+        run.run(cfg, tmp_path)
+    rows = [strict(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [r["train/grad_norm"] for r in rows if "train/total" in r] == [None] * 3
+    assert math.isfinite(rows[2]["train/total"])
+    assert not (tmp_path / "summary.json").exists()
+
+
 def test_a_held_out_loss_that_is_not_finite_is_refused_by_its_term():
     divergence.require_finite_held_out({"test/total": 1.0, "test/clip": 1.0})
     with pytest.raises(
@@ -55,6 +67,7 @@ def test_an_undefined_score_is_null_in_the_summary_and_the_run_ends_well(compose
     monkeypatch.setattr(rsa.RSA, "__call__", lambda self, *a: {**real(self, *a), "rsa/odd/spearman": math.nan})
     run.run(composed(*TINY), tmp_path)
     assert strict((tmp_path / "summary.json").read_text())["rsa/odd/spearman"] is None
+    assert strict((tmp_path / "data.json").read_text())["streams"]
 
 
 def test_json_of_ours_is_strict_and_what_is_not_finite_is_null(tmp_path):

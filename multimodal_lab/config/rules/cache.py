@@ -10,6 +10,7 @@ from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.rules.wiring import Tree, losses, streams, target
 from multimodal_lab.config.signature import SourceError, signature
 from multimodal_lab.config.suggest import one
+from multimodal_lab.runs.records import LayoutError, require_readable
 
 
 def cached(tree: Tree) -> Iterator[Problem]:
@@ -35,6 +36,11 @@ def encoder_runs(tree: Tree) -> Iterator[Problem]:
             yield Problem(
                 f"adapt.{argument}.{i}", run, "no finished run here (expected summary.json in it)", ", ".join(near)
             )
+            continue
+        try:
+            require_readable(folder)
+        except LayoutError as error:
+            yield Problem(f"adapt.{argument}.{i}", run, str(error))
 
 
 def _streams(tree: Tree) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling
+from multimodal_lab.stage import place
 
 
 @dataclass
@@ -65,7 +66,8 @@ class SampleReader:
                 raise
             raise self.named(row, error) from error
         except Exception as error:  # a decoder may raise anything: the sample must be named all the same
-            raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}") from error
+            where = f" in {found}" if (found := place(error)) else ""
+            raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}{where}") from error
         try:
             for name, kind in self.kinds.items():
                 if name not in raw.inputs:

@@ -12,6 +12,7 @@ from multimodal_lab.config import annotations as expect
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.study import Role, Study, problems, read
+from multimodal_lab.runs.records import LayoutError, require_known_layout
 
 FILE = "plan.json"
 Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
@@ -72,11 +73,15 @@ def load(folder: Path) -> StudyPlan:
         found: dict[str, Any] = files.read_json(folder / FILE)
         _require_sound(found)
         cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
+        for cell in (*tuning, *cells):
+            require_known_layout(folder / cell.folder)
         return StudyPlan(
             read(found["study"]), cells, found["typed"], found["warnings"], tuning, found["chosen"], found["retrained"]
         )
     except FileNotFoundError:
         raise StudyError(f"runs={folder}: no study here (expected {FILE} in it); multirun/NAME holds one") from None
+    except LayoutError as error:
+        raise StudyError(str(error)) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(f"{folder / FILE}: can't be read ({error}); run the study again, its cells are kept") from None
 

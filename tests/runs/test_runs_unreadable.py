@@ -1,0 +1,144 @@
+"""A run directory that can't be read is one sentence from every command, at once and before torch is imported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from multimodal_lab import files
+from multimodal_lab.study.design import plan
+
+sys.path.append(str(Path(__file__).parents[1] / "study"))
+from made import study
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "data: {a: 1}\nmodality: {rgb: {kind: image}}\nsystem: {a: 1}\ntrain: {a: 1}\n"
+RECORD = {"layout": 2, "streams": {}, "splits": {}, "choices": {}}
+DEEP = "[" * 100_000 + "]" * 100_000
+LONG = '{"layout": ' + "9" * 5_000 + "}"
+BOMB = "a0: &a0 [1, 2]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
+FIFO = object()
+CASES = {  # name: (file, its content, what is said of it)
+    "layout 7": ("data.json", json.dumps({**RECORD, "layout": 7}), "layout 7; this version reads layout 2"),
+    "no streams": ("data.json", json.dumps({"layout": 2}), "expected the record of a run with its streams"),
+    "a list": ("data.json", "[]", "expected the record of a run with its streams"),
+    "no splits": ("data.json", json.dumps({"layout": 2, "streams": {}, "choices": {}}), "expected the mapping splits"),
+    "deep": ("data.json", DEEP, "can't be read (nested more than 64 deep)"),
+    "digits": ("data.json", LONG, "can't be read (Exceeds the limit"),
+    "a pipe": ("data.json", FIFO, "can't be read (expected a file, found a pipe"),
+    "empty config": ("config.yaml", "", "expected the keys of a config, found nothing"),
+    "config a list": ("config.yaml", "[1, 2]", "expected the keys of a config, found list"),
+    "binary config": ("config.yaml", b"\x00\xff\xfe\x80", "can't be read ("),
+    "tags": ("config.yaml", "data: !!python/object/apply:os.system [true]\n", "can't be read (could not determine"),
+    "deep config": ("config.yaml", DEEP, "can't be read ("),
+    "config 900 deep": ("config.yaml", "a: " + "{b: " * 900 + "1" + "}" * 900, "can't be read (nested more than 64 deep)"),
+    "config of digits": ("config.yaml", "a: " + "9" * 5_000, "can't be read (Exceeds the limit"),
+    "config of itself": ("config.yaml", BOMB, "can't be read ("),
+    "no data": ("config.yaml", "seed: 0\n", "expected the mapping data in it"),
+}  # fmt: skip
+DRIVER = """
+import contextlib, importlib, io, json, sys, time
+
+said = []
+for module, words in json.loads(sys.stdin.read()):
+    sys.argv, err, began = [module, *words], io.StringIO(), time.process_time()
+    try:
+        with contextlib.redirect_stderr(err):
+            importlib.import_module("multimodal_lab." + module).main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+        err.write("" if isinstance(end.code, int) else str(end.code))
+    said.append([code, err.getvalue(), time.process_time() - began])
+heavy = sorted({"torch", "scipy", "matplotlib", "sklearn"} & sys.modules.keys())
+print(json.dumps({"said": said, "heavy": heavy}))
+"""
+
+
+def damaged(folder, file, content):
+    """A run's directory as far as it is looked at first, one file of it other than a run writes it."""
+    (folder / "bad_batch_0").mkdir(parents=True)
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "data.json").write_text(json.dumps(RECORD))
+    (folder / "summary.json").write_text("{}")
+    facts = dict.fromkeys(("batches", "epoch", "ids", "precision", "progress", "scale", "seed", "step"), 0)
+    (folder / "bad_batch_0" / "batch.json").write_text(json.dumps(facts))
+    path = folder / file
+    path.unlink()
+    if content is FIFO:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def lines(folder):
+    return {
+        "embed": ["embed", [f"run={folder}"]],
+        "explore": ["explore", [f"run={folder}"]],
+        "replay": ["replay", [str(folder / "bad_batch_0")]],
+        "run": ["run", ["fusion=separate", "loss=simclr", "adapt=encoders", f"adapt.runs=[{folder}]"]],
+    }
+
+
+COMMANDS = ["embed", "explore", "replay", "run"]
+
+
+def called(calls):
+    """[exit code, what was said, seconds of CPU] of each command, made in one process, and what heavy it imported."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", DRIVER]
+    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, env=env, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    return [*found["said"], found["heavy"]]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """{(command, case): [exit code, what was said, seconds of CPU]} of all of them, in one process; what it imported."""
+    base = tmp_path_factory.mktemp("unreadable")
+    made = {name: damaged(base / str(i), *case[:2]) for i, (name, case) in enumerate(CASES.items())}
+    asked = [(command, name) for name in CASES for command in COMMANDS]
+    calls = [lines(made[name])[command] for command, name in asked]
+    *said, heavy = called(calls)
+    return dict(zip(asked, said, strict=True)), heavy
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_one_sentence_within_two_seconds(answers, command, case):
+    code, said, seconds = answers[0][command, case]
+    assert code == (2 if command == "run" else 1)
+    assert said.startswith("error: ")
+    assert CASES[case][2] in said
+    assert CASES[case][0] in said
+    assert len(said.strip().splitlines()) == 1
+    assert seconds < 2
+
+
+def test_nothing_heavy_is_imported_for_it(answers):
+    assert answers[1] == []
+
+
+@pytest.mark.parametrize("verb", [(), ("status",)])
+def test_a_study_with_a_cell_of_another_layout_is_one_sentence(tmp_path, verb):
+    folder = study(tmp_path / "runs", seeds=(0,), groups=10)
+    (cell, *_) = plan.load(folder).cells
+    files.write_json(folder / cell.folder / "data.json", {**RECORD, "layout": 7})
+    (code, said, seconds), heavy = called([["study.__main__", [*verb, f"runs={folder}"]]])
+    assert (code, heavy) == (1, [])
+    assert said.startswith(f"error: {folder / cell.folder / 'data.json'}: layout 7; this version reads layout 2")
+    assert seconds < 2
+
+
+@pytest.mark.parametrize(("text", "said"), [(DEEP, "nested more than 64 deep"), ("{}", "expected the facts of a kept")])
+def test_a_kept_batch_that_can_t_be_read_is_one_sentence(tmp_path, text, said):
+    from multimodal_lab.replay import kept
+
+    folder = damaged(tmp_path / "run", "bad_batch_0/batch.json", text)
+    with pytest.raises(ValueError, match=rf"batch\.json: .*{said}"):
+        kept(folder / "bad_batch_0")
