@@ -1,4 +1,4 @@
-"""Build a component from a factory and the facts that only an upstream object knows."""
+"""Build a component from its factory and the arguments that only an upstream object knows."""
 
 from __future__ import annotations
 

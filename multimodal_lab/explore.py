@@ -1,4 +1,4 @@
-"""A page to look around in a run's embeddings: `python -m multimodal_lab.explore run=DIR`."""
+"""Make the explorer page of a run's embeddings: `python -m multimodal_lab.explore run=DIR`."""
 
 from __future__ import annotations
 

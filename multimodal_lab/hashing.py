@@ -1,4 +1,4 @@
-"""Hashes of files, JSON values and words, and the mixing step of SplitMix64: equal bits on every machine and device."""
+"""SHA-256 of files, JSON values and words, and the SplitMix64 mixer: the same bits on every machine and device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One experiment, or a sweep of them, from one command: `python -m multimodal_lab.run fusion=attention modality=rgb_uv`.
+"""Command line: run one experiment or a sweep, `python -m multimodal_lab.run fusion=attention modality=rgb_uv`.
 
 Nothing heavy is imported until the configuration of every job is known to be good.
 """

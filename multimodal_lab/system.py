@@ -1,4 +1,4 @@
-"""The one system every experiment is: streams → backbones → fusion → heads → losses."""
+"""The `System` module of every experiment: streams → backbones → fusion → heads → losses."""
 
 from __future__ import annotations
 

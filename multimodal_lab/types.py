@@ -1,4 +1,4 @@
-"""The contract: three types that every stage speaks.
+"""The core types: `Stream`, `Batch` and `Features`, which every stage exchanges.
 
 Letters used in every docstring: N samples, L tokens, D width, C channels (bands), H W pixels, T time steps, V vocabulary.
 """

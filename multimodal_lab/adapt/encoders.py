@@ -1,4 +1,4 @@
-"""Backbones from trained runs, frozen: what they were trained on must not be what they are now judged on."""
+"""Load frozen encoders from finished runs; refuse any that were trained on samples held out here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augment: a batch in, its views out, on the device that the batch is on."""
+"""The Augment module: takes a Batch, returns its augmented views on the same device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Geometric ops: each draws one map per sample, shared by every image stream and the mask.
+"""Geometric ops: each draws one transform per sample, shared by every image stream and the mask.
 
 Names, knobs and distributions are kornia's. Neighbouring ops are composed and resampled once (see `warp`), so a crop
 followed by a rotation shows what lies beyond the crop where a chain of resamplings would show black corners.

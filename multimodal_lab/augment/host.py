@@ -1,4 +1,4 @@
-"""Where a batch lies: what is quick on a CPU is slow on a device, and the other way round."""
+"""Whether a tensor is in host memory: decides between the CPU and the GPU variant of an op."""
 
 from __future__ import annotations
 

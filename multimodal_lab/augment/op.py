@@ -1,4 +1,4 @@
-"""What the photometric ops share: a probability per sample, the streams they touch, and their ranges checked."""
+"""`Photometric`, the base class of the photometric ops: probability per sample, selected streams, checked ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photometric ops along the bands, for images and for vectors."""
+"""Spectral ops along the bands, for images and vectors."""
 
 from __future__ import annotations
 

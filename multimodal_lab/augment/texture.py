@@ -1,4 +1,4 @@
-"""Photometric ops on neighbourhoods: blur, sharpness, erasing, and noise. Nothing is clamped."""
+"""Blur, sharpness, erasing and noise ops, without clamping."""
 
 from __future__ import annotations
 

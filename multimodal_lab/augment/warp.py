@@ -1,4 +1,4 @@
-"""Compose geometric steps into one map from output to input, and resample once."""
+"""Compose geometric ops into one sampling grid and resample each image once."""
 
 from __future__ import annotations
 

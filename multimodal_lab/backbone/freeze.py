@@ -1,4 +1,4 @@
-"""Freeze a module so that nothing in it moves."""
+"""Freeze a module: no gradients, and eval mode even when its parent is set to train()."""
 
 from __future__ import annotations
 

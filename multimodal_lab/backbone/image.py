@@ -1,4 +1,4 @@
-"""Any timm image model, with any bands."""
+"""Any timm image model, with any number of input bands."""
 
 from __future__ import annotations
 

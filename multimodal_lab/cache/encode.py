@@ -1,4 +1,4 @@
-"""One pass of the frozen backbones over all samples."""
+"""Encode all samples once with the frozen backbones."""
 
 from __future__ import annotations
 

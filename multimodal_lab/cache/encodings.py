@@ -1,4 +1,4 @@
-"""The encodings of one stream, row by row, and what stands in the place of its backbone and of its reader."""
+"""Cached encodings of one stream, and the modules that replace its backbone and its reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train on what frozen backbones have said: encode every sample once, then look the features up."""
+"""Train on cached features of frozen backbones: encode every sample once, then look the features up."""
 
 from __future__ import annotations
 

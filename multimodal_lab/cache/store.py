@@ -1,4 +1,4 @@
-"""Entries on disk, each named by a hash of all that it depends on: there whole or not at all, and verified before use."""
+"""Content-addressed cache entries on disk: written atomically, verified by hash before use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that must survive a resume, in one named dict: what is saved, what is refused, how it becomes plain data."""
+"""The training state that a checkpoint holds, as one named dict, and its conversion to plain data."""
 
 from __future__ import annotations
 

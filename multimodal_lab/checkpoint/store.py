@@ -1,4 +1,4 @@
-"""Checkpoints that are data: safetensors and JSON, written aside, hashed, then renamed; a damaged one is set aside, not used."""
+"""Checkpoint store: atomic save, hash verification, and resume from the newest valid checkpoint."""
 
 from __future__ import annotations
 

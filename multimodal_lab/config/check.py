@@ -1,4 +1,4 @@
-"""Before anything heavy is imported: is every job that a command line asks for a job that can run?"""
+"""Check every job of a command line (syntax, choices, types, rules) before torch is imported."""
 
 from __future__ import annotations
 

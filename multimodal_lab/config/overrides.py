@@ -1,4 +1,4 @@
-"""Command-line overrides, read as Hydra reads them; what is wrong with one is a `Problem`, never a traceback."""
+"""Parse command-line overrides with Hydra's grammar; errors become `Problem`s, not tracebacks."""
 
 from __future__ import annotations
 

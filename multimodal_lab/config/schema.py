@@ -1,4 +1,4 @@
-"""Typed configs: what a composed config may say, and everything that is wrong with one, before torch is imported.
+"""The schema of a composed config, and every violation of it, before torch is imported.
 
 Nodes with a `_target_` are held to the signature of what they build; the rest to the dataclasses below; what no single
 node can know to `rules`.

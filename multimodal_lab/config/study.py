@@ -1,4 +1,4 @@
-"""What a study says of itself: the node `study` of its YAML. No torch, no Hydra."""
+"""The schema of the `study` node: arms, seeds, splits, controls. Imports no torch and no Hydra."""
 
 from __future__ import annotations
 

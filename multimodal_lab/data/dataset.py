@@ -1,4 +1,4 @@
-"""A data set made ready for one experiment: streams, splits, labels, statistics and batches."""
+"""Prepare a data set for an experiment: streams, splits, labels, statistics, loaders."""
 
 from __future__ import annotations
 

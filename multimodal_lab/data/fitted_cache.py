@@ -1,4 +1,4 @@
-"""What a training split has taught, remembered: the next run on the same data reads no sample to learn it again."""
+"""Cache of statistics fitted on a training split, so that a second run reads no sample to fit them again."""
 
 from __future__ import annotations
 

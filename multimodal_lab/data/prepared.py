@@ -1,4 +1,4 @@
-"""A prepared data set: its streams, splits and targets, and batches of it."""
+"""A prepared data set: its streams, splits and targets, and its loaders."""
 
 from __future__ import annotations
 

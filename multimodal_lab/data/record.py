@@ -1,4 +1,4 @@
-"""The record of a prepared data set: written with a run, read back to treat new files as its training files were."""
+"""The data record of a run (`data.json`): written with it, restored to preprocess new files identically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few distributed facts and the one collective with a gradient that the losses need."""
+"""torch.distributed helpers: rank and world size, barriers, reductions, all-gather with a gradient."""
 
 from __future__ import annotations
 

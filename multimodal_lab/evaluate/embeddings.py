@@ -1,4 +1,4 @@
-"""Embeddings of every stream and of fused: a pass over a trained system, and the tables they are kept in."""
+"""Compute the embeddings of every stream and of `fused`, and hold them as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at a system without leaving a trace in it or in any random state."""
+"""Context manager: eval mode without gradients, modules and random states restored after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain late fusion: what the modalities' own probes say together, each with the same voice."""
+"""Late fusion baseline: the average of the modalities' linear probes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every loss term on data that the weights have not seen."""
+"""Held-out loss: every loss term on data not trained on."""
 
 from __future__ import annotations
 

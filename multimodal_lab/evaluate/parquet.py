@@ -1,4 +1,4 @@
-"""The tables that embeddings are kept in: one Parquet file and one CSV for each name.
+"""Write and read embedding tables: one Parquet file and one CSV per name.
 
 Parquet: `id, split, group, present, label.<label>…, x1..xD`; a label is its class name (missing: null), a number, or
 a list of 0/1; x is null where the modality is missing. Class lists and the order of names ride in the schema's

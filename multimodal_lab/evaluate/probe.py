@@ -1,4 +1,4 @@
-"""Linear probes: what can a linear model read from frozen embeddings?"""
+"""Linear probes on frozen embeddings."""
 
 from __future__ import annotations
 

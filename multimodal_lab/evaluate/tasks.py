@@ -1,4 +1,4 @@
-"""Which (name, label) pairs an evaluator can judge and on which rows; what is left out is counted, never in silence."""
+"""Which (name, label) pairs an evaluator scores and on which rows; skipped ones are counted and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load a trained run again: embed other files with it."""
+"""Reload a trained run to embed other files with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One experiment from a composed config: build → fit → evaluate → everything a reader wants, in one directory."""
+"""Run one experiment from a composed config: build → fit → evaluate → report, in one run directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trackers in threads of their own: one that is slow, fails or hangs never stops a training."""
+"""Run each tracker in a thread, so that a slow, failing or hanging one never stops training."""
 
 from __future__ import annotations
 

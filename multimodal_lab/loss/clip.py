@@ -1,4 +1,4 @@
-"""CLIP: streams against each other."""
+"""CLIP loss between streams."""
 
 from __future__ import annotations
 

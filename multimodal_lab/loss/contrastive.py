@@ -1,4 +1,4 @@
-"""InfoNCE: a row's positives are the rows with its id, its negatives all others."""
+"""InfoNCE: positives are the rows of the same id, negatives all other rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row against every row as whole matrices, for losses that mine pairs or ask a question of each."""
+"""Full pairwise similarity matrices, for losses that mine pairs or score each pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of a loss that change while training: learned, or scheduled over its progress in [0, 1]."""
+"""Scalars of a loss, such as a temperature: learned, or scheduled over training progress in [0, 1]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SigLIP: each pair of rows is a yes-or-no question."""
+"""SigLIP: sigmoid loss on each pair of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triplet hinge between streams, with mined negatives."""
+"""Triplet margin loss between streams, with mined negatives."""
 
 from __future__ import annotations
 

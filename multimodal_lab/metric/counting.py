@@ -1,4 +1,4 @@
-"""How many keys score at least a bar: a single-precision product decides nearly all, a double-precision one the rest."""
+"""Count keys with a score of at least a threshold: float32 product first, float64 only for close calls."""
 
 from __future__ import annotations
 

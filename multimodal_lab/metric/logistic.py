@@ -1,4 +1,4 @@
-"""Logistic regression at several strengths at once: one batched L-BFGS with exact line searches."""
+"""Logistic regression at several penalties at once: batched L-BFGS with exact line search."""
 
 from __future__ import annotations
 

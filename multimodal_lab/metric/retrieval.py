@@ -1,4 +1,4 @@
-"""Exact retrieval ranks by counting, any number of queries, keys and positives."""
+"""Exact retrieval ranks by counting, for any number of queries, keys and positives."""
 
 from __future__ import annotations
 

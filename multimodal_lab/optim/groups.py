@@ -1,4 +1,4 @@
-"""Parameter groups: a learning rate by module prefix and by depth, no decay of norms, biases and scalars."""
+"""Parameter groups: learning rate by module prefix and depth, no weight decay on norms, biases and scalars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between the runs of a sweep."""
+"""Which config choices differ between the runs of a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one alias table: names of the layout before this one and what they are called today.
+"""Renamed modules, targets and config keys: the names of the previous layout and today's.
 
 A run directory of the layout before is read as if it had been written today; a config of one's own that says an old name is
 refused with the new one. No torch, no Hydra.

@@ -1,4 +1,4 @@
-"""The directory of a run: a name no other run has, and one writer at a time."""
+"""The run directory: a unique name, and a lock for a single writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a run: its summary, there at once or not at all, and the number that a sweeper reads."""
+"""Write `summary.json` atomically at the end of a run, and return the objective to the sweeper."""
 
 from __future__ import annotations
 

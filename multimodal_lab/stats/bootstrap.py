@@ -1,4 +1,4 @@
-"""Bootstrap over seeds, splits and groups."""
+"""Bootstrap confidence intervals over seeds, splits and groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a difference more than the luck of the seeds and of the groups in the test part? The test behind every verdict."""
+"""Test and confidence interval of a mean paired difference with crossed random effects: seeds and groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows a permutation null may exchange: whole groups of one size, since samples of one group are alike anyway."""
+"""Permutations for null distributions that exchange whole groups of equal size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The corrected resampled t-test, for splits whose training parts overlap."""
+"""Corrected resampled t-test (Nadeau & Bengio), for splits whose training sets overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How embeddings lie on the unit sphere, with intervals: of one modality, and of two that share a space."""
+"""Uniformity, alignment and modality gap, each with a confidence interval."""
 
 from __future__ import annotations
 

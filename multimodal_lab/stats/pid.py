@@ -1,4 +1,4 @@
-"""What two modalities tell of a label: both alike, one alone, or only the two together."""
+"""Partial information decomposition of two modalities about a label: redundant, unique, synergistic."""
 
 from __future__ import annotations
 

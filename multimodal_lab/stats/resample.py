@@ -1,4 +1,4 @@
-"""An interval and a null for any statistic of two paired spaces."""
+"""Bootstrap interval and permutation null of any statistic of two paired spaces."""
 
 from __future__ import annotations
 

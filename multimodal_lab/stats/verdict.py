@@ -1,4 +1,4 @@
-"""Does the second modality add anything? The rules of docs/verdict.md, in their order."""
+"""The verdict on a second modality: the rules of docs/verdict.md, in order."""
 
 from __future__ import annotations
 

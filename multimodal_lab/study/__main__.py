@@ -1,4 +1,4 @@
-"""Judge a study, `python -m multimodal_lab.study runs=multirun/NAME`; look at its cells, `… status`, or data, `… audit`."""
+"""Commands on a study: `python -m multimodal_lab.study runs=multirun/NAME` analyses; also `status` and `audit`."""
 
 from __future__ import annotations
 

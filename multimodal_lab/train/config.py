@@ -1,4 +1,4 @@
-"""How a system is trained: the keys of `conf/train/` with their bounds."""
+"""`TrainConfig`: the keys of `conf/train/` with their bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The running average of the weights: smoother than the last step's."""
+"""Exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A system in pieces, one a rank: weights, gradients and moments that outgrow a card (ZeRO stage 3, Rajbhandari et al. 2020)."""
+"""Fully sharded training (FSDP2): weights, gradients and optimizer state over ranks (ZeRO-3, Rajbhandari et al. 2020)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exact gradient of a large batch in the memory of a small one (GradCache, Gao 2021)."""
+"""Exact gradients of large contrastive batches in small memory (GradCache, Gao et al. 2021)."""
 
 from __future__ import annotations
 

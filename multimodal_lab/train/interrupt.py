@@ -1,4 +1,4 @@
-"""Stopping when asked: at a step's end, or at once where nothing is being changed."""
+"""Signal handling (SIGINT, SIGTERM): stop at the end of a step, or at once where that is safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: once in a while evaluate, once in a while save, step, log. It never asks which task it is running."""
+"""The training loop: evaluate, save, step, log. It is the same for every task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be the same for a resume to be exact."""
+"""Resume: the facts that must match for it to be exact, and the checkpoint it starts from."""
 
 from __future__ import annotations
 

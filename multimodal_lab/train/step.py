@@ -1,4 +1,4 @@
-"""One optimizer step: a group of batches in, the loss terms and the gradient norm out."""
+"""One optimizer step: gradient accumulation over a group of batches, clipping, and the loss terms and gradient norm."""
 
 from __future__ import annotations
 

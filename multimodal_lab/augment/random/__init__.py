@@ -1,1 +1,1 @@
-"""Random draws that are a function of (seed, epoch, sample id) alone."""
+"""Counter-based random draws: pure functions of (seed, epoch, sample id)."""

@@ -1,4 +1,4 @@
-"""What hangs on constants alone is made once, and is no part of what torch.compile makes of the code around it."""
+"""Memoised constants (name hashes, lookup tables) that torch.compile treats as constants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run on kept features can't be, known before anything is built."""
+"""Rules of runs on cached features (`cache=features`) and of encoders from other runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Combinations that a loss takes part in: what it reads must be what a stage gives."""
+"""Rules of losses: their inputs must be outputs of some stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run would find out only after its data are prepared, or after it has trained: shares, scores, the device."""
+"""Rules of the run: monitored score, objective, device, split fractions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much one classification of samples tells of another."""
+"""Association between two categorical variables: how well one predicts the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit of a prepared data set: everything that could make a comparison on its splits untrue."""
+"""Run every audit check on a prepared data set and collect the findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that go together with how a sample was taken: a model may learn that instead."""
+"""Labels confounded with acquisition conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit says: findings, each a sentence, and whether it voids the comparison."""
+"""An audit finding: one sentence, and whether it invalidates the comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups that stand in two parts of a split: by their column, by another spelling, by the names of samples."""
+"""Groups that occur in two splits: by column, by another spelling, or by sample names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sample stands in which part of a split, and what stands in two of them."""
+"""Split membership of every sample, and samples that occur in two splits."""
 
 from __future__ import annotations
 

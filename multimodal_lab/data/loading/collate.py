@@ -1,4 +1,4 @@
-"""Rows of a data set as tensors: read one by one, or kept in memory."""
+"""Collate samples into tensors: read one by one, or all held in memory."""
 
 from __future__ import annotations
 

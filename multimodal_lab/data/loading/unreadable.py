@@ -1,4 +1,4 @@
-"""What to do with samples that can't be read: found once, before anything is learnt, so that every rank does the same."""
+"""Find unreadable samples before training and apply `on_error`, alike on every rank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that make batches, torch's own, each with a slot that holds the row in work: one that dies is told with it."""
+"""DataLoader worker processes that report which sample they were reading when one dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finish a packed store: its table, its split, statistics and manifest; and check one again."""
+"""Finalise a packed store (table, split, statistics, manifest) and verify an existing one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The packed store on disk: one flat file a shard, an index of where each sample lies, and a manifest that binds them.
+"""The on-disk format of a packed store: shards, sample index, manifest.
 
 manifest.json      what the store holds, the choices it was packed with, and the hash of every other file but shards
 table.json         the sample table, column by column

@@ -1,4 +1,4 @@
-"""What a source can give, found by asking it: the parts of a packed record, image fields and texts."""
+"""Probe a source for what it can provide: record parts, image fields, texts."""
 
 from __future__ import annotations
 

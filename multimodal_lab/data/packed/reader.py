@@ -1,4 +1,4 @@
-"""Samples of a packed store (see `store`): one `pread` a sample, only the bytes asked for, hashes checked."""
+"""Read samples of a packed store: one `pread` per sample, only the requested bytes, hashes verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write a packed store: shards in parallel, each whole or not there, so that a killed run goes on where it was."""
+"""Write a packed store in parallel: each shard atomically, so that a killed run continues."""
 
 from __future__ import annotations
 

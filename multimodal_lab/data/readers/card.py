@@ -1,4 +1,4 @@
-"""A data set's card in YAML: its bands and its mask, and which of the bands streams ask for."""
+"""The data card in YAML: stored bands and mask, and the selection of bands for each stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of ENVI cubes: a raw file (.bil, .bip, .bsq, .img) and its text header (.hdr), one pair per sample."""
+"""Reader of ENVI cubes: raw file (.bil, .bip, .bsq, .img) with text header (.hdr), one pair per sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HDF5 files of samples, or one HDF5 cube read in crops straight from its chunks."""
+"""Reader of HDF5: files of samples, or one cube read in crops from its chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of ordinary images: PNG, JPEG and TIFF, 8 or 16 bit, flat or one folder per class."""
+"""Reader of image folders: PNG, JPEG and TIFF, 8 or 16 bit, flat or one folder per class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of files: from the folders they stand in, from their names, or from a table."""
+"""Labels of files: from folders, file names or a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One cube and its label map: patches around labelled pixels, split by blocks that share no pixel."""
+"""Reader of one scene and its label map: patches around labelled pixels, in blocks that share no pixel."""
 
 from __future__ import annotations
 

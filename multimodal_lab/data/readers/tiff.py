@@ -1,4 +1,4 @@
-"""Folders of multi-band TIFF files, one file per sample."""
+"""Reader of multi-band TIFF, one file per sample."""
 
 from __future__ import annotations
 

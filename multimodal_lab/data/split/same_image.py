@@ -1,4 +1,4 @@
-"""Rows that show one thing, such as the captions of one image: they stand in one split and are right for each other."""
+"""Rows of the same image (several captions): kept in one split, positives of each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Re-pair one stream among samples: the negative control that keeps a fusion's capacity and takes the pairing away."""
+"""Shuffled-modality negative control: re-pair one stream among samples."""
 
 from __future__ import annotations
 

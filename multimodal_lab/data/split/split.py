@@ -1,4 +1,4 @@
-"""Train, validation and test: whole groups only, stratified, fixed by a seed whatever the order of the rows."""
+"""Grouped, stratified train/val/test split, seeded and independent of row order."""
 
 from __future__ import annotations
 

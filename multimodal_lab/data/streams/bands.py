@@ -1,4 +1,4 @@
-"""Cut a stream from stored bands by name, wavelength or place."""
+"""Select a stream's bands by name, wavelength or position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learn from the training split, and from nothing else, what each stream needs."""
+"""Fit each stream's statistics and tokenizer on the training split alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of the sample table as numbers."""
+"""Encode the label columns of the sample table as integers or floats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a modality YAML asks for, and what fitting it to a training split has learnt."""
+"""Stream plans: what a modality YAML asks for, and the statistics fitted to a training split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sample from its source to finished arrays: read, check, scale, mask, resize."""
+"""Read one sample and preprocess it: check, scale, mask, resize."""
 
 from __future__ import annotations
 

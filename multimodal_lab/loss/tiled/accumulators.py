@@ -1,4 +1,4 @@
-"""What an anchor of a softmax loss must know of its row of logits, gathered tile by tile."""
+"""Streaming logsumexp accumulators of the softmax losses, updated tile by tile."""
 
 from __future__ import annotations
 

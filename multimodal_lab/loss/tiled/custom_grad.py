@@ -1,4 +1,4 @@
-"""A scalar whose gradients were made together with it."""
+"""autograd.Function whose gradients are computed in the forward pass, together with the value."""
 
 from __future__ import annotations
 

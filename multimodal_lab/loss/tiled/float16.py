@@ -1,4 +1,4 @@
-"""Products of 16-bit rows with 32-bit sums: what a GPU multiplies several times faster, for inputs that have 16 bits already.
+"""16-bit matrix products with 32-bit accumulation, for inputs that are 16-bit already.
 
 Unit rows are kept as float16 whichever of the two the inputs are: no number in them is above 1, and it has three bits more
 than bfloat16, as many as TF32. Derivatives are far below 1 and are lifted to where float16 is as fine before they are rounded.

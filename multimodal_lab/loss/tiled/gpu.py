@@ -1,4 +1,4 @@
-"""The tiled losses on a GPU: `kernels` make logits and use them in one go, torch multiplies derivatives with rows."""
+"""Tiled losses on a GPU: Triton kernels for the logits, torch for the products of derivatives with rows."""
 
 from __future__ import annotations
 

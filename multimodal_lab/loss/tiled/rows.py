@@ -1,4 +1,4 @@
-"""One side of a tiled comparison: the unit rows that are there, sorted by id so that positives meet in few tiles."""
+"""The rows of one side of a tiled loss: present, normalised, sorted by id so that positives share few tiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Softmax losses over all pairs by tiles: a first pass for the sums, a second for the gradient.
+"""Tiled softmax losses over all pairs: one pass for the log-sums, one for the gradient.
 
 The idea is FlashAttention's (Dao 2022), which Inf-CL (Cheng 2024) takes to contrastive losses.
 """

@@ -1,4 +1,4 @@
-"""Rows against rows, a tile at a time: no matrix of all pairs ever exists."""
+"""Tile iteration over rows × rows, without the full N × N matrix."""
 
 from __future__ import annotations
 

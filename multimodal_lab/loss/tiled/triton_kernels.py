@@ -1,4 +1,4 @@
-"""Triton kernels for tiles of a GPU: the logits are made, used and dropped on the chip, and are never in memory.
+"""Triton kernels of the tiled losses: the logits stay on the chip and are never written to memory.
 
 A program makes BM x BN logits, scale · x_i · y_j, and what it stores is one part of the sums of its rows and of its
 columns (`first`), or the loss's derivative by each logit (`second`, `sigmoid`). Nothing is added atomically: the same input

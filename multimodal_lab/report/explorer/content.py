@@ -1,4 +1,4 @@
-"""What the page holds, as plain JSON: arrays as base64, so that twenty thousand samples are read at once."""
+"""The data of the explorer page as JSON, with arrays in base64."""
 
 from __future__ import annotations
 

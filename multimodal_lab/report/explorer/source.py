@@ -1,4 +1,4 @@
-"""What the explorer reads of a run's directory: data alone, checked before anything is made of it."""
+"""Load and validate the files of a run directory that the explorer shows."""
 
 from __future__ import annotations
 

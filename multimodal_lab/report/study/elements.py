@@ -1,4 +1,4 @@
-"""What a report is made of, and how it writes numbers."""
+"""Report elements (text, table, figure) and number formatting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says, as sections of sentences, tables and figures: the same for every format."""
+"""The sections of a study's report: sentences, tables and figures, for every output format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`study.json` to `report.html`, `report.md` and figures; what the file says is shown and never run."""
+"""Write `report.html`, `report.md` and figures from `study.json`, whose text is treated as untrusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fused arm against one baseline on one label: every number that the report tells of the pair."""
+"""Compare one fused arm with one baseline on one label: every statistic of the pair."""
 
 from __future__ import annotations
 

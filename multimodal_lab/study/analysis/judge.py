@@ -1,4 +1,4 @@
-"""The verdicts of a study: all its comparisons, corrected together, by the rules of docs/verdict.md."""
+"""The verdicts of a study: all comparisons, Holm-corrected together, by the rules of docs/verdict.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike the modalities' own representations are, and how a label's information is divided among them."""
+"""Representation overlap and information decomposition of a study's modalities."""
 
 from __future__ import annotations
 

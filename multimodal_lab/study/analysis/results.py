@@ -1,4 +1,4 @@
-"""What a study found, as plain JSON: the same cells give the same bytes."""
+"""The results of a study as plain JSON (`study.json`), byte-identical for the same cells."""
 
 from __future__ import annotations
 

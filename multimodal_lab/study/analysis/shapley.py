@@ -1,4 +1,4 @@
-"""How much of a score each modality answers for: the score on every subset, Shapley values, interactions.
+"""Shapley values and interactions of the modalities in a study.
 
 Of one model that was trained with modality dropout, and of as many models as there are subsets, each trained on one: the slow
 check. The first says what this model uses, the second what there is to be learnt; they need not agree.

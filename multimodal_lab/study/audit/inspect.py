@@ -1,4 +1,4 @@
-"""Look at the data of a study, or of one config: every stream of its arms, every split."""
+"""Audit the data of a study or of one config: every stream of its arms, every split."""
 
 from __future__ import annotations
 

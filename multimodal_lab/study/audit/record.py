@@ -1,4 +1,4 @@
-"""The audit of a study's data, kept beside its cells: made before the first is trained, read by the verdict.
+"""The audit record of a study, written before the first cell trains and read by the verdict.
 
 What looks at the data imports torch, and is imported when it does; reading what was found needs nothing.
 """

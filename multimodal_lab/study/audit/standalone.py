@@ -1,4 +1,4 @@
-"""The audit without a study's directory: `python -m multimodal_lab.study audit data=… data.root=… modality=…`."""
+"""Audit without a study: `python -m multimodal_lab.study audit data=… data.root=… modality=…`."""
 
 from __future__ import annotations
 

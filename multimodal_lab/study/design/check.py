@@ -1,4 +1,4 @@
-"""Before a study's first cell: every arm with every option is composed and checked, budgets and roles compared."""
+"""Check a study before its first cell: compose every arm and option, compare budgets and roles."""
 
 from __future__ import annotations
 

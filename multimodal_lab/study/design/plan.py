@@ -1,4 +1,4 @@
-"""The plan of a study: its question and its cells, as `plan.json` in its directory. Plain data, no torch, no Hydra."""
+"""The plan of a study (`plan.json`): its question and cells, as plain data. Imports no torch and no Hydra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train what is not trained yet: the cells of a study that the ledger does not call finished, by any launcher."""
+"""Train the unfinished cells of a study with any Hydra launcher."""
 
 from __future__ import annotations
 

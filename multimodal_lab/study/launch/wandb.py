@@ -1,4 +1,4 @@
-"""The study as one more W&B run beside its cells, in their group: tables of verdicts, arms and comparisons."""
+"""Upload a study's verdicts, arms and comparisons to W&B, in the group of its cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has become of every cell of a study, read from its files: they are the only state, so that no kill can lose any.
+"""The state of every cell, read from the cells' files alone, so that a kill loses nothing.
 
 No torch and no Hydra: hundreds of cells are listed at once.
 """

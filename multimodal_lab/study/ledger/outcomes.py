@@ -1,4 +1,4 @@
-"""What every finished cell predicted, as arrays that comparisons take: seeds x splits x samples, the same for all arms."""
+"""Predictions of all finished cells as arrays (seeds × splits × samples), aligned over arms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every arm tried on the validation parts, and what follows from it: a pure function of the finished tuning cells."""
+"""Select each arm's best option from the validation scores of its finished tuning cells."""
 
 from __future__ import annotations
 
