@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.augment import host
 from multimodal_lab.augment.geometry import Geometric
-from multimodal_lab.augment.op import Photometric, Rows, listed, on_rows
+from multimodal_lab.augment.op import Photometric, RowIndex, listed, on_rows
 from multimodal_lab.augment.random.draw import Draw
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
@@ -245,5 +245,5 @@ def _finished(batch: Batch, images: list[str]) -> Batch:
     return batch.replace(inputs=inputs)
 
 
-def _nothing(x: Tensor, rows: Rows) -> Tensor:
+def _nothing(x: Tensor, rows: RowIndex) -> Tensor:
     return torch.zeros_like(x[rows])

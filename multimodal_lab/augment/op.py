@@ -11,10 +11,10 @@ from torch import Tensor
 from multimodal_lab.augment import host
 from multimodal_lab.augment.random.draw import Draw
 from multimodal_lab.text import expected_one_of
-from multimodal_lab.types import Kind, Stream
+from multimodal_lab.types import KindName, Stream
 
 Params = dict[str, Tensor]
-Rows = Tensor | slice
+RowIndex = Tensor | slice
 
 
 def span(
@@ -33,7 +33,7 @@ def number(name: str, value: float, low: float = 0.0, high: float = float("inf")
     return float(value)
 
 
-def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor], own: bool = False) -> Tensor:
+def on_rows(on: Tensor, x: Tensor, act: Callable[[RowIndex], Tensor], own: bool = False) -> Tensor:
     """`act(rows)`, which gives the new values of those rows, where `on` (N,) bool; `x` itself elsewhere.
 
     `own` says that nobody else reads `x`: then it may be written into, where a copy costs as much as the act.
@@ -70,7 +70,7 @@ class Photometric:
     says that what it does means something only for images of about 0 to 1, 0 being no light.
     """
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("image",)
+    kinds: ClassVar[tuple[KindName, ...]] = ("image",)
     ranged: ClassVar[bool] = False
 
     def __init__(self, p: float, streams: list[str] | None) -> None:

@@ -12,7 +12,7 @@ class Backbone(Protocol):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Of `types.Kind`."""
+        """Of `types.KindName`."""
         ...
 
 

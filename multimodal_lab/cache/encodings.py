@@ -14,7 +14,7 @@ from multimodal_lab.types import Features
 
 
 @dataclass(frozen=True)
-class Table:
+class Encodings:
     """Of all N samples of the data: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool."""
 
     tokens: Tensor
@@ -27,17 +27,17 @@ class Table:
         """Bytes."""
         return sum(x.numel() * x.element_size() for x in vars(self).values())
 
-    def to(self, device: torch.device) -> Table:
+    def to(self, device: torch.device) -> Encodings:
         """On `device` where it would fill no more than half of what is free there, else where it is."""
         if device.type == "cuda" and 2 * self.size > torch.cuda.mem_get_info(device)[0]:
             return self
-        return Table(**{name: x.to(device) for name, x in vars(self).items()})
+        return Encodings(**{name: x.to(device) for name, x in vars(self).items()})
 
 
 class Lookup:
     """In the place of a backbone's forward pass: rows (N,) int64 to their `Features`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Encodings) -> None:
         self.table = table
 
     def __call__(self, rows: Tensor) -> Features:
@@ -49,7 +49,7 @@ class Lookup:
         return Features(tokens, pooled, mask)
 
 
-class Rows:
+class IndexCollator:
     """In the place of the data's `Stacker`: row numbers (N,) int64 for arrays. No sample is read.
 
     sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled.
@@ -57,7 +57,7 @@ class Rows:
 
     kept = None
 
-    def __init__(self, tables: Mapping[str, Table], sources: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, tables: Mapping[str, Encodings], sources: Mapping[str, np.ndarray]) -> None:
         self.present = {name: table.present.cpu() for name, table in tables.items()}
         self.sources = dict(sources)
 

@@ -17,14 +17,14 @@ from torch import nn
 from multimodal_lab.build import build
 from multimodal_lab.cache import facts
 from multimodal_lab.cache.encode import Augment, encode
-from multimodal_lab.cache.encodings import Lookup, Rows, Table
-from multimodal_lab.cache.store import CacheError, Store, key
+from multimodal_lab.cache.encodings import Encodings, IndexCollator, Lookup
+from multimodal_lab.cache.store import CacheError, CacheStore, key
 from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.system import System
 
 
-class CachedFeatures(Store):
-    """The cache of a run whose backbones are frozen; root: see `Store`. It remembers what the data have taught, too.
+class CachedFeatures(CacheStore):
+    """The cache of a run whose backbones are frozen; root: see `CacheStore`. It remembers what the data have taught, too.
 
     notes: what was encoded and what was kept, a sentence a stream.
     """
@@ -50,7 +50,7 @@ class CachedFeatures(Store):
         }
         tables = self._tables(own, partial(encode, system, data, augment=given, device=device))
         data.reader.kept.clear()
-        data.stack, data.workers = Rows(tables, sources), 0
+        data.stack, data.workers = IndexCollator(tables, sources), 0
         for name, table in tables.items():
             system.normalise[name].active = False  # type: ignore[assignment]
             # on the instance, so that names and state_dict are untouched
@@ -61,8 +61,8 @@ class CachedFeatures(Store):
         return served
 
     def _tables(
-        self, own: Mapping[str, dict[str, Any]], make: Callable[[Sequence[str]], dict[str, Table]]
-    ) -> dict[str, Table]:
+        self, own: Mapping[str, dict[str, Any]], make: Callable[[Sequence[str]], dict[str, Encodings]]
+    ) -> dict[str, Encodings]:
         """{stream: table} by the facts of each; what is not kept yet is made in one pass, by one process."""
         first = {key(its): name for name, its in reversed(list(own.items()))}  # streams of one key are encoded once
         found = {k: self._kept(own[name]) for k, name in first.items()}
@@ -84,9 +84,9 @@ class CachedFeatures(Store):
             )
         return {name: _there(found[key(its)], self.folder(its)) for name, its in own.items()}
 
-    def _kept(self, its: Mapping[str, Any]) -> Table | None:
+    def _kept(self, its: Mapping[str, Any]) -> Encodings | None:
         found = self.tensors(its)
-        return None if found is None else Table(**found)
+        return None if found is None else Encodings(**found)
 
 
 def require_frozen(system: System) -> None:
@@ -128,11 +128,11 @@ def _apart(stack: Collator) -> tuple[dict[str, np.ndarray], dict[str, dict[str, 
     return whole, {n: {"from": stack.sources[n], "bands": np.asarray(stack.bands[n], np.int64)} for n in mixed}
 
 
-def _there(table: Table | None, folder: Path) -> Table:
+def _there(table: Encodings | None, folder: Path) -> Encodings:
     if table is None:
         raise CacheError(f"cache.root: {folder} was written and can't be read back; give another cache.root")
     return table
 
 
-def _size(table: Table | None) -> str:
+def _size(table: Encodings | None) -> str:
     return "" if table is None else f"{len(table.present)} samples, {table.size / 2**20:.1f} MB"

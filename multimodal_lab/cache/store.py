@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from multimodal_lab import files
-from multimodal_lab.checkpoint import safetensors_writer as tensors
+from multimodal_lab.checkpoint import safetensors_writer
 from multimodal_lab.hashing import file_hash, json_hash
 from multimodal_lab.runs.hashes import source_hash_of
 
@@ -31,7 +31,7 @@ class CacheError(RuntimeError):
     """A cache that can't be used: the key, the place, the nearest way out."""
 
 
-class Store:
+class CacheStore:
     """The folder of all entries, `root/KEY/`: `entry.json`, with the facts that the key is a hash of, and tensors beside it.
 
     Any number of processes may use one folder. What is damaged, half written or of other facts than its name says counts
@@ -60,7 +60,7 @@ class Store:
         """Keep tensors."""
         with self._writing(facts) as folder:
             digests: list[str] = []
-            files.atomic_write(folder / TENSORS, lambda file: digests.append(tensors.pour(file, found)))
+            files.atomic_write(folder / TENSORS, lambda file: digests.append(safetensors_writer.pour(file, found)))
             self._seal(folder, facts, {"sha256": digests[0]})
 
     def folder(self, facts: Mapping[str, Any]) -> Path:

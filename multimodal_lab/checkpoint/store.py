@@ -30,7 +30,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint that can't be written or read: the file and the reason."""
 
 
-class Store:
+class CheckpointStore:
     """The checkpoints of one run, `folder/step_00000123/`, the newest `keep` of them and the best."""
 
     def __init__(self, folder: Path, keep: int) -> None:

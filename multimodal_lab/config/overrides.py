@@ -27,7 +27,7 @@ from multimodal_lab.text import nearest
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
-STREAM = "multimodal_lab.config.schema.Stream"
+STREAM = "multimodal_lab.config.schema.StreamConfig"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 

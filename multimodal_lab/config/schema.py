@@ -52,7 +52,7 @@ class Take:
 
 
 @dataclass
-class Stream:
+class StreamConfig:
     """One entry of a modality: which stored bands or field it is cut from, and as what."""
 
     kind: str = "image"  # one of `data.kinds`, see `kind_problems`
@@ -70,7 +70,7 @@ class Stream:
 class Config:
     """The top level of `config.yaml`."""
 
-    modality: dict[str, Stream]
+    modality: dict[str, StreamConfig]
     backbone: Node
     fusion: Node
     head: Node

@@ -19,7 +19,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import permutation, stable_ids
 from multimodal_lab.data.split.same_image import first_rows
 from multimodal_lab.data.split.shuffle import Shuffle
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.labels import Target, counts
 from multimodal_lab.data.streams.plan import finished
 from multimodal_lab.data.streams.sample import SampleReader
@@ -42,7 +42,7 @@ class Prepared:
         self,
         reader: SampleReader,
         *,
-        splits: Rows,
+        splits: SplitRows,
         targets: dict[str, Target],
         groups: str | None,
         seed: int,

@@ -44,12 +44,10 @@ def _require_targets(system: System, there: list[str]) -> None:
 
 
 def build_trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
-    """The trackers of a config, each behind a thread of its own; `told`: the config without its secrets."""
-    feature_cache = safe_instantiate(cfg.log)
+    """The trackers of a config, each in a thread of its own; told: the config with secrets redacted."""
+    factories = safe_instantiate(cfg.log)
     name = told["name"] or folder.name
-    return [
-        Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in feature_cache.items()
-    ]
+    return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in factories.items()]
 
 
 def feature_cache(cfg: DictConfig) -> Any:
@@ -58,7 +56,7 @@ def feature_cache(cfg: DictConfig) -> Any:
 
 
 def build_augmentation(cfg: DictConfig, cache: Any, system: System, data: Any, device: torch.device) -> Any:
-    """The augmentation of a config; with a cache, `system` and `data` are made to speak of kept features alone."""
+    """The augmentation of a config; with a cache, `system` and `data` are switched to cached features."""
     factory = safe_instantiate(cfg.augment)
     if cache is None:
         return build(factory, streams=data.streams).to(device)

@@ -88,7 +88,7 @@ def few(a: Tensor, b: Tensor) -> bool:
     return len(a) * len(b) * distributed.world() ** 2 <= (FEW if a.is_cpu else FEW_ACCELERATED)
 
 
-class Rows(NamedTuple):
+class ContrastiveRows(NamedTuple):
     """Unit rows of every rank: unit (N, D), ids (N,), present (N,) bool; a missing row is zero."""
 
     unit: Tensor
@@ -96,14 +96,14 @@ class Rows(NamedTuple):
     present: Tensor
 
 
-def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> Rows:
+def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> ContrastiveRows:
     """Unit rows of x (N, D), float32 or wider, gathered with ids and presence over ranks; a zero row stays zero."""
     present = torch.ones_like(ids, dtype=torch.bool) if present is None else present
     x = torch.where(present[:, None], x.to(torch.promote_types(x.dtype, torch.float32)), 0.0)
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     # Dividing a zero row by a tiny epsilon, as F.normalize does, would multiply its gradient by 1e12.
     unit = x / torch.where(norm > 1e-12, norm, 1.0)
-    return Rows(distributed.gather(unit), distributed.gather(ids), distributed.gather(present))
+    return ContrastiveRows(distributed.gather(unit), distributed.gather(ids), distributed.gather(present))
 
 
 Given = tuple[Tensor, Tensor, Tensor | None]

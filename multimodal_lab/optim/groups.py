@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from multimodal_lab.optim import layer_decay as layers
+from multimodal_lab.optim.layer_decay import below as layers_below
 from multimodal_lab.text import expected_one_of
 
 
@@ -29,7 +29,7 @@ def groups(
         if prefix not in known:
             near = expected_one_of(prefix, sorted(known))
             raise ValueError(f"optim.lr_scale.{prefix}: no module of that name in the system; {near}")
-    below = {} if layer_decay is None else layers.below(system)
+    below = {} if layer_decay is None else layers_below(system)
     found: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
     for name, parameter in system.named_parameters():
         if parameter.requires_grad:

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import torch
 
 from multimodal_lab.checkpoint.state import State, TrainingState, Unsaved
-from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
-from multimodal_lab.metric import direction as ways
+from multimodal_lab.metric import direction
 from multimodal_lab.optim.schedule import factor, set_rates
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
@@ -31,7 +31,7 @@ from multimodal_lab.train.step import Step, prepare_model
 from multimodal_lab.types import Batch
 
 
-class Data(Protocol):
+class TrainingData(Protocol):
     """What the loop asks of prepared data."""
 
     def steps(self, split: str, *, world: int, drop_last: bool) -> int:
@@ -47,14 +47,14 @@ class Data(Protocol):
 
 def fit(
     system: System,
-    data: Data,
+    data: TrainingData,
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
     *,
     augment: Callable[[Batch, int, int], Batch],
     validate: Callable[[], Mapping[str, float]],
     log: Log,
-    store: Store,
+    store: CheckpointStore,
     seed: int,
     device: torch.device,
     facts: Mapping[str, Any],
@@ -71,7 +71,7 @@ def fit(
     """
     if config.shard:
         require_possible(micro_batch=config.micro_batch, compile=config.compile, channels_last=config.channels_last)
-    way = ways.resolve(
+    way = direction.resolve(
         str(facts.get("train.mode", config.mode)), config.monitor
     )  # in the facts as what `auto` comes to
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
@@ -193,7 +193,7 @@ def fit(
     return state
 
 
-def groups(data: Data, accumulate: int, epoch: int, offset: int) -> Iterator[list[Batch]]:
+def groups(data: TrainingData, accumulate: int, epoch: int, offset: int) -> Iterator[list[Batch]]:
     """This rank's batches of each optimizer step of an epoch, from step `offset` of it on."""
     batches = data.batches(
         "train",

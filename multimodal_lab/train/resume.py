@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from multimodal_lab.checkpoint.state import State, TrainingState
-from multimodal_lab.checkpoint.store import Store, load, read_state
+from multimodal_lab.checkpoint.store import CheckpointStore, load, read_state
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction
@@ -35,7 +35,7 @@ def facts(
     return {**found, "data fingerprint": data.fingerprint, **machine(device)}
 
 
-def resume_from(store: Store, parts: TrainingState, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
+def resume_from(store: CheckpointStore, parts: TrainingState, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
     """Load the newest good checkpoint, if any, and cut the log back to it; refuse one that was made under other facts.
 
     `drift` goes on all the same: what changed is told, and kept in the state for good.

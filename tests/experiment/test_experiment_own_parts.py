@@ -19,7 +19,7 @@ from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.fusion.concat import Concat
-from multimodal_lab.types import Kind
+from multimodal_lab.types import KindName
 
 
 @pytest.fixture
@@ -184,7 +184,9 @@ def test_every_backbone_and_fusion_of_conf_states_what_rules_ask():
     for name, node in nodes("backbone").items():
         kinds = facts.fact(node["_target_"], "kinds")
         assert kinds, f"backbone {name} states no kinds"
-        assert set(kinds) <= set(Kind.__args__), f"backbone {name}: kinds of streams are {Kind.__args__}, found {kinds}"
+        assert set(kinds) <= set(KindName.__args__), (
+            f"backbone {name}: kinds of streams are {KindName.__args__}, found {kinds}"
+        )
     for name, node in nodes("fusion").items():
         assert None not in (facts.fact(node["_target_"], key) for key in ("emits", "acts_on")), f"fusion {name}"
 

@@ -18,7 +18,7 @@ from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.auto import BOOKKEEPING
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Audit:
 
 def audit(
     data: Prepared,
-    splits: Mapping[str, Rows] | None = None,
+    splits: Mapping[str, SplitRows] | None = None,
     tell: Tell | None = None,
     labels: Collection[str] | None = None,
 ) -> Audit:
@@ -63,7 +63,7 @@ def audit(
     return Audit(ranked, len(data.samples), list(data.streams), [n for n in asked if n])
 
 
-def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, Rows]:
+def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, SplitRows]:
     """The splits that other seeds of `data.split.seed` give: {"split 3": rows}, as `factory.prepare` would make them.
 
     factory: the `Data` that `data` was prepared by. A seed that the data can't be split by is a `DataError`.
@@ -80,7 +80,7 @@ def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, Ro
     return found
 
 
-def _of(data: Prepared, seen: View, rows: Rows, judged: Collection[str] | None) -> Iterator[Finding]:
+def _of(data: Prepared, seen: View, rows: SplitRows, judged: Collection[str] | None) -> Iterator[Finding]:
     by = data.facts["split"]["by"]
     own = parts(rows, data.samples["id"], data.groups, by if by in data.samples else None, data.bad.why)
     yield from coverage.empty(own)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.audit import association as stats
+from multimodal_lab.data.audit import association
 from multimodal_lab.data.audit.column_names import classes, is_how, is_identity
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.membership import Parts
@@ -112,7 +112,7 @@ def _column(name: str, values: pd.Series, role: Role) -> Column:
 def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int) -> Iterator[Pair]:
     rows = np.flatnonzero((values >= 0) & (column.values >= 0) & (parts.home >= 0))
     label, other = values[rows], column.values[rows]
-    counts = stats.table(label, other)
+    counts = association.table(label, other)
     if min(counts.shape, default=0) < 2:
         return
     determined, nested = bool(((counts > 0).sum(0) == 1).all()), bool(((counts > 0).sum(1) == 1).all())
@@ -123,15 +123,15 @@ def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int
     most = int(np.lexsort((counts.sum(0), there.sum(0)))[-1])
     mixed = f"{column.names[np.unique(other)[most]]} ({counts[:, most].sum():,} samples)"
     test, train = (np.flatnonzero(np.isin(rows, parts.rows(p))) for p in ("test", "train"))
-    alone, usual, seen = stats.told(label, other, train, test)
+    alone, usual, seen = association.told(label, other, train, test)
     if seen == 0:
         return
     label, other, units = _once(label, other, parts.groups[rows])
-    counts = stats.table(label, other)
-    v = stats.cramers_v(counts)
+    counts = association.table(label, other)
+    v = association.cramers_v(counts)
     told = v >= TOLD[column.role]  # else its p counts in the correction, and can't be told
-    p = stats.chance(label, other, units, seed) if told else 1.0
-    information = stats.normalised_information(counts) if told else 0.0
+    p = association.chance(label, other, units, seed) if told else 1.0
+    information = association.normalised_information(counts) if told else 0.0
     yield Pair(name, column, v, information, p, determined, nested, alone, usual, seen, len(test), pure, mixed)
 
 

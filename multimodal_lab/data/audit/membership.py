@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.split.split import NAMES, Rows
+from multimodal_lab.data.split.split import NAMES, SplitRows
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Crossing:
         return tuple(f"{self.parts.called(self.held[i])} {sign} {self.parts.called(self.first[i])}" for i in order)
 
 
-def parts(splits: Rows, ids: pd.Series, groups: np.ndarray, by: str | None, bad: Collection[int] = ()) -> Parts:
+def parts(splits: SplitRows, ids: pd.Series, groups: np.ndarray, by: str | None, bad: Collection[int] = ()) -> Parts:
     """The parts of a split without the rows that can't be read."""
     names = tuple(n for n in NAMES if n in splits)
     home = np.full(len(ids), -1, dtype=np.int64)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab import files as whole
+from multimodal_lab import files
 from multimodal_lab.data import kinds
 from multimodal_lab.data.packed import pool
 from multimodal_lab.data.packed.format import (
@@ -79,14 +79,14 @@ def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> 
     }
     if path.is_file():
         found = read_json(path)
-        if changed := [k for k in plan if found.get(k) != json.loads(whole.as_json(plan[k]))]:
+        if changed := [k for k in plan if found.get(k) != json.loads(files.as_json(plan[k]))]:
             raise DataError(
                 f"{folder}: begun with another {', '.join(changed)}; give another out=DIR, or empty this one"
             )
     elif any(folder.iterdir()):
         raise DataError(f"{folder}: not empty, and no store that was begun; give out= a folder of its own")
     else:
-        whole.write_json(path, plan)
+        files.write_json(path, plan)
     return Packing(source, offer, folder, size, hash_name)
 
 
@@ -144,9 +144,9 @@ def write_shard(packing: Packing, shard: int) -> int:
             offset += len(content) + padding
 
     place = packing.folder / shard_name(shard, "")
-    whole.atomic_write(place.with_suffix(".bin"), records)
-    whole.atomic_write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
-    whole.atomic_write(place.with_suffix(".npy"), lambda file: np.save(file, index))
+    files.atomic_write(place.with_suffix(".bin"), records)
+    files.atomic_write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
+    files.atomic_write(place.with_suffix(".npy"), lambda file: np.save(file, index))
     return shard
 
 

@@ -23,7 +23,7 @@ class Labels:
 
     folders: names for the folders between the root and the file, outermost first. pattern: a preset (`birds`:
     Genus_species_<individual>_<sex>_<view>; `lepidoptera`: Genus species_<individual><view>_<ddmmyy>), a regular
-    expression with named groups that the whole file name without suffix must match, or `auto`: what `names.infer` finds
+    expression with named groups that the whole file name without suffix must match, or `auto`: what `filename_labels.infer` finds
     where neither folders nor a table are given, told in `notes`. table: CSV, TSV, Parquet or JSONL,
     absolute or below the root, whose column `key` is a file's id, relative path, name, or name without suffix;
     `columns` are the ones to take (all by default), in which a file may lack a value only if `missing_labels` is

@@ -26,12 +26,12 @@ class Own(NamedTuple):
         return torch.where(self.present[:, None], wide(self.x), 0.0).div_(self.norm)
 
     def factors(self) -> Tensor:
-        """`unit` as tiles multiply it: in float16 where that is `half.wanted`."""
+        """`unit` as tiles multiply it: in float16 where that is `float16.wanted`."""
         return self.unit().half() if float16.wanted(self.x) else self.unit()
 
 
 class Side(NamedTuple):
-    """Rows sorted by id: unit (M, D), rounded where `half.wanted`; ids (M,); place (M,), where each stood, counted from
+    """Rows sorted by id: unit (M, D), rounded where `float16.wanted`; ids (M,); place (M,), where each stood, counted from
     `first` over all ranks.
 
     seen (M,) bool on an accelerator, where missing rows stay and every shape is known without asking it; None on the
@@ -94,7 +94,7 @@ def gradient(rows: Own, side: Side, grad: Tensor, scale: float | Tensor, everyon
     """The gradient with respect to x (N, D), from `grad` (M, D): that with respect to the side's unit rows over `scale`.
 
     everyones: the side is `everyone` and each rank found a part of `grad`; the parts are added up. As for
-    `dist.gather`, the result is times the number of ranks: DDP's averaging makes it exact.
+    `distributed.gather`, the result is times the number of ranks: DDP's averaging makes it exact.
     """
     count = len(rows.ids)
     if everyones and distributed.active():

@@ -18,7 +18,7 @@ from multimodal_lab.loss.tiled.collectives import total
 from multimodal_lab.loss.tiled.custom_grad import made
 from multimodal_lab.loss.tiled.gpu import Fused
 from multimodal_lab.loss.tiled.rows import Own, Side, everyone, gradient, local, own
-from multimodal_lab.loss.tiled.tiles import Block, Mask, Tiles
+from multimodal_lab.loss.tiled.tiles import Mask, Tile, Tiles
 
 KEPT = 2**22
 """Tiles of up to this many numbers altogether are kept for the second pass, more are computed again."""
@@ -67,7 +67,7 @@ class Softmax:
                 float16.add_product(grad_b[block.columns], weights.T, a[block.rows])
         self.kept.clear()
 
-    def _again(self, block: Block) -> tuple[Tensor, Mask | None]:
+    def _again(self, block: Tile) -> tuple[Tensor, Mask | None]:
         mask = self.tiles.mask(block)
         logits = self._decouple(self.tiles.logits(block, self.scale, mask), mask)
         return logits.exp_() if self.bounded else logits, mask
@@ -75,14 +75,14 @@ class Softmax:
     def _decouple(self, logits: Tensor, mask: Mask | None) -> Tensor:
         return logits.masked_fill_(mask.positive > 0, LOW) if self.decoupled and mask is not None else logits
 
-    def _weights(self, block: Block, logits: Tensor, mask: Mask | None, rows: Anchors, columns: Anchors) -> Tensor:
+    def _weights(self, block: Tile, logits: Tensor, mask: Mask | None, rows: Anchors, columns: Anchors) -> Tensor:
         """The loss's derivative by each logit of a tile."""
         weights = self._shares(block, logits, rows, columns)
         if mask is not None:
             weights -= mask.positive * (along(rows.push[block.rows], 1) + columns.push[block.columns])
         return weights
 
-    def _shares(self, block: Block, logits: Tensor, rows: Anchors, columns: Anchors) -> Tensor:
+    def _shares(self, block: Tile, logits: Tensor, rows: Anchors, columns: Anchors) -> Tensor:
         """Each pair's share in the two softmaxes that it stands in, times the anchors' weights."""
         (i, j, _), room = block, self.tiles.buffer("terms", block)
         there, back = along(rows.factor[i], 1), columns.factor[j]

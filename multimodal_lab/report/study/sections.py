@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.report.study.elements import (
-    Card,
     Report,
     Section,
     Table,
+    VerdictCard,
     figure,
     number,
     points,
@@ -44,7 +44,7 @@ def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
     return Report(str(made["study"]), cards, parts)
 
 
-def _card(label: str, own: Mapping[str, Any]) -> Card:
+def _card(label: str, own: Mapping[str, Any]) -> VerdictCard:
     v = own["verdict"]
     pair = next((c for c in own["comparisons"] if (c["arm"], c["baseline"]) == (v["arm"], v["baseline"])), None)
     gain = "" if pair is None else f"{v['arm']} over {v['baseline']}: {points(pair['gain'])}"
@@ -54,7 +54,7 @@ def _card(label: str, own: Mapping[str, Any]) -> Card:
     others = [f"{c['arm']} over {c['baseline']} {c['verdict']['kind']}" for c in own["comparisons"]
               if c is not pair and (c["better"] or c["arm"] == v["arm"])]  # fmt: skip
     knows = f"{', '.join(singles)}{best}{chance}" if singles else ""
-    return Card(label, str(v["kind"]), str(v["sentence"]), gain, knows, "; ".join(others))
+    return VerdictCard(label, str(v["kind"]), str(v["sentence"]), gain, knows, "; ".join(others))
 
 
 def _warned(made: Mapping[str, Any]) -> Iterator[Section]:

@@ -27,7 +27,7 @@ def shares(found: Outcomes, label: str) -> Told | None:
     """Of the study's `subsets` arm, on one label; None where there is none or it was not judged.
 
     A Shapley value is linear in the scores, so that each sample has its own and the interval is that of the study's test, over
-    seeds and groups. The empty set scores what answering what is commonest in training does (see `measure`); None where that
+    seeds and groups. The empty set scores what the majority answer of training does (see `ledger.metric`); None where that
     was not recorded. Samples that lack a modality are left out: they have no score on every subset.
     """
     arm = found.plan.study.subsets

@@ -24,7 +24,7 @@ def send(folder: Path, made: Mapping[str, Any], chosen: Mapping[str, Any]) -> No
 
 
 class Board:
-    """The run that ends a study. mode, project, entity, group, tags: as in `log.Wandb`."""
+    """The run that ends a study. mode, project, entity, group, tags: as in `log.wandb.Wandb`."""
 
     def __init__(
         self,
