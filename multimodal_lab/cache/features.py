@@ -50,8 +50,10 @@ class CachedFeatures(CacheStore):
         }
         tables = self._tables(own, partial(encode, system, data, augment=given, device=device))
         data.reader.kept.clear()
+        # no sample is read any more: a loading process would only copy row numbers
         data.stack, data.workers = IndexCollator(tables, sources), 0
         for name, table in tables.items():
+            # the features were made of normalised inputs; what comes here is a row number
             system.normalise[name].active = False  # type: ignore[assignment]
             # on the instance, so that names and state_dict are untouched
             system.backbones.each[name].__dict__["forward"] = Lookup(table.to(device))
@@ -66,6 +68,7 @@ class CachedFeatures(CacheStore):
         """{stream: table} by the facts of each; what is not kept yet is made in one pass, by one process."""
         first = {key(its): name for name, its in reversed(list(own.items()))}  # streams of one key are encoded once
         found = {k: self._kept(own[name]) for k, name in first.items()}
+        # in one order in every process: two that want the same entries can't each hold what the other waits for
         missing = {k: name for k, name in sorted(first.items()) if found[k] is None}
         with contextlib.ExitStack() as held:
             for name in missing.values():

@@ -57,6 +57,7 @@ class CheckpointStore:
             aside.mkdir(parents=True)
             final = self._free_name(name)
             _write(aside, final.name, packed)
+            # atomic: a folder with a checkpoint's name is whole. The rename itself is on the disk once its folder is synced
             os.rename(aside, final)
             _sync(self.folder)
             _sync(self.folder.parent)
@@ -136,6 +137,7 @@ def size(parts: TrainingState) -> int:
     split({k: part.state_dict() for k, part in parts.items() if k != "optimizer"}, tensors)
     optimizer = parts["optimizer"]
     assert isinstance(optimizer, torch.optim.Optimizer)
+    # Adam keeps two moments a parameter, SGD one
     moments = 2 if "betas" in optimizer.defaults else 1
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     return sum(map(_bytes, tensors.values())) + moments * sum(map(_bytes, trained))
@@ -146,6 +148,7 @@ def verify(folder: Path) -> str | None:
     try:
         text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
+        # written anew and compared byte by byte: an added or reordered key is damage, too
         if text != _manifest(manifest["checkpoint"], manifest["files"]):
             return f"{MANIFEST}: not as it was written"
         if manifest["checkpoint"] != folder.name.partition(CORRUPT)[0]:

@@ -48,9 +48,8 @@ def info_nce(
     if few(a, b):
         loss: Tensor = _whole((a, ids_a, present_a), (b, ids_b, present_b), scale, exclude_self)
         return loss
-    from multimodal_lab.loss.tiled import (
-        softmax,  # its nine modules are not loaded where batches are small, as most are
-    )
+    # imported here: its nine modules are not loaded where batches are small, as most are
+    from multimodal_lab.loss.tiled import softmax
 
     return softmax.info_nce(a, b, ids_a, ids_b, scale, present_a, present_b, exclude_self)
 

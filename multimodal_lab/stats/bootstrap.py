@@ -8,7 +8,7 @@ import numpy as np
 
 from multimodal_lab.stats.paired import Paired
 
-_SHARE = 500
+_SHARE = 500  # draws at a time, which bounds the memory
 
 
 @dataclass(frozen=True)

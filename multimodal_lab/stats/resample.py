@@ -138,6 +138,7 @@ def resampled_together(
             yield x[rows], y[rows]
         if permutations:
             paired = x[exchange.rows]
+            # p compares like with like: the value over the rows that take part in the permutations, not over all
             yield paired, y[exchange.rows]
             for _ in range(permutations):
                 yield paired, y[exchange.draw(draw)]

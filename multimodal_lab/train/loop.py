@@ -105,6 +105,7 @@ def fit(
         meters.share()
         unsaved.require_none()
         require_sound(system)
+        # gathering is a collective: every rank takes part, rank 0 alone writes
         gather(saved_parts)
         if distributed.rank() == 0:
             store.save(saved_parts, state.best_step)
@@ -153,6 +154,7 @@ def fit(
                 if better or done or state.epoch % config.save_every == 0:
                     save()
                     stop.leave(state.step)
+                # due without being done is the end of an epoch: a new pass, and back to train mode after the validation
                 if state.offset == 0:
                     batches = groups(data, config.accumulate_steps, state.epoch, 0)
                     system.train()
@@ -164,6 +166,7 @@ def fit(
             with stage("reading data"):
                 group = next(batches)
             progress = state.step / total
+            # by the step, not by a torch scheduler: the rate is a function of the step and needs no state in a checkpoint
             set_rates(
                 optimizer,
                 factor(state.step, total, warmup=config.warmup, kind=config.schedule, min_lr_ratio=config.min_lr_ratio),
@@ -184,6 +187,7 @@ def fit(
                 seen = {"train/epoch": state.epoch, "train/samples": state.samples}
                 log.scalars(state.step, {**row, **rates, **seen})
                 log.progress(state.step, f"epoch {state.epoch + 1}/{config.epochs} loss {row['train/total']:.4f}")
+            # the last step is saved by the next round of this loop
             if not done:
                 stop.leave(state.step, save)
     average.apply()

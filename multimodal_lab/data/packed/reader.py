@@ -187,6 +187,7 @@ def _pread(file: int, buffer: np.ndarray, offset: int) -> int:
     """Fill `buffer` from `offset` on; returns how many bytes there were."""
     view, done = buffer.data, 0
     while done < len(buffer):
+        # may give fewer bytes than asked for, without an error
         got = os.preadv(file, [view[done:]], offset + done)
         if got == 0:
             break

@@ -146,6 +146,7 @@ def write_shard(packing: Packing, shard: int) -> int:
     place = packing.folder / shard_name(shard, "")
     files.atomic_write(place.with_suffix(".bin"), records)
     files.atomic_write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
+    # last: a shard with an index is whole, and is not written again (see `Packing.done`)
     files.atomic_write(place.with_suffix(".npy"), lambda file: np.save(file, index))
     return shard
 

@@ -51,6 +51,7 @@ class Sums:
         return torch.sub(logits, along(self.shift[at], dim), out=out).exp_()
 
     def _move(self, shift: Tensor, at: slice) -> None:
+        # online softmax: what is summed so far was relative to the old shift
         self.totals[:2, at] *= (self.shift[at] - shift).exp()
         self.shift[at] = shift
 

@@ -103,5 +103,6 @@ def gradient(rows: Own, side: Side, grad: Tensor, scale: float | Tensor, everyon
         grad = side.back(grad, count)
     grad *= scale * distributed.world()
     unit = rows.unit()
+    # through the normalisation: the part along the row would change its length alone, which the loss does not see
     grad.addcmul_(unit, torch.linalg.vecdot(grad, unit)[:, None], value=-1)
     return grad.div_(rows.norm)

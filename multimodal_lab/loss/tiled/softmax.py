@@ -41,18 +41,21 @@ class Softmax:
         for block in self.tiles:
             mask = self.tiles.mask(block)
             logits = self.tiles.logits(block, self.scale, mask)
+            # where a tile stands for its mirror image too, its columns are anchors as its rows are
             ways = [(rows, block.rows, 1), (columns, block.columns, 0)][: 1 + block.both]
             if mask is not None:
                 drawn = logits * mask.positive
                 for sums, at, dim in ways:
                     sums.draw(at, dim, mask.positive, drawn)
                 self._decouple(logits, mask)
+            # logits that cannot overflow need no running maximum: one exp serves rows and columns
             if self.bounded:
                 logits.exp_()
             for sums, at, dim in ways:
                 terms = logits if self.bounded else sums.exp(at, dim, logits, self.tiles.buffer("terms", block))
                 sums.add(at, dim, terms, mask)
             if self.keep:
+                # a copy: the next tile overwrites the buffer
                 self.kept.append((logits.clone(), mask))
 
     def second(self, rows: Anchors, columns: Anchors, grad_a: Tensor, grad_b: Tensor) -> None:
@@ -152,6 +155,7 @@ def two_way(a: Own, b: Own, scale: float | Tensor, exclude_self: bool, wanted: b
     task = _task(Tiles(mine, every, exclude_self=exclude_self), scale, False, wanted)
     rows, columns = Sums(mine, task.bounded), Sums(every, task.bounded)
     task.first(rows, columns)
+    # a rank compares its own rows with the columns of all: of each column it has seen a part
     columns.over_ranks()
     there, row_weight, row_anchors = _anchors(rows, False, share=0.5, parts=True)
     back, column_weight, column_anchors = _anchors(columns, False, share=0.5, parts=False)
@@ -186,6 +190,7 @@ def _anchors(sums: Sums, decoupled: bool, share: float, parts: bool) -> tuple[Te
     value, number = total(found) if parts else found
     weight = share / number.clamp(min=1)
     denominator = sums.negative if decoupled else sums.negative + sums.positive
+    # exp(logit - 1e30) is 0: a row that is no anchor has no share, whatever its logits
     shift = torch.where(is_anchor, sums.shift, -LOW)
     factor, push = (torch.where(is_anchor, weight / x, 0.0) for x in (denominator, sums.count))
     return value * weight, weight, Anchors(shift, factor, push)

@@ -75,6 +75,7 @@ def _game(found: Outcomes, label: str, arm: str, value: Mapping[Subset, np.ndarr
     order = [name for one in sorted((s for s in value if len(s) == 1), key=list(value).index) for name in one]
 
     def test(score: np.ndarray) -> Told:
+        # a mean with its interval is the paired difference to a score of 0
         zero = np.where(np.isnan(score), np.nan, 0.0)
         return _interval(crossed(paired(zero, score, groups), ratio))
 
@@ -103,6 +104,7 @@ def _streams(found: Outcomes, arm: str, label: str) -> dict[Subset, str]:
 
 def _linear(value: Mapping[Subset, np.ndarray], empty: float, of: Callable[..., Mapping[Any, float]]) -> dict[Any, Any]:
     """A linear function of the subsets' scores, applied to the scores of every sample."""
+    # linear, so that its values at the unit vectors are its coefficients
     constant = of(dict.fromkeys(value, 0.0), empty)
     parts = {s: of({t: float(t == s) for t in value}, 0.0) for s in value}
     return {key: sum(parts[s][key] * value[s] for s in value) + constant[key] for key in constant}
