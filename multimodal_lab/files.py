@@ -14,7 +14,7 @@ BESIDE = "*.part"  # what a kill may leave
 
 
 def atomic_write(path: Path, fill: Callable[[Any], object]) -> None:
-    """`fill` writes the file; whoever else writes it at the same time, one of both stands, whole."""
+    """`fill` writes the file, atomically: of concurrent writers one wins, never a mixture."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with beside.open("wb") as file:
@@ -27,22 +27,22 @@ def atomic_write(path: Path, fill: Callable[[Any], object]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """The same of bytes."""
+    """Write bytes atomically."""
     atomic_write(path, lambda file: file.write(content))
 
 
 def write_text(path: Path, content: str) -> None:
-    """The same of a text, in UTF-8."""
+    """Write a text atomically, in UTF-8."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, content: Any, **options: Any) -> None:
-    """The same of a JSON value; options are those of `as_json`."""
+    """Write a JSON value atomically; options are those of `as_json`."""
     write_text(path, as_json(content, **{"indent": 1, **options}))
 
 
 def as_json(content: Any, *, default: Callable[[Any], Any] | None = None, **options: Any) -> str:
-    """`content` as JSON that strict readers take; options are those of `json.dumps`. A number that is not finite is null.
+    """`content` as strict JSON; options are those of `json.dumps`. A number that is not finite is null.
 
     Not for digests: NaN, infinity and None would have one.
     """
@@ -63,7 +63,7 @@ DEEPEST = 64  # far below what Python's own recursion bears
 
 
 def read_json(path: Path) -> Any:
-    """What a file holds; `OSError` where it can't be read, `ValueError` where it is no JSON or nested too deeply."""
+    """The content of a JSON file; `OSError` if it cannot be read, `ValueError` if it is no JSON or nested too deeply."""
     try:
         found = json.loads(path.read_bytes())
     except RecursionError:

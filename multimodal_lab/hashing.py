@@ -44,7 +44,7 @@ def splitmix64(x: Number) -> Number:
 
 
 def splitmix64_signed(z: Tensor) -> Tensor:
-    """The same of an int64 tensor of any shape, bit for bit: torch has little arithmetic on uint64."""
+    """SplitMix64 on an int64 tensor of any shape, bit-exact: torch has little arithmetic on uint64."""
     z = z + SIGNED_GOLDEN
     z.bitwise_xor_(shifted(z, 30)).mul_(SIGNED_FIRST)
     z.bitwise_xor_(shifted(z, 27)).mul_(SIGNED_SECOND)

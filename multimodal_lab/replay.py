@@ -22,7 +22,7 @@ finite. The run's data must be where they were."""
 
 
 def repeat(folder: Path) -> str:
-    """What the kept step gives when it is made again."""
+    """Repeat the saved step and return what it gives."""
     from multimodal_lab.config.instantiate import safe_instantiate
     from multimodal_lab.train import divergence
     from multimodal_lab.train.step import Step

@@ -93,7 +93,7 @@ def job(cfg: DictConfig) -> float:
 
 
 def leave(number: int, _: object) -> None:
-    """SIGTERM and SIGUSR1 where there is no step to save, before training or behind it: exit 75, run again to go on."""
+    """SIGTERM and SIGUSR1 before or after training, when there is nothing to save: exit 75; the same command continues."""
     print(
         f"stopped by {signal.Signals(number).name}; the same command with resume=auto goes on",
         file=sys.stderr,
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def last_words(error: Exception) -> str:
-    """What is said of a failure that left Hydra: a job's own, told before, or one that kept a job from beginning."""
+    """The message for a failure outside of a job: one already reported by its job, or one that kept a job from starting."""
     if TOLD in getattr(error, "__notes__", ()):
         return f"a job of this sweep failed, see above ({sentence(error, directory.ERROR)})"
     several = any(word in {"-m", "--multirun"} or word.startswith("study=") for word in sys.argv[1:])

@@ -26,12 +26,12 @@ runs_argument = "runs"
 
 
 class EncoderError(ValueError):
-    """A trained run whose backbones can't serve: which, what was found, what was expected."""
+    """A trained run whose encoders cannot be used here: which run, what was found, what was expected."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run as a giver of backbones: the record of its data, its weights, its checkpoint."""
+    """A finished run as a source of encoders: its data record, weights and checkpoint."""
 
     folder: Path
     record: dict[str, Any]
@@ -66,7 +66,7 @@ def encoders(system: System, *, data: Any, runs: list[str]) -> None:
 
 
 def load(run: str) -> Trained:
-    """A finished run's record and weights: the best checkpoint where it watched a score, else the newest."""
+    """The record and weights of a finished run: its best checkpoint if it monitored a score, else the newest."""
     folder = Path(run).expanduser()
     for name in (SUMMARY, DATA, directory.CONFIG):
         if not (folder / name).is_file():
@@ -77,7 +77,7 @@ def load(run: str) -> Trained:
 
 @lru_cache(maxsize=8)
 def _loaded(folder: Path, _: int) -> Trained:
-    """Once a process: the jobs of a study share their encoders."""
+    """Memoised per process: the jobs of a study share their encoders."""
     record = read_record(folder)
     monitor = read_config(folder)["train"].get("monitor")
     store = CheckpointStore(folder / "checkpoints", 1)

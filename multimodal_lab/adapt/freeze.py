@@ -11,7 +11,7 @@ freezes_argument = "modules"
 
 
 def freeze(system: nn.Module, *, modules: list[str]) -> None:
-    """Freeze the modules of these dotted names and all below them: no gradient, and evaluation mode for good.
+    """Freeze the modules with these dotted names and all below them: no gradient, permanently in eval mode.
 
     `[backbones]` freezes every backbone, `[backbones.each.rgb]` one. A name that is no module of the system is a
     ValueError with the nearest; a module without parameters is allowed.

@@ -207,7 +207,7 @@ def components_refused(op: str, stream: str) -> str:
 
 
 def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, Tensor]:
-    """Each modality of each row missing with `chance`; where all would be, the luckiest of those that are there stays."""
+    """Modality dropout: each modality of each row is dropped with `chance`; one that is present always stays."""
     luck = torch.stack([draw.fold(name).uniform(1)[:, 0] for name in present], 1)
     there = torch.stack(list(present.values()), 1)
     luck = torch.where(there, luck, -1.0)
@@ -217,12 +217,12 @@ def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, 
 
 
 def _repeated(batch: Batch, times: int) -> Batch:
-    """Every row `times` times, view-major."""
+    """Repeat every row `times` times, view-major."""
     return batch.map(lambda x: x if times == 1 else torch.cat([x] * times))
 
 
 def _finished(batch: Batch, images: list[str]) -> Batch:
-    """Zero outside the mask and where a modality is missing, whatever the ops put there."""
+    """Set pixels outside the mask and missing modalities to zero, whatever the ops wrote there."""
     inputs = dict(batch.inputs)
     for name in images:
         x = inputs[name]

@@ -6,5 +6,5 @@ from torch import Tensor
 
 
 def holds(x: Tensor) -> bool:
-    """Whether the host's memory holds `x`: there rows are counted and picked, on a device all are worked on."""
+    """Whether `x` is in host memory: there rows are counted and indexed, on a device all rows are computed."""
     return x.device.type == "cpu"

@@ -10,7 +10,7 @@ MANY = 64  # bands from which it surely beats grid_sample (scripts/bench/augment
 
 
 def gathered(x: Tensor, where: Tensor) -> Tensor:
-    """What `grid_sample` gives (bilinear, zero outside, corners not aligned), channels last inside and out.
+    """Equivalent of `grid_sample` (bilinear, zeros outside, align_corners=False), channels last inside and out.
 
     x (N, C, H, W) float32; where (N, h, w, 2) in [-1, 1]. Returns (N, C, h, w) with the strides of channels-last, in which
     the bands of one pixel lie together: one read of C floats where `grid_sample` makes C reads of one.

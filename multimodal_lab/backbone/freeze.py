@@ -8,7 +8,7 @@ from torch import nn
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """No gradient for any parameter, and evaluation mode for good: a later `train()` on any parent leaves it there.
+    """Freeze a module: no gradient for any parameter, permanently in eval mode, also after `train()` on a parent.
 
     Running statistics of norms therefore stay as they are and dropout stays off. The forward pass needs no `no_grad`:
     autograd records nothing when neither weights nor inputs want gradients, and where an input does (a frozen fusion

@@ -15,7 +15,7 @@ NM = {"R": 650.0, "G": 550.0, "B": 450.0}  # centres of the pretrained bands, wh
 
 
 def places(bands: Sequence[Band], pretrained: Sequence[str], stream: str = "") -> list[int | None]:
-    """For each pretrained kernel the place of its band in `bands`, None where the stream has no such band.
+    """For each pretrained kernel the index of its band in `bands`, None if the stream has no such band.
 
     An entry of `pretrained` is a band name or several with `|` between them: "R|B04". Two of them in one stream, or one
     band asked for twice, is a ValueError.

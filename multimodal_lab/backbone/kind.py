@@ -8,7 +8,7 @@ from multimodal_lab.types import Stream
 
 
 class Backbone(Protocol):
-    """What states the kinds of stream that it reads."""
+    """A backbone that declares the kinds of stream that it can read."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ class Backbone(Protocol):
 
 
 def require(backbone: Backbone, stream: Stream) -> None:
-    """ValueError unless `stream` is of one of its `kinds` and has what that needs: bands, or a vocabulary and a length."""
+    """ValueError unless `stream` is of one of the backbone's `kinds` and has what that needs: bands, or vocabulary and length."""
     name, kinds = type(backbone).__module__.rpartition(".")[2], backbone.kinds
     if stream.kind not in kinds:
         raise ValueError(

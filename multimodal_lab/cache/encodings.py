@@ -15,7 +15,7 @@ from multimodal_lab.types import Features
 
 @dataclass(frozen=True)
 class Encodings:
-    """Of all N samples of the data: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool."""
+    """The encodings of all N samples: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool."""
 
     tokens: Tensor
     pooled: Tensor
@@ -24,18 +24,18 @@ class Encodings:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return sum(x.numel() * x.element_size() for x in vars(self).values())
 
     def to(self, device: torch.device) -> Encodings:
-        """On `device` where it would fill no more than half of what is free there, else where it is."""
+        """Move to `device` if it would fill at most half of the free memory there, else stay."""
         if device.type == "cuda" and 2 * self.size > torch.cuda.mem_get_info(device)[0]:
             return self
         return Encodings(**{name: x.to(device) for name, x in vars(self).items()})
 
 
 class Lookup:
-    """In the place of a backbone's forward pass: rows (N,) int64 to their `Features`."""
+    """Replaces a backbone's forward pass: row numbers (N,) int64 to their `Features`."""
 
     def __init__(self, table: Encodings) -> None:
         self.table = table
@@ -50,7 +50,7 @@ class Lookup:
 
 
 class IndexCollator:
-    """In the place of the data's `Stacker`: row numbers (N,) int64 for arrays. No sample is read.
+    """Replaces the data's `Collator`: gives row numbers (N,) int64 instead of arrays. No sample is read.
 
     sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled.
     """

@@ -24,7 +24,7 @@ from multimodal_lab.system import System
 
 
 class CachedFeatures(CacheStore):
-    """The cache of a run whose backbones are frozen; root: see `CacheStore`. It remembers what the data have taught, too.
+    """The feature cache of a run whose backbones are frozen; root: see `CacheStore`. It also caches fitted statistics.
 
     notes: what was encoded and what was kept, a sentence a stream.
     """
@@ -36,7 +36,7 @@ class CachedFeatures(CacheStore):
     def serve(
         self, system: System, data: Any, augment: Callable[..., Any], nodes: Mapping[str, Any], device: torch.device
     ) -> Augment:
-        """Let `system` and `data` speak of features alone; returns the augmentation to train with.
+        """Switch `system` and `data` to cached features; returns the augmentation to train with.
 
         In place: batches of `data` carry row numbers, and the backbones, whose weights stay for the checkpoints, look them up.
         augment: its factory. nodes: the config of each stream's backbone. What is kept already is not encoded again, and
@@ -93,7 +93,7 @@ class CachedFeatures(CacheStore):
 
 
 def require_frozen(system: System) -> None:
-    """`ValueError` unless every stream has a backbone of its own that nothing can move."""
+    """`ValueError` unless every stream has its own backbone and that is frozen."""
     if system.backbones.shared is not None:
         raise ValueError(
             "cache=features: the backbone reads several streams together, and features are kept stream by stream; choose "
@@ -108,7 +108,7 @@ def require_frozen(system: System) -> None:
 
 
 def moves(backbone: nn.Module) -> str:
-    """What may change in a backbone while a system trains, or ""."""
+    """What in a backbone may change during training, or ""."""
     trained = [name for name, p in backbone.named_parameters() if p.requires_grad]
     if trained:
         return f"trains ({trained[0]})"

@@ -28,7 +28,7 @@ PACKAGES = ("torch", "timm", "numpy", "pillow")
 
 
 class CacheError(RuntimeError):
-    """A cache that can't be used: the key, the place, the nearest way out."""
+    """A cache that cannot be used: the key, the folder, what to do."""
 
 
 class CacheStore:
@@ -52,7 +52,7 @@ class CacheStore:
             self._seal(folder, facts, {"value": dict(found)})
 
     def tensors(self, facts: Mapping[str, Any]) -> dict[str, Tensor] | None:
-        """The tensors kept under `facts`, as pages of their file: they cost memory as they are read."""
+        """The tensors kept under `facts`, memory-mapped."""
         found = self._entry(facts)
         return None if found is None else load_file(self.folder(facts) / TENSORS)
 
@@ -69,7 +69,7 @@ class CacheStore:
 
     @contextlib.contextmanager
     def alone(self, facts: Mapping[str, Any]) -> Iterator[None]:
-        """One process of this machine at a time for an entry, so that it is made once; a dead one holds nothing."""
+        """Lock an entry on this machine, so that one process at a time makes it; the lock of a dead process is released."""
         with self._writing(facts) as folder:
             held = os.open(folder, os.O_RDONLY)
             try:
@@ -112,12 +112,12 @@ def default() -> Path:
 
 
 def key(facts: Mapping[str, Any]) -> str:
-    """32 hex digits that name `facts` and what would make the entry: this source and these packages."""
+    """The cache key of `facts`, 32 hex digits; it includes the source code and package versions."""
     return json_hash(complete(facts))[:32]
 
 
 def complete(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of an entry and those of its making, as JSON gives them back."""
+    """The facts of an entry with the source code and package versions, as JSON returns them."""
     made: dict[str, Any] = json.loads(json.dumps({**facts, **_making()}))
     return made
 

@@ -20,7 +20,7 @@ NAMES = {
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write and sync `path`; the sha256 of what should now be in it, which a damage on the way there does not change."""
+    """Write and fsync `path`; returns the sha256 of the content as it should be, also if the disk damages it."""
     with path.open("wb", buffering=0) as f:
         digest = pour(f, tensors)
         os.fsync(f.fileno())
@@ -28,7 +28,7 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
 
 
 def pour(file: Any, tensors: Mapping[str, Tensor]) -> str:
-    """The same into a file that is open; the sha256."""
+    """The same into an open file; returns the sha256."""
     digest = hashlib.sha256()
     for chunk in _chunks(tensors):
         digest.update(chunk)

@@ -16,14 +16,14 @@ PARTS = ("model", "optimizer", "scaler", "ema", "meters", "state")
 
 
 class Stateful(Protocol):
-    """Something with a state: tensors, plain numbers, strings, and lists and dicts of them."""
+    """An object with a state dict of tensors, plain numbers, strings, and lists and dicts of them."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """The whole state."""
         ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> Any:
-        """Take it back; what doesn't fit is an error."""
+        """Load it; anything that does not fit is an error."""
         ...
 
 
@@ -32,7 +32,7 @@ TrainingState = Mapping[str, Stateful]
 
 @dataclasses.dataclass
 class State:
-    """Where a training stands: plain numbers. `due`: an epoch has ended and is not scored yet."""
+    """The progress of a training as plain numbers. `due`: an epoch has ended and has not been scored yet."""
 
     step: int = 0
     epoch: int = 0
@@ -59,7 +59,7 @@ class State:
 
 
 def require_parts(found: Mapping[str, Any], doing: str) -> None:
-    """Refuse a dict whose names are not exactly `PARTS`: a part that is not saved is a resume that is not exact."""
+    """Refuse a dict whose names are not exactly `PARTS`: a resume without one of them would not be exact."""
     for name in found.keys() - set(PARTS):
         raise ValueError(f"{doing}: unknown part {name!r}; {expected_one_of(name, PARTS)}")
     for name in PARTS:
@@ -93,7 +93,7 @@ def split(tree: Any, tensors: dict[str, Tensor], at: str = "") -> Any:
 
 
 def join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """What `split` took apart."""
+    """The inverse of `split`."""
     if isinstance(tree, list):
         return [join(v, tensors) for v in tree]
     if not isinstance(tree, dict):
@@ -108,7 +108,7 @@ def join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 class Unsaved:
-    """Watches tensors and generators that modules hold outside parameters and buffers: no checkpoint has them.
+    """Watches tensors and generators that modules hold outside parameters and buffers, which no checkpoint saves.
 
     Constants are fine: they come back with the config. One that changes while training would be lost in a resume.
     """

@@ -27,7 +27,7 @@ NAME = re.compile(r"step_\d+(_\d\d+)?")
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that can't be written or read: the file and the reason."""
+    """A checkpoint that cannot be written or read: the file and the reason."""
 
 
 class CheckpointStore:
@@ -47,7 +47,7 @@ class CheckpointStore:
             )
 
     def save(self, parts: TrainingState, best_step: int | None = None) -> Path:
-        """Write every part; at every instant an older good checkpoint remains. A failure is a `CheckpointError`."""
+        """Write a checkpoint atomically; the older ones stay intact. A failure is a `CheckpointError`."""
         require_parts(parts, "saving")
         packed = {name: part.state_dict() for name, part in parts.items()}
         name = f"step_{packed['state']['step']:08d}"
@@ -75,7 +75,7 @@ class CheckpointStore:
         return sorted(self.folder / name for name in names if NAME.fullmatch(name))
 
     def newest(self) -> Path | None:
-        """The newest checkpoint whose every hash holds; damaged ones are renamed `.corrupt`. All damaged: an error."""
+        """The newest valid checkpoint, all hashes verified; damaged ones are renamed `.corrupt`. All damaged: an error."""
         found = self.all()
         for path in reversed(found):
             if (reason := verify(path)) is None:
@@ -86,7 +86,7 @@ class CheckpointStore:
         return None
 
     def best(self) -> Path | None:
-        """The checkpoint with the best monitored score as the newest one knows it, if any; a damaged one is an error."""
+        """The checkpoint with the best monitored score, as the newest one records it, if any; a damaged one is an error."""
         newest = self.newest()
         step = None if newest is None else read_state(newest).get("best_step")
         if step is None:
@@ -144,7 +144,7 @@ def size(parts: TrainingState) -> int:
 
 
 def verify(folder: Path) -> str | None:
-    """Why this checkpoint can't be trusted, or None."""
+    """Why this checkpoint is invalid, or None."""
     try:
         text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
@@ -165,13 +165,13 @@ def verify(folder: Path) -> str | None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The plain numbers of a checkpoint."""
+    """The training progress saved in a checkpoint."""
     state: dict[str, Any] = join(json.loads((folder / STATE).read_text())["state"], {})
     return state
 
 
 def load(folder: Path, parts: TrainingState) -> None:
-    """Every part of a checkpoint that `newest` gave; one that is missing, unknown or doesn't fit is an error by name."""
+    """Load a verified checkpoint into `parts`; one that is missing, unknown or does not fit is an error that names it."""
     require_parts(parts, "resuming")
     plain = json.loads((folder / STATE).read_text())
     require_parts(plain, str(folder / STATE))
@@ -186,12 +186,12 @@ def load(folder: Path, parts: TrainingState) -> None:
 
 
 def load_weights(folder: Path, system: nn.Module, rename: Callable[[str], str] | None = None) -> None:
-    """The weights of a checkpoint to use, each under its name as `rename` gives it. Every name must match."""
+    """Load a checkpoint's weights into `system`, each renamed by `rename`. Every name must match."""
     system.load_state_dict({rename(k) if rename else k: v for k, v in weights(folder).items()})
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint by name, verified: the running average where the run kept one."""
+    """The weights of a checkpoint by name, verified: the EMA if the run kept one."""
     if reason := verify(folder):
         raise CheckpointError(f"{folder}: {reason}")
     average = folder / "ema.safetensors"

@@ -60,7 +60,7 @@ class SweepJobs:
         self.several = False
 
     def problems(self, overrides: list[Override], multirun: bool) -> list[Problem]:
-        """What is wrong with any job; a sweeper class that has a function `problems` tells it of the jobs that it makes."""
+        """What is wrong with any job; a sweeper class with a function `problems` reports those of the jobs that it makes."""
         mode = RunMode.MULTIRUN if multirun else RunMode.RUN
         self.lines = ordered(
             [*(str(o.input_line) for o in overrides), *([f"hydra.mode={mode.name}"] if multirun else [])]
@@ -117,7 +117,7 @@ class SweepJobs:
 
 
 def ordered(lines: list[str]) -> list[str]:
-    """Hydra's own overrides first, as its launchers have them: what the check composed, they find again."""
+    """Hydra's own overrides first, as its launchers order them, so that a job finds the composition of the check."""
     return sorted(lines, key=lambda line: not line.lstrip("+~").startswith(("hydra.", "hydra/")))
 
 
@@ -129,7 +129,7 @@ def expand(overrides: list[Override]) -> list[list[str]]:
 
 
 def representative(jobs: list[list[str]]) -> list[list[str]]:
-    """First jobs that between them show every override: a wrong one is told without waiting for all jobs."""
+    """First jobs that together contain every override, so that a wrong override is found without checking all jobs."""
     seen: set[str] = set()
     chosen: list[list[str]] = []
     for job in jobs:

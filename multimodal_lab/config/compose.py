@@ -29,7 +29,7 @@ _composed: dict[tuple[Any, ...], DictConfig] = {}
 
 @lru_cache(maxsize=4096)
 def read(line: str) -> Override:
-    """An override as Hydra reads it, each line once; its `OverrideParseException` where it can't be read."""
+    """Parse one override with Hydra's grammar, memoised; `OverrideParseException` if it cannot be parsed."""
     (override,) = OverridesParser.create().parse_overrides([line])
     return override
 

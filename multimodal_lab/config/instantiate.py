@@ -26,7 +26,7 @@ class TargetError(ValueError):
 
 
 def safe_instantiate(node: Any, **kwargs: Any) -> Any:
-    """Build what a config node describes, with plain Python values inside.
+    """Build the object that a config node describes, with plain Python values inside.
 
     Every `_target_` at any depth must be an allowed name (see `targets`) and resolve to the object of that very name;
     `_args_` and Hydra's other special keys are refused. Nothing is built unless all of it passes: `TargetError` names

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 def as_plain(cfg: DictConfig) -> dict[str, Any]:
-    """Every interpolation resolved."""
+    """The config as plain values, every interpolation resolved."""
     found = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(found, dict)
     return {str(k): v for k, v in found.items()}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Array(Kind):
-    """Values (C, …), C bands first: scaled by the run's policy, then by principal components where asked for."""
+    """A kind of values (C, …), C bands first: scaled by the policy, then projected to components if asked for."""
 
     has_bands: ClassVar[bool] = True
     learns_statistics: ClassVar[bool] = True

@@ -16,14 +16,14 @@ from multimodal_lab.hashing import json_hash
 
 
 class FittedCache(Protocol):
-    """Plain JSON values by the plain JSON facts that they follow from."""
+    """A cache of plain JSON values, keyed by the plain JSON facts that they depend on."""
 
     def recall(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What was kept under these facts, if anything was."""
+        """The value cached under these facts, if any."""
         ...
 
     def keep(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-        """Keep it."""
+        """Cache a value."""
         ...
 
 

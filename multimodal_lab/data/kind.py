@@ -54,7 +54,7 @@ class Kind:
         """Refuse (`DataError`) a stored value that `finish` could not bring to size; cheaper than `finish`."""
 
     def finish(self, samples: SampleReader, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """A sample's value as a network sees it before normalisation, of `shape`, and its mask; (None, None) if missing."""
+        """A stored value as network input of `shape`, before normalisation, with its mask; (None, None) if missing."""
         x = samples.raw(row).inputs[name]
         return (None, None) if x is None else (np.asarray(x), None)
 
@@ -67,11 +67,11 @@ class Kind:
         raise NotImplementedError
 
     def learner(self, samples: SampleReader, name: str, train: np.ndarray) -> Learner:
-        """What learns from the training rows; by default nothing."""
+        """What is fitted on the training rows; nothing by default."""
         return Learner(samples, name)
 
     def restore(self, samples: SampleReader, name: str) -> None:
-        """Make ready what `samples.fitted[name]` says was learnt."""
+        """Restore what was fitted, from `samples.fitted[name]`."""
 
     def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """The stream that a backbone is built for."""
@@ -97,14 +97,14 @@ class Kind:
 
 
 class Learner:
-    """Meets every training sample once, in order, then writes what it has learnt into `samples.fitted[name]`."""
+    """Sees every training sample once, in order, then writes what it has fitted into `samples.fitted[name]`."""
 
     def __init__(self, samples: SampleReader, name: str) -> None:
         self.samples, self.name = samples, name
 
     def add(self, row: int) -> None:
-        """Take in one sample."""
+        """Add one sample."""
         self.samples.raw(row)  # read and checked, though there is nothing to learn
 
     def finish(self) -> None:
-        """Write what was learnt."""
+        """Write what was fitted."""

@@ -55,7 +55,7 @@ def _stream(plan: StreamPlan, done: Stream, fitted: StreamStatistics) -> dict[st
 
 
 def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> SplitRows:
-    """Give `samples` what a trained run learnt and return its splits if the data are the same, else none.
+    """Restore in `samples` what a trained run fitted; return its splits if the data are the same, else none.
 
     Raises `DataError` where a stream is new to the run, its bands differ, or scaling, resizing or masking differ.
     """

@@ -24,7 +24,7 @@ def active() -> bool:
 
 @contextlib.contextmanager
 def single_process() -> Iterator[None]:
-    """Inside, this rank computes as a single process: no collective is entered (a validation pass of rank 0)."""
+    """Inside, this rank computes as a single process and enters no collective (a validation pass of rank 0)."""
     global _single
     before, _single = _single, True
     try:
@@ -46,19 +46,19 @@ def start(device: torch.device) -> None:
 
 
 def end() -> None:
-    """Leave the process group once every rank is here."""
+    """Destroy the process group once every rank is here."""
     if td.is_available() and td.is_initialized():
         td.barrier()
         td.destroy_process_group()
 
 
 def world() -> int:
-    """How many ranks."""
+    """The world size."""
     return td.get_world_size() if active() else 1
 
 
 def rank() -> int:
-    """This rank; 0 alone."""
+    """This rank; 0 in a single process."""
     return td.get_rank() if active() else int(os.environ.get("RANK", "0"))
 
 

@@ -24,7 +24,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def repeatable(device: torch.device, wanted: bool) -> None:
-    """Ask torch for kernels that give the same bits each time; where a GPU has none torch warns by name and goes on.
+    """Ask torch for deterministic kernels; where a GPU has none, torch warns by name and continues.
 
     On the CPU every kernel that is used is one. Of cuBLAS it takes a workspace of fixed size, of cuDNN no search for the
     fastest algorithm.

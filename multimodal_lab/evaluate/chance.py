@@ -20,7 +20,7 @@ def beside(scores: Mapping[str, float], train: Embeddings, test: Embeddings) -> 
 
 
 def chance(train: Embeddings, test: Embeddings) -> dict[str, float]:
-    """`chance/<label>` for every label of test that a probe reads, over all labelled test rows.
+    """`chance/<label>` for every label of test that a probe is trained on, over all labelled test rows.
 
     Classes: the share of the commonest class of test, which no constant answer can beat, with `chance_prior/<label>`,
     what always answering the commonest class of train gets there. Several 0/1 labels: the mean share of positives

@@ -149,7 +149,7 @@ def embed_batches(
     normalise: bool = False,
     subsets: bool = False,
 ) -> Embeddings:
-    """Encode (split, batch) pairs in evaluation mode without gradient; modes and random state are left as found.
+    """Encode (split, batch) pairs in eval mode without gradient; modes and random state are restored.
 
     names[id] is the file name of the sample with that `Batch.ids`; pooled vectors are taken, of unit length if
     `normalise`; with `subsets` those of fused on every subset of the modalities too (see `subsets`). A vector that is

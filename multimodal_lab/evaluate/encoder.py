@@ -11,5 +11,5 @@ class Encoder(Protocol):
     """A trained system."""
 
     def encode(self, batch: Batch) -> tuple[dict[str, Features], dict[str, Any]]:
-        """Features of every stream and of fused, and what every head says."""
+        """Features of every stream and of fused, and the output of every head."""
         ...

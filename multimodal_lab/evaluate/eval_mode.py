@@ -13,7 +13,7 @@ from torch import nn
 
 @contextmanager
 def eval_mode(system: nn.Module | None) -> Iterator[None]:
-    """Evaluation mode inside; afterwards modes and the random state of Python, NumPy and torch are as before."""
+    """Eval mode inside; afterwards modes and the random state of Python, NumPy and torch are restored."""
     modes = [] if system is None else [(m, m.training) for m in system.modules()]
     python, legacy = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []

@@ -14,7 +14,7 @@ LATE = "late"
 
 @dataclass(frozen=True)
 class LateFusionInputs:
-    """What one stream's probe said of a label. rows (n,): places among the test rows; said (n, K): see `kind`.
+    """The predictions of one stream's probe for a label. rows (n,): indices of test rows; said (n, K): see `kind`.
 
     Probabilities of the classes 0 to K - 1, the chance of each of K labels, or K values.
     """

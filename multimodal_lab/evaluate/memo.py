@@ -15,7 +15,7 @@ _found: OrderedDict[str, object] = OrderedDict()
 
 
 def once(make: Callable[[], T], facts: str, *arrays: np.ndarray | None) -> T:
-    """`make()`, or what it gave before with equal facts and arrays: for what is a pure function of them, and small."""
+    """`make()`, memoised by `facts` and arrays: for pure functions of them with small results."""
     digest = hashlib.sha256(facts.encode())
     for x in arrays:
         digest.update(b"none" if x is None else f"{x.dtype} {x.shape}".encode())

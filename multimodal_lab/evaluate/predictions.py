@@ -59,7 +59,7 @@ def of_values(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 
 def write(folder: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
-    """Write `folder/predictions.parquet`, at once or not at all.
+    """Write `folder/predictions.parquet` atomically.
 
     Columns: id, group, evaluator, stream, label, truth, predicted, probability, score. A class is its name, several
     labels their names joined by `+`, a number its decimal form.

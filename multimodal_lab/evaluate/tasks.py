@@ -60,7 +60,7 @@ class ScoreSheet:
         self.scores: dict[str, float] = {}
 
     def skip(self, key: str, reason: str) -> None:
-        """Record `<key>/skipped/<reason>` = 1 and say so in the log."""
+        """Record `<key>/skipped/<reason>` = 1 and log it."""
         self.scores[f"{key}/skipped/{reason}"] = 1.0
         log.info("%s skipped: %s", key, reason.replace("_", " "))
 

@@ -52,7 +52,7 @@ def evaluate(
     system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
     eval_split: str = "test", pictures: bool = True,
 ) -> Scores:  # fmt: skip
-    """Embed every split once, fit on train, score on test: the one time that is read. Embeddings and predictions are kept.
+    """Embed every split once, fit on train, score on test: the only pass over test. Embeddings and predictions are saved.
 
     With `judged="val"` that split is scored, and test is not even embedded.
     """

@@ -19,7 +19,7 @@ from multimodal_lab.system import System
 
 
 def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
-    """Embed all of `cfg.data` with the run in `folder` as it saw its own training data; returns what was written."""
+    """Embed all of `cfg.data` with the run in `folder`, preprocessed as its training data; returns the written files."""
     device = pick_device(cfg.device)
     system, data, path = trained(cfg, folder, device)
     found = embed(system, data, device, ("all",))
@@ -28,7 +28,7 @@ def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
 
 
 def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System, Any, Path]:
-    """The system that the run in `folder` trained, `cfg.data` as it saw its own data, and the checkpoint used.
+    """The trained system of the run in `folder`, `cfg.data` preprocessed as its own data, and the checkpoint used.
 
     That is the best one where a score was watched, else the newest. `CheckpointError` if there is none.
     """

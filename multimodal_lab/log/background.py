@@ -15,7 +15,7 @@ FINISH = 60.0  # seconds it may take at the end, in which an online run is sent
 
 
 class Background:
-    """A tracker behind a queue. What goes wrong is told once; `metrics.jsonl` has every row whatever happens here."""
+    """A tracker behind a queue. An error is reported once; `metrics.jsonl` has every row whatever happens here."""
 
     def __init__(self, name: str, make: Callable[[], Tracker], start: float = START, finish: float = FINISH) -> None:
         self.name, self.limit = name, finish
@@ -38,7 +38,7 @@ class Background:
         self._calls.put(lambda tracker: tracker.scalars(step, row))
 
     def finish(self, summary: Mapping[str, Any], figures: Iterable[Path]) -> None:
-        """The final scores and figures; waits for all to be sent, but not for ever."""
+        """Send the final scores and figures; waits until all is sent, up to a time limit."""
         paths = list(figures)
         self._calls.put(lambda tracker: tracker.finish(summary, paths))
         self._calls.put(None)

@@ -80,7 +80,7 @@ def nt_xent(
 
 
 def few(a: Tensor, b: Tensor) -> bool:
-    """Whether all pairs of rows of a (N, D) and b (M, D), of all ranks, fit one matrix: alike on every rank."""
+    """Whether one matrix holds all pairs of rows of a (N, D) and b (M, D), of all ranks; the same on every rank."""
     # On one CPU thread the matrix takes 0.9 of the tiles' time at 256 x 256 pairs, as much at 384 x 384, and 1.4 at 512 x
     # 512: beyond 2^17 pairs it leaves the core's cache. On an H200 a matrix took half the tiles' time up to 4,096 x 4,096;
     # at 2,048 x 2,048 the copies of it that a step holds at once stay near 100 MB.
@@ -88,7 +88,7 @@ def few(a: Tensor, b: Tensor) -> bool:
 
 
 class ContrastiveRows(NamedTuple):
-    """Unit rows of every rank: unit (N, D), ids (N,), present (N,) bool; a missing row is zero."""
+    """Normalised rows of every rank: unit (N, D), ids (N,), present (N,) bool; a missing row is zero."""
 
     unit: Tensor
     ids: Tensor
@@ -96,7 +96,7 @@ class ContrastiveRows(NamedTuple):
 
 
 def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> ContrastiveRows:
-    """Unit rows of x (N, D), float32 or wider, gathered with ids and presence over ranks; a zero row stays zero."""
+    """Normalised rows of x (N, D), float32 or wider, gathered with ids and presence over ranks; a zero row stays zero."""
     present = torch.ones_like(ids, dtype=torch.bool) if present is None else present
     x = torch.where(present[:, None], x.to(torch.promote_types(x.dtype, torch.float32)), 0.0)
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)

@@ -42,7 +42,7 @@ class LearnedScalar(nn.Module):
         self.low, self.high = low, high
 
     def forward(self, progress: float) -> Tensor:
-        """The number as learned so far; `progress` plays no part."""
+        """The current value; `progress` is ignored."""
         value: Tensor = _Project.apply(self.log, math.log(self.low), math.log(self.high))
         return value.exp()
 
@@ -55,7 +55,7 @@ class FreeScalar(nn.Module):
         self.value = nn.Parameter(torch.tensor(float(init)))
 
     def forward(self, progress: float) -> Tensor:
-        """The number as learned so far; `progress` plays no part."""
+        """The current value; `progress` is ignored."""
         return self.value
 
 

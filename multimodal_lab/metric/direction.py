@@ -13,7 +13,7 @@ Way = Literal["min", "max"]
 
 @dataclass(frozen=True)
 class Scored:
-    """What an evaluator states of its scores; `scores` is None where it states nothing.
+    """The scores that an evaluator declares; `scores` is None if it declares none.
 
     name: the first word of its keys. scores: {last word of a key: its better way, None for a count}; `R@*` is any such
     word. either_way: words whose other way may be wanted too. by: keys are NAME/LABEL/SCORE, PAIR/SCORE or NAME/SCORE.
@@ -34,17 +34,17 @@ class Scored:
     adds: Sequence[str] = ()
 
     def word(self, last: str) -> str | None:
-        """How `scores` calls the last word of a key; None where it does not."""
+        """The declared name of a key's last word; None if it is not declared."""
         return next((word for word in self.scores or {} if fnmatchcase(last, word)), None)
 
     def way(self, last: str) -> Way | None:
-        """The better way of a score."""
+        """The better direction of a score."""
         word = self.word(last)
         return None if word is None else (self.scores or {})[word]
 
 
 def usual(name: str, scored: Sequence[Scored] = (), losses: Collection[str] | None = None) -> Way | None:
-    """The better way of `val/knn/fused/species/accuracy`; None where it is not known, as of counts.
+    """The better direction of `val/knn/fused/species/accuracy`; None if unknown, as for counts.
 
     `val/NAME` is a term of the loss, where `losses` are given one of these or `total`: less is better.
     """
@@ -56,13 +56,13 @@ def usual(name: str, scored: Sequence[Scored] = (), losses: Collection[str] | No
 
 
 def sure(name: str, scored: Sequence[Scored] = ()) -> bool:
-    """Whether the other way can only be a mistake."""
+    """Whether the other direction can only be a mistake."""
     found = _of(name, scored)
     return found is None or name.split("/")[-1] not in found.either_way
 
 
 def resolve(mode: str, monitor: str | None, scored: Sequence[Scored] = ()) -> str:
-    """`min` or `max`; without a score to watch `auto` is `min`, which then moves nothing. ValueError where not known."""
+    """`min` or `max`; without a monitored score `auto` is `min`, which then has no effect. ValueError if unknown."""
     if mode != "auto":
         return mode
     found = "min" if monitor is None else usual(monitor, scored)

@@ -28,7 +28,7 @@ class Held(DirectoryError):
 
 
 def run_id() -> str:
-    """A fresh name: the time to the second and 64 random bits; under torchrun one name for all ranks of a launch."""
+    """A unique name: the time to the second and 64 random bits; under torchrun the same for all ranks of a launch."""
     job = os.environ.get("TORCHELASTIC_RUN_ID")
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     if job is None:
@@ -61,12 +61,12 @@ def claim(folder: Path, resume: bool) -> None:
 
 
 def unwritable(key: str, folder: Path | str, error: OSError) -> DirectoryError:
-    """What is told of a `folder`, set by the config's `key`, that can't be made or written."""
+    """The message for a `folder`, set by the config's `key`, that cannot be made or written."""
     return DirectoryError(f"{key}={folder}: can't be written ({error.strerror or error}); give a writable {key}=…")
 
 
 def release(folder: Path) -> None:
-    """Give the directory up, if it is ours."""
+    """Release the directory, if this process holds it."""
     with contextlib.suppress(OSError, ValueError):
         if json.loads((folder / LOCK).read_text())["pid"] == os.getpid():
             (folder / LOCK).unlink()
@@ -132,6 +132,6 @@ def _started(pid: int) -> str:
 
 
 def note_failure(folder: Path, text: str) -> None:
-    """Keep a failure's traceback, its last line the sentence told; an unwritable directory keeps the first error in view."""
+    """Save a failure's traceback, ending with the reported sentence; an unwritable directory does not hide the first error."""
     with contextlib.suppress(OSError):
         (folder / ERROR).write_text(text)

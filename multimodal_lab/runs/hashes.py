@@ -23,7 +23,7 @@ TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or run
 
 
 def judge(summary: Mapping[str, Any]) -> str:
-    """The evaluator that a run is judged by; runs of before that was recorded had the probe."""
+    """The evaluator that a run is judged by; older runs, which did not record it, had the probe."""
     return str(summary.get(JUDGE, "probe"))
 
 
@@ -40,7 +40,7 @@ def config_key(plain: Mapping[str, Any]) -> str:
 
 @cache
 def source_hash() -> str:
-    """A digest of the package's own source, as it was when this process first asked: what is edited later doesn't run in it."""
+    """Hash of the package's source as it was when first called in this process: later edits do not run in it."""
     return source_hash_of("")
 
 

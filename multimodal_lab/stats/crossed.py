@@ -36,14 +36,14 @@ class Crossed:
 
     @property
     def cautious(self) -> Crossed:
-        """The same with an se of at least `least`, which more seeds can't lower: for what is claimed to be small or seen."""
+        """The same with a standard error of at least `least`, for claims that a difference is small or detectable."""
         if self.se >= self.least:
             return self
         return replace(self, se=self.least, fixed_variance=self.least**2, seed_variance=0.0)
 
 
 def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0.95) -> Crossed:
-    """The mean difference of two arms, seeds and groups both taken as draws from many.
+    """Test of the mean difference of two arms with seeds and groups as crossed random effects.
 
     Seeds that share a test part share its luck: a t-test over seeds takes the groups for the whole world. Here the
     variance of the mean is V = V_seed + V_group - V_both (two-way clustering: Cameron, Gelbach & Miller 2011), never
@@ -91,7 +91,7 @@ def combined(
 
 
 def unknown(mean: float, shape: tuple[int, ...]) -> Crossed:
-    """A mean of which nothing says how far seeds or groups would move it."""
+    """A mean without any information on its variance."""
     inf = float("inf")
     seeds, splits, groups = shape
     return Crossed(mean, inf, float("nan"), 1.0, -inf, inf, seeds, splits, groups, inf, inf)
@@ -109,7 +109,7 @@ def jackknife(left: np.ndarray, mean: float) -> float:
 
 
 def without(pairs: Paired) -> np.ndarray:
-    """The mean with every group left out, (G,); NaN where none is left in any split."""
+    """Leave-one-group-out means, (G,); NaN where no group is left in any split."""
     sums, counts = pairs.sums.mean(0), pairs.counts
     left = counts.sum(1, keepdims=True) - counts
     # a split whose only group is left out has no mean of its own
@@ -121,7 +121,7 @@ def without(pairs: Paired) -> np.ndarray:
 
 
 def moved(pairs: Paired) -> np.ndarray:
-    """What seed and group together move the mean by, (S, G)."""
+    """The contributions of seed and group together to the mean, (S, G)."""
     centred = pairs.sums - pairs.runs[:, :, None] * pairs.counts
     parts: np.ndarray = (centred / pairs.counts.sum(1)[:, None]).sum(1) / pairs.sums.shape[1]
     return parts

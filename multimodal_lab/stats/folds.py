@@ -25,7 +25,7 @@ def corrected_variance(splits: np.ndarray, test_per_train: float) -> float:
 
 
 def nadeau_bengio(splits: np.ndarray, test_per_train: float) -> CorrectedTTest:
-    """Is the mean difference over repeated splits other than 0?
+    """Corrected resampled t-test of the mean difference over repeated splits.
 
     splits (R,), R >= 2: one difference for each split; test_per_train: test samples per training sample, 0.25 for 80/20
     (and for 5-fold cross-validation). With 0 it is the plain paired t-test, which takes overlapping splits for

@@ -34,7 +34,7 @@ def smallest_p(pairs: int, side: Side = "two-sided") -> float:
 
 
 def sign_flip(differences: np.ndarray, side: Side = "two-sided", draws: int = 9999, seed: int = 0) -> SignFlip:
-    """Could a mean so far from 0 come of signs thrown by chance?
+    """Sign-flip permutation test of a mean.
 
     differences (n,): one number for each independent unit: what a group gives to the mean (`Paired.by_group`), or the
     mean of a seed (`Paired.by_seed`). Exact up to 20 that are not 0, by counting all 2^n flips; beyond, (1 + hits) /

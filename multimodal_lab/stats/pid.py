@@ -57,7 +57,7 @@ def estimate(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> Information:
-    """The decomposition of samples: x1, x2, y (N,) whole numbers (see `codes`), with the bias of small samples taken off.
+    """The decomposition of samples x1, x2, y (N,), integers (see `codes`), corrected for small-sample bias.
 
     Empty cells make any table look informative: the plug-in parts under permuted labels (their mean over `permutations`) are
     what the table's size alone brings, most of it synergy. They are subtracted, and the result cut at 0. With groups (N,)

@@ -9,7 +9,7 @@ from multimodal_lab.stats.paired import Paired
 
 
 def least_se(pairs: Paired, level: float = 0.95) -> float:
-    """The standard error of the mean if as many groups differ as may well do.
+    """The standard error of the mean if as many groups differ as may do at the given confidence level.
 
     k of G groups differ at all. Their number is taken at its upper bound (Clopper & Pearson 1934), which is some 3 where k is 0
     (the rule of three: Hanley & Lippman-Hand 1983), and each of them to move the mean as those that were seen do; by its

@@ -29,7 +29,7 @@ EVERY = 2.0  # seconds
 
 
 def status(folder: Path, watch: bool) -> int:
-    """Show the ledger; the exit code is 0 where every cell is finished, 3 where some are not."""
+    """Print the status of the cells; the exit code is 0 if all are finished, else 3."""
     made = plan.load(folder)
     while True:
         found = ledger.entries(folder, made.every)
@@ -42,7 +42,7 @@ def status(folder: Path, watch: bool) -> int:
 
 
 def look(words: list[str]) -> int:
-    """Show the audit of a study's directory, or make one of what `words` choose; 3 where something voids, else 0."""
+    """Print a study's audit, or audit the data that `words` choose; exit code 3 if a finding is void, else 0."""
     runs = key_values(words, {"runs"})[0].get("runs")
     if runs is not None and len(words) == 1:
         plan.load(Path(runs))

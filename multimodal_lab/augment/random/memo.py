@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def number(function: Callable[[str], int]) -> Callable[[str], int]:
-    """Keep the number that a function makes of a word; a constant to a compiler, which need not see how it is made."""
+    """Memoise the number that a function computes from a word; torch.compile sees a constant."""
     kept = lru_cache(maxsize=4096)(function)
 
     @wraps(function)
@@ -22,7 +22,7 @@ def number(function: Callable[[str], int]) -> Callable[[str], int]:
 
 
 def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Keep the last `most` tables that a function makes of hashable constants; a table is never written into.
+    """Memoise the last `most` tables that a function computes from hashable constants; a table is never written to.
 
     A compiler finds those that are there and takes them as inputs of its graph; it would look through `lru_cache` and make
     them anew with every batch. So what is compiled runs once before, as it stands.

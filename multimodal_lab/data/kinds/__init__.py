@@ -89,6 +89,6 @@ def unknown(name: str) -> str:
 
 
 def forget() -> None:
-    """Look for the kinds anew, after a package was installed."""
+    """Clear the memoised kinds, after a package was installed."""
     for found in (built_in, paths, get):
         found.cache_clear()

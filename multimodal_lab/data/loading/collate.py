@@ -79,7 +79,7 @@ class Collator:
         return made
 
     def keep(self) -> None:
-        """Finish every sample once and let go of what was stored."""
+        """Preprocess every sample once, keep the results in memory and drop the stored arrays."""
         self.kept = self._read(np.arange(len(self.ids)), drop=True)
 
     def _read(self, rows: np.ndarray, drop: bool = False) -> Stacked:

@@ -21,7 +21,7 @@ OnError = Literal["raise", "skip", "substitute"]
 
 @dataclass(frozen=True)
 class Bad:
-    """The rows that can't be read: {row: why}, and for each the row that stands in for it in training, if any.
+    """The unreadable rows, {row: reason}, and for each the row that replaces it in training, if any.
 
     A batch keeps its size, so that ranks stay in step: a bad row is one with every stream missing and no label, and in
     training with `substitute` it is the next readable row of its split. Evaluation never substitutes: it meets every
@@ -32,7 +32,7 @@ class Bad:
     instead: dict[int, int] = field(default_factory=dict)
 
     def good(self, rows: np.ndarray) -> np.ndarray:
-        """The rows that can be read."""
+        """The readable rows."""
         return rows[~np.isin(rows, list(self.why))] if self.why else rows
 
     def training(self, rows: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ class Bad:
         return dict(Counter(_reason(text) for text in self.why.values()).most_common())
 
     def notes(self, on_error: str, total: int) -> list[str]:
-        """What a run tells of it."""
+        """What a run reports of it."""
         if not self.why:
             return []
         counts = "; ".join(f"{n} x {reason}" for reason, n in self.reasons().items())

@@ -33,7 +33,7 @@ Task = tuple[np.ndarray, int | None]
 
 
 class WorkerError(RuntimeError):
-    """A loading process that died, hung or failed: which sample it was reading, and of what it died."""
+    """A worker process that died, hung or failed: which sample it was reading, and why."""
 
 
 class Workers:

@@ -35,7 +35,7 @@ HEAD = 32  # bytes of an index row before the fields that say what its record ho
 
 
 class Packed:
-    """What `pack.py` made of another source: the same samples, table, bands, masks and missing streams.
+    """A packed copy of another source: the same samples, table, bands, masks and missing streams.
 
     verify: when a record's hash is compared with the index: at its `first` reading by this process, at `every` one, or
     `never`. Opening checks the manifest's seal, the table, the indexes and the size of every shard. A record that is

@@ -59,12 +59,12 @@ class Packing:
         return range(first, min(first + self.samples, len(self.source.samples)))
 
     def done(self, shard: int) -> bool:
-        """Whether a shard is whole: its index is written last."""
+        """Whether a shard is complete: its index is written last."""
         return (self.folder / shard_name(shard, ".npy")).is_file()
 
 
 def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> Packing:
-    """Start a store in `folder`, or go on with one begun there with the same `facts`; `DataError` if it holds another."""
+    """Start a store in `folder`, or continue one begun there with the same `facts`; `DataError` if it holds another."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / PLAN
     hash_name = best_hash()

@@ -32,7 +32,7 @@ def choose(
     texts: Collection[str] = (),
     together: str | None = None,
 ) -> Choice:
-    """Settle what is `auto`; what is explicit stays.
+    """Resolve every `auto`; explicit settings stay.
 
     labels: every column but bookkeeping, the groups and the fields of text streams (`texts`) that has at least two
     values, is not unique per row or group and, unless `data.split.min_class_policy=train`, has no class of one sample. by:

@@ -68,7 +68,7 @@ class Shuffle:
             raise DataError(f"data.shuffle.stream: no stream {self.stream!r}; the modality has {', '.join(names)}")
 
     def note(self, sources: np.ndarray) -> str:
-        """The sentence that a run tells."""
+        """The sentence that a run prints."""
         among = "of the same split" + (f" and {self.within}" if self.within else "")
         moved = int((sources != np.arange(len(sources))).sum())
         what = f"{self.stream} ({', '.join(self.bands)})" if self.bands else self.stream

@@ -24,6 +24,6 @@ def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None 
 
 
 def restore(samples: SampleReader) -> None:
-    """Make ready again what `samples.fitted` says was learnt, such as tokenizers."""
+    """Restore what was fitted, such as tokenizers, from `samples.fitted`."""
     for name, kind in samples.kinds.items():
         kind.restore(samples, name)

@@ -46,7 +46,7 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
 
 @dataclass
 class StreamStatistics:
-    """What the training split taught about one stream, in plain JSON types.
+    """What was fitted to the training split for one stream, in plain JSON types.
 
     layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy, or whatever else a
     kind of another package learns. pca: `mean` (C,)

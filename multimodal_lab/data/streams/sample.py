@@ -99,11 +99,11 @@ class SampleReader:
         return Sample(inputs, texts, None if mask is None else self.small(row, mask))
 
     def drop(self, row: int) -> None:
-        """Let go of the stored arrays of one sample."""
+        """Drop the stored arrays of one sample."""
         self.kept.pop(row, None)
 
     def finished(self, row: int, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Stream `name` as a network sees it before normalisation, and its mask; (None, None) where it is missing."""
+        """Stream `name` as network input before normalisation, and its mask; (None, None) if it is missing."""
         return self.kinds[name].finish(self, row, name)
 
     def pixels(self, rows: np.ndarray, name: str, scaled: bool) -> Iterator[np.ndarray]:

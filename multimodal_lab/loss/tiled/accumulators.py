@@ -14,7 +14,7 @@ from multimodal_lab.loss.tiled.tiles import Mask
 
 
 def along(values: Tensor, dim: int) -> Tensor:
-    """`values` of a tile's rows (dim 1: they stand in a column) or of its columns (dim 0)."""
+    """`values` broadcast along a tile's rows (dim 1, as a column) or its columns (dim 0)."""
     return values[:, None] if dim == 1 else values
 
 

@@ -23,7 +23,7 @@ class _Made(torch.autograd.Function):
 
 
 def made(compute: Callable[[bool], tuple[Tensor, Sequence[Tensor]]], *inputs: float | Tensor) -> Tensor:
-    """The value of `compute(wanted)` with a graph to those of `inputs` that are tensors.
+    """The value of `compute(wanted)`, differentiable with respect to those of `inputs` that are tensors.
 
     compute runs without a graph and in its inputs' own precision, whatever the autocast; it returns a scalar and, where
     `wanted`, one gradient an input, of its shape. A second derivative is refused.

@@ -14,7 +14,7 @@ LIFT = 2.0**14
 
 
 def wanted(x: Tensor) -> bool:
-    """Whether rows x are multiplied with 16 bits: they come so, and torch can sum such products in 32 (with CUDA alone)."""
+    """Whether rows x are multiplied in 16 bits: they are 16-bit, and torch can accumulate in 32 bits (CUDA only)."""
     return x.is_cuda and torch.version.hip is None and x.dtype in (torch.float16, torch.bfloat16)
 
 

@@ -23,7 +23,7 @@ WARPS = {torch.float16: 8, torch.float32: 4}
 
 
 class GpuRows(NamedTuple):
-    """Of some rows: unit (M, D), ids (M,), seen (M,) bool, place (M,) over all ranks."""
+    """Some rows as the kernels read them: unit (M, D), ids (M,), seen (M,) bool, place (M,) over all ranks."""
 
     unit: Tensor
     ids: Tensor
@@ -32,17 +32,17 @@ class GpuRows(NamedTuple):
 
     @classmethod
     def of(cls, side: Side) -> GpuRows:
-        """All that a side has, told as the kernels read it."""
+        """All rows of a side."""
         seen = torch.ones_like(side.ids, dtype=torch.bool) if side.seen is None else side.seen
         return cls(side.unit.contiguous(), side.ids.contiguous(), seen.contiguous(), side.place + side.first)
 
     def at(self, rows: slice) -> GpuRows:
-        """Some of them."""
+        """Some of the rows."""
         return GpuRows(*(x[rows] for x in self))
 
 
 class Fused:
-    """What `softmax.Softmax` does, by kernels: one comparison, its scale, and which pairs stand in the denominator."""
+    """`softmax.Softmax` by kernels: one comparison, its scale, and which pairs stand in the denominator."""
 
     bounded = False
 
@@ -65,7 +65,7 @@ class Fused:
 
 
 class Questions:
-    """What `siglip` asks of each tile, by kernels."""
+    """The sigmoid loss of each tile for `siglip`, by kernels."""
 
     def __init__(self, tiles: Tiles, scale: float | Tensor, bias: float | Tensor, lift: float) -> None:
         self.tiles, self.lift = tiles, lift

@@ -14,7 +14,7 @@ from multimodal_lab.loss.tiled.collectives import own_part
 
 
 class Own(NamedTuple):
-    """This rank's rows as they came, without a graph: x (N, D); norm (N, 1), 1 for a zero row; ids (N,); present (N,) bool."""
+    """This rank's rows, detached: x (N, D); norm (N, 1), 1 for a zero row; ids (N,); present (N,) bool."""
 
     x: Tensor
     norm: Tensor

@@ -56,7 +56,7 @@ class Tiles:
                     yield Tile(rows, these, j > i)
 
     def buffer(self, name: str, block: Tile) -> Tensor:
-        """Room for one tile, the same at every call with this name."""
+        """A reused buffer for one tile, by name."""
         shape = block.rows.stop - block.rows.start, block.columns.stop - block.columns.start
         if name not in self.spare:
             most = min(self.edge, len(self.a.ids)) * min(self.edge, len(self.b.ids))

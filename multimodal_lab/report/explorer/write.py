@@ -12,7 +12,7 @@ from multimodal_lab.report.projection import Method
 
 
 def write(run_dir: Path, out: Path | None = None, method: Method = "pca") -> Path:
-    """Write the page, by default `run_dir/figures/explorer.html`; `ExplorerError` tells what is wrong with the run."""
+    """Write the page, by default `run_dir/figures/explorer.html`; `ExplorerError` says what is wrong with the run."""
     if why := page.missing(method):  # before what takes long
         raise ExplorerError(why)
     found = source.read(run_dir)

@@ -29,7 +29,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a study says of one label. why: the reason where nothing could be compared; then there are no comparisons."""
+    """The answer of a study for one label. why: the reason where nothing could be compared; then there are no comparisons."""
 
     label: str
     scores: Scores | None

@@ -35,7 +35,7 @@ PARTS = {"redundant": "redundant", "unique1": "unique {0}", "unique2": "unique {
 
 
 def alike(found: Outcomes) -> dict[str, Any] | None:
-    """Every measure between the baselines' own embeddings of the held-out samples, which no fusion has touched.
+    """Every measure between the baselines' own embeddings of the held-out samples, from before any fusion.
 
     Of the first seed on the first split that all of them have finished: one pair of models, whose interval is that of the
     samples. Beside them the modality gap and alignment in the fused arms of that seed and split that have one space for

@@ -24,7 +24,7 @@ Told = dict[str, Any]
 
 
 def shares(found: Outcomes, label: str) -> Told | None:
-    """Of the study's `subsets` arm, on one label; None where there is none or it was not judged.
+    """Shapley values of the study's `subsets` arm on one label; None if there is none or it was not judged.
 
     A Shapley value is linear in the scores, so that each sample has its own and the interval is that of the study's test, over
     seeds and groups. The empty set scores what the majority answer of training does (see `ledger.metric`); None where that

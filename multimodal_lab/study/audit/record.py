@@ -21,7 +21,7 @@ Configs = Mapping[str, Mapping[str, Any]]  # {arm: its plain config}
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """What was found in the data of the study in `folder`; None where nobody has looked."""
+    """The audit record of the study in `folder`; None if it has not been audited."""
     try:
         found: dict[str, Any] = files.read_json(folder / FILE)
     except (OSError, ValueError):
@@ -42,7 +42,7 @@ def _sound(found: Any) -> bool:
 
 
 def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: bool) -> list[str]:
-    """Look at the study's data unless that has been done; what to tell, a line each.
+    """Audit the study's data unless done already; returns the lines to print.
 
     One launcher looks, others wait for it. todo: whether a cell is to be trained; then data, splits, streams or source
     that differ from those looked at are looked at anew. What can't be read is told, and left to the cells, which name the
@@ -71,7 +71,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
 
 
 def wait(folder: Path) -> None:
-    """Return when nobody is looking any more, and be ready to train by then."""
+    """Wait until no other launcher is auditing, and be ready to train by then."""
     from multimodal_lab.experiment import run  # noqa: F401  # seconds, beside the look
 
     with (folder / LOCK).open("a") as lock:

@@ -62,7 +62,7 @@ class StudyPlan:
 
 
 def write(folder: Path, plan: StudyPlan) -> None:
-    """Write `plan.json` in `folder`, at once or not at all."""
+    """Write `plan.json` in `folder`, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / FILE, asdict(plan))
 

@@ -31,7 +31,7 @@ EVERY = 1.0  # seconds
 
 
 def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: Sequence[str]) -> Any:
-    """Write the plan, audit the data, launch every cell that isn't finished, tell what became of all.
+    """Write the plan, audit the data, launch every unfinished cell, report the outcome of all.
 
     What is tuned is tuned first: no arm can be trained before the last tuning cell of all launchers has ended. Any other
     cell that another launcher is at is left to it. Raises `StudyError` where cells failed, or where finished ones were
