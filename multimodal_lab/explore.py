@@ -48,7 +48,7 @@ def main() -> None:
         print(USAGE)
         return
     if wrong := problem(argv):
-        sys.exit(f"error: {wrong}; --help tells all")
+        sys.exit(f"error: {wrong}; see --help")
     words = key_values(argv)[0]
     method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
     from multimodal_lab import stage

@@ -96,7 +96,7 @@ def require_frozen(system: System) -> None:
     """`ValueError` unless every stream has its own backbone and that is frozen."""
     if system.backbones.shared is not None:
         raise ValueError(
-            "cache=features: the backbone reads several streams together, and features are kept stream by stream; choose "
+            "cache=features: the backbone reads several streams together, and features are cached stream by stream; choose "
             "a backbone for each, or cache=none"
         )
     for name, backbone in system.backbones.each.items():

@@ -86,7 +86,7 @@ class CacheStore:
         except OSError:
             return None
         if reason := _fault(folder, text, facts):
-            print(f"cache: {folder} is not used and made again: {reason}", flush=True)
+            print(f"cache: {folder} is invalid and will be made again: {reason}", flush=True)
             return None
         found: dict[str, Any] = json.loads(text)
         return found

@@ -97,9 +97,11 @@ def describe(system: System, data: Any) -> str:
 
 
 def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:
-    """The label that figures and the score use, and a sentence if it is not the one `wanted`, which the data lack."""
+    """The label that figures and the objective use, and a sentence if it is not the one `wanted`, which the data lack."""
     found = wanted if wanted in data.targets else next(iter(data.classes), wanted)
-    return found, [] if found == wanted else [f"label: the data have no {wanted}; figures and the score use {found}"]
+    return found, [] if found == wanted else [
+        f"label: the data have no {wanted}; figures and the objective use {found}"
+    ]
 
 
 def _require_eval_split(eval_split: str, data: Any) -> None:

@@ -28,7 +28,7 @@ class Background:
         answered = self._made.wait(start)
         self._waited = True
         if not answered:
-            print(f"{name} has not answered for {start:g} s; training goes on without it", flush=True)
+            print(f"{name} has not answered for {start:g} s; training continues without it", flush=True)
         elif self.error is not None:
             raise self.error
 
@@ -59,5 +59,5 @@ class Background:
         except Exception as error:
             self.error = error
             if self._waited:
-                print(f"{self.name} failed ({error}); training goes on, all rows are in metrics.jsonl", flush=True)
+                print(f"{self.name} failed ({error}); training continues, all rows are in metrics.jsonl", flush=True)
             self._made.set()

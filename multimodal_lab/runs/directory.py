@@ -51,9 +51,7 @@ def claim(folder: Path, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / CONFIG).exists() and not resume:
-            raise DirectoryError(
-                f"dir={folder}: a run is here already; give another dir, or resume=auto to go on with it"
-            )
+            raise DirectoryError(f"dir={folder}: a run is here already; give another dir, or resume=auto to resume it")
         with _alone(folder):
             _lock(folder / LOCK)
     except OSError as error:

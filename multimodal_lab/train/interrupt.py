@@ -74,5 +74,5 @@ class Stop:
             if save is not None:
                 save()
             raise Interrupted(
-                f"stopped by {self.name} at step {step}, saved; the same command with resume=auto goes on"
+                f"stopped by {self.name} at step {step}, saved; the same command with resume=auto resumes"
             )

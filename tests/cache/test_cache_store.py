@@ -58,7 +58,7 @@ def test_a_damaged_entry_is_told_not_read_and_made_again(kept, capsys, harm):
     assert kept.tensors(FACTS) is not None
     harm(kept.folder(FACTS))
     assert kept.tensors(FACTS) is None
-    assert "is not used and made again" in capsys.readouterr().out
+    assert "is invalid and will be made again" in capsys.readouterr().out
     kept.keep_tensors(FACTS, {"tokens": torch.zeros(1)})
     assert torch.equal(kept.tensors(FACTS)["tokens"], torch.zeros(1))
 

@@ -109,7 +109,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a store; `DataError` for another format or version, or a manifest that was changed by hand."""
     path = folder / MANIFEST
     if not path.is_file() and (folder / PLAN).is_file():
-        raise DataError(f"data.root: {folder} is packed in part only; the same pack.py command goes on with it")
+        raise DataError(f"data.root: {folder} is packed in part only; the same pack.py command continues it")
     found = read_json(path)
     if found.get("format") != FORMAT:
         raise DataError(f"{path}: format {found.get('format')!r}, expected {FORMAT!r}")

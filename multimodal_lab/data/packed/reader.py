@@ -98,7 +98,7 @@ class Packed:
         file, path = self._file(index)
         got = _pread(file, record, int(entry["offset"]))
         if got < len(record):
-            return f"{self._called(index)}: {path} is cut short, {got:,} of {len(record):,} bytes"
+            return f"{self._called(index)}: {path} is truncated, {got:,} of {len(record):,} bytes"
         found, wanted = hasher(self.hash_name)(record).hex(), entry["hash"].tobytes().hex()
         return None if found == wanted else f"{self._called(index)}: damaged in {path}, hash {found}, expected {wanted}"
 

@@ -114,7 +114,7 @@ def _written(packing: Packing, todo: list[int], workers: int) -> Iterator[int]:
             raise DataError(
                 f"a packing process died (killed, out of memory, or a decoder crashed) in one of shards "
                 f"{left[:4]}, the first from sample {packing.source.samples['id'].iloc[first.start]!r} on; workers=1 "
-                "finds the sample; the same command goes on"
+                "finds the sample; the same command continues"
             ) from error
         finally:
             helpers.shutdown(wait=False, cancel_futures=True)

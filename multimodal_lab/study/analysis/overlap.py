@@ -23,7 +23,7 @@ from multimodal_lab.study.ledger.outcomes import Outcomes
 EMBEDDINGS = "embeddings"
 LIMIT = 500  # samples of a measure, whose cost grows with their square
 DRAWS, PERMUTATIONS = 100, 99
-APART = "modality gap and alignment are not told: no arm of this seed has streams that were trained into one space"
+APART = "modality gap and alignment are not reported: no arm of this seed has streams that were trained into one space"
 CLASSES = 16  # of a label whose information is divided
 COARSE = 8  # codes of a space, about
 NAMES = {

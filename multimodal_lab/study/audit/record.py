@@ -104,8 +104,8 @@ def warnings(known: Mapping[str, Any] | None, data: str | None) -> list[str]:
     """Why an audit says nothing of these cells."""
     if known is None:
         return [
-            "nobody has looked for leaks, copies and confounds in these data: the study's command does, before it trains"
+            "these data have not been audited for leaks, duplicates and confounds: the study's command does, before it trains"
         ]
     if known["of"]["data"] != data:
-        return ["the audit looked at other data than these cells; the study's command looks again before it trains"]
+        return ["the audit is of other data than these cells; the study's command audits again before it trains"]
     return []
