@@ -59,7 +59,7 @@ not there yet with +KEY=VALUE (+optim.lr_scale.backbones=0.1):
 def job(cfg: DictConfig) -> float:
     """Claim the directory, then compose → build → fit → evaluate; returns the score that a sweeper reads.
 
-    A failure is told in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
+    A failure is reported in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
     """
     gc.enable()
     folder = Path(HydraConfig.get().runtime.output_dir)

@@ -35,7 +35,7 @@ class CacheStore:
     """The folder of all entries, `root/KEY/`: `entry.json`, with the facts that the key is a hash of, and tensors beside it.
 
     Any number of processes may use one folder. What is damaged, half written or of other facts than its name says counts
-    as absent: it is told, and made again. root: None is `multimodal_lab` in the user's cache.
+    as absent: it is reported, and made again. root: None is `multimodal_lab` in the user's cache.
     """
 
     def __init__(self, root: str | None) -> None:

@@ -81,7 +81,7 @@ class SweepJobs:
             return [Problem("hydra.sweeper._target_", cfg.hydra.sweeper._target_, what, "hydra/sweeper=basic")]
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             return [problem_of(error, self.lines, self.known)]
-        # many jobs have the same problem: it is told once
+        # many jobs have the same problem: it is reported once
         return list({str(p): p for p in found}.values())
 
     def _of_sweep(self, cfg: DictConfig, overrides: list[Override]) -> list[Problem]:
@@ -103,7 +103,7 @@ class SweepJobs:
         try:
             return self.hydra.compose_config(self.name, lines, mode), []
         except HydraException:
-            # Hydra stops at the first value that it can't set: the choices first, then value by value, so that all are told
+            # Hydra stops at the first value that it can't set: the choices first, then value by value, so that all are reported
             single = [o for o in map(compose.read, lines) if not o.is_sweep_override()]
             chosen = [o for o in single if is_choice(o, self.known) or o.is_hydra_override()]
             cfg = self.hydra.compose_config(self.name, [str(o.input_line) for o in chosen], mode)

@@ -96,7 +96,7 @@ def problems(target: str, stage: str) -> Iterator[FactError]:
 
 @dataclass(frozen=True)
 class Declared:
-    """A value as it stands in a source file."""
+    """A value as written in a source file."""
 
     value: Any
 

@@ -53,7 +53,7 @@ class Choices:
         self.known = known
 
     def get_group_options(self, group_name: str, results_filter: Any = None) -> list[str]:
-        """The choices of a group; none where there is no such group, which is told elsewhere."""
+        """The choices of a group; none where there is no such group, which is reported elsewhere."""
         return self.known.get(group_name, [])
 
 

@@ -122,7 +122,7 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot: with the pid it names the process for good."""
+    """When a process began, in clock ticks since boot: with the pid it identifies the process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

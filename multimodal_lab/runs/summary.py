@@ -25,7 +25,9 @@ def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -
     """
     if key is not None:
         if key not in summary:
-            raise ValueError(f"objective={key}: the run has no such score; see summary.json for the {len(summary)} it has")
+            raise ValueError(
+                f"objective={key}: the run has no such score; see summary.json for the {len(summary)} it has"
+            )
         return float(summary[key])
     ends = f"/{label}/accuracy"
     found = {k: float(v) for k, v in summary.items() if k.startswith(f"{judge}/") and k.endswith(ends)}

@@ -73,7 +73,7 @@ def resampled(
 
 
 def _through(statistic: Through, x: np.ndarray, y: np.ndarray) -> Parts:
-    """The statistic of rows (M, 1) of x, in order, and of y: the matrices of the rows that were permuted last are at hand."""
+    """The statistic of rows (M, 1) of x, in order, and of y: the matrices of the rows that were permuted last are available."""
     at_hand = {np.arange(len(x)).tobytes(): (statistic.matrix(x), statistic.matrix(y))}
 
     def parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ class Shards:
             self._empty()
 
     def leave(self) -> None:
-        """Give `home` all the weights for good, on every rank: what a finished training leaves behind."""
+        """Give `home` all the weights permanently, on every rank: what a finished training leaves behind."""
         self._fill(True)
 
     @torch.no_grad()

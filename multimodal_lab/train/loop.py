@@ -66,7 +66,7 @@ def fit(
     between a run and its resume. Randomness is a function of (seed, epoch or step, rank, sample id) alone: neither a
     restart, nor a validation pass, nor the number of workers changes it. Ctrl-C, SIGTERM and SIGUSR1 save, then raise
     `Interrupted`. A training whose loss is not finite ends with `FloatingPointError`.
-    With `config.ema` the system is validated, and at the end left, with the running average of its weights. With
+    With `config.ema` the system is validated, and at the end left, with the EMA of its weights. With
     `config.shard` it is empty meanwhile, but for rank 0's in a validation: see `Shards`.
     """
     if config.shard:
@@ -223,7 +223,7 @@ def select(state: State, scores: Mapping[str, float], monitor: str, mode: str) -
     """Whether this is the best so far; one that is not finite never is. Every rank decides as rank 0 does."""
     require_monitor(monitor, scores)
     value = distributed.broadcast(float(scores.get(monitor, 0.0)))
-    # a first NaN must not become the best: nothing compares as better than NaN, so it would stay for good
+    # a first NaN must not become the best: nothing compares as better than NaN, so it would stay permanently
     better = math.isfinite(value) and (
         state.best is None or (value < state.best if mode == "min" else value > state.best)
     )

@@ -25,7 +25,7 @@ def facts(
 ) -> dict[str, Any]:
     """Plain facts of a resolved config, its prepared data and this machine; a checkpoint carries them, `fit` compares them.
 
-    scored: what evaluators state of their scores, so that `train.mode=auto` is told as what it comes to.
+    scored: what evaluators state of their scores, so that `train.mode=auto` is reported as what it comes to.
     """
     found: dict[str, Any] = {}
     for key in CONFIG:
@@ -38,7 +38,7 @@ def facts(
 def resume_from(store: CheckpointStore, parts: TrainingState, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
     """Load the newest good checkpoint, if any, and cut the log back to it; refuse one that was made under other facts.
 
-    `drift` goes on all the same: what changed is told, and kept in the state for good.
+    `drift` goes on all the same: what changed is reported, and kept in the state permanently.
     """
     state = parts["state"]
     assert isinstance(state, State)

@@ -25,7 +25,7 @@ def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]
     """Memoise the last `most` tables that a function computes from hashable constants; a table is never written to.
 
     A compiler finds those that are there and takes them as inputs of its graph; it would look through `lru_cache` and make
-    them anew with every batch. So what is compiled runs once before, as it stands.
+    them anew with every batch. So what is compiled runs once before, unchanged.
     """
 
     def keep(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -11,7 +11,7 @@ FEWEST = 199
 
 
 def table(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(A, B) counts of two classifications (n,), both whole numbers from 0; classes that no sample has are left out."""
+    """(A, B) counts of two classifications (n,), both integers from 0; classes that no sample has are left out."""
     rows, columns = (np.unique(x, return_inverse=True) for x in (a, b))
     size = (len(rows[0]), len(columns[0]))
     return np.bincount(rows[1] * size[1] + columns[1], minlength=size[0] * size[1]).reshape(size)

@@ -50,7 +50,7 @@ def audit(
     """Look at every sample once and at every split: see the modules of this package for what is looked for.
 
     splits: {name: rows of its parts}, such as the repeated splits of a study (`repeats`); None: the data's own. What is
-    found in several is told once, at its worst, with the names of the splits. tell(done, all): progress of the pass.
+    found in several is reported once, at its worst, with the names of the splits. tell(done, all): progress of the pass.
     labels: those that are judged; None: all. The data's other labels are columns like others.
     Deterministic: the same data and splits give the same findings. Beyond the reading of the data it takes about 0.3 ms a
     sample and image stream.

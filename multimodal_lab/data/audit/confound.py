@@ -17,7 +17,7 @@ from multimodal_lab.data.audit.view import View
 from multimodal_lab.data.split.auto import BOOKKEEPING
 
 SURE = 0.05  # p after Holm's correction over all pairs of a label and a column
-TOLD = {"how": 0.1, "presence": 0.3, "fact": 0.3, "other": 0.5}  # Cramér's V from which it is told
+TOLD = {"how": 0.1, "presence": 0.3, "fact": 0.3, "other": 0.5}  # Cramér's V from which it is reported
 STRONG = 0.3  # and from which `how` voids
 KNOWN = 0.1  # share of the test part whose value train has, below which it doesn't
 Role = Literal["how", "presence", "fact", "other"]
@@ -67,7 +67,7 @@ def confounds(
     """Columns that tell a label, with p, by Holm, at most .05.
 
     Void where the column says how the sample was taken, V is at least .3, and train has the values of a tenth of the test
-    part: then a model scores by the batch, and what a modality knows of the label can't be told from what it knows of
+    part: then a model scores by the batch, and what a modality knows of the label cannot be distinguished from what it knows of
     that. (V of .3 is 65 % right for two classes in two equal batches.) Below that, from .1 on, it warns. Presence of a
     modality voids where it tells the label without fail: samples that lack one are in no comparison. Facts of files warn
     from .3, columns of unknown meaning from .5. A column whose values are all new in the test part tells nothing there,
@@ -129,7 +129,7 @@ def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int
     label, other, units = _once(label, other, parts.groups[rows])
     counts = association.table(label, other)
     v = association.cramers_v(counts)
-    told = v >= TOLD[column.role]  # else its p counts in the correction, and can't be told
+    told = v >= TOLD[column.role]  # else its p counts in the correction, and can't be reported
     p = association.chance(label, other, units, seed) if told else 1.0
     information = association.normalised_information(counts) if told else 0.0
     yield Pair(name, column, v, information, p, determined, nested, alone, usual, seen, len(test), pure, mixed)

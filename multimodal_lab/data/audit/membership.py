@@ -77,7 +77,7 @@ def parts(splits: SplitRows, ids: pd.Series, groups: np.ndarray, by: str | None,
 
 
 def crossing(values: np.ndarray, found: Parts) -> Crossing:
-    """The rows whose value stands in an earlier part too. values (N,): whole numbers from 0, -1 for none."""
+    """The rows whose value stands in an earlier part too. values (N,): integers from 0, -1 for none."""
     rows = np.flatnonzero((values >= 0) & (found.home >= 0))
     if not len(rows):
         return Crossing(rows, rows, found)
@@ -91,5 +91,5 @@ def crossing(values: np.ndarray, found: Parts) -> Crossing:
 
 
 def codes(values: pd.Series) -> np.ndarray:
-    """(N,) whole numbers, equal for equal values; -1 where missing."""
+    """(N,) integers, equal for equal values; -1 where missing."""
     return np.asarray(pd.factorize(values.astype(object).where(values.notna(), None))[0], dtype=np.int64)

@@ -41,7 +41,7 @@ def probe(source: Source) -> Offer:
         if names is not None:
             offer.fields[kind] = names
     for column in columns:
-        # A column is packed as it stands in the table, whatever kind reads it later: to ask for its text is enough.
+        # A column is packed unchanged in the table, whatever kind reads it later: to ask for its text is enough.
         raw = _gives(source, Stream("x", "text", field=column), refused)
         if raw is not None and isinstance(raw.inputs["x"], str | list | None):
             offer.texts.append(column)

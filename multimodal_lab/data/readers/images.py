@@ -43,7 +43,7 @@ class Images:
     Opening reads headers only and raises `DataError` for a file that is no image, is beyond the limits, has another
     colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
     the specimen's mask (then every file needs one), `white` and `black` put the image on that ground, `drop` forgets
-    it. on_error: as in `Data`; unless it is `raise`, a file with a bad header is told when it is read.
+    it. on_error: as in `Data`; unless it is `raise`, a file with a bad header is reported when it is read.
     """
 
     def __init__(

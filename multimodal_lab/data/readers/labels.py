@@ -177,7 +177,7 @@ def read_lines(path: Path) -> list[dict[str, object]]:
 
 
 def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """A table of JSON objects; whole numbers stay whole where some are missing."""
+    """A table of JSON objects; integers stay whole where some are missing."""
     made = pd.DataFrame(rows, dtype=object)
     for column in made.columns:
         kinds = {type(v) for v in made[column] if v is not None and v == v}

@@ -22,7 +22,9 @@ from multimodal_lab.data.readers.limits import SMALL, Limits
 from multimodal_lab.data.source import Card, DataError, Raw, need_kind, need_number
 from multimodal_lab.types import Band, Stream
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what is wrong with a file is told once, as `DataError`
+logging.getLogger("tifffile").setLevel(
+    logging.CRITICAL + 1
+)  # what is wrong with a file is reported once, as `DataError`
 
 SUFFIXES = (".tif", ".tiff")
 INFLATE: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}

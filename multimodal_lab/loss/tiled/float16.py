@@ -24,7 +24,7 @@ def scaled(x: Tensor, scale: float | Tensor) -> Tensor:
 
 
 def product(x: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
-    """x (N, D) @ y (D, M): of float16 in float32, else as it stands; into `out` where given."""
+    """x (N, D) @ y (D, M): of float16 in float32, else unchanged; into `out` where given."""
     if x.dtype != torch.float16:
         return torch.mm(x, y, out=out)
     if x.is_cuda:

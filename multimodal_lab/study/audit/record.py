@@ -45,7 +45,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
     """Audit the study's data unless done already; returns the lines to print.
 
     One launcher looks, others wait for it. todo: whether a cell is to be trained; then data, splits, streams or source
-    that differ from those looked at are looked at anew. What can't be read is told, and left to the cells, which name the
+    that differ from those looked at are looked at anew. What can't be read is reported, and left to the cells, which name the
     arm that it is of. `StudyError` where a leak gap is asked for and every sample is a group by itself.
     """
     folder.mkdir(parents=True, exist_ok=True)

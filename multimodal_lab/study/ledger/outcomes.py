@@ -42,7 +42,7 @@ class Scores:
 
 @dataclass
 class Outcomes:
-    """A study's directory as it stands. entries: every cell that is compared; tried: every one that tuned them.
+    """The current content of a study's directory. entries: every cell that is compared; tried: every one that tuned them.
 
     invalid: why nothing in it may be compared. warnings: what to know of its cells. audit: what `audit.record.load` gives.
     """
