@@ -78,7 +78,7 @@ class CachedFeatures(CacheStore):
             began = time.monotonic()
             made = make(list(missing.values())) if missing else {}
             for name, table in made.items():
-                self.keep_tensors(own[name], vars(table))
+                self.put_tensors(own[name], vars(table))
             found |= {k: self._kept(own[name]) for k, name in missing.items()}
         took = f"encoded in {time.monotonic() - began:.1f} s"
         for k, name in first.items():
@@ -88,7 +88,7 @@ class CachedFeatures(CacheStore):
         return {name: _there(found[key(its)], self.folder(its)) for name, its in own.items()}
 
     def _kept(self, its: Mapping[str, Any]) -> Encodings | None:
-        found = self.tensors(its)
+        found = self.get_tensors(its)
         return None if found is None else Encodings(**found)
 
 

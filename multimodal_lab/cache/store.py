@@ -41,22 +41,22 @@ class CacheStore:
     def __init__(self, root: str | None) -> None:
         self.root = Path(root).expanduser() if root else default()
 
-    def recall(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    def get(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """The JSON value kept under `facts`."""
         found = self._entry(facts)
         return None if found is None else found["value"]
 
-    def keep(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    def put(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """Keep a JSON value."""
         with self._writing(facts) as folder:
             self._seal(folder, facts, {"value": dict(found)})
 
-    def tensors(self, facts: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    def get_tensors(self, facts: Mapping[str, Any]) -> dict[str, Tensor] | None:
         """The tensors kept under `facts`, memory-mapped."""
         found = self._entry(facts)
         return None if found is None else load_file(self.folder(facts) / TENSORS)
 
-    def keep_tensors(self, facts: Mapping[str, Any], found: Mapping[str, Tensor]) -> None:
+    def put_tensors(self, facts: Mapping[str, Any], found: Mapping[str, Tensor]) -> None:
         """Keep tensors."""
         with self._writing(facts) as folder:
             digests: list[str] = []

@@ -23,6 +23,7 @@ class Background:
         self._waited = False
         self._made = threading.Event()
         self._calls: queue.SimpleQueue[Callable[[Tracker], None] | None] = queue.SimpleQueue()
+        # a daemon: a tracker that hangs must not keep the process from ending
         self._thread = threading.Thread(target=self._run, args=(make,), name=f"tracker {name}", daemon=True)
         self._thread.start()
         answered = self._made.wait(start)
@@ -44,6 +45,7 @@ class Background:
         self._calls.put(None)
         self._thread.join(self.limit)
         if self._thread.is_alive():
+            # less the call that finishes and the None behind it, which are no rows
             left = max(0, self._calls.qsize() - 2)
             print(
                 f"{self.name} did not finish in {self.limit:g} s ({left} rows unsent); all are in metrics.jsonl",

@@ -33,6 +33,7 @@ def groups(
     found: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
     for name, parameter in system.named_parameters():
         if parameter.requires_grad:
+            # with the dot, so that `head` is no prefix of `heads`
             prefix = max((p for p in lr_scale if name.startswith(p + ".")), key=len, default="")
             found.setdefault((prefix, below.get(name, 0), parameter.ndim >= 2), []).append(parameter)
     return [

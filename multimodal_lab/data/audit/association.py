@@ -63,7 +63,9 @@ def chance(label: np.ndarray, column: np.ndarray, units: np.ndarray | None = Non
     return float((1 + larger) / (1 + draws))
 
 
-def told(label: np.ndarray, column: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[float, float, float]:
+def score_alone(
+    label: np.ndarray, column: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> tuple[float, float, float]:
     """What the column alone scores on the test rows, by the most frequent class of its value in train; what the most
     frequent class alone scores; and the share of test rows whose value train has. (nan, nan, 0) without rows."""
     if not len(train) or not len(test):

@@ -123,7 +123,7 @@ def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int
     most = int(np.lexsort((counts.sum(0), there.sum(0)))[-1])
     mixed = f"{column.names[np.unique(other)[most]]} ({counts[:, most].sum():,} samples)"
     test, train = (np.flatnonzero(np.isin(rows, parts.rows(p))) for p in ("test", "train"))
-    alone, usual, seen = association.told(label, other, train, test)
+    alone, usual, seen = association.score_alone(label, other, train, test)
     if seen == 0:
         return
     label, other, units = _once(label, other, parts.groups[rows])

@@ -92,7 +92,7 @@ class Collator:
                 for texts in made.texts.values():
                     texts.append([])
                 continue
-            _put(made, i, self.reader.item(int(row)), len(rows))
+            _put(made, i, self.reader.sample(int(row)), len(rows))
             if drop:
                 self.reader.drop(int(row))
         return made

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from multimodal_lab.data.readers.card import asked
+from multimodal_lab.data.readers.card import requested_bands
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
@@ -78,7 +78,7 @@ class Images:
         """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""
         path = str(self.samples.path.iloc[index])
         need_kind(streams, ["image"], path)
-        needed, places = asked(self.bands, streams)
+        needed, places = requested_bands(self.bands, streams)
         readable_header(self._headers[index])
         values, mask = decode(self.root / path, path, self.colour, self.alpha, self.limits)
         return Raw({name: values[needed][p] for name, p in places.items()}, mask, float(np.iinfo(values.dtype).max))

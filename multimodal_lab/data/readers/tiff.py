@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers.card import asked, pixel_bands, specimen, taken
+from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import SMALL, Limits
@@ -90,11 +90,11 @@ class Tiff:
         """The bands of `streams` as stored, and the mask; damage or a mask that isn't binary is a `DataError`."""
         path = self._paths[index]
         need_kind(streams, ["image"], path)
-        needed, places = asked(self.bands, streams)
+        needed, places = requested_bands(self.bands, streams)
         header = readable_header(self._headers[index])
         values = read_bands(self._files[index], path, header, [*(self._stored[i] for i in needed), *self._mask_at])
-        mask = specimen(values[-1], self.card, path) if self._mask_at else None
-        return Raw({name: taken(values, p) for name, p in places.items()}, mask, header.full_scale)
+        mask = mask_from_band(values[-1], self.card, path) if self._mask_at else None
+        return Raw({name: select_planes(values, p) for name, p in places.items()}, mask, header.full_scale)
 
 
 def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limits) -> Header:

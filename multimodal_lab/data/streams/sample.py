@@ -90,7 +90,7 @@ class SampleReader:
         mask = raw.mask if self.kinds[name].spatial else None
         return self.scaling.apply(x, mask, raw.scale(name), self.fitted[name].scaling), mask
 
-    def item(self, row: int) -> Sample:
+    def sample(self, row: int) -> Sample:
         """All streams of one sample."""
         drawn = [name for name, kind in self.kinds.items() if kind.drawn_each_epoch]
         inputs = {name: self.finished(row, name)[0] for name in self.plans if name not in drawn}

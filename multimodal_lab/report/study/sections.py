@@ -33,7 +33,7 @@ RESTS = (
 )
 
 
-def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
+def build_report(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
     """All sections that `study.json` has something for, verdicts first."""
     cards = [_card(label, own) for label, own in made["labels"].items()]
     parts = [

@@ -54,10 +54,10 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
         known = load(folder)
         if known is None or todo:
             from multimodal_lab.data.source import DataError
-            from multimodal_lab.study.audit.inspect import look
+            from multimodal_lab.study.audit.inspect import audit_data
 
             try:
-                known = look(study, configs(), known)
+                known = audit_data(study, configs(), known)
             except DataError as error:
                 (folder / FILE).unlink(missing_ok=True)
                 return [f"warning: the data were not audited: {error}"]

@@ -48,7 +48,7 @@ def score(study: Study, entry: Entry) -> float:
     return value if math.isfinite(value) else -math.inf
 
 
-def told(made: StudyPlan, tried: Sequence[Entry]) -> dict[str, Any] | None:
+def tuning_record(made: StudyPlan, tried: Sequence[Entry]) -> dict[str, Any] | None:
     """What was tried and chosen, as plain values; None where the study tunes nothing."""
     tune = made.study.tune
     if tune is None:
