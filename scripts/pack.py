@@ -1,4 +1,4 @@
-"""Pack any data set that conf/data can read into one store for fast random reading.
+"""Pack any data set of conf/data into one store for fast random access.
 
 python scripts/pack.py data=multispectral_tiff data.root=/folder out=DIR [workers=2] [duplicates=refuse]
 python scripts/pack.py --verify DIR [workers=2]

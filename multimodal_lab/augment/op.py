@@ -20,14 +20,14 @@ RowIndex = Tensor | slice
 def span(
     name: str, value: Sequence[float], low: float = float("-inf"), high: float = float("inf")
 ) -> tuple[float, float]:
-    """`value` as (smallest, largest), both within [low, high]; else a `ValueError` that names the knob."""
+    """`value` as (smallest, largest), both within [low, high]; else a `ValueError` that names the parameter."""
     if len(value) != 2 or not low <= value[0] <= value[1] <= high:
         raise ValueError(f"{name}: found {list(value)}, expected [smallest, largest] within [{low:g}, {high:g}]")
     return float(value[0]), float(value[1])
 
 
 def number(name: str, value: float, low: float = 0.0, high: float = float("inf")) -> float:
-    """`value` within [low, high]; else a `ValueError` that names the knob."""
+    """`value` within [low, high]; else a `ValueError` that names the parameter."""
     if not low <= value <= high:
         raise ValueError(f"{name}: found {value}, expected a number within [{low:g}, {high:g}]")
     return float(value)

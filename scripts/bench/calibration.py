@@ -1,4 +1,4 @@
-"""How often *adds* and *redundant* are wrong, and how often *adds* is found where it is true: simulated studies.
+"""Error rates of *adds* and *redundant*, and power of *adds*, in simulated studies.
 
 python scripts/bench/calibration.py            # all tables; a few minutes on one core
 python scripts/bench/calibration.py null 2000  # the rate of false *adds* alone, 2,000 studies a row

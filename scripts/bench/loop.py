@@ -1,4 +1,4 @@
-"""What the loop costs beside the work in it: CPU microseconds a step on a tiny module, one thread.
+"""Benchmark: overhead of the training loop, CPU microseconds per step of a tiny module, one thread.
 
 python scripts/bench/loop.py
 

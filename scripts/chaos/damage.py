@@ -1,4 +1,4 @@
-"""Damage checkpoints by bits, ends, blocks and swaps: none may be loaded as if it were whole, and the one before is used."""
+"""Damage checkpoints (bits, truncation, blocks, swaps): none may be loaded; the newest valid one must be used."""
 
 from __future__ import annotations
 

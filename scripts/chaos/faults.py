@@ -1,4 +1,4 @@
-"""Fail, and kill, at each system call of a save: a whole checkpoint is there afterwards, and no error goes unsaid.
+"""Fail, and kill, at each system call of a save: a valid checkpoint must remain, and every error must be reported.
 
 The calls are the kernel's own, failed by strace in a process that runs the real save; needs strace and leave to use it.
 """

@@ -1,4 +1,4 @@
-"""Send SIGTERM to the process group of a training at random times: it must save, end soon with code 75, and lose nothing."""
+"""Send SIGTERM to the process group of a training at random times: it must save, exit soon with code 75, and lose nothing."""
 
 from __future__ import annotations
 

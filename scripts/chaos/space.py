@@ -1,4 +1,4 @@
-"""Small disks, real ones: too small is refused before training, one that fills meanwhile is told and loses nothing."""
+"""Small real disks: too little space is refused before training; a disk that fills during training is reported, nothing is lost."""
 
 from __future__ import annotations
 
