@@ -1,4 +1,4 @@
-"""Small real disks: too little space is refused before training; a disk that fills during training is reported, nothing is lost."""
+"""Small real disks: too little space is refused before training; a disk that fills meanwhile is reported, nothing is lost."""
 
 from __future__ import annotations
 

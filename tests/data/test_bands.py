@@ -78,8 +78,8 @@ def test_resolve_gives_a_stream_of_the_bands_asked():
     ("facts", "word"),
     [
         ({"kind": "imag", "bands": "all"}, "image"),
-        ({"kind": "image", "tak": "all"}, "take"),
-        ({"kind": "image"}, "take"),
+        ({"kind": "image", "tak": "all"}, "bands"),
+        ({"kind": "image"}, "bands"),
         ({"kind": "text", "bands": "all"}, "field"),
     ],
 )
