@@ -38,6 +38,7 @@ class CheckpointStore:
 
     def require_space(self, parts: TrainingState) -> None:
         """Refuse to start where `keep` + 1 checkpoints and the best won't fit beside what else is on the disk."""
+        # the newest `keep`, the best, and the one that is being written
         needed = (self.keep + 2) * size(parts)
         there = next(p for p in self.folder.parents if p.exists())
         free = shutil.disk_usage(there).free + sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file())

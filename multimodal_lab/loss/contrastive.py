@@ -191,6 +191,7 @@ def _same(ids_a: Tensor, ids_b: Tensor) -> None:
         raise ValueError(f"{message}, found {len(ids_a)} rows against {len(ids_b)}")
     equal = (ids_a == ids_b).all()
     if not ids_a.is_cpu:
+        # checked on the device: to read the answer here would wait for it
         torch._assert_async(equal, message)
     elif not equal:
         raise ValueError(f"{message}, found ids {ids_a.tolist()[:4]}… and {ids_b.tolist()[:4]}…")

@@ -97,6 +97,7 @@ def fit(
 
     def scored() -> Mapping[str, float]:
         """The validation split's scores, {} on every rank but 0; a signal cuts the pass short."""
+        # the average first, so that what is gathered for rank 0 has it
         with average.applied(), contextlib.nullcontext() if shards is None else shards.gathered():
             return stop.unless_asked(validate, {}) if distributed.rank() == 0 else {}
 
@@ -175,6 +176,7 @@ def fit(
             average.update()
             meters.add(terms, norm)
             state.step, state.offset = state.step + 1, state.offset + 1
+            # ranks have equal shares: uneven ones were refused by `data.steps`
             state.samples += sum(map(len, group)) * distributed.world()
             state.due = done = state.step >= total
 

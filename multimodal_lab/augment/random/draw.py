@@ -49,6 +49,7 @@ def _narrow_counters(count: int, device: torch.device) -> Tensor:
 
 
 def _uniform(keys: Tensor, count: int) -> Tensor:
+    # 24 bits, as many as float32 holds exactly
     return shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
 
 

@@ -103,6 +103,7 @@ class Packed:
         return None if found == wanted else f"{self._called(index)}: damaged in {path}, hash {found}, expected {wanted}"
 
     def __getstate__(self) -> dict[str, Any]:
+        # open files belong to this process; the other opens its own, and makes its own hash function
         return {**self.__dict__, "_files": {}, "_hash": None, "_recipes": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -117,6 +117,7 @@ def _written(packing: Packing, todo: list[int], workers: int) -> Iterator[int]:
                 "finds the sample; the same command continues"
             ) from error
         finally:
+            # after an error the shards that are not begun are not wanted any more
             helpers.shutdown(wait=False, cancel_futures=True)
 
 

@@ -86,6 +86,7 @@ class Tiles:
 
 
 def _overlap(x: Tensor, y: Tensor) -> bool:
+    # ids are sorted: ranges that do not meet have no id in common
     return bool(x[0] <= y[-1]) and bool(y[0] <= x[-1])
 
 
