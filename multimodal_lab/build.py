@@ -1,4 +1,4 @@
-"""Build a component from a factory and the facts that only an upstream object knows."""
+"""Build a component from its factory and the arguments that only an upstream object knows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 def build(factory: Any, /, **facts: Any) -> Any:
     """Call `factory(**facts)`, refusing a fact that the config also sets.
 
-    `functools.partial` lets a later keyword override an earlier one in silence, so that a width typed into a YAML would be
+    `functools.partial` lets a later keyword override an earlier one silently, so that a width typed into a YAML would be
     ignored without a word; here it is a `ValueError` that names the key.
     """
     if not isinstance(factory, partial):

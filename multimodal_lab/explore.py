@@ -1,4 +1,4 @@
-"""A page to look around in a run's embeddings: `python -m multimodal_lab.explore run=DIR`."""
+"""Make the explorer page of a run's embeddings: `python -m multimodal_lab.explore run=DIR`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def main() -> None:
         print(USAGE)
         return
     if wrong := problem(argv):
-        sys.exit(f"error: {wrong}; --help tells all")
+        sys.exit(f"error: {wrong}; see --help")
     words = key_values(argv)[0]
     method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
     folder = Path(words["run"])

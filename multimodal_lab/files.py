@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside their place, flushed to the disk, then renamed."""
+"""Atomic file writes: temporary file, fsync, rename."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wire any function of tensors into a System by the names of its arguments."""
+"""`Keyed`: wire any function of tensors into a System by the names of its arguments."""
 
 from __future__ import annotations
 

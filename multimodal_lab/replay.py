@@ -1,4 +1,4 @@
-"""Repeat the step that ended a training: `python -m multimodal_lab.replay runs/mine/bad_batch_0`."""
+"""Repeat the step that stopped a training: `python -m multimodal_lab.replay runs/mine/bad_batch_0`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One experiment, or a sweep of them, from one command: `python -m multimodal_lab.run fusion=attention modality=rgb_uv`.
+"""Command line: run one experiment or a sweep, `python -m multimodal_lab.run fusion=attention modality=rgb_uv`.
 
 Nothing heavy is imported until the configuration of every job is known to be good.
 """
@@ -39,10 +39,10 @@ HELP = """What does each modality know, what do they know together, and does the
 
   python -m multimodal_lab.run fusion=attention modality=rgb_uv          one experiment
   python -m multimodal_lab.run -m modality=rgb,uv,rgb_uv seed=0,1,2      a sweep, with a table at the end
-  python -m multimodal_lab.run experiment=clip data.root=/folder         a whole system by name
-  python -m multimodal_lab.run study=rgb_vs_uv                           a comparison; run it again to go on
+  python -m multimodal_lab.run experiment=clip data.root=/folder         a preset experiment
+  python -m multimodal_lab.run study=rgb_vs_uv                           a comparison; repeat it to continue
   python -m multimodal_lab.run data=multispectral_tiff data.root=/folder your own files
-  python -m multimodal_lab.run dir=runs/mine resume=auto                 go on where a run stopped
+  python -m multimodal_lab.run dir=runs/mine resume=auto                 resume a stopped run
   python -m multimodal_lab.embed run=runs/mine data.root=/folder         embed files with a trained run
 
 Choose from a group with GROUP=CHOICE, set a value with KEY=VALUE (fusion.width=64 train.epochs=20), add a key that is
@@ -51,7 +51,7 @@ not there yet with +KEY=VALUE (+optim.lr_scale.backbones=0.1):
 {choices}
 
   -m                      sweep over comma-separated choices; flags come before choices
-  hydra/launcher=joblib   jobs of a sweep side by side; hydra/launcher=slurm on a cluster
+  hydra/launcher=joblib   jobs of a sweep in parallel; hydra/launcher=slurm on a cluster
   --cfg job               print the composed configuration and stop
   --info defaults         print where each part of it comes from"""
 
@@ -59,7 +59,7 @@ not there yet with +KEY=VALUE (+optim.lr_scale.backbones=0.1):
 def job(cfg: DictConfig) -> float:
     """Claim the directory, then compose → build → fit → evaluate; returns the score that a sweeper reads.
 
-    A failure is told in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
+    A failure is reported in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
     """
     gc.enable()
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -95,7 +95,7 @@ def job(cfg: DictConfig) -> float:
 def leave(number: int, _: object) -> None:
     """SIGTERM and SIGUSR1 before or after training, when there is nothing to save: exit 75; the same command continues."""
     print(
-        f"stopped by {signal.Signals(number).name}; the same command with resume=auto goes on",
+        f"stopped by {signal.Signals(number).name}; the same command with resume=auto resumes",
         file=sys.stderr,
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""At the end of a multirun: one table of every job's choices and scores, on the terminal and as `sweep.csv`."""
+"""Hydra callback: print the table of a finished multirun and write `sweep.csv`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one system every experiment is: streams → backbones → fusion → heads → losses."""
+"""The `System` module of every experiment: streams → backbones → fusion → heads → losses."""
 
 from __future__ import annotations
 
@@ -162,6 +162,7 @@ def prefixes(system: nn.Module) -> set[str]:
 
 def _clean(x: Tensor, rows: Tensor) -> Tensor:
     keep = rows.view(-1, *[1] * (x.ndim - 1))
+    # `where` and no product: NaN in a missing row times 0 is NaN
     return torch.where(keep, x, torch.zeros((), dtype=x.dtype, device=x.device))
 
 

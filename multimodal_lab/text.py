@@ -1,4 +1,4 @@
-"""Plain text: values as they are typed, the nearest of several names, the words of a command line."""
+"""Text helpers: formatting of values, nearest names, words of a command line."""
 
 from __future__ import annotations
 

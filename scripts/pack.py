@@ -1,10 +1,10 @@
-"""Pack any data set that conf/data can read into one store for fast random reading.
+"""Pack any data set of conf/data into one store for fast random access.
 
 python scripts/pack.py data=multispectral_tiff data.root=/folder out=DIR [workers=2] [duplicates=refuse]
 python scripts/pack.py --verify DIR [workers=2]
 
 data        a data set, with its keys, as for `python -m multimodal_lab.run`
-out         a new folder, or one where packing stopped: it goes on there
+out         a new folder, or one one where packing stopped, which is continued
 workers     processes (default: the cores of this machine)
 duplicates  refuse (default) samples of equal values in two splits, or only report them
 --verify    read and hash every record again; exit 1 if one is damaged

@@ -1,4 +1,4 @@
-"""UTD-MHAD clips as one table of vectors, a row a clip: python scripts/utd_mhad.py root=/folder out=/folder/utd_mhad.parquet
+"""Convert UTD-MHAD clips to one table of vectors: python scripts/utd_mhad.py root=/folder out=/folder/utd_mhad.parquet
 
 root holds `index.jsonl` and `sensors.h5` (inertial T x 6, skeleton T x 20 x 3) and, for depth, the clips that the index
 names. Each recording is brought to 16 points in time: columns `in_000…` (acceleration and turning rate, and their mean,

@@ -1,4 +1,4 @@
-"""The W&B dashboard of a study, made by code.
+"""Create the W&B dashboard of a study.
 
 python scripts/wandb_workspace.py runs=multirun/NAME entity=WHO [project=multimodal_lab] [save=true]
 

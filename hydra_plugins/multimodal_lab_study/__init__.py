@@ -1,1 +1,1 @@
-"""Hydra finds its plugins in packages of this name."""
+"""Hydra plugin namespace package of multimodal_lab."""

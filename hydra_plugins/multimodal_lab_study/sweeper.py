@@ -1,4 +1,4 @@
-"""The door by which Hydra finds the study sweeper; it is imported at every start, and imports nothing heavy."""
+"""Registers the study sweeper as a Hydra plugin; imported at every start, so it imports nothing heavy."""
 
 from __future__ import annotations
 

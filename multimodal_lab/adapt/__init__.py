@@ -1,1 +1,1 @@
-"""Adapt a system that stands: freeze parts of it, or take encoders that another run has trained."""
+"""Adapt pretrained systems: freeze modules, or load encoders from other runs."""

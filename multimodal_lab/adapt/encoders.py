@@ -1,4 +1,4 @@
-"""Backbones from trained runs, frozen: what they were trained on must not be what they are now judged on."""
+"""Load frozen encoders from finished runs; refuse any that were trained on samples held out here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from multimodal_lab.adapt import freeze
-from multimodal_lab.checkpoint import store as checkpoint
+from multimodal_lab.checkpoint.store import CheckpointStore, weights
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.hashes import SUMMARY
@@ -80,11 +80,11 @@ def _loaded(folder: Path, _: int) -> Trained:
     """Memoised per process: the jobs of a study share their encoders."""
     record = read_record(folder)
     monitor = read_config(folder)["train"].get("monitor")
-    store = checkpoint.Store(folder / "checkpoints", 1)
+    store = CheckpointStore(folder / "checkpoints", 1)
     path = (store.best() if monitor else None) or store.newest()
     if path is None:
         raise EncoderError(f"adapt.runs: {folder} has no checkpoint")
-    return Trained(folder, record, checkpoint.weights(path), path)
+    return Trained(folder, record, weights(path), path)
 
 
 def _give(system: System, data: Any, name: str, found: Sequence[Trained]) -> Trained:

@@ -1,4 +1,4 @@
-"""Change a built System before training: freeze some of it."""
+"""Freeze modules of a built System before training, by prefix."""
 
 from __future__ import annotations
 

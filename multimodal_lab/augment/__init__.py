@@ -1,1 +1,1 @@
-"""Views of a batch, made on the device: geometry shared by all streams, photometry for each."""
+"""Augmentation on the device: geometric ops shared by all streams, photometric ops per stream."""

@@ -1,4 +1,4 @@
-"""Augment: a batch in, its views out, on the device that the batch is on."""
+"""The Augment module: takes a Batch, returns its augmented views on the same device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
-from multimodal_lab.augment.op import Photometric, Rows, holds, listed, on_rows
+from multimodal_lab.augment.op import Photometric, RowIndex, holds, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.data import kinds
@@ -94,7 +94,7 @@ class Augment(nn.Module):
         """N samples to views * N, view-major: all of view 0, then all of view 1.
 
         Where an op is `ranged`, images are expected at about [0, 1], not normalised; reflectance above 1 is kept. Equal
-        ids are views of one sample. Rows of a missing modality stay zero, and so do pixels outside the mask, which is
+        ids are views of one sample. RowIndex of a missing modality stay zero, and so do pixels outside the mask, which is
         read to the nearest pixel.
         """
         self._check_range(batch)
@@ -244,5 +244,5 @@ def _finished(batch: Batch, images: list[str]) -> Batch:
     return batch.replace(inputs=inputs)
 
 
-def _nothing(x: Tensor, rows: Rows) -> Tensor:
+def _nothing(x: Tensor, rows: RowIndex) -> Tensor:
     return torch.zeros_like(x[rows])

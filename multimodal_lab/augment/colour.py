@@ -1,4 +1,4 @@
-"""Photometric ops on colour and tone, for any number of bands, with kornia's names and draws but none of its clamping.
+"""Colour jitter ops (brightness, contrast, …) for any number of bands: kornia's names and draws, without clamping.
 
 Kornia cuts its input and output to [0, 1] in most of these; here reflectance above 1 and noise below 0 survive, and
 inside [0, 1], where kornia cuts nothing either, the results are equal.

@@ -1,4 +1,4 @@
-"""Random numbers without a generator: each is a pure function of (seed, epoch, sample, view, name, counter).
+"""Counter-based random numbers without a generator: functions of (seed, epoch, sample, view, name, counter).
 
 A hash of the counter takes the place of a state (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), so
 a sample's augmentation does not depend on the batch it came in, on its order, on workers or on a restart, and no global
@@ -99,6 +99,7 @@ def _narrow_counters(count: int, device: torch.device) -> Tensor:
 
 
 def _uniform(keys: Tensor, count: int) -> Tensor:
+    # 24 bits, as many as float32 holds exactly
     return shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
 
 

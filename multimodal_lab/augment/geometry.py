@@ -1,4 +1,4 @@
-"""Geometric ops: each draws one map per sample, shared by every image stream and the mask.
+"""Geometric ops: each draws one transform per sample, shared by every image stream and the mask.
 
 Names, knobs and distributions are kornia's. Neighbouring ops are composed and resampled once (see `warp`), so a crop
 followed by a rotation shows what lies beyond the crop where a chain of resamplings would show black corners.
@@ -87,6 +87,7 @@ class RandomResizedCrop(Geometric):
         aspect = draw.fold("ratio").between(math.log(self.ratio[0]), math.log(self.ratio[1]), 10).double().exp()
         w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
         fits = (w >= 1) & (w <= width) & (h >= 1) & (h <= height)
+        # the place of the first of ten that fits; the last where none does, which `fallback` then replaces
         first = (fits.cumsum(1) == 0).sum(1, keepdim=True).clamp(max=9)
         fallback = (min(width, round(height * self.ratio[1])), min(height, round(width / self.ratio[0])))
         found = fits.any(1)
@@ -241,5 +242,6 @@ class RandomThinPlateSpline(Geometric):
         flat = torch.cat([torch.ones_like(dst[..., :1]), dst], -1)
         zero = torch.zeros_like(flat[:, :3])
         system = torch.cat([torch.cat([kernel, flat], -1), torch.cat([flat.mT, zero], -1)], 1)
+        # `solve` would look whether it succeeded, and wait for the device
         weights = torch.linalg.solve_ex(system, torch.cat([src, zero[..., :2]], 1))[0]
         return Spline(_CENTRES, torch.where(on[:, None, None], weights, constant(_STRAIGHT, on.device)))

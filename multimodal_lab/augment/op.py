@@ -1,4 +1,4 @@
-"""What the photometric ops share: a probability per sample, the streams they touch, and their ranges checked."""
+"""`Photometric`, the base class of the photometric ops: probability per sample, selected streams, checked ranges."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch import Tensor
 
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.text import expected_one_of
-from multimodal_lab.types import Kind, Stream
+from multimodal_lab.types import KindName, Stream
 
 Params = dict[str, Tensor]
-Rows = Tensor | slice
+RowIndex = Tensor | slice
 
 
 def span(
     name: str, value: Sequence[float], low: float = float("-inf"), high: float = float("inf")
 ) -> tuple[float, float]:
-    """`value` as (smallest, largest), both within [low, high]; else a `ValueError` that names the knob."""
+    """`value` as (smallest, largest), both within [low, high]; else a `ValueError` that names the parameter."""
     if len(value) != 2 or not low <= value[0] <= value[1] <= high:
         raise ValueError(f"{name}: found {list(value)}, expected [smallest, largest] within [{low:g}, {high:g}]")
     return float(value[0]), float(value[1])
 
 
 def number(name: str, value: float, low: float = 0.0, high: float = float("inf")) -> float:
-    """`value` within [low, high]; else a `ValueError` that names the knob."""
+    """`value` within [low, high]; else a `ValueError` that names the parameter."""
     if not low <= value <= high:
         raise ValueError(f"{name}: found {value}, expected a number within [{low:g}, {high:g}]")
     return float(value)
@@ -37,7 +37,7 @@ def holds(x: Tensor) -> bool:
     return x.device.type == "cpu"
 
 
-def on_rows(on: Tensor, x: Tensor, act: Callable[[Rows], Tensor], own: bool = False) -> Tensor:
+def on_rows(on: Tensor, x: Tensor, act: Callable[[RowIndex], Tensor], own: bool = False) -> Tensor:
     """`act(rows)`, which gives the new values of those rows, where `on` (N,) bool; `x` itself elsewhere.
 
     `own` says that nobody else reads `x`: then it may be written into, where a copy costs as much as the act.
@@ -74,7 +74,7 @@ class Photometric:
     says that what it does means something only for images of about 0 to 1, 0 being no light.
     """
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("image",)
+    kinds: ClassVar[tuple[KindName, ...]] = ("image",)
     ranged: ClassVar[bool] = False
 
     def __init__(self, p: float, streams: list[str] | None) -> None:

@@ -1,4 +1,4 @@
-"""Photometric ops along the bands, for images and for vectors."""
+"""Spectral ops along the bands, for images and vectors."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import Params, Photometric, number, span
 from multimodal_lab.bounds import Count, Fraction, NonNegative
-from multimodal_lab.types import Kind, Stream
+from multimodal_lab.types import KindName, Stream
 
 
 class RandomBandDropout(Photometric):
     """From one to `max_bands` bands, drawn anew for each sample, set to `fill`; the last band left is never dropped."""
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("image", "vector")
+    kinds: ClassVar[tuple[KindName, ...]] = ("image", "vector")
 
     def __init__(
         self, *, max_bands: Count = 1, fill: float = 0.0, p: Fraction = 0.1, streams: list[str] | None = None
@@ -40,7 +40,7 @@ class RandomBandDropout(Photometric):
 class RandomSpectralShift(Photometric):
     """The spectrum slid along the bands by up to `max_shift` of them, linear between bands, the end bands repeated."""
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("image", "vector")
+    kinds: ClassVar[tuple[KindName, ...]] = ("image", "vector")
 
     def __init__(self, *, max_shift: NonNegative = 1.0, p: Fraction = 0.1, streams: list[str] | None = None) -> None:
         super().__init__(p, streams)
@@ -64,7 +64,7 @@ class RandomSpectralShift(Photometric):
 class RandomScale(Photometric):
     """Every band multiplied by one factor: a change of exposure or of path length."""
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("image", "vector")
+    kinds: ClassVar[tuple[KindName, ...]] = ("image", "vector")
     ranged: ClassVar[bool] = True
 
     def __init__(

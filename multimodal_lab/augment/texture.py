@@ -1,4 +1,4 @@
-"""Photometric ops on neighbourhoods: blur, sharpness, erasing, and noise. Nothing is clamped."""
+"""Blur, sharpness, erasing and noise ops, without clamping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import Params, Photometric, number, span
 from multimodal_lab.bounds import Count, Fraction, NonNegative
-from multimodal_lab.types import Kind, Stream
+from multimodal_lab.types import KindName, Stream
 
 
 class RandomGaussianBlur(Photometric):
@@ -137,7 +137,7 @@ class RandomErasing(Photometric):
 class RandomGaussianNoise(Photometric):
     """Independent normal noise added to every value, of images and of vectors."""
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("image", "vector")
+    kinds: ClassVar[tuple[KindName, ...]] = ("image", "vector")
     ranged: ClassVar[bool] = True
 
     def __init__(

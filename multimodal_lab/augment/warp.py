@@ -1,4 +1,4 @@
-"""Compose geometric steps into one map from output to input, and resample once."""
+"""Compose geometric ops into one sampling grid and resample each image once."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class Homography:
 
     def __call__(self, points: Points, out: Tensor, axes: Size | None = None) -> None:
         """x and y, (N or 1, h or 1, w or 1), to out (N, h, w, 2)."""
+        # maps are composed in float64, where rounding does not add up, and applied in float32
         m = self.matrix.float()[:, :, :, None, None]
         x, y = points
         scale = None if self.affine else m[:, 2, 0] * x + (m[:, 2, 1] * y + m[:, 2, 2])
@@ -71,6 +72,7 @@ class Spline:
 def kernel(x: Tensor, y: Tensor, centre: tuple[float, float]) -> Tensor:
     """U(r) = r^2 log r of the distance to one centre."""
     square = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
+    # at a centre r is 0, and 0 times log 0 would be NaN
     return square.clamp_min(1e-30).log_().mul_(square).mul_(0.5)
 
 

@@ -1,4 +1,4 @@
-"""Bilinear reading of images with many bands on a CPU: each output pixel is a weighted sum of four rows of bands."""
+"""Bilinear sampling of many-band images on the CPU: each output pixel is a weighted sum of four rows of bands."""
 
 from __future__ import annotations
 

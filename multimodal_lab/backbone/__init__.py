@@ -1,1 +1,1 @@
-"""Encoders: a stream in, Features out."""
+"""Backbones (encoders): a stream in, Features out."""

@@ -1,4 +1,4 @@
-"""Freeze a module so that nothing in it moves."""
+"""Freeze a module: no gradients, and eval mode even when its parent is set to train()."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def _stay(self: nn.Module, mode: bool = True) -> nn.Module:
-    """`train` of a frozen module: whatever `mode` says, it stays in evaluation mode."""
+    """`train` of a frozen module: whatever `mode` says, it stays in eval mode."""
     return self

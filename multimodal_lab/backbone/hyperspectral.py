@@ -1,4 +1,4 @@
-"""A convolutional network for images of very many bands: attention over bands, then few channels."""
+"""A hyperspectral CNN: attention over bands, then a convolutional network on few channels."""
 
 from __future__ import annotations
 

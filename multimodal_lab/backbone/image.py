@@ -1,4 +1,4 @@
-"""Any timm image model, with any bands."""
+"""Any timm image model, with any number of input bands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import timm
 from torch import Tensor, nn
 
-from multimodal_lab.backbone import weights as files
+from multimodal_lab.backbone import weights as pretrained
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
@@ -60,13 +60,13 @@ class Image(nn.Module):
 
     def _load(self, name: str, weights: str, stream: Stream, names: list[str], rule: Any, correlation: float) -> None:
         cfg = self.model.pretrained_cfg
-        path = files.locate(weights, cfg, name)
-        state = files.translate(files.read(path), self.model, cfg)
+        path = pretrained.locate(weights, cfg, name)
+        state = pretrained.translate(pretrained.read(path), self.model, cfg)
         first = cfg["first_conv"]
         for stem in [first] if isinstance(first, str) else first:
             if (key := f"{stem}.weight") in state:
                 state[key] = inflate(state[key], stream, names, rule, correlation)
-        files.load(self.model, state, path)
+        pretrained.load(self.model, state, path)
 
     def forward(self, x: Tensor) -> Features:
         """x (N, C, H, W) to grid tokens (N, L, D) in row order, no class or register token, and pooled (N, D)."""

@@ -1,4 +1,4 @@
-"""Lay the kernels of a pretrained stem on the bands of a stream, by band name."""
+"""Adapt the input layer of a pretrained image model to other bands, matched by band name."""
 
 from __future__ import annotations
 

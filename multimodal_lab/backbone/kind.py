@@ -1,4 +1,4 @@
-"""Refuse a stream of a kind that a backbone can't read."""
+"""Refuse a stream whose kind the backbone cannot read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Backbone(Protocol):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Of `types.Kind`."""
+        """Of `types.KindName`."""
         ...
 
 

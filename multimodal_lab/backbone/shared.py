@@ -1,4 +1,4 @@
-"""One backbone for all image streams: a stem of its own for each, one trunk."""
+"""One shared trunk for all image streams, with an input stem per stream."""
 
 from __future__ import annotations
 

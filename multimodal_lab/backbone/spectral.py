@@ -1,4 +1,4 @@
-"""A one-dimensional convolutional network over the bands of a spectrum."""
+"""A 1-D convolutional network over the bands of a spectrum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small transformer over token ids."""
+"""A small transformer encoder over token ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron for vectors: the default for any `vector` stream."""
+"""A multi-layer perceptron: the default backbone of `vector` streams."""
 
 from __future__ import annotations
 

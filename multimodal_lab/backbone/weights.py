@@ -1,4 +1,4 @@
-"""Find, read and fit pretrained weights: from a file or from the caches on this machine, never from the network."""
+"""Find and load pretrained weights from a file or the local caches, never from the network."""
 
 from __future__ import annotations
 

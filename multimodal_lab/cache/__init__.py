@@ -1,1 +1,1 @@
-"""What frozen backbones say of every sample, kept on disk by all that it depends on."""
+"""Feature cache: the outputs of frozen backbones on disk, keyed by everything they depend on."""

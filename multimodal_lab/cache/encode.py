@@ -1,4 +1,4 @@
-"""One pass of the frozen backbones over all samples."""
+"""Encode all samples once with the frozen backbones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multimodal_lab.cache.encodings import Table
+from multimodal_lab.cache.encodings import Encodings
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features
@@ -19,12 +19,12 @@ Augment = Callable[[Batch, int, int], Batch]
 @torch.no_grad()
 def encode(
     system: System, data: Any, names: Sequence[str], *, augment: Augment, device: torch.device
-) -> dict[str, Table]:
+) -> dict[str, Encodings]:
     """{stream: table} of the streams `names`, in batches of the run's own size.
 
     `ValueError` where the augmentation gives other inputs than it gets, so that training would see other features.
     """
-    parts: dict[str, list[Table]] = {name: [] for name in names}
+    parts: dict[str, list[Encodings]] = {name: [] for name in names}
     with eval_mode(system):
         for batch in data.batches("all"):
             batch = batch.to(device)
@@ -33,8 +33,8 @@ def encode(
                 rows = batch.present[name]
                 encoded: Features = system.backbones.each[name](system.normalise[name](batch.inputs[name]))
                 kept = encoded.keep(rows)
-                parts[name].append(Table(kept.tokens, kept.pooled, kept.mask, rows).to(torch.device("cpu")))
-    return {name: Table(*map(_joined, zip(*(vars(p).values() for p in own)))) for name, own in parts.items()}
+                parts[name].append(Encodings(kept.tokens, kept.pooled, kept.mask, rows).to(torch.device("cpu")))
+    return {name: Encodings(*map(_joined, zip(*(vars(p).values() for p in own)))) for name, own in parts.items()}
 
 
 def _joined(parts: tuple[Tensor, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The encodings of one stream, row by row, and what stands in the place of its backbone and of its reader."""
+"""Cached encodings of one stream, and the modules that replace its backbone and its reader."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from multimodal_lab.types import Features
 
 
 @dataclass(frozen=True)
-class Table:
-    """Of all N samples of the data: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool."""
+class Encodings:
+    """The encodings of all N samples: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool."""
 
     tokens: Tensor
     pooled: Tensor
@@ -24,20 +24,20 @@ class Table:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return sum(x.numel() * x.element_size() for x in vars(self).values())
 
-    def to(self, device: torch.device) -> Table:
-        """On `device` where it would fill no more than half of what is free there, else where it is."""
+    def to(self, device: torch.device) -> Encodings:
+        """Move to `device` if it would fill at most half of the free memory there, else stay."""
         if device.type == "cuda" and 2 * self.size > torch.cuda.mem_get_info(device)[0]:
             return self
-        return Table(**{name: x.to(device) for name, x in vars(self).items()})
+        return Encodings(**{name: x.to(device) for name, x in vars(self).items()})
 
 
 class Lookup:
     """Replaces a backbone's forward pass: row numbers (N,) int64 to their `Features`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Encodings) -> None:
         self.table = table
 
     def __call__(self, rows: Tensor) -> Features:
@@ -49,15 +49,15 @@ class Lookup:
         return Features(tokens, pooled, mask)
 
 
-class Rows:
-    """In the place of the data's `Stacker`: row numbers (N,) int64 for arrays. No sample is read.
+class IndexCollator:
+    """Replaces the data's `Collator`: gives row numbers (N,) int64 instead of arrays. No sample is read.
 
     sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled.
     """
 
     kept = None
 
-    def __init__(self, tables: Mapping[str, Table], sources: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, tables: Mapping[str, Encodings], sources: Mapping[str, np.ndarray]) -> None:
         self.present = {name: table.present.cpu() for name, table in tables.items()}
         self.sources = dict(sources)
 

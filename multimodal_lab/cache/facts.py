@@ -1,4 +1,4 @@
-"""All that one stream's encodings depend on, as plain facts: change any of them, and it is another entry."""
+"""The cache key of one stream's encodings: every fact that they depend on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train on what frozen backbones have said: encode every sample once, then look the features up."""
+"""Train on cached features of frozen backbones: encode every sample once, then look the features up."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from torch import nn
 
 from multimodal_lab.cache import facts
 from multimodal_lab.cache.encode import Augment, encode
-from multimodal_lab.cache.encodings import Lookup, Rows, Table
-from multimodal_lab.cache.store import CacheError, Store, key
+from multimodal_lab.cache.encodings import Encodings, IndexCollator, Lookup
+from multimodal_lab.cache.store import CacheError, CacheStore, key
 from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.system import System
 
 
-class CachedFeatures(Store):
+class CachedFeatures(CacheStore):
     """The feature cache of a run whose backbones are frozen; root: see `CacheStore`. It also caches fitted statistics.
 
     notes: what was encoded and what was kept, a sentence a stream.
@@ -49,8 +49,10 @@ class CachedFeatures(Store):
         }
         tables = self._tables(own, partial(encode, system, data, augment=given, device=device))
         data.reader.kept.clear()
-        data.stack, data.workers = Rows(tables, sources), 0
+        # no sample is read any more: a loading process would only copy row numbers
+        data.stack, data.workers = IndexCollator(tables, sources), 0
         for name, table in tables.items():
+            # the features were made of normalised inputs; what comes here is a row number
             system.normalise[name].active = False  # type: ignore[assignment]
             # on the instance, so that names and state_dict are untouched
             system.backbones.each[name].__dict__["forward"] = Lookup(table.to(device))
@@ -60,11 +62,12 @@ class CachedFeatures(Store):
         return served
 
     def _tables(
-        self, own: Mapping[str, dict[str, Any]], make: Callable[[Sequence[str]], dict[str, Table]]
-    ) -> dict[str, Table]:
+        self, own: Mapping[str, dict[str, Any]], make: Callable[[Sequence[str]], dict[str, Encodings]]
+    ) -> dict[str, Encodings]:
         """{stream: table} by the facts of each; what is not kept yet is made in one pass, by one process."""
         first = {key(its): name for name, its in reversed(list(own.items()))}  # streams of one key are encoded once
         found = {k: self._kept(own[name]) for k, name in first.items()}
+        # in one order in every process: two that want the same entries can't each hold what the other waits for
         missing = {k: name for k, name in sorted(first.items()) if found[k] is None}
         with contextlib.ExitStack() as held:
             for name in missing.values():
@@ -74,7 +77,7 @@ class CachedFeatures(Store):
             began = time.monotonic()
             made = make(list(missing.values())) if missing else {}
             for name, table in made.items():
-                self.keep_tensors(own[name], vars(table))
+                self.put_tensors(own[name], vars(table))
             found |= {k: self._kept(own[name]) for k, name in missing.items()}
         took = f"encoded in {time.monotonic() - began:.1f} s"
         for k, name in first.items():
@@ -83,16 +86,16 @@ class CachedFeatures(Store):
             )
         return {name: _there(found[key(its)], self.folder(its)) for name, its in own.items()}
 
-    def _kept(self, its: Mapping[str, Any]) -> Table | None:
-        found = self.tensors(its)
-        return None if found is None else Table(**found)
+    def _kept(self, its: Mapping[str, Any]) -> Encodings | None:
+        found = self.get_tensors(its)
+        return None if found is None else Encodings(**found)
 
 
 def require_frozen(system: System) -> None:
     """`ValueError` unless every stream has its own backbone and that is frozen."""
     if system.backbones.shared is not None:
         raise ValueError(
-            "cache=features: the backbone reads several streams together, and features are kept stream by stream; choose "
+            "cache=features: the backbone reads several streams together, and features are cached stream by stream; choose "
             "a backbone for each, or cache=none"
         )
     for name, backbone in system.backbones.each.items():
@@ -127,11 +130,11 @@ def _apart(stack: Collator) -> tuple[dict[str, np.ndarray], dict[str, dict[str, 
     return whole, {n: {"from": stack.sources[n], "bands": np.asarray(stack.bands[n], np.int64)} for n in mixed}
 
 
-def _there(table: Table | None, folder: Path) -> Table:
+def _there(table: Encodings | None, folder: Path) -> Encodings:
     if table is None:
         raise CacheError(f"cache.root: {folder} was written and can't be read back; give another cache.root")
     return table
 
 
-def _size(table: Table | None) -> str:
+def _size(table: Encodings | None) -> str:
     return "" if table is None else f"{len(table.present)} samples, {table.size / 2**20:.1f} MB"

@@ -1,4 +1,4 @@
-"""Entries on disk, each named by a hash of all that it depends on: there whole or not at all, and verified before use."""
+"""Content-addressed cache entries on disk: written atomically, verified by hash before use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from multimodal_lab import files
-from multimodal_lab.checkpoint import safetensors_writer as tensors
+from multimodal_lab.checkpoint import safetensors_writer
 from multimodal_lab.hashing import file_hash, json_hash
 from multimodal_lab.runs.hashes import source_hash_of
 
@@ -31,36 +31,36 @@ class CacheError(RuntimeError):
     """A cache that cannot be used: the key, the folder, what to do."""
 
 
-class Store:
+class CacheStore:
     """The folder of all entries, `root/KEY/`: `entry.json`, with the facts that the key is a hash of, and tensors beside it.
 
     Any number of processes may use one folder. What is damaged, half written or of other facts than its name says counts
-    as absent: it is told, and made again. root: None is `multimodal_lab` in the user's cache.
+    as absent: it is reported, and made again. root: None is `multimodal_lab` in the user's cache.
     """
 
     def __init__(self, root: str | None) -> None:
         self.root = Path(root).expanduser() if root else default()
 
-    def recall(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    def get(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """The JSON value kept under `facts`."""
         found = self._entry(facts)
         return None if found is None else found["value"]
 
-    def keep(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    def put(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """Keep a JSON value."""
         with self._writing(facts) as folder:
             self._seal(folder, facts, {"value": dict(found)})
 
-    def tensors(self, facts: Mapping[str, Any]) -> dict[str, Tensor] | None:
-        """The tensors kept under `facts`, as pages of their file: they cost memory as they are read."""
+    def get_tensors(self, facts: Mapping[str, Any]) -> dict[str, Tensor] | None:
+        """The tensors kept under `facts`, memory-mapped."""
         found = self._entry(facts)
         return None if found is None else load_file(self.folder(facts) / TENSORS)
 
-    def keep_tensors(self, facts: Mapping[str, Any], found: Mapping[str, Tensor]) -> None:
+    def put_tensors(self, facts: Mapping[str, Any], found: Mapping[str, Tensor]) -> None:
         """Keep tensors."""
         with self._writing(facts) as folder:
             digests: list[str] = []
-            files.atomic_write(folder / TENSORS, lambda file: digests.append(tensors.pour(file, found)))
+            files.atomic_write(folder / TENSORS, lambda file: digests.append(safetensors_writer.pour(file, found)))
             self._seal(folder, facts, {"sha256": digests[0]})
 
     def folder(self, facts: Mapping[str, Any]) -> Path:
@@ -69,7 +69,7 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self, facts: Mapping[str, Any]) -> Iterator[None]:
-        """One process of this machine at a time for an entry, so that it is made once; a dead one holds nothing."""
+        """Lock an entry on this machine, so that one process at a time makes it; the lock of a dead process is released."""
         with self._writing(facts) as folder:
             held = os.open(folder, os.O_RDONLY)
             try:
@@ -86,7 +86,7 @@ class Store:
         except OSError:
             return None
         if reason := _fault(folder, text, facts):
-            print(f"cache: {folder} is not used and made again: {reason}", flush=True)
+            print(f"cache: {folder} is invalid and will be made again: {reason}", flush=True)
             return None
         found: dict[str, Any] = json.loads(text)
         return found

@@ -1,1 +1,1 @@
-"""Checkpoints as data: safetensors and JSON, hashed and written atomically."""
+"""Checkpoints as safetensors and JSON, hashed and written atomically."""

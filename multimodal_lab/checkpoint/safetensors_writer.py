@@ -1,4 +1,4 @@
-"""A safetensors file written tensor by tensor, hashed on the way: a model is never twice in memory, nor read again."""
+"""Streaming safetensors writer: one tensor at a time, hashed while written, no second copy of the model."""
 
 from __future__ import annotations
 

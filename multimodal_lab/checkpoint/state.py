@@ -1,4 +1,4 @@
-"""Everything that must survive a resume, in one named dict: what is saved, what is refused, how it becomes plain data."""
+"""The training state that a checkpoint holds, as one named dict, and its conversion to plain data."""
 
 from __future__ import annotations
 
@@ -129,6 +129,7 @@ class Unsaved:
     def _found(self) -> Iterator[tuple[str, Tensor]]:
         for root, module in self.modules.items():
             for path, child in module.named_modules(prefix=root):
+                # torch keeps parameters and buffers in dicts of their own: what is found here is outside of them
                 for name, value in vars(child).items():
                     if isinstance(value, Tensor):
                         yield f"{path}.{name}", value.detach().clone()

@@ -1,4 +1,4 @@
-"""Checkpoints that are data: safetensors and JSON, written aside, hashed, then renamed; a damaged one is set aside, not used."""
+"""Checkpoint store: atomic save, hash verification, and resume from the newest valid checkpoint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written or read: the file and the reason."""
 
 
-class Store:
+class CheckpointStore:
     """The checkpoints of one run, `folder/step_00000123/`, the newest `keep` of them and the best."""
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -38,6 +38,7 @@ class Store:
 
     def require_space(self, parts: TrainingState) -> None:
         """Refuse to start where `keep` + 1 checkpoints and the best won't fit beside what else is on the disk."""
+        # the newest `keep`, the best, and the one that is being written
         needed = (self.keep + 2) * size(parts)
         there = next(p for p in self.folder.parents if p.exists())
         free = shutil.disk_usage(there).free + sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file())
@@ -47,7 +48,7 @@ class Store:
             )
 
     def save(self, parts: TrainingState, best_step: int | None = None) -> Path:
-        """Write every part; at every instant an older good checkpoint remains. A failure is a `CheckpointError`."""
+        """Write a checkpoint atomically; the older ones stay intact. A failure is a `CheckpointError`."""
         require_parts(parts, "saving")
         packed = {name: part.state_dict() for name, part in parts.items()}
         name = f"step_{packed['state']['step']:08d}"
@@ -57,6 +58,7 @@ class Store:
             aside.mkdir(parents=True)
             final = self._free_name(name)
             _write(aside, final.name, packed)
+            # atomic: a folder with a checkpoint's name is whole. The rename itself is on the disk once its folder is synced
             os.rename(aside, final)
             _sync(self.folder)
             _sync(self.folder.parent)
@@ -74,7 +76,7 @@ class Store:
         return sorted(self.folder / name for name in names if NAME.fullmatch(name))
 
     def newest(self) -> Path | None:
-        """The newest checkpoint whose every hash holds; damaged ones are renamed `.corrupt`. All damaged: an error."""
+        """The newest valid checkpoint, all hashes verified; damaged ones are renamed `.corrupt`. All damaged: an error."""
         found = self.all()
         for path in reversed(found):
             if (reason := verify(path)) is None:
@@ -85,7 +87,7 @@ class Store:
         return None
 
     def best(self) -> Path | None:
-        """The checkpoint with the best monitored score as the newest one knows it, if any; a damaged one is an error."""
+        """The checkpoint with the best monitored score, as the newest one records it, if any; a damaged one is an error."""
         newest = self.newest()
         step = None if newest is None else read_state(newest).get("best_step")
         if step is None:
@@ -136,6 +138,7 @@ def size(parts: TrainingState) -> int:
     split({k: part.state_dict() for k, part in parts.items() if k != "optimizer"}, tensors)
     optimizer = parts["optimizer"]
     assert isinstance(optimizer, torch.optim.Optimizer)
+    # Adam keeps two moments a parameter, SGD one
     moments = 2 if "betas" in optimizer.defaults else 1
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     return sum(map(_bytes, tensors.values())) + moments * sum(map(_bytes, trained))
@@ -146,6 +149,7 @@ def verify(folder: Path) -> str | None:
     try:
         text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
+        # written anew and compared byte by byte: an added or reordered key is damage, too
         if text != _manifest(manifest["checkpoint"], manifest["files"]):
             return f"{MANIFEST}: not as it was written"
         if manifest["checkpoint"] != folder.name.partition(CORRUPT)[0]:

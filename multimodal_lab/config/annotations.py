@@ -1,4 +1,4 @@
-"""What an annotation lets a config say, and the sentence for what it doesn't."""
+"""Check a config value against a type annotation, with the sentence for a value that does not fit."""
 
 from __future__ import annotations
 

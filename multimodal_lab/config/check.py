@@ -1,4 +1,4 @@
-"""Before anything heavy is imported: is every job that a command line asks for a job that can run?"""
+"""Check every job of a command line (syntax, choices, types, rules) before torch is imported."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ class SweepJobs:
             return [Problem("hydra.sweeper._target_", cfg.hydra.sweeper._target_, what, "hydra/sweeper=basic")]
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             return [problem_of(error, self.lines, self.known)]
+        # many jobs have the same problem: it is reported once
         return list({str(p): p for p in found}.values())
 
     def _of_sweep(self, cfg: DictConfig, overrides: list[Override]) -> list[Problem]:
@@ -89,6 +90,7 @@ class SweepJobs:
         jobs = [[*cfg.hydra.overrides.hydra, *job] for job in expand([*map(compose.read, lines), *task])]
         first = representative(jobs)
         found = [p for job in first for p in self._of_job(job)]
+        # every value is right in some job: what is left are combinations
         return found or [p for job in jobs if job not in first for p in self._of_job(job)]
 
     def _of_job(self, lines: list[str]) -> list[Problem]:
@@ -101,6 +103,7 @@ class SweepJobs:
         try:
             return self.hydra.compose_config(self.name, lines, mode), []
         except HydraException:
+            # Hydra stops at the first value that it can't set: the choices first, then value by value, so that all are reported
             single = [o for o in map(compose.read, lines) if not o.is_sweep_override()]
             chosen = [o for o in single if is_choice(o, self.known) or o.is_hydra_override()]
             cfg = self.hydra.compose_config(self.name, [str(o.input_line) for o in chosen], mode)

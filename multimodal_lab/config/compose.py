@@ -1,4 +1,4 @@
-"""Hydra's composition, each set of group choices once in a process: what the check composed, no job composes again.
+"""Compose configs with Hydra, memoised: each set of group choices is composed once per process.
 
 A sweep therefore runs with the configs that were checked when it started, whatever is edited while it runs.
 """

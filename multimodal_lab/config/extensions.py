@@ -1,4 +1,4 @@
-"""Entry points of installed packages that name components, checked against their source files; nothing is imported."""
+"""Entry points of installed packages that add components, checked in their source without importing it."""
 
 from __future__ import annotations
 

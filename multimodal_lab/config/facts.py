@@ -1,4 +1,4 @@
-"""What a component states of itself: class attributes, or constants beside a function, read from its source file.
+"""Facts that a component declares (class attributes or module constants), read from source without importing it.
 
 Nothing is imported to read them, so that a config is checked before anything heavy is. A component that states nothing is
 refused nothing. At run time the same facts are plain attributes of the class (of a function: of its module).
@@ -96,7 +96,7 @@ def problems(target: str, stage: str) -> Iterator[FactError]:
 
 @dataclass(frozen=True)
 class Declared:
-    """A value as it stands in a source file."""
+    """A value as written in a source file."""
 
     value: Any
 

@@ -1,4 +1,4 @@
-"""The one door from configs to objects: exact names only, each checked by the identity of what it resolves to."""
+"""Safe replacement of hydra.utils.instantiate: builds only allowed `_target_` names, checked by identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kinds of data declare, read from their sources: the config check imports none of them."""
+"""Facts that the kinds of data declare, read from source without importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command-line overrides, read as Hydra reads them; what is wrong with one is a `Problem`, never a traceback."""
+"""Parse command-line overrides with Hydra's grammar; errors become `Problem`s, not tracebacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from multimodal_lab.text import nearest
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
-STREAM = "multimodal_lab.config.schema.Stream"
+STREAM = "multimodal_lab.config.schema.StreamConfig"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 
@@ -53,7 +53,7 @@ class Choices:
         self.known = known
 
     def get_group_options(self, group_name: str, results_filter: Any = None) -> list[str]:
-        """The choices of a group; none where there is no such group, which is told elsewhere."""
+        """The choices of a group; none where there is no such group, which is reported elsewhere."""
         return self.known.get(group_name, [])
 
 

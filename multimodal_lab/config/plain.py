@@ -1,4 +1,4 @@
-"""A composed config as plain values."""
+"""Convert a composed config to plain dicts, lists and values."""
 
 from __future__ import annotations
 

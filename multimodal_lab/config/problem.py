@@ -1,4 +1,4 @@
-"""What is wrong with a config, as sentences."""
+"""A `Problem`: one error in a config, as a sentence."""
 
 from __future__ import annotations
 

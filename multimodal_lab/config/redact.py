@@ -1,6 +1,6 @@
-"""Secrets stay out of what a run writes: by the key's name, by the look of the value, by what the environment holds.
+"""Redact secrets from everything a run writes: by key name, by form of the value, by environment variables.
 
-What can't be recognised can't be hidden: a password under an innocent key is written as it stands. Give secrets through
+What can't be recognised can't be hidden: a password under an innocent key is written unchanged. Give secrets through
 `${oc.env:NAME}`: such values are written as that reference, never as what it resolves to.
 """
 

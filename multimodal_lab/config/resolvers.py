@@ -1,4 +1,4 @@
-"""The interpolations of `conf/` that are not plain references."""
+"""Custom OmegaConf resolvers used in `conf/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed configs: what a composed config may say, and everything that is wrong with one, before torch is imported.
+"""The schema of a composed config, and every violation of it, before torch is imported.
 
 Nodes with a `_target_` are held to the signature of what they build; the rest to the dataclasses below; what no single
 node can know to `rules`.
@@ -52,7 +52,7 @@ class Take:
 
 
 @dataclass
-class Stream:
+class StreamConfig:
     """One entry of a modality: which stored bands or field it is cut from, and as what."""
 
     kind: str = "image"  # one of `data.kinds`, see `kind_problems`
@@ -70,7 +70,7 @@ class Stream:
 class Config:
     """The top level of `config.yaml`."""
 
-    modality: dict[str, Stream]
+    modality: dict[str, StreamConfig]
     backbone: Node
     fusion: Node
     head: Node

@@ -1,4 +1,4 @@
-"""Read the signature of a `_target_` from its source file, without importing it: the signature is the schema."""
+"""Read the signature of a `_target_` from source, without importing it; it is the schema of its config node."""
 
 from __future__ import annotations
 

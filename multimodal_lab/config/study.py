@@ -1,4 +1,4 @@
-"""What a study says of itself: the node `study` of its YAML. No torch, no Hydra."""
+"""The schema of the `study` node: arms, seeds, splits, controls. Imports no torch and no Hydra."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Study:
     than this is none. unequal: keys in which arms may differ though they are part of the budget or of the backbones. tune: what
     every arm tries before its cells (see `Tune`); an arm then has its own best option, a control that of its arm. mixed: whether
     cells of other source or data may stand in one directory. subsets: an arm in no comparison, trained with modality dropout,
-    whose score on every subset of its modalities and Shapley values are told. retrain: a fused arm that is trained anew on
+    whose score on every subset of its modalities and Shapley values are reported. retrain: a fused arm that is trained anew on
     every subset of its modalities, whose Shapley values stand beside. leak: arms that are trained on random splits too, in no
     comparison, for the leak gap. jobs: launchers side by side on this machine.
     """

@@ -1,4 +1,4 @@
-"""Which choices of the installed `conf/` would do instead: found by listing its files and reading facts."""
+"""Suggest valid choices of a config group, from the files of `conf/` and the declared facts."""
 
 from __future__ import annotations
 

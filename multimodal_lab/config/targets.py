@@ -1,4 +1,4 @@
-"""Which names a config may build: the exact `_target_` names of the installed `conf/`, a short list, and extensions."""
+"""The allow-list of `_target_` names: those of the installed `conf/`, a short fixed list, and extensions."""
 
 from __future__ import annotations
 

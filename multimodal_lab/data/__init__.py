@@ -1,1 +1,1 @@
-"""Data: readers of stored sets, and what makes batches of them."""
+"""Data sets, readers, splits, streams and loaders."""

@@ -1,4 +1,4 @@
-"""What kinds of bands share, images and vectors: (C, …) arrays that are scaled, reduced to components and measured."""
+"""Base class of the kinds with bands (image, vector): (C, …) arrays, their scaling and statistics."""
 
 from __future__ import annotations
 

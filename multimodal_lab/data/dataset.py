@@ -1,4 +1,4 @@
-"""A data set made ready for one experiment: streams, splits, labels, statistics and batches."""
+"""Prepare a data set for an experiment: streams, splits, labels, statistics, loaders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
-from multimodal_lab.data.split.split import Rows, Split
+from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single
 from multimodal_lab.data.streams.resize import Resize
@@ -29,7 +29,7 @@ class Data:
 
     source: a reader. root: the folder its paths are relative to. size, resize, resize_mode: see `Resize`; None keeps the stored
     size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table, `auto` or
-    None for all that can be learnt: see `choose` for `auto` here and in the split. batch_size: samples of one step over
+    None for all that can be learnt: see `split.auto` for `auto` here and in the split. batch_size: samples of one step over
     all ranks. workers: processes that load (threads, where the data lie packed or in memory), 0 loads in this one.
     cache: keep finished arrays in memory. background: `zero` blanks what lies outside the specimen, `keep` leaves it.
     verify: `all` reads every sample before training, so that a bad one stops the run then; `train` meets bad
@@ -127,7 +127,7 @@ class Data:
         found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         return replace(found, notes=[*getattr(self.source, "notes", []), *found.notes])
 
-    def _split(self, split: Split) -> Rows:
+    def _split(self, split: Split) -> SplitRows:
         """The rows of each split; none that show one thing are torn apart, unless that is to be measured."""
         splits = split.assign(self.source.samples)
         if split.group_policy == "groups":

@@ -18,11 +18,11 @@ from multimodal_lab.hashing import json_hash
 class FittedCache(Protocol):
     """A cache of plain JSON values, keyed by the plain JSON facts that they depend on."""
 
-    def recall(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    def get(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """The value cached under these facts, if any."""
         ...
 
-    def keep(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    def put(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """Cache a value."""
         ...
 
@@ -45,7 +45,7 @@ def learn(
         name: {**same, "of": "statistics", "stream": nameless(plan), "train": named([samples.names[i] for i in rows])}
         for name, plan in samples.plans.items()
     }
-    found = {name: memory.recall(own) for name, own in facts.items()}
+    found = {name: memory.get(own) for name, own in facts.items()}
     for name, known in found.items():
         if known is not None:
             samples.fitted[name] = StreamStatistics(**known)
@@ -53,7 +53,7 @@ def learn(
     unknown = [name for name, known in found.items() if known is None]
     fit(samples, rows, unknown)
     for name in unknown:
-        memory.keep(facts[name], asdict(samples.fitted[name]))
+        memory.put(facts[name], asdict(samples.fitted[name]))
     return bad
 
 
@@ -102,9 +102,9 @@ def _bad(samples: SampleReader, on_error: OnError, most: float, memory: FittedCa
         return Bad()
     plans = [nameless(plan) for plan in samples.plans.values()]
     facts = {**same, "of": "bad samples", "streams": plans, "max_bad": most}
-    known = memory.recall(facts)
+    known = memory.get(facts)
     if known is not None:
         return Bad({int(row): str(why) for row, why in known.items()})
     bad = find(samples, on_error, most)
-    memory.keep(facts, {str(row): why for row, why in bad.why.items()})
+    memory.put(facts, {str(row): why for row, why in bad.why.items()})
     return bad

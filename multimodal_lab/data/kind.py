@@ -1,4 +1,4 @@
-"""What a kind of data is: its facts, and what is done with a value from where it is stored to a network's input.
+"""The `Kind` contract: declared facts of a kind of data, and its methods from stored value to network input.
 
 A kind has no state: what is learnt of a stream stands in `samples.fitted[name]`, in plain JSON types.
 """

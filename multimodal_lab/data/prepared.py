@@ -1,4 +1,4 @@
-"""A prepared data set: its streams, splits and targets, and batches of it."""
+"""A prepared data set: its streams, splits and targets, and its loaders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import permutation, stable_ids
 from multimodal_lab.data.split.same_image import first_rows
 from multimodal_lab.data.split.shuffle import Shuffle
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.labels import Target, counts
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Batch, Stream
@@ -41,7 +41,7 @@ class Prepared:
         self,
         reader: SampleReader,
         *,
-        splits: Rows,
+        splits: SplitRows,
         targets: dict[str, Target],
         groups: str | None,
         seed: int,

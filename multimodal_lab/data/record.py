@@ -1,4 +1,4 @@
-"""The record of a prepared data set: written with a run, read back to treat new files as its training files were."""
+"""The data record of a run (`data.json`): written with it, restored to preprocess new files identically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.fitted_cache import restore as restore_tokens
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams import scaling
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.text import show
@@ -25,7 +25,7 @@ CHOICES = {policy.__name__: policy.choice for policy in vars(scaling).values() i
 def record(
     samples: SampleReader,
     streams: Mapping[str, Stream],
-    splits: Rows,
+    splits: SplitRows,
     why: Mapping[int, str],
     **facts: Any,
 ) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _stream(plan: StreamPlan, done: Stream, fitted: StreamStatistics) -> dict[st
     }
 
 
-def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> Rows:
+def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> SplitRows:
     """Restore in `samples` what a trained run fitted; return its splits if the data are the same, else none.
 
     Raises `DataError` where a stream is new to the run, its bands differ, or scaling, resizing or masking differ.

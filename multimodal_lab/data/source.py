@@ -1,4 +1,4 @@
-"""What a reader of one format must give: a table of samples and their raw arrays."""
+"""The `Source` contract of a reader: a sample table and the samples' raw arrays."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Devices, processes and their collectives."""
+"""Devices, distributed processes and collectives."""

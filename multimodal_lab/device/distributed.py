@@ -1,4 +1,4 @@
-"""The few distributed facts and the one collective with a gradient that the losses need."""
+"""torch.distributed helpers: rank and world size, barriers, reductions, all-gather with a gradient."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        # a copy: the sum is made in place, and the gradient that came in may be used elsewhere
         total = grads[0].contiguous().clone()
         td.all_reduce(total)
         start = rank() * ctx.rows
@@ -121,6 +122,7 @@ def broadcast_text(word: str) -> str:
     """Rank 0's word of at most 250 bytes, on every rank."""
     if not active():
         return word
+    # of one length: a broadcast takes tensors of one size on every rank
     content = word.encode()[:250].ljust(250, b"\0")
     x = torch.tensor(list(content), dtype=torch.uint8, device=_device())
     td.broadcast(x, 0)

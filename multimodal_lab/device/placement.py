@@ -1,4 +1,4 @@
-"""The device that a run computes on, and whether it is to give the same bits each time."""
+"""Device selection and deterministic mode."""
 
 from __future__ import annotations
 

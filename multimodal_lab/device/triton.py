@@ -1,4 +1,4 @@
-"""Triton kernels of this package: launched on the device of their first argument, and left where they can't be made."""
+"""Launch Triton kernels on the device of their first argument; fall back where they do not compile."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Passes over a trained system: what its embeddings know, on held-out samples."""
+"""Evaluators: scores of a trained system's embeddings on held-out samples."""

@@ -1,4 +1,4 @@
-"""The nearest class centroid of the training embeddings."""
+"""Nearest-centroid classifier on the training embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model that never looks at its input scores on the same held-out rows."""
+"""Chance level of every label: scores of a model that ignores its input, on the same held-out rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Has the space collapsed?"""
+"""Collapse diagnostics: effective rank, uniformity and alignment of the embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings of every stream and of fused: a pass over a trained system, and the tables they are kept in."""
+"""Compute the embeddings of every stream and of `fused`, and hold them as tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from multimodal_lab.evaluate.thumbnails import Thumbnails
 from multimodal_lab.types import Batch, Stream
 
 
-class Data(Protocol):
+class EmbeddingData(Protocol):
     """What `embed` asks of prepared data: ids (N,) int64 and samples["id"] name the same rows."""
 
     streams: dict[str, Stream]
@@ -85,7 +85,7 @@ class Embeddings:
         return self.rows(chosen)
 
     def save(self, folder: Path) -> list[Path]:
-        """Write `<name>.parquet` and `<name>.csv` for every name (see `table`); return the files."""
+        """Write `<name>.parquet` and `<name>.csv` for every name (see `parquet`); return the files."""
         folder.mkdir(parents=True, exist_ok=True)
         spaces = {**self.vectors, **{f"{k}.projection": v for k, v in self.projected.items()}}
         paths = []
@@ -112,7 +112,7 @@ class Embeddings:
 
 def embed(
     system: Encoder,
-    data: Data,
+    data: EmbeddingData,
     device: torch.device | str,
     splits: Sequence[str],
     *,

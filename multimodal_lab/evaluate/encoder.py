@@ -1,4 +1,4 @@
-"""What passes over a system ask of it."""
+"""The `Encoder` protocol: what evaluators need of a trained system."""
 
 from __future__ import annotations
 

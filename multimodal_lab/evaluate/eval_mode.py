@@ -1,4 +1,4 @@
-"""Look at a system without leaving a trace in it or in any random state."""
+"""Context manager: eval mode without gradients, modules and random states restored after it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def eval_mode(system: nn.Module | None) -> Iterator[None]:
                 system.eval()
             yield
         finally:
-            # module by module: a frozen backbone that was in evaluation mode must not wake up in training mode
+            # module by module: a frozen backbone that was in eval mode must not wake up in training mode
             for module, training in modes:
                 module.training = training
             random.setstate(python)

@@ -1,4 +1,4 @@
-"""Do clusters found without labels agree with the labels?"""
+"""k-means clustering against the labels (ARI, NMI)."""
 
 from __future__ import annotations
 

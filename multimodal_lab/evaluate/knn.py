@@ -1,4 +1,4 @@
-"""k nearest neighbours among the training embeddings."""
+"""k-nearest-neighbour classifier on the training embeddings."""
 
 from __future__ import annotations
 

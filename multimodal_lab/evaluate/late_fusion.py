@@ -1,4 +1,4 @@
-"""Plain late fusion: what the modalities' own probes say together, each with the same voice."""
+"""Late fusion baseline: the average of the modalities' linear probes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multimodal_lab.evaluate.tasks import Kind
+from multimodal_lab.evaluate.tasks import TaskKind
 
 LATE = "late"
 
@@ -20,7 +20,7 @@ class LateFusionInputs:
     """
 
     stream: str
-    kind: Kind
+    kind: TaskKind
     rows: np.ndarray
     said: np.ndarray
 

@@ -1,4 +1,4 @@
-"""What has been worked out of the same arrays in this process: frozen features are probed by every cell of a study."""
+"""In-process memo of results by their input arrays, so that cells of a study share probes of frozen features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables that embeddings are kept in: one Parquet file and one CSV for each name.
+"""Write and read embedding tables: one Parquet file and one CSV per name.
 
 Parquet: `id, split, group, present, label.<label>…, x1..xD`; a label is its class name (missing: null), a number, or
 a list of 0/1; x is null where the modality is missing. Class lists and the order of names ride in the schema's
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from multimodal_lab import files as whole
+from multimodal_lab import files
 
 _KEY = b"multimodal_lab"
 _LABEL = "label."
@@ -35,7 +35,7 @@ class _Truth(Protocol):
 
 
 @dataclass
-class Rows:
+class EmbeddingRows:
     """One file's content: x (N, D) float32, present (N,), the truth of `Embeddings`, and all names in their order."""
 
     x: np.ndarray
@@ -48,12 +48,12 @@ class Rows:
     names: list[str]
 
 
-def rows(e: _Truth, x: np.ndarray, present: np.ndarray) -> Rows:
+def rows(e: _Truth, x: np.ndarray, present: np.ndarray) -> EmbeddingRows:
     """The table of one name's x (N, D)."""
-    return Rows(x, present, e.targets, e.classes, e.ids, e.groups, e.split, list(e.vectors))
+    return EmbeddingRows(x, present, e.targets, e.classes, e.ids, e.groups, e.split, list(e.vectors))
 
 
-def write(folder: Path, name: str, rows: Rows) -> list[Path]:
+def write(folder: Path, name: str, rows: EmbeddingRows) -> list[Path]:
     """Write `<name>.parquet` and `<name>.csv`, each to a temporary name first; return both paths."""
     missing = ~rows.present
     xs = {f"x{i + 1}": pa.array(column, mask=missing) for i, column in enumerate(rows.x.T.astype(np.float32))}
@@ -65,15 +65,15 @@ def write(folder: Path, name: str, rows: Rows) -> list[Path]:
     }
     labels = {_LABEL + k: _stored(v, rows.classes.get(k, [])) for k, v in rows.targets.items()}
     facts = {"classes": rows.classes, "names": rows.names, "dtypes": {k: str(v.dtype) for k, v in rows.targets.items()}}
-    made = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: whole.as_json(facts).encode()})
+    made = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: files.as_json(facts).encode()})
     parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
     plain = pa.table({"filename": fixed["id"], **xs})
-    whole.atomic_write(parquet, lambda file: pq.write_table(made, file))
-    whole.atomic_write(csv, lambda file: pa_csv.write_csv(plain, file))
+    files.atomic_write(parquet, lambda file: pq.write_table(made, file))
+    files.atomic_write(csv, lambda file: pa_csv.write_csv(plain, file))
     return [parquet, csv]
 
 
-def read(path: Path) -> Rows:
+def read(path: Path) -> EmbeddingRows:
     """Read one Parquet file that `write` made; x is zero where the modality is missing."""
     whole = pq.read_table(path)
     metadata = whole.schema.metadata or {}
@@ -91,7 +91,7 @@ def read(path: Path) -> Rows:
     }
     split = np.asarray(whole["split"].to_pylist(), dtype=str)
     ids = whole["id"].to_pylist()
-    return Rows(x, present, targets, facts["classes"], ids, np.asarray(whole["group"]), split, facts["names"])
+    return EmbeddingRows(x, present, targets, facts["classes"], ids, np.asarray(whole["group"]), split, facts["names"])
 
 
 def _stored(target: np.ndarray, classes: Sequence[str]) -> Any:

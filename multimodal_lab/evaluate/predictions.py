@@ -1,4 +1,4 @@
-"""What was predicted for every held-out sample: the table that paired comparisons of two systems need."""
+"""Per-sample held-out predictions (`predictions.parquet`), the input of paired comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear probes: what can a linear model read from frozen embeddings?"""
+"""Linear probes on frozen embeddings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Probe:
     `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or macro_ap with n_absent (classes without a
     positive, left out) and labels_right (the share of labels right), or r2; C, the strength chosen; and `chance/<label>`
     (see `chance`). Where nothing is fused,
-    `late` is what the probes of all streams say together (see `late`).
+    `late` is what the probes of all streams say together (see `late_fusion`).
     """
 
     by = "label"

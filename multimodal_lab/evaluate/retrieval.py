@@ -1,4 +1,4 @@
-"""Given a sample in one stream, is it found in another?"""
+"""Cross-modal retrieval between streams (R@k, median rank)."""
 
 from __future__ import annotations
 

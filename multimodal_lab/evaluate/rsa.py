@@ -1,4 +1,4 @@
-"""Do two names agree on which samples are alike?"""
+"""Representational similarity analysis between streams."""
 
 from __future__ import annotations
 

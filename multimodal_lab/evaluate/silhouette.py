@@ -1,4 +1,4 @@
-"""How much nearer samples are to their own class than to the next one."""
+"""Silhouette score of the labels' classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fused knows of a sample when only some of its modalities are there: `fused@rgb`, for every subset of them."""
+"""Missing-modality evaluation: `fused@rgb` and so on, for every subset of the modalities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which (name, label) pairs an evaluator can judge and on which rows; what is left out is counted, never in silence."""
+"""Which (name, label) pairs an evaluator scores and on which rows; skipped ones are counted and reported."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 
-Kind = Literal["classes", "multilabel", "values", "sequence"]
+TaskKind = Literal["classes", "multilabel", "values", "sequence"]
 COUNTS = ("n", "n_missing", "n_train", "n_unseen")  # beside every score
-_CLASSES: tuple[Kind, ...] = ("classes",)
+_CLASSES: tuple[TaskKind, ...] = ("classes",)
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +27,7 @@ class Task:
     key: str
     name: str
     label: str
-    kind: Kind
+    kind: TaskKind
     train_x: np.ndarray
     train_y: np.ndarray
     train_groups: np.ndarray
@@ -36,7 +36,7 @@ class Task:
     rows: np.ndarray
 
 
-def kind(target: np.ndarray) -> Kind:
+def kind(target: np.ndarray) -> TaskKind:
     """One class a sample (integers), several (N, K) of 0/1, real values, or a sequence (a caption), judged by none."""
     if target.ndim == 1:
         return "values" if target.dtype.kind == "f" else "classes"
@@ -68,7 +68,7 @@ class ScoreSheet:
         """Record `<key>/<score>` for each."""
         self.scores.update({f"{key}/{k}": float(v) for k, v in scores.items()})
 
-    def tasks(self, train: Embeddings, test: Embeddings, kinds: Collection[Kind] = _CLASSES) -> Iterator[Task]:
+    def tasks(self, train: Embeddings, test: Embeddings, kinds: Collection[TaskKind] = _CLASSES) -> Iterator[Task]:
         """Every pair that test rows can judge after fitting on train rows; counts n, n_missing, n_train, n_unseen.
 
         n_missing: test rows left out because the modality or the label is missing. n_unseen: test rows of a class
@@ -88,7 +88,7 @@ class ScoreSheet:
                 facts = (task.key, task.name, task.label, task.kind)
                 yield Task(*facts, x, y, train.groups[known], task.x, task.y, task.rows)
 
-    def held_out(self, test: Embeddings, kinds: Collection[Kind] = _CLASSES) -> Iterator[Task]:
+    def held_out(self, test: Embeddings, kinds: Collection[TaskKind] = _CLASSES) -> Iterator[Task]:
         """Every pair that can be judged on test rows alone (train_x and train_y are empty); counts n and n_missing."""
         for name, vectors in test.vectors.items():
             for label, target in test.targets.items():

@@ -1,4 +1,4 @@
-"""Small pictures of streams that can be shown, for figures."""
+"""Thumbnails of streams for figures."""
 
 from __future__ import annotations
 

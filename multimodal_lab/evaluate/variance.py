@@ -1,4 +1,4 @@
-"""The share of the embeddings' spread that each label accounts for."""
+"""Share of embedding variance explained by each label."""
 
 from __future__ import annotations
 

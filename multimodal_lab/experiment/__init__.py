@@ -1,1 +1,1 @@
-"""One experiment: build, fit, evaluate, and load again."""
+"""One experiment: build, fit, evaluate, reload."""

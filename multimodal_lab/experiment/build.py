@@ -1,4 +1,4 @@
-"""Build what a config chose: the system, its augmentation, its cache, its trackers."""
+"""Build from a config: the system, augmentation, feature cache and trackers."""
 
 from __future__ import annotations
 

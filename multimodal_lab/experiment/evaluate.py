@@ -1,4 +1,4 @@
-"""Score a system: the losses and evaluators of the validation split, and the one read of the test split."""
+"""Evaluate a system: losses and evaluators on validation, and one final pass over the test split."""
 
 from __future__ import annotations
 

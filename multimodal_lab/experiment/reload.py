@@ -1,4 +1,4 @@
-"""Load a trained run again: embed other files with it."""
+"""Reload a trained run to embed other files with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.checkpoint.store import CheckpointError, Store, load_weights
+from multimodal_lab.checkpoint.store import CheckpointError, CheckpointStore, load_weights
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device.placement import pick_device
 from multimodal_lab.evaluate.embeddings import embed
@@ -39,7 +39,7 @@ def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
     system = build_system(cfg, data, trained=True).to(device)
-    store = Store(folder / "checkpoints", cfg.train.keep_last)
+    store = CheckpointStore(folder / "checkpoints", cfg.train.keep_last)
     path = (store.best() if cfg.train.monitor else None) or store.newest()
     if path is None:
         raise CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")

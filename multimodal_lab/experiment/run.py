@@ -1,4 +1,4 @@
-"""One experiment from a composed config: build → fit → evaluate → everything a reader wants, in one directory."""
+"""Run one experiment from a composed config: build → fit → evaluate → report, in one run directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.checkpoint.store import Store, load_weights
+from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
@@ -34,7 +34,7 @@ from multimodal_lab.train.loop import fit
 
 
 def run(cfg: DictConfig, folder: Path) -> float:
-    """Run `cfg` in `folder`; returns the score: `cfg.score`, or the fused probe of the label where it is null."""
+    """Run `cfg` in `folder`; returns the objective: `cfg.objective`, or the fused probe of the label where it is null."""
     began = time.monotonic()
     provenance.restart_peak()
     device = pick_device(cfg.device)
@@ -57,7 +57,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         augment = build_augmentation(cfg, cache, system, data, device)
     with stage("building the optimizer"):
         optimizer = safe_instantiate(cfg.optim)(system)
-    store = Store(folder / "checkpoints", cfg.train.keep_last)
+    store = CheckpointStore(folder / "checkpoints", cfg.train.keep_last)
     if main and not (folder / DATA).exists():
         _write_data(folder, data)
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
@@ -97,9 +97,11 @@ def describe(system: System, data: Any) -> str:
 
 
 def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:
-    """The label that figures and the score use, and a sentence if it is not the one `wanted`, which the data lack."""
+    """The label that figures and the objective use, and a sentence if it is not the one `wanted`, which the data lack."""
     found = wanted if wanted in data.targets else next(iter(data.classes), wanted)
-    return found, [] if found == wanted else [f"label: the data have no {wanted}; figures and the score use {found}"]
+    return found, [] if found == wanted else [
+        f"label: the data have no {wanted}; figures and the objective use {found}"
+    ]
 
 
 def _require_eval_split(eval_split: str, data: Any) -> None:
@@ -136,11 +138,11 @@ def _finish(
     cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any], label: str, plain: dict[str, Any]
 ) -> float:
     from multimodal_lab.report import figures
-    from multimodal_lab.report import summary as report
+    from multimodal_lab.report import summary as summary_report
 
     drawn = figures.draw(folder, list(cfg.figures), label, scored(plain), cfg.train.monitor)
     log.finish(summary, drawn)
-    log.console.print(report.table(summary, scored(plain)))
+    log.console.print(summary_report.table(summary, scored(plain)))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
     log.say(f"everything is in {folder}: {', '.join(held)}")
     return score(summary, cfg.get("objective"), label, judge(plain))

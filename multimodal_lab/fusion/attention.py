@@ -1,4 +1,4 @@
-"""Token-level cross-attention between all streams, every way at once."""
+"""Cross-attention fusion between the tokens of all streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attention block that the token-level fusions are made of."""
+"""The transformer block of the token-level fusions."""
 
 from __future__ import annotations
 

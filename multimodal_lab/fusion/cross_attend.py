@@ -1,4 +1,4 @@
-"""One stream asks, the others answer."""
+"""One-way cross-attention: one stream queries the others."""
 
 from __future__ import annotations
 

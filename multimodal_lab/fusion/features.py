@@ -1,4 +1,4 @@
-"""What every fusion shares: which names and widths come out, which rows are there, how tokens are pooled."""
+"""Helpers shared by the fusions: output widths, present rows, masked pooling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every stream projected to one width, and summed."""
+"""Linear projection of every stream to one width, then a sum."""
 
 from __future__ import annotations
 

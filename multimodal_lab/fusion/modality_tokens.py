@@ -1,4 +1,4 @@
-"""A learned token says which modality a vector came from: for backbones that are shared."""
+"""Learned modality embeddings, for streams that share a backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gated sum of the streams."""
+"""Gated (weighted) sum of the streams."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Heads: what is read off the features."""
+"""Heads: named outputs computed from the features."""

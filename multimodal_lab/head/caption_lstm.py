@@ -1,4 +1,4 @@
-"""A caption, word by word, by an LSTM that looks at image tokens."""
+"""LSTM caption decoder with attention over image tokens."""
 
 from __future__ import annotations
 

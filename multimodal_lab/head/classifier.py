@@ -1,4 +1,4 @@
-"""Class logits from one vector."""
+"""Classification head: class logits from one vector."""
 
 from __future__ import annotations
 

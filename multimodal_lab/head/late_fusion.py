@@ -1,4 +1,4 @@
-"""Decision-level fusion: every stream decides for itself, and the decisions are mixed."""
+"""Late (decision-level) fusion: a mixture of one classifier per stream."""
 
 from __future__ import annotations
 

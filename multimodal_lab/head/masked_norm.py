@@ -1,4 +1,4 @@
-"""Batch normalisation that a missing row can't touch."""
+"""Batch normalisation over the present rows only, synchronised over ranks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a head reads and how many classes it tells apart: chosen by name, refused with the nearest name."""
+"""Resolve a head's input name and its number of classes, with the nearest valid name in the error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The projection g(·) that a contrastive loss acts on."""
+"""Projection head g(·) of contrastive learning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trackers in threads of their own: one that is slow, fails or hangs never stops a training."""
+"""Run each tracker in a thread, so that a slow, failing or hanging one never stops training."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class Background:
         self._waited = False
         self._made = threading.Event()
         self._calls: queue.SimpleQueue[Callable[[Tracker], None] | None] = queue.SimpleQueue()
+        # a daemon: a tracker that hangs must not keep the process from ending
         self._thread = threading.Thread(target=self._run, args=(make,), name=f"tracker {name}", daemon=True)
         self._thread.start()
         answered = self._made.wait(start)
         self._waited = True
         if not answered:
-            print(f"{name} has not answered for {start:g} s; training goes on without it", flush=True)
+            print(f"{name} has not answered for {start:g} s; training continues without it", flush=True)
         elif self.error is not None:
             raise self.error
 
@@ -44,6 +45,7 @@ class Background:
         self._calls.put(None)
         self._thread.join(self.limit)
         if self._thread.is_alive():
+            # less the call that finishes and the None behind it, which are no rows
             left = max(0, self._calls.qsize() - 2)
             print(
                 f"{self.name} did not finish in {self.limit:g} s ({left} rows unsent); all are in metrics.jsonl",
@@ -59,5 +61,5 @@ class Background:
         except Exception as error:
             self.error = error
             if self._waited:
-                print(f"{self.name} failed ({error}); training goes on, all rows are in metrics.jsonl", flush=True)
+                print(f"{self.name} failed ({error}); training continues, all rows are in metrics.jsonl", flush=True)
             self._made.set()

@@ -1,4 +1,4 @@
-"""Where a run's numbers go: always `metrics.jsonl` and the terminal, and any tracker the config names."""
+"""The logger of a run: `metrics.jsonl`, the terminal, and the configured trackers."""
 
 from __future__ import annotations
 

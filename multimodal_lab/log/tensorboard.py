@@ -1,4 +1,4 @@
-"""TensorBoard event files."""
+"""TensorBoard tracker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tracker of a run is asked for."""
+"""The `Tracker` protocol."""
 
 from __future__ import annotations
 

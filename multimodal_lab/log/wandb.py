@@ -1,4 +1,4 @@
-"""Weights & Biases, offline unless asked."""
+"""Weights & Biases tracker, offline by default."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Losses: pure functions of tensors, wired by name, and the numbers they learn or schedule."""
+"""Losses: pure functions of tensors, and scalars that are learned or scheduled."""

@@ -1,4 +1,4 @@
-"""Barlow Twins: the cross-correlation of matched rows is the identity."""
+"""Barlow Twins: the cross-correlation matrix of matched rows should be the identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Next-token prediction."""
+"""Captioning loss: next-token cross-entropy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses against labels. A missing label (-1, NaN) is ignored; means are over the valid labels of all DDP ranks.
+"""Supervised losses. A missing label (-1, NaN) is ignored; means are over the valid labels of all DDP ranks.
 
 `logits` may be one tensor or {name: tensor}, one classifier a name: the value is then the mean over names.
 """

@@ -1,4 +1,4 @@
-"""CLIP: streams against each other."""
+"""CLIP loss between streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def clip(z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], te
     """Mean over pairs of streams of symmetric InfoNCE (Radford 2021, figure 3): a scalar.
 
     z {name: (N, D)}, ids (N,), present {name: (N,) bool}; `fused` is left out. Fewer than two streams is a
-    `ValueError`. The published temperature is learned, 1/τ = exp(s) <= 100, from τ = 0.07: `knob.Learned`.
+    `ValueError`. The published temperature is learned, 1/τ = exp(s) <= 100, from τ = 0.07: `schedule.LearnedScalar`.
     """
     return mean_of(
         info_nce(z[a], z[b], ids, ids, temperature, present_a=present[a], present_b=present[b])

@@ -1,4 +1,4 @@
-"""InfoNCE: a row's positives are the rows with its id, its negatives all others."""
+"""InfoNCE: positives are the rows of the same id, negatives all other rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def info_nce(
 
     A row with several positives takes the mean of -log p over them (Khosla 2020, eq. 2, the sum outside the log); a
     row with none is no anchor but stays a negative. Each direction is the mean over its anchors, the value the mean
-    of both; with no anchor it is 0 with a graph. Rows of all DDP ranks take part, with gradient; each rank brings as
+    of both; with no anchor it is 0 with a graph. ContrastiveRows of all DDP ranks take part, with gradient; each rank brings as
     many.
 
     ids_a (N,), ids_b (M,); temperature a number > 0 or a 0-d tensor, which gets a gradient; present_* (N,), (M,)
@@ -48,9 +48,8 @@ def info_nce(
     if few(a, b):
         loss: Tensor = _whole((a, ids_a, present_a), (b, ids_b, present_b), scale, exclude_self)
         return loss
-    from multimodal_lab.loss.tiled import (
-        softmax,  # its nine modules are not loaded where batches are small, as most are
-    )
+    # imported here: its nine modules are not loaded where batches are small, as most are
+    from multimodal_lab.loss.tiled import softmax
 
     return softmax.info_nce(a, b, ids_a, ids_b, scale, present_a, present_b, exclude_self)
 
@@ -88,22 +87,22 @@ def few(a: Tensor, b: Tensor) -> bool:
     return len(a) * len(b) * distributed.world() ** 2 <= (FEW if a.is_cpu else FEW_ACCELERATED)
 
 
-class Rows(NamedTuple):
-    """Unit rows of every rank: unit (N, D), ids (N,), present (N,) bool; a missing row is zero."""
+class ContrastiveRows(NamedTuple):
+    """Normalised rows of every rank: unit (N, D), ids (N,), present (N,) bool; a missing row is zero."""
 
     unit: Tensor
     ids: Tensor
     present: Tensor
 
 
-def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> Rows:
+def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> ContrastiveRows:
     """Normalised rows of x (N, D), float32 or wider, gathered with ids and presence over ranks; a zero row stays zero."""
     present = torch.ones_like(ids, dtype=torch.bool) if present is None else present
     x = torch.where(present[:, None], x.to(torch.promote_types(x.dtype, torch.float32)), 0.0)
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     # Dividing a zero row by a tiny epsilon, as F.normalize does, would multiply its gradient by 1e12.
     unit = x / torch.where(norm > 1e-12, norm, 1.0)
-    return Rows(distributed.gather(unit), distributed.gather(ids), distributed.gather(present))
+    return ContrastiveRows(distributed.gather(unit), distributed.gather(ids), distributed.gather(present))
 
 
 Given = tuple[Tensor, Tensor, Tensor | None]
@@ -192,6 +191,7 @@ def _same(ids_a: Tensor, ids_b: Tensor) -> None:
         raise ValueError(f"{message}, found {len(ids_a)} rows against {len(ids_b)}")
     equal = (ids_a == ids_b).all()
     if not ids_a.is_cpu:
+        # checked on the device: to read the answer here would wait for it
         torch._assert_async(equal, message)
     elif not equal:
         raise ValueError(f"{message}, found ids {ids_a.tolist()[:4]}… and {ids_b.tolist()[:4]}…")

@@ -1,4 +1,4 @@
-"""Cross-modal SimCLR: streams against each other, and each name against itself."""
+"""Cross-modal SimCLR: between-stream and within-stream terms."""
 
 from __future__ import annotations
 

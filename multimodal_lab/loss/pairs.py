@@ -1,4 +1,4 @@
-"""Every row against every row as whole matrices, for losses that mine pairs or ask a question of each."""
+"""Full pairwise similarity matrices, for losses that mine pairs or score each pair."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from multimodal_lab.loss.contrastive import Rows
+from multimodal_lab.loss.contrastive import ContrastiveRows
 from multimodal_lab.loss.precision import matmul
 
 
-class Pairs(NamedTuple):
+class PairMatrix(NamedTuple):
     """Rows against rows: cosine (N, M), positive and negative (N, M) bool; a pair with a missing row is neither."""
 
     cosine: Tensor
@@ -18,8 +18,8 @@ class Pairs(NamedTuple):
     negative: Tensor
 
 
-def compare(a: Rows, b: Rows) -> Pairs:
+def compare(a: ContrastiveRows, b: ContrastiveRows) -> PairMatrix:
     """Cosine of every row of a (N) with every row of b (M)."""
     seen = a.present[:, None] & b.present
     same = a.ids[:, None] == b.ids
-    return Pairs(matmul(a.unit, b.unit.T), seen & same, seen & ~same)
+    return PairMatrix(matmul(a.unit, b.unit.T), seen & same, seen & ~same)

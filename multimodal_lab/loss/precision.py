@@ -1,4 +1,4 @@
-"""What keeps a loss exact: at least float32 whatever the autocast, and means that DDP's averaging leaves right."""
+"""Numerics shared by the losses: at least float32 under autocast, and means that stay exact under DDP averaging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of a loss that change while training: learned, or scheduled over its progress in [0, 1]."""
+"""Scalars of a loss, such as a temperature: learned, or scheduled over training progress in [0, 1]."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class LearnedScalar(nn.Module):
     def __init__(self, init: Positive, low: Positive, high: Positive) -> None:
         super().__init__()
         if not 0 < low <= init <= high:
-            raise ValueError(f"Learned: expected 0 < low <= init <= high, found low {low}, init {init}, high {high}")
+            raise ValueError(
+                f"LearnedScalar: expected 0 < low <= init <= high, found low {low}, init {init}, high {high}"
+            )
         self.log = nn.Parameter(torch.tensor(math.log(init)))
         self.low, self.high = low, high
 

@@ -1,4 +1,4 @@
-"""SigLIP: each pair of rows is a yes-or-no question."""
+"""SigLIP: sigmoid loss on each pair of rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import Positive
-from multimodal_lab.loss.contrastive import Rows, few, one_id_a_row, rows
+from multimodal_lab.loss.contrastive import ContrastiveRows, few, one_id_a_row, rows
 from multimodal_lab.loss.pairs import compare
 from multimodal_lab.loss.streams import mean_of, required_pairs
 from multimodal_lab.loss.tiled import float16, gpu
 from multimodal_lab.loss.tiled.collectives import total
 from multimodal_lab.loss.tiled.custom_grad import made
 from multimodal_lab.loss.tiled.rows import Own, everyone, gradient, local, own
-from multimodal_lab.loss.tiled.tiles import Block, Tiles
+from multimodal_lab.loss.tiled.tiles import Tile, Tiles
 
 pairs = True
 leaves_out = ("fused",)  # it has seen both sides of any pair
@@ -57,7 +57,7 @@ def _pair(
     )
 
 
-def _whole(a: Rows, b: Rows, scale: float | Tensor, bias: float | Tensor) -> Tensor:
+def _whole(a: ContrastiveRows, b: ContrastiveRows, scale: float | Tensor, bias: float | Tensor) -> Tensor:
     """The value by one matrix of all pairs."""
     cosine, positive, negative = compare(a, b)
     logits = scale * cosine + bias
@@ -96,7 +96,7 @@ def _answer(
     told: Tensor,
     grads: tuple[Tensor, Tensor] | None,
 ) -> None:
-    """What `fused.Questions.answer` adds, tile by tile."""
+    """What `gpu.Questions.answer` adds, tile by tile."""
     for block in tiles:
         kept, weights = _tile(tiles, block, scale, bias)
         told[0] -= kept.sum()
@@ -109,7 +109,7 @@ def _answer(
         float16.add_product(grads[1][block.columns], weights.T, tiles.a.unit[block.rows])
 
 
-def _tile(tiles: Tiles, block: Block, scale: float | Tensor, bias: float | Tensor) -> tuple[Tensor, Tensor]:
+def _tile(tiles: Tiles, block: Tile, scale: float | Tensor, bias: float | Tensor) -> tuple[Tensor, Tensor]:
     """log sigmoid of each pair of a tile, and its loss's derivative by the logit; both 0 where a row is missing."""
     mask = tiles.mask(block)
     logits = tiles.logits(block, scale, None).add_(bias)

@@ -1,4 +1,4 @@
-"""SimCLR: every name against itself, two views."""
+"""SimCLR: NT-Xent between two views, for each name."""
 
 from __future__ import annotations
 

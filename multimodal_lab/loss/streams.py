@@ -1,4 +1,4 @@
-"""Which of the named outputs a loss compares: each by itself, or every pair of streams."""
+"""Which named outputs a loss compares: each with itself, or every pair of streams."""
 
 from __future__ import annotations
 

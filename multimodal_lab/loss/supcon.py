@@ -1,4 +1,4 @@
-"""SupCon: rows of one class are positives."""
+"""SupCon: supervised contrastive loss, positives are the rows of one class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triplet hinge between streams, with mined negatives."""
+"""Triplet margin loss between streams, with mined negatives."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
-from multimodal_lab.loss.contrastive import Rows, one_id_a_row, rows
-from multimodal_lab.loss.pairs import Pairs, compare
+from multimodal_lab.loss.contrastive import ContrastiveRows, one_id_a_row, rows
+from multimodal_lab.loss.pairs import PairMatrix, compare
 from multimodal_lab.loss.precision import mean_where
 from multimodal_lab.loss.streams import FUSED, mean_of, required_pairs
 
@@ -48,19 +48,19 @@ def triplet(
     return mean_of(ways[mining](pairs, margin) for pairs in both)
 
 
-def _both_ways(a: Rows, b: Rows) -> tuple[Pairs, Pairs]:
+def _both_ways(a: ContrastiveRows, b: ContrastiveRows) -> tuple[PairMatrix, PairMatrix]:
     there = compare(a, b)
-    return there, Pairs(there.cosine.T, there.positive.T, there.negative.T)
+    return there, PairMatrix(there.cosine.T, there.positive.T, there.negative.T)
 
 
-def _hardest(pairs: Pairs, margin: float) -> Tensor:
+def _hardest(pairs: PairMatrix, margin: float) -> Tensor:
     cosine, positive, negative = pairs
     near = cosine.masked_fill(~positive, INF).amin(1)
     far = cosine.masked_fill(~negative, -INF).amax(1)
     return mean_where(F.relu(margin + far - near), positive.any(1) & negative.any(1))
 
 
-def _semi_hard(pairs: Pairs, margin: float) -> Tensor:
+def _semi_hard(pairs: PairMatrix, margin: float) -> Tensor:
     cosine, positive, negative = pairs
     ranked, _ = cosine.masked_fill(~negative, INF).sort(1)
     # Negatives below the positive, counted; the last of them is wanted, and the first of all where there is none.

@@ -1,4 +1,4 @@
-"""VICReg: matched rows agree, every dimension varies, no two dimensions say the same."""
+"""VICReg: invariance, variance and covariance terms on matched rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Aligned rows for losses that need matched pairs and no negatives: two views of a name, or two streams."""
+"""Matched rows for losses without negatives: two views of a name, or two streams."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pure functions of arrays that score embeddings."""
+"""Metrics: pure functions of arrays."""

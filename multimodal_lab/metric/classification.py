@@ -1,4 +1,4 @@
-"""Classification scores by torchmetrics, with the cases it decides otherwise than one would read them made plain."""
+"""Classification scores by torchmetrics, with explicit conventions for edge cases."""
 
 from __future__ import annotations
 

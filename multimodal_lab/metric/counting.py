@@ -1,4 +1,4 @@
-"""How many keys score at least a bar: a single-precision product decides nearly all, a double-precision one the rest."""
+"""Count keys with a score of at least a threshold: float32 product first, float64 only for close calls."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ def at_least(a: Tensor, b: Tensor, bars: Tensor, skip: Tensor) -> Tensor:
             torch.mm(scaled, keys.float().T, out=scores)
             i, j = ((hide >= first) & (hide < first + wide)).nonzero().unbind(1)
             hidden = i, hide[i, j] - first
+            # what is skipped is below every bar
             scores[hidden] = -torch.inf
             for p in range(bars.shape[1]):
+                # a score this close to the bar may have been rounded over it: it is multiplied again in double precision
                 near = torch.stack([bar[:, p] / reach[rows, 0] + m for m in (-margin, margin)])[..., None].float()
                 counts[rows, p] += _count(x, keys, scores, spare, hidden, bar[:, [p]], near)
     return counts

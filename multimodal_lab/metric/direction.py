@@ -1,4 +1,4 @@
-"""Which way a score gets better, and what else an evaluator states of its scores."""
+"""Which direction of a score is better, and the other facts that an evaluator declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation folds that no group crosses."""
+"""Grouped cross-validation folds."""
 
 from __future__ import annotations
 

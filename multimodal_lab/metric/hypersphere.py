@@ -1,4 +1,4 @@
-"""Alignment and uniformity of embeddings on the unit sphere."""
+"""Alignment and uniformity on the unit hypersphere."""
 
 from __future__ import annotations
 

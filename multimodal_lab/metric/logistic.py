@@ -1,4 +1,4 @@
-"""Logistic regression at several strengths at once: one batched L-BFGS with exact line searches."""
+"""Logistic regression at several penalties at once: batched L-BFGS with exact line search."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ class _Problem:
         """(S, K, N) of scores, which they overwrite."""
         if self.link == "sigmoid":
             return z.sigmoid_()
+        # exp of the largest score is 1: none overflows
         z -= z.amax(1, keepdim=True)
         p = z.exp_()
         return p.div_(p.sum(1, keepdim=True))
@@ -128,6 +129,7 @@ class _Problem:
                 break
             bend = ((moved * dz).sum((1, 2)) - mean.square().sum((1, 2))) / len(self.x) + stiffness
             low, high = torch.where(here < 0, t, low), torch.where(here < 0, high, t)
+            # a Newton step that leaves the bracket is replaced by its middle, or by twice the length where it is open
             newton, between = t - here / bend, torch.where(high < torch.inf, (low + high) / 2, 2 * t)
             t = torch.where(off, torch.where((newton > low) & (newton < high), newton, between), t)
         return t, p
@@ -170,6 +172,7 @@ def _minimise(
         new = w + t[:, None, None] * direction
         z = problem.scores(new) if i % _REFRESH == 0 else z.addcmul_(t[:, None, None], along)
         before, gradient = gradient, problem.gradient(p, new, decay[which])
+        # rounding keeps these rows from going on: no step, or no descent
         stuck = (new == w).flatten(1).all(1) | (slope >= 0)
         pairs = [*pairs, ((new - w).flatten(1), (gradient - before).flatten(1))][-memory:]
         w = new

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours, their vote, and nearest class centroids."""
+"""Exact k nearest neighbours, their majority vote, and nearest class centroids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact retrieval ranks by counting, any number of queries, keys and positives."""
+"""Exact retrieval ranks by counting, for any number of queries, keys and positives."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def _counted(a: Tensor, b: Tensor, keys: Tensor) -> Tensor:
     scores = torch.full(keys.shape, -torch.inf, dtype=torch.float64, device=a.device)
     scores[real] = dots(a, b, real.nonzero()[:, 0], keys[real])
     scores = scores.sort(1, descending=True).values
+    # lower by the rounding, so that a negative equal to the positive counts as before it: a tie is a loss
     bars = torch.where(scores > -torch.inf, scores - slack(a, b), torch.inf)
     return at_least(a, b, bars, keys)
 

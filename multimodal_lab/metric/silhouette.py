@@ -1,4 +1,4 @@
-"""How much nearer each sample is to its own class than to the next one."""
+"""Silhouette score of every sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Representational similarity analysis: do two spaces agree on which samples are alike?"""
+"""Representational similarity analysis of two spaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many dimensions embeddings really use."""
+"""Effective rank (RankMe) of embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the spread of embeddings a label accounts for."""
+"""Share of embedding variance explained by a label."""
 
 from __future__ import annotations
 

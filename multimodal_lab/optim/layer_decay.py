@@ -1,4 +1,4 @@
-"""How deep in its backbone each parameter lies, for learning rates that fall with depth."""
+"""Depth of each parameter in its backbone, for layer-wise learning rate decay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizers with parameter groups by module, and the learning-rate schedule."""
+"""Optimizers (AdamW, SGD) built from parameter groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between the runs of a sweep."""
+"""Which config choices differ between the runs of a sweep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of(folders: Sequence[Path], summaries: Sequence[Mapping[str, Any] | None]) -
 
 
 def columns(runs: pd.DataFrame) -> list[str]:
-    """The columns of `sweep.collect` that were chosen: those between `status` and the first score."""
+    """The columns of `multirun.collect` that were chosen: those between `status` and the first score."""
     after = list(runs.columns)[2:]
     return [c for c in after if "/" not in c]
 

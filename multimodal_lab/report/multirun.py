@@ -1,4 +1,4 @@
-"""The table of a sweep: what was chosen in each job, and what came of it."""
+"""The result table of a sweep: choices and scores of each job."""
 
 from __future__ import annotations
 

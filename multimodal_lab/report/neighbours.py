@@ -1,4 +1,4 @@
-"""What one stream finds when it is asked with a sample of another: queries and their nearest neighbours as pictures."""
+"""Figure of cross-modal retrieval: queries and their nearest neighbours as pictures."""
 
 from __future__ import annotations
 

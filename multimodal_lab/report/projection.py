@@ -1,4 +1,4 @@
-"""Maps of every space in two dimensions, by PCA or UMAP, as points and as thumbnails coloured by a label."""
+"""2-D projections (PCA, UMAP) of every space, as scatter plots and thumbnails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What figures show of a run: its held-out embeddings, at most some, and their pictures."""
+"""The held-out embeddings and thumbnails that a run's figures show, subsampled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cosine-similarity matrix of every space, samples in one order, so that they can be compared by eye."""
+"""Cosine-similarity matrices of every space, with the same sample order."""
 
 from __future__ import annotations
 

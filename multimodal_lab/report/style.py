@@ -1,4 +1,4 @@
-"""One look for all figures: colours that the colour-blind can tell apart, always the same for the same thing."""
+"""Plot style of all figures: a colour-blind-safe palette with fixed colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found, as tables for the terminal, from the flat scores of `summary.json`."""
+"""Summary tables of a run for the terminal, from the flat scores of `summary.json`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The one alias table: names of the layout before this one and what they are called today.
+"""Renamed modules, targets and config keys: the names of the previous layout and today's.
 
-A run directory of the layout before is read as if it had been written today; a config of one's own that says an old name is
+A run directory of the previous layout is read as if it had been written today; a config of one's own that says an old name is
 refused with the new one. No torch, no Hydra.
 """
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-LAYOUT = 2  # of a run directory, written to data.json; the layout before has no number
+LAYOUT = 2  # of a run directory, written to data.json; the previous layout has no number
 PACKAGE = "multimodal_lab."
 SYSTEM = "system."
 
@@ -104,7 +104,7 @@ def renamed_key(key: str) -> str | None:
 
 
 def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A plain config of the layout before with today's keys, targets and paths."""
+    """A plain config of the previous layout with today's keys, targets and paths."""
     found: dict[str, Any] = _upgrade(config, "")
     optim = found.get("optim")
     if isinstance(optim, dict) and optim.get("lr_scale"):  # rates were absolute; a scale multiplies `lr`
@@ -134,7 +134,7 @@ def _path(text: str) -> str:
 
 
 def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The data.json of the layout before, its choices under today's keys."""
+    """The data.json of the previous layout, its choices under today's keys."""
     choices = record.get("choices")
     if not isinstance(choices, Mapping):
         return {**record, "layout": LAYOUT}
@@ -143,7 +143,7 @@ def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_weight(name: str) -> str:
-    """The name of a weight in a checkpoint of the layout before: `heads.decision.…` is `heads.late_fusion.…`."""
+    """The name of a weight in a checkpoint of the previous layout: `heads.decision.…` is `heads.late_fusion.…`."""
     for old, new in HEADS.items():
         name = re.sub(rf"^heads\.{old}\.", f"heads.{new}.", name)
     return name

@@ -1,4 +1,4 @@
-"""The directory of a run: a name no other run has, and one writer at a time."""
+"""The run directory: a unique name, and a lock for a single writer."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def claim(folder: Path, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / CONFIG).exists() and not resume:
-            raise DirectoryError(
-                f"dir={folder}: a run is here already; give another dir, or resume=auto to go on with it"
-            )
+            raise DirectoryError(f"dir={folder}: a run is here already; give another dir, or resume=auto to resume it")
         with _alone(folder):
             _lock(folder / LOCK)
     except OSError as error:
@@ -124,7 +122,7 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot: with the pid it names the process for good."""
+    """When a process began, in clock ticks since boot: with the pid it identifies the process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Short names for what a result depends on: the settings of a config that change numbers, and the package's own source."""
+"""Hashes of the config settings that change results, and of the package's source."""
 
 from __future__ import annotations
 

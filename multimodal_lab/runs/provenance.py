@@ -1,4 +1,4 @@
-"""What must travel with every result: seed, versions, data, machine, cost."""
+"""Provenance of a run: seed, versions, data, machine, cost."""
 
 from __future__ import annotations
 

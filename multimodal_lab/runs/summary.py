@@ -1,4 +1,4 @@
-"""The end of a run: its summary, there at once or not at all, and the number that a sweeper reads."""
+"""Write `summary.json` atomically at the end of a run, and return the objective to the sweeper."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -
     """
     if key is not None:
         if key not in summary:
-            raise ValueError(f"score={key}: the run has no such score; see summary.json for the {len(summary)} it has")
+            raise ValueError(
+                f"objective={key}: the run has no such score; see summary.json for the {len(summary)} it has"
+            )
         return float(summary[key])
     ends = f"/{label}/accuracy"
     found = {k: float(v) for k, v in summary.items() if k.startswith(f"{judge}/") and k.endswith(ends)}

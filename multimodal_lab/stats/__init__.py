@@ -1,1 +1,1 @@
-"""The study's statistics: pure functions on arrays."""
+"""Statistics of a study: pure functions of arrays."""

@@ -1,4 +1,4 @@
-"""Bootstrap over seeds, splits and groups."""
+"""Bootstrap confidence intervals over seeds, splits and groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from multimodal_lab.stats.paired import Paired
 
-_SHARE = 500
+_SHARE = 500  # draws at a time, which bounds the memory
 
 
 @dataclass(frozen=True)

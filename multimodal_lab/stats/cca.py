@@ -1,4 +1,4 @@
-"""Canonical correlations of two spaces, regularised, and the means made of them."""
+"""Canonical correlation analysis (CCA, regularised) of two spaces, with SVCCA and PWCCA."""
 
 from __future__ import annotations
 

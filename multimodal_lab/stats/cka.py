@@ -1,4 +1,4 @@
-"""Centred kernel alignment: do two spaces agree on which samples are alike?"""
+"""Centred kernel alignment (CKA) of two spaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a difference more than the luck of the seeds and of the groups in the test part? The test behind every verdict."""
+"""Test and confidence interval of a mean paired difference with crossed random effects: seeds and groups."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ def combined(
     if variance <= 0:
         p = 1.0 if mean == 0 else min(1.0, 2.0**-rest_df)  # all groups on one side by luck: the sign test
         return Crossed(mean, 0.0, rest_df, p, mean, mean, seeds, splits, groups, 0.0, 0.0)
+    # V_both is taken off above and not below: Satterthwaite's ratio could fall under both sources' own degrees
     least = min(seeds - 1.0, rest_df)
     df = max(variance**2 / (seed**2 / (seeds - 1) + rest**2 / rest_df), least)
     se = variance**0.5

@@ -1,4 +1,4 @@
-"""How large a paired difference is, in standard deviations and in wins."""
+"""Effect sizes of a paired difference: Hedges's g, and the share of wins."""
 
 from __future__ import annotations
 

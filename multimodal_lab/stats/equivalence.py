@@ -1,4 +1,4 @@
-"""Two one-sided tests: a difference can be shown to be smaller than a margin."""
+"""Equivalence by two one-sided tests (TOST) against a margin."""
 
 from __future__ import annotations
 

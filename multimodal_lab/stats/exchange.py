@@ -1,4 +1,4 @@
-"""Which rows a permutation null may exchange: whole groups of one size, since samples of one group are alike anyway."""
+"""Permutations for null distributions that exchange whole groups of equal size."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Exchange:
 
     def __init__(self, groups: np.ndarray) -> None:
         order = np.argsort(groups, kind="stable")
+        # one less than the first number before it, so that the first group starts, too
         starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order][:1] - 1))
         members = sorted(np.split(order, starts[1:]), key=lambda rows: (-len(rows), rows[0]))
         self.count, self._length = len(members), len(groups)

@@ -1,4 +1,4 @@
-"""The corrected resampled t-test, for splits whose training parts overlap."""
+"""Corrected resampled t-test (Nadeau & Bengio), for splits whose training sets overlap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import stats
 
 
 @dataclass(frozen=True)
-class Resampled:
+class CorrectedTTest:
     """Mean difference over splits with its corrected standard error, t, degrees of freedom and two-sided p."""
 
     mean: float
@@ -24,7 +24,7 @@ def corrected_variance(splits: np.ndarray, test_per_train: float) -> float:
     return float((1 / len(splits) + test_per_train) * np.var(splits, ddof=1))
 
 
-def nadeau_bengio(splits: np.ndarray, test_per_train: float) -> Resampled:
+def nadeau_bengio(splits: np.ndarray, test_per_train: float) -> CorrectedTTest:
     """Corrected resampled t-test of the mean difference over repeated splits.
 
     splits (R,), R >= 2: one difference for each split; test_per_train: test samples per training sample, 0.25 for 80/20
@@ -38,6 +38,6 @@ def nadeau_bengio(splits: np.ndarray, test_per_train: float) -> Resampled:
         raise ValueError(f"test_per_train={test_per_train:g}, expected >= 0")
     mean, se, df = float(splits.mean()), corrected_variance(splits, test_per_train) ** 0.5, len(splits) - 1
     if se == 0:
-        return Resampled(mean, 0.0, float(np.sign(mean)) * np.inf if mean else 0.0, df, float(mean == 0))
+        return CorrectedTTest(mean, 0.0, float(np.sign(mean)) * np.inf if mean else 0.0, df, float(mean == 0))
     t = mean / se
-    return Resampled(mean, se, t, df, float(2 * stats.t.sf(abs(t), df)))
+    return CorrectedTTest(mean, se, t, df, float(2 * stats.t.sf(abs(t), df)))

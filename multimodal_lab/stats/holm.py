@@ -1,4 +1,4 @@
-"""Holm's correction for many comparisons."""
+"""Holm's correction for multiple comparisons."""
 
 from __future__ import annotations
 

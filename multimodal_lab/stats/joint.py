@@ -1,4 +1,4 @@
-"""How embeddings lie on the unit sphere, with intervals: of one modality, and of two that share a space."""
+"""Uniformity, alignment and modality gap, each with a confidence interval."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def together(
     the same for any pairing. Its null swaps the two modalities, whole groups at a time, as if it didn't matter which is
     which (Liang et al. 2022 tell the gap; the swap is the sign-flip test of a mean, Fisher 1935).
     """
+    # `resampled` takes larger for more alike: the distance goes in with its sign turned, and comes back
     near = resampled(
         lambda a, b: -alignment(a, b), x, y, groups, draws=draws, permutations=permutations, seed=seed
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The leak gap: how much better an arm scores where groups are dealt over train and test than where they are held out."""
+"""The leak gap: score on random splits minus score on grouped splits."""
 
 from __future__ import annotations
 

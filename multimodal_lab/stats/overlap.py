@@ -1,4 +1,4 @@
-"""How alike two modalities' representations are: every measure with its interval and null."""
+"""Representation overlap of two modalities: every measure with its interval and null."""
 
 from __future__ import annotations
 

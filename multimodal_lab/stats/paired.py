@@ -73,6 +73,7 @@ def paired(baseline: np.ndarray, arm: np.ndarray, groups: np.ndarray | None = No
     _refuse_unequal(tested, ~np.isnan(arm))
     names, index = np.unique(groups, return_inverse=True)
     order = np.argsort(index, kind="stable")
+    # -1 before it, so that the first group starts, too
     starts = np.flatnonzero(np.diff(index[order], prepend=-1))
     sums = np.add.reduceat(np.nan_to_num(arm - baseline)[..., order], starts, axis=2)
     return Paired(sums, np.add.reduceat(tested[0][:, order].astype(float), starts, axis=1), names)

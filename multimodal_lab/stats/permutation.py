@@ -1,4 +1,4 @@
-"""Paired tests that flip signs: the permutation test, and Wilcoxon's on ranks."""
+"""Sign-flip permutation test, and Wilcoxon's signed-rank test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two modalities tell of a label: both alike, one alone, or only the two together."""
+"""Partial information decomposition of two modalities about a label: redundant, unique, synergistic."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def estimate(
 
     Empty cells make any table look informative: the plug-in parts under permuted labels (their mean over `permutations`) are
     what the table's size alone brings, most of it synergy. They are subtracted, and the result cut at 0. With groups (N,)
-    whole ones are permuted (see `exchange.Exchange`); ValueError for fewer than 7, whose bias can't be told. Give codes of
+    whole ones are permuted (see `exchange.Exchange`); ValueError for fewer than 7, whose bias cannot be estimated. Give codes of
     predictions of a model of each modality only where synergy doesn't matter: such a prediction keeps nothing of what
     one modality tells only with the other.
     """

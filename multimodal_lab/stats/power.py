@@ -1,4 +1,4 @@
-"""What a study of this size can see, and what it would take to see more."""
+"""Statistical power: the smallest detectable effect, and the sample size that would detect more."""
 
 from __future__ import annotations
 

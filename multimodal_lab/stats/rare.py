@@ -1,4 +1,4 @@
-"""What the groups that were not drawn may do: where few groups differ, or none, their variance says too little."""
+"""A floor on the standard error where few or no groups differ, since their variance then says too little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An interval and a null for any statistic of two paired spaces."""
+"""Bootstrap interval and permutation null of any statistic of two paired spaces."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def resampled(
 
 
 def _through(statistic: Through, x: np.ndarray, y: np.ndarray) -> Parts:
-    """The statistic of rows (M, 1) of x, in order, and of y: the matrices of the rows that were permuted last are at hand."""
+    """The statistic of rows (M, 1) of x, in order, and of y: the matrices of the rows that were permuted last are available."""
     at_hand = {np.arange(len(x)).tobytes(): (statistic.matrix(x), statistic.matrix(y))}
 
     def parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -138,6 +138,7 @@ def resampled_together(
             yield x[rows], y[rows]
         if permutations:
             paired = x[exchange.rows]
+            # p compares like with like: the value over the rows that take part in the permutations, not over all
             yield paired, y[exchange.rows]
             for _ in range(permutations):
                 yield paired, y[exchange.draw(draw)]

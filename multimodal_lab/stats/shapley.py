@@ -1,4 +1,4 @@
-"""How much of a score each modality answers for: exact Shapley values of one model's scores on all subsets."""
+"""Exact Shapley values of the modalities, from one model's scores on all subsets."""
 
 from __future__ import annotations
 

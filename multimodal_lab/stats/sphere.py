@@ -1,4 +1,4 @@
-"""Where two modalities lie on the unit sphere: neighbours they share, the gap between them, alignment and uniformity."""
+"""Geometry of two modalities on the unit sphere: mutual neighbours, modality gap, alignment, uniformity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the second modality add anything? The rules of docs/verdict.md, in their order."""
+"""The verdict on a second modality: the rules of docs/verdict.md, in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import Equivalence
 
-Kind = Literal["adds", "redundant", "harms", "no evidence", "underpowered", "invalid"]
+VerdictKind = Literal["adds", "redundant", "harms", "no evidence", "underpowered", "invalid"]
 REQUIRED = ("shuffled across classes", "duplicate")
 WITHIN = "shuffled within class"
 SEEDS = 3
@@ -33,7 +33,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlEvidence:
     """A negative control: what it gains over the baseline, and by how much the fused arm leads it (paired).
 
     small: its gain is shown to be within the margin.
@@ -63,7 +63,7 @@ class Evidence:
 
     gain: Difference
     equivalence: Equivalence
-    controls: Sequence[Control]
+    controls: Sequence[ControlEvidence]
     detectable: float
     seeds: int
     worth: float | None = None
@@ -80,7 +80,7 @@ class Evidence:
 class Verdict:
     """One of six words, and why in a sentence."""
 
-    kind: Kind
+    kind: VerdictKind
     sentence: str
 
 
@@ -149,7 +149,7 @@ def _redundant(e: Evidence) -> str:
     return f"{inside} ({shown}).{tail}"
 
 
-def _unsure(e: Evidence, c: Control) -> str:
+def _unsure(e: Evidence, c: ControlEvidence) -> str:
     return (
         f"{e.fused} gains {e.gain} over {e.baseline}, but its lead over the control {c.name} is not sure: {c.lead}. "
         + (

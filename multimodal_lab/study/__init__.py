@@ -1,1 +1,1 @@
-"""Studies: arms, seeds, splits and controls as cells of one directory, a ledger of them, and what they predicted."""
+"""Studies: the design of arms, seeds, splits and controls, their ledger, and the analysis of their predictions."""

@@ -1,4 +1,4 @@
-"""Judge a study, `python -m multimodal_lab.study runs=multirun/NAME`; look at its cells, `… status`, or data, `… audit`."""
+"""Commands on a study: `python -m multimodal_lab.study runs=multirun/NAME` analyses; also `status` and `audit`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from multimodal_lab.study.ledger import ledger
 from multimodal_lab.text import key_values
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
-       python -m multimodal_lab.study status runs=DIR [watch=true]   what has become of every cell
-       python -m multimodal_lab.study audit runs=DIR                 what was found in its data: leaks, copies, confounds
+       python -m multimodal_lab.study status runs=DIR [watch=true]   the state of every cell
+       python -m multimodal_lab.study audit runs=DIR                 the audit of its data: leaks, duplicates, confounds
        python -m multimodal_lab.study audit GROUP=CHOICE KEY=VALUE … the same of any data, as multimodal_lab.run takes them;
                                                                      nothing is trained
 
@@ -47,7 +47,7 @@ def look(words: list[str]) -> int:
     if runs is not None and len(words) == 1:
         plan.load(Path(runs))
         if (known := record.load(Path(runs))) is None:
-            raise StudyError(f"runs={runs}: nobody has looked at these data yet; the study's own command does")
+            raise StudyError(f"runs={runs}: these data have not been audited yet; the study's own command does")
     else:
         if not words or runs is not None:
             raise StudyError("audit: expected runs=DIR alone, or choices of data such as study=rgb_vs_uv")

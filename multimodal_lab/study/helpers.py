@@ -1,4 +1,4 @@
-"""More launchers of the same study on this machine: the ledger gives each cell to one of them."""
+"""Parallel launchers of one study on this machine (`study.jobs`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a system is trained: the keys of `conf/train/` with their bounds."""
+"""`TrainConfig`: the keys of `conf/train/` with their bounds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TrainConfig:
     warmup: Fraction = 0.05  # share of all steps in which the rates rise linearly
     schedule: Literal["cosine", "constant"] = "cosine"  # of the rates after the warm-up
     min_lr_ratio: Fraction = 0.0  # the schedule's end, as a share of each group's own rate
-    ema: Fraction | None = None  # decay of a running average of the weights, used wherever the system is evaluated
+    ema: Fraction | None = None  # decay of an EMA of the weights, used wherever the system is evaluated
     channels_last: bool = False  # 4-D weights and images as (N, H, W, C) in memory
     compile: bool = False  # torch.compile of the system, and of the augmentation on an accelerator
     shard: bool = False  # cut weights, gradients and moments over the ranks (FSDP2)

@@ -1,4 +1,4 @@
-"""Tensors that the ranks hold together, a piece each: this rank's own, the whole, and parts of a checkpoint made of them."""
+"""DTensor helpers: local shards, full tensors, and shards assembled from checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The running average of the weights: smoother than the last step's."""
+"""Exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Average:
             _copy(own, self.live)
 
     def apply(self) -> None:
-        """Give the system the average for good: what a finished training leaves behind."""
+        """Give the system the average permanently: what a finished training leaves behind."""
         _copy(self.kept, self.live)
 
     def state_dict(self) -> dict[str, Any]:

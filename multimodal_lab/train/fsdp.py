@@ -1,4 +1,4 @@
-"""A system in pieces, one a rank: weights, gradients and moments that outgrow a card (ZeRO stage 3, Rajbhandari et al. 2020)."""
+"""Fully sharded training (FSDP2): weights, gradients and optimizer state over ranks (ZeRO-3, Rajbhandari et al. 2020)."""
 
 from __future__ import annotations
 
@@ -78,11 +78,13 @@ class Shards:
             if in_pieces(p):
                 self.own[name].grad = None if p.grad is None else local(p.grad)
                 p.grad = None
+        # scalars lie whole on every rank, and FSDP reduces only what it has cut
         gradcache.average(self.rest)
 
     def norm(self) -> Tensor:
         """The norm of all gradients, of every rank's pieces together."""
         pieces = [x.grad for name, x in self.own.items() if x.grad is not None and x is not self.cut_ones[name]]
+        # squares add up over ranks, norms do not
         square = _square(pieces)
         td.all_reduce(square)
         both = [square, _square(rest)] if (rest := [p.grad for p in self.rest if p.grad is not None]) else [square]
@@ -118,7 +120,7 @@ class Shards:
             self._empty()
 
     def leave(self) -> None:
-        """Give `home` all the weights for good, on every rank: what a finished training leaves behind."""
+        """Give `home` all the weights permanently, on every rank: what a finished training leaves behind."""
         self._fill(True)
 
     @torch.no_grad()
@@ -126,6 +128,7 @@ class Shards:
         for name, p in self.home.named_parameters():
             found = whole(self.cut_ones[name].detach())
             if here:
+                # a scalar is not gathered but is the training tensor itself: `home` gets a copy
                 p.data = found.clone() if found is self.cut_ones[name] else found
         for name, b in self.home.named_buffers():
             b.copy_(self.system.get_buffer(name))

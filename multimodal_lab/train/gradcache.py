@@ -1,4 +1,4 @@
-"""The exact gradient of a large batch in the memory of a small one (GradCache, Gao 2021)."""
+"""Exact gradients of large contrastive batches in small memory (GradCache, Gao et al. 2021)."""
 
 from __future__ import annotations
 
@@ -58,9 +58,11 @@ def backward(
     states, found = [], []
     with torch.no_grad():
         for one in parts:
+            # the second pass has to draw the same dropout masks
             states.append(Random.now(device))
             with region():
                 found.append(system.features(one))
+    # batch norm has moved its running statistics; the second pass moves them again, and once is enough
     for b, before in buffers:
         b.copy_(before)
     joined = join(found)
@@ -76,6 +78,7 @@ def backward(
             again = tensors(system.features(one))
         at = slice(i * rows, i * rows + len(one))
         pull([(x, g[at]) for name, x in again.items() if (g := cached[name].grad) is not None])
+    # the generators end where one pass and the loss would have left them
     after.restore(device)
     return terms
 

@@ -1,4 +1,4 @@
-"""Stopping when asked: at a step's end, or at once where nothing is being changed."""
+"""Signal handling (SIGINT, SIGTERM): stop at the end of a step, or at once where that is safe."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Stop:
             signal.signal(number, handler)
 
     def _flag(self, number: int, _: object) -> None:
+        # the user insists: end at once, without a save
         if self.name and number == signal.SIGINT and time.monotonic() - self._since > AGAIN:
             raise KeyboardInterrupt
         self.name, self._since = self.name or signal.Signals(number).name, self._since or time.monotonic()
@@ -53,6 +54,7 @@ class Stop:
     def unless_asked(self, work: Callable[[], T], otherwise: T) -> T:
         """`work()`, which must change nothing: a signal ends it at once, wherever it is, and gives `otherwise`."""
         try:
+            # set before the name is looked at: a signal between the two lines would else wait for the whole pass
             self._may_cut = True
             return otherwise if self.name else work()
         except _Cut:
@@ -74,5 +76,5 @@ class Stop:
             if save is not None:
                 save()
             raise Interrupted(
-                f"stopped by {self.name} at step {step}, saved; the same command with resume=auto goes on"
+                f"stopped by {self.name} at step {step}, saved; the same command with resume=auto resumes"
             )

@@ -1,4 +1,4 @@
-"""The loop: once in a while evaluate, once in a while save, step, log. It never asks which task it is running."""
+"""The training loop: evaluate, save, step, log. It is the same for every task."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import torch
 
 from multimodal_lab.checkpoint.state import State, TrainingState, Unsaved
-from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
-from multimodal_lab.metric import direction as ways
+from multimodal_lab.metric import direction
 from multimodal_lab.optim.schedule import factor, set_rates
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
@@ -31,7 +31,7 @@ from multimodal_lab.train.step import Step, prepare_model
 from multimodal_lab.types import Batch
 
 
-class Data(Protocol):
+class TrainingData(Protocol):
     """What the loop asks of prepared data."""
 
     def steps(self, split: str, *, world: int, drop_last: bool) -> int:
@@ -47,14 +47,14 @@ class Data(Protocol):
 
 def fit(
     system: System,
-    data: Data,
+    data: TrainingData,
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
     *,
     augment: Callable[[Batch, int, int], Batch],
     validate: Callable[[], Mapping[str, float]],
     log: Log,
-    store: Store,
+    store: CheckpointStore,
     seed: int,
     device: torch.device,
     facts: Mapping[str, Any],
@@ -66,12 +66,12 @@ def fit(
     between a run and its resume. Randomness is a function of (seed, epoch or step, rank, sample id) alone: neither a
     restart, nor a validation pass, nor the number of workers changes it. Ctrl-C, SIGTERM and SIGUSR1 save, then raise
     `Interrupted`. A training whose loss is not finite ends with `FloatingPointError`.
-    With `config.ema` the system is validated, and at the end left, with the running average of its weights. With
+    With `config.ema` the system is validated, and at the end left, with the EMA of its weights. With
     `config.shard` it is empty meanwhile, but for rank 0's in a validation: see `Shards`.
     """
     if config.shard:
         require_possible(micro_batch=config.micro_batch, compile=config.compile, channels_last=config.channels_last)
-    way = ways.resolve(
+    way = direction.resolve(
         str(facts.get("train.mode", config.mode)), config.monitor
     )  # in the facts as what `auto` comes to
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
@@ -97,6 +97,7 @@ def fit(
 
     def scored() -> Mapping[str, float]:
         """The validation split's scores, {} on every rank but 0; a signal cuts the pass short."""
+        # the average first, so that what is gathered for rank 0 has it
         with average.applied(), contextlib.nullcontext() if shards is None else shards.gathered():
             return stop.unless_asked(validate, {}) if distributed.rank() == 0 else {}
 
@@ -105,6 +106,7 @@ def fit(
         meters.share()
         unsaved.require_none()
         require_sound(system)
+        # gathering is a collective: every rank takes part, rank 0 alone writes
         gather(saved_parts)
         if distributed.rank() == 0:
             store.save(saved_parts, state.best_step)
@@ -153,6 +155,7 @@ def fit(
                 if better or done or state.epoch % config.save_every == 0:
                     save()
                     stop.leave(state.step)
+                # due without being done is the end of an epoch: a new pass, and back to train mode after the validation
                 if state.offset == 0:
                     batches = groups(data, config.accumulate_steps, state.epoch, 0)
                     system.train()
@@ -164,6 +167,7 @@ def fit(
             with stage("reading data"):
                 group = next(batches)
             progress = state.step / total
+            # by the step, not by a torch scheduler: the rate is a function of the step and needs no state in a checkpoint
             set_rates(
                 optimizer,
                 factor(state.step, total, warmup=config.warmup, kind=config.schedule, min_lr_ratio=config.min_lr_ratio),
@@ -172,6 +176,7 @@ def fit(
             average.update()
             meters.add(terms, norm)
             state.step, state.offset = state.step + 1, state.offset + 1
+            # ranks have equal shares: uneven ones were refused by `data.steps`
             state.samples += sum(map(len, group)) * distributed.world()
             state.due = done = state.step >= total
 
@@ -184,6 +189,7 @@ def fit(
                 seen = {"train/epoch": state.epoch, "train/samples": state.samples}
                 log.scalars(state.step, {**row, **rates, **seen})
                 log.progress(state.step, f"epoch {state.epoch + 1}/{config.epochs} loss {row['train/total']:.4f}")
+            # the last step is saved by the next round of this loop
             if not done:
                 stop.leave(state.step, save)
     average.apply()
@@ -193,7 +199,7 @@ def fit(
     return state
 
 
-def groups(data: Data, accumulate: int, epoch: int, offset: int) -> Iterator[list[Batch]]:
+def groups(data: TrainingData, accumulate: int, epoch: int, offset: int) -> Iterator[list[Batch]]:
     """This rank's batches of each optimizer step of an epoch, from step `offset` of it on."""
     batches = data.batches(
         "train",
@@ -219,7 +225,7 @@ def select(state: State, scores: Mapping[str, float], monitor: str, mode: str) -
     """Whether this is the best so far; one that is not finite never is. Every rank decides as rank 0 does."""
     require_monitor(monitor, scores)
     value = distributed.broadcast(float(scores.get(monitor, 0.0)))
-    # a first NaN must not become the best: nothing compares as better than NaN, so it would stay for good
+    # a first NaN must not become the best: nothing compares as better than NaN, so it would stay permanently
     better = math.isfinite(value) and (
         state.best is None or (value < state.best if mode == "min" else value > state.best)
     )

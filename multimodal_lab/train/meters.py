@@ -1,4 +1,4 @@
-"""What is kept between two rows of the log, on the device: nothing here waits for it but `row` and `bad_steps`."""
+"""Meters accumulated on the device between two log rows; only `row` and `bad_steps` synchronise."""
 
 from __future__ import annotations
 

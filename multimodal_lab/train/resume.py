@@ -1,4 +1,4 @@
-"""What must be the same for a resume to be exact."""
+"""Resume: the facts that must match for it to be exact, and the checkpoint it starts from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from multimodal_lab.checkpoint.state import State, TrainingState
-from multimodal_lab.checkpoint.store import Store, load, read_state
+from multimodal_lab.checkpoint.store import CheckpointStore, load, read_state
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction
@@ -25,7 +25,7 @@ def facts(
 ) -> dict[str, Any]:
     """Plain facts of a resolved config, its prepared data and this machine; a checkpoint carries them, `fit` compares them.
 
-    scored: what evaluators state of their scores, so that `train.mode=auto` is told as what it comes to.
+    scored: what evaluators state of their scores, so that `train.mode=auto` is reported as what it comes to.
     """
     found: dict[str, Any] = {}
     for key in CONFIG:
@@ -35,10 +35,10 @@ def facts(
     return {**found, "data fingerprint": data.fingerprint, **machine(device)}
 
 
-def resume_from(store: Store, parts: TrainingState, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
+def resume_from(store: CheckpointStore, parts: TrainingState, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
     """Load the newest good checkpoint, if any, and cut the log back to it; refuse one that was made under other facts.
 
-    `drift` goes on all the same: what changed is told, and kept in the state for good.
+    `drift` goes on all the same: what changed is reported, and kept in the state permanently.
     """
     state = parts["state"]
     assert isinstance(state, State)

@@ -1,4 +1,4 @@
-"""One optimizer step: a group of batches in, the loss terms and the gradient norm out."""
+"""One optimizer step: gradient accumulation over a group of batches, clipping, and the loss terms and gradient norm."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class Step:
 
     def _clip(self) -> Tensor:
         """The norm of all gradients together, which are then scaled so that it is at most `clip_norm` (Pascanu et al. 2013)."""
+        # the norm and the clipping are of the true gradient, not of the one times the loss scale; without fp16 a no-op
         self.scaler.unscale_(self.optimizer)
         if self.shards is None:
             norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
@@ -75,6 +76,7 @@ class Step:
 
     def gradient(self, group: Sequence[Batch], step: int, epoch: int, progress: float) -> dict[str, Tensor]:
         """Leave the (scaled) gradient of the mean loss of `group` in `.grad`; the mean terms."""
+        # by the step's number, so that dropout draws the same after a resume, whatever ran in between
         seed_step(self.device, mix_seed(self.seed, step, self._rank))
         found: list[dict[str, Tensor]] = []
         if self.shards is not None:
@@ -107,6 +109,7 @@ class Step:
             if last:
                 gradcache.average(self.system)
             return terms
+        # DDP reduces the gradients in the last backward pass of a group alone
         with self._no_sync(not last):
             with region():
                 found: dict[str, Tensor] = self.model(view, progress)
@@ -136,7 +139,8 @@ class Step:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         elif self.fused:
-            self.optimizer.found_inf = (norm - norm).ne_(0).float()  # type: ignore[attr-defined]  # 1: not finite
+            # inf - inf and NaN - NaN are NaN, which is not 0: 1 where the norm is not finite, without a look at its value
+            self.optimizer.found_inf = (norm - norm).ne_(0).float()  # type: ignore[attr-defined]
             self.optimizer.step()
         elif torch.isfinite(norm):
             self.optimizer.step()

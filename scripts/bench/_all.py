@@ -1,4 +1,4 @@
-"""Every benchmark in a process of its own, one after another, and one table of all their rows: `make bench`.
+"""Run all benchmarks, each in its own process, and print one table: `make bench`.
 
 python scripts/bench/_all.py [startup loss augment read loop evaluate]        a quarter of an hour
 """

@@ -1,4 +1,4 @@
-"""What the benchmarks of a GPU share: the device's own milliseconds, its memory, how long a first call took."""
+"""Helpers of the GPU benchmarks: device time in ms, memory, duration of the first call."""
 
 from __future__ import annotations
 

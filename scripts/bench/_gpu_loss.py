@@ -1,4 +1,4 @@
-"""Contrastive losses on a GPU: value and gradient against the matrix of all pairs, peak memory, and how exact they are."""
+"""Contrastive losses on a GPU: value and gradient against the full matrix, peak memory, accuracy."""
 
 from __future__ import annotations
 

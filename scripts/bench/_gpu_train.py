@@ -1,4 +1,4 @@
-"""Steps of whole systems on a GPU: SimCLR at 224 pixels, a small network, kernels that repeat their bits, augmentation."""
+"""Training steps of whole systems on a GPU: SimCLR at 224 pixels, a small network, deterministic kernels, augmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every benchmark shares: candidates in alternation, ratios to a reference by CPU time, extra peak memory, one table."""
+"""Benchmark helpers: candidates in alternation, ratios of CPU time to a reference, extra peak memory, one table."""
 
 from __future__ import annotations
 

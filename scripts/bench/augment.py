@@ -1,4 +1,4 @@
-"""Augmentation against kornia's chain of separate resamplings, CPU time on one thread.
+"""Benchmark: augmentation against kornia's chain of separate resamplings, CPU time on one thread.
 
 python scripts/bench/augment.py
 

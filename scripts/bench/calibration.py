@@ -1,4 +1,4 @@
-"""How often *adds* and *redundant* are wrong, and how often *adds* is found where it is true: simulated studies.
+"""Error rates of *adds* and *redundant*, and power of *adds*, in simulated studies.
 
 python scripts/bench/calibration.py            # all tables; a few minutes on one core
 python scripts/bench/calibration.py null 2000  # the rate of false *adds* alone, 2,000 studies a row
@@ -29,7 +29,7 @@ from multimodal_lab.stats.equivalence import equivalence, tost
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.permutation import sign_flip
 from multimodal_lab.stats.power import detectable
-from multimodal_lab.stats.verdict import REQUIRED, Control, Evidence, difference, verdict
+from multimodal_lab.stats.verdict import REQUIRED, ControlEvidence, Evidence, difference, verdict
 
 MARGIN = 0.01
 
@@ -114,7 +114,7 @@ def _verdict(
     steps = [(baseline, c) for c in controls] + [(c, fused) for c in controls]
     found = [gain, *(crossed(paired(a, b, groups), ratio(world)) for a, b in steps)]
     gained, *others = (difference(f, f.p) for f in found)
-    judged = [Control(name, *both) for name, *both in zip(REQUIRED, others[:2], others[2:])]
+    judged = [ControlEvidence(name, *both) for name, *both in zip(REQUIRED, others[:2], others[2:])]
     equal = equivalence(gain, MARGIN)
     return verdict(Evidence(gained, equal, judged, detectable(gain.se, gain.df), gain.seeds)).kind
 

@@ -1,4 +1,4 @@
-"""Retrieval ranks, nearest neighbours and linear probes against their peers and against a bare matrix product.
+"""Benchmark: retrieval ranks, nearest neighbours and linear probes against peer libraries and a plain matrix product.
 
 python scripts/bench/evaluate.py        CPU time, one thread; some two minutes
 """

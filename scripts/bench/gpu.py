@@ -1,4 +1,4 @@
-"""What an accelerator gives: the tiled losses, training steps of whole systems, augmentation, ranks, neighbours, the probe.
+"""GPU benchmarks: tiled losses, training steps of whole systems, augmentation, ranks, neighbours, probes.
 
 python scripts/bench/gpu.py [loss resnet50 vit small repeated augment evaluate]        minutes, most of them a compiler's
 

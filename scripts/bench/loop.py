@@ -1,4 +1,4 @@
-"""What the loop costs beside the work in it: CPU microseconds a step on a tiny module, one thread.
+"""Benchmark: overhead of the training loop, CPU microseconds per step of a tiny module, one thread.
 
 python scripts/bench/loop.py
 
@@ -25,7 +25,7 @@ from _measure import Ratio, row
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim.optimizers import adamw
 from multimodal_lab.train.config import TrainConfig
@@ -105,7 +105,7 @@ def ours(count: int) -> None:
         fit(
             model, data, adamw(model), TrainConfig(epochs=1, validate_every=0),
             augment=lambda batch, seed, epoch: batch, validate=dict,
-            log=Log(where, main=False), store=Store(where / "checkpoints", 2), seed=0, device=torch.device("cpu"),
+            log=Log(where, main=False), store=CheckpointStore(where / "checkpoints", 2), seed=0, device=torch.device("cpu"),
             facts={},
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Contrastive losses against lightly and open_clip: CPU time, peak memory, two processes, and `train.micro_batch`.
+"""Benchmark: contrastive losses against lightly and open_clip: CPU time, peak memory, two processes, `train.micro_batch`.
 
 python scripts/bench/loss.py [--full]        (--full adds 65,536 rows: minutes)
 """

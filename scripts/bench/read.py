@@ -1,4 +1,4 @@
-"""What reading costs beside the bare copy of the same bytes: packed stores, TIFF, HDF5 crops, and the loader.
+"""Benchmark: reading of packed stores, TIFF and HDF5 crops, and the loader, against a plain copy of the same bytes.
 
 python scripts/bench/read.py [rounds]
 

@@ -1,4 +1,4 @@
-"""What a command line costs before anything is trained: CPU seconds, and whether torch was imported.
+"""Benchmark: start-up time of the command line, in CPU seconds, and whether torch was imported.
 
 python scripts/bench/startup.py
 """

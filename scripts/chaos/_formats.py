@@ -1,4 +1,4 @@
-"""A small file of every format that a reader takes, and how its reader opens it."""
+"""A small file of every readable format, and how its reader opens it."""
 
 from __future__ import annotations
 

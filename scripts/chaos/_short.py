@@ -1,4 +1,4 @@
-"""Every trial cut short, in one process: what `make test-slow` runs."""
+"""Short versions of all chaos trials in one process: `make test-slow`."""
 
 from __future__ import annotations
 

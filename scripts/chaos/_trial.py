@@ -1,4 +1,4 @@
-"""What every trial needs: a real experiment in a process that may die at any moment, and what it left behind."""
+"""Helpers of the chaos trials: run a real experiment in a process that may die at any moment, and inspect what it left."""
 
 from __future__ import annotations
 

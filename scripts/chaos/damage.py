@@ -1,4 +1,4 @@
-"""Damage checkpoints by bits, ends, blocks and swaps: none may be loaded as if it were whole, and the one before is used."""
+"""Damage checkpoints (bits, truncation, blocks, swaps): none may be loaded; the newest valid one must be used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _trial
 
-from multimodal_lab.checkpoint.store import Store, verify
+from multimodal_lab.checkpoint.store import CheckpointStore, verify
 
 KINDS = ("flips", "cuts", "blocks", "swaps")
 
@@ -24,7 +24,7 @@ def main() -> None:
         run = Path(base, "run")
         knobs = ("train.epochs=4", "train.keep_last=3")
         assert _trial.wait(_trial.start(_trial.config(run, *knobs))) == 0, _trial.tail(run)
-        store = Store(run / "checkpoints", 3)
+        store = CheckpointStore(run / "checkpoints", 3)
         *_, before, newest = store.all()
         whole = Path(base, "whole")
         shutil.copytree(store.folder, whole)
@@ -47,7 +47,7 @@ def main() -> None:
         _trial.finish("damage", lost, told)
 
 
-def _judged(store: Store, before: Path, newest: Path, name: str) -> list[str]:
+def _judged(store: CheckpointStore, before: Path, newest: Path, name: str) -> list[str]:
     """What went wrong: the damage not seen, another checkpoint used, file or reason not told."""
     said, wrong = io.StringIO(), []
     reason = verify(newest)
@@ -60,7 +60,7 @@ def _judged(store: Store, before: Path, newest: Path, name: str) -> list[str]:
     return wrong
 
 
-def _all_bad(store: Store) -> list[str]:
+def _all_bad(store: CheckpointStore) -> list[str]:
     """All checkpoints damaged: the real command must stop, and never begin again from nothing."""
     for path in store.all():
         _flip(path / "model.safetensors")

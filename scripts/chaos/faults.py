@@ -1,4 +1,4 @@
-"""Fail, and kill, at each system call of a save: a whole checkpoint is there afterwards, and no error goes unsaid.
+"""Fail, and kill, at each system call of a save: a valid checkpoint must remain, and every error must be reported.
 
 The calls are the kernel's own, failed by strace in a process that runs the real save; needs strace and leave to use it.
 """
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from multimodal_lab.checkpoint.state import State, TrainingState
-from multimodal_lab.checkpoint.store import CheckpointError, Store, load
+from multimodal_lab.checkpoint.store import CheckpointError, CheckpointStore, load
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.meters import Meters
 
@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit(3)
     with tempfile.TemporaryDirectory() as base:
         fresh = Path(base, "fresh", "checkpoints")
-        Store(fresh, 1).save(parts(1))
+        CheckpointStore(fresh, 1).save(parts(1))
         points = calls(fresh, Path(base, "traced", "checkpoints"))
         trials = [(call, n, how) for call, n in points for how in (*ERRORS, "KILL")]
         if a.most:
@@ -129,7 +129,7 @@ def _child(folder: Path, go: int) -> None:
     said = ""
     os.read(go, 2)
     try:
-        Store(folder, 1).save(new)
+        CheckpointStore(folder, 1).save(new)
         code = 0
     except CheckpointError as error:
         code, said = 7, str(error)
@@ -153,7 +153,7 @@ def judged(folder: Path, call: str, n: int, how: str, outcomes: dict[str, int]) 
     elif code not in (0, 7) or (code == 0 and call not in MAY_PASS):
         wrong.append(f"no clear error: exit {code}: {text[-300:]}")
     outcomes["loud"] += code == 7
-    store = Store(folder, 1)
+    store = CheckpointStore(folder, 1)
     newest = store.newest()
     if newest is None:
         return [*wrong, "no checkpoint is left"]

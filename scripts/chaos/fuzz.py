@@ -1,4 +1,4 @@
-"""Damaged files of every format, decoded in a child process: what each reader makes of them.
+"""Fuzz the readers: damaged files of every format, decoded in a child process.
 
 python scripts/chaos/fuzz.py [files a pair, 1000] [seed, 0] [only this pair]
 

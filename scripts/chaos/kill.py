@@ -1,4 +1,4 @@
-"""Kill a training with SIGKILL again and again, part of the time inside a save, and resume it: the bits must not differ."""
+"""Kill a training with SIGKILL many times, partly inside a save, and resume: results must be bit-exact."""
 
 from __future__ import annotations
 

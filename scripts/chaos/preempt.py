@@ -1,4 +1,4 @@
-"""Send SIGTERM to the process group of a training at random times: it must save, end soon with code 75, and lose nothing."""
+"""Send SIGTERM to the process group of a training at random times: it must save, exit soon with code 75, and lose nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _where(folder: Path) -> tuple[str, list[str]]:
     said = re.findall(r"stopped by SIGTERM( at step (\d+), saved)?", _trial.tail(folder))
     if not said or not said[-1][0]:
         return "outside the loop", []
-    newest = store.Store(folder / "checkpoints", 2).newest()
+    newest = store.CheckpointStore(folder / "checkpoints", 2).newest()
     state = {"step": -1, "due": False} if newest is None else store.read_state(newest)
     wrong = [] if state["step"] == int(said[-1][1]) else [f"step {said[-1][1]} was said to be saved, {newest} is there"]
     return "in a validation" if state["due"] else "in an epoch", wrong

@@ -1,4 +1,4 @@
-"""Several ranks: stop them, or kill one of them, and resume; the bits must be the unbroken run's, and no rank may be left."""
+"""Several ranks: stop them, or kill one, and resume: bit-exact with the uninterrupted run, and no rank left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small disks, real ones: too small is refused before training, one that fills meanwhile is told and loses nothing."""
+"""Small real disks: too little space is refused before training; a disk that fills meanwhile is reported, nothing is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _trial
 
-from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.checkpoint.store import CheckpointStore
 
 WIDTHS = ("[8,16]", "[16,32]", "[32,64]")
 
@@ -50,7 +50,7 @@ def _filled(folder: Path, whole: Path, size: int, knobs: tuple[str, ...]) -> lis
     with disk(folder, 4 * size + (1 << 20)):
         cfg = _trial.config(folder, *knobs, "resume=auto")
         pid = _trial.start(cfg)
-        store = Store(folder / "checkpoints", 1)
+        store = CheckpointStore(folder / "checkpoints", 1)
         while not store.all():
             time.sleep(0.01)
         filler = folder / "filler"

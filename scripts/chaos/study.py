@@ -1,4 +1,4 @@
-"""Kill the launchers of a study again and again: cells and study.json end as in an unbroken one, none trained twice."""
+"""Kill the launchers of a study many times: cells and study.json equal those of an uninterrupted one, none trained twice."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def use(composed, trained, tmp_path):
 
 
 def weights(folder):
-    return store.weights(store.Store(folder / "checkpoints", 1).newest())
+    return store.weights(store.CheckpointStore(folder / "checkpoints", 1).newest())
 
 
 def test_each_stream_has_the_backbone_and_normalisation_of_its_bands_and_keeps_them(use, trained, tmp_path, composed):

@@ -106,7 +106,11 @@ REFUSED = {
     ),
     "an augmentation": (["augment=classify"], "changes inputs (random_resized_crop, ", "nearest: augment=none"),
     "a shared backbone": (["backbone=shared", "backbone.freeze=true"], "reads several streams", "backbone=convnet"),
-    "half precision": (["train.precision=bf16"], "train.precision=bf16: cache=features keeps features in fp32", "fp32"),
+    "half precision": (
+        ["train.precision=bf16"],
+        "train.precision=bf16: cache=features stores features in fp32",
+        "fp32",
+    ),
     "text": (["modality=image_text", "data=pairs", "data.root=x"], "text is drawn anew each epoch", "cache=none"),
 }
 

@@ -10,26 +10,26 @@ import pytest
 import torch
 
 from multimodal_lab.cache import store
-from multimodal_lab.cache.store import ENTRY, TENSORS, CacheError, Store
+from multimodal_lab.cache.store import ENTRY, TENSORS, CacheError, CacheStore
 
 FACTS = {"of": "encoding", "weights": "abc", "bands": ["R", "G"]}
 
 
 @pytest.fixture
 def kept(tmp_path):
-    made = Store(str(tmp_path / "cache"))
-    made.keep_tensors(FACTS, {"tokens": torch.arange(12.0).view(2, 3, 2), "mask": torch.ones(2, 3, dtype=torch.bool)})
+    made = CacheStore(str(tmp_path / "cache"))
+    made.put_tensors(FACTS, {"tokens": torch.arange(12.0).view(2, 3, 2), "mask": torch.ones(2, 3, dtype=torch.bool)})
     return made
 
 
 def test_what_was_kept_comes_back_bit_for_bit(kept):
-    found = kept.tensors(FACTS)
+    found = kept.get_tensors(FACTS)
     assert torch.equal(found["tokens"], torch.arange(12.0).view(2, 3, 2))
     assert found["mask"].dtype == torch.bool
-    kept.keep({"of": "statistics"}, {"mean": [0.1, 1e-300]})
-    assert kept.recall({"of": "statistics"}) == {"mean": [0.1, 1e-300]}
-    assert kept.recall({"of": "other"}) is None
-    assert kept.tensors({**FACTS, "weights": "abd"}) is None
+    kept.put({"of": "statistics"}, {"mean": [0.1, 1e-300]})
+    assert kept.get({"of": "statistics"}) == {"mean": [0.1, 1e-300]}
+    assert kept.get({"of": "other"}) is None
+    assert kept.get_tensors({**FACTS, "weights": "abd"}) is None
     assert not list(kept.root.rglob("*.part"))
 
 
@@ -55,18 +55,18 @@ def lose_tensors(folder):
 
 @pytest.mark.parametrize("harm", [damage_tensors, damage_entry, cut, lose_tensors])
 def test_a_damaged_entry_is_told_not_read_and_made_again(kept, capsys, harm):
-    assert kept.tensors(FACTS) is not None
+    assert kept.get_tensors(FACTS) is not None
     harm(kept.folder(FACTS))
-    assert kept.tensors(FACTS) is None
-    assert "is not used and made again" in capsys.readouterr().out
-    kept.keep_tensors(FACTS, {"tokens": torch.zeros(1)})
-    assert torch.equal(kept.tensors(FACTS)["tokens"], torch.zeros(1))
+    assert kept.get_tensors(FACTS) is None
+    assert "is invalid and will be made again" in capsys.readouterr().out
+    kept.put_tensors(FACTS, {"tokens": torch.zeros(1)})
+    assert torch.equal(kept.get_tensors(FACTS)["tokens"], torch.zeros(1))
 
 
 def test_another_entry_in_its_place_is_foreign(kept, capsys):
     other = {**FACTS, "weights": "other"}
     os.rename(kept.folder(FACTS), kept.folder(other))
-    assert kept.tensors(other) is None
+    assert kept.get_tensors(other) is None
     assert "is another entry's" in capsys.readouterr().out
 
 
@@ -81,18 +81,18 @@ def test_the_source_and_the_packages_are_part_of_every_key(monkeypatch):
 def test_a_place_that_cant_be_written_is_one_sentence_with_the_key(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match=r"cache\.root=.*file.*can't be written.*give another cache\.root"):
-        Store(str(tmp_path / "file")).keep(FACTS, {})
+        CacheStore(str(tmp_path / "file")).put(FACTS, {})
 
 
 def test_the_default_is_in_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert Store(None).root == tmp_path / "multimodal_lab"
+    assert CacheStore(None).root == tmp_path / "multimodal_lab"
 
 
 HOLD = """
 import sys, time
-from multimodal_lab.cache.store import Store
-with Store(sys.argv[1]).alone({"of": "x"}):
+from multimodal_lab.cache.store import CacheStore
+with CacheStore(sys.argv[1]).alone({"of": "x"}):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -104,7 +104,7 @@ def test_an_entry_is_made_by_one_process_and_a_killed_one_holds_nothing(tmp_path
     ours = threading.Event()
 
     def wait():
-        with Store(str(tmp_path)).alone({"of": "x"}):
+        with CacheStore(str(tmp_path)).alone({"of": "x"}):
             ours.set()
 
     waiting = threading.Thread(target=wait, daemon=True)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from multimodal_lab.checkpoint.state import PARTS, State
-from multimodal_lab.checkpoint.store import CheckpointError, Store, load, load_weights, size, verify
+from multimodal_lab.checkpoint.store import CheckpointError, CheckpointStore, load, load_weights, size, verify
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.meters import Meters
 
@@ -42,7 +42,7 @@ def saved(store, *steps):
 def test_a_checkpoint_gives_back_every_part(tmp_path):
     parts, other = made(3), made(seed=1)
     parts["state"].best = 0.1
-    load(Store(tmp_path, 2).save(parts), other)
+    load(CheckpointStore(tmp_path, 2).save(parts), other)
     assert other["state"] == parts["state"]
     for key, value in parts["model"].state_dict().items():
         assert torch.equal(value, other["model"].state_dict()[key])
@@ -55,7 +55,7 @@ def test_a_checkpoint_gives_back_every_part(tmp_path):
 
 
 def test_the_newest_are_kept_and_the_best_besides(tmp_path):
-    store = Store(tmp_path, 2)
+    store = CheckpointStore(tmp_path, 2)
     for step in range(5):
         parts = made(step)
         parts["state"].best_step = 1 if step else None
@@ -68,7 +68,7 @@ def test_the_newest_are_kept_and_the_best_besides(tmp_path):
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["flip", "truncate", "zero", "remove", "swap"])
 def test_a_damaged_checkpoint_is_quarantine_and_the_one_before_is_used(tmp_path, name, damage, capsys):
-    store = Store(tmp_path, 3)
+    store = CheckpointStore(tmp_path, 3)
     good, bad = saved(store, 1, 2)
     if damage == "swap":
         shutil.copy(good / name, bad / name)
@@ -98,7 +98,7 @@ def spoil(path: Path, damage: str) -> None:
 
 
 def test_every_bit_of_the_manifest_counts(tmp_path):
-    store = Store(tmp_path, 3)
+    store = CheckpointStore(tmp_path, 3)
     (path,) = saved(store, 1)
     whole = (path / "manifest.json").read_bytes()
     for place in range(len(whole)):
@@ -110,7 +110,7 @@ def test_every_bit_of_the_manifest_counts(tmp_path):
 
 
 def test_a_file_too_many_and_a_whole_checkpoint_under_anothers_name_are_faults(tmp_path):
-    store = Store(tmp_path, 3)
+    store = CheckpointStore(tmp_path, 3)
     one, two = saved(store, 1, 2)
     (one / "more.txt").write_text("")
     assert verify(one) == "more.txt: not in manifest.json"
@@ -119,7 +119,7 @@ def test_a_file_too_many_and_a_whole_checkpoint_under_anothers_name_are_faults(t
 
 
 def test_all_damaged_is_an_error_and_never_a_silent_new_start(tmp_path):
-    store = Store(tmp_path, 3)
+    store = CheckpointStore(tmp_path, 3)
     (path,) = saved(store, 1)
     spoil(path / "model.safetensors", "flip")
     for _ in range(2):  # the second time there are only those set aside
@@ -128,19 +128,19 @@ def test_all_damaged_is_an_error_and_never_a_silent_new_start(tmp_path):
 
 
 def test_no_checkpoint_is_none(tmp_path):
-    assert Store(tmp_path, 1).newest() is None
-    assert Store(tmp_path, 1).best() is None
+    assert CheckpointStore(tmp_path, 1).newest() is None
+    assert CheckpointStore(tmp_path, 1).best() is None
 
 
 def test_two_saves_at_one_step_never_touch_each_other(tmp_path):
-    store = Store(tmp_path, 1)
+    store = CheckpointStore(tmp_path, 1)
     first, second = saved(store, 4, 4)
     assert (first.name, second.name) == ("step_00000004", "step_00000004_02")
     assert store.all() == [second] and store.newest() == second  # noqa: PT018
 
 
 def test_a_best_checkpoint_that_is_gone_is_an_error(tmp_path):
-    store = Store(tmp_path, 2)
+    store = CheckpointStore(tmp_path, 2)
     store.save(made(1))
     parts = made(2)
     parts["state"].best_step = 1
@@ -155,7 +155,7 @@ def test_a_best_checkpoint_that_is_gone_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("name", PARTS)
 def test_every_part_must_be_saved_and_must_be_found(tmp_path, name):
-    store, parts = Store(tmp_path, 2), made(1)
+    store, parts = CheckpointStore(tmp_path, 2), made(1)
     with pytest.raises(ValueError, match=f"saving: the part '{name}' is missing"):
         store.save({k: v for k, v in parts.items() if k != name})
     path = store.save(parts)
@@ -169,11 +169,11 @@ def test_every_part_must_be_saved_and_must_be_found(tmp_path, name):
 
 def test_an_unknown_part_is_refused_with_the_nearest(tmp_path):
     with pytest.raises(ValueError, match=r"unknown part 'models'; .*nearest: model"):
-        Store(tmp_path, 2).save({**made(1), "models": nn.Linear(1, 1)})
+        CheckpointStore(tmp_path, 2).save({**made(1), "models": nn.Linear(1, 1)})
 
 
 def test_parts_that_do_not_fit_are_refused_by_name(tmp_path):
-    path = Store(tmp_path, 2).save(made(1))
+    path = CheckpointStore(tmp_path, 2).save(made(1))
     without = made(ema=None)
     with pytest.raises(ValueError, match="the average of the weights has no place for count, weights"):
         load(path, without)
@@ -185,7 +185,7 @@ def test_parts_that_do_not_fit_are_refused_by_name(tmp_path):
 
 def test_the_average_is_what_is_used_and_raw_weights_are_what_is_trained(tmp_path):
     parts = made(1)
-    path = Store(tmp_path, 2).save(parts)
+    path = CheckpointStore(tmp_path, 2).save(parts)
     net, again = made(seed=5)["model"], made(seed=5)
     load_weights(path, net)
     load(path, again)
@@ -200,8 +200,8 @@ def test_a_disk_that_fills_while_saving_leaves_the_checkpoint_before_intact(tmp_
         """
         import resource, signal, sys, pathlib
         sys.path.insert(0, sys.argv[2])
-        from test_checkpoint import CheckpointError, Store, made
-        store = Store(pathlib.Path(sys.argv[1]), 2)
+        from test_checkpoint import CheckpointError, CheckpointStore, made
+        store = CheckpointStore(pathlib.Path(sys.argv[1]), 2)
         store.save(made(1))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
@@ -216,7 +216,7 @@ def test_a_disk_that_fills_while_saving_leaves_the_checkpoint_before_intact(tmp_
     assert "not saved" in done.stdout
     assert "intact" in done.stdout
     assert sorted(os.listdir(tmp_path)) == ["step_00000001"]
-    assert Store(tmp_path, 2).newest() == tmp_path / "step_00000001"
+    assert CheckpointStore(tmp_path, 2).newest() == tmp_path / "step_00000001"
 
 
 def test_too_little_space_is_refused_before_training(tmp_path):
@@ -225,13 +225,13 @@ def test_too_little_space_is_refused_before_training(tmp_path):
         parts["optimizer"] = torch.optim.AdamW(parts["model"].parameters())
     weights = 4 * (10**13 + 10**6)
     with pytest.raises(CheckpointError, match=rf"{4 * (3 * weights + 4):,} bytes needed for checkpoints, [\d,]+ free"):
-        Store(tmp_path / "checkpoints", 2).require_space(parts)
+        CheckpointStore(tmp_path / "checkpoints", 2).require_space(parts)
 
 
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_the_size_foretold_is_the_size_written(tmp_path, ema):
     fresh = made(ema=ema, steps=0)
     foretold = size(fresh)
-    path = Store(tmp_path, 1).save(made(1, ema=ema))
+    path = CheckpointStore(tmp_path, 1).save(made(1, ema=ema))
     tensors = sum(p.stat().st_size for p in path.glob("*.safetensors"))
     assert foretold == pytest.approx(tensors, abs=4000)  # headers and step counters

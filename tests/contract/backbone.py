@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from contract.owed import owed
 from multimodal_lab.build import build
-from multimodal_lab.types import Band, Features, Kind, Stream
+from multimodal_lab.types import Band, Features, KindName, Stream
 
 
 @dataclass
@@ -134,7 +134,7 @@ def other_kinds(one: Made) -> None:
     """It states its kinds, and refuses a stream of any other as it is built."""
     kinds = getattr(type(one.module), "kinds", None)
     owed(kinds, f"backbone {one.name}: state the kinds of stream that it reads: kinds = ({one.stream.kind!r},)")
-    for other in {*get_args(Kind)} - {*kinds}:
+    for other in {*get_args(KindName)} - {*kinds}:
         with pytest.raises(ValueError, match=f"but stream 's' is {other}"):
             one.again(kind=other)
 

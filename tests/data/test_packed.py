@@ -265,7 +265,7 @@ def test_a_damaged_record_is_named_with_sample_and_shard(tmp_path, verify):
     else:
         assert packed.read(6, CUBE)
     os.truncate(shard, 40)
-    with pytest.raises(DataError, match=r"sample 's06': .*shard-00003\.bin is cut short, 40 of \d+ bytes"):
+    with pytest.raises(DataError, match=r"sample 's06': .*shard-00003\.bin is truncated, 40 of \d+ bytes"):
         packed.read(6, CUBE)
 
 

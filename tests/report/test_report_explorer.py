@@ -242,5 +242,5 @@ def test_the_command_ends_in_one_sentence(cli):
     done = cli("run=/nowhere/at/all", module="explore", small=False, check=False)
     assert (done.returncode, done.stderr.strip()) == (
         1,
-        "error: run=/nowhere/at/all: no such directory; --help tells all",
+        "error: run=/nowhere/at/all: no such directory; see --help",
     )

@@ -7,7 +7,7 @@ import pytest
 from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.equivalence import tost
 from multimodal_lab.stats.paired import paired
-from multimodal_lab.stats.verdict import REQUIRED, WITHIN, Control, Difference, Evidence, difference, verdict
+from multimodal_lab.stats.verdict import REQUIRED, WITHIN, ControlEvidence, Difference, Evidence, difference, verdict
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 import calibration
@@ -22,18 +22,18 @@ def unsure(mean):
 
 
 def evidence(gain=None, controls=None, equal=(0.05, 0.01), **more):
-    controls = controls or [Control(name, unsure(0.0), sure(0.05)) for name in REQUIRED]
+    controls = controls or [ControlEvidence(name, unsure(0.0), sure(0.05)) for name in REQUIRED]
     return Evidence(gain or sure(0.05), tost(*equal, 10, 0.01), controls, **{"detectable": 0.03, "seeds": 5} | more)
 
 
 def only(name, gain, lead):
-    return [Control(n, gain if n == name else unsure(0.0), lead if n == name else sure(0.05)) for n in REQUIRED]
+    return [ControlEvidence(n, gain if n == name else unsure(0.0), lead if n == name else sure(0.05)) for n in REQUIRED]
 
 
 CASES = {
     "a sure gain that leads its controls": (evidence(), "adds", "gains +5.0 points (+4.0 to +6.0, p .001)"),
     "unequal splits": (evidence(problems=["arms have unequal splits"]), "invalid", "arms have unequal splits"),
-    "a missing control": (evidence(controls=[Control(REQUIRED[0], unsure(0.0), sure(0.05))]), "invalid", "duplicate"),
+    "a missing control": (evidence(controls=[ControlEvidence(REQUIRED[0], unsure(0.0), sure(0.05))]), "invalid", "duplicate"),
     "two seeds": (evidence(seeds=2), "underpowered", "2 seeds cannot tell"),
     "a control gains as much": (
         evidence(controls=only("duplicate", sure(0.05), unsure(0.0))), "invalid", "the control duplicate gains as much"),
@@ -67,11 +67,11 @@ def test_every_rule_gives_its_word_and_its_reason(name):
 
 def test_pairs_shuffled_within_the_class_never_void_a_gain_but_are_told():
     """They carry the label with them: to gain as much says only that the gain is of the class, not of the pair."""
-    controls = [*evidence().controls, Control(WITHIN, sure(0.05), unsure(0.0))]
+    controls = [*evidence().controls, ControlEvidence(WITHIN, sure(0.05), unsure(0.0))]
     found = verdict(evidence(controls=controls))
     assert found.kind == "adds"
     assert "not shown to need the true pairs" in found.sentence
-    true = verdict(evidence(controls=[*evidence().controls, Control(WITHIN, sure(0.01), sure(0.04))]))
+    true = verdict(evidence(controls=[*evidence().controls, ControlEvidence(WITHIN, sure(0.01), sure(0.04))]))
     assert "The gain needs the true pairs" in true.sentence
 
 
@@ -125,8 +125,8 @@ def test_the_verdict_is_calibrated(world, seeds):
 
 
 def test_a_control_whose_gain_is_too_small_to_matter_voids_nothing():
-    large = Control("duplicate", sure(0.005), unsure(0.0))
-    small = Control("duplicate", sure(0.005), unsure(0.0), small=True)
+    large = ControlEvidence("duplicate", sure(0.005), unsure(0.0))
+    small = ControlEvidence("duplicate", sure(0.005), unsure(0.0), small=True)
     rest = [c for c in evidence().controls if c.name != "duplicate"]
     assert verdict(evidence(gain=unsure(0.0), controls=[*rest, large])).kind == "invalid"
     assert verdict(evidence(gain=unsure(0.0), controls=[*rest, small])).kind != "invalid"

@@ -70,9 +70,9 @@ def test_the_report_shows_what_was_found(tmp_path):
 
 @pytest.mark.parametrize(
     ("write", "says"),
-    [(lambda f: None, "nobody has looked"), (lambda f: known(f, LEAK, data="e"), "looked at other data"),
-     (lambda f: (f / record.FILE).write_text("{"), "nobody has looked"),
-     (lambda f: known(f, {**LEAK, "void": "yes"}), "nobody has looked")],
+    [(lambda f: None, "have not been audited"), (lambda f: known(f, LEAK, data="e"), "is of other data"),
+     (lambda f: (f / record.FILE).write_text("{"), "have not been audited"),
+     (lambda f: known(f, {**LEAK, "void": "yes"}), "have not been audited")],
     ids=["none", "other data", "damaged", "a stranger's"],
 )  # fmt: skip
 def test_no_audit_of_these_cells_voids_nothing_and_is_told(tmp_path, write, says):

@@ -10,7 +10,7 @@ from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
 from multimodal_lab.hashing import file_hash
-from multimodal_lab.report.study.sections import told
+from multimodal_lab.report.study.sections import build_report
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.design import plan
@@ -64,7 +64,7 @@ def test_a_reader_that_knows_nothing_has_nothing_to_share(blind):
     entry = found.finished[0]
     assert status.score(entry, "tags") == pytest.approx(label["arms"][entry.cell.arm]["runs"][0][0])
     assert entry.summary["chance/tags"] < 0.5  # the run's own table keeps average precision and its chance
-    text = str(told(made, {}))
+    text = str(build_report(made, {}))
     assert "share of labels right, chance" in text
     assert "share of labels right of nothing (the prior)" in text
 

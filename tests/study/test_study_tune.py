@@ -62,7 +62,7 @@ def test_of_several_seeds_the_mean_counts_and_all_must_be_there():
     assert tuning.chosen(named, cells) == {"rgb": {"0": 1}, "concat": {"0": 2}}
     made = StudyPlan(named, [], [], [], [e.cell for e in cells], tuning.chosen(named, cells))
     assert tuning.problems(made, cells) == []
-    assert tuning.told(made, cells)["arms"]["rgb"]["0"] == {
+    assert tuning.tuning_record(made, cells)["arms"]["rgb"]["0"] == {
         "tried": 3,
         "scores": pytest.approx([0.5, 0.55, 0.4]),
         "chosen": 1,

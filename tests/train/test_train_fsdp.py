@@ -16,7 +16,7 @@ from torch import nn
 
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
-from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
@@ -59,7 +59,7 @@ class Bench:
         knobs = {"epochs": 9, "max_steps": STEPS, "log_every": 1, "validate_every": 0, "resume": "auto", **knobs}
         return fit(
             self.system, self.data, rule(self.system, lr=lr), TrainConfig(**knobs), augment=augment, validate=validate,
-            log=Log(folder, main=distributed.rank() == 0), store=Store(folder / "checkpoints", 2), seed=0,
+            log=Log(folder, main=distributed.rank() == 0), store=CheckpointStore(folder / "checkpoints", 2), seed=0,
             device=torch.device("cpu"), facts={"a": 1}, resume=resume,
         )  # fmt: skip
 
@@ -198,7 +198,7 @@ def losses(folder):
 
 
 def last(folder):
-    return Store(folder / "checkpoints", 2).all()[-1]
+    return CheckpointStore(folder / "checkpoints", 2).all()[-1]
 
 
 def bits(folder):

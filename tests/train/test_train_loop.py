@@ -18,7 +18,7 @@ from multimodal_lab.augment.augment import Augment
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.state import PARTS
-from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.experiment import run
 from multimodal_lab.log.log import Log
@@ -65,7 +65,7 @@ class Bench:
         knobs = {"epochs": 2, "log_every": 1, "validate_every": 0, **knobs}
         return fit(
             self.system, self.data, optimizer, TrainConfig(**knobs), augment=augment, validate=validate,
-            log=Log(self.folder, main=True), store=Store(self.folder / "checkpoints", 2), seed=seed, device=device,
+            log=Log(self.folder, main=True), store=CheckpointStore(self.folder / "checkpoints", 2), seed=seed, device=device,
             facts=facts or {"a": 1}, resume=resume,
         )  # fmt: skip
 
@@ -184,7 +184,7 @@ def test_early_stopping_keeps_the_best(bench):
     state = b.fit(epochs=7, validate_every=1, validate=lambda: {"val/s": next(scores)}, monitor="val/s", patience=2)
     assert state.epoch == 4
     assert state.best == 2.0
-    best = Store(b.folder / "checkpoints", 2).best()
+    best = CheckpointStore(b.folder / "checkpoints", 2).best()
     assert json.loads((best / "state.json").read_text())["state"]["epoch"] == 2
 
 
@@ -195,7 +195,7 @@ def test_early_stopping_on_an_accuracy_keeps_the_highest(bench, capsys):
         epochs=5, validate_every=1, validate=lambda: {name: next(scores)}, monitor=name, mode="max", patience=2
     )
     assert (state.epoch, state.best) == (4, 0.8)
-    best = Store(b.folder / "checkpoints", 2).best()
+    best = CheckpointStore(b.folder / "checkpoints", 2).best()
     assert json.loads((best / "state.json").read_text())["state"]["epoch"] == 2
     assert f"train.monitor={name}: kept is the step where it is highest" in " ".join(capsys.readouterr().out.split())
 
@@ -279,7 +279,7 @@ def test_weights_that_are_not_finite_are_not_saved(bench):
 
     with pytest.raises(FloatingPointError, match="is not finite: not saved"):
         b.fit(epochs=2, validate_every=1, validate=spoil)
-    assert Store(b.folder / "checkpoints", 2).newest() is None
+    assert CheckpointStore(b.folder / "checkpoints", 2).newest() is None
 
 
 def test_state_that_no_checkpoint_holds_is_refused(bench, monkeypatch):
@@ -313,7 +313,7 @@ class Ignored:
 
 
 def left(b):
-    last = Store(b.folder / "checkpoints", 2).all()[-1]
+    last = CheckpointStore(b.folder / "checkpoints", 2).all()[-1]
     return {p.name: p.read_bytes() for p in last.glob("*.safetensors")}, b.rows()
 
 
@@ -397,7 +397,7 @@ def test_the_average_is_what_is_validated_and_left_behind_and_the_raw_weights_tr
     plain.fit(epochs=2)
     seen = []
     averaged.fit(epochs=2, ema=0.9, validate_every=1, validate=lambda: seen.append(averaged.weights()) or {})
-    last = Store(averaged.folder / "checkpoints", 2).all()[-1]
+    last = CheckpointStore(averaged.folder / "checkpoints", 2).all()[-1]
     assert equal(load_file(last / "model.safetensors"), plain.weights())
     assert equal(averaged.weights(), seen[-1])
     assert not equal(averaged.weights(), plain.weights())

@@ -8,7 +8,7 @@ import torch
 
 from multimodal_lab import files
 from multimodal_lab.checkpoint.state import State, join, split
-from multimodal_lab.checkpoint.store import Store
+from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.evaluate import rsa
 from multimodal_lab.experiment import run
 from multimodal_lab.hashing import file_hash
@@ -108,4 +108,4 @@ def test_a_resume_of_a_training_that_ended_in_nan_ends_so_again(composed, tmp_pa
     for _ in range(2):
         with pytest.raises(FloatingPointError, match="training loss is not finite at its end, step 3"):
             run.run(composed(*words), tmp_path)
-    assert Store(tmp_path / "checkpoints", 2).newest().name == "step_00000002"  # the one before the end, kept
+    assert CheckpointStore(tmp_path / "checkpoints", 2).newest().name == "step_00000002"  # the one before the end, kept

@@ -1,1 +1,1 @@
-"""Rules on combinations of a config's values that no single node can judge."""
+"""Cross-field rules of a config: combinations of values that no single node can check."""

@@ -1,4 +1,4 @@
-"""What a run on kept features can't be, known before anything is built."""
+"""Rules of runs on cached features (`cache=features`) and of encoders from other runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cached(tree: Tree) -> Iterator[Problem]:
     yield from _inputs(tree)
     precision = tree["train"].get("precision")
     if precision not in (None, "fp32"):
-        yield Problem("train.precision", precision, "cache=features keeps features in fp32", "train.precision=fp32")
+        yield Problem("train.precision", precision, "cache=features stores features in fp32", "train.precision=fp32")
 
 
 def encoder_runs(tree: Tree) -> Iterator[Problem]:
@@ -51,25 +51,25 @@ def _streams(tree: Tree) -> Iterator[Problem]:
             yield Problem(
                 f"modality.{name}",
                 kind,
-                "cache=features keeps images and vectors; text is drawn anew each epoch",
+                "cache=features caches images and vectors; text is drawn anew each epoch",
                 "cache=none",
             )
         elif reads_all(node):
-            expects = "reads several streams together; cache=features keeps them one by one"
+            expects = "reads several streams together; cache=features caches them one by one"
             yield Problem(key, target(node), expects, f"backbone={backbone_for(kind)}")
         elif can_freeze(node) and node.get("freeze") is not True and not adapted(tree, name):
-            expects = "this backbone trains, and cache=features keeps what frozen ones say"
+            expects = "this backbone trains, and cache=features caches the outputs of frozen ones"
             yield Problem(f"{key}.freeze", node.get("freeze"), expects, f"{key}.freeze=true, or adapt=freeze")
     for name, stream in tree["modality"].items():
         if stream.get("role") == "target":
-            yield Problem(f"modality.{name}.role", "target", "is drawn anew each epoch; cache=features keeps nothing of it",
+            yield Problem(f"modality.{name}.role", "target", "is drawn anew each epoch; cache=features cannot cache it",
                           "cache=none")  # fmt: skip
 
 
 def _inputs(tree: Tree) -> Iterator[Problem]:
     ops = (tree.get("augment") or {}).get("ops") or {}
     if ops:
-        expects = f"changes inputs ({', '.join(ops)}); cache=features keeps features of inputs that never change"
+        expects = f"changes inputs ({', '.join(ops)}); cache=features caches features of inputs that never change"
         yield Problem("augment", target(tree["augment"]), expects, "augment=none")
     for key, node in losses(tree).items():
         for argument, path in node.items():

@@ -1,4 +1,4 @@
-"""Combinations that a loss takes part in: what it reads must be what a stage gives."""
+"""Rules of losses: their inputs must be outputs of some stage."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _other_choice(key: str, wanted: str, there: list[str]) -> str:
 
 
 def names_clash(tree: Tree) -> Iterator[Problem]:
-    """An extra head or loss does not take the main one's name, which would replace it in silence."""
+    """An extra head or loss does not take the main one's name, which would replace it silently."""
     for group in ("head", "loss"):
         main = tree[group].get("name") or file_of(tree[group].get("fn", tree[group]))
         extra = tree.get(f"{group}s" if group == "head" else "losses", {})

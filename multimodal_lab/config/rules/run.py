@@ -1,4 +1,4 @@
-"""What a run would find out only after its data are prepared, or after it has trained: shares, scores, the device."""
+"""Rules of the run: monitored score, objective, device, split fractions."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _whole(first: str, rest: list[str]) -> str:
 
 
 def device(tree: Tree) -> Iterator[Problem]:
-    """A device is one that this project computes on; whether this machine has it is told when the run begins."""
+    """A device is one that this project computes on; whether this machine has it is reported when the run begins."""
     found = tree.get("device", "auto")
     if isinstance(found, str) and not DEVICE.fullmatch(found):
         kind, _, number = found.partition(":")

@@ -1,4 +1,4 @@
-"""Combinations that no single node can judge: what a head or a loss reads must be what another stage gives."""
+"""Rules of the structure: streams, backbones, heads and ops must fit together."""
 
 from __future__ import annotations
 

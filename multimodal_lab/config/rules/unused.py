@@ -1,4 +1,4 @@
-"""Everything composed is read: what no head and no loss reads would be refused by the first step, with the data prepared."""
+"""Rule against unused parts: every composed stream and head must be read by a head or a loss."""
 
 from __future__ import annotations
 

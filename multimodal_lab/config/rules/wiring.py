@@ -1,4 +1,4 @@
-"""What the stages of a config give each other, by name: read off its plain values, with nothing built."""
+"""The named outputs of each stage, derived from the plain config without building anything."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What could make a comparison on these data untrue: leaks, copies, confounds, found before training."""
+"""Data audit before training: leaks, duplicates, confounds."""

@@ -1,4 +1,4 @@
-"""How much one classification of samples tells of another."""
+"""Association between two categorical variables: how well one predicts the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FEWEST = 199
 
 
 def table(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(A, B) counts of two classifications (n,), both whole numbers from 0; classes that no sample has are left out."""
+    """(A, B) counts of two classifications (n,), both integers from 0; classes that no sample has are left out."""
     rows, columns = (np.unique(x, return_inverse=True) for x in (a, b))
     size = (len(rows[0]), len(columns[0]))
     return np.bincount(rows[1] * size[1] + columns[1], minlength=size[0] * size[1]).reshape(size)
@@ -63,7 +63,9 @@ def chance(label: np.ndarray, column: np.ndarray, units: np.ndarray | None = Non
     return float((1 + larger) / (1 + draws))
 
 
-def told(label: np.ndarray, column: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[float, float, float]:
+def score_alone(
+    label: np.ndarray, column: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> tuple[float, float, float]:
     """What the column alone scores on the test rows, by the most frequent class of its value in train; what the most
     frequent class alone scores; and the share of test rows whose value train has. (nan, nan, 0) without rows."""
     if not len(train) or not len(test):

@@ -1,4 +1,4 @@
-"""The audit of a prepared data set: everything that could make a comparison on its splits untrue."""
+"""Run every audit check on a prepared data set and collect the findings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.auto import BOOKKEEPING
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Audit:
 
 def audit(
     data: Prepared,
-    splits: Mapping[str, Rows] | None = None,
+    splits: Mapping[str, SplitRows] | None = None,
     tell: Tell | None = None,
     labels: Collection[str] | None = None,
 ) -> Audit:
     """Look at every sample once and at every split: see the modules of this package for what is looked for.
 
     splits: {name: rows of its parts}, such as the repeated splits of a study (`repeats`); None: the data's own. What is
-    found in several is told once, at its worst, with the names of the splits. tell(done, all): progress of the pass.
+    found in several is reported once, at its worst, with the names of the splits. tell(done, all): progress of the pass.
     labels: those that are judged; None: all. The data's other labels are columns like others.
     Deterministic: the same data and splits give the same findings. Beyond the reading of the data it takes about 0.3 ms a
     sample and image stream.
@@ -63,7 +63,7 @@ def audit(
     return Audit(ranked, len(data.samples), list(data.streams), [n for n in asked if n])
 
 
-def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, Rows]:
+def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, SplitRows]:
     """The splits that other seeds of `data.split.seed` give: {"split 3": rows}, as `factory.prepare` would make them.
 
     factory: the `Data` that `data` was prepared by. A seed that the data can't be split by is a `DataError`.
@@ -80,7 +80,7 @@ def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, Ro
     return found
 
 
-def _of(data: Prepared, seen: View, rows: Rows, judged: Collection[str] | None) -> Iterator[Finding]:
+def _of(data: Prepared, seen: View, rows: SplitRows, judged: Collection[str] | None) -> Iterator[Finding]:
     by = data.facts["split"]["by"]
     own = parts(rows, data.samples["id"], data.groups, by if by in data.samples else None, data.bad.why)
     yield from coverage.empty(own)

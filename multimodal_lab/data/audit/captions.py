@@ -1,4 +1,4 @@
-"""Labels that an input text says in plain words."""
+"""Labels that an input text states word for word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns of a sample table are, told from their names: who a sample is of, and how it was taken."""
+"""Guess the role of a sample table's columns (subject, acquisition) from their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that go together with how a sample was taken: a model may learn that instead."""
+"""Labels confounded with acquisition conditions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.audit import association as stats
+from multimodal_lab.data.audit import association
 from multimodal_lab.data.audit.column_names import classes, is_how, is_identity
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.membership import Parts
@@ -17,7 +17,7 @@ from multimodal_lab.data.audit.view import View
 from multimodal_lab.data.split.auto import BOOKKEEPING
 
 SURE = 0.05  # p after Holm's correction over all pairs of a label and a column
-TOLD = {"how": 0.1, "presence": 0.3, "fact": 0.3, "other": 0.5}  # Cramér's V from which it is told
+TOLD = {"how": 0.1, "presence": 0.3, "fact": 0.3, "other": 0.5}  # Cramér's V from which it is reported
 STRONG = 0.3  # and from which `how` voids
 KNOWN = 0.1  # share of the test part whose value train has, below which it doesn't
 Role = Literal["how", "presence", "fact", "other"]
@@ -67,7 +67,7 @@ def confounds(
     """Columns that tell a label, with p, by Holm, at most .05.
 
     Void where the column says how the sample was taken, V is at least .3, and train has the values of a tenth of the test
-    part: then a model scores by the batch, and what a modality knows of the label can't be told from what it knows of
+    part: then a model scores by the batch, and what a modality knows of the label cannot be distinguished from what it knows of
     that. (V of .3 is 65 % right for two classes in two equal batches.) Below that, from .1 on, it warns. Presence of a
     modality voids where it tells the label without fail: samples that lack one are in no comparison. Facts of files warn
     from .3, columns of unknown meaning from .5. A column whose values are all new in the test part tells nothing there,
@@ -112,7 +112,7 @@ def _column(name: str, values: pd.Series, role: Role) -> Column:
 def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int) -> Iterator[Pair]:
     rows = np.flatnonzero((values >= 0) & (column.values >= 0) & (parts.home >= 0))
     label, other = values[rows], column.values[rows]
-    counts = stats.table(label, other)
+    counts = association.table(label, other)
     if min(counts.shape, default=0) < 2:
         return
     determined, nested = bool(((counts > 0).sum(0) == 1).all()), bool(((counts > 0).sum(1) == 1).all())
@@ -123,15 +123,15 @@ def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int
     most = int(np.lexsort((counts.sum(0), there.sum(0)))[-1])
     mixed = f"{column.names[np.unique(other)[most]]} ({counts[:, most].sum():,} samples)"
     test, train = (np.flatnonzero(np.isin(rows, parts.rows(p))) for p in ("test", "train"))
-    alone, usual, seen = stats.told(label, other, train, test)
+    alone, usual, seen = association.score_alone(label, other, train, test)
     if seen == 0:
         return
     label, other, units = _once(label, other, parts.groups[rows])
-    counts = stats.table(label, other)
-    v = stats.cramers_v(counts)
-    told = v >= TOLD[column.role]  # else its p counts in the correction, and can't be told
-    p = stats.chance(label, other, units, seed) if told else 1.0
-    information = stats.normalised_information(counts) if told else 0.0
+    counts = association.table(label, other)
+    v = association.cramers_v(counts)
+    told = v >= TOLD[column.role]  # else its p counts in the correction, and can't be reported
+    p = association.chance(label, other, units, seed) if told else 1.0
+    information = association.normalised_information(counts) if told else 0.0
     yield Pair(name, column, v, information, p, determined, nested, alone, usual, seen, len(test), pure, mixed)
 
 

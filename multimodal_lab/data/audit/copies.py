@@ -1,4 +1,4 @@
-"""Copies of samples: equal numbers by hash, and near copies by perceptual hash and correlation."""
+"""Duplicate samples across splits: exact by hash, near by perceptual hash and correlation."""
 
 from __future__ import annotations
 

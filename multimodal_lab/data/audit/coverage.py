@@ -1,4 +1,4 @@
-"""What each part of a split must hold: samples, classes, modalities, groups."""
+"""Coverage of each split: samples, classes, modalities and groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit says: findings, each a sentence, and whether it voids the comparison."""
+"""An audit finding: one sentence, and whether it invalidates the comparison."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal[
+FindingKind = Literal[
     "exact duplicate",
     "near duplicate",
     "group leak",
@@ -39,7 +39,7 @@ class Finding:
     is a warning.
     """
 
-    kind: Kind
+    kind: FindingKind
     where: str
     sentence: str
     void: bool

@@ -1,4 +1,4 @@
-"""Groups that stand in two parts of a split: by their column, by another spelling, by the names of samples."""
+"""Groups that occur in two splits: by column, by another spelling, or by sample names."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def alike(parts: Parts) -> Iterator[Finding]:
     made[:] = [stem(str(i)) for i in parts.ids]
     values = np.asarray(pd.factorize(made)[0], dtype=np.int64)
     found = crossing(values, parts)
-    apart = parts.groups[found.held] != parts.groups[found.first]  # of one group it is told there
+    apart = parts.groups[found.held] != parts.groups[found.first]  # of one group it is reported there
     found = Crossing(found.held[apart], found.first[apart], parts)
     if found:
         pairs = found.pairs("and")

@@ -1,4 +1,4 @@
-"""Which sample stands in which part of a split, and what stands in two of them."""
+"""Split membership of every sample, and samples that occur in two splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.split.split import NAMES, Rows
+from multimodal_lab.data.split.split import NAMES, SplitRows
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Crossing:
         return tuple(f"{self.parts.called(self.held[i])} {sign} {self.parts.called(self.first[i])}" for i in order)
 
 
-def parts(splits: Rows, ids: pd.Series, groups: np.ndarray, by: str | None, bad: Collection[int] = ()) -> Parts:
+def parts(splits: SplitRows, ids: pd.Series, groups: np.ndarray, by: str | None, bad: Collection[int] = ()) -> Parts:
     """The parts of a split without the rows that can't be read."""
     names = tuple(n for n in NAMES if n in splits)
     home = np.full(len(ids), -1, dtype=np.int64)
@@ -77,7 +77,7 @@ def parts(splits: Rows, ids: pd.Series, groups: np.ndarray, by: str | None, bad:
 
 
 def crossing(values: np.ndarray, found: Parts) -> Crossing:
-    """The rows whose value stands in an earlier part too. values (N,): whole numbers from 0, -1 for none."""
+    """The rows whose value stands in an earlier part too. values (N,): integers from 0, -1 for none."""
     rows = np.flatnonzero((values >= 0) & (found.home >= 0))
     if not len(rows):
         return Crossing(rows, rows, found)
@@ -91,5 +91,5 @@ def crossing(values: np.ndarray, found: Parts) -> Crossing:
 
 
 def codes(values: pd.Series) -> np.ndarray:
-    """(N,) whole numbers, equal for equal values; -1 where missing."""
+    """(N,) integers, equal for equal values; -1 where missing."""
     return np.asarray(pd.factorize(values.astype(object).where(values.notna(), None))[0], dtype=np.int64)

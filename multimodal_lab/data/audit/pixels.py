@@ -1,4 +1,4 @@
-"""Pixels of one scene that patches of two parts read."""
+"""Scene pixels shared by patches of two splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What near copies of a sample have in common: a few hundred numbers of each image or vector."""
+"""Fixed-length signature of an image or vector, from which near duplicates are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a sample lies among the others: unit deviations whose product is a correlation, and a 64-bit perceptual hash."""
+"""Nearest-duplicate search: whitened signatures, correlation, and a 64-bit perceptual hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass over all samples: what the audit keeps of each."""
+"""One pass over all samples that collects what the audit checks need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of data: which there are, and where each is defined. Imports nothing of this package, and no torch.
+"""Registry of the kinds of data. Imports nothing of this package, and no torch.
 
 Every file of this room is one kind, called as the file. An installed package adds others as entry points of the group
 `multimodal_lab.kinds`: `graph = mypackage.graph:Graph`. What a kind is: `multimodal_lab.data.kind.Kind`.

@@ -1,4 +1,4 @@
-"""Images (C, H, W) of C bands, with the mask that all images of a sample share."""
+"""The `image` kind: (C, H, W) arrays and the mask shared by all images of a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of one column, as tokens (L,) of a tokenizer trained on the training split."""
+"""The `text` kind: one text column as token ids (L,), tokenizer trained on the training split."""
 
 from __future__ import annotations
 

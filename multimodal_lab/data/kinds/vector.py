@@ -1,4 +1,4 @@
-"""Vectors (C,) of C bands."""
+"""The `vector` kind: (C,) arrays."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From rows to batches: collating, workers, and samples that cannot be read."""
+"""Loading: collate, loader, worker processes, unreadable samples."""

@@ -1,4 +1,4 @@
-"""Rows of a data set as tensors: read one by one, or kept in memory."""
+"""Collate samples into tensors: read one by one, or all held in memory."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Collator:
                 for texts in made.texts.values():
                     texts.append([])
                 continue
-            _put(made, i, self.reader.item(int(row)), len(rows))
+            _put(made, i, self.reader.sample(int(row)), len(rows))
             if drop:
                 self.reader.drop(int(row))
         return made

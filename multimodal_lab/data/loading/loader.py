@@ -1,4 +1,4 @@
-"""Batches in an order that is a pure function of (seed, epoch), the same with any number of workers."""
+"""Batch loader whose order is a pure function of (seed, epoch), whatever the number of workers."""
 
 from __future__ import annotations
 

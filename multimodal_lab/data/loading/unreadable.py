@@ -1,4 +1,4 @@
-"""What to do with samples that can't be read: found once, before anything is learnt, so that every rank does the same."""
+"""Find unreadable samples before training and apply `on_error`, alike on every rank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.sample import SampleReader
 
 TIMEOUT = 300.0  # seconds that one sample may take
@@ -124,7 +124,7 @@ def _read(samples: SampleReader, first: int, end: Any) -> None:
         end.send((said, {name: fitted.layout for name, fitted in samples.fitted.items()}))
 
 
-def stand_ins(found: Bad, splits: Rows) -> Bad:
+def stand_ins(found: Bad, splits: SplitRows) -> Bad:
     """The same with the next readable row of its split, in the order of the table, for every bad row."""
     instead: dict[int, int] = {}
     for name, rows in splits.items():

@@ -1,4 +1,4 @@
-"""Processes that make batches, torch's own, each with a slot that holds the row in work: one that dies is told with it."""
+"""DataLoader worker processes that report which sample they were reading when one dies."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class _Answers(Dataset[Any]):
             return "batch", _each(self.fetch(*task, watch), _sent)
         except DataError as error:
             return "data", str(error)
-        except BaseException as error:  # sys.exit in a reader too: it must be told, not end the process in silence
+        except BaseException as error:  # sys.exit in a reader too: it must be reported, not end the process silently
             said = "".join(traceback.format_exception_only(error)).strip()
             return "failed", (self.slots[place + 1], said)
         finally:

@@ -1,4 +1,4 @@
-"""Finish a packed store: its table, its split, statistics and manifest; and check one again."""
+"""Finalise a packed store (table, split, statistics, manifest) and verify an existing one."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from multimodal_lab.data.packed.writer import Packing
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.auto import choose
-from multimodal_lab.data.split.split import Rows, Split
+from multimodal_lab.data.split.split import Split, SplitRows
 
 
-def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> Rows:
+def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> SplitRows:
     """The split that the packed choices give, {} where they can't give one (each run then says why)."""
     table = plan.source.samples
     try:
@@ -40,7 +40,9 @@ def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> Row
         return {}
 
 
-def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Rows, duplicates: str) -> dict[str, Any]:
+def finish(
+    plan: Packing, fingerprint: str, choices: dict[str, Any], splits: SplitRows, duplicates: str
+) -> dict[str, Any]:
     """Write table and manifest; returns the manifest.
 
     duplicates: `refuse` raises a `DataError` for samples of equal content in two splits, `report` only lists them.
@@ -87,7 +89,7 @@ def finish(plan: Packing, fingerprint: str, choices: dict[str, Any], splits: Row
     return read_manifest(folder)
 
 
-def shared(index: np.ndarray, names: list[str], splits: Rows) -> list[str]:
+def shared(index: np.ndarray, names: list[str], splits: SplitRows) -> list[str]:
     """Samples of equal content in two splits, as `a (train) = b (test)`, the first pair of each content."""
     home = {int(row): split for split, rows in splits.items() for row in rows}
     first: dict[bytes, int] = {}
@@ -133,7 +135,7 @@ def _facts(plan: Packing, shard: int) -> dict[str, Any]:
     return {"bytes": size, "samples": len(plan.rows(shard)), "index": index}
 
 
-def _statistics(plan: Packing, moments: np.ndarray, splits: Rows) -> list[dict[str, Any]]:
+def _statistics(plan: Packing, moments: np.ndarray, splits: SplitRows) -> list[dict[str, Any]]:
     """Mean and deviation of every band in stored units, over the training split's pixels inside the mask."""
     rows = splits.get("train", np.arange(len(moments)))
     count, mean, square = moments[rows].transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""The packed store on disk: one flat file a shard, an index of where each sample lies, and a manifest that binds them.
+"""The on-disk format of a packed store: shards, sample index, manifest.
 
 manifest.json      what the store holds, the choices it was packed with, and the hash of every other file but shards
 table.json         the sample table, column by column
@@ -109,7 +109,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a store; `DataError` for another format or version, or a manifest that was changed by hand."""
     path = folder / MANIFEST
     if not path.is_file() and (folder / PLAN).is_file():
-        raise DataError(f"data.root: {folder} is packed in part only; the same pack.py command goes on with it")
+        raise DataError(f"data.root: {folder} is packed in part only; the same pack.py command continues it")
     found = read_json(path)
     if found.get("format") != FORMAT:
         raise DataError(f"{path}: format {found.get('format')!r}, expected {FORMAT!r}")

@@ -1,4 +1,4 @@
-"""Where the bands of a stream lie in one record of a packed store, worked out once for records of one shape."""
+"""Byte offsets of a stream's bands within a record of a packed store."""
 
 from __future__ import annotations
 

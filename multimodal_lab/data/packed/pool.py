@@ -1,4 +1,4 @@
-"""Processes that share one object by being forked from a process that has it."""
+"""A process pool whose workers inherit one object by fork."""
 
 from __future__ import annotations
 

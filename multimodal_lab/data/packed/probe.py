@@ -1,4 +1,4 @@
-"""What a source can give, found by asking it: the parts of a packed record, image fields and texts."""
+"""Probe a source for what it can provide: record parts, image fields, texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from multimodal_lab.data import kinds
 from multimodal_lab.data.packed.format import Part
 from multimodal_lab.data.source import DataError, Raw, Source
-from multimodal_lab.types import Band, Kind, Stream
+from multimodal_lab.types import Band, KindName, Stream
 
 NOWHERE = "\0"  # a field that no data set has
 
@@ -41,7 +41,7 @@ def probe(source: Source) -> Offer:
         if names is not None:
             offer.fields[kind] = names
     for column in columns:
-        # A column is packed as it stands in the table, whatever kind reads it later: to ask for its text is enough.
+        # A column is packed unchanged in the table, whatever kind reads it later: to ask for its text is enough.
         raw = _gives(source, Stream("x", "text", field=column), refused)
         if raw is not None and isinstance(raw.inputs["x"], str | list | None):
             offer.texts.append(column)
@@ -51,7 +51,7 @@ def probe(source: Source) -> Offer:
     return offer
 
 
-def single(kind: Kind, name: str, bands: Sequence[Band], places: Sequence[int]) -> list[Stream]:
+def single(kind: KindName, name: str, bands: Sequence[Band], places: Sequence[int]) -> list[Stream]:
     """A stream for each band alone."""
     return [Stream(f"{kind} {name} {i}", kind, (bands[i],), field=name) for i in places]
 
@@ -61,7 +61,7 @@ def together(part: Part, bands: Sequence[Band], name: str) -> Stream:
     return Stream(name, part.kind, tuple(bands[i] for i in part.bands), field=part.field)
 
 
-def _fields(source: Source, kind: Kind, columns: list[str], refused: list[Exception]) -> dict[str, Any] | None:
+def _fields(source: Source, kind: KindName, columns: list[str], refused: list[Exception]) -> dict[str, Any] | None:
     def gives(name: str) -> bool:
         raw = _gives(source, Stream("x", kind, source.bands[:1], field=name), refused)
         x = None if raw is None else raw.inputs["x"]
@@ -107,7 +107,7 @@ def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
     return [*made, Part("mask", "", (), "|b1", 1.0)] if made else []
 
 
-def _in_blocks() -> list[Kind]:
+def _in_blocks() -> list[KindName]:
     """The kinds that a packed store holds as blocks of bands."""
     return [name for name in kinds.names() if kinds.get(name).stored == "bands"]
 

@@ -1,4 +1,4 @@
-"""Samples of a packed store (see `store`): one `pread` a sample, only the bytes asked for, hashes checked."""
+"""Read samples of a packed store: one `pread` per sample, only the requested bytes, hashes verified."""
 
 from __future__ import annotations
 
@@ -98,11 +98,12 @@ class Packed:
         file, path = self._file(index)
         got = _pread(file, record, int(entry["offset"]))
         if got < len(record):
-            return f"{self._called(index)}: {path} is cut short, {got:,} of {len(record):,} bytes"
+            return f"{self._called(index)}: {path} is truncated, {got:,} of {len(record):,} bytes"
         found, wanted = hasher(self.hash_name)(record).hex(), entry["hash"].tobytes().hex()
         return None if found == wanted else f"{self._called(index)}: damaged in {path}, hash {found}, expected {wanted}"
 
     def __getstate__(self) -> dict[str, Any]:
+        # open files belong to this process; the other opens its own, and makes its own hash function
         return {**self.__dict__, "_files": {}, "_hash": None, "_recipes": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -187,6 +188,7 @@ def _pread(file: int, buffer: np.ndarray, offset: int) -> int:
     """Fill `buffer` from `offset` on; returns how many bytes there were."""
     view, done = buffer.data, 0
     while done < len(buffer):
+        # may give fewer bytes than asked for, without an error
         got = os.preadv(file, [view[done:]], offset + done)
         if got == 0:
             break

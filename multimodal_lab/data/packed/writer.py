@@ -1,4 +1,4 @@
-"""Write a packed store: shards in parallel, each whole or not there, so that a killed run goes on where it was."""
+"""Write a packed store in parallel: each shard atomically, so that a killed run continues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab import files as whole
+from multimodal_lab import files
 from multimodal_lab.data import kinds
 from multimodal_lab.data.packed import pool
 from multimodal_lab.data.packed.format import (
@@ -79,14 +79,14 @@ def begin(source: Source, offer: Offer, folder: Path, facts: dict[str, Any]) -> 
     }
     if path.is_file():
         found = read_json(path)
-        if changed := [k for k in plan if found.get(k) != json.loads(whole.as_json(plan[k]))]:
+        if changed := [k for k in plan if found.get(k) != json.loads(files.as_json(plan[k]))]:
             raise DataError(
                 f"{folder}: begun with another {', '.join(changed)}; give another out=DIR, or empty this one"
             )
     elif any(folder.iterdir()):
         raise DataError(f"{folder}: not empty, and no store that was begun; give out= a folder of its own")
     else:
-        whole.write_json(path, plan)
+        files.write_json(path, plan)
     return Packing(source, offer, folder, size, hash_name)
 
 
@@ -114,9 +114,10 @@ def _written(packing: Packing, todo: list[int], workers: int) -> Iterator[int]:
             raise DataError(
                 f"a packing process died (killed, out of memory, or a decoder crashed) in one of shards "
                 f"{left[:4]}, the first from sample {packing.source.samples['id'].iloc[first.start]!r} on; workers=1 "
-                "finds the sample; the same command goes on"
+                "finds the sample; the same command continues"
             ) from error
         finally:
+            # after an error the shards that are not begun are not wanted any more
             helpers.shutdown(wait=False, cancel_futures=True)
 
 
@@ -144,9 +145,10 @@ def write_shard(packing: Packing, shard: int) -> int:
             offset += len(content) + padding
 
     place = packing.folder / shard_name(shard, "")
-    whole.atomic_write(place.with_suffix(".bin"), records)
-    whole.atomic_write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
-    whole.atomic_write(place.with_suffix(".npy"), lambda file: np.save(file, index))
+    files.atomic_write(place.with_suffix(".bin"), records)
+    files.atomic_write(place.with_suffix(".moments"), lambda file: np.save(file, np.stack(measured)))
+    # last: a shard with an index is whole, and is not written again (see `Packing.done`)
+    files.atomic_write(place.with_suffix(".npy"), lambda file: np.save(file, index))
     return shard
 
 

@@ -1,1 +1,1 @@
-"""Readers of files: one module a format, and what they share."""
+"""Readers: one module per file format, and what they share."""

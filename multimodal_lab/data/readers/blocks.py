@@ -1,4 +1,4 @@
-"""Divide a scene into disjoint blocks, keep patches inside them, and give whole blocks to splits."""
+"""Block splits of a scene: disjoint blocks, patches inside them, whole blocks assigned to splits."""
 
 from __future__ import annotations
 

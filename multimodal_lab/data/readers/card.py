@@ -1,4 +1,4 @@
-"""A data set's card in YAML: its bands and its mask, and which of the bands streams ask for."""
+"""The data card in YAML: stored bands and mask, and the selection of bands for each stream."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def pixel_bands(card: Card) -> tuple[Band, ...]:
     return tuple(b for b in card.bands if b.name != card.mask_band)
 
 
-def asked(bands: tuple[Band, ...], streams: Sequence[Stream]) -> tuple[list[int], dict[str, list[int]]]:
+def requested_bands(bands: tuple[Band, ...], streams: Sequence[Stream]) -> tuple[list[int], dict[str, list[int]]]:
     """Which stored bands the streams need, ascending, and for each stream its places in that list."""
     chosen = {s.name: indices(s, bands) for s in streams}
     needed = sorted({i for c in chosen.values() for i in c})
@@ -82,7 +82,7 @@ def asked(bands: tuple[Band, ...], streams: Sequence[Stream]) -> tuple[list[int]
     return needed, {name: [place[i] for i in c] for name, c in chosen.items()}
 
 
-def taken(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
+def select_planes(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
     """The planes of (C, …) at `places`: a view where they lie side by side in order."""
     first = places[0]
     if all(p == first + i for i, p in enumerate(places)):
@@ -90,7 +90,7 @@ def taken(values: np.ndarray, places: Sequence[int]) -> np.ndarray:
     return values[list(places)]
 
 
-def specimen(x: np.ndarray, card: Card, where: str) -> np.ndarray:
+def mask_from_band(x: np.ndarray, card: Card, where: str) -> np.ndarray:
     """The mask (H, W) bool from its stored band: x > threshold. At threshold 0 it must hold two values at most."""
     if not np.isfinite(x).all():
         raise DataError(f"{where}: mask band {card.mask_band} has NaN or infinite values, expected finite numbers")

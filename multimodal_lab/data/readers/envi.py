@@ -1,4 +1,4 @@
-"""Folders of ENVI cubes: a raw file (.bil, .bip, .bsq, .img) and its text header (.hdr), one pair per sample."""
+"""Reader of ENVI cubes: raw file (.bil, .bip, .bsq, .img) with text header (.hdr), one pair per sample."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from multimodal_lab.data.readers.card import asked, numbered, pixel_bands, specimen
+from multimodal_lab.data.readers.card import mask_from_band, numbered, pixel_bands, requested_bands
 from multimodal_lab.data.readers.folder import existing, find, given, headers, readable, readable_header, table
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
@@ -106,7 +106,7 @@ class Envi:
         """The bands of `streams`, as stored or calibrated (float32), and the mask."""
         path = str(self.samples.path.iloc[index])
         need_kind(streams, ["image"], path)
-        needed, places = asked(self.bands, streams)
+        needed, places = requested_bands(self.bands, streams)
         stored = [b.name for b in self.card.bands]
         wanted = [stored.index(self.bands[i].name) for i in needed]
         header = readable_header(self._headers[index])
@@ -116,7 +116,7 @@ class Envi:
         pixels = self._calibrated(values, wanted, header)
         mask = None
         if self.card.mask_band is not None:
-            mask = specimen(np.asarray(cube[stored.index(self.card.mask_band)]), self.card, path)
+            mask = mask_from_band(np.asarray(cube[stored.index(self.card.mask_band)]), self.card, path)
         top = 1.0 if self.calibrate == "white_reference" else full_scale(header.dtype)
         return Raw({name: pixels[p] for name, p in places.items()}, mask, top)
 

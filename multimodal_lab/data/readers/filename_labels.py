@@ -1,4 +1,4 @@
-"""Labels that the names and folders of a data set's files hold, taken only where they leave no doubt."""
+"""Labels parsed from file and folder names, only where the pattern is unambiguous."""
 
 from __future__ import annotations
 

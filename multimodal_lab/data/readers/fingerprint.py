@@ -1,4 +1,4 @@
-"""A hash of what a data set is, equal on every machine that holds the same files."""
+"""Content fingerprint of a data set, equal on every machine that holds the same files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the files of a data set, and keep paths that a file names inside the data set's own folder."""
+"""List the files of a data set, and confine referenced paths to its folder."""
 
 from __future__ import annotations
 

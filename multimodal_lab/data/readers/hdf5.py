@@ -1,4 +1,4 @@
-"""HDF5 files of samples, or one HDF5 cube read in crops straight from its chunks."""
+"""Reader of HDF5: files of samples, or one cube read in crops from its chunks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.data.readers.card import asked, taken
+from multimodal_lab.data.readers.card import requested_bands, select_planes
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.hdf5_file import claim, column, dataset, open_file
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -86,7 +86,9 @@ class Hdf5:
         for stream, (names, parts) in zip(streams, homes):
             whole = len(names) == 1
             made[stream.name] = (
-                taken(values[names[0]], [p for _, p in parts]) if whole else _stacked(stream, parts, values, path)
+                select_planes(values[names[0]], [p for _, p in parts])
+                if whole
+                else _stacked(stream, parts, values, path)
             )
             own = {full_scale(values[name].dtype) for name in names}
             scales[stream.name] = own.pop() if len(own) == 1 else 1.0
@@ -99,7 +101,7 @@ class Hdf5:
         """
         key = tuple(map(id, streams))
         if key not in self._plans:
-            needed, _ = asked(self.bands, streams)
+            needed, _ = requested_bands(self.bands, streams)
             wanted: dict[str, list[int]] = {}
             home: dict[int, tuple[str, int]] = {}
             start = 0
@@ -144,7 +146,7 @@ class Hdf5:
         place = {"n": (row,), "c": (band,), "h": window[:1], "w": window[1:]}
         values = data[tuple(p for a in self.axes for p in place[a])]
         # A view of interleaved values: the copy into a batch is quicker at turning them round.
-        return taken(np.moveaxis(values, -1, 0) if self.axes.endswith("c") else values, pick)
+        return select_planes(np.moveaxis(values, -1, 0) if self.axes.endswith("c") else values, pick)
 
     def _rows(self, path: str, only: bool, columns: dict[str, str], stride: int) -> pd.DataFrame:
         with readable(path, "HDF5 file"), open_file(self.root / path, path, 1) as file:

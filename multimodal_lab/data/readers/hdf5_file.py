@@ -1,4 +1,4 @@
-"""Open HDF5 files and data sets that read no other file and decode to no more than they should."""
+"""Open HDF5 files safely: no external links, no oversized decompression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of ordinary images: PNG, JPEG and TIFF, 8 or 16 bit, flat or one folder per class."""
+"""Reader of image folders: PNG, JPEG and TIFF, 8 or 16 bit, flat or one folder per class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from multimodal_lab.data.readers.card import asked
+from multimodal_lab.data.readers.card import requested_bands
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
@@ -44,7 +44,7 @@ class Images:
     Opening reads headers only and raises `DataError` for a file that is no image, is beyond the limits, has another
     colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
     the specimen's mask (then every file needs one), `white` and `black` put the image on that ground, `drop` forgets
-    it. on_error: as in `Data`; unless it is `raise`, a file with a bad header is told when it is read.
+    it. on_error: as in `Data`; unless it is `raise`, a file with a bad header is reported when it is read.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Images:
         """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""
         path = str(self.samples.path.iloc[index])
         need_kind(streams, ["image"], path)
-        needed, places = asked(self.bands, streams)
+        needed, places = requested_bands(self.bands, streams)
         readable_header(self._headers[index])
         values, mask = decode(self.root / path, path, self.colour, self.alpha, self.limits)
         return Raw({name: values[needed][p] for name, p in places.items()}, mask, float(np.iinfo(values.dtype).max))

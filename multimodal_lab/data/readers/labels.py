@@ -1,4 +1,4 @@
-"""Labels of files: from the folders they stand in, from their names, or from a table."""
+"""Labels of files: from folders, file names or a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Labels:
 
     folders: names for the folders between the root and the file, outermost first. pattern: a preset (`birds`:
     Genus_species_<individual>_<sex>_<view>; `lepidoptera`: Genus species_<individual><view>_<ddmmyy>), a regular
-    expression with named groups that the whole file name without suffix must match, or `auto`: what `names.infer` finds
+    expression with named groups that the whole file name without suffix must match, or `auto`: what `filename_labels.infer` finds
     where neither folders nor a table are given, told in `notes`. table: CSV, TSV, Parquet or JSONL,
     absolute or below the root, whose column `key` is a file's id, relative path, name, or name without suffix;
     `columns` are the ones to take (all by default), in which a file may lack a value only if `missing_labels` is
@@ -177,7 +177,7 @@ def read_lines(path: Path) -> list[dict[str, object]]:
 
 
 def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """A table of JSON objects; whole numbers stay whole where some are missing."""
+    """A table of JSON objects; integers stay whole where some are missing."""
     made = pd.DataFrame(rows, dtype=object)
     for column in made.columns:
         kinds = {type(v) for v in made[column] if v is not None and v == v}

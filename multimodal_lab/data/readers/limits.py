@@ -1,4 +1,4 @@
-"""What a header may claim before anything is decoded or allocated: the one place for these limits."""
+"""Limits on sizes claimed by a file header, enforced before anything is decoded or allocated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of MATLAB 5 files, which are inflated only after a look at what they would become."""
+"""Read arrays of MATLAB 5 files, with their decompressed size checked first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and texts that belong together, one JSON object a line."""
+"""Reader of image–text pairs from JSON Lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One cube and its label map: patches around labelled pixels, split by blocks that share no pixel."""
+"""Reader of one scene and its label map: patches around labelled pixels, in blocks that share no pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers import matlab
 from multimodal_lab.data.readers.blocks import Blocks, assign
-from multimodal_lab.data.readers.card import asked, numbered
+from multimodal_lab.data.readers.card import numbered, requested_bands
 from multimodal_lab.data.readers.folder import existing, given, readable
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_number
@@ -79,7 +79,7 @@ class Scene:
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """(C, patch, patch) for an image stream, (C,) for a vector stream, as stored."""
         need_kind(streams, ["image", "vector"], str(self.samples.path.iloc[index]))
-        needed, places = asked(self.bands, streams)
+        needed, places = requested_bands(self.bands, streams)
         rows, columns = self.window(index)
         row, column = self._at[index]
         cube = self._cube()

@@ -1,4 +1,4 @@
-"""Vectors such as spectra, one row per sample, from CSV, TSV, Parquet or HDF5."""
+"""Reader of vectors such as spectra: one row per sample, from CSV, TSV, Parquet or HDF5."""
 
 from __future__ import annotations
 

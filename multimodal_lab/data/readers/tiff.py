@@ -1,4 +1,4 @@
-"""Folders of multi-band TIFF files, one file per sample."""
+"""Reader of multi-band TIFF, one file per sample."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers.card import asked, pixel_bands, specimen, taken
+from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import SMALL, Limits
@@ -23,7 +23,9 @@ from multimodal_lab.data.source import Card, DataError, Raw, need_number
 from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what is wrong with a file is told once, as `DataError`
+logging.getLogger("tifffile").setLevel(
+    logging.CRITICAL + 1
+)  # what is wrong with a file is reported once, as `DataError`
 
 SUFFIXES = (".tif", ".tiff")
 INFLATE: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
@@ -89,11 +91,11 @@ class Tiff:
         """The bands of `streams` as stored, and the mask; damage or a mask that isn't binary is a `DataError`."""
         path = self._paths[index]
         need_kind(streams, ["image"], path)
-        needed, places = asked(self.bands, streams)
+        needed, places = requested_bands(self.bands, streams)
         header = readable_header(self._headers[index])
         values = read_bands(self._files[index], path, header, [*(self._stored[i] for i in needed), *self._mask_at])
-        mask = specimen(values[-1], self.card, path) if self._mask_at else None
-        return Raw({name: taken(values, p) for name, p in places.items()}, mask, header.full_scale)
+        mask = mask_from_band(values[-1], self.card, path) if self._mask_at else None
+        return Raw({name: select_planes(values, p) for name, p in places.items()}, mask, header.full_scale)
 
 
 def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limits) -> Header:

@@ -1,1 +1,1 @@
-"""Splits into train, val and test, and the hashing behind them."""
+"""Train, val and test splits, and stable hashing."""

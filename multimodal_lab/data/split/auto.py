@@ -1,4 +1,4 @@
-"""Labels, groups and strata that a config leaves to the sample table (`auto`): chosen by rule, and told."""
+"""Automatic choice (`auto`) of labels, groups and strata from the sample table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stable identities and orders: pure functions of names, seeds and epochs, the same on every machine."""
+"""Stable sample ids and permutations: pure functions of names, seeds and epochs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that show one thing, such as the captions of one image: they stand in one split and are right for each other."""
+"""Rows of the same image (several captions): kept in one split, positives of each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.source import DataError, Source
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 
 SAME = "same_image"
 
@@ -38,7 +38,7 @@ def first_rows(source: Source) -> np.ndarray | None:
     return None if column is None else _first(source.samples[column])
 
 
-def require_whole(source: Source, splits: Rows, official: str | None) -> None:
+def require_whole(source: Source, splits: SplitRows, official: str | None) -> None:
     """`DataError` where rows that show one thing stand in two splits."""
     home, column = first_rows(source), getattr(source, "together", None)
     if home is None:

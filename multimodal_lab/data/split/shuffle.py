@@ -1,4 +1,4 @@
-"""Re-pair one stream among samples: the negative control that keeps a fusion's capacity and takes the pairing away."""
+"""Shuffled-modality negative control: re-pair one stream among samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal_lab.bounds import Natural
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import keys, stable_id
-from multimodal_lab.data.split.split import Rows
+from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.types import Stream
 
 
@@ -30,7 +30,7 @@ class Shuffle:
     seed: Natural = 0
     bands: list[str] | None = None
 
-    def sources(self, samples: pd.DataFrame, ids: np.ndarray, splits: Rows) -> np.ndarray:
+    def sources(self, samples: pd.DataFrame, ids: np.ndarray, splits: SplitRows) -> np.ndarray:
         """(N,) the row that each row takes its stream from: a permutation of each split, of ids and seed alone.
 
         No row keeps its own but one that is alone in its split and class; rows of no split keep theirs.

@@ -1,4 +1,4 @@
-"""Train, validation and test: whole groups only, stratified, fixed by a seed whatever the order of the rows."""
+"""Grouped, stratified train/val/test split, seeded and independent of row order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multimodal_lab.bounds import Fraction, Natural
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import keys, stable_id
 
-Rows = dict[str, np.ndarray]
+SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
@@ -56,7 +56,7 @@ class Split:
         self.group_policy = group_policy
         self.shares = {"train": train, "val": val, "test": test}
 
-    def assign(self, samples: pd.DataFrame) -> Rows:
+    def assign(self, samples: pd.DataFrame) -> SplitRows:
         """Row numbers of each split, ascending; a split with share 0 is left out.
 
         Raises `DataError` for an absent column, a missing group, a group in two official splits, an empty split, a
@@ -67,7 +67,7 @@ class Split:
         rows = self._whole(samples, groups, strata)
         return rows if self.group_policy == "groups" else self._scattered(samples, groups, strata, rows)
 
-    def _whole(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray) -> Rows:
+    def _whole(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray) -> SplitRows:
         if self.column is None:
             shares = {k: v for k, v in self.shares.items() if v > 0}
             return self._deal(np.arange(len(samples)), groups, strata, shares)
@@ -78,7 +78,7 @@ class Split:
         carved = self._deal(rows["train"], groups, strata, carve)
         return {**carved, **{k: v for k, v in rows.items() if k != "train"}}
 
-    def _scattered(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray, whole: Rows) -> Rows:
+    def _scattered(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray, whole: SplitRows) -> SplitRows:
         """The same number of rows of each stratum in each split, whatever their group."""
         if self.column is None and len(set(groups)) == len(samples):
             raise DataError(
@@ -118,7 +118,7 @@ class Split:
                 )
         return values
 
-    def _official(self, samples: pd.DataFrame, groups: np.ndarray) -> Rows:
+    def _official(self, samples: pd.DataFrame, groups: np.ndarray) -> SplitRows:
         column = _column(samples, str(self.column), "data.split.column")
         names = np.array([OFFICIAL.get(str(v).lower(), str(v).lower()) for v in column], dtype=object)
         for i, name in enumerate(names):
@@ -138,7 +138,7 @@ class Split:
             raise DataError(f"data.split.column: no row has {self.column} 'train'")
         return rows
 
-    def _deal(self, rows: np.ndarray, groups: np.ndarray, strata: np.ndarray, shares: dict[str, float]) -> Rows:
+    def _deal(self, rows: np.ndarray, groups: np.ndarray, strata: np.ndarray, shares: dict[str, float]) -> SplitRows:
         members: dict[str, list[str]] = {}
         for group, stratum in sorted({(groups[i], strata[i]) for i in rows}):
             members.setdefault(stratum, []).append(group)

@@ -1,1 +1,1 @@
-"""From stored values to the tensors of a stream."""
+"""Streams: from stored values to input tensors."""

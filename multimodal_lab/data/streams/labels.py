@@ -1,4 +1,4 @@
-"""Labels of the sample table as numbers."""
+"""Encode the label columns of the sample table as integers or floats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Target:
 def encode(samples: pd.DataFrame, label: str, classes: Sequence[str] | None = None) -> Target:
     """Column `label` as a `Target`: floats stay numbers, lists become several-hot, everything else a class.
 
-    Classes are sorted (whole numbers by size) over all rows, unless `classes` of a trained run are given: then an
+    Classes are sorted (integers by size) over all rows, unless `classes` of a trained run are given: then an
     unknown class is -1, and an absent column is all missing. Raises `DataError` for an absent column, or one with no
     values.
     """

@@ -1,4 +1,4 @@
-"""Bring images to one square size, only where the config says so."""
+"""Resize images to one square size where the config asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sample from its source to finished arrays: read, check, scale, mask, resize."""
+"""Read one sample and preprocess it: check, scale, mask, resize."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class SampleReader:
         except DataError as error:
             raise self.named(row, error) from error
 
-    def item(self, row: int) -> Sample:
+    def sample(self, row: int) -> Sample:
         """All streams of one sample."""
         raw, texts, inputs, mask = self.raw(row), {}, {}, None
         try:

@@ -1,4 +1,4 @@
-"""How stored numbers become inputs: one explicit, named policy per data set.
+"""Scaling policies: named maps from stored numbers to inputs, one per data set.
 
 A policy has `fit(pixels) -> facts`, given the training split's pixels inside the mask, one (C, n) array a sample, and
 returning plain JSON types; and `apply(x, mask, full_scale, facts)`, from a stored (C, H, W) or (C,) array to float32 of

@@ -1,4 +1,4 @@
-"""Mean, deviation and covariance of bands in one pass, in double precision."""
+"""Per-band mean, standard deviation and covariance in one pass, in double precision."""
 
 from __future__ import annotations
 

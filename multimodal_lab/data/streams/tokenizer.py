@@ -1,4 +1,4 @@
-"""Words to numbers: a small tokenizer trained on the training split's text."""
+"""A small word tokenizer trained on the training split's text."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Embedded data sets whose truth is known."""
+"""Synthetic data sets with known ground truth."""

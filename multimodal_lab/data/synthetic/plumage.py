@@ -1,4 +1,4 @@
-"""The drawing of a specimen: its outline cut into plumage regions, its shading and its feather patterns."""
+"""Draws a specimen of `specimens`: outline, plumage regions, shading, feather patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up museum specimens whose truth is known and dialled: what RGB knows, what UV knows, what only both know."""
+"""Synthetic museum specimens: traits visible in RGB only, UV only, or both, with adjustable strength."""
 
 from __future__ import annotations
 

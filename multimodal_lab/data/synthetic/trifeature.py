@@ -1,4 +1,4 @@
-"""Pairs of Trifeature images: one shape in both, textures and colours of their own, and a rule that only a pair can break."""
+"""Bimodal Trifeature (CoMM): image pairs with a shared shape, own textures and colours, and a synergy rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawing of a Trifeature image: one of ten shapes, cut from one of ten textures, in one of ten colours."""
+"""Draws a Trifeature image: one of ten shapes, ten textures, ten colours."""
 
 from __future__ import annotations
 

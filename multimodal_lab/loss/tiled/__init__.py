@@ -1,1 +1,1 @@
-"""Contrastive losses in tiles: bounded memory at any number of rows, on the CPU and by Triton on a GPU."""
+"""Tiled contrastive losses: bounded memory at any number of rows, on the CPU and by Triton on a GPU."""

@@ -1,4 +1,4 @@
-"""What an anchor of a softmax loss must know of its row of logits, gathered tile by tile."""
+"""Streaming logsumexp accumulators of the softmax losses, updated tile by tile."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class Sums:
         return torch.sub(logits, along(self.shift[at], dim), out=out).exp_()
 
     def _move(self, shift: Tensor, at: slice) -> None:
+        # online softmax: what is summed so far was relative to the old shift
         self.totals[:2, at] *= (self.shift[at] - shift).exp()
         self.shift[at] = shift
 

@@ -1,4 +1,4 @@
-"""The collectives without a gradient that the tiled losses need; alone, each gives back what it got."""
+"""Collectives without a gradient for the tiled losses; the identity in a single process."""
 
 from __future__ import annotations
 

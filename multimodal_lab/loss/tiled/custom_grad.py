@@ -1,4 +1,4 @@
-"""A scalar whose gradients were made together with it."""
+"""autograd.Function whose gradients are computed in the forward pass, together with the value."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made(compute: Callable[[bool], tuple[Tensor, Sequence[Tensor]]], *inputs: fl
     return result
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # tiles are a loop: `fused` compiles what is in it
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # a Python loop over tiles, which tracing would unroll
 def _made(compute: Callable[[bool], tuple[Tensor, Sequence[Tensor]]], inputs: Sequence[float | Tensor]) -> Tensor:
     leaves = [x for x in inputs if isinstance(x, Tensor)]
     wanted = torch.is_grad_enabled() and any(x.requires_grad for x in leaves)

@@ -1,4 +1,4 @@
-"""Products of 16-bit rows with 32-bit sums: what a GPU multiplies several times faster, for inputs that have 16 bits already.
+"""16-bit matrix products with 32-bit accumulation, for inputs that are 16-bit already.
 
 Unit rows are kept as float16 whichever of the two the inputs are: no number in them is above 1, and it has three bits more
 than bfloat16, as many as TF32. Derivatives are far below 1 and are lifted to where float16 is as fine before they are rounded.
@@ -24,7 +24,7 @@ def scaled(x: Tensor, scale: float | Tensor) -> Tensor:
 
 
 def product(x: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
-    """x (N, D) @ y (D, M): of float16 in float32, else as it stands; into `out` where given."""
+    """x (N, D) @ y (D, M): of float16 in float32, else unchanged; into `out` where given."""
     if x.dtype != torch.float16:
         return torch.mm(x, y, out=out)
     if x.is_cuda:

@@ -1,4 +1,4 @@
-"""The tiled losses on a GPU: `kernels` make logits and use them in one go, torch multiplies derivatives with rows."""
+"""Tiled losses on a GPU: Triton kernels for the logits, torch for the products of derivatives with rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multimodal_lab.device import triton
 from multimodal_lab.loss.tiled import float16
 from multimodal_lab.loss.tiled.accumulators import Anchors, Sums
 from multimodal_lab.loss.tiled.rows import Side
-from multimodal_lab.loss.tiled.tiles import Block, Tiles
+from multimodal_lab.loss.tiled.tiles import Tile, Tiles
 
 SUMMED, PULLED = 16384, 8192
 """Rows and columns of a tile: of the first pass, which stores sums alone, and of the second, which stores derivatives."""
@@ -22,8 +22,8 @@ WARPS = {torch.float16: 8, torch.float32: 4}
 """Rows, columns and width that a program has at a time, and its warps: of the choices tried on an H200 the quickest."""
 
 
-class Rows(NamedTuple):
-    """Of some rows: unit (M, D), ids (M,), seen (M,) bool, place (M,) over all ranks."""
+class GpuRows(NamedTuple):
+    """Some rows as the kernels read them: unit (M, D), ids (M,), seen (M,) bool, place (M,) over all ranks."""
 
     unit: Tensor
     ids: Tensor
@@ -31,14 +31,14 @@ class Rows(NamedTuple):
     place: Tensor
 
     @classmethod
-    def of(cls, side: Side) -> Rows:
-        """All that a side has, told as the kernels read it."""
+    def of(cls, side: Side) -> GpuRows:
+        """All rows of a side."""
         seen = torch.ones_like(side.ids, dtype=torch.bool) if side.seen is None else side.seen
         return cls(side.unit.contiguous(), side.ids.contiguous(), seen.contiguous(), side.place + side.first)
 
-    def at(self, rows: slice) -> Rows:
-        """Some of them."""
-        return Rows(*(x[rows] for x in self))
+    def at(self, rows: slice) -> GpuRows:
+        """Some of the rows."""
+        return GpuRows(*(x[rows] for x in self))
 
 
 class Fused:
@@ -87,8 +87,8 @@ class _Work:
     """The kernels' launches."""
 
     def __init__(self, tiles: Tiles, scale: float | Tensor) -> None:
-        self.a = Rows.of(tiles.a)
-        self.b = self.a if tiles.a is tiles.b else Rows.of(tiles.b)
+        self.a = GpuRows.of(tiles.a)
+        self.b = self.a if tiles.a is tiles.b else GpuRows.of(tiles.b)
         self.scale = _number(scale, self.a.unit)
         dtype = self.a.unit.dtype
         high, wide, deep = EDGES[dtype]
@@ -101,7 +101,7 @@ class _Work:
         }  # fmt: skip
         self.room: Tensor | None = None
 
-    def first(self, block: Block, itself: bool, decoupled: bool) -> list[Tensor]:
+    def first(self, block: Tile, itself: bool, decoupled: bool) -> list[Tensor]:
         a, b = self.a.at(block.rows), self.b.at(block.columns)
         m, n, d = len(a.ids), len(b.ids), a.unit.shape[1]
         found = [self.scale.new_empty(-(-n // self.wide), 5, m)]
@@ -116,7 +116,7 @@ class _Work:
         _launch("merge", -(-count // edge), parts, len(parts), sums.shift[at], sums.totals[:, at], sums.totals.stride(0), count,
                 B=edge, num_warps=4)  # fmt: skip
 
-    def second(self, block: Block, rows: Anchors, columns: Anchors, itself: bool, decoupled: bool) -> Tensor:
+    def second(self, block: Tile, rows: Anchors, columns: Anchors, itself: bool, decoupled: bool) -> Tensor:
         a, b = self.a.at(block.rows), self.b.at(block.columns)
         m, n, d = len(a.ids), len(b.ids), a.unit.shape[1]
         out = self._out(m, n)
@@ -125,7 +125,7 @@ class _Work:
                 ITSELF=itself, DECOUPLED=decoupled, **self.how)  # fmt: skip
         return out
 
-    def sigmoid(self, block: Block, bias: Tensor, lift: float) -> tuple[Tensor, Tensor]:
+    def sigmoid(self, block: Tile, bias: Tensor, lift: float) -> tuple[Tensor, Tensor]:
         a, b = self.a.at(block.rows), self.b.at(block.columns)
         m, n, d = len(a.ids), len(b.ids), a.unit.shape[1]
         out, told = self._out(m, n), self.scale.new_empty(self._grid(m, n), 2)
@@ -133,7 +133,7 @@ class _Work:
                 **self.how)  # fmt: skip
         return told, out
 
-    def pull(self, block: Block, pulled: Tensor, grad_a: Tensor, grad_b: Tensor) -> None:
+    def pull(self, block: Tile, pulled: Tensor, grad_a: Tensor, grad_b: Tensor) -> None:
         """Multiply derivatives (m, n) with the rows of the other side."""
         float16.add_product(grad_a[block.rows], pulled, self.b.unit[block.columns])
         if block.both:

@@ -1,4 +1,4 @@
-"""One side of a tiled comparison: the unit rows that are there, sorted by id so that positives meet in few tiles."""
+"""The rows of one side of a tiled loss: present, normalised, sorted by id so that positives share few tiles."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Own(NamedTuple):
         return torch.where(self.present[:, None], wide(self.x), 0.0).div_(self.norm)
 
     def factors(self) -> Tensor:
-        """`unit` as tiles multiply it: in float16 where that is `half.wanted`."""
+        """`unit` as tiles multiply it: in float16 where that is `float16.wanted`."""
         return self.unit().half() if float16.wanted(self.x) else self.unit()
 
 
 class Side(NamedTuple):
-    """Rows sorted by id: unit (M, D), rounded where `half.wanted`; ids (M,); place (M,), where each stood, counted from
+    """Rows sorted by id: unit (M, D), rounded where `float16.wanted`; ids (M,); place (M,), where each stood, counted from
     `first` over all ranks.
 
     seen (M,) bool on an accelerator, where missing rows stay and every shape is known without asking it; None on the
@@ -94,7 +94,7 @@ def gradient(rows: Own, side: Side, grad: Tensor, scale: float | Tensor, everyon
     """The gradient with respect to x (N, D), from `grad` (M, D): that with respect to the side's unit rows over `scale`.
 
     everyones: the side is `everyone` and each rank found a part of `grad`; the parts are added up. As for
-    `dist.gather`, the result is times the number of ranks: DDP's averaging makes it exact.
+    `distributed.gather`, the result is times the number of ranks: DDP's averaging makes it exact.
     """
     count = len(rows.ids)
     if everyones and distributed.active():
@@ -103,5 +103,6 @@ def gradient(rows: Own, side: Side, grad: Tensor, scale: float | Tensor, everyon
         grad = side.back(grad, count)
     grad *= scale * distributed.world()
     unit = rows.unit()
+    # through the normalisation: the part along the row would change its length alone, which the loss does not see
     grad.addcmul_(unit, torch.linalg.vecdot(grad, unit)[:, None], value=-1)
     return grad.div_(rows.norm)

@@ -1,4 +1,4 @@
-"""Softmax losses over all pairs by tiles: a first pass for the sums, a second for the gradient.
+"""Tiled softmax losses over all pairs: one pass for the log-sums, one for the gradient.
 
 The idea is FlashAttention's (Dao 2022), which Inf-CL (Cheng 2024) takes to contrastive losses.
 """
@@ -18,7 +18,7 @@ from multimodal_lab.loss.tiled.collectives import total
 from multimodal_lab.loss.tiled.custom_grad import made
 from multimodal_lab.loss.tiled.gpu import Fused
 from multimodal_lab.loss.tiled.rows import Own, Side, everyone, gradient, local, own
-from multimodal_lab.loss.tiled.tiles import Block, Mask, Tiles
+from multimodal_lab.loss.tiled.tiles import Mask, Tile, Tiles
 
 KEPT = 2**22
 """Tiles of up to this many numbers altogether are kept for the second pass, more are computed again."""
@@ -41,18 +41,21 @@ class Softmax:
         for block in self.tiles:
             mask = self.tiles.mask(block)
             logits = self.tiles.logits(block, self.scale, mask)
+            # where a tile stands for its mirror image too, its columns are anchors as its rows are
             ways = [(rows, block.rows, 1), (columns, block.columns, 0)][: 1 + block.both]
             if mask is not None:
                 drawn = logits * mask.positive
                 for sums, at, dim in ways:
                     sums.draw(at, dim, mask.positive, drawn)
                 self._decouple(logits, mask)
+            # logits that cannot overflow need no running maximum: one exp serves rows and columns
             if self.bounded:
                 logits.exp_()
             for sums, at, dim in ways:
                 terms = logits if self.bounded else sums.exp(at, dim, logits, self.tiles.buffer("terms", block))
                 sums.add(at, dim, terms, mask)
             if self.keep:
+                # a copy: the next tile overwrites the buffer
                 self.kept.append((logits.clone(), mask))
 
     def second(self, rows: Anchors, columns: Anchors, grad_a: Tensor, grad_b: Tensor) -> None:
@@ -67,7 +70,7 @@ class Softmax:
                 float16.add_product(grad_b[block.columns], weights.T, a[block.rows])
         self.kept.clear()
 
-    def _again(self, block: Block) -> tuple[Tensor, Mask | None]:
+    def _again(self, block: Tile) -> tuple[Tensor, Mask | None]:
         mask = self.tiles.mask(block)
         logits = self._decouple(self.tiles.logits(block, self.scale, mask), mask)
         return logits.exp_() if self.bounded else logits, mask
@@ -75,14 +78,14 @@ class Softmax:
     def _decouple(self, logits: Tensor, mask: Mask | None) -> Tensor:
         return logits.masked_fill_(mask.positive > 0, LOW) if self.decoupled and mask is not None else logits
 
-    def _weights(self, block: Block, logits: Tensor, mask: Mask | None, rows: Anchors, columns: Anchors) -> Tensor:
+    def _weights(self, block: Tile, logits: Tensor, mask: Mask | None, rows: Anchors, columns: Anchors) -> Tensor:
         """The loss's derivative by each logit of a tile."""
         weights = self._shares(block, logits, rows, columns)
         if mask is not None:
             weights -= mask.positive * (along(rows.push[block.rows], 1) + columns.push[block.columns])
         return weights
 
-    def _shares(self, block: Block, logits: Tensor, rows: Anchors, columns: Anchors) -> Tensor:
+    def _shares(self, block: Tile, logits: Tensor, rows: Anchors, columns: Anchors) -> Tensor:
         """Each pair's share in the two softmaxes that it stands in, times the anchors' weights."""
         (i, j, _), room = block, self.tiles.buffer("terms", block)
         there, back = along(rows.factor[i], 1), columns.factor[j]
@@ -152,6 +155,7 @@ def two_way(a: Own, b: Own, scale: float | Tensor, exclude_self: bool, wanted: b
     task = _task(Tiles(mine, every, exclude_self=exclude_self), scale, False, wanted)
     rows, columns = Sums(mine, task.bounded), Sums(every, task.bounded)
     task.first(rows, columns)
+    # a rank compares its own rows with the columns of all: of each column it has seen a part
     columns.over_ranks()
     there, row_weight, row_anchors = _anchors(rows, False, share=0.5, parts=True)
     back, column_weight, column_anchors = _anchors(columns, False, share=0.5, parts=False)
@@ -186,6 +190,7 @@ def _anchors(sums: Sums, decoupled: bool, share: float, parts: bool) -> tuple[Te
     value, number = total(found) if parts else found
     weight = share / number.clamp(min=1)
     denominator = sums.negative if decoupled else sums.negative + sums.positive
+    # exp(logit - 1e30) is 0: a row that is no anchor has no share, whatever its logits
     shift = torch.where(is_anchor, sums.shift, -LOW)
     factor, push = (torch.where(is_anchor, weight / x, 0.0) for x in (denominator, sums.count))
     return value * weight, weight, Anchors(shift, factor, push)

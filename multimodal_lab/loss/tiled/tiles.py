@@ -1,4 +1,4 @@
-"""Rows against rows, a tile at a time: no matrix of all pairs ever exists."""
+"""Tile iteration over rows × rows, without the full N × N matrix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EDGE, ACCELERATED = 384, 4096
 """Rows and columns of a tile: what a CPU core's cache holds (256 to 512 cost the same), what fills an accelerator."""
 
 
-class Block(NamedTuple):
+class Tile(NamedTuple):
     """One tile: slices of rows and columns; `both` where its columns are anchors too."""
 
     rows: slice
@@ -42,20 +42,20 @@ class Tiles:
         self.edge = EDGE if a.unit.is_cpu else ACCELERATED
         self.spare: dict[str, Tensor] = {}
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Tile]:
         return self.by(self.edge)
 
-    def by(self, edge: int) -> Iterator[Block]:
+    def by(self, edge: int) -> Iterator[Tile]:
         """The tiles of up to `edge` rows and columns."""
         columns = list(_slices(len(self.b.ids), edge))
         for i, rows in enumerate(_slices(len(self.a.ids), edge)):
             for j, these in enumerate(columns):
                 if self.a is not self.b:
-                    yield Block(rows, these, not self.one_way)
+                    yield Tile(rows, these, not self.one_way)
                 elif j >= i:
-                    yield Block(rows, these, j > i)
+                    yield Tile(rows, these, j > i)
 
-    def buffer(self, name: str, block: Block) -> Tensor:
+    def buffer(self, name: str, block: Tile) -> Tensor:
         """A reused buffer for one tile, by name."""
         shape = block.rows.stop - block.rows.start, block.columns.stop - block.columns.start
         if name not in self.spare:
@@ -63,13 +63,13 @@ class Tiles:
             self.spare[name] = self.a.unit.new_empty(most, dtype=wide_type(self.a.unit.dtype))
         return self.spare[name][: shape[0] * shape[1]].view(shape)
 
-    def logits(self, block: Block, scale: float | Tensor, mask: Mask | None) -> Tensor:
+    def logits(self, block: Tile, scale: float | Tensor, mask: Mask | None) -> Tensor:
         """scale · cosine of a tile, `LOW` where hidden; overwritten by the next call."""
         x, y = float16.scaled(self.a.unit[block.rows], scale), self.b.unit[block.columns]
         logits = float16.product(x, y.T, self.buffer("logits", block))
         return logits if mask is None or mask.hidden is None else logits.masked_fill_(mask.hidden, LOW)
 
-    def mask(self, block: Block) -> Mask | None:
+    def mask(self, block: Tile) -> Mask | None:
         """Of a tile that may hold a positive or hidden pair; None for one that holds none."""
         (rows, columns, _), a, b = block, self.a, self.b
         if a.seen is None and not _overlap(a.ids[rows], b.ids[columns]):
@@ -86,6 +86,7 @@ class Tiles:
 
 
 def _overlap(x: Tensor, y: Tensor) -> bool:
+    # ids are sorted: ranges that do not meet have no id in common
     return bool(x[0] <= y[-1]) and bool(y[0] <= x[-1])
 
 

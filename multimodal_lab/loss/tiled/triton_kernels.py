@@ -1,8 +1,8 @@
-"""Triton kernels for tiles of a GPU: the logits are made, used and dropped on the chip, and are never in memory.
+"""Triton kernels of the tiled losses: the logits stay on the chip and are never written to memory.
 
 A program makes BM x BN logits, scale · x_i · y_j, and what it stores is one part of the sums of its rows and of its
 columns (`first`), or the loss's derivative by each logit (`second`, `sigmoid`). Nothing is added atomically: the same input
-gives the same bits. `fused` calls these and says what their arguments are.
+gives the same bits. `gpu` calls these and says what their arguments are.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def merge(parts, number, shift, totals, stride, count, B: tl.constexpr):
 
 @triton.jit
 def _three(shift, factor, push, at, count):
-    """What the second pass needs of anchors: see `sums.Anchors`."""
+    """What the second pass needs of anchors: see `accumulators.Anchors`."""
     there = at < count
     a = tl.load(shift + at, mask=there, other=0.0)
     b = tl.load(factor + at, mask=there, other=0.0)

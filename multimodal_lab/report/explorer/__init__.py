@@ -1,4 +1,4 @@
-"""The explorer: one page of a run's embeddings, from its files alone."""
+"""The explorer: one self-contained page of a run's embeddings."""
 
 from multimodal_lab.report.explorer.source import ExplorerError
 from multimodal_lab.report.explorer.write import write

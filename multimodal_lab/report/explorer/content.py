@@ -1,4 +1,4 @@
-"""What the page holds, as plain JSON: arrays as base64, so that twenty thousand samples are read at once."""
+"""The data of the explorer page as JSON, with arrays in base64."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
 from multimodal_lab.report import projection, style
 from multimodal_lab.report.explorer import near, sprites
-from multimodal_lab.report.explorer.source import ExplorerError, Source
+from multimodal_lab.report.explorer.source import ExplorerData, ExplorerError
 from multimodal_lab.report.study.page import clean
 
 PANELS = 5  # a browser keeps 16 drawing contexts, and plotly takes three a plot
@@ -28,7 +28,7 @@ _TYPES = {"f": "f4", "i": "i4", "u": "u2"}
 log = logging.getLogger(__name__)
 
 
-def content(source: Source, title: str, method: projection.Method, seed: int = 0) -> dict[str, Any]:
+def content(source: ExplorerData, title: str, method: projection.Method, seed: int = 0) -> dict[str, Any]:
     """Panels, labels, neighbours and pictures of a run; `ExplorerError` where no space has three samples."""
     e = source.embeddings
     names = _names(e)
@@ -89,7 +89,7 @@ def _names(e: Embeddings) -> list[str]:
     return left
 
 
-def _panel(source: Source, name: str, method: projection.Method, seed: int) -> dict[str, Any]:
+def _panel(source: ExplorerData, name: str, method: projection.Method, seed: int) -> dict[str, Any]:
     e = source.embeddings
     rows = np.flatnonzero(e.present[name])
     at, ends = projection.placed(e.vectors[name][rows], method, seed)
@@ -101,7 +101,7 @@ def _panel(source: Source, name: str, method: projection.Method, seed: int) -> d
     }  # fmt: skip
 
 
-def _score(source: Source, name: str, label: str) -> str:
+def _score(source: ExplorerData, name: str, label: str) -> str:
     """What the run's judge, else any other evaluator, read of the label from this space."""
     others = sorted(key.split("/")[0] for key in source.scores if key.split("/")[1:3] == [name, label])
     for judge in dict.fromkeys([source.judge, *others]):
@@ -160,13 +160,13 @@ def _near(one: near.Near) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _order(source: Source) -> tuple[np.ndarray, np.ndarray]:
+def _order(source: ExplorerData) -> tuple[np.ndarray, np.ndarray]:
     """A sample's tile (N,), -1 without one, and the picture (T,) of each tile: only what is shown is carried."""
     has = source.place >= 0
     tile = np.where(has, np.cumsum(has) - 1, -1)
     return tile, source.place[has]
 
 
-def _shown(source: Source) -> dict[str, np.ndarray]:
+def _shown(source: ExplorerData) -> dict[str, np.ndarray]:
     kept = _order(source)[1]
     return {name: images[kept] for name, images in source.pictures.items() if len(kept)}

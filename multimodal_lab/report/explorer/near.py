@@ -1,4 +1,4 @@
-"""The nearest neighbours of every sample, within each space and from one modality to another."""
+"""Nearest neighbours of every sample, within each space and across modalities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One self-contained page: plotly.js and the data within it, nothing from elsewhere, and only these scripts run."""
+"""The explorer as one HTML file: plotly.js and data inline, and a strict content security policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the explorer reads of a run's directory: data alone, checked before anything is made of it."""
+"""Load and validate the files of a run directory that the explorer shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ExplorerError(ValueError):
 
 
 @dataclass
-class Source:
+class ExplorerData:
     """Embeddings of the samples shown, at most 20,000 of `total`.
 
     pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; scores: `summary.json`'s,
@@ -38,7 +38,7 @@ class Source:
     judge: str = ""
 
 
-def read(folder: Path, seed: int = 0) -> Source:
+def read(folder: Path, seed: int = 0) -> ExplorerData:
     """Read `embeddings/`, and `thumbnails.npz` and `summary.json` where they are; `ExplorerError` names a bad file.
 
     Of more than 20,000 samples a seeded draw is shown, of those that have a picture first.
@@ -52,7 +52,7 @@ def read(folder: Path, seed: int = 0) -> Source:
     order = np.random.default_rng(seed).permutation(len(whole))
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
     scores, judge = _scores(folder / "summary.json")
-    return Source(whole.rows(chosen), len(whole), pictures, place[chosen], scores, judge)
+    return ExplorerData(whole.rows(chosen), len(whole), pictures, place[chosen], scores, judge)
 
 
 def _embeddings(folder: Path) -> Embeddings:

@@ -1,4 +1,4 @@
-"""Pictures on sheets, as JPEG in the page: hundreds in one image, so that twenty thousand load at once."""
+"""Thumbnail sprite sheets as JPEG, hundreds of pictures per image."""
 
 from __future__ import annotations
 

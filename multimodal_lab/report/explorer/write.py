@@ -1,4 +1,4 @@
-"""A run's directory to its explorer."""
+"""Write the explorer page of a run directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report is made of, and how it writes numbers."""
+"""Report elements (text, table, figure) and number formatting."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Card:
+class VerdictCard:
     """The verdict of a label: `mark` tells it where colours don't; others: of the other arms, and over the other modality."""
 
     label: str
@@ -58,7 +58,7 @@ class Report:
     """The whole report; explorer: the name of the page beside it to look around in, if there is one."""
 
     title: str
-    cards: Sequence[Card]
+    cards: Sequence[VerdictCard]
     sections: Sequence[Section] = field(default_factory=list)
     explorer: str = ""
 

@@ -1,4 +1,4 @@
-"""A told report as one self-contained HTML file, which runs no script, and as Markdown; all text is escaped."""
+"""Render a report as self-contained HTML without scripts, and as Markdown; all text is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a study's report, as SVG and PDF: the same study gives the same bytes."""
+"""The figures of a study's report as SVG and PDF, byte-identical for the same study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says, as sections of sentences, tables and figures: the same for every format."""
+"""The sections of a study's report: sentences, tables and figures, for every output format."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.report.study.elements import (
-    Card,
     Report,
     Section,
     Table,
+    VerdictCard,
     figure,
     number,
     points,
@@ -33,7 +33,7 @@ RESTS = (
 )
 
 
-def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
+def build_report(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
     """All sections that `study.json` has something for, verdicts first."""
     cards = [_card(label, own) for label, own in made["labels"].items()]
     parts = [
@@ -44,7 +44,7 @@ def told(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
     return Report(str(made["study"]), cards, parts)
 
 
-def _card(label: str, own: Mapping[str, Any]) -> Card:
+def _card(label: str, own: Mapping[str, Any]) -> VerdictCard:
     v = own["verdict"]
     pair = next((c for c in own["comparisons"] if (c["arm"], c["baseline"]) == (v["arm"], v["baseline"])), None)
     gain = "" if pair is None else f"{v['arm']} over {v['baseline']}: {points(pair['gain'])}"
@@ -54,7 +54,7 @@ def _card(label: str, own: Mapping[str, Any]) -> Card:
     others = [f"{c['arm']} over {c['baseline']} {c['verdict']['kind']}" for c in own["comparisons"]
               if c is not pair and (c["better"] or c["arm"] == v["arm"])]  # fmt: skip
     knows = f"{', '.join(singles)}{best}{chance}" if singles else ""
-    return Card(label, str(v["kind"]), str(v["sentence"]), gain, knows, "; ".join(others))
+    return VerdictCard(label, str(v["kind"]), str(v["sentence"]), gain, knows, "; ".join(others))
 
 
 def _warned(made: Mapping[str, Any]) -> Iterator[Section]:

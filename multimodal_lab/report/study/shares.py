@@ -1,4 +1,4 @@
-"""The sections on shares of a score: of one model on every subset, and of a model for each subset."""
+"""Report sections on Shapley values: one model on every subset, and retrained models."""
 
 from __future__ import annotations
 

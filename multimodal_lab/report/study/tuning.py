@@ -1,4 +1,4 @@
-"""The section on what every arm tried before its cells."""
+"""Report section on each arm's hyperparameter tuning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`study.json` to `report.html`, `report.md` and figures; what the file says is shown and never run."""
+"""Write `report.html`, `report.md` and figures from `study.json`, whose text is treated as untrusted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from multimodal_lab import files
 from multimodal_lab.report.study import page, plots
-from multimodal_lab.report.study.sections import told
+from multimodal_lab.report.study.sections import build_report
 
 SOURCE = "study.json"
 EXPLORER = "explorer.html"  # beside the report where there is one
@@ -25,7 +25,7 @@ def write(folder: Path) -> list[Path]:
     made = _read(folder / SOURCE)
     try:
         figures = plots.draw(folder / "figures", made)
-        shown = told(made, {name: paths[0] for name, paths in figures.items()})
+        shown = build_report(made, {name: paths[0] for name, paths in figures.items()})
         shown = replace(shown, explorer=EXPLORER if (folder / EXPLORER).is_file() else "")
         texts = {"report.html": page.html(shown), "report.md": page.markdown(shown)}
     except (KeyError, TypeError, AttributeError, IndexError) as error:

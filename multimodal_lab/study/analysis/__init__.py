@@ -1,1 +1,1 @@
-"""From finished cells to results and verdicts."""
+"""Analysis: from finished cells to results and verdicts."""

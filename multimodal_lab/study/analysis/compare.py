@@ -1,4 +1,4 @@
-"""One fused arm against one baseline on one label: every number that the report tells of the pair."""
+"""Compare one fused arm with one baseline on one label: every statistic of the pair."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test(scores: Scores, baseline: np.ndarray, arm: np.ndarray, test_per_train: 
 
 
 def control_name(study: Study, control: str, label: str) -> str:
-    """What a control is to a label: a re-pairing within another column is told, and guards nothing."""
+    """What a control is to a label: a re-pairing within another column is reported, and guards nothing."""
     facts = study.controls[control]
     if facts.kind == "duplicate":
         return REQUIRED[1]

@@ -1,4 +1,4 @@
-"""The verdicts of a study: all its comparisons, corrected together, by the rules of docs/verdict.md."""
+"""The verdicts of a study: all comparisons, Holm-corrected together, by the rules of docs/verdict.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import equivalence
 from multimodal_lab.stats.holm import holm
-from multimodal_lab.stats.verdict import Control, Difference, Evidence, Verdict, difference, verdict
+from multimodal_lab.stats.verdict import ControlEvidence, Difference, Evidence, Verdict, difference, verdict
 from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
@@ -24,7 +24,7 @@ class Judged:
     of: Comparison
     verdict: Verdict
     gain: Difference
-    controls: Sequence[Control]
+    controls: Sequence[ControlEvidence]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ def _judged(
 ) -> Judged:
     gain = difference(c.gain, p)
     controls = [
-        Control(g.name, difference(g.gain, g.gain.p), difference(g.lead, leads[c.label, c.arm, g.arm]), _small(g, c))
+        ControlEvidence(
+            g.name, difference(g.gain, g.gain.p), difference(g.lead, leads[c.label, c.arm, g.arm]), _small(g, c)
+        )
         for g in c.controls
     ]
     evidence = Evidence(

@@ -1,4 +1,4 @@
-"""The leak gap of a study: its `leak` arms on random splits against themselves on the study's own."""
+"""The leak gap of a study: its `leak` arms on random splits against the study's own splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike the modalities' own representations are, and how a label's information is divided among them."""
+"""Representation overlap and information decomposition of a study's modalities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from multimodal_lab.study.ledger.outcomes import Outcomes
 EMBEDDINGS = "embeddings"
 LIMIT = 500  # samples of a measure, whose cost grows with their square
 DRAWS, PERMUTATIONS = 100, 99
-APART = "modality gap and alignment are not told: no arm of this seed has streams that were trained into one space"
+APART = "modality gap and alignment are not reported: no arm of this seed has streams that were trained into one space"
 CLASSES = 16  # of a label whose information is divided
 COARSE = 8  # codes of a space, about
 NAMES = {

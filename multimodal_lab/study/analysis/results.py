@@ -1,4 +1,4 @@
-"""What a study found, as plain JSON: the same cells give the same bytes."""
+"""The results of a study as plain JSON (`study.json`), byte-identical for the same cells."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
             "unfinished": [e.cell.folder for e in found.unfinished if e.state != "failed"],
         },
         "problems": problems(found),
-        "tuning": tuning.told(found.plan, found.tried),
+        "tuning": tuning.tuning_record(found.plan, found.tried),
         "warnings": [*found.plan.warnings, *found.warnings, *_others(found), *warnings(found.audit, found.data)],
         "labels": {a.label: _label(found, a) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,

@@ -1,4 +1,4 @@
-"""How much of a score each modality answers for: the score on every subset, Shapley values, interactions.
+"""Shapley values and interactions of the modalities in a study.
 
 Of one model that was trained with modality dropout, and of as many models as there are subsets, each trained on one: the slow
 check. The first says what this model uses, the second what there is to be learnt; they need not agree.
@@ -27,7 +27,7 @@ def shares(found: Outcomes, label: str) -> Told | None:
     """Shapley values of the study's `subsets` arm on one label; None if there is none or it was not judged.
 
     A Shapley value is linear in the scores, so that each sample has its own and the interval is that of the study's test, over
-    seeds and groups. The empty set scores what answering what is commonest in training does (see `measure`); None where that
+    seeds and groups. The empty set scores what the majority answer of training does (see `ledger.metric`); None where that
     was not recorded. Samples that lack a modality are left out: they have no score on every subset.
     """
     arm = found.plan.study.subsets
@@ -75,6 +75,7 @@ def _game(found: Outcomes, label: str, arm: str, value: Mapping[Subset, np.ndarr
     order = [name for one in sorted((s for s in value if len(s) == 1), key=list(value).index) for name in one]
 
     def test(score: np.ndarray) -> Told:
+        # a mean with its interval is the paired difference to a score of 0
         zero = np.where(np.isnan(score), np.nan, 0.0)
         return _interval(crossed(paired(zero, score, groups), ratio))
 
@@ -103,6 +104,7 @@ def _streams(found: Outcomes, arm: str, label: str) -> dict[Subset, str]:
 
 def _linear(value: Mapping[Subset, np.ndarray], empty: float, of: Callable[..., Mapping[Any, float]]) -> dict[Any, Any]:
     """A linear function of the subsets' scores, applied to the scores of every sample."""
+    # linear, so that its values at the unit vectors are its coefficients
     constant = of(dict.fromkeys(value, 0.0), empty)
     parts = {s: of({t: float(t == s) for t in value}, 0.0) for s in value}
     return {key: sum(parts[s][key] * value[s] for s in value) + constant[key] for key in constant}

@@ -1,4 +1,4 @@
-"""The modality gap and alignment of fused arms whose loss drew two streams into one space."""
+"""Modality gap and alignment of fused arms that were trained with a contrastive loss between streams."""
 
 from __future__ import annotations
 

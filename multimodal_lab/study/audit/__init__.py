@@ -1,1 +1,1 @@
-"""The audit of a study's data."""
+"""The data audit of a study."""

@@ -1,4 +1,4 @@
-"""Look at the data of a study, or of one config: every stream of its arms, every split."""
+"""Audit the data of a study or of one config: every stream of its arms, every split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.runs import hashes
 
 
-def look(study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[str, Any] | None) -> dict[str, Any]:
+def audit_data(
+    study: Study, configs: Mapping[str, Mapping[str, Any]], known: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """What `audit.json` holds; `known` as it is where it is of the same data, splits, streams, labels and source.
 
     configs: {arm: its plain config at the first seed and split}; the data of the first are looked at, with the streams of

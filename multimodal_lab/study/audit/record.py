@@ -1,4 +1,4 @@
-"""The audit of a study's data, kept beside its cells: made before the first is trained, read by the verdict.
+"""The audit record of a study, written before the first cell trains and read by the verdict.
 
 What looks at the data imports torch, and is imported when it does; reading what was found needs nothing.
 """
@@ -45,7 +45,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
     """Audit the study's data unless done already; returns the lines to print.
 
     One launcher looks, others wait for it. todo: whether a cell is to be trained; then data, splits, streams or source
-    that differ from those looked at are looked at anew. What can't be read is told, and left to the cells, which name the
+    that differ from those looked at are looked at anew. What can't be read is reported, and left to the cells, which name the
     arm that it is of. `StudyError` where a leak gap is asked for and every sample is a group by itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,10 +54,10 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
         known = load(folder)
         if known is None or todo:
             from multimodal_lab.data.source import DataError
-            from multimodal_lab.study.audit.inspect import look
+            from multimodal_lab.study.audit.inspect import audit_data
 
             try:
-                known = look(study, configs(), known)
+                known = audit_data(study, configs(), known)
             except DataError as error:
                 (folder / FILE).unlink(missing_ok=True)
                 return [f"warning: the data were not audited: {error}"]
@@ -104,8 +104,8 @@ def warnings(known: Mapping[str, Any] | None, data: str | None) -> list[str]:
     """Why an audit says nothing of these cells."""
     if known is None:
         return [
-            "nobody has looked for leaks, copies and confounds in these data: the study's command does, before it trains"
+            "these data have not been audited for leaks, duplicates and confounds: the study's command does, before it trains"
         ]
     if known["of"]["data"] != data:
-        return ["the audit looked at other data than these cells; the study's command looks again before it trains"]
+        return ["the audit is of other data than these cells; the study's command audits again before it trains"]
     return []

@@ -1,4 +1,4 @@
-"""The audit without a study's directory: `python -m multimodal_lab.study audit data=… data.root=… modality=…`."""
+"""Audit without a study: `python -m multimodal_lab.study audit data=… data.root=… modality=…`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def audited(words: Sequence[str]) -> dict[str, Any]:
     except ConfigError as error:
         raise StudyError(str(error)) from error
     from multimodal_lab.data.source import DataError
-    from multimodal_lab.study.audit.inspect import look
+    from multimodal_lab.study.audit.inspect import audit_data
 
     asked, configs = _asked(list(words))
     try:
-        return look(asked, configs, None)
+        return audit_data(asked, configs, None)
     except DataError as error:
         raise StudyError(str(error)) from error
 

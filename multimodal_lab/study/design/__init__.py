@@ -1,1 +1,1 @@
-"""The design of a study: arms, controls, cells, and the check of it."""
+"""The design of a study: arms, controls, cells, and its check."""

@@ -1,4 +1,4 @@
-"""The cells of a study, each named by the hash of its config: what is tried, then every arm at every seed on every split."""
+"""The cells of a study, named by config hash: tuning cells first, then every arm × seed × split."""
 
 from __future__ import annotations
 

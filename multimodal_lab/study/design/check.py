@@ -1,4 +1,4 @@
-"""Before a study's first cell: every arm with every option is composed and checked, budgets and roles compared."""
+"""Check a study before its first cell: compose every arm and option, compare budgets and roles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from multimodal_lab.config import schema
-from multimodal_lab.config import study as facts
+from multimodal_lab.config import study as study_config
 from multimodal_lab.config.annotations import expected, problems
 from multimodal_lab.config.overrides import choice_problems, parse
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.signature import signature
-from multimodal_lab.config.study import FIXED, key, under
+from multimodal_lab.config.study import FIXED, Study, key, under
 from multimodal_lab.runs.hashes import config_key, flat
 from multimodal_lab.study import helpers
 from multimodal_lab.study.design import retrain, roles
@@ -37,8 +37,8 @@ def study_problems(jobs: SweepJobs, typed: list[Override]) -> list[Problem]:
     found += list(problems(expected(top["study"]), node, "study"))
     if found:
         return found
-    study = facts.read({str(k): v for k, v in node.items()})
-    if found := list(facts.problems(study)):
+    study = study_config.read({str(k): v for k, v in node.items()})
+    if found := list(study_config.problems(study)):
         return found
     if helpers.is_helper():
         return []  # the launcher that started this one has looked at every arm
@@ -48,7 +48,7 @@ def study_problems(jobs: SweepJobs, typed: list[Override]) -> list[Problem]:
 Plain = dict[str, Any]
 
 
-def _arms(jobs: SweepJobs, typed: list[Override], study: facts.Study, top: list[str]) -> list[Problem]:
+def _arms(jobs: SweepJobs, typed: list[Override], study: Study, top: list[str]) -> list[Problem]:
     found: list[Problem] = []
     plain: dict[str, Plain] = {}
     keys = {key(str(o.input_line)): str(o.input_line) for o in typed}
@@ -81,7 +81,7 @@ def _arms(jobs: SweepJobs, typed: list[Override], study: facts.Study, top: list[
 
 
 def _options(
-    jobs: SweepJobs, typed: list[Override], study: facts.Study, arms: dict[str, list[str]], top: list[str]
+    jobs: SweepJobs, typed: list[Override], study: Study, arms: dict[str, list[str]], top: list[str]
 ) -> list[Problem]:
     """What is wrong with an option of any arm, and with the validation part that it would be scored on."""
     if study.tune is None:
@@ -112,7 +112,7 @@ def _options(
 
 
 def _checked(
-    jobs: SweepJobs, typed: list[Override], study: facts.Study, own: list[str], top: list[str]
+    jobs: SweepJobs, typed: list[Override], study: Study, own: list[str], top: list[str]
 ) -> tuple[Plain, list[Problem]]:
     """The config of an arm's overrides as plain values, and what is wrong with it."""
     lines, unread = parse([*own, *swept(study.seeds[0], study.splits[0])], top, jobs.known)

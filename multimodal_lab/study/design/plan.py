@@ -1,4 +1,4 @@
-"""The plan of a study: its question and its cells, as `plan.json` in its directory. Plain data, no torch, no Hydra."""
+"""The plan of a study (`plan.json`): its question and cells, as plain data. Imports no torch and no Hydra."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
-from multimodal_lab.config import annotations as expect
+from multimodal_lab.config.annotations import expected
+from multimodal_lab.config.annotations import problems as value_problems
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.study import Role, Study, problems, read
@@ -20,7 +21,7 @@ Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.optio
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: `key` names its config (see `digest.config_key`), `overrides` are the lines that make it.
+    """One training: `key` names its config (see `runs.hashes.config_key`), `overrides` are the lines that make it.
 
     option: which of `study.tune.options` a tuning cell tries.
     """
@@ -90,8 +91,8 @@ def _require_sound(found: dict[str, Any]) -> None:
     """Refuse a plan that no study wrote: a stranger's may name any folder, and hold anything where a study has its words."""
     wrong = [
         str(p)
-        for p in expect.problems(
-            expect.expected(signature("multimodal_lab.config.schema.Config").parameters["study"]),
+        for p in value_problems(
+            expected(signature("multimodal_lab.config.schema.Config").parameters["study"]),
             found["study"],
             "study",
         )

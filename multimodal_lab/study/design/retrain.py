@@ -1,4 +1,4 @@
-"""The arm that is trained anew on every subset of its modalities: which arms are there already, which are to be added."""
+"""Arms retrained on every subset of the modalities (`study.retrain`)."""
 
 from __future__ import annotations
 

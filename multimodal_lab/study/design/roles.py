@@ -1,4 +1,4 @@
-"""Whether every arm of a study is what its role says: controls of their arm's capacity, baselines of one modality, all judged."""
+"""Check the roles of arms: controls match their arm's capacity, baselines have one modality, all are judged alike."""
 
 from __future__ import annotations
 

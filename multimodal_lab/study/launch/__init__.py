@@ -1,1 +1,1 @@
-"""Launch a study's cells and conclude when they are done."""
+"""Launch the cells of a study, and conclude when they are done."""

@@ -1,4 +1,4 @@
-"""From a study's cells to its answer: statistics, verdicts, `study.json` and the report, as often as one likes."""
+"""Conclude a study: statistics, verdicts, `study.json` and the report; repeatable."""
 
 from __future__ import annotations
 

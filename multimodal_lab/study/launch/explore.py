@@ -1,4 +1,4 @@
-"""The explorer beside a study's report: one cell of it to look around in."""
+"""Write the explorer page of one fused run beside a study's report."""
 
 from __future__ import annotations
 

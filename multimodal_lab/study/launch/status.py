@@ -1,4 +1,4 @@
-"""A study's cells on the terminal: how many are done, what they scored, what failed and why."""
+"""Print the status of a study's cells: finished, scores, failures and their reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train what is not trained yet: the cells of a study that the ledger does not call finished, by any launcher."""
+"""Train the unfinished cells of a study with any Hydra launcher."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from multimodal_lab.study.design.plan import Cell, StudyPlan
 from multimodal_lab.study.launch import status
 from multimodal_lab.study.launch.wandb import send
 from multimodal_lab.study.ledger import ledger
-from multimodal_lab.study.ledger import tuning as trials
+from multimodal_lab.study.ledger import tuning as tuning_ledger
 
 AGAIN = 2  # launches of a tuning cell by one call, that a launcher died at meanwhile
 EVERY = 1.0  # seconds
@@ -81,7 +81,7 @@ def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> Study
     study = read(node)
     made = Cells(study, compose)
     tuning = made.tuning()
-    chosen = trials.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
+    chosen = tuning_ledger.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
     own = made.compared(chosen) if chosen or not tuning else []
     return StudyPlan(study, own, list(typed), warnings(study), tuning, chosen, made.retrained)
 

@@ -1,4 +1,4 @@
-"""The study as one more W&B run beside its cells, in their group: tables of verdicts, arms and comparisons."""
+"""Upload a study's verdicts, arms and comparisons to W&B, in the group of its cells."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def send(folder: Path, made: Mapping[str, Any], chosen: Mapping[str, Any]) -> No
 
 
 class Board:
-    """The run that ends a study. mode, project, entity, group, tags: as in `log.Wandb`."""
+    """The run that ends a study. mode, project, entity, group, tags: as in `log.wandb.Wandb`."""
 
     def __init__(
         self,

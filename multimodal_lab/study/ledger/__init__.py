@@ -1,1 +1,1 @@
-"""The ledger: what has become of every cell."""
+"""The ledger: the state of every cell."""

@@ -1,4 +1,4 @@
-"""What has become of every cell of a study, read from its files: they are the only state, so that no kill can lose any.
+"""The state of every cell, read from the cells' files alone, so that a kill loses nothing.
 
 No torch and no Hydra: hundreds of cells are listed at once.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from multimodal_lab import files as whole
+from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.files import read_json
 from multimodal_lab.runs import directory, hashes
@@ -93,7 +93,7 @@ def begin(own: Path, key: str) -> bool:
         for path in own.iterdir():
             if path.name != directory.LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    whole.write_json(own / BEGUN, now)
+    files.write_json(own / BEGUN, now)
     (own / directory.ERROR).unlink(missing_ok=True)
     return True
 

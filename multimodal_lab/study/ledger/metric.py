@@ -1,4 +1,4 @@
-"""What the score of a label in `predictions.parquet` measures, and what it is of a reader that knows nothing.
+"""The metric of a label in `predictions.parquet`, and its chance level.
 
 Classes: accuracy. Values: r2. Several 0/1 labels: the share of labels right, for average precision, which a run's own table
 shows, is no mean over samples.

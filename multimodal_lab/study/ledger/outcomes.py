@@ -1,4 +1,4 @@
-"""What every finished cell predicted, as arrays that comparisons take: seeds x splits x samples, the same for all arms."""
+"""Predictions of all finished cells as arrays (seeds × splits × samples), aligned over arms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
-from multimodal_lab.study.audit import record as audit
+from multimodal_lab.study.audit import record as audit_record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import StudyPlan
 from multimodal_lab.study.ledger import ledger, same_samples, tuning
@@ -42,9 +42,9 @@ class Scores:
 
 @dataclass
 class Outcomes:
-    """A study's directory as it stands. entries: every cell that is compared; tried: every one that tuned them.
+    """The current content of a study's directory. entries: every cell that is compared; tried: every one that tuned them.
 
-    invalid: why nothing in it may be compared. warnings: what to know of its cells. audit: what `audit.load` gives.
+    invalid: why nothing in it may be compared. warnings: what to know of its cells. audit: what `audit.record.load` gives.
     """
 
     folder: Path
@@ -90,7 +90,7 @@ class Outcomes:
         return (self.streams(arm, label) or [""])[-1]
 
     def judged(self, label: str) -> dict[str, Outcome | None]:
-        """{folder of each finished cell: what speaks for its arm}. `StudyError` as in `read_cell.read`."""
+        """{folder of each finished cell: what speaks for its arm}. `StudyError` as in `predictions.read`."""
         own = {arm: self.speaks(arm, label) for arm in {e.cell.arm for e in self.finished}}
         return {e.cell.folder: self.outcome(e, label, own[e.cell.arm]) for e in self.finished}
 
@@ -137,7 +137,7 @@ def load(folder: Path, evaluator: str | None = None) -> Outcomes:
     tried = ledger.entries(folder, made.tuning)
     entries = ledger.entries(folder, made.cells)
     evaluator = evaluator or hashes.judge(next((e.summary for e in entries if e.state == "finished"), {}))
-    found = Outcomes(folder, made, entries, tried, evaluator, audit=audit.load(folder))
+    found = Outcomes(folder, made, entries, tried, evaluator, audit=audit_record.load(folder))
     for entry in found.finished:
         wrong = [k for k in ("data/test", "data/train") if not _count(entry.summary.get(k))]
         if wrong:

@@ -1,4 +1,4 @@
-"""What one finished cell predicted, read from its table; that may be a stranger's, and is checked before it is used."""
+"""Load and validate the prediction table of one finished cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the cells of a split were tested on the same samples: pairs of any others would compare test sets, not arms."""
+"""Check that the cells of a split were tested on the same samples, as paired comparisons need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every arm tried on the validation parts, and what follows from it: a pure function of the finished tuning cells."""
+"""Select each arm's best option from the validation scores of its finished tuning cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multimodal_lab.config.study import Study
 from multimodal_lab.files import read_json
 from multimodal_lab.runs.records import DATA
 from multimodal_lab.study.design.plan import Chosen, StudyPlan
-from multimodal_lab.study.launch.status import score as of_label
+from multimodal_lab.study.launch.status import score as label_score
 from multimodal_lab.study.ledger.ledger import Entry
 
 LOSS = "val/total"
@@ -40,7 +40,7 @@ def score(study: Study, entry: Entry) -> float:
     if study.tune.score == "loss":
         found = [-float(entry.summary[LOSS])] if LOSS in entry.summary else []
     else:
-        found = [s for label in study.labels if (s := of_label(entry, label)) is not None]
+        found = [s for label in study.labels if (s := label_score(entry, label)) is not None]
     if not found:
         what = LOSS if study.tune.score == "loss" else f"score of {', '.join(study.labels)}"
         raise StudyError(f"{entry.folder}: nothing to compare options by: no {what} on its validation part")
@@ -48,7 +48,7 @@ def score(study: Study, entry: Entry) -> float:
     return value if math.isfinite(value) else -math.inf
 
 
-def told(made: StudyPlan, tried: Sequence[Entry]) -> dict[str, Any] | None:
+def tuning_record(made: StudyPlan, tried: Sequence[Entry]) -> dict[str, Any] | None:
     """What was tried and chosen, as plain values; None where the study tunes nothing."""
     tune = made.study.tune
     if tune is None:

@@ -75,7 +75,7 @@ def test_the_chance_of_groups_takes_each_group_for_one(monkeypatch):
 def test_what_a_column_alone_scores():
     column, label = np.array([0, 0, 0, 1, 1, 0, 1, 2]), np.array([0, 0, 1, 1, 1, 0, 0, 1])
     train, test = np.arange(5), np.arange(5, 8)  # of value 0 mostly 0, of value 1 all 1; train's usual class is 1
-    assert ours.told(label, column, train, test) == pytest.approx((2 / 3, 1 / 3, 2 / 3))
+    assert ours.score_alone(label, column, train, test) == pytest.approx((2 / 3, 1 / 3, 2 / 3))
 
 
 def test_holm_is_that_of_the_statistics():
