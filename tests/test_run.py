@@ -141,7 +141,7 @@ def test_embed_says_what_it_lacks(cli, tmp_path):
         (["fusion=atention"], "attention"),
         (["fusion.widht=3"], "width"),
         (["fusion._target_=os.system"], "os.system"),
-        (["head=classifier", "fusion=separate", "loss=cross_entropy"], "decision"),
+        (["head=classifier", "fusion=separate", "loss=cross_entropy"], "late_fusion"),
         (["data.batch_size=0"], "data.batch_size"),
     ],
 )
@@ -215,13 +215,13 @@ def test_no_secret_reaches_a_file(cli, tmp_path):
     argv, held, referred = "hf_" + "argvCanary42" * 3, "environment-canary-value", "referred-canary-value"
     around = {"CANARY_TOKEN": held, "CANARY_PLACE": referred}
     cli(f"dir={tmp_path / 'told'}", *QUICK, "log=wandb", f"name={argv}", **around)
-    words = ["log=wandb", "name='${oc.env:CANARY_PLACE}'", "score='knn/fused/${oc.env:CANARY_TOKEN}/accuracy'"]
+    words = ["log=wandb", "name='${oc.env:CANARY_PLACE}'", "objective='knn/fused/${oc.env:CANARY_TOKEN}/accuracy'"]
     failed = cli(f"dir={tmp_path / 'broken'}", *QUICK, *words, check=False, **around)
     assert failed.returncode == 1
     assert "objective=knn/fused/***/accuracy" in (tmp_path / "broken/error.txt").read_text()
-    refused = cli(f"dir={tmp_path / 'no'}", *QUICK, "score='${oc.env:CANARY_TOKEN}'", check=False, **around)
+    refused = cli(f"dir={tmp_path / 'no'}", *QUICK, "objective='${oc.env:CANARY_TOKEN}'", check=False, **around)
     assert refused.returncode == 2
-    assert "score=***: expected" in refused.stderr
+    assert "objective=***: expected" in refused.stderr
     assert "${oc.env:CANARY_PLACE}" in (tmp_path / "broken/config.yaml").read_text()
     written = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert sum(p.suffix == ".wandb" for p in written) == 2

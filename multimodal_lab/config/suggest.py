@@ -30,12 +30,11 @@ def nodes(group: str) -> dict[str, Tree]:
 
 
 def _read(file: Path) -> Tree:
-    """A file's own keys over those of the files of its folder that its defaults list names before it."""
+    """A file's own keys over those of the bases (`_NAME.yaml`) that its defaults list names before it."""
     node: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     made: Tree = {}
-    for name in (n for n in node.get("defaults", ()) if isinstance(n, str)):
-        if (base := file.with_name(f"{name}.yaml")).is_file():
-            made = _over(made, _read(base))
+    for name in (n for n in node.get("defaults", ()) if isinstance(n, str) and n.startswith("_") and n != "_self_"):
+        made = _over(made, _read(file.with_name(f"{name}.yaml")))
     return _over(made, node)
 
 

@@ -28,6 +28,6 @@ def test_every_number_of_a_summary_may_be_the_score(composed, tmp_path, fusion):
     found = json.loads((tmp_path / "run" / "summary.json").read_text())
     names = [k for k in found if isinstance(found[k], float | int)]
     assert len(names) > 50
-    refused = [str(p) for name in names for p in run.score({**tree, "score": name})]
+    refused = [str(p) for name in names for p in run.score({**tree, "objective": name})]
     assert refused == []
-    assert list(run.score({**tree, "score": "probe/nothing/species/accuracy"}))
+    assert list(run.score({**tree, "objective": "probe/nothing/species/accuracy"}))

@@ -30,8 +30,8 @@ GOOD = {
     "losses": {},
     "augment": {"_target_": f"{L}.augment.augment.Augment", "_partial_": True, "views": 2, "ops": {}},
     "data": {"_target_": f"{L}.data.dataset.Data", "labels": ["species", "sex"]},
-    "optim": {"_target_": f"{L}.optim.adamw", "_partial_": True, "lr": 1e-3, "lr_scale": {}},
-    "train": {"_target_": f"{L}.train_config.TrainConfig", "epochs": 1},
+    "optim": {"_target_": f"{L}.optim.optimizers.adamw", "_partial_": True, "lr": 1e-3, "lr_scale": {}},
+    "train": {"_target_": f"{L}.train.config.TrainConfig", "epochs": 1},
     "adapt": {},
     "evaluate": {"knn": {"_target_": f"{L}.evaluate.knn.KNN", "k": 5}},
     "system": {
@@ -103,7 +103,9 @@ VARIANTS = {
         "backbone__freeze": True,
     },
     "two heads, two losses": {"heads__label": CLASSIFIER, "losses__label": {**ENTROPY, "logits": "out.label"}},
-    "a scheduled knob": {"loss__temperature": {"_target_": f"{L}.loss.knob.Linear", "start": 0.2, "end": 0.1}},
+    "a scheduled knob": {
+        "loss__temperature": {"_target_": f"{L}.loss.schedule.LinearSchedule", "start": 0.2, "end": 0.1}
+    },
     "no contrast within": {"augment__views": 1, "loss__intra_weight": 0},
     "a loss of torch": {
         "head": CLASSIFIER,
@@ -139,7 +141,11 @@ def test_variants_that_can_run(name):
 
 
 WRONG = [
-    ({"fusion": SEPARATE, "loss__present": "present.uv", "subsets": True}, "subsets", "modality_subsets=false"),
+    (
+        {"fusion": SEPARATE, "loss__present": "present.uv", "modality_subsets": True},
+        "modality_subsets",
+        "modality_subsets=false",
+    ),
     ({"augment__modality_dropout": 1.5}, "augment.modality_dropout", "0"),
     ({"fusion__widht": 3}, "fusion.widht", "fusion.width"),
     ({"fusion__dims": {}}, "fusion.dims", "remove it"),
@@ -162,7 +168,11 @@ WRONG = [
     ({"loss__cross_weight": -1}, "loss.cross_weight", ">= 0"),
     ({"loss__weight": "abc"}, "loss.weight", "a number"),
     ({"loss__fn__temperature": 0.2}, "loss.temperature", "keep one of the two"),
-    ({"loss__temperature": {"_target_": f"{L}.loss.knob.Linear", "start": 0.2}}, "loss.temperature.end", "missing"),
+    (
+        {"loss__temperature": {"_target_": f"{L}.loss.schedule.LinearSchedule", "start": 0.2}},
+        "loss.temperature.end",
+        "missing",
+    ),
     ({"loss__z": 3}, "loss.z", "path"),
     ({"loss__z": "out.projektion"}, "loss.z", "loss.z=out.projection"),
     ({"loss__z": "out.projection.nir"}, "loss.z", "out.projection.uv"),
@@ -190,7 +200,7 @@ WRONG = [
     ({"resume": "yes"}, "resume", "never, auto"),
     ({"modality": {}}, "modality", "at least one"),
     ({"modality__rgb__kind": "picture"}, "modality.rgb.kind", "image, text, vector"),
-    ({"modality__rgb__take": {"evry": 2}}, "modality.rgb.bands.evry", "every"),
+    ({"modality__rgb__bands": {"evry": 2}}, "modality.rgb.bands.evry", "every"),
     ({"modality__fused": {"kind": "image", "bands": "all"}}, "modality.fused", "name"),
     ({"optim__lr": 0}, "optim.lr", "> 0"),
     ({"optim__lr_scale": {"backbone": 1e-3}}, "optim.lr_scale.backbone", "optim.lr_scale.backbones"),
@@ -210,11 +220,15 @@ WRONG = [
         "heads.x._target_",
         "multimodal_lab.head",
     ),
-    ({"system": {"_target_": f"{L}.optim.sgd", "_partial_": True}}, "system._target_", "System or a subclass"),
+    (
+        {"system": {"_target_": f"{L}.optim.optimizers.sgd", "_partial_": True}},
+        "system._target_",
+        "System or a subclass",
+    ),
     ({"loss__temperature": "warm"}, "loss.temperature", "a number > 0 or a path"),
     ({"fusion": DROP}, "fusion", "missing"),
     (
-        {"adapt": {"_target_": f"{L}.adapt.freeze", "_partial_": True, "modules": ["backbone"]}},
+        {"adapt": {"_target_": f"{L}.adapt.freeze.freeze", "_partial_": True, "modules": ["backbone"]}},
         "adapt.modules",
         "backbones",
     ),

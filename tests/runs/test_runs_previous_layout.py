@@ -10,7 +10,7 @@ import torch
 import yaml
 from once import once
 
-from multimodal_lab.checkpoint.store import Store, weights
+from multimodal_lab.checkpoint.store import CheckpointStore, weights
 from multimodal_lab.experiment import run
 
 
@@ -104,7 +104,7 @@ def test_backbones_of_an_old_run_serve_as_encoders(made, composed, tmp_path):
     words = [*previous_layout.DATA, "fusion=separate", "evaluate=[]", "train.max_steps=1", "figures=[]", "log=none"]
     cfg = composed(*words, "backbone.widths=[8,16]", "adapt=encoders", f"adapt.runs=[{old}]", small=False)
     run.run(cfg, tmp_path)
-    given, own = (weights(Store(folder / "checkpoints", 1).newest()) for folder in (old, tmp_path))
+    given, own = (weights(CheckpointStore(folder / "checkpoints", 1).newest()) for folder in (old, tmp_path))
     names = [name for name in own if name.startswith("backbones.each.")]
     assert {name.split(".")[2] for name in names} == {"rgb", "uv"}
     assert all(torch.equal(own[name], given[name]) for name in names)

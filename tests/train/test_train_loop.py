@@ -25,7 +25,7 @@ from multimodal_lab.log.log import Log
 from multimodal_lab.optim import optimizers
 from multimodal_lab.optim.schedule import set_rates
 from multimodal_lab.system import System
-from multimodal_lab.train import loop
+from multimodal_lab.train import loop, resume
 from multimodal_lab.train.config import TrainConfig
 from multimodal_lab.train.divergence import replay
 from multimodal_lab.train.interrupt import Interrupted
@@ -340,13 +340,13 @@ def test_leaving_any_part_out_of_a_resume_shows(bench, monkeypatch, precision):
     whole, parts = bench("whole", *words), bench("parts", *words)
     whole.fit(**knobs)
     interrupted(parts, 5, monkeypatch, **knobs)
-    real = store.load
+    real = resume.load
     for name in (None, *(PARTS if precision == "fp32" else ["scaler"])):
         if name == "scaler" and precision == "fp32":
             continue
         again = bench(f"without_{name}", *words)
         shutil.copytree(parts.folder, again.folder)
-        monkeypatch.setattr(store, "load", lambda f, p, n=name: real(f, p if n is None else {**p, n: Ignored(p[n])}))
+        monkeypatch.setattr(resume, "load", lambda f, p, n=name: real(f, p if n is None else {**p, n: Ignored(p[n])}))
         again.fit(resume="auto", **knobs)
         assert (left(again) == left(whole)) == (name is None), name
 
@@ -437,7 +437,7 @@ def test_between_two_rows_nothing_waits_for_the_device(bench):
     with Reads():
         b.fit(epochs=2, log_every=100, ema=0.9)
     # the model's own reads are its own, and at a save and at the end everything is looked at
-    known = {"step.gradient", "guard.require_sound", "guard.require_finite_end"}
+    known = {"step.gradient", "divergence.require_sound", "divergence.require_finite_end"}
     ours = [s for s in found if not known & set(s)]
     assert not ours, ours[:3]
 
