@@ -1,7 +1,8 @@
-"""Atomic file writes: temporary file, fsync, rename."""
+"""Atomic file writes (temporary file, fsync, rename), strict JSON, and the hash of a file or a JSON value."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -93,3 +94,14 @@ def require_shallow(content: Any) -> None:
 
 def _inside(node: Any) -> Any:
     return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_hash(value: Any) -> str:
+    """SHA-256 of a JSON value, in hex; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,11 +1,9 @@
-"""Hashes of files, JSON values and words, and the mixing step of SplitMix64: equal bits on every machine."""
+"""Hashes that numbers are drawn from: of words, and the mixing step of SplitMix64; equal bits on every machine."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # a command line that only checks its config does not pay for it
     import numpy as np
@@ -15,17 +13,6 @@ if TYPE_CHECKING:  # a command line that only checks its config does not pay for
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 ALL = (1 << 64) - 1
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def json_hash(value: Any) -> str:
-    """SHA-256 of a JSON value, in hex; the order of keys does not count."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def stable_id(text: str) -> int:

@@ -8,8 +8,7 @@ from typing import Any
 
 from multimodal_lab import stage
 from multimodal_lab.config import resolvers
-from multimodal_lab.files import read_json
-from multimodal_lab.runs.records import read_config, read_record, require_readable
+from multimodal_lab.runs.records import BATCH, read_batch, read_config, read_record, require_readable
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 
@@ -20,9 +19,9 @@ FACTS = ("batches", "epoch", "ids", "precision", "progress", "scale", "seed", "s
 
 def kept(folder: Path) -> dict[str, Any]:
     """What `batch.json` says of the kept step; `ValueError` where it can't be read, or the run beside it can't."""
-    path = folder / "batch.json"
+    path = folder / BATCH
     try:
-        found: dict[str, Any] = read_json(path)
+        found: dict[str, Any] = read_batch(folder)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: can't be read ({error})") from error
     if not isinstance(found, dict) or not all(k in found for k in FACTS):
@@ -71,7 +70,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] in {"-h", "--help"}:
         sys.exit(USAGE)
     folder = Path(sys.argv[1])
-    if not (folder / "batch.json").is_file():
+    if not (folder / BATCH).is_file():
         sys.exit(f"error: {folder}: no kept batch here (expected batch.json in it)")
     try:
         print(repeat(folder))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.data.fitted_cache import choices, named, nameless
-from multimodal_lab.hashing import file_hash
+from multimodal_lab.files import file_hash
 from multimodal_lab.system import System
 
 # of a backbone's node: what the digest of the weights tells better, and what changes none of its output

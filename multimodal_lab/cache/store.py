@@ -17,13 +17,13 @@ from torch import Tensor
 
 from multimodal_lab import files
 from multimodal_lab.checkpoint import safetensors_writer
-from multimodal_lab.hashing import file_hash, json_hash
+from multimodal_lab.files import file_hash, json_hash
 from multimodal_lab.runs.hashes import source_hash_of
 
 FORMAT = 1
 ENTRY, TENSORS = "entry.json", "tensors.safetensors"
 # what may change a pixel or a feature: floor 1 imports nothing beside these, and `system` normalises
-SOURCES = ("backbone", "data", "types.py", "build.py", "bounds.py", "hashing.py", "system.py", "cache")
+SOURCES = ("backbone", "data", "types.py", "build.py", "bounds.py", "files.py", "hashing.py", "system.py", "cache")
 PACKAGES = ("torch", "timm", "numpy", "pillow")
 
 

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.checkpoint.safetensors_writer import write
 from multimodal_lab.checkpoint.state import TrainingState, join, require_parts, require_same, split
-from multimodal_lab.files import write_bytes
-from multimodal_lab.hashing import file_hash, json_hash
+from multimodal_lab.files import file_hash, json_hash, write_bytes
 
 MANIFEST = "manifest.json"
 STATE = "state.json"

@@ -12,7 +12,7 @@ from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.sample import SampleReader
-from multimodal_lab.hashing import json_hash
+from multimodal_lab.files import json_hash
 
 
 class FittedCache(Protocol):

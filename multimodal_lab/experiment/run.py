@@ -20,11 +20,9 @@ from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
 from multimodal_lab.experiment.build import build_augmentation, build_system, build_trackers, feature_cache
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
-from multimodal_lab.files import write_json
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
-from multimodal_lab.runs.aliases import LAYOUT
-from multimodal_lab.runs.records import DATA
+from multimodal_lab.runs.records import DATA, write_record
 from multimodal_lab.runs.summary import score, write_summary
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
@@ -59,7 +57,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         optimizer = safe_instantiate(cfg.optim)(system)
     store = CheckpointStore(folder / "checkpoints", cfg.train.keep_last)
     if main and not (folder / DATA).exists():
-        _write_data(folder, data)
+        write_record(folder, data.record())
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
     told_of = cache.notes if cache else []
@@ -72,7 +70,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     )  # fmt: skip
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
         (folder / directory.CONFIG).write_text(config)
-        _write_data(folder, data)
+        write_record(folder, data.record())
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         load_weights(best, system)
     distributed.end()
@@ -120,10 +118,6 @@ def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
 def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
     """The config without its secrets, for files and trackers."""
     return {**redact.config(plain, OmegaConf.to_container(cfg, resolve=False)), "dir": plain["dir"]}
-
-
-def _write_data(folder: Path, data: Any) -> None:
-    write_json(folder / DATA, {"layout": LAYOUT, **data.record()})
 
 
 def _choices() -> dict[str, str]:

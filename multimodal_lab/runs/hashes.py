@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.hashing import file_hash, json_hash
+from multimodal_lab.files import file_hash, json_hash
 
 # Keys that change no number: where files lie, how they are loaded, what is kept.
 MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep_last", "save_every"}, "cache": {"root"}}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from multimodal_lab.files import read_bytes, read_json, require_shallow
+from multimodal_lab.files import read_bytes, read_json, require_shallow, write_json
 from multimodal_lab.runs.aliases import LAYOUT, renamed_target, upgrade_config, upgrade_record
 from multimodal_lab.runs.directory import CONFIG
 
-DATA = "data.json"
+DATA, BATCH = "data.json", "batch.json"  # the second in a directory of a kept step
 LAYOUT_FIRST = re.compile(rb'\s*\{\s*"layout"\s*:\s*([^\s,}]+)')
 HEAD = 200  # bytes
 OF_CONFIG = ("data", "modality", "system", "train")  # what the config, and the record, of any run have
@@ -41,6 +42,21 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The data record of the run in `folder` under today's names; `LayoutError` where it can't be read as one."""
     found = _record(folder)
     return found if "layout" in found else upgrade_record(found)
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the data record of a run, with the number of today's layout."""
+    write_json(folder / DATA, {"layout": LAYOUT, **record})
+
+
+def read_batch(folder: Path) -> Any:
+    """The facts of the step kept in `folder`; `OSError` or `ValueError` where they can't be read."""
+    return read_json(folder / BATCH)
+
+
+def write_batch(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the facts of a kept step."""
+    write_json(folder / BATCH, facts)
 
 
 def require_readable(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
-from multimodal_lab.hashing import file_hash
+from multimodal_lab.files import file_hash
 from multimodal_lab.runs import hashes
 
 

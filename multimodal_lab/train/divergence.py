@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from multimodal_lab import files
 from multimodal_lab.device import distributed
+from multimodal_lab.runs.records import read_batch, write_batch
 from multimodal_lab.train.dtensor import local, whole
 from multimodal_lab.train.meters import Meters
 from multimodal_lab.train.step import Step
@@ -128,7 +127,7 @@ def keep(folder: Path, step: Step, group: Sequence[Batch], where: Mapping[str, A
     save_file(weights, folder / "model.safetensors")
     facts = {**where, "seed": step.seed, "precision": step.precision, "batches": len(group)}
     facts |= {"scale": step.scaler.get_scale(), "ids": [b.ids.tolist() for b in group]}
-    files.write_json(folder / "batch.json", facts)
+    write_batch(folder, facts)
 
 
 def replay(folder: Path, step: Step) -> tuple[dict[str, float], float, str]:
@@ -136,7 +135,7 @@ def replay(folder: Path, step: Step) -> tuple[dict[str, float], float, str]:
 
     `step` must be built from the run's config; its weights are replaced. The state of optimizer and scale plays no part.
     """
-    facts: dict[str, Any] = json.loads((folder / "batch.json").read_text())
+    facts: dict[str, Any] = read_batch(folder)
     step.system.load_state_dict(load_file(folder / "model.safetensors"))
     found = load_file(folder / "batch.safetensors")
     group = [

@@ -8,7 +8,7 @@ from multimodal_lab.config.study import Control, Study, warnings
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
-from multimodal_lab.hashing import file_hash
+from multimodal_lab.files import file_hash
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, StudyPlan

@@ -14,7 +14,7 @@ from rich.console import Console
 from multimodal_lab import files as whole
 from multimodal_lab.config import study
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.hashing import file_hash
+from multimodal_lab.files import file_hash
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import Cell, StudyPlan

@@ -9,7 +9,7 @@ from multimodal_lab.config import study
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.probe import Probe
-from multimodal_lab.hashing import file_hash
+from multimodal_lab.files import file_hash
 from multimodal_lab.report.study.sections import build_report
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.analysis import judge, results

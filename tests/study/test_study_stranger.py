@@ -10,7 +10,7 @@ import pytest
 from made import LEVELS, study
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.hashing import file_hash
+from multimodal_lab.files import file_hash
 from multimodal_lab.runs import hashes
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan

@@ -11,7 +11,7 @@ from multimodal_lab.checkpoint.state import State, join, split
 from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.evaluate import rsa
 from multimodal_lab.experiment import run
-from multimodal_lab.hashing import file_hash
+from multimodal_lab.files import file_hash
 from multimodal_lab.log.log import Log
 from multimodal_lab.report import curves, summary
 from multimodal_lab.study.ledger import ledger
