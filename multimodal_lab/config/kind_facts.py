@@ -8,10 +8,9 @@ from functools import cache
 from typing import Any
 
 from multimodal_lab.config.annotations import Field, parse, problems
-from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.problem import Problem, not_one_of
 from multimodal_lab.config.signature import Module, SourceError, definition, lookup, module_named
 from multimodal_lab.data import kinds
-from multimodal_lab.text import nearest
 
 CONTRACT = f"{kinds.BASE}.Kind"
 
@@ -41,7 +40,7 @@ def _problems(key: str, kind: str) -> Iterator[Problem]:
         yield Problem(key, kind, str(error))
         return
     if kind not in found:
-        yield Problem(key, kind, f"expected one of {', '.join(found)}", f"{key}={nearest(kind, found)[0]}")
+        yield not_one_of(key, kind, list(found))
         return
     try:
         declared = _declared(found[kind])

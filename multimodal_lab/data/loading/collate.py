@@ -11,8 +11,9 @@ from torch import Tensor
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split.hashing import keys, stable_id
+from multimodal_lab.data.split.hashing import keys
 from multimodal_lab.data.streams.sample import Sample, SampleReader
+from multimodal_lab.hashing import stable_id
 from multimodal_lab.types import Stream
 
 

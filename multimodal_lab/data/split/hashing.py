@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.hashing import ALL, splitmix64
-from multimodal_lab.hashing import stable_id as stable_id
+from multimodal_lab.hashing import ALL, splitmix64, stable_id
 
 
 def stable_ids(names: Sequence[str]) -> np.ndarray:

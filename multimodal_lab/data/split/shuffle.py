@@ -11,8 +11,9 @@ import pandas as pd
 
 from multimodal_lab.bounds import Natural
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split.hashing import keys, stable_id
+from multimodal_lab.data.split.hashing import keys
 from multimodal_lab.data.split.split import SplitRows
+from multimodal_lab.hashing import stable_id
 from multimodal_lab.types import Stream
 
 

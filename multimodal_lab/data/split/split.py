@@ -10,7 +10,8 @@ import pandas as pd
 
 from multimodal_lab.bounds import Fraction, Natural
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split.hashing import keys, stable_id
+from multimodal_lab.data.split.hashing import keys
+from multimodal_lab.hashing import stable_id
 
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
