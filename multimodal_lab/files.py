@@ -1,17 +1,28 @@
-"""Atomic file writes (temporary file, fsync, rename), strict JSON, and the hash of a file or a JSON value."""
+"""Atomic file writes (temporary file, fsync, rename), reads tried again, strict JSON, the hash of a file or a JSON value."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 BESIDE = "*.part"  # what a kill may leave
+WAITS = (0.1, 0.5, 2.0)  # seconds before a failed read is tried again
+# An `OSError` that tells of the file itself: it is not there, is no file, or its content led the reader astray (PIL and
+# HDF5 say so without a number). Any other tells of the disk, the network or a right: the file may be whole.
+OF_THE_FILE = {
+    None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EOVERFLOW,
+    errno.ENXIO,
+}  # fmt: skip
+FOR_GOOD = {errno.EACCES, errno.EPERM}  # waiting grants no right
+T = TypeVar("T")
 
 
 def atomic_write(path: Path, fill: Callable[[Any], object]) -> None:
@@ -78,7 +89,30 @@ def read_bytes(path: Path) -> bytes:
     """The content of a regular file; `OSError` for any other: a pipe would be waited for without end."""
     if path.exists() and not path.is_file():
         raise OSError(f"expected a file, found {'a directory' if path.is_dir() else 'a pipe or a device'}")
-    return path.read_bytes()
+    return retried(path.read_bytes)
+
+
+def read_failure(error: BaseException | None) -> OSError | None:
+    """The error of a disk, a network or a right behind `error`; None where it tells of the file, which may be damaged."""
+    while error is not None:
+        late = isinstance(error, TimeoutError | ConnectionError)
+        if isinstance(error, OSError) and (late or error.errno not in OF_THE_FILE):
+            return error
+        error = error.__cause__
+    return None
+
+
+def retried(read: Callable[[], T]) -> T:
+    """What `read` gives, tried again after a short wait where a disk or a network failed it; its last error is raised."""
+    for wait in WAITS:
+        try:
+            return read()
+        except Exception as error:
+            failure = read_failure(error)
+            if failure is None or failure.errno in FOR_GOOD:
+                raise
+        time.sleep(wait)
+    return read()
 
 
 def require_shallow(content: Any) -> None:
@@ -94,6 +128,12 @@ def require_shallow(content: Any) -> None:
 
 def _inside(node: Any) -> Any:
     return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+
+
+def user_cache() -> Path:
+    """`multimodal_lab` in the user's cache; below `/dev/null`, where nothing is kept, for a user without a home."""
+    home = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return Path(os.devnull if home.startswith("~") else home) / "multimodal_lab"
 
 
 def file_hash(path: Path) -> str:

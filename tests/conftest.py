@@ -1,5 +1,6 @@
 """Small real things that many tests share: specimens, a system composed from conf/, a run from the command line."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from small import SMALL
 
+from multimodal_lab import files
 from multimodal_lab.config import resolvers
 
 ROOT = Path(__file__).parents[1]
@@ -50,3 +52,24 @@ def cli():
         return done
 
     return call
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """`failing(name, times)`: to open a file of that name fails so often, as on a disk or network that has a bad moment."""
+    monkeypatch.setattr(files, "WAITS", (0, 0, 0))
+    whole = Path.open
+
+    def arrange(name: str, times: int = 1, code: int = errno.EIO):
+        left = [times]
+
+        def opened(self, *args, **options):
+            if self.name == name and left[0]:
+                left[0] -= 1
+                raise OSError(code, os.strerror(code), str(self))
+            return whole(self, *args, **options)
+
+        monkeypatch.setattr(Path, "open", opened)
+        return left
+
+    return arrange

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from multimodal_lab import files
 from multimodal_lab.checkpoint import safetensors_writer
-from multimodal_lab.files import file_hash, json_hash
+from multimodal_lab.files import file_hash, json_hash, read_failure, retried
 from multimodal_lab.runs.hashes import source_hash_of
 
 FORMAT = 1
@@ -39,7 +39,7 @@ class CacheStore:
     """
 
     def __init__(self, root: str | None) -> None:
-        self.root = Path(root).expanduser() if root else default()
+        self.root = Path(root).expanduser() if root else files.user_cache()
 
     def get(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """The JSON value kept under `facts`."""
@@ -82,10 +82,14 @@ class CacheStore:
     def _entry(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         folder = self.folder(facts)
         try:
-            text = (folder / ENTRY).read_bytes()
-        except OSError:
+            text = retried((folder / ENTRY).read_bytes)
+            reason = retried(lambda: _fault(folder, text, facts))
+        except OSError as error:
+            if read_failure(error):
+                why = f"{error.filename or folder}: can't be read ({error.strerror})"
+                raise CacheError(f"{why}; try again once it can, or give another cache.root") from error
             return None
-        if reason := _fault(folder, text, facts):
+        if reason:
             print(f"cache: {folder} is invalid and will be made again: {reason}", flush=True)
             return None
         found: dict[str, Any] = json.loads(text)
@@ -104,11 +108,6 @@ class CacheStore:
     def _seal(self, folder: Path, facts: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         made = {"facts": complete(facts), **content}
         files.write_json(folder / ENTRY, {**made, "seal": json_hash(made)})
-
-
-def default() -> Path:
-    """`multimodal_lab` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "multimodal_lab"
 
 
 def key(facts: Mapping[str, Any]) -> str:
@@ -140,6 +139,8 @@ def _fault(folder: Path, text: bytes, facts: Mapping[str, Any]) -> str:
         if "sha256" in found and _hash_of(folder / TENSORS) != found["sha256"]:
             return f"{TENSORS} is not as it was written"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if read_failure(error):
+            raise
         return f"{type(error).__name__}: {error}"
     return ""
 

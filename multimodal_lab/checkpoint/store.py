@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.checkpoint.safetensors_writer import write
 from multimodal_lab.checkpoint.state import TrainingState, join, require_parts, require_same, split
-from multimodal_lab.files import file_hash, json_hash, write_bytes
+from multimodal_lab.files import file_hash, json_hash, read_failure, retried, write_bytes
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -71,11 +72,14 @@ class CheckpointStore:
 
     def all(self) -> list[Path]:
         """Oldest first. A folder that can't be listed is an `OSError`, never an empty list (as `glob` would have it)."""
-        names = os.listdir(self.folder) if self.folder.exists() else []
+        names = retried(lambda: os.listdir(self.folder)) if self.folder.exists() else []
         return sorted(self.folder / name for name in names if NAME.fullmatch(name))
 
     def newest(self) -> Path | None:
-        """The newest valid checkpoint, all hashes verified; damaged ones are renamed `.corrupt`. All damaged: an error."""
+        """The newest valid checkpoint, all hashes verified; damaged ones are renamed `.corrupt`.
+
+        `CheckpointError` where all are damaged, or where one can't be read: that is no damage, and an older one no answer.
+        """
         found = self.all()
         for path in reversed(found):
             if (reason := verify(path)) is None:
@@ -144,7 +148,18 @@ def size(parts: TrainingState) -> int:
 
 
 def verify(folder: Path) -> str | None:
-    """Why this checkpoint is invalid, or None."""
+    """Why this checkpoint is invalid, or None; `CheckpointError` where the disk, tried again, does not let it be read."""
+    try:
+        return retried(lambda: _damage(folder))
+    except OSError as error:
+        where, why = error.filename or folder, error.strerror or error
+        raise CheckpointError(
+            f"{where}: can't be read ({why}); that is no damage, and nothing was set aside: try again once it can"
+        ) from error
+
+
+def _damage(folder: Path) -> str | None:
+    """What differs from what was written; a failure to read is raised."""
     try:
         text = (folder / MANIFEST).read_bytes()
         manifest = json.loads(text)
@@ -160,24 +175,31 @@ def verify(folder: Path) -> str | None:
             if file_hash(folder / name) != digest:
                 return f"{name}: hash differs from {MANIFEST}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if read_failure(error):
+            raise
         return f"{MANIFEST}: {type(error).__name__}: {error}"
     return None
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     """The training progress saved in a checkpoint."""
-    state: dict[str, Any] = join(json.loads((folder / STATE).read_text())["state"], {})
+    state: dict[str, Any] = join(_plain(folder)["state"], {})
     return state
+
+
+def _plain(folder: Path) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(retried((folder / STATE).read_text))
+    return plain
 
 
 def load(folder: Path, parts: TrainingState) -> None:
     """Load a verified checkpoint into `parts`; one that is missing, unknown or does not fit is an error that names it."""
     require_parts(parts, "resuming")
-    plain = json.loads((folder / STATE).read_text())
+    plain = _plain(folder)
     require_parts(plain, str(folder / STATE))
     for name, part in parts.items():
         file = folder / f"{name}.safetensors"
-        state = join(plain[name], load_file(file) if file.exists() else {})
+        state = join(plain[name], retried(partial(load_file, file)) if file.exists() else {})
         if name == "model":
             require_same(f"the model in {folder}", state, part.state_dict())
         part.load_state_dict(state)
@@ -195,7 +217,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
     if reason := verify(folder):
         raise CheckpointError(f"{folder}: {reason}")
     average = folder / "ema.safetensors"
-    found: dict[str, Tensor] = load_file(average if average.exists() else folder / "model.safetensors")
+    found = retried(lambda: load_file(average if average.exists() else folder / "model.safetensors"))
     return {k.removeprefix("weights."): v for k, v in found.items()} if average.exists() else found
 
 

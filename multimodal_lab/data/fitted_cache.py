@@ -106,5 +106,6 @@ def _bad(samples: SampleReader, on_error: OnError, most: float, memory: FittedCa
     if known is not None:
         return Bad({int(row): str(why) for row, why in known.items()})
     bad = find(samples, on_error, most)
-    memory.put(facts, {str(row): why for row, why in bad.why.items()})
+    if not bad.passing:
+        memory.put(facts, {str(row): why for row, why in bad.why.items()})
     return bad

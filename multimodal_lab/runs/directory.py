@@ -107,8 +107,10 @@ def _lock(path: Path) -> None:
 
 def _living(path: Path) -> str | None:
     try:
-        owner = json.loads(path.read_text())
-    except (OSError, ValueError):
+        owner = json.loads(files.read_bytes(path))
+    except (OSError, ValueError) as error:
+        if files.read_failure(error):  # its writer may live
+            raise
         return None
     if owner.get("host") != socket.gethostname():
         return f"{owner.get('pid')} on {owner.get('host')}"

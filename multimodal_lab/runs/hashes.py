@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.files import file_hash, json_hash
+from multimodal_lab.files import file_hash, json_hash, read_failure, read_json, retried
 
 # Keys that change no number: where files lie, how they are loaded, what is kept.
 MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep_last", "save_every"}, "cache": {"root"}}
@@ -17,6 +16,7 @@ MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep_last", "save_e
 SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
 OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
 OF_DATA = "provenance/data_fingerprint"
+OLDER = "recorded by a version that left out the middle of files over 1 MiB"  # a fingerprint of another rule
 JUDGE = "provenance/judge"  # the evaluator whose predictions a run is judged by
 BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "objective", "study"}
 TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or runs that hold them
@@ -25,6 +25,11 @@ TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or run
 def judge(summary: Mapping[str, Any]) -> str:
     """The evaluator that a run is judged by; older runs, which did not record it, had the probe."""
     return str(summary.get(JUDGE, "probe"))
+
+
+def comparable(one: object, two: object) -> bool:
+    """Whether two fingerprints of data were taken by one rule; else they differ, and that says nothing of the data."""
+    return str(one).rpartition(":")[0] == str(two).rpartition(":")[0]
 
 
 def config_key(plain: Mapping[str, Any]) -> str:
@@ -66,16 +71,18 @@ def weights_hash(path: Path) -> list[str]:
 
 def _in_checkpoint(manifest: Path) -> list[str]:
     try:
-        files = json.loads(manifest.read_bytes())["files"]
+        files = read_json(manifest)["files"]
         return [digest for name, digest in sorted(files.items()) if name.startswith(("model.", "ema."))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if read_failure(error):
+            raise
         return [file_hash(manifest)]  # damaged: whoever loads it says so
 
 
 @cache
 def _of_large(path: Path, size: int, changed: int) -> str:
     """Once a process for each state of the file: every cell of a study asks."""
-    return file_hash(path)
+    return retried(lambda: file_hash(path))
 
 
 def flat(node: Any, key: str) -> dict[str, Any]:

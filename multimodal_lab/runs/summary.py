@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
-from multimodal_lab.files import file_hash
+from multimodal_lab.files import file_hash, read_failure, retried
 from multimodal_lab.runs import hashes
 
 
@@ -19,12 +19,17 @@ def write_summary(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any
 
 
 def read_summary(folder: Path, key: str) -> dict[str, Any]:
-    """What `write_summary` wrote; {} where there is none, it is of another config, or the predictions are not its own."""
+    """What `write_summary` wrote; {} where there is none, it is of another config, or the predictions are not its own.
+
+    An `OSError` where the disk does not let it be read: the run may be finished all the same.
+    """
     try:
         summary: dict[str, Any] = files.read_json(folder / hashes.SUMMARY)
-        own = summary[hashes.OF_PREDICTIONS] == file_hash(folder / hashes.PREDICTIONS)
+        own = summary[hashes.OF_PREDICTIONS] == retried(lambda: file_hash(folder / hashes.PREDICTIONS))
         return summary if own and summary[hashes.OF_CONFIG] == key else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if read_failure(error):
+            raise
         return {}
 
 

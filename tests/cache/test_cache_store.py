@@ -63,6 +63,18 @@ def test_a_damaged_entry_is_told_not_read_and_made_again(kept, capsys, harm):
     assert torch.equal(kept.get_tensors(FACTS)["tokens"], torch.zeros(1))
 
 
+@pytest.mark.parametrize("name", [ENTRY, TENSORS])
+def test_an_entry_that_the_disk_fails_to_give_is_tried_again_and_not_made_again(kept, capsys, failing, name):
+    store._hashed.cache_clear()
+    failing(name, 2)
+    assert torch.equal(kept.get_tensors(FACTS)["tokens"], torch.arange(12.0).view(2, 3, 2))
+    assert capsys.readouterr().out == ""
+    store._hashed.cache_clear()
+    failing(name, 99)
+    with pytest.raises(CacheError, match=rf"{name}: can't be read \(Input/output error\)"):
+        kept.get_tensors(FACTS)
+
+
 def test_another_entry_in_its_place_is_foreign(kept, capsys):
     other = {**FACTS, "weights": "other"}
     os.rename(kept.folder(FACTS), kept.folder(other))

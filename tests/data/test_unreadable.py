@@ -1,5 +1,7 @@
 """Samples that can't be read: stopped at, left out, or stood in for, the same on every rank, and counted."""
 
+import errno
+import json
 import os
 import signal
 import sys
@@ -11,6 +13,8 @@ import tifffile
 import torch
 from made_source import Made
 
+from multimodal_lab import files
+from multimodal_lab.cache.store import CacheStore
 from multimodal_lab.data.loading import unreadable as bad_module
 from multimodal_lab.data.loading.unreadable import Bad, stand_ins
 from multimodal_lab.data.readers.card import card
@@ -36,6 +40,38 @@ def test_by_default_a_bad_sample_stops_the_run_and_is_named(data):
     source, _bad, _ = spoilt()
     with pytest.raises(DataError, match=r"sample 's\d\d' \(dir/s\d\d\.tif\): its mask is all zero"):
         data(source).prepare(CUBE, 0)
+
+
+class Away(Made):
+    """A source whose disk fails the first `times` readings of one row."""
+
+    def __init__(self, times, row=2):
+        super().__init__()
+        self.times, self.row = times, row
+
+    def read(self, index, streams):
+        if index == self.row and self.times:
+            self.times -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "dir/s02.tif")
+        return super().read(index, streams)
+
+
+def test_a_disk_that_fails_once_makes_no_bad_sample(data, monkeypatch):
+    monkeypatch.setattr(files, "WAITS", (0, 0, 0))
+    assert not data(Away(2), on_error="skip").prepare(CUBE, 0).bad.why
+    data(Away(2)).prepare(CUBE, 0)
+    with pytest.raises(DataError, match=r"sample 's02' \(dir/s02\.tif\): can't be read: .*Input/output error"):
+        data(Away(99)).prepare(CUBE, 0)
+
+
+@pytest.mark.parametrize(("times", "kept"), [(99, 0), (0, 1)])
+def test_what_a_disk_failed_to_give_is_no_bad_sample_for_good(data, monkeypatch, tmp_path, times, kept):
+    monkeypatch.setattr(files, "WAITS", (0, 0, 0))
+    memory = CacheStore(str(tmp_path))
+    found = data(Away(times), on_error="skip", max_bad=0.5).prepare({"cube": CUBE["cube"]}, 0, memory=memory)
+    assert len(found.bad.why) == (times > 0)
+    entries = [json.loads(p.read_text())["facts"]["of"] for p in tmp_path.rglob("entry.json")]
+    assert entries.count("bad samples") == kept
 
 
 @pytest.mark.parametrize("on_error", ["skip", "substitute"])

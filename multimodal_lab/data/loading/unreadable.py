@@ -14,6 +14,7 @@ import numpy as np
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.sample import SampleReader
+from multimodal_lab.files import read_failure
 
 TIMEOUT = 300.0  # seconds that one sample may take
 OnError = Literal["raise", "skip", "substitute"]
@@ -30,6 +31,7 @@ class Bad:
 
     why: dict[int, str] = field(default_factory=dict)
     instead: dict[int, int] = field(default_factory=dict)
+    passing: bool = False  # the disk or the network failed some of them: they may be read the next time
 
     def good(self, rows: np.ndarray) -> np.ndarray:
         """The readable rows."""
@@ -70,17 +72,18 @@ def find(samples: SampleReader, on_error: OnError, most: float) -> Bad:
         return Bad()
     total = len(samples.table)
     why: dict[int, str] = {}
+    passing: set[int] = set()
     row = 0
     while row < total:
-        row = _scan(samples, row, why)
-    found = Bad(why)
+        row = _scan(samples, row, why, passing)
+    found = Bad(why, passing=bool(passing))
     if len(why) > most * total:
         said = found.notes(on_error, total)[0]
         raise DataError(f"{said}; more than data.max_bad={most:g} of them allows")
     return found
 
 
-def _scan(samples: SampleReader, first: int, why: dict[int, str]) -> int:
+def _scan(samples: SampleReader, first: int, why: dict[int, str], passing: set[int]) -> int:
     """Read samples from `first` on in one process, to the end or till it dies; returns the row to go on with."""
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
@@ -95,7 +98,7 @@ def _scan(samples: SampleReader, first: int, why: dict[int, str]) -> int:
                 why[row] = f"{samples.called(row)}: reading it hangs: nothing came in {TIMEOUT:g} s"
                 return row + 1
             try:
-                said, layouts = end.recv()
+                said, passes, layouts = end.recv()
             except (EOFError, OSError):
                 process.join(5)
                 code = process.exitcode
@@ -104,6 +107,8 @@ def _scan(samples: SampleReader, first: int, why: dict[int, str]) -> int:
                 return row + 1
             if said is not None:
                 why[row] = said
+            if passes:
+                passing.add(row)
             for name, layout in layouts.items():  # what the samples so far are like, for those that come after
                 samples.fitted[name].layout = samples.fitted[name].layout or layout
             row += 1
@@ -115,13 +120,13 @@ def _scan(samples: SampleReader, first: int, why: dict[int, str]) -> int:
 
 def _read(samples: SampleReader, first: int, end: Any) -> None:
     for row in range(first, len(samples.table)):
-        said = None
+        said, passes = None, False
         try:
             samples.require(row)
         except DataError as error:
-            said = str(error)
+            said, passes = str(error), read_failure(error) is not None
         samples.drop(row)
-        end.send((said, {name: fitted.layout for name, fitted in samples.fitted.items()}))
+        end.send((said, passes, {name: fitted.layout for name, fitted in samples.fitted.items()}))
 
 
 def stand_ins(found: Bad, splits: SplitRows) -> Bad:
@@ -133,7 +138,7 @@ def stand_ins(found: Bad, splits: SplitRows) -> Bad:
             raise DataError(f"data.on_error: no sample of {name} can be read")
         for row in set(rows.tolist()) & found.why.keys():
             instead[row] = int(good[np.searchsorted(good, row) % len(good)])
-    return Bad(found.why, instead)
+    return Bad(found.why, instead, found.passing)
 
 
 def _reason(text: str) -> str:

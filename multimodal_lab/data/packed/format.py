@@ -93,7 +93,7 @@ def aligned(offset: int) -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file; `DataError` if it is not there or is none."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(files.retried(path.read_bytes))
     except FileNotFoundError as error:
         raise DataError(
             f"data.root: {path.parent} holds no {path.name}, expected a folder that pack.py made"
@@ -128,7 +128,7 @@ def seal(manifest: dict[str, Any]) -> str:
 
 def file_hash(path: Path) -> str:
     """The BLAKE2b of a small file."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(files.retried(path.read_bytes), digest_size=16).hexdigest()
 
 
 def bands_of(manifest: dict[str, Any]) -> tuple[Band, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
 import pandas as pd
 
 from multimodal_lab.data.source import DataError
+from multimodal_lab.files import read_failure, retried
 
 SHOWN = 5
 H = TypeVar("H")
@@ -69,6 +71,8 @@ def readable(name: str, what: str) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:
+        if failure := read_failure(error):  # which says nothing of what the file holds
+            raise DataError(f"{name}: can't be read: {failure.strerror or failure}") from error
         raise DataError(f"{name}: not a whole, readable {what}: {type(error).__name__}: {error}") from error
 
 
@@ -81,7 +85,7 @@ def headers(paths: Sequence[str], read: Callable[[str, tuple[str, H] | None], H]
     first: tuple[str, H] | None = None
     for path in paths:
         try:
-            header = read(path, first)
+            header = retried(partial(read, path, first))
             first = first or (path, header)
             made.append(header)
         except DataError as error:
@@ -123,4 +127,4 @@ def some(names: Sequence[object]) -> str:
 
 
 def _without_suffix(path: str, suffixes: Sequence[str]) -> str:
-    return next(path[: -len(s)] for s in suffixes if path.lower().endswith(s.lower()))
+    return next(path[: len(path) - len(s)] for s in suffixes if path.lower().endswith(s.lower()))

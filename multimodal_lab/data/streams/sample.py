@@ -15,6 +15,7 @@ from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling
+from multimodal_lab.files import retried
 from multimodal_lab.stage import place
 
 
@@ -60,7 +61,7 @@ class SampleReader:
         if self.watch is not None:
             self.watch(row)
         try:
-            raw = self.source.read(row, [p.stored for p in self.plans.values()])
+            raw = retried(lambda: self.source.read(row, [p.stored for p in self.plans.values()]))
         except DataError as error:
             if self.names[row] in str(error):
                 raise

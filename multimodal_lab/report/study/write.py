@@ -39,7 +39,7 @@ def write(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        made = json.loads(path.read_bytes())
+        made = json.loads(files.read_bytes(path))
     except FileNotFoundError:
         raise ReportError(f"{path}: not there; python -m multimodal_lab.study runs={path.parent} writes it") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
@@ -118,8 +119,10 @@ def _cells(found: Outcomes) -> dict[str, Entry]:
 
 def _load(folder: Path) -> Embeddings:
     try:
-        return Embeddings.load(folder)
+        return files.retried(lambda: Embeddings.load(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if files.read_failure(error):
+            raise
         said = str(error).splitlines()[0]
         raise StudyError(f"{folder}: not as a run writes it ({said}); remove it, and no overlap is told") from None
 

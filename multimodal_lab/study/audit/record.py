@@ -24,7 +24,9 @@ def load(folder: Path) -> dict[str, Any] | None:
     """The audit record of the study in `folder`; None if it has not been audited."""
     try:
         found: dict[str, Any] = files.read_json(folder / FILE)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if files.read_failure(error):
+            raise
         return None
     return found if _sound(found) else None
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.files import read_json
+from multimodal_lab.files import read_failure, read_json
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.runs.summary import read_summary
 from multimodal_lab.study.design.plan import Cell, StudyPlan
@@ -106,7 +106,11 @@ def mixed(found: Sequence[Entry], source: str | None = None) -> list[str]:
         counts = Counter(str(e.summary.get(key)) for e in done)
         if source is not None and key == hashes.OF_SOURCE:
             counts[source] += 0
-        if len(counts) > 1:
+        if key == hashes.OF_DATA and len({k.rpartition(":")[0] for k in counts}) > 1:
+            said.append(
+                f"the data fingerprint of some cells was {hashes.OLDER}: it can't tell whether all had the same data"
+            )
+        elif len(counts) > 1:
             shares = ", ".join(f"{n} of {k[:12]}" if n else f"now {k[:12]}" for k, n in counts.most_common())
             few = min((k for k in counts if counts[k]), key=lambda k: counts[k])
             first = next(e.folder.name for e in done if str(e.summary.get(key)) == few)
@@ -140,7 +144,9 @@ def others(folder: Path, given: StudyPlan) -> list[str]:
 def _begun(own: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = read_json(own / BEGUN)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if read_failure(error):
+            raise
         return {}
     return found
 
