@@ -14,9 +14,10 @@ from multimodal_lab.checkpoint.store import CheckpointStore, load, read_state
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction
-from multimodal_lab.runs.hashes import flat, source_hash
+from multimodal_lab.runs.hashes import OLDER, comparable, flat, source_hash
 
 Resume = Literal["never", "auto", "drift"]
+FINGERPRINT = "data fingerprint"
 CONFIG = ("seed", "modality", "system", "augment", "optim", "train", "adapt", "cache", "data")
 
 
@@ -32,7 +33,7 @@ def facts(
         found |= flat(plain[key], key)
     if "train.mode" in found:  # what it comes to: checkpoints from before `auto` say min or max
         found["train.mode"] = direction.resolve(found["train.mode"], found.get("train.monitor"), scored)
-    return {**found, "data fingerprint": data.fingerprint, **machine(device)}
+    return {**found, FINGERPRINT: data.fingerprint, **machine(device)}
 
 
 def resume_from(store: CheckpointStore, parts: TrainingState, now: Mapping[str, Any], mode: Resume, log: Log) -> None:
@@ -82,7 +83,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One line a fact that differs: its name, the old value and the new one."""
     absent = "absent"
     return [
-        f"{k}: was {before.get(k, absent)!r}, is {now.get(k, absent)!r}"
+        _change(k, before.get(k, absent), now.get(k, absent))
         for k in sorted(before.keys() | now.keys())
         if before.get(k, absent) != now.get(k, absent)
     ]
+
+
+def _change(name: str, then: Any, now: Any) -> str:
+    if name == FINGERPRINT and not comparable(then, now):
+        return f"{name}: {OLDER}, so that it can't tell whether these data are the same"
+    return f"{name}: was {then!r}, is {now!r}"
