@@ -171,7 +171,7 @@ def _deep(file: Path, image: Image.Image) -> np.ndarray:
     if image.format == "TIFF":
         import tifffile
 
-        x = tifffile.imread(file)
+        x = tifffile.imread(file, key=0)  # its own pixels, whatever files a description names
         return np.ascontiguousarray(x if x.shape[0] in (3, 4) and x.shape[-1] not in (3, 4) else np.moveaxis(x, -1, 0))
     from torchvision.io import ImageReadMode, decode_png, read_file
 

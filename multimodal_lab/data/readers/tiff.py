@@ -31,6 +31,8 @@ SUFFIXES = (".tif", ".tiff")
 INFLATE: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
 MOST = 8000  # times that a byte can swell; what stays below 64 MiB even so is not looked at
 SLACK = 4096
+# A description may name other files, or planes that none holds, which tifffile would follow or fill with zeros.
+OWN_PAGES = {"is_ome": False, "is_mmstack": False, "is_ndtiff": False}
 Layout = Literal["from_header", "bands_first", "bands_last"]
 
 
@@ -100,7 +102,7 @@ class Tiff:
 
 def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limits) -> Header:
     """Check one file's header against the `count` of bands expected, the limits and the file's size."""
-    with readable(name, "TIFF file"), tifffile.TiffFile(file) as tif:
+    with readable(name, "TIFF file"), tifffile.TiffFile(file, **OWN_PAGES) as tif:
         series = tif.series
         pages = [p for s in series for p in s.pages if p is not None]
         if len(series) != 1:
@@ -108,6 +110,7 @@ def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limit
             raise DataError(
                 f"{name}: images of {len(series)} different shapes ({shapes}), expected one of {count} bands"
             )
+        _held(series[0], len(tif.pages), name)
         header = _parsed(series[0], pages, tif.byteorder, name, count, layout)
         _supported(pages[0].aspage(), name)
         limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
@@ -126,10 +129,11 @@ def read_bands(file: str, name: str, header: Header, wanted: Sequence[int]) -> n
         if header.offset is not None:
             values = _by_offset(file, header, wanted)
         elif header.pages:
-            with tifffile.TiffFile(file) as tif:
+            with tifffile.TiffFile(file, **OWN_PAGES) as tif:
                 values = np.stack([tif.series[0].pages[i].asarray() for i in wanted])
         else:
-            whole = tifffile.imread(file, series=0)
+            with tifffile.TiffFile(file, **OWN_PAGES) as tif:
+                whole = tif.asarray(series=0)
             planes = (
                 whole.reshape(shape) if header.bands_first else np.moveaxis(whole.reshape(*shape[1:], shape[0]), 2, 0)
             )
@@ -157,6 +161,19 @@ def _parsed(series: Any, pages: Sequence[Any], byteorder: str, name: str, count:
     return Header(
         height, width, count, dtype.newbyteorder(byteorder), top, y == 1 or count == 1, by_page, series.dataoffset
     )
+
+
+def _held(series: Any, stored: int, name: str) -> None:
+    """Refuse a description that promises more or fewer planes than the file holds: tifffile would make them up."""
+    pages = [p for p in series.pages if p is not None]
+    found, promised = sum(math.prod(p.shape) for p in pages), math.prod(series.shape)
+    # ImageJ writes beyond 4 GB one page, then all planes in one piece.
+    one_for_all = series.is_truncated and stored == 1
+    if found != promised and not one_for_all:
+        shapes = f"{tuple(series.shape)} by its {series.kind} description"
+        raise DataError(
+            f"{name}: {stored} pages of {tuple(pages[0].shape)}, expected {shapes}; write it anew without that"
+        )
 
 
 def _supported(page: Any, name: str) -> None:
