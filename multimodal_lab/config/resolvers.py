@@ -17,6 +17,11 @@ def first_label(labels: Any) -> str:
     return str(labels[0]) if labels and not isinstance(labels, str) else "species"
 
 
+def first(names: Any) -> str | None:
+    """The first of some names; None where there are none."""
+    return str(names[0]) if names and not isinstance(names, str) else None
+
+
 def packed(root: Any, key: str) -> Any:
     """What the store in `root` was packed with: `key` of `data` in its manifest; `ValueError` if it holds none."""
     path = Path(str(root)).expanduser() / "manifest.json"
@@ -32,7 +37,8 @@ def packed(root: Any, key: str) -> Any:
 
 
 def register() -> None:
-    """Make `${run_id:}`, `${first_label:…}` and `${packed:…}` known; a composed config keeps the one run id that it was given."""
+    """Make the resolvers known; a composed config keeps the one run id that it was given."""
     OmegaConf.register_new_resolver("run_id", directory.run_id, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("first_label", first_label, replace=True)
+    OmegaConf.register_new_resolver("first", first, replace=True)
     OmegaConf.register_new_resolver("packed", packed, replace=True)

@@ -18,7 +18,7 @@ from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams.bands import plan
-from multimodal_lab.data.streams.labels import Target, encode, refuse_single
+from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
@@ -111,7 +111,11 @@ class Data:
         """How each stream is cut from what is stored."""
         if not len(self.source.samples):
             raise DataError("data.source: it holds no samples")
-        plans = {name: plan(name, facts, self.source.bands) for name, facts in modality.items()}
+        own = getattr(self.source, "field_bands", {})  # where columns of images have bands of their own
+        plans = {
+            name: plan(name, facts, own.get(facts.get("field") or name, self.source.bands))
+            for name, facts in modality.items()
+        }
         if all(p.target for p in plans.values()):
             raise DataError(f"modality: no input stream among {', '.join(plans) or 'none'}")
         if self.shuffle:
@@ -123,7 +127,7 @@ class Data:
         table = self.source.samples
         if frozen is not None:
             return auto.frozen(table, self.labels, self.split, frozen)
-        texts = {p.stored.field for p in plans.values() if p.stored.field}
+        texts = {*getattr(self.source, "text_columns", ()), *(p.stored.field for p in plans.values() if p.stored.field)}
         found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         return replace(found, notes=[*getattr(self.source, "notes", []), *found.notes])
 
@@ -137,6 +141,8 @@ class Data:
     def _targets(self, chosen: auto.Choice, frozen: dict[str, Any] | None) -> dict[str, Target]:
         """Each label as numbers, by the classes of the trained run where there is one."""
         table, classes = self.source.samples, None if frozen is None else frozen["classes"]
+        if frozen is None:
+            require_complete(table, chosen.labels)
         targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
         if frozen is None and chosen.split.min_class_policy == "refuse":
             for label, target in targets.items():

@@ -32,7 +32,7 @@ def test_one_folder_per_class_is_a_label_called_folder():
     ("paths", "reason"),
     [
         (["1.tif", "2.tif"], "none matches a preset (birds, lepidoptera); all lie in one folder"),
-        ([*BIRDS, "IMG_1.tif"], "12 of 13 match birds, but not IMG_1"),
+        ([*BIRDS[:4], "IMG_1.tif"], "4 of 5 match birds, but not IMG_1"),
         (["a/1.tif", "a/2.tif", "3.tif"], "not every file lies in exactly one folder"),
         (["a/x/1.tif", "a/x/2.tif", "b/x/1.tif", "b/x/2.tif"], "not every file lies in exactly one folder"),
         (["a/1.tif", "a/2.tif", "b/3.tif"], "folder b holds one file"),

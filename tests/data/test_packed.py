@@ -98,7 +98,7 @@ def table(folder):
     frame.assign(name=[f"s{i}" for i in range(12)], kind=["x", "y", None] * 4, age=range(12)).to_csv(
         folder / "t.csv", index=False
     )
-    return Table(str(folder), file="t.csv", pattern=r"nm(?P<nm>\d+)", id="name", unit="%")
+    return Table(str(folder), file="t.csv", pattern=r"nm(?P<nm>\d+)", id="name", unit="%", missing_labels="keep")
 
 
 def scene(folder):

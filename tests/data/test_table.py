@@ -68,11 +68,11 @@ def test_rows_are_kept_by_equality(tmp_path: Path) -> None:
     assert opened(tmp_path, where={"site": "a"}).samples.id.tolist() == ["007", "8"]
     with pytest.raises(DataError, match=r"t\.csv: no row with site = c; there are a, b$"):
         opened(tmp_path, where={"site": "c"})
-    with pytest.raises(DataError, match=r"where names 'place'; no such column"):
+    with pytest.raises(DataError, match=r"no column 'place' \(data\.source\.where\)"):
         opened(tmp_path, where={"place": "a"})
 
 
-@pytest.mark.parametrize(("value", "said"), [(np.nan, "nan"), (np.inf, "inf"), ("high", "'high'")])
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "empty"), (np.inf, "'inf'"), ("high", "'high'")])
 def test_a_value_that_is_no_number_names_row_and_column(tmp_path: Path, value: Any, said: str) -> None:
     rows = frame().astype({"nm400": object})
     rows.loc[1, "nm400"] = value

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -11,10 +13,13 @@ from typing import TypeVar
 
 import pandas as pd
 
+from multimodal_lab.data.readers.name_match import look_up
 from multimodal_lab.data.source import DataError
 from multimodal_lab.files import read_failure, retried
 
 SHOWN = 5
+PICTURES = {f".{s}" for s in re.findall(r"\w+", """png jpg jpeg jpe jfif tif tiff webp bmp dib gif ppm pgm pnm jp2 avif
+                heic heif psd ico tga exr svg nef cr2 cr3 arw dng orf raf rw2""")}  # fmt: skip
 H = TypeVar("H")
 
 
@@ -29,25 +34,78 @@ def existing(root: str) -> Path:
 def find(root: Path, suffixes: Sequence[str]) -> list[str]:
     """Paths relative to `root`, sorted, of the files below it that end in one of `suffixes`, hidden ones left out.
 
-    Raises `DataError` naming the folder and the suffixes if there is none.
+    Raises `DataError` naming the folder and the suffixes if there is none, and what there is instead.
     """
     endings = tuple(s.lower() for s in suffixes)
-    found = (p.relative_to(root) for p in root.rglob("*") if p.name.lower().endswith(endings) and p.is_file())
-    paths = sorted(p.as_posix() for p in found if not any(part.startswith(".") for part in p.parts))
+    paths = sorted(p for p, entry in _walk(root, []) if p.lower().endswith(endings) and entry.is_file())
     if not paths:
-        raise DataError(f"{root}: no file that ends in {', '.join(suffixes)}, there or in its subfolders")
+        instead = "; ".join(left_out(root, (), endings))
+        said = f"; {instead}" if instead else ""
+        raise DataError(f"{root}: no file that ends in {', '.join(suffixes)}, there or in its subfolders{said}")
     return paths
 
 
+def left_out(root: Path, taken: Collection[str], endings: Collection[str] = ()) -> list[str]:
+    """What stands below `root` among the files `taken` and looks like a sample but isn't read, in sentences.
+
+    That are links whose file is not there, pointers of DVC, what is no file (a pipe, a socket, a device), folders that
+    are links or can't be opened, and pictures in formats that the reader doesn't take.
+    """
+    known = {os.path.splitext(p)[1].lower() for p in taken} | {*endings} | PICTURES
+    have, closed = set(taken), list[str]()
+    found: dict[str, list[str]] = {}
+    for path, entry in _walk(root, closed):
+        suffix = os.path.splitext(path)[1].lower()
+        if entry.is_symlink() and entry.is_dir():
+            found.setdefault("links to folders, which are not followed", []).append(path)
+        elif path.endswith(".dvc") and not os.path.lexists(root / path[:-4]):
+            found.setdefault("pointers of DVC without their files (dvc pull fetches them)", []).append(path)
+        elif suffix not in known or path in have:
+            continue
+        elif not os.path.exists(entry.path):
+            cure = "git annex get" if "annex" in os.readlink(entry.path) else "copy the files too"
+            found.setdefault(f"links to files that are not there ({cure})", []).append(path)
+        elif not entry.is_file():
+            found.setdefault("pipes, sockets or devices, which are no files", []).append(path)
+        else:
+            found.setdefault(f"files that end in {suffix}, which this reader does not take", []).append(path)
+    if closed:
+        found["folders that can't be opened"] = closed
+    return [f"warning: left out: {len(paths)} {what}: {some(sorted(paths))}" for what, paths in found.items()]
+
+
+def _walk(root: Path, closed: list[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Everything below `root` but folders that are no links, with its relative path; hidden ones are left out."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = list(os.scandir(root / folder))
+        except OSError:
+            closed.append(folder)
+            continue
+        for entry in entries:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            else:
+                yield path, entry
+
+
 def inside(root: Path, name: object, where: str) -> Path:
-    """The file below `root` that `name`, read from a file, means; `DataError` naming `where` if it is elsewhere."""
+    """The file below `root` that `name`, read from a file, means, also as another system writes it, see `look_up`;
+    `DataError` naming `where` if it is elsewhere."""
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: expected a path relative to {root}, found {name!r}")
-    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or "\0" in name:
-        raise DataError(f"{where}: {name!r} is an absolute path, expected one relative to {root}")
+    elsewhere = PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor) or "\0" in name
     if ".." in PurePosixPath(name.replace("\\", "/")).parts:
         raise DataError(f"{where}: {name!r} leaves {root} by '..'")
-    path = root / name
+    known = name if not elsewhere and (root / name).is_file() else None if "\0" in name else look_up(root, name)
+    if known is None and elsewhere:
+        raise DataError(f"{where}: {name!r} is an absolute path, expected one relative to {root}")
+    path = root / (known or name)
     if not Path(os.path.realpath(path)).is_relative_to(root):
         raise DataError(f"{where}: {name!r} is a link that leaves {root}")
     if not path.is_file():
@@ -58,6 +116,8 @@ def inside(root: Path, name: object, where: str) -> Path:
 def given(root: Path, name: str, key: str) -> Path:
     """The existing file that the config names, absolute or relative to `root`; `DataError` names the config's `key`."""
     path = root / Path(name).expanduser()
+    if not path.is_file() and not Path(name).expanduser().is_absolute():
+        path = root / (look_up(root, name) or name)
     if not path.is_file():
         raise DataError(f"{key}: no file {path}")
     return path
@@ -106,7 +166,8 @@ def readable_header(found: H | DataError) -> H:
 
 def table(paths: Sequence[str], suffixes: Sequence[str]) -> pd.DataFrame:
     """A table of samples with `id`, the path without its suffix, and `path`; two files of one name are refused."""
-    ids = [_without_suffix(p, suffixes) for p in paths]
+    # In one Unicode form: the same name has another on a disk of a Mac, and a split goes by these names.
+    ids = [unicodedata.normalize("NFC", _without_suffix(p, suffixes)) for p in paths]
     samples = pd.DataFrame({"id": ids, "path": list(paths)})
     twice = samples[samples.id.duplicated(keep=False)].path.tolist()
     if twice:

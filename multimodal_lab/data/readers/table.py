@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,22 +12,29 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.readers.folder import existing, given, readable, some
-from multimodal_lab.data.readers.labels import read_table
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.tables import doubts, read_table, require_column
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
+from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.types import Band, Stream
+
+UNITS = {"nm": 1.0, "um": 1000.0}
+SHORTEST = 50.0  # nm: no optical instrument measures below, and micrometres are all below
+Duplicates = Literal["refuse", "mean", "first"]
 
 
 class Table:
     """One table below `root`: the columns whose whole name matches `pattern` are bands, all others stay as they are.
 
-    pattern: a regular expression; its group `nm`, if it has one, is the band's wavelength in nm. unit: of the values.
-    id: the column of names, the row number without it. labels: columns that must be there, and complete unless
-    `missing_labels` is `keep`. where: {column: value}, the rows to keep. In HDF5 `values` is the (N, C) data set,
-    `centres` the optional (C,) one of wavelengths in nm (band i is then called `nm<centre>`, else `B<i>`), and every
-    other data set of N values at the top of the file is a column. A missing or infinite value in a band is a
-    `DataError` naming row and column.
+    file: see `read_table`, or HDF5. pattern: a regular expression; its group `nm`, if it has one, is the band's wavelength
+    in `wavelength_unit`. Bands that have wavelengths are put in their order. duplicates: what columns of one wavelength
+    are (two detectors, replicates): an error, their mean, or the first of them. unit: of the values. id: the column of
+    names, always text, the row number without it. labels: columns that must be there, and complete unless
+    `missing_labels` is `keep`, as must be all that are learnt. na_values: words that mean missing, beside the empty
+    field. where: {column: value}, the rows to keep. In HDF5 `values` is the (N, C) data set, `centres` the optional (C,)
+    one of wavelengths (band i is then called `nm<centre>`, else `B<i>`), and every other data set of N values at the top
+    of the file is a column. A missing or infinite value in a band is a `DataError` naming row and column.
     """
 
     def __init__(
@@ -38,8 +46,11 @@ class Table:
         id: str | None = None,
         labels: list[str] | None = None,
         missing_labels: Literal["refuse", "keep"] = "refuse",
+        na_values: list[str] | None = None,
         where: dict[str, Any] | None = None,
         unit: str = "",
+        wavelength_unit: Literal["nm", "um"] = "nm",
+        duplicates: Duplicates = "refuse",
         values: str = "values",
         centres: str | None = None,
         limits: Limits | None = None,
@@ -49,25 +60,28 @@ class Table:
         path = given(self.root, file, "data.source.file")
         limits = limits or Limits()
         limits.check(file, pixels=1, bands=1, itemsize=max(1, path.stat().st_size))
-        hdf5 = path.suffix.lower() in (".h5", ".hdf5")
-        rows = _from_hdf5(path, values, centres, limits) if hdf5 else read_table(path, id, limits)
+        if path.suffix.lower() in (".h5", ".hdf5"):
+            rows, self.notes = _from_hdf5(path, values, centres, limits), list[str]()
+        else:
+            rows, self.notes = read_table(path, id, limits, na_values or ())
         rows = _kept(rows, where or {}, file)
-        names, self.bands = _bands([str(c) for c in rows.columns], pattern, unit, file)
-        limits.check(file, bands=len(names), itemsize=4)
+        places, bands = _bands(rows, pattern, unit, wavelength_unit, file)
+        limits.check(file, bands=len(places), itemsize=4)
         limits.count(file, len(rows))
         ids = _ids(rows, id, file)
         _complete(rows, ids, labels or [], missing_labels, file)
-        self._values = _numbers(rows[names], ids, file)
-        kept = rows.drop(columns=[*names, *([id] if id else [])])
-        clash = [c for c in kept.columns if c in ("id", "path")]
-        if clash:
-            raise DataError(
-                f"{file}: has a column {clash[0]!r}, which is the reader's own; name it in data.source.id or rename it"
-            )
+        values_read = _numbers(rows.iloc[:, places], ids, file)
+        self._values, self.bands, told = _in_order(values_read, bands, duplicates, file)
+        self.notes += told
+        kept = rows.iloc[:, [i for i, c in enumerate(rows.columns) if i not in {*places} and c != id]]
+        _require_own(kept, file)
+        self.notes += doubts(kept, kept.columns, file)
         samples = pd.DataFrame({"id": ids, "path": file}, index=kept.index)
         # A named id column is kept under its own name too, so that a split can group by it.
         named = {} if id in (None, "id") else {id: ids}
         self.samples: pd.DataFrame = pd.concat([samples.assign(**named), kept], axis=1).reset_index(drop=True)
+        if missing_labels == "refuse":
+            self.samples.attrs[COMPLETE] = dict.fromkeys(kept.columns, "data.source.missing_labels")
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """(C,) float32 per stream."""
@@ -77,40 +91,104 @@ class Table:
 
 def _kept(rows: pd.DataFrame, where: dict[str, Any], file: str) -> pd.DataFrame:
     for column, value in where.items():
-        if column not in rows.columns:
-            raise DataError(f"{file}: data.source.where names {column!r}; no such column")
+        require_column(rows, column, file, "data.source.where")
         found = rows[column].map(str, na_action="ignore")
         if not (found == str(value)).any():
             raise DataError(
                 f"{file}: no row with {column} = {value}; there are {some(sorted(found.dropna().unique()))}"
             )
-        rows = rows[found == str(value)]
+        rows = rows[(found == str(value)).fillna(False).to_numpy(dtype=bool)]
     return rows
 
 
-def _bands(columns: list[str], pattern: str, unit: str, file: str) -> tuple[list[str], tuple[Band, ...]]:
+def _require_own(kept: pd.DataFrame, file: str) -> None:
+    """Refuse columns that the reader adds itself, and two of one name."""
+    clash = [c for c in kept.columns if c in ("id", "path")]
+    if clash:
+        raise DataError(
+            f"{file}: has a column {clash[0]!r}, which is the reader's own; name it in data.source.id or rename it"
+        )
+    for column in kept.columns[kept.columns.duplicated()]:
+        require_column(kept, column, file)
+
+
+def _bands(
+    rows: pd.DataFrame, pattern: str, unit: str, wavelength_unit: str, file: str
+) -> tuple[list[int], list[Band]]:
+    """The places of the columns that are bands, and the bands."""
     try:
         regex = re.compile(pattern)
     except re.error as error:
         raise DataError(f"data.source.pattern: {pattern!r} is not a regular expression: {error}") from error
-    matches = [(c, m) for c in columns if (m := regex.fullmatch(c))]
+    matches = [(i, c, m) for i, c in enumerate(rows.columns) if (m := regex.fullmatch(c))]
     if not matches:
-        raise DataError(f"{file}: no column matches data.source.pattern {pattern}; there are {some(columns)}")
+        said = f"{file}: no column matches data.source.pattern {pattern}; there are {some(list(rows.columns))}"
+        raise DataError(f"{said}{_looks_like(rows)}")
     bands = []
-    for name, match in matches:
+    for _, name, match in matches:
         nm = match.groupdict().get("nm")
         try:
-            bands.append(Band(name, None if nm is None else float(nm), unit))
+            bands.append(Band(name, None if nm is None else round(float(nm) * UNITS[wavelength_unit], 6), unit))
         except ValueError as error:
-            raise DataError(f"{file}: column {name}: {nm!r} is not a wavelength in nm") from error
-    return [name for name, _ in matches], tuple(bands)
+            raise DataError(f"{file}: column {name}: {nm!r} is not a wavelength in {wavelength_unit}") from error
+    centres = [b.nm for b in bands if b.nm is not None]
+    if centres and max(centres) < SHORTEST:
+        raise DataError(
+            f"{file}: wavelengths from {min(centres):g} to {max(centres):g} nm, which look like micrometres: "
+            "data.source.wavelength_unit=um"
+        )
+    return [i for i, _, _ in matches], bands
+
+
+def _looks_like(rows: pd.DataFrame) -> str:
+    """How the bands of a table may be found whose columns don't match."""
+    numbers = all(pd.api.types.is_numeric_dtype(t) for t in rows.dtypes)
+    if numbers and len(rows) > 4 and rows.iloc[:, 0].is_monotonic_increasing and rows.iloc[0, 0] > SHORTEST:
+        return f"; {rows.columns[0]} looks like wavelengths: transpose the table, which needs a row for each sample"
+    found = [(c, m) for c in rows.columns if (m := re.fullmatch(r"(\D*)(\d+(?:\.\d+)?)(\D*)", c))]
+    alike = Counter((m[1], m[3]) for _, m in found).most_common(1)
+    if alike and alike[0][1] >= 3:
+        (before, after), count = alike[0]
+        shown = rf"{re.escape(before)}(?P<nm>[\d.]+){re.escape(after)}"
+        return f"; {count} columns such as {next(c for c, m in found if m[1] == before)} match data.source.pattern='{shown}'"
+    listed = [c for i, c in enumerate(rows.columns) if len(rows) and isinstance(rows.iloc[0, i], list | np.ndarray)]
+    return f"; column {listed[0]} holds a list in each row: give every band a column of its own" if listed else ""
+
+
+def _in_order(
+    values: np.ndarray, bands: list[Band], duplicates: Duplicates, file: str
+) -> tuple[np.ndarray, tuple[Band, ...], list[str]]:
+    """Values (N, C) and bands by wavelength, one a wavelength or name, and what there is to tell."""
+    alike: dict[object, list[int]] = {}
+    for i, band in enumerate(bands):
+        alike.setdefault(band.name if band.nm is None else band.nm, []).append(i)
+    several = {key: places for key, places in alike.items() if len(places) > 1}
+    notes = []
+    if several:
+        shown = some([f"{k:g} nm" if isinstance(k, float) else str(k) for k in several])
+        first = next(iter(several.values()))
+        names = ", ".join(bands[i].name for i in first)
+        said = f"{file}: {len(several)} of {len(alike)} wavelengths or bands are measured by several columns: {shown}"
+        if duplicates == "refuse":
+            raise DataError(
+                f"{said} ({names}); data.source.duplicates=mean takes their mean, duplicates=first the first column of each"
+            )
+        notes.append(f"{said}; data.source.duplicates={duplicates} makes one of them")
+        groups = [places if duplicates == "mean" else places[:1] for places in alike.values()]
+        values = np.stack([values[:, g].mean(axis=1, dtype=np.float64) for g in groups], axis=1).astype(np.float32)
+        bands = [bands[g[0]] for g in groups]
+    if all(b.nm is not None for b in bands):
+        order = sorted(range(len(bands)), key=lambda i: bands[i].nm or 0.0)
+        if order != list(range(len(bands))):
+            notes.append(f"{file}: its bands are not in order of wavelength; they are put in order")
+            values, bands = np.ascontiguousarray(values[:, order]), [bands[i] for i in order]
+    return values, tuple(bands), notes
 
 
 def _ids(rows: pd.DataFrame, column: str | None, file: str) -> list[str]:
     if column is None:
         return [str(i) for i in range(len(rows))]
-    if column not in rows.columns:
-        raise DataError(f"{file}: no column {column!r} (data.source.id); there are {some(list(rows.columns))}")
+    require_column(rows, column, file, "data.source.id")
     if rows[column].isna().any():
         raise DataError(f"{file}: row {_line(rows, int(np.flatnonzero(rows[column].isna())[0]))} has no {column}")
     ids = rows[column].astype(str)
@@ -121,8 +199,7 @@ def _ids(rows: pd.DataFrame, column: str | None, file: str) -> list[str]:
 
 def _complete(rows: pd.DataFrame, ids: list[str], labels: list[str], missing: str, file: str) -> None:
     for label in labels:
-        if label not in rows.columns:
-            raise DataError(f"{file}: no column {label!r} (data.source.labels); there are {some(list(rows.columns))}")
+        require_column(rows, label, file, "data.source.labels")
         empty = [i for i, bad in zip(ids, rows[label].isna()) if bad]
         if empty and missing == "refuse":
             raise DataError(
@@ -132,19 +209,16 @@ def _complete(rows: pd.DataFrame, ids: list[str], labels: list[str], missing: st
 
 
 def _numbers(rows: pd.DataFrame, ids: list[str], file: str) -> np.ndarray:
-    wrong = [c for c in rows.columns if not pd.api.types.is_numeric_dtype(rows[c])]
-    for column in wrong:
-        bad = pd.to_numeric(rows[column], errors="coerce").isna() & rows[column].notna()
-        at = int(np.flatnonzero(bad)[0]) if bad.any() else 0
-        raise DataError(
-            f"{file}: row {_line(rows, at)} ({ids[at]}), column {column}: {rows[column].iloc[at]!r}, expected a number"
-        )
-    values = rows.to_numpy(dtype=np.float32, na_value=np.nan)
+    """(N, C) float32; a `DataError` names the first value that is no finite number."""
+    columns = [pd.to_numeric(rows.iloc[:, i], errors="coerce") for i in range(rows.shape[1])]
+    values = np.stack([c.to_numpy(dtype=np.float32, na_value=np.nan) for c in columns], axis=1)
     bad_at = np.argwhere(~np.isfinite(values))
     if len(bad_at):
         row, column_at = bad_at[0]
+        found = rows.iloc[row, column_at]
+        said = repr(found) if isinstance(found, str) else "empty" if pd.isna(found) else str(found)
         raise DataError(
-            f"{file}: row {_line(rows, row)} ({ids[row]}), column {rows.columns[column_at]}: {values[row, column_at]}, "
+            f"{file}: row {_line(rows, row)} ({ids[row]}), column {rows.columns[column_at]}: {said}, "
             f"expected a finite number ({len(bad_at)} such values)"
         )
     return np.ascontiguousarray(values)
@@ -168,7 +242,11 @@ def _from_hdf5(path: Path, values: str, centres: str | None, limits: Limits) -> 
         count = data.shape[1]
         names = [f"B{i:03d}" for i in range(count)]
         if centres:
-            names = [f"nm{float(v):g}" for v in column(file, centres, path.name, count)]
-        rows = pd.DataFrame(data[:], columns=names)
+            found = [float(v) for v in column(file, centres, path.name, count)]
+            short = [f"nm{v:g}" for v in found]
+            # Six digits, as long as they tell apart what differs.
+            names = short if len(set(short)) == len(set(found)) else [f"nm{v!r}" for v in found]
+        rows = pd.DataFrame(data[:], columns=pd.Index(names, dtype=object))
         others = [k for k in file if k not in (values, centres) and dataset(file, k, path.name).shape == (len(rows),)]
-        return rows.assign(**{k: column(file, k, path.name, len(rows)) for k in others})
+        made = pd.DataFrame({k: column(file, k, path.name, len(rows)) for k in others}, index=rows.index)
+        return pd.concat([rows, made], axis=1)

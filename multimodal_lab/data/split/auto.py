@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.split.split import NO_STRATUM, Split
 
 AUTO = "auto"
 BOOKKEEPING = {"id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left"}
@@ -112,10 +112,12 @@ def _stratum(
 def _uneven(column: pd.Series, groups: pd.Series, split: Split) -> str:
     if pd.api.types.is_float_dtype(column) or column.map(lambda v: isinstance(v, list | tuple | set)).any():
         return "no classes"
-    strata = column.astype(object).where(column.notna(), "missing").map(str)
+    strata = column.astype(object).where(column.notna(), NO_STRATUM).map(str)
     if strata.groupby(groups).nunique().max() > 1:
         return f"differs within {split.by}"
-    found = groups.groupby(strata).nunique().sort_values(kind="stable")
+    found = groups[column.notna()].groupby(strata[column.notna()]).nunique().sort_values(kind="stable")
+    if found.empty:
+        return "no values"
     parts = sum(share > 0 for share in split.shares.values())
     unit = split.by or "sample"
     return f"{found.index[0]!r} has {found.iloc[0]} {unit}, fewer than {parts} splits" if found.iloc[0] < parts else ""

@@ -15,6 +15,7 @@ from multimodal_lab.hashing import stable_id
 
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
+NO_STRATUM = "missing"  # of the samples without a value of the column that splits are stratified by
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
@@ -109,7 +110,7 @@ class Split:
         if self.stratify is None:
             return np.full(len(samples), "", dtype=object)
         column = _column(samples, self.stratify, "data.split.stratify")
-        values = column.astype(object).where(column.notna(), "missing").map(str).to_numpy(dtype=object)
+        values = column.astype(object).where(column.notna(), NO_STRATUM).map(str).to_numpy(dtype=object)
         first: dict[str, str] = {}
         for group, value in zip(groups, values, strict=True):
             if first.setdefault(group, value) != value:
@@ -146,7 +147,8 @@ class Split:
         home: dict[str, str] = {}
         for stratum, names in sorted(members.items()):
             if len(names) < len(shares):
-                self._refuse(stratum, names, shares)
+                if stratum != NO_STRATUM or len(members) == 1:  # a few without a label are no class
+                    self._refuse(stratum, names, shares)
                 home.update(dict.fromkeys(names, "train"))
                 continue
             order = np.argsort(keys(np.array([stable_id(n) for n in names]), self.seed), kind="stable")

@@ -11,6 +11,8 @@ import pandas as pd
 
 from multimodal_lab.data.source import DataError
 
+COMPLETE = "complete"  # of a sample table's `attrs`: {column: the key of the config that lets it have gaps}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -44,6 +46,24 @@ def encode(samples: pd.DataFrame, label: str, classes: Sequence[str] | None = No
     names = list(classes) if classes is not None else _sorted(kept)
     places = {name: i for i, name in enumerate(names)}
     return Target(np.array([-1 if v is None else places.get(str(v), -1) for v in values], dtype=np.int64), names)
+
+
+def require_complete(samples: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Refuse (`DataError`) a gap in a column that is learnt, where the table's `attrs` ask for none."""
+    found = {label: samples[label].isna() for label in labels if label in samples.attrs.get(COMPLETE, {})}
+    gaps = {label: missing for label, missing in found.items() if missing.any()}
+    if not gaps:
+        return
+    said = []
+    for label, missing in gaps.items():
+        names = list(samples["id"][missing])
+        more = ", …" if len(names) > 3 else ""
+        said.append(f"{len(names)} of {len(samples)} samples have no {label} ({', '.join(names[:3])}{more})")
+    others = ", ".join(label for label in labels if label not in gaps)
+    key = samples.attrs[COMPLETE][next(iter(gaps))]
+    raise DataError(
+        f"data.labels: {'; '.join(said)}; {key}=keep keeps them unlabelled, data.labels=[{others}] learns none of it"
+    )
 
 
 def refuse_single(samples: pd.DataFrame, label: str, target: Target) -> None:

@@ -1,0 +1,158 @@
+"""The rows of a set of image–text pairs: from a table, from COCO's annotations, or from folders joined by file name."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from multimodal_lab.data.readers.delimited import decode
+from multimodal_lab.data.readers.folder import PICTURES, existing, find, given, readable, some
+from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.name_match import parts
+from multimodal_lab.data.readers.tables import DELIMITED, LINES, read_lines, read_table
+from multimodal_lab.data.source import DataError
+
+Rows = list[dict[str, Any]]
+TABLES = (*LINES, *DELIMITED, ".parquet", ".json")
+USUAL = ("index", "metadata", "captions", "pairs", "annotations")  # names of a table, the likeliest first
+TEXTS = ("text", "caption", "texts", "captions", "sentence", "sentences", "description", "prompt", "title")
+
+
+def the_table(root: Path, file: str | None) -> str:
+    """The table that the config names, else the one there is in `root`: `index.jsonl`, `metadata.jsonl`, …, or the only one."""
+    if file is not None:
+        return file
+    there = sorted(p.name for p in root.iterdir() if p.suffix.lower() in TABLES and p.name[0] != "." and p.is_file())
+    usual = [n for name in USUAL for suffix in TABLES for n in there if n.lower() == name + suffix]
+    if usual or len(there) == 1:
+        return (usual or there)[0]
+    found = f"there are {some(there)}; name one: data.source.file={there[0]}" if there else f"expected {USUAL[0]}.jsonl"
+    raise DataError(f"{root}: no table of pairs (data.source.file); {found}")
+
+
+def from_table(root: Path, file: str, limits: Limits, na_values: Sequence[str]) -> tuple[Rows, list[str]]:
+    """The rows of a table below `root`, None where a field is missing, and what there is to tell of it."""
+    path = given(root, file, "data.source.file")
+    limits.check(file, itemsize=max(1, path.stat().st_size))
+    suffix = path.suffix.lower()
+    if suffix in LINES:
+        return read_lines(path)
+    if suffix == ".json":
+        return _coco(path), []
+    rows, notes = read_table(path, None, limits, na_values)
+    twice = rows.columns[rows.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"{file}: several columns are called {twice[0]!r}; rename all but one")
+    return rows.astype(object).where(rows.notna(), None).to_dict("records"), notes
+
+
+def from_folders(
+    root: Path, folders: Mapping[str, str], suffixes: Sequence[str]
+) -> tuple[Rows, list[str], list[str], list[str]]:
+    """A row for each file name (without suffix) of the folders {column: folder}, the columns of images, those of texts
+    (folders of .txt files), and what there is to tell."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    notes: list[str] = []
+    kinds: dict[bool, list[str]] = {False: [], True: []}
+    for column, folder in folders.items():
+        below = existing(str(root / folder))
+        if not below.is_relative_to(root):
+            raise DataError(f"data.source.folders.{column}: {folder!r} is not below {root}")
+        texts = not any(p.suffix.lower() in suffixes for p in below.rglob("*"))
+        kinds[texts].append(column)
+        for path in find(below, (".txt",) if texts else suffixes):
+            row = rows.setdefault(parts(path), {"id": str(Path(path).with_suffix("").as_posix())})
+            if column in row:
+                raise DataError(f"data.source.folders.{column}: {path} and {row[column]} have one name")
+            row[column] = decode((below / path).read_bytes())[0].strip() if texts else f"{folder.strip('/')}/{path}"
+        notes.append(
+            f"{column}: the {'texts' if texts else 'pictures'} of {folder}/, joined by file name without suffix"
+        )
+    for column in folders:
+        lacking = [row["id"] for row in rows.values() if column not in row]
+        notes += [f"{column}: no file for {len(lacking)} of {len(rows)} names: {some(lacking)}"] if lacking else []
+    return [rows[name] for name in sorted(rows)], kinds[False], kinds[True], notes
+
+
+def columns_of_images(rows: Rows, file: str) -> list[str]:
+    """The columns whose values all name pictures."""
+    found = [c for c in _columns(rows) if (known := _known(rows, c)) and all(map(_is_picture, known))]
+    if not found:
+        raise DataError(f"{file}: no column names pictures (data.source.images); there are {some(_columns(rows))}")
+    return found
+
+
+def columns_of_texts(rows: Rows) -> list[str]:
+    """The columns of text, by their usual names, the likeliest first."""
+    there = _columns(rows)
+    return [c for name in TEXTS for c in there if c.lower() == name and all(map(_is_text, _known(rows, c)))]
+
+
+def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) -> tuple[str, list[str]]:
+    """Give every row a name of its own in the column that is returned, and say how.
+
+    column: the config's; without it `id`, else the image, else the number of the row. Rows of one name and one image,
+    that differ in their captions, are numbered.
+    """
+    key, notes = column or "id", []
+    if column is None and not any("id" in row for row in rows):
+        named = bool(images) and all(isinstance(row.get(images[0]), str) and row[images[0]] for row in rows)
+        for number, row in enumerate(rows):
+            row["id"] = row[images[0]] if named else str(number)
+        notes.append(f"{file}: no column `id`; rows are named by {f'their {images[0]}' if named else 'their number'}")
+    if any(row.get(key) in (None, "") for row in rows):
+        return key, notes  # told with its row
+    counts = Counter(str(row[key]) for row in rows)
+    if max(counts.values(), default=1) == 1:
+        return key, notes
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        shown.setdefault(str(row[key]), []).append(row)
+    for name, several in shown.items():
+        one_image = len({json.dumps([row.get(c) for c in images], default=str) for row in several}) == 1
+        if len({json.dumps(row, sort_keys=True, default=str) for row in several}) < len(several) or not one_image:
+            raise DataError(f"{file}: {key} {name} stands in more than one row")
+    for name, several in shown.items():
+        for number, row in enumerate(several if len(several) > 1 else ()):
+            row[key] = f"{name}_{number}"
+    repeated = sum(n > 1 for n in counts.values())
+    most = max(counts.values())
+    notes.append(
+        f"{file}: {repeated} images have up to {most} captions, a row each; their rows are named {key}_0, {key}_1, …"
+    )
+    return key, notes
+
+
+def _coco(path: Path) -> Rows:
+    """A list of objects, or COCO's `images` and `annotations` joined: a row a caption."""
+    with readable(path.name, "JSON file"):
+        found = json.loads(decode(path.read_bytes())[0])
+    if isinstance(found, dict) and isinstance(found.get("images"), list) and isinstance(found.get("annotations"), list):
+        with readable(path.name, "file of COCO captions"):
+            files = {image["id"]: image["file_name"] for image in found["images"]}
+            return [
+                {"id": str(a["image_id"]), "image": files[a["image_id"]], "caption": a["caption"]}
+                for a in found["annotations"]
+            ]
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise DataError(f"{path.name}: expected a list of objects, or `images` and `annotations` as COCO has them")
+    return found
+
+
+def _columns(rows: Rows) -> list[str]:
+    return list(dict.fromkeys(c for row in rows for c in row))
+
+
+def _known(rows: Rows, column: str) -> list[Any]:
+    return [v for row in rows if (v := row.get(column)) not in (None, "", []) and not (isinstance(v, float) and v != v)]
+
+
+def _is_picture(value: Any) -> bool:
+    return isinstance(value, str) and Path(value.replace("\\", "/")).suffix.lower() in PICTURES
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value))

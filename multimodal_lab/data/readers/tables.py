@@ -1,0 +1,239 @@
+"""The one reader of tables: CSV, TSV, Excel, Parquet and JSONL give equal columns, and what was inferred is told."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.data.readers.delimited import decode, encoding_note, read_delimited
+from multimodal_lab.data.readers.folder import readable, some
+from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.source import DataError
+from multimodal_lab.text import MANY, nearest
+
+DELIMITED, EXCEL, LINES = (".csv", ".tsv", ".txt"), (".xlsx", ".xlsm", ".xls"), (".jsonl", ".ndjson")
+# A number as written: a leading zero makes it a code ("01"), which stays text.
+WHOLE = r"[+-]?(?:0|[1-9]\d{0,17})"
+NUMBER = r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+COMMA = NUMBER.replace(r"\.", ",")
+# Words that other programs write for a missing value, and that are classes of some data set too (Namibia, a control).
+DOUBTFUL = {"na", "n/a", "#n/a", "nan", "none", "null", "nil", "unknown", "missing", "?", "-"}
+CLASSES = 50  # more different values are no classes: they are not searched for spellings of one
+
+
+def read_table(
+    path: Path, key: str | None = None, limits: Limits | None = None, na_values: Sequence[str] = ()
+) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of a table, and in sentences what was inferred of it; a broken or other file is a `DataError`.
+
+    Only an empty field is missing, and what equals one of `na_values`: "NA" and "None" are text. Spaces around values
+    are left out. Of a file that has no types, a column whose values are all numbers holds numbers, unless one has a
+    leading zero, as codes do, or it is the column `key`, which is always text. Column names are as written, so that two
+    may be equal.
+    """
+    limits = limits or Limits()
+    limits.file(str(path), path)
+    suffix = path.suffix.lower()
+    notes: list[str] = []
+    with readable(str(path), f"{suffix[1:]} table"):
+        if suffix in DELIMITED:
+            rows, separator, notes = read_delimited(path)
+        elif suffix in EXCEL:
+            rows, separator, notes = _excel(path)
+        elif suffix == ".parquet":
+            _require_parquet(path, limits)
+            rows, separator = pd.read_parquet(path, dtype_backend="numpy_nullable"), None
+        elif suffix in LINES:
+            found, notes = read_lines(path)
+            rows, separator = frame(found), None
+        else:
+            known = ", ".join([*DELIMITED, ".xlsx", ".parquet"])
+            raise DataError(f"{path}: expected {known} or .jsonl, found {suffix or 'no suffix'}")
+    return _typed(rows, key, separator, set(na_values), path.name, notes)
+
+
+def require_column(rows: pd.DataFrame, column: str, where: str, key: str = "") -> None:
+    """`DataError` where a column is not there, or there twice."""
+    count = list(rows.columns).count(column)
+    said = f" ({key})" if key else ""
+    if count > 1:
+        raise DataError(f"{where}: {count} columns are called {column!r}{said}; rename all but one")
+    if not count:
+        names = [str(c) for c in rows.columns]
+        listed = ", ".join(names) if len(names) <= MANY else some(names)
+        near = [c for c in names if _folded(c) == _folded(column)] or nearest(column, names)
+        raise DataError(f"{where}: no column {column!r}{said}; there are {listed}; nearest: {near[0]}")
+
+
+def doubts(rows: pd.DataFrame, columns: Collection[str], name: str) -> list[str]:
+    """What a table's classes look like and are not taken for: missing values, and two spellings of one class."""
+    missing: list[str] = []
+    spelt: list[str] = []
+    for column in dict.fromkeys(c for c in columns if c in rows):
+        counts = Counter(v for v in rows[column] if isinstance(v, str))
+        words = {v: n for v, n in counts.items() if v.lower() in DOUBTFUL}
+        missing += [f"{column} {', '.join(f'{v!r} ({n})' for v, n in words.items())}"] if words else []
+        if len(counts) <= CLASSES:
+            alike: dict[str, list[str]] = {}
+            for value in counts:
+                alike.setdefault(_folded(value), []).append(value)
+            spelt += [
+                f"{column} {' and '.join(f'{v!r} ({counts[v]})' for v in sorted(values))}"
+                for values in alike.values()
+                if len(values) > 1
+            ]
+    notes = []
+    if missing:
+        notes.append(
+            f"{name}: only an empty field is missing, so that these are values like any other: {'; '.join(missing)} "
+            "(name those that mean missing in na_values)"
+        )
+    if spelt:
+        notes.append(
+            f"warning: {name}: different values, though they differ in case or accents alone: {'; '.join(spelt)}"
+        )
+    return notes
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, object]], list[str]]:
+    """The objects of a JSONL file, one a line, and what to tell of it; `DataError` names the line that isn't one."""
+    rows = []
+    with readable(str(path), "JSONL file"):
+        text, encoding = decode(path.read_bytes())
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: line {number} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: line {number} is a JSON {type(row).__name__}, expected an object")
+        rows.append(row)
+    return rows, encoding_note(path.name, encoding)
+
+
+def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """A table of JSON objects; integers stay whole where some are missing."""
+    made = pd.DataFrame(rows, dtype=object)
+    for column in made.columns:
+        kinds = {type(v) for v in made[column] if v is not None and v == v}
+        made[column] = made[column].astype("Int64") if kinds == {int} else made[column].infer_objects()
+    return made
+
+
+def _typed(
+    rows: pd.DataFrame, key: str | None, separator: str | None, missing: set[str], name: str, notes: list[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The table with its columns trimmed and typed; `separator` is None where the file has types of its own."""
+    heads = [str(c).strip() for c in rows.columns]
+    if separator is not None:
+        empty = rows.isna()
+        keep = [i for i, head in enumerate(heads) if head or not empty.iloc[:, i].all()]
+        blank = empty.all(axis=1).to_numpy()
+        notes = [*notes, *([f"{name}: {blank.sum()} empty rows are left out"] if blank.any() else [])]
+        rows, heads = rows.iloc[~blank, keep], [heads[i] for i in keep]
+        nameless = [i for i, head in enumerate(heads) if not head]
+        for i in nameless:
+            heads[i] = f"column_{i + 1}"
+        notes += [f"{name}: columns without a name are called {some([heads[i] for i in nameless])}"] if nameless else []
+    trimmed: dict[str, int] = {}
+    commas: list[str] = []
+    made = []
+    for i, head in enumerate(heads):
+        column = _tidy(rows.iloc[:, i], missing, head, trimmed)
+        if separator is not None and head != key:
+            column, comma = _numbers(column, separator)
+            commas += [head] if comma else []
+        made.append(column)
+    if trimmed:
+        counts = some([f"{column} ({n})" for column, n in trimmed.items()])
+        notes.append(f"{name}: spaces around values are left out: {counts}")
+    if commas:
+        notes.append(f"{name}: a comma is the decimal sign of {some(commas)}")
+    done = pd.concat(made, axis=1) if made else pd.DataFrame(index=rows.index)
+    done.columns = pd.Index(heads, dtype=object)
+    if key is not None and list(heads).count(key) == 1:
+        done[key] = done[key].map(_as_text, na_action="ignore").astype("string")
+    return done, notes
+
+
+def _tidy(column: pd.Series, missing: set[str], head: str, trimmed: dict[str, int]) -> pd.Series:
+    """A column whose texts have no spaces around them, missing where empty or one of `missing`."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if pd.api.types.is_float_dtype(column):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)  # a NaN of Parquet is not missing to pandas
+        return column.mask(np.isnan(values))
+    texts = column.map(lambda v: isinstance(v, str)).to_numpy(dtype=bool)
+    if not texts.any():
+        return column
+    known = column[texts]
+    bare = known.map(str.strip)
+    changed = int((bare != known).sum())
+    if changed:
+        trimmed[head] = changed
+    gone = np.zeros(len(column), dtype=bool)
+    gone[texts] = bare.map(lambda v: v == "" or v in missing).to_numpy(dtype=bool)
+    whole = bool((texts | column.isna().to_numpy(dtype=bool)).all())
+    made = column.astype(object)
+    made[texts] = bare.astype(object)
+    made[gone] = None
+    return made.astype("string") if whole else made
+
+
+def _numbers(column: pd.Series, separator: str) -> tuple[pd.Series, bool]:
+    """A column of text as numbers if every value is one, and whether their decimal sign is a comma."""
+    known = column.dropna()
+    if known.empty or not isinstance(column.dtype, pd.StringDtype):
+        return column.astype("string"), False
+    if known.str.fullmatch(WHOLE).all():
+        return pd.to_numeric(column).astype("Int64"), False
+    if known.str.fullmatch(NUMBER).all():
+        return pd.to_numeric(column).astype("Float64"), False
+    if separator != "," and known.str.fullmatch(COMMA).all():
+        return pd.to_numeric(column.str.replace(",", ".", regex=False)).astype("Float64"), True
+    return column, False
+
+
+def _as_text(value: Any) -> str:
+    """A key as text: 7 of a whole column that became 7.0 where others are missing is "7"."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _folded(value: str) -> str:
+    return unicodedata.normalize("NFKC", value).casefold()
+
+
+def _excel(path: Path) -> tuple[pd.DataFrame, str, list[str]]:
+    """The first sheet, every cell as text."""
+    try:
+        sheets: dict[str, pd.DataFrame] = pd.read_excel(
+            path, sheet_name=None, header=None, dtype=object, keep_default_na=False, na_values=[""]
+        )
+    except ImportError as error:
+        raise DataError(f"{path}: Excel files need `pip install openpyxl`; or save it as CSV") from error
+    sheet, rows = next(iter(sheets.items()))
+    texts = rows.map(lambda v: None if v is None or v != v else _as_text(v))
+    body = texts.iloc[1:].copy()
+    body.columns = pd.Index(["" if v is None else v for v in texts.iloc[0]], dtype=object)
+    body.index = pd.RangeIndex(len(body))
+    notes = [f"{path.name}: of {len(sheets)} sheets the first, {sheet!r}, is read"] if len(sheets) > 1 else []
+    return body, ";", notes
+
+
+def _require_parquet(path: Path, limits: Limits) -> None:
+    """Refuse a Parquet file whose footer claims more values than its bytes can be: a run of one value takes none."""
+    from pyarrow import parquet
+
+    facts = parquet.read_metadata(path)
+    limits.count(str(path), facts.num_rows)
+    whole = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
+    limits.swell(str(path), max(whole, facts.num_rows * facts.num_columns * 8), path.stat().st_size)
