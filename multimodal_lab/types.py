@@ -59,6 +59,9 @@ class Batch:
     present[stream] (N,) bool; ids (N,) int64, equal ids are views of one sample; groups (N,) int64;
     mask (N, 1, H, W) float 0/1, the specimen's pixels, shared by all image streams, or None. same (N,) int64: equal where
     samples show one thing, such as captions of one image, which losses take for ids; None where no two do.
+    items[stream] (N,) int64: equal where rows hold the same thing in that stream, such as the image of several captions,
+    so that it is ranked once; of a stream that is not there each row holds its own. others[stream] (N, K, …), in
+    evaluation alone: what a row holds besides its input, such as its other captions, 0 where it has fewer.
     """
 
     inputs: dict[str, Tensor]
@@ -68,6 +71,8 @@ class Batch:
     groups: Tensor
     mask: Tensor | None = None
     same: Tensor | None = None
+    items: dict[str, Tensor] = field(default_factory=dict)
+    others: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -41,7 +41,7 @@ def same(a, b):
 
 
 def test_named_gives_every_tensor_of_every_field():
-    batch = made(mask=torch.ones(4, 1, 5, 5), same=torch.zeros(4))
+    batch = made(mask=torch.ones(4, 1, 5, 5), same=torch.zeros(4), others={"words": torch.zeros(4, 2, 6)})
     assert {place.partition(".")[0] for place in batch.named()} == {one.name for one in fields(batch)}
     assert all(len(x) == len(batch) for x in batch.named().values())
 

@@ -22,6 +22,7 @@ from multimodal_lab.data.streams.labels import Target, encode, refuse_single, re
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
+from multimodal_lab.text import expected_one_of
 
 
 class Data:
@@ -36,7 +37,9 @@ class Data:
     held-out ones when it comes to them. on_error: what a sample that can't be read does: `raise` stops the run, `skip`
     makes it one with every stream missing and no label, `substitute` does so too but in training, where the next
     readable sample of the split stands in for it; both read every sample first, and stop above the share `max_bad`.
-    shuffle: re-pairs one stream among the samples of each split, see `Shuffle`: a negative control.
+    shuffle: re-pairs one stream among the samples of each split, see `Shuffle`: a negative control. items: {stream: column}
+    whose equal values mark rows that hold the same thing in that stream, which retrieval ranks once; a reader of captions
+    knows its images.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class Data:
         on_error: OnError = "raise",
         max_bad: Fraction = 0.001,
         shuffle: Shuffle | None = None,
+        items: dict[str, str] | None = None,
     ) -> None:
         self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
         self.resize = Resize(size, resize, resize_mode)
         self.batch_size, self.workers, self.cache, self.zero = batch_size, workers, cache, background == "zero"
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
+        self.items = items or {}
 
     def prepare(
         self,
@@ -82,6 +87,8 @@ class Data:
         modality that can't be used.
         """
         plans = self._streams(modality)
+        if frozen is None:
+            self._require_items(plans)
         samples = SampleReader(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
         mark = fingerprint(self.source, self.root)
         chosen = self._choose(plans, frozen)
@@ -102,6 +109,7 @@ class Data:
             facts={"seed": seed, "fingerprint": mark, "modality": modality, **self._facts(chosen, bad)},
             bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
             shuffle=self.shuffle,
+            items={name: column for name, column in self.items.items() if column in self.source.samples},
         )
         if memory is None:
             self._read(prepared, checked=frozen is None and self.verify == "all")
@@ -121,6 +129,14 @@ class Data:
         if self.shuffle:
             self.shuffle.require(plans)
         return plans
+
+    def _require_items(self, plans: dict[str, StreamPlan]) -> None:
+        """`DataError` where `items` names no stream of the modality or no column of the table."""
+        for name, column in self.items.items():
+            for what, word, there in (("stream", name, [*plans]), ("column", column, [*self.source.samples])):
+                if word not in there:
+                    near = expected_one_of(word, [str(one) for one in there])
+                    raise DataError(f"data.items: there is no {what} {word!r}; {near}")
 
     def _choose(self, plans: dict[str, StreamPlan], frozen: dict[str, Any] | None) -> auto.Choice:
         """Labels, groups and strata, where the config leaves them to the table or to the trained run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from multimodal_lab.data.loading.unreadable import Bad
 from multimodal_lab.data.loading.workers import Task, Workers
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import permutation, stable_ids
-from multimodal_lab.data.split.same_image import first_rows
+from multimodal_lab.data.split.same_image import first_rows, item_rows
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.labels import Target, counts
@@ -31,7 +31,8 @@ class Prepared:
     streams: {name: Stream} with size, vocab, length, mean and std filled in. target_streams: text to be produced, found
     in `batch.targets[name]` (N, L). splits: {split: row numbers}; "all", every row, is always there for `batches`.
     classes: {label: names}, empty for a number. targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over
-    all rows. same: (N,) int64, the id of the first row that shows the same thing, or None.
+    all rows. same: (N,) int64, the id of the first row that shows the same thing, or None. items[stream]: (N,) int64, the
+    same of what a row holds in that stream, where it repeats; `items` {stream: column} says which rows do.
     counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of the data.
     notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read. shuffle:
     re-pairs one stream.
@@ -50,6 +51,7 @@ class Prepared:
         facts: dict[str, Any],
         bad: Bad | None = None,
         shuffle: Shuffle | None = None,
+        items: Mapping[str, str] | None = None,
     ) -> None:
         self.reader, self.splits, self.seed, self.batch_size, self.workers = reader, splits, seed, batch_size, workers
         self.facts, self.bad = facts, bad or Bad()
@@ -72,6 +74,10 @@ class Prepared:
         self.notes += [shuffle.note(sources[shuffle.stream])] if shuffle else []
         bands = {shuffle.stream: shuffle.places(done[shuffle.stream])} if shuffle else {}
         self.stack = Collator(reader, done, self.ids, seed, self.bad.why, sources, bands)
+        home = {n: item_rows(reader.source, reader.plans[n].stored, (items or {}).get(n)) for n in self.streams}
+        # a row that takes another's stream holds its item; one that mixes the two holds its own
+        self.items = {n: self.ids[first[sources[n]] if n in sources else first] for n, first in home.items()
+                      if first is not None and bands.get(n) is None}  # fmt: skip
         self.groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
         self._workers: Workers | None = None
 
@@ -115,8 +121,8 @@ class Prepared:
 
         batch_size counts over all ranks; each takes every world-th row of each global batch, and a rank left without
         rows in an uneven last batch skips it. shuffle: the order of (seed, epoch), and captions drawn by (seed, epoch,
-        id); without it rows stand in table order and the first caption is taken. The batches are equal for any number
-        of workers: threads where samples lie ready in memory or in a packed store, else processes.
+        id); without it rows stand in table order, the first caption is taken, and `others` holds the rest. The batches are
+        equal for any number of workers: threads where samples lie ready in memory or in a packed store, else processes.
         """
         size = batch_size or self.batch_size
         self.steps(split, batch_size=size, world=world, drop_last=drop_last)
@@ -141,7 +147,7 @@ class Prepared:
         return {**self.__dict__, "_workers": None}
 
     def batch(self, rows: np.ndarray, epoch: int | None = None) -> Batch:
-        """The given rows as one batch; `epoch` draws among several captions, None takes the first.
+        """The given rows as one batch; `epoch` draws among several captions, None takes the first, the rest are `others`.
 
         Rows that can't be read are missing, or stood in for where there is an epoch, see `Bad`.
         """
@@ -158,6 +164,8 @@ class Prepared:
             groups=torch.from_numpy(self.groups[rows]),
             mask=mask,
             same=None if self.same is None else torch.from_numpy(self.same[rows]),
+            items={name: torch.from_numpy(own[rows]) for name, own in self.items.items()},
+            others={name: x for name, x in made.others.items() if name in self.streams},
         )
 
 

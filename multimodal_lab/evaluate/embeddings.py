@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from multimodal_lab.evaluate import parquet
+from multimodal_lab.evaluate.encoded_batch import encode, join
 from multimodal_lab.evaluate.encoder import Encoder
 from multimodal_lab.evaluate.eval_mode import eval_mode
-from multimodal_lab.evaluate.subsets import FUSED, on_subsets
 from multimodal_lab.evaluate.thumbnails import Thumbnails
 from multimodal_lab.types import Batch, Stream
 
@@ -42,6 +42,8 @@ class Embeddings:
     class names; ids: one a sample (its file name); groups (N,); split (N,) str; projected[name] (N, E): the output of
     a projection head where there is one, the space that contrastive losses shaped; device: where large products of them
     are best taken, the GPU that made them; same (N,): equal where samples show one thing (see `Batch`), None once saved.
+    items[name] (N,): equal where rows hold the same thing in that stream (see `Batch`); others[name] (N, K, D): what a row
+    holds besides, NaN where it has fewer, and others_projected[name] (N, K, E); none of the three is saved.
     """
 
     vectors: dict[str, np.ndarray]
@@ -54,6 +56,9 @@ class Embeddings:
     projected: dict[str, np.ndarray] = field(default_factory=dict)
     device: torch.device | str = "cpu"
     same: np.ndarray | None = None
+    items: dict[str, np.ndarray] = field(default_factory=dict)
+    others: dict[str, np.ndarray] = field(default_factory=dict)
+    others_projected: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,7 +77,8 @@ class Embeddings:
         return replace(
             self, vectors=cut(self.vectors), present=cut(self.present), targets=cut(self.targets), ids=ids,
             groups=self.groups[index], split=self.split[index], projected=cut(self.projected),
-            same=None if self.same is None else self.same[index],
+            same=None if self.same is None else self.same[index], items=cut(self.items), others=cut(self.others),
+            others_projected=cut(self.others_projected),
         )  # fmt: skip
 
     def select(self, split: str) -> Embeddings:
@@ -156,68 +162,22 @@ def embed_batches(
     not finite is a `ValueError` that names the stream and the sample. Rows stand in the order of the batches.
     """
     with eval_mode(system if isinstance(system, nn.Module) else None), torch.no_grad():
-        parts = [_part(system, batch.to(device), split, normalise, subsets) for split, batch in batches]
+        parts = [encode(system, batch.to(device), split, normalise, subsets) for split, batch in batches]
     if not parts:
         raise ValueError("nothing to embed: the loader gave no batch")
-    whole = _Part(*(_joined([getattr(p, f) for p in parts]) for f in _Part.__annotations__))
+    whole = join(parts)
     result = Embeddings(
         whole.vectors, whole.present, whole.targets, dict(classes), [names[int(i)] for i in whole.ids],
         whole.groups, whole.split, whole.projected, _for_products(device),
-        whole.same if np.any(whole.same != whole.ids) else None,
+        whole.same if np.any(whole.same != whole.ids) else None, whole.items, whole.others, whole.others_projected,
     )  # fmt: skip
     _require_finite(result)
     return result
 
 
-@dataclass
-class _Part:
-    vectors: dict[str, np.ndarray]
-    present: dict[str, np.ndarray]
-    targets: dict[str, np.ndarray]
-    projected: dict[str, np.ndarray]
-    ids: np.ndarray
-    groups: np.ndarray
-    split: np.ndarray
-    same: np.ndarray
-
-
-def _part(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: bool) -> _Part:
-    features, out = system.encode(batch)
-    if subsets:
-        features |= on_subsets(system, batch, [name for name in features if name != FUSED])
-    present = {k: f.present for k, f in features.items()}
-    # of the first head that says something of each name: its outputs are what losses of several names compare
-    projected = next((said for said in out.values() if isinstance(said, Mapping)), {})
-
-    def vector(x: Tensor, rows: Tensor) -> np.ndarray:
-        x = x.float()
-        x = nn.functional.normalize(x, dim=1) if normalise else x
-        return _array(torch.where(rows[:, None], x, 0))
-
-    return _Part(
-        {k: vector(f.pooled, present[k]) for k, f in features.items()},
-        {k: _array(v) for k, v in present.items()},
-        {k: _array(v) for k, v in batch.targets.items()},
-        {k: vector(v, present[k]) for k, v in projected.items() if k in present},
-        _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
-        _array(batch.ids if batch.same is None else batch.same),
-    )  # fmt: skip
-
-
 def _for_products(device: torch.device | str) -> torch.device:
     device = torch.device(device)
     return device if device.type == "cuda" else torch.device("cpu")  # others may lack double precision
-
-
-def _array(x: Tensor) -> np.ndarray:
-    array: np.ndarray = x.detach().cpu().numpy()
-    return array
-
-
-def _joined(parts: list[Any]) -> Any:
-    if isinstance(parts[0], dict):
-        return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    return np.concatenate(parts)
 
 
 def _require_finite(e: Embeddings) -> None:

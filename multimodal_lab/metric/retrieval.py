@@ -39,15 +39,29 @@ def rank(a: Tensor, b: Tensor, ids_a: Tensor, ids_b: Tensor) -> Ranked:
     Nothing N x M is held. Up to 32 positives a query cost a comparison per score and positive; more
     cost a sort of the row. ValueError where widths differ or a value is not finite.
     """
+    order = ids_b.argsort()
+    ids = ids_b[order]
+    start, end = (torch.searchsorted(ids, ids_a, right=right) for right in (False, True))
+    return _ranked(a, b, order, start, end - start)
+
+
+def rank_pairs(a: Tensor, b: Tensor, queries: Tensor, keys: Tensor) -> Ranked:
+    """The same where pairs say what belongs together: queries (P,), rows of a, and keys (P,), rows of b.
+
+    So an image is the positive of each of its captions, and a caption of every image that it stands beside.
+    """
+    queries, order = torch.unique(torch.stack([queries, keys]), dim=1)
+    positives = torch.bincount(queries, minlength=len(a))
+    return _ranked(a, b, order, positives.cumsum(0) - positives, positives)
+
+
+def _ranked(a: Tensor, b: Tensor, order: Tensor, start: Tensor, positives: Tensor) -> Ranked:
+    """The positives of query i are `order[start_i : start_i + positives_i]`, rows of b."""
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"queries have width {a.shape[1]} and keys {b.shape[1]}: retrieval needs one space")
     for name, x in (("queries", a), ("keys", b)):
         if x.numel() and not torch.isfinite(torch.stack(x.aminmax())).all():
             raise ValueError(f"{name} hold values that are not finite: they have no rank")
-    order = ids_b.argsort()
-    ids = ids_b[order]
-    start, end = (torch.searchsorted(ids, ids_a, right=right) for right in (False, True))
-    positives = end - start
     first, precision = torch.zeros_like(positives), positives.double()
     queries = positives.argsort(stable=True)[int((positives == 0).sum()) :]  # those of as many positives side by side
     few = positives[queries] <= _FEW

@@ -112,7 +112,8 @@ _TABLES: dict[str | None, Callable[[Mapping[str, Any], Scored], Table | None]] =
 
 def _figure(e: Scored, word: str, value: Any) -> str:
     """Shares with three decimals, ranks and counts as they are."""
-    whole = value is not None and (e.way(word) == "min" or (e.word(word) is None and float(value).is_integer()))
+    counts = value is not None and e.way(word) is None and (e.word(word) is None or value > 1)
+    whole = value is not None and (e.way(word) == "min" or (counts and float(value).is_integer()))
     return f"{value:g}" if whole else number(value)
 
 

@@ -103,6 +103,23 @@ def test_what_is_not_finite_has_no_rank():
             retrieval.rank(a, b, torch.arange(3), torch.arange(3))
 
 
+@pytest.mark.parametrize("levels", [None, 1])
+@pytest.mark.parametrize("few", [0, 32])
+def test_given_pairs_equal_sorting_lists(levels, few, monkeypatch):
+    """Any relation: a key may be of several queries, a query of no key, and a pair may be told twice."""
+    monkeypatch.setattr(retrieval, "_FEW", few)
+    a, b, *_ = case(20, 30, 1, 4, levels)
+    g = torch.Generator().manual_seed(1)
+    queries, keys = torch.randint(18, (50,), generator=g), torch.randint(30, (50,), generator=g)
+    same = torch.zeros(20, 30, dtype=torch.bool)
+    same[queries, keys] = True
+    ranked = retrieval.rank_pairs(a, b, torch.cat([queries, queries[:5]]), torch.cat([keys, keys[:5]]))
+    first, precision = slow(a.double() @ b.double().T, same)
+    assert ranked.first.tolist() == first
+    assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+    assert ranked.without == 20 - len(first) >= 2
+
+
 def test_equals_torchmetrics_on_positive_scores():
     a, b, ia, ib = case(20, 40, 5, 0)
     ranked = retrieval.rank(a, b, ia, ib)

@@ -16,7 +16,7 @@ SCORES = {
     "probe/uv/species/accuracy": float("nan"), "chance/species": 0.25, "probe/rgb/mass/r2": 0.5,
     "probe/rgb/individual/skipped/no_test_class_in_training": 1.0, "retrieval/rgb->uv/R@1": 0.4,
     "retrieval/rgb->uv/R@5": 0.6, "retrieval/rgb->uv/R@10": 0.8, "retrieval/rgb->uv/map": 0.5,
-    "retrieval/rgb->uv/median_rank": 2.5, "retrieval/rgb->uv/n": 72.0, "retrieval/rgb->uv/chance_R@1": 1 / 72,
+    "retrieval/rgb->uv/median_rank": 2.5, "retrieval/rgb->uv/keys": 72.0, "retrieval/rgb->uv/chance_R@1": 1 / 72,
     "retrieval/fused->uv/skipped/width_1_is_not_2": 1.0, "provenance/seed": 3, "cost/wall_s": 61.2,
 }  # fmt: skip
 

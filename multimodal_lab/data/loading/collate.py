@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,12 +19,16 @@ from multimodal_lab.types import Stream
 
 @dataclass
 class Stacked:
-    """values (N, …) as each kind has them, 0 where missing; present (N,) bool; texts to draw from; mask (N, S, S) bool."""
+    """values (N, …) as each kind has them, 0 where missing; present (N,) bool; texts to draw from; mask (N, S, S) bool.
+
+    others (N, K, …): the texts after the first, where none is drawn.
+    """
 
     values: dict[str, Tensor]
     present: dict[str, Tensor]
     texts: dict[str, list[list[str]]]
     mask: Tensor | None
+    others: dict[str, Tensor] = field(default_factory=dict)
 
     def take(self, name: str, other: Stacked, bands: list[int] | None, spatial: bool) -> None:
         """Have the stream `name` of another, or these bands of it: then it is there where both are.
@@ -68,7 +72,7 @@ class Collator:
         self.kept: Stacked | None = None
 
     def __call__(self, rows: np.ndarray, epoch: int | None) -> Stacked:
-        """The given rows; of several texts, the one drawn by hash of (seed, epoch, id), the first without epoch."""
+        """The given rows; of several texts, the one drawn by hash of (seed, epoch, id), all of them without epoch."""
         made = self._read(rows) if self.kept is None else _picked(self.kept, rows)
         for name, source in self.sources.items():
             other = self._read(source[rows]) if self.kept is None else _picked(self.kept, source[rows])
@@ -77,6 +81,9 @@ class Collator:
             draw = keys(self.ids[rows], self.seed, epoch, stable_id("caption")) if epoch is not None else 0 * rows
             made.values[name] = self._words(name, [t[int(k % len(t))] if t else "" for t, k in zip(texts, draw)])
             made.present[name] = torch.tensor([bool(t) for t in texts])
+            if epoch is None and (most := max(map(len, texts), default=0)) > 1:
+                later = [self._words(name, [t[k] if k < len(t) else "" for t in texts]) for k in range(1, most)]
+                made.others[name] = torch.stack(later, 1)
         return made
 
     def keep(self) -> None:

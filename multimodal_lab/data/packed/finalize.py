@@ -70,6 +70,7 @@ def finish(
         "fingerprint": fingerprint,
         "notes": list(getattr(source, "notes", [])),
         "together": getattr(source, "together", None),
+        "items": getattr(source, "items", {}),
         "card": repr(getattr(source, "card", None)),
         "data": choices,
         "splits": {name: len(rows) for name, rows in splits.items()},

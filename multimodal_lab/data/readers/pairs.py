@@ -40,6 +40,7 @@ class Pairs:
     image may have the same. labels: columns that must be there. missing: whether a row may lack an image or a text (then
     that stream is missing) or a label. colour: of all image columns, or {column: colour}; each has a bit depth of its
     own. alpha: see `Images`. together: the column of rows that share an image, see `group`; None if no image repeats.
+    items: rows of one path hold one image.
     field_bands: {column of images: its bands}; `bands` has those of all. text_columns: those of texts. Opening reads
     every row and image header and raises `DataError` naming the row.
     """
@@ -74,6 +75,7 @@ class Pairs:
             rows, self.notes = from_table(self.root, self.file, self.limits, na_values or ())
         self.limits.count(self.file, len(rows))
         self.images = columns_of_images(rows, self.file) if images is None else images
+        self.items = {column: column for column in self.images}
         self.text_columns = columns_of_texts(rows) if texts is None else texts
         if images is None or texts is None:
             said = f"columns of images: {some(self.images)}; of texts: {some(self.text_columns) or 'none'}"

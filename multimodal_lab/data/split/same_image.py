@@ -1,4 +1,4 @@
-"""Rows of the same image (several captions): kept in one split, positives of each other."""
+"""Rows of the same image (several captions): kept in one split, positives of each other, one item of a gallery."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split.split import SplitRows
+from multimodal_lab.types import Stream
 
 SAME = "same_image"
 
@@ -36,6 +38,24 @@ def first_rows(source: Source) -> np.ndarray | None:
     """(N,) the first row that shows the same as each row, by the source's `together`; None where it has none."""
     column = getattr(source, "together", None)
     return None if column is None else _first(source.samples[column])
+
+
+def item_rows(source: Source, stream: Stream, column: str | None = None) -> np.ndarray | None:
+    """(N,) the first row that holds in `stream` what each row holds; None where no two hold the same.
+
+    Those of one value of `column`, else of the column that the source's `items` names for the stream's field.
+    """
+    known = getattr(source, "items", None) or {}
+    if column is None and not stream.field and len(known) == 1 and kinds.of(stream).stored != "column":
+        column = next(iter(known.values()))
+    column = column or known.get(stream.field)
+    if column is None:
+        return None
+    values = source.samples[column]
+    own = np.arange(len(values))
+    paths = values.map(lambda v: posixpath.normpath(v) if isinstance(v, str) else str(v))
+    first = np.where(values.isna() | (values == ""), own, _first(paths))
+    return None if np.array_equal(first, own) else first
 
 
 def require_whole(source: Source, splits: SplitRows, official: str | None) -> None:

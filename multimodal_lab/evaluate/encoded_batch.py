@@ -1,0 +1,104 @@
+"""The arrays of one encoded batch, and those of all batches joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from multimodal_lab.evaluate.encoder import Encoder
+from multimodal_lab.evaluate.subsets import FUSED, on_subsets
+from multimodal_lab.types import Batch
+
+
+@dataclass
+class EncodedBatch:
+    """As in `Embeddings`, ids being those of the batch."""
+
+    vectors: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    projected: dict[str, np.ndarray]
+    ids: np.ndarray
+    groups: np.ndarray
+    split: np.ndarray
+    same: np.ndarray
+    items: dict[str, np.ndarray]
+    others: dict[str, np.ndarray]
+    others_projected: dict[str, np.ndarray]
+
+
+def encode(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: bool) -> EncodedBatch:
+    """One batch, encoded, on the CPU."""
+    features, out = system.encode(batch)
+    if subsets:
+        features |= on_subsets(system, batch, [name for name in features if name != FUSED])
+    present = {k: f.present for k, f in features.items()}
+    projected = _projected(out)
+
+    def vector(x: Tensor, rows: Tensor, missing: float = 0.0) -> np.ndarray:
+        x = x.float()
+        x = nn.functional.normalize(x, dim=1) if normalise else x
+        return _array(torch.where(rows[:, None], x, missing))
+
+    others: dict[str, list[np.ndarray]] = {}
+    shaped: dict[str, list[np.ndarray]] = {}
+    for name, values in batch.others.items():
+        for x in values.unbind(1):
+            rows = (x != 0).flatten(1).any(1)
+            again = batch.replace(inputs={**batch.inputs, name: x}, present={**batch.present, name: rows})
+            found, said = system.encode(again)
+            for kept, y in ((others, found[name].pooled), (shaped, _projected(said).get(name))):
+                if y is not None:
+                    if not torch.isfinite(y[rows]).all():
+                        raise ValueError(f"embeddings of {name} are not finite: the model diverged")
+                    kept.setdefault(name, []).append(vector(y, rows, torch.nan))
+
+    return EncodedBatch(
+        {k: vector(f.pooled, present[k]) for k, f in features.items()},
+        {k: _array(v) for k, v in present.items()},
+        {k: _array(v) for k, v in batch.targets.items()},
+        {k: vector(v, present[k]) for k, v in projected.items() if k in present},
+        _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
+        _array(batch.ids if batch.same is None else batch.same),
+        {k: _array(v) for k, v in batch.items.items()},
+        *({k: np.stack(v, 1) for k, v in kept.items()} for kept in (others, shaped)),
+    )  # fmt: skip
+
+
+def _projected(out: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """What the first head says that says something of each name: what losses of several names compare."""
+    return next((said for said in out.values() if isinstance(said, Mapping)), {})
+
+
+def _array(x: Tensor) -> np.ndarray:
+    array: np.ndarray = x.detach().cpu().numpy()
+    return array
+
+
+def join(parts: Sequence[EncodedBatch]) -> EncodedBatch:
+    """All batches as one."""
+    _fill(parts)
+    return EncodedBatch(*(_joined([getattr(p, f) for p in parts]) for f in EncodedBatch.__annotations__))
+
+
+def _fill(parts: Sequence[EncodedBatch]) -> None:
+    """Give each part as many others (N, K, D) as the one with the most, NaN where it has fewer."""
+    for own in ([p.others for p in parts], [p.others_projected for p in parts]):
+        for name in {k for there in own for k in there}:
+            most, width = np.max([there[name].shape[1:] for there in own if name in there], axis=0)
+            for p, there in zip(parts, own, strict=True):
+                filled = np.full((len(p.ids), most, width), np.nan, dtype=np.float32)
+                if name in there:
+                    filled[:, : there[name].shape[1]] = there[name]
+                there[name] = filled
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], dict):
+        return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    return np.concatenate(parts)
