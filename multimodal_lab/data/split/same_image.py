@@ -48,7 +48,7 @@ def item_rows(source: Source, stream: Stream, column: str | None = None) -> np.n
     known = getattr(source, "items", None) or {}
     if column is None and not stream.field and len(known) == 1 and kinds.of(stream).stored != "column":
         column = next(iter(known.values()))
-    column = column or known.get(stream.field)
+    column = column or known.get(stream.field) or known.get(stream.name)  # a stream may be called like its column
     if column is None:
         return None
     values = source.samples[column]
