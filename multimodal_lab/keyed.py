@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import NonNegative
@@ -33,7 +34,8 @@ class Keyed(nn.Module):
     """`weight * fn(**arguments)`, the arguments found in a scope `{batch, features, out, present, progress}`.
 
     Each keyword is a path (a string: looked up), a module (called with the training progress in [0, 1]: a learned
-    temperature, a schedule), or a constant. `fn` may be a function, a `functools.partial` or a module with parameters.
+    temperature, a schedule), or a constant. Labels that stand for `ids` make each unlabelled
+    sample its own class. `fn` may be a function, a `functools.partial` or a module with parameters.
     """
 
     def __init__(
@@ -50,8 +52,20 @@ class Keyed(nn.Module):
     def forward(self, scope: Scope) -> Tensor:
         """Scope to a scalar; unweighted terms are not kept: what is logged is what is summed."""
         found = {k: lookup(scope, path) for k, path in self.paths.items()}
+        if self.paths.get("ids", "").startswith("batch.targets."):
+            found["ids"] = own_class(found["ids"], scope["batch"].ids)
         knobs = {k: module(scope["progress"]) for k, module in self.knobs.items()}
         return self.weight * self.fn(**found, **knobs, **self.constants)
+
+
+def own_class(labels: Tensor, samples: Tensor) -> Tensor:
+    """Labels (N,) as ids for a contrastive loss: a missing one, -1, is replaced by a negative number of its sample (N,) alone.
+
+    Samples without a label are not of one class. Views of a sample have one sample id and stay positives of each other.
+    """
+    if labels.shape != samples.shape:
+        return labels  # several-hot: for the loss to refuse
+    return torch.where(labels == -1, samples | torch.iinfo(samples.dtype).min, labels)
 
 
 def _file_of(fn: Any) -> str:

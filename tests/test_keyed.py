@@ -45,3 +45,17 @@ def test_strings_are_paths_modules_are_knobs_the_rest_is_constant():
 def test_a_learned_knob_is_a_parameter_of_the_term():
     knob = nn.Linear(1, 1)
     assert set(Keyed(lambda **_: torch.ones(()), temperature=knob).parameters()) == set(knob.parameters())
+
+
+def test_a_sample_without_a_label_is_a_class_of_its_own_and_its_views_stay_together():
+    labels = torch.tensor([1, -1, 0, -1]).repeat(2)
+    samples = torch.tensor([5, -7, 0, 3]).repeat(2)
+    scope = {**SCOPE, "batch": BATCH.replace(ids=samples, targets={"species": labels})}
+    seen = []
+    Keyed(lambda ids: seen.append(ids) or ids.sum(), ids="batch.targets.species")(scope)
+    same = seen[0][:, None] == seen[0]
+    assert torch.equal(same, samples[:, None] == samples)
+    assert torch.equal(seen[0][labels >= 0], labels[labels >= 0])
+    assert (seen[0][labels < 0] < -1).all()  # still without a label for a loss that leaves those out
+    Keyed(lambda target: seen.append(target) or target.sum(), target="batch.targets.species")(scope)
+    assert seen[1] is labels

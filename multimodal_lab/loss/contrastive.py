@@ -35,15 +35,14 @@ def info_nce(
     of both; with no anchor it is 0 with a graph. ContrastiveRows of all DDP ranks take part, with gradient; each rank brings as
     many.
 
-    ids_a (N,), ids_b (M,); temperature a number > 0 or a 0-d tensor, which gets a gradient; present_* (N,), (M,)
-    bool, rows to leave out altogether; exclude_self for b = a: row i is never compared with row i. Computed in
-    float32 or wider; a second derivative is refused. With unique ids and present rows this is CLIP's loss
+    ids_a (N,), ids_b (M,), -1 for a row of no class (`own_class`); temperature a number > 0 or a 0-d tensor, which gets
+    a gradient; present_* (N,), (M,) bool, rows to leave out altogether; exclude_self for b = a: row i is never compared with
+    row i. Computed in float32 or wider; a second derivative is refused. With unique ids and present rows this is CLIP's loss
     (Radford 2021, figure 3).
     """
-    one_id_a_row(a, ids_a)
-    one_id_a_row(b, ids_b)
     if exclude_self:
         _same(ids_a, ids_b)
+    ids_a, ids_b = own_class(a, ids_a), own_class(b, ids_b)
     scale = 1 / checked(temperature)
     if few(a, b):
         loss: Tensor = _whole((a, ids_a, present_a), (b, ids_b, present_b), scale, exclude_self)
@@ -68,7 +67,7 @@ def nt_xent(
     `exclude_self`: both directions are the same there, so one is computed. decoupled leaves positives out of the
     denominator (Yeh 2022, eq. 6).
     """
-    one_id_a_row(z, ids)
+    ids = own_class(z, ids)
     scale = 1 / checked(temperature)
     if few(z, z):
         given = (z, ids, present)
@@ -177,12 +176,18 @@ class _CrossEntropy(torch.autograd.Function):
         return ctx.saved_tensors[0] * outer[0], None, None, None, None
 
 
-def one_id_a_row(x: Tensor, ids: Tensor) -> None:
-    """`ValueError` unless ids are (N,) for x (N, D)."""
+def own_class(x: Tensor, ids: Tensor) -> Tensor:
+    """The ids (N,) of rows x (N, D), -1 (no label) replaced by an id that no other row of any rank has.
+
+    Rows without a label are not of one class: each is its own. Row i of both sides of a pair is one sample, and gets one id.
+    `Keyed` does the same by sample, so that the views of an unlabelled sample stay together. Other shapes are a `ValueError`.
+    """
     if ids.shape != x.shape[:1]:
         raise ValueError(
             f"a contrastive loss needs one id a row, found ids {tuple(ids.shape)} for {tuple(x.shape)} rows"
         )
+    first = -2 - len(ids) * distributed.rank() if distributed.active() else -2
+    return torch.where(ids == -1, torch.arange(first, first - len(ids), -1, device=ids.device, dtype=ids.dtype), ids)
 
 
 def _same(ids_a: Tensor, ids_b: Tensor) -> None:

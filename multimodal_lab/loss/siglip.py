@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import Positive
-from multimodal_lab.loss.contrastive import ContrastiveRows, few, one_id_a_row, rows
+from multimodal_lab.loss.contrastive import ContrastiveRows, few, own_class, rows
 from multimodal_lab.loss.pairs import compare
 from multimodal_lab.loss.streams import mean_of, required_pairs
 from multimodal_lab.loss.tiled import float16, gpu
@@ -19,6 +19,7 @@ from multimodal_lab.loss.tiled.rows import Own, everyone, gradient, local, own
 from multimodal_lab.loss.tiled.tiles import Tile, Tiles
 
 pairs = True
+samples = 2
 leaves_out = ("fused",)  # it has seen both sides of any pair
 
 
@@ -48,8 +49,8 @@ def _pair(
     scale: float | Tensor,
     bias: float | Tensor,
 ) -> Tensor:
-    one_id_a_row(a, ids)
-    one_id_a_row(b, ids)
+    own_class(a, ids)
+    ids = own_class(b, ids)
     if few(a, b):
         return _whole(rows(a, ids, present_a), rows(b, ids, present_b), scale, bias)
     return made(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
-from multimodal_lab.loss.contrastive import ContrastiveRows, one_id_a_row, rows
+from multimodal_lab.loss.contrastive import ContrastiveRows, own_class, rows
 from multimodal_lab.loss.pairs import PairMatrix, compare
 from multimodal_lab.loss.precision import mean_where
 from multimodal_lab.loss.streams import FUSED, mean_of, required_pairs
@@ -18,6 +18,7 @@ from multimodal_lab.loss.streams import FUSED, mean_of, required_pairs
 INF = float("inf")
 
 pairs = True
+samples = 2
 leaves_out = ("fused",)  # it has seen both sides of any pair
 
 
@@ -42,8 +43,7 @@ def triplet(
     own = {}
     for name, x in z.items():
         if name != FUSED:
-            one_id_a_row(x, ids)
-            own[name] = rows(x, ids, present[name])
+            own[name] = rows(x, own_class(x, ids), present[name])
     both = [pairs for a, b in required_pairs(z, "triplet") for pairs in _both_ways(own[a], own[b])]
     return mean_of(ways[mining](pairs, margin) for pairs in both)
 

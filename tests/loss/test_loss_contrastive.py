@@ -1,5 +1,7 @@
 """The kernel against lightly, open_clip and the paper, and where naive code breaks."""
 
+from functools import partial
+
 import loss_oracle as oracle
 import pytest
 import torch
@@ -8,10 +10,14 @@ from lightly.loss import DCLLoss, NTXentLoss
 from loss_oracle import assert_same, value_and_gradients
 from open_clip.loss import ClipLoss, SigLipLoss
 
+from multimodal_lab.loss import contrastive
 from multimodal_lab.loss.clip import clip
 from multimodal_lab.loss.contrastive import info_nce, nt_xent
+from multimodal_lab.loss.cross_modal import cross_modal
 from multimodal_lab.loss.dcl import dcl
 from multimodal_lab.loss.siglip import siglip
+from multimodal_lab.loss.simclr import simclr
+from multimodal_lab.loss.triplet import triplet
 
 TAUS = [0.5, 0.07, 0.01]
 EXACT = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
@@ -204,3 +210,31 @@ def test_one_id_a_row_is_required():
         info_nce(random(4), random(4), torch.arange(3), torch.arange(4), 0.1)
     with pytest.raises(ValueError, match="exclude_self"):
         info_nce(random(4), random(5), torch.arange(4), torch.arange(5), 0.1, exclude_self=True)
+
+
+BY_LABEL = {
+    "clip": partial(clip, temperature=0.1),
+    "cross_modal": partial(cross_modal, cross_weight=1.0, intra_weight=0.5, temperature=0.1),
+    "simclr": partial(simclr, temperature=0.1),
+    "dcl": partial(dcl, temperature=0.1),
+    "siglip": partial(siglip, scale=10.0, bias=-1.0),
+    "hardest": partial(triplet, margin=2.0),
+    "semi_hard": partial(triplet, margin=2.0, mining="semi_hard"),
+}
+
+
+@pytest.mark.parametrize("few", [0, contrastive.FEW])
+@pytest.mark.parametrize("name", BY_LABEL)
+def test_each_row_without_a_label_is_a_class_of_its_own(monkeypatch, name, few):
+    monkeypatch.setattr(contrastive, "FEW", few)
+    here = torch.ones(8, dtype=torch.bool)
+
+    def of(*ids):
+        ids = torch.tensor(ids)
+        return value_and_gradients(
+            lambda a, b: BY_LABEL[name]({"a": a, "b": b}, ids, {"a": here, "b": here}), random(8), random(8, seed=1)
+        )
+
+    found = of(0, 1, 0, -1, -1, 2, -1, 2)
+    assert_same(found, of(0, 1, 0, 3, 4, 2, 5, 2), 1e-12)
+    assert abs(found[0] - of(0, 1, 0, 3, 3, 2, 3, 2)[0]) > 1e-3

@@ -33,6 +33,7 @@ CONTRASTIVE = {
     "simclr": partial(simclr, temperature=0.1),
     "cross_modal": partial(cross_modal, cross_weight=0.7, intra_weight=0.3),
     "clip": clip,
+    "clip_by_label": clip,
     "clip_cold": partial(clip, temperature=0.002),  # exponents are shifted
     "simclr_cold": partial(simclr, temperature=0.002),
     "itself": lambda z, ids, present: info_nce(
@@ -59,6 +60,7 @@ FEW = (0, 4 * N * N)  # pairs that one matrix may hold: none, and all 12 x 12 of
 CASES = [*CONTRASTIVE, *LABELLED, "caption", "unlabelled"]
 # Uneven on purpose: rank 0 holds samples 0-2, rank 1 samples 3-5; rank 1 has one label, and its rgb is mostly missing.
 LABELS = torch.tensor([0, 2, 1, -1, 1, -1])
+SOME = torch.tensor([0, -1, -1, -1, 0, -1])  # each unlabelled row a class of its own, on either rank
 HERE = torch.tensor([[1, 1], [1, 1], [1, 0], [0, 1], [1, 1], [0, 0]], dtype=torch.bool)
 TOKENS = torch.tensor([[1, 2, 2, 2], [1, 1, 2, 0], [1, 2, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
 
@@ -95,10 +97,11 @@ class Toy(nn.Module):
             return cross_entropy(scores, torch.full_like(views, -1))
         if self.case in LABELLED:
             return LABELLED[self.case](scores, LABELS[views])
-        learned = {"temperature": self.temperature(0.0)} if self.case in ("clip", "cross_modal") else {}
+        clips = ("clip", "clip_by_label", "cross_modal")
+        learned = {"temperature": self.temperature(0.0)} if self.case in clips else {}
         if self.case == "siglip":
             learned = {"scale": self.scale(0.0), "bias": self.bias(0.0)}
-        ids = LABELS[views] if self.case == "supcon" else views
+        ids = {"supcon": LABELS, "clip_by_label": SOME}.get(self.case, torch.arange(N))[views]
         return CONTRASTIVE[self.case](z, ids, present, **learned)
 
 
