@@ -16,9 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import stage
 from multimodal_lab.config import compose, resolvers, schema
+from multimodal_lab.config.apply import apply
 from multimodal_lab.config.check import check_command, refuse, sweep_problems
 from multimodal_lab.config.instantiate import conf_dir
-from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
+from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.records import read_config, require_readable

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Container, Iterable
+from typing import TypeVar
 
+T = TypeVar("T")
 MANY = 16  # names: more of them are counted, not listed
 
 
@@ -37,13 +40,21 @@ def expected_one_of(found: object, choices: Iterable[str]) -> str:
 
 
 def key_values(words: Iterable[str], keys: Container[str] | None = None) -> tuple[dict[str, str], list[str]]:
-    """{key: value} of the words KEY=VALUE, where given of `keys` alone, and all other words as they were."""
+    """{key: value} of the words KEY=VALUE, where given of `keys` alone, and all other words as they were.
+
+    `~` at the beginning of a value is the home directory: behind = no shell expands it.
+    """
     values: dict[str, str] = {}
     rest: list[str] = []
     for word in words:
         key, equals, value = word.partition("=")
         if equals and (keys is None or key in keys):
-            values[key] = value
+            values[key] = os.path.expanduser(value)
         else:
             rest.append(word)
     return values, rest
+
+
+def distinct(values: Iterable[T]) -> list[T]:
+    """Each value once, in order; by type, too: 1 is not true."""
+    return list({repr(value): value for value in values}.values())

@@ -11,7 +11,7 @@ from functools import cache
 from multimodal_lab import bounds
 from multimodal_lab.config.problem import MISSING, Problem, Unknown, is_target, join, show, unknown_key
 from multimodal_lab.config.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
-from multimodal_lab.text import nearest
+from multimodal_lab.text import distinct, nearest
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ def problems(expect: Field, value: object, key: str) -> Iterator[Problem]:
         if len(expect.items) > 1 and len(value) != len(expect.items):
             yield Problem(key, value, f"expected {len(expect.items)} values, {expect.text}, found {len(value)}")
             return
+        if expect.items == (TEXT,) and len(distinct(value)) < len(value):
+            yield Problem(
+                key, value, "one name stands there twice; expected each once", f"{key}={show(distinct(value))}"
+            )
         each = expect.items if len(expect.items) > 1 else expect.items * len(value)
         for i, (item, v) in enumerate(zip(each, value)):
             yield from problems(item, v, f"{key}.{i}")

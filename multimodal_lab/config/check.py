@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
@@ -14,17 +13,18 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from hydra.types import RunMode, TaskFunction
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config import compose, schema
-from multimodal_lab.config.overrides import apply, choice_problems, groups, is_choice, parse
+from multimodal_lab.config.apply import apply
+from multimodal_lab.config.hydra_node import at_home, hydra_problems, misplaced
+from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError, Problem, not_one_of
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import expected_one_of, nearest
 
-PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
 SHOWN = 12
 
 
@@ -42,9 +42,9 @@ def check_command(argv: Sequence[str]) -> SweepJobs | None:
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
     overrides, found = parse(args.overrides, top, known)
     found += [p for o in overrides for p in choice_problems(o, known)]
-    found += [p for o in overrides for p in sweep_problems(o, args.multirun)]
-    refuse(found)
     jobs = SweepJobs(args.config_name or "config", folders, known)
+    found += [p for o in overrides for p in sweep_problems(o, args.multirun, lambda line: jobs.passes(line, overrides))]
+    refuse(found)
     refuse(jobs.problems(overrides, args.multirun))
     return jobs
 
@@ -57,7 +57,7 @@ class SweepJobs:
         self.known = known
         self.hydra = compose.hydra(folders)
         self.lines: list[str] = []
-        self.several = False
+        self.several, self.count = False, 1
 
     def problems(self, overrides: list[Override], multirun: bool) -> list[Problem]:
         """What is wrong with any job; a sweeper class with a function `problems` reports those of the jobs that it makes."""
@@ -70,6 +70,9 @@ class SweepJobs:
             if found := found or list(hydra_problems(cfg.hydra)):
                 return found
             self.several = cfg.hydra.mode == RunMode.MULTIRUN
+            if found := list(misplaced(cfg, overrides, self.several)):
+                return found
+            self.lines = ordered([*self.lines, *at_home(cfg, self.several)])
             if ask := getattr(get_class(cfg.hydra.sweeper._target_), "problems", None):
                 found = ask(self, overrides)
             elif self.several:
@@ -84,10 +87,17 @@ class SweepJobs:
         # many jobs have the same problem: it is reported once
         return list({str(p): p for p in found}.values())
 
+    def passes(self, line: str, beside: list[Override]) -> bool:
+        """Whether nothing is wrong with this line's own key, beside those that are no sweeps."""
+        key, one = line.lstrip("+~").partition("=")[0], compose.read(line)
+        found = self.problems([*(o for o in beside if not o.is_sweep_override()), one], False)
+        return not any(choice_problems(one, self.known)) and not any(f"{p.key}.".startswith(f"{key}.") for p in found)
+
     def _of_sweep(self, cfg: DictConfig, overrides: list[Override]) -> list[Problem]:
         lines = [f"{k}={v}" for k, v in (cfg.hydra.sweeper.get("params") or {}).items()]
         task = [o for o in overrides if not o.is_hydra_override()]
         jobs = [[*cfg.hydra.overrides.hydra, *job] for job in expand([*map(compose.read, lines), *task])]
+        self.count = len(jobs)
         first = representative(jobs)
         found = [p for job in first for p in self._of_job(job)]
         # every value is right in some job: what is left are combinations
@@ -139,27 +149,6 @@ def representative(jobs: list[list[str]]) -> list[list[str]]:
     return chosen
 
 
-def hydra_problems(node: DictConfig) -> Iterator[Problem]:
-    """Classes that Hydra's own node names: its plugins' and ours, and no other."""
-    plain = OmegaConf.to_container(node, resolve=False)
-    for key, name in _classes(plain, "hydra"):
-        logging = key.startswith(("hydra.job_logging", "hydra.hydra_logging"))
-        if not str(name).startswith(("logging.", "colorlog.", "ext://sys.std") if logging else PLUGINS):
-            yield Problem(key, name, "not a class that Hydra may build here; remove it")
-
-
-def _classes(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for k, v in value.items():
-            if k in {"_target_", "()", "class", "factory"}:
-                yield f"{key}.{k}", v
-            elif k != "help":
-                yield from _classes(v, f"{key}.{k}")
-    elif isinstance(value, list):
-        for i, v in enumerate(value):
-            yield from _classes(v, f"{key}.{i}")
-
-
 def _flags(argv: Sequence[str]) -> argparse.Namespace | None:
     """The flags, or None where Hydra only shows something; an unknown flag is a `ConfigError`."""
     parser = get_args_parser()
@@ -183,14 +172,17 @@ def _extra(args: argparse.Namespace) -> list[Path]:
     return [folder]
 
 
-def sweep_problems(override: Override, multirun: bool) -> Iterator[Problem]:
-    """A sweep without -m."""
+def sweep_problems(
+    override: Override, multirun: bool, passes: Callable[[str], bool] = lambda _: False
+) -> Iterator[Problem]:
+    """A sweep without -m. passes: whether a line may be run, as a list of the same values is where one is wanted."""
     if not override.is_sweep_override() or multirun:
         return
     key = override.get_key_element()
     text = override.get_value_string()
+    listed = f"{key}=[{text}]"
     simple = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP
-    near = f"-m {key}={text}" if not simple else f"-m {key}={text}, or {key}=[{text}] for a list"
+    near = f"-m {key}={text}" + (f", or {listed} for a list" if simple and passes(listed) else "")
     yield Problem(key, text, "several values: add -m to run one job for each", near)
 
 

@@ -1,0 +1,63 @@
+"""Check what Hydra's own node holds: classes to build, and the directories that runs are written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, Node, OmegaConf
+
+from multimodal_lab.config.overrides import quoted
+from multimodal_lab.config.problem import Problem
+
+PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
+
+
+def hydra_problems(node: DictConfig) -> Iterator[Problem]:
+    """Classes that Hydra's own node names: its plugins' and ours, and no other."""
+    plain = OmegaConf.to_container(node, resolve=False)
+    for key, name in _classes(plain, "hydra"):
+        logging = key.startswith(("hydra.job_logging", "hydra.hydra_logging"))
+        if not str(name).startswith(("logging.", "colorlog.", "ext://sys.std") if logging else PLUGINS):
+            yield Problem(key, name, "not a class that Hydra may build here; remove it")
+
+
+def _classes(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for k, v in value.items():
+            if k in {"_target_", "()", "class", "factory"}:
+                yield f"{key}.{k}", v
+            elif k != "help":
+                yield from _classes(v, f"{key}.{k}")
+    elif isinstance(value, list):
+        for i, v in enumerate(value):
+            yield from _classes(v, f"{key}.{i}")
+
+
+def misplaced(cfg: DictConfig, overrides: list[Override], several: bool) -> Iterator[Problem]:
+    """Directories that this command would not use: a sweep's runs lie below `hydra.sweep.dir`, a single one in `dir`."""
+    ignored = ("dir", "hydra.run.dir") if several else ("hydra.sweep.dir", "hydra.sweep.subdir")
+    typed = {o.key_or_group: o.get_value_string() for o in overrides if o.key_or_group in ignored and not o.is_delete()}
+    own = cfg._get_node("dir") if "dir" in cfg else None
+    if several and isinstance(own, Node) and "${run_id:" not in str(own._value()):
+        typed.setdefault("dir", str(own._value()))
+    if several:
+        expects, near = (
+            "a sweep or study gives each run a directory of its own, below hydra.sweep.dir",
+            "hydra.sweep.dir",
+        )
+    else:
+        expects, near = "is of a sweep (-m); a single run is written to dir", "dir"
+    for key, value in typed.items():
+        yield Problem(key, value, expects, f"{near}={value}")
+
+
+def at_home(cfg: DictConfig, several: bool) -> list[str]:
+    """The override that gives a directory which begins with `~` in full: in a quoted word no shell expands it."""
+    part = "sweep" if several else "run"
+    plain: Any = OmegaConf.to_container(cfg.hydra[part], resolve=False)
+    own = cfg._get_node("dir") if "dir" in cfg else None
+    folder = str(own._value() if plain["dir"] == "${dir}" and isinstance(own, Node) else plain["dir"])
+    return [f"hydra.{part}.dir={quoted(os.path.expanduser(folder))}"] if folder.startswith("~") else []
