@@ -39,7 +39,13 @@ def test_which_groups_take_several_follows_from_the_schema():
     assert [g for g in ("evaluate", "log", "modality", "loss", "augment", "adapt", "study") if takes_several(g)] == [
         "evaluate", "log", "modality",
     ]  # fmt: skip
-    for line in ("evaluate=[knn,probe]", "log=[wandb,tensorboard]", "modality=[rgb,uv]", "evaluate=[]", "fusion=concat"):
+    for line in (
+        "evaluate=[knn,probe]",
+        "log=[wandb,tensorboard]",
+        "modality=[rgb,uv]",
+        "evaluate=[]",
+        "fusion=concat",
+    ):
         assert check_command([line]) is not None
 
 
