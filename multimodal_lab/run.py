@@ -21,19 +21,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from multimodal_lab import sweep_table
 from multimodal_lab.config import redact, resolvers
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.runs import directory, hashes
-from multimodal_lab.stage import sentence
+from multimodal_lab.runs.records import JOBS
+from multimodal_lab.stage import TOLD, deliberate, sentence
 
 resolvers.register()
 # Threads that wait by spinning make a training on shared cores several times slower; read when torch loads OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHOW = {"--cfg", "-c", "--info", "-i"}  # flags with which Hydra prints something and stops
-TOLD = "told when the job failed"  # a note on an exception
 
 HELP = """What does each modality know, what do they know together, and does the second one add anything?
 
@@ -62,11 +63,20 @@ def job(cfg: DictConfig) -> float:
     A failure is reported in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
     """
     gc.enable()
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    own = HydraConfig.get()
+    folder = Path(own.runtime.output_dir)
+    if own.mode == RunMode.MULTIRUN and cfg.get("study") is None:
+        of = os.environ.get(JOBS, "0")
+        print(
+            f"job {own.job.num + 1}{'' if of == '0' else f' of {of}'}: {redact.text(' '.join(own.overrides.task))}",
+            flush=True,
+        )
     try:
         from multimodal_lab.study.ledger import ledger
 
         directory.claim(folder, cfg.resume != "never")
+        if cfg.resume != "never" and cfg.get("study") is None and os.environ.get("RANK", "0") == "0":
+            print(directory.nothing_to_resume(folder), end="", flush=True)
         if cfg.get("study") is not None and not ledger.begin(folder, hashes.config_key(as_plain(cfg))):
             return math.nan  # another launcher finished this cell since it was planned
         from multimodal_lab.experiment.run import run
@@ -77,14 +87,18 @@ def job(cfg: DictConfig) -> float:
             print(f"left to another launcher: {error}", flush=True)
             return math.nan
         stopped = type(error).__name__ == "Interrupted"
+        see = f"{folder / directory.ERROR}"
         if not stopped and not isinstance(error, directory.DirectoryError):
-            directory.note_failure(folder, redact.text(f"{traceback.format_exc()}{sentence(error, directory.ERROR)}\n"))
-        said = sentence(error, f"{folder / directory.ERROR}")
+            text = redact.text(f"{traceback.format_exc()}{sentence(error, directory.ERROR)}\n")
+            if not directory.note_failure(folder, text):
+                see = "the traceback above"
+                print("" if deliberate(error) else text, end="", file=sys.stderr)
+        said = sentence(error, see)
         if str(folder) not in said:
             said += f" ({folder})"
         said = redact.text(f"{'stopped' if stopped else 'error'}: {said}")
         print(said, file=sys.stderr, flush=True)
-        if stopped or HydraConfig.get().mode == RunMode.RUN:
+        if stopped or own.mode == RunMode.RUN:
             sys.exit(75 if stopped else 1)  # no further job of a sweep after Ctrl-C
         error.add_note(TOLD)
         raise
@@ -108,7 +122,12 @@ def start(argv: list[str]) -> None:
         from multimodal_lab.config.check import check_command
 
         if (jobs := check_command(argv)) is not None:
-            jobs.run(job)
+            os.environ[JOBS] = str(jobs.count)
+            try:
+                jobs.run(job)
+            except BaseException:
+                sweep_table.unfinished()
+                raise
             return
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
 

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 PACKAGE = Path(__file__).resolve().parent
+TOLD = "told when the job failed"  # a note: a sweep need not say it again
 _STAGE = "while "  # how a note of a stage begins
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _STDLIB = str(Path(sysconfig.get_path("stdlib")).resolve())

@@ -90,10 +90,17 @@ def test_a_sweep_ends_with_a_table_and_survives_a_failing_job(cli, tmp_path):
     assert "data.batch_size 100000 is more than" in done.stderr
     assert (tmp_path / "second" / "0" / "error.txt").is_file()
     assert (tmp_path / "second" / "1" / "summary.json").is_file()
+    assert "job 2 of 2: " in done.stdout
+    told = list(csv.DictReader((tmp_path / "second" / "sweep.csv").open()))
+    assert [row["data.batch_size"] for row in told] == ["100000", "16"]
+    assert [row["status"][:26] for row in told] == ["data.batch_size 100000 is ", "done"]
+    (tmp_path / "second" / "sweep.csv").unlink()
+    again = cli(str(tmp_path / "second"), module="sweep_table", small=False)
+    assert list(csv.DictReader((tmp_path / "second" / "sweep.csv").open())) == told
+    assert again.stdout == done.stdout[-len(again.stdout) :]
 
 
 def test_the_joblib_launcher_runs_jobs_side_by_side(cli, tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the sweep extra is not installed")
     words = [
         "-m",
         "hydra/launcher=joblib",
@@ -106,6 +113,24 @@ def test_the_joblib_launcher_runs_jobs_side_by_side(cli, tmp_path):
     assert {p.parent.name for p in tmp_path.glob("*/summary.json")} == {"0", "1"}, done.stderr
     one, two = losses(tmp_path / "0"), losses(tmp_path / "1")
     assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 1e-3  # far beyond rounding
+
+
+def test_a_job_that_is_killed_ends_alone_beside_others(cli, tmp_path):
+    """An out-of-memory kill of one process; the setting of the hook is read by the job's own process."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, threading, time\n"
+        "def kill():\n"
+        "    while not os.path.exists('KILLED/1/config.yaml'): time.sleep(0.01)\n"
+        "    import json; os.kill(json.load(open('KILLED/1/run.lock'))['pid'], 9)\n"
+        "if 'multimodal_lab.run' in sys.argv or '-m' in sys.argv: threading.Thread(target=kill, daemon=True).start()\n"
+    )
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=KILLED", "seed=0,1,2", *QUICK]
+    done = cli(*words, check=False, cwd=tmp_path, PYTHONPATH=f"{ROOT}:{tmp_path}")
+    assert done.returncode == 1
+    told = list(csv.DictReader((tmp_path / "KILLED" / "sweep.csv").open()))
+    assert [row["status"][:16] for row in told] == ["done", "its process died", "done"]
+    assert "SIGKILL" in told[1]["status"]
+    assert "error: its process died" in done.stderr
 
 
 def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
@@ -215,10 +240,11 @@ def test_no_secret_reaches_a_file(cli, tmp_path):
     argv, held, referred = "hf_" + "argvCanary42" * 3, "environment-canary-value", "referred-canary-value"
     around = {"CANARY_TOKEN": held, "CANARY_PLACE": referred}
     cli(f"dir={tmp_path / 'told'}", *QUICK, "log=wandb", f"name={argv}", **around)
-    words = ["log=wandb", "name='${oc.env:CANARY_PLACE}'", "objective='knn/fused/${oc.env:CANARY_TOKEN}/accuracy'"]
+    words = ["log=wandb", "name='${oc.env:CANARY_PLACE}'", "evaluate=[retrieval]"]
+    words += ["objective='retrieval/rgb->uv/R@${oc.env:CANARY_TOKEN}'"]
     failed = cli(f"dir={tmp_path / 'broken'}", *QUICK, *words, check=False, **around)
     assert failed.returncode == 1
-    assert "objective=knn/fused/***/accuracy" in (tmp_path / "broken/error.txt").read_text()
+    assert "objective=retrieval/rgb->uv/R@***" in (tmp_path / "broken/error.txt").read_text()
     refused = cli(f"dir={tmp_path / 'no'}", *QUICK, "objective='${oc.env:CANARY_TOKEN}'", check=False, **around)
     assert refused.returncode == 2
     assert "objective=***: expected" in refused.stderr

@@ -6,6 +6,7 @@ A sweep therefore runs with the configs that were checked when it started, whate
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from omegaconf import DictConfig, open_dict
 
 from multimodal_lab.config.targets import conf_dir
 
+# Our launcher of that name is called as joblib's plugin, whose schema is there too where that is installed.
+warnings.filterwarnings("ignore", r"\s*.hydra/launcher/joblib. is validated against ConfigStore schema", UserWarning)
 # Of the process, not of a loader: a launcher's worker gets a new loader with every job.
 _composed: dict[tuple[Any, ...], DictConfig] = {}
 

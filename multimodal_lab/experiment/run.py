@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.rules.run import monitor
+from multimodal_lab.config.rules.run import score as objective
 from multimodal_lab.config.rules.wiring import judge, scored
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
@@ -22,7 +25,7 @@ from multimodal_lab.experiment.build import build_augmentation, build_system, bu
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
-from multimodal_lab.runs.records import DATA, write_record
+from multimodal_lab.runs.records import JOBS, write_job, write_record
 from multimodal_lab.runs.summary import score, write_summary
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
@@ -43,20 +46,22 @@ def run(cfg: DictConfig, folder: Path) -> float:
     told = _fit_to_be_told(cfg, plain)
     config = OmegaConf.to_yaml(OmegaConf.create(told))
     folder.mkdir(parents=True, exist_ok=True)
-    if main and not (folder / directory.CONFIG).exists():
-        (folder / directory.CONFIG).write_text(config)
+    new = main and not directory.trained(folder)  # what is there belongs to what was trained
+    if new:
+        _write_config(cfg, folder, config)
     torch.manual_seed(cfg.seed)
     cache = feature_cache(cfg)
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
     _require_eval_split(cfg.eval_split, data)
+    _require_scores(plain, data)
     system = build_system(cfg, data).to(device)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, cache, system, data, device)
     with stage("building the optimizer"):
         optimizer = safe_instantiate(cfg.optim)(system)
     store = CheckpointStore(folder / "checkpoints", cfg.train.keep_last)
-    if main and not (folder / DATA).exists():
+    if new:
         write_record(folder, data.record())
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
@@ -69,7 +74,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         facts=resume.facts(plain, data, device, scored(plain)), resume=cfg.resume,
     )  # fmt: skip
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
-        (folder / directory.CONFIG).write_text(config)
+        _write_config(cfg, folder, config)
         write_record(folder, data.record())
     if cfg.train.monitor is not None and (best := store.best()) is not None:
         load_weights(best, system)
@@ -111,6 +116,13 @@ def _require_eval_split(eval_split: str, data: Any) -> None:
         )
 
 
+def _require_scores(plain: dict[str, Any], data: Any) -> None:
+    """Refuse a score to watch or to return that names a label which the data lack: the check may not have known them."""
+    known = {**plain, "data": {**plain["data"], "labels": list(data.targets)}}
+    if found := [*monitor(known), *objective(known)]:
+        raise ValueError(str(found[0]))
+
+
 def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return {**as_plain(cfg), "dir": str(folder)}
 
@@ -118,6 +130,14 @@ def _plain(cfg: DictConfig, folder: Path) -> dict[str, Any]:
 def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
     """The config without its secrets, for files and trackers."""
     return {**redact.config(plain, OmegaConf.to_container(cfg, resolve=False)), "dir": plain["dir"]}
+
+
+def _write_config(cfg: DictConfig, folder: Path, config: str) -> None:
+    """The config, and beside it what was typed for this job, where Hydra composed it."""
+    (folder / directory.CONFIG).write_text(config)
+    if HydraConfig.initialized() and cfg.get("study") is None:
+        typed = [redact.text(line) for line in HydraConfig.get().overrides.task]
+        write_job(folder, typed, int(os.environ.get(JOBS, "0")))
 
 
 def _choices() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which config choices differ between the runs of a sweep."""
+"""What differs between the runs of a sweep: the choices and values that were typed or swept."""
 
 from __future__ import annotations
 
@@ -7,30 +7,69 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+
+from multimodal_lab.runs.records import LayoutError, read_config, read_job
 
 _PREFIX = "choices/"
-_NOT_CHOSEN = ("dir", "name", "system")  # `system` repeats the groups it is wired from
+_NOT_CHOSEN = ("dir", "name", "resume", "system")  # `system` repeats the groups it is wired from
 
 
 def of(folders: Sequence[Path], summaries: Sequence[Mapping[str, Any] | None]) -> list[dict[str, Any]]:
-    """For each run {what was chosen: its value}, only what differs between runs.
+    """For each run {what was chosen: its value}, only what differs between runs, and its `seed`.
 
-    Read from keys `choices/<group>` of its summary if every run that has one has any; else from `config.yaml`.
+    Read from the overrides of each job; where no run has kept any, from what differs in `config.yaml`, the keys below a group
+    named by its choice, `choices/<group>` of the summaries.
     """
-    known = [s for s in summaries if s is not None]
-    if len(known) == len(summaries) and all(any(k.startswith(_PREFIX) for k in s) for s in known):
-        made = [{k.removeprefix(_PREFIX): v for k, v in s.items() if k.startswith(_PREFIX)} for s in known]
-        keys = dict.fromkeys(k for row in made for k in row)
-        return [{k: row.get(k, "") for k in keys if len({str(r.get(k, "")) for r in made}) > 1} for row in made]
-    configs = [yaml.safe_load((folder / "config.yaml").read_text()) or {} for folder in folders]
-    return differing([{k: v for k, v in c.items() if k not in _NOT_CHOSEN} for c in configs])
+    configs = [_config(folder) for folder in folders]
+    typed = [_typed(folder) for folder in folders]
+    if any(typed):
+        keys = dict.fromkeys(k for row in typed for k in row)
+        rows = [{k: row.get(k, _at(c, k)) for k in keys} for row, c in zip(typed, configs, strict=True)]
+    else:
+        rows = _of_configs(configs, summaries)
+    rows = [{k: v for k, v in row.items() if len({str(r.get(k)) for r in rows}) > 1} for row in rows]
+    return [{**row, "seed": str(row.get("seed", c.get("seed", "")))} for row, c in zip(rows, configs, strict=True)]
 
 
 def columns(runs: pd.DataFrame) -> list[str]:
-    """The columns of `multirun.collect` that were chosen: those between `status` and the first score."""
-    after = list(runs.columns)[2:]
-    return [c for c in after if "/" not in c]
+    """The columns of `multirun.collect` that were chosen, less the seed."""
+    return [str(c) for c in runs.attrs["chosen"]]
+
+
+def _of_configs(
+    configs: Sequence[dict[str, Any]], summaries: Sequence[Mapping[str, Any] | None]
+) -> list[dict[str, Any]]:
+    own = iter(differing([{k: v for k, v in c.items() if k not in _NOT_CHOSEN} for c in configs if c]))
+    rows = [next(own) if c else {} for c in configs]
+    if any(s is None for s in summaries):
+        return rows
+    groups = dict.fromkeys(k for s in summaries if s for k in s if k.startswith(_PREFIX))
+    told = [g.removeprefix(_PREFIX) for g in groups if len({(s or {}).get(g) for s in summaries}) > 1]
+    return [
+        {g: (s or {}).get(_PREFIX + g, "") for g in told}
+        | {k: v for k, v in row.items() if k.partition(".")[0] not in told}
+        for s, row in zip(summaries, rows, strict=True)
+    ]
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        return read_config(folder)
+    except LayoutError:  # a job that ended before it could write one
+        return {}
+
+
+def _typed(folder: Path) -> dict[str, str]:
+    """{key: value as it was typed} of a job."""
+    parts = [line.lstrip("+~").partition("=") for line in read_job(folder)["overrides"]]
+    return {key: value for key, _, value in parts if key not in _NOT_CHOSEN}
+
+
+def _at(config: Any, key: str) -> str:
+    """What a config has at a dotted key, as it would be typed; "" where it has none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return "" if config is None or isinstance(config, dict) else str(config)
 
 
 def differing(configs: Sequence[Any], path: str = "") -> list[dict[str, Any]]:

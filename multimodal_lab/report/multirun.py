@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,54 +13,72 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from multimodal_lab.files import read_json
 from multimodal_lab.metric.direction import Scored, shown
 from multimodal_lab.report import choices
 from multimodal_lab.report.summary import words
+from multimodal_lab.runs.directory import CONFIG, ERROR, holder, last_error
+from multimodal_lab.runs.hashes import SUMMARY
+from multimodal_lab.runs.records import JOB, read_job
 
-log = logging.getLogger(__name__)
-FAILED = "no summary.json"
+NOTHING = "no summary.json"  # nor an error: killed, or stopped
 
 
 def collect(folders: Sequence[Path], scored: Sequence[Scored] = ()) -> pd.DataFrame:
-    """One row a run: `run`, `status`, what was chosen (see `choices`), and its main scores.
+    """One row a run: `run`, `status` (`done`, or why not), what was chosen, its `seed`, and its main scores.
 
     A run without a readable summary stays, as failed. Main scores: what evaluators show (`scored`), of pairs the first of
-    it, such as R@1; chance, wall time.
+    it, such as R@1; chance, wall time. `attrs["chosen"]`: the columns of what was chosen.
     """
-    summaries = [_summary(folder) for folder in folders]
-    chosen = choices.of(folders, summaries)
+    found = [_summary(folder) for folder in folders]
+    summaries = [one if isinstance(one, dict) else None for one in found]
+    made = choices.of(folders, summaries)
     rows = []
-    for folder, made, summary in zip(folders, chosen, summaries, strict=True):
-        main = {k: v for e in scored for k, v in _main(summary or {}, e)}
-        rest = {k: v for k, v in (summary or {}).items() if k.startswith("chance/") or k == "cost/wall_s"}
-        rows.append({"run": folder.name, "status": FAILED if summary is None else "done", **made, **main, **rest})
-    return pd.DataFrame(rows)
+    for folder, chosen, one in zip(folders, made, found, strict=True):
+        summary = one if isinstance(one, dict) else {}
+        main = {k: v for e in scored for k, v in _main(summary, e)}
+        rest = {k: v for k, v in summary.items() if k.startswith("chance/") or k == "cost/wall_s"}
+        rows.append({"run": folder.name, "status": "done" if summary else one, **chosen, **main, **rest})
+    runs = pd.DataFrame(rows)
+    runs.attrs["chosen"] = [*dict.fromkeys(k for row in made for k in row if k != "seed")]
+    return runs
 
 
 def table(folder: Path, scored: Sequence[Scored] = ()) -> RenderableType:
     """Collect every run below `folder` into `folder/sweep.csv`; return the terminal's tables: means ± sd over seeds.
 
-    A row is a set of choices and a label, a column a stream; pairs of streams stand below. The CSV has all main scores of
-    each run. scored: what the runs' evaluators state of their scores.
+    A row is a setting (all that was chosen but the seed) and a label, a column a stream; pairs of streams stand below, and the
+    jobs that failed, each with why. The CSV has all main scores of each run. scored: what the runs' evaluators state.
     """
-    folders = sorted((p.parent for p in folder.glob("*/config.yaml")), key=lambda p: (len(p.name), p.name))
+    there = {p.parent for name in (CONFIG, JOB, ERROR, SUMMARY) for p in folder.glob(f"*/{name}")}
+    folders = sorted(there, key=lambda p: (len(p.name), p.name))
     if not folders:
         return Text(f"no runs in {folder}")
     runs = collect(folders, scored)
     runs.to_csv(folder / "sweep.csv", index=False)
-    groups = [c for c in choices.columns(runs) if c != "seed"]
-    title = f"{len(runs)} runs, all scores in {folder / 'sweep.csv'}"
+    groups = choices.columns(runs)
+    title = f"{len(runs)} runs, all scores in {folder / 'sweep.csv'}; ± is over seeds"
     found = shown(scored, [str(c) for c in runs.columns])
     labels = [e for e in found if e.by == "label"] or [Scored("", by="label", beside_chance=True)]
     titles = [title, *(e.title or f"by {e.name}" for e in labels[1:])]
     drawn = [_labels(runs, groups, e, t) for e, t in zip(labels, titles, strict=True)]
-    return Group(*drawn, *(_others(runs, groups, e) for e in found if e.by != "label"))
+    return Group(*drawn, *(_others(runs, groups, e) for e in found if e.by != "label"), *_failed(folder, runs, groups))
+
+
+def _failed(folder: Path, runs: pd.DataFrame, groups: list[str]) -> Iterator[Text]:
+    """A line for each job without results, and one for those that have not begun."""
+    for _, row in runs[runs["status"] != "done"].iterrows():
+        setting = " ".join(f"{k}={row[k]}" for k in [*groups, "seed"] if row[k] != "")
+        yield Text(f"failed: {folder / row['run']}{f' ({setting})' if setting else ''}: {row['status']}")
+    jobs = max(read_job(folder / name)["of"] for name in runs["run"])
+    if jobs > len(runs):
+        yield Text(f"{jobs - len(runs)} of {jobs} jobs have not begun")
 
 
 def _parts(runs: pd.DataFrame, groups: list[str]) -> list[tuple[list[str], pd.DataFrame]]:
     """The runs of each set of choices, and how many they are, failed ones told."""
     parts = list(runs.groupby(groups, sort=False, dropna=False)) if groups else [((), runs)]
-    failed = [int((part["status"] == FAILED).sum()) for _, part in parts]
+    failed = [int((part["status"] != "done").sum()) for _, part in parts]
     counts = [f"{len(part)}" + (f" ({n} failed)" if n else "") for (_, part), n in zip(parts, failed, strict=True)]
     return [([*map(str, key), count], part) for (key, part), count in zip(parts, counts, strict=True)]
 
@@ -122,11 +138,14 @@ def _spread(part: pd.DataFrame, column: str) -> str:
     return f"{known.mean():.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
 
 
-def _summary(folder: Path) -> Mapping[str, Any] | None:
-    path = folder / "summary.json"
+def _summary(folder: Path) -> dict[str, Any] | str:
+    """What a run has ended with; of one that has not, why."""
+    if owner := holder(folder):
+        return f"running: process {owner}"
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found = read_json(folder / SUMMARY)
+        return found if isinstance(found, dict) and found else f"{SUMMARY} holds no scores"
+    except FileNotFoundError:
+        return last_error(folder) or NOTHING
     except (OSError, ValueError) as error:
-        log.warning("%s can't be read: %s", path, error)
-        return None
-    return found
+        return f"{SUMMARY} can't be read ({error})"

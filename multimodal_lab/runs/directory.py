@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
+import itertools
 import os
 import secrets
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from multimodal_lab import files
+from multimodal_lab.runs.hashes import SUMMARY
+from multimodal_lab.text import nearest
 
 CONFIG = "config.yaml"
 LOCK = "run.lock"
 ERROR = "error.txt"
+LOCKED = {"pid": int, "host": str, "boot": str, "started": str}
+METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
 
 
 class DirectoryError(RuntimeError):
@@ -44,18 +49,46 @@ def claim(folder: Path, resume: bool) -> None:
     """Make this process the only writer of `folder`; call `release` at the end.
 
     A directory that a run has already used is refused unless `resume`; one that a living process holds, always. The lock
-    of a process that died is taken over. Ranks other than 0 own nothing.
+    of a process that died is taken over. A failure of an earlier attempt is set aside: whoever asks for `error.txt` asks
+    for this one's. Ranks other than 0 own nothing.
     """
     if int(os.environ.get("RANK", "0")) > 0:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / CONFIG).exists() and not resume:
+        if used(folder) and not resume:
             raise DirectoryError(f"dir={folder}: a run is here already; give another dir, or resume=auto to resume it")
         with _alone(folder):
             _lock(folder / LOCK)
+        _set_aside(folder / ERROR)
     except OSError as error:
         raise unwritable("dir", folder, error) from error
+
+
+def used(folder: Path) -> bool:
+    """Whether a run is in `folder`; one that failed before it trained left its directory free."""
+    return (folder / CONFIG).exists() and (trained(folder) or not (folder / ERROR).exists())
+
+
+def trained(folder: Path) -> bool:
+    """Whether a training has left anything in `folder` that belongs to its config."""
+    return any((folder / name).exists() for name in (METRICS, SUMMARY, CHECKPOINTS))
+
+
+def nothing_to_resume(folder: Path) -> str:
+    """A line where `resume` will begin anew, as it would for a name with a typo; else nothing."""
+    if (folder / CHECKPOINTS).is_dir():
+        return ""
+    runs = [p.parent.name for p in folder.parent.glob(f"*/{CHECKPOINTS}")]
+    near = f" (nearest run: {folder.with_name(nearest(folder.name, runs)[0])})" if runs else ""
+    return f"resume: there is no run to resume in {folder}, so a new one begins{near}\n"
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a file to the first of NAME.1.txt, NAME.2.txt, … that is free."""
+    free = (path.with_suffix(f".{n}{path.suffix}") for n in itertools.count(1))
+    if path.exists():
+        path.rename(next(p for p in free if not p.exists()))
 
 
 def unwritable(key: str, folder: Path | str, error: OSError) -> DirectoryError:
@@ -65,14 +98,16 @@ def unwritable(key: str, folder: Path | str, error: OSError) -> DirectoryError:
 
 def release(folder: Path) -> None:
     """Release the directory, if this process holds it."""
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads((folder / LOCK).read_text())["pid"] == os.getpid():
+    with contextlib.suppress(OSError, DirectoryError):
+        if _owner(folder / LOCK) == _me():
             (folder / LOCK).unlink()
 
 
 def holder(folder: Path) -> str | None:
-    """The living process that writes to `folder`, if any."""
-    return _living(folder / LOCK)
+    """The living process that writes to `folder`, if any; a lock that can't be read tells of none."""
+    with contextlib.suppress(DirectoryError):
+        return _living(folder / LOCK)
+    return None
 
 
 @contextlib.contextmanager
@@ -88,34 +123,58 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _lock(path: Path) -> None:
-    me = {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot(), "started": _started(os.getpid())}
     for _ in range(10):
         try:
             fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             if owner := _living(path):
+                gone = f", or remove {path} if that machine is down" if " on " in owner else ""
                 raise Held(
-                    f"dir={path.parent}: process {owner} is writing here; wait for it or give another dir"
+                    f"dir={path.parent}: process {owner} is writing here; wait for it or give another dir{gone}"
                 ) from None
             path.unlink(missing_ok=True)
             continue
         with os.fdopen(fd, "w") as f:
-            f.write(files.as_json(me))
+            f.write(files.as_json(_me()))
         return
     raise DirectoryError(f"dir={path.parent}: {LOCK} keeps changing hands; give another dir")
 
 
+def _me() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot(), "started": _started(os.getpid())}
+
+
 def _living(path: Path) -> str | None:
-    try:
-        owner = json.loads(files.read_bytes(path))
-    except (OSError, ValueError) as error:
-        if files.read_failure(error):  # its writer may live
-            raise
+    owner = _owner(path)
+    if not owner:
         return None
-    if owner.get("host") != socket.gethostname():
-        return f"{owner.get('pid')} on {owner.get('host')}"
-    alive = owner.get("boot") == _boot() and _started(int(owner.get("pid", -1))) == owner.get("started") != ""
+    if owner["host"] != socket.gethostname():
+        return f"{owner['pid']} on {owner['host']}"
+    alive = owner["boot"] == _boot() and _started(owner["pid"]) == owner["started"] != ""
     return str(owner["pid"]) if alive else None
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    """What a lock says of its process; {} where there is none, or one died before it could say.
+
+    A damaged one may be a living process's: `DirectoryError`.
+    """
+    try:
+        if path.is_file() and not path.stat().st_size:
+            return {}
+        found = files.read_json(path)
+        if isinstance(found, dict) and {k: type(found.get(k)) for k in LOCKED} == LOCKED:
+            return found
+        why = f"expected {', '.join(LOCKED)} of a process"
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        if files.read_failure(error):
+            raise
+        why = str(error)
+    raise DirectoryError(
+        f"{path}: no lock that a run has written ({why}); remove it if no process writes to {path.parent}"
+    )
 
 
 def _boot() -> str:
@@ -131,7 +190,26 @@ def _started(pid: int) -> str:
         return ""
 
 
-def note_failure(folder: Path, text: str) -> None:
-    """Save a failure's traceback, ending with the reported sentence; an unwritable directory keeps the first error in view."""
+def note_failure(folder: Path, text: str) -> bool:
+    """Save a failure's traceback, ending with the reported sentence; whether it stands there.
+
+    An unwritable directory keeps the first error in view. A run that was finished before this process claimed it
+    stays as it is, unless it was trained on.
+    """
     with contextlib.suppress(OSError):
+        if (folder / SUMMARY).exists() and (folder / LOCK).exists():
+            now = (folder / LOCK).stat().st_mtime_ns
+            if all(p.stat().st_mtime_ns < now for p in (folder / SUMMARY, folder / METRICS) if p.exists()):
+                return False
         (folder / ERROR).write_text(text)
+        return True
+    return False
+
+
+def last_error(folder: Path) -> str:
+    """The sentence that the failure in `folder` ends with; "" where there is none."""
+    try:
+        lines = [line.strip() for line in files.read_bytes(folder / ERROR).decode(errors="replace").splitlines()]
+    except OSError:
+        return ""
+    return next((line for line in reversed(lines) if line), "")

@@ -13,12 +13,14 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn", "hydra-core", "multimodal_lab")
+COSTS = ("wall_s", "train_s", "peak_memory_mb", "images_per_s", "steps")
 
 
 def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -> dict[str, Any]:
     """Flat keys: `provenance/…`, wall time in seconds, peak memory in MB, training samples per second."""
     cuda = device.type == "cuda"
     peak = torch.cuda.max_memory_allocated(device) if cuda else _peak()
+    costs = (wall, state.seconds, peak / 2**20, state.samples / max(state.seconds, 1e-9), state.step)
     return {
         "provenance/seed": seed,
         "provenance/data_fingerprint": data.fingerprint,
@@ -26,11 +28,7 @@ def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -
         **{f"provenance/{name}": _version(name) for name in PACKAGES},
         "provenance/code": commit(),
         "provenance/device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
-        "cost/wall_s": round(wall, 3),
-        "cost/train_s": round(state.seconds, 3),
-        "cost/peak_memory_mb": round(peak / 2**20, 1),
-        "cost/images_per_s": round(state.samples / max(state.seconds, 1e-9), 1),
-        "cost/steps": state.step,
+        **{f"cost/{name}": round(value, 3) for name, value in zip(COSTS, costs, strict=True)},
         **({"provenance/drift": "; ".join(state.drift)} if state.drift else {}),
         **{f"data/{split}": len(rows) for split, rows in data.splits.items()},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from multimodal_lab.files import read_bytes, read_json, require_shallow, write_j
 from multimodal_lab.runs.aliases import LAYOUT, renamed_target, upgrade_config, upgrade_record
 from multimodal_lab.runs.directory import CONFIG
 
-DATA, BATCH = "data.json", "batch.json"  # the second in a directory of a kept step
+DATA, JOB, BATCH = "data.json", "job.json", "batch.json"  # the last in a directory of a kept step
+JOBS = "MULTIMODAL_LAB_JOBS"  # the environment variable that tells a job of how many it is one
 LAYOUT_FIRST = re.compile(rb'\s*\{\s*"layout"\s*:\s*([^\s,}]+)')
 HEAD = 200  # bytes
 OF_CONFIG = ("data", "modality", "system", "train")  # what the config, and the record, of any run have
@@ -47,6 +48,20 @@ def read_record(folder: Path) -> dict[str, Any]:
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the data record of a run, with the number of today's layout."""
     write_json(folder / DATA, {"layout": LAYOUT, **record})
+
+
+def write_job(folder: Path, overrides: Sequence[str], of: int) -> None:
+    """Write what was typed or swept for a run, and of how many jobs it is one; 0 is not known."""
+    write_json(folder / JOB, {"overrides": list(overrides), "of": of})
+
+
+def read_job(folder: Path) -> dict[str, Any]:
+    """The same; nothing where it can't be read, as it only tells what tables call a run."""
+    try:
+        found = read_json(folder / JOB)
+        return {"overrides": [str(line) for line in found["overrides"]], "of": int(found["of"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"overrides": [], "of": 0}
 
 
 def read_batch(folder: Path) -> Any:

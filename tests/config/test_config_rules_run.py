@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from multimodal_lab.config import schema
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import run
 from multimodal_lab.device import placement
@@ -31,3 +32,14 @@ def test_every_number_of_a_summary_may_be_the_score(composed, tmp_path, fusion):
     refused = [str(p) for name in names for p in run.score({**tree, "objective": name})]
     assert refused == []
     assert list(run.score({**tree, "objective": "probe/nothing/species/accuracy"}))
+
+
+@pytest.mark.parametrize("key", ["objective", "train.monitor"])
+def test_a_score_of_a_label_that_the_data_lack_is_refused_before_training(composed, tmp_path, key):
+    """Labels may be known only once the files are read: `data.labels=null` takes all that can be learnt."""
+    name = ("val/" if key == "train.monitor" else "") + "knn/fused/speces/accuracy"
+    cfg = composed("fusion=concat", "train.max_steps=1", "data.labels=null", f"{key}={name}")
+    assert not [p for p in schema.check(cfg) if p.key == key]
+    with pytest.raises(ValueError, match=rf"{key}={name}: there is no label speces; expected one of .*species"):
+        experiment.run(cfg, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()

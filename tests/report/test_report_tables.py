@@ -8,6 +8,7 @@ from rich.console import Console
 from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.report import choices, multirun, summary
+from multimodal_lab.runs.records import write_job
 
 SCORED = scored({"evaluate": nodes("evaluate")})
 
@@ -89,6 +90,53 @@ def test_sweep_prefers_recorded_choices(tmp_path):
     runs = multirun.collect([tmp_path / "0", tmp_path / "1"])
     assert choices.columns(runs) == ["fusion"]
     assert runs["fusion"].tolist() == ["a", "b"]
+
+
+def swept(folder, lines, scores, of=0):
+    """Jobs as a run writes them: a config, what was typed, and scores where it has ended."""
+    configs = [config("concat", ["rgb"], i % 2) for i in range(len(lines))]
+    made(folder, configs, scores)
+    for i, typed in enumerate(lines):
+        write_job(folder / str(i), typed, of)
+    return folder
+
+
+def test_a_sweep_over_values_has_a_row_a_setting_and_a_spread_over_seeds_alone(tmp_path):
+    lines = [["fusion=concat", f"data.source.unique_uv={u}", f"seed={s}"] for u in ("0.0", "1.0") for s in (0, 1)]
+    scores = [{"probe/rgb/sex/accuracy": v, "choices/fusion": "concat"} for v in (0.4, 0.38, 1.0, 1.0)]
+    text = printed(multirun.table(swept(tmp_path, lines, scores), SCORED))
+    assert line(text, "0.390") == ["0.0", "2", "sex", "–", "0.390", "±", "0.014"]
+    assert line(text, "1.000") == ["1.0", "2", "sex", "–", "1.000", "±", "0.000"]
+    table = pd.read_csv(tmp_path / "sweep.csv")
+    assert table["data.source.unique_uv"].tolist() == [0, 0, 1, 1]
+    assert table["seed"].tolist() == [0, 1, 0, 1]
+    assert "fusion" not in table  # all the same
+
+
+def test_values_that_no_run_recorded_are_read_from_the_configs(tmp_path):
+    """Runs of a version before, or put into one folder by hand; choices name the groups, values stand beside them."""
+    nodes = [{**config("concat", ["rgb"], s), "optim": {"lr": r}} for r in (0.1, 0.2) for s in (0, 1)]
+    scores = [{"choices/fusion": f, "probe/rgb/sex/accuracy": 0.5} for f in ("a", "a", "b", "b")]
+    made(tmp_path, nodes, scores)
+    text = printed(multirun.table(tmp_path, SCORED))
+    assert line(text, "0.1 ")[:4] == ["a", "0.1", "2", "sex"]
+    assert line(text, "0.2 ")[:4] == ["b", "0.2", "2", "sex"]
+
+
+def test_jobs_without_results_are_named_with_why(tmp_path):
+    lines = [[f"data.batch_size={b}"] for b in (4096, 16, 8)]
+    folder = swept(tmp_path, lines, [None, {"probe/rgb/sex/accuracy": 0.5}, None], of=5)
+    (folder / "0" / "error.txt").write_text("Traceback\nValueError\ndata.batch_size 4096 is more than 64\n")
+    (folder / "2" / "config.yaml").unlink()  # killed at once
+    (folder / "2" / "job.json").write_text("{")
+    (folder / "2" / "summary.json").mkdir()
+    text = printed(multirun.table(folder, SCORED))
+    told = " ".join(text.split())
+    assert "0 (data.batch_size=4096 seed=0): data.batch_size 4096 is more than 64" in told
+    assert "2: summary.json can't be read" in told
+    assert "2 of 5 jobs have not begun" in told
+    assert line(text, "0.500")[:3] == ["16", "1", "sex"]
+    assert pd.read_csv(folder / "sweep.csv")["status"][0] == "data.batch_size 4096 is more than 64"
 
 
 def test_sweep_of_nothing_and_of_one(tmp_path):

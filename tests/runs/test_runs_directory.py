@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -70,3 +71,79 @@ def test_other_ranks_own_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     directory.claim(tmp_path / "x", resume=False)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_line_that_failed_before_it_trained_leaves_its_directory_free(tmp_path):
+    directory.claim(tmp_path, resume=False)
+    (tmp_path / directory.CONFIG).write_text("seed: 0")
+    assert directory.note_failure(tmp_path, "Traceback\nno such folder\n")
+    directory.release(tmp_path)
+    directory.claim(tmp_path, resume=False)  # the corrected line
+    (tmp_path / directory.METRICS).write_text("")
+    assert directory.note_failure(tmp_path, "loss is nan\n")
+    directory.release(tmp_path)
+    with pytest.raises(directory.DirectoryError, match="a run is here already"):
+        directory.claim(tmp_path, resume=False)
+
+
+def test_the_error_of_an_earlier_attempt_is_set_aside(tmp_path):
+    """Scripts of clusters ask for `error.txt`: one of an attempt before this would keep it from being requeued."""
+    for n in (1, 2):
+        directory.claim(tmp_path, resume=True)
+        assert not (tmp_path / directory.ERROR).exists()
+        directory.note_failure(tmp_path, f"attempt {n}\n")
+        directory.release(tmp_path)
+    directory.claim(tmp_path, resume=True)
+    found = {p.name: p.read_text() for p in tmp_path.glob("error*")}
+    assert found == {"error.1.txt": "attempt 1\n", "error.2.txt": "attempt 2\n"}
+
+
+def test_a_refused_resume_leaves_a_finished_run_as_it_was(tmp_path):
+    for name in (directory.METRICS, directory.SUMMARY):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, ns=(1, 1))
+    directory.claim(tmp_path, resume=True)
+    assert not directory.note_failure(tmp_path, "can't go on exactly")
+    assert not (tmp_path / directory.ERROR).exists()
+    (tmp_path / directory.METRICS).write_text("{}")  # trained on, then failed
+    assert directory.note_failure(tmp_path, "loss is nan")
+    assert directory.last_error(tmp_path) == "loss is nan"
+
+
+def test_a_resume_of_nothing_says_so_and_names_the_nearest_run(tmp_path):
+    (tmp_path / "mine" / directory.CHECKPOINTS).mkdir(parents=True)
+    assert directory.nothing_to_resume(tmp_path / "mine") == ""
+    said = directory.nothing_to_resume(tmp_path / "mnie")
+    assert f"no run to resume in {tmp_path / 'mnie'}, so a new one begins (nearest run: {tmp_path / 'mine'})" in said
+
+
+def test_the_lock_of_another_host_is_told_with_how_to_take_it_over(tmp_path):
+    lock = tmp_path / directory.LOCK
+    gone = {"pid": os.getpid(), "host": f"not-{socket.gethostname()}", "boot": "", "started": "1"}
+    lock.write_text(json.dumps(gone))
+    with pytest.raises(directory.Held, match=rf"on not-.*or remove {lock} if that machine is down"):
+        directory.claim(tmp_path, resume=True)
+    directory.release(tmp_path)  # not ours, though the number of the process is
+    assert json.loads(lock.read_text()) == gone
+    lock.unlink()
+    directory.claim(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", "{}", "{", "\0", '{"pid": "x", "host": 1, "boot": "", "started": ""}', None]
+)
+def test_a_damaged_lock_is_one_sentence(tmp_path, content):
+    lock = tmp_path / directory.LOCK
+    os.mkfifo(lock) if content is None else lock.write_text(content)
+    with pytest.raises(
+        directory.DirectoryError, match=rf"{lock}: no lock that a run has written .*remove it if no process"
+    ):
+        directory.claim(tmp_path, resume=True)
+    assert directory.holder(tmp_path) is None
+    directory.release(tmp_path)
+    assert lock.exists()
+
+
+def test_a_lock_that_its_process_died_before_writing_is_taken_over(tmp_path):
+    (tmp_path / directory.LOCK).touch()
+    directory.claim(tmp_path, resume=True)

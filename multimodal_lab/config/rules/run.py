@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from multimodal_lab.config.annotations import is_number
 from multimodal_lab.config.facts import constant
 from multimodal_lab.config.problem import Problem, is_target, not_one_of
-from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target
+from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target, targets
 from multimodal_lab.metric import direction
+from multimodal_lab.metric.direction import Scored
 from multimodal_lab.text import nearest
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-OTHERS = {"cost", "data", "provenance"}  # of a summary
+SPLITS = ("train", "val", "test")
+SIDES = re.compile(r"->|-")
 
 
 def monitor(tree: Tree) -> Iterator[Problem]:
@@ -34,7 +36,19 @@ def monitor(tree: Tree) -> Iterator[Problem]:
             near = f"train.monitor=val/{nearest(rest.split('/')[0] or first, terms)[0]}"
             yield Problem("train.monitor", name, f"expected val/NAME, NAME one of {', '.join(terms)}", near)
         else:
-            yield from _mode(name, train.get("mode", "auto"), tree)
+            found = list(_watched(tree, rest.split("/")))
+            yield from found or _mode(name, train.get("mode", "auto"), tree)
+
+
+def _watched(tree: Tree, words: list[str]) -> Iterator[Problem]:
+    evaluator = next((e for e in scored(tree) if e.name == words[0]), None)
+    if evaluator is not None:
+        yield from _of_evaluator(tree, "train.monitor", ["val", evaluator.name], evaluator, words[1:])
+    elif words[0] in _terms(tree) and len(words) > 1:
+        near = f"train.monitor=val/{words[0]}"
+        yield Problem(
+            "train.monitor", "/".join(["val", *words]), f"expected val/{words[0]}: a loss is one number", near
+        )
 
 
 def _mode(name: str, mode: object, tree: Tree) -> Iterator[Problem]:
@@ -63,41 +77,64 @@ def score(tree: Tree) -> Iterator[Problem]:
     first, *rest = name.split("/")
     eval_split = str(tree.get("eval_split", "test"))
     also = {word for e in every for word in e.also}
-    firsts = [*sorted(e.name for e in every), eval_split, *sorted(also), *sorted(OTHERS)]
-    if first not in firsts:
+    others = {
+        "cost": constant("multimodal_lab.runs.provenance", "COSTS"),
+        "data": SPLITS,
+        "provenance": ("seed",),
+        eval_split: tuple(dict.fromkeys(_terms(tree))),
+        **dict.fromkeys(sorted(also), tuple(targets(tree))),
+    }
+    firsts = [*sorted(e.name for e in every), *others]
+    if evaluator := next((e for e in every if e.name == first), None):
+        yield from _of_evaluator(tree, "objective", [first], evaluator, rest)
+    elif first not in firsts:
         if all(e.scores is not None for e in every):
             near = nearest(first, firsts)[0]
-            yield Problem("objective", name, f"expected NAME/…, NAME one of {', '.join(firsts)}", _whole(near, rest))
-    elif first == eval_split:
-        if rest not in [[term] for term in _terms(tree)]:
-            terms = [f"{eval_split}/{term}" for term in dict.fromkeys(_terms(tree))]
-            yield not_one_of("objective", name, terms)
-    elif evaluator := next((e for e in every if e.name == first), None):
-        if evaluator.scores is not None and evaluator.by is not None:
-            yield from _of_evaluator(tree, name, evaluator, rest)
-    elif not rest or not all(rest):
-        yield Problem("objective", name, f"expected {first}/NAME", _whole(first, []))
+            yield Problem(
+                "objective",
+                name,
+                f"expected NAME/…, NAME one of {', '.join(firsts)}",
+                _typed("objective", [near], rest),
+            )
+    elif len(rest) != 1 or not rest[0]:
+        yield Problem("objective", name, f"expected {first}/NAME", _typed("objective", [first], []))
+    elif others[first] and rest[0] not in others[first]:
+        yield not_one_of("objective", name, [f"{first}/{one}" for one in others[first]])
 
 
-def _of_evaluator(tree: Tree, name: str, evaluator: direction.Scored, rest: list[str]) -> Iterator[Problem]:
+def _of_evaluator(tree: Tree, key: str, before: list[str], evaluator: Scored, rest: list[str]) -> Iterator[Problem]:
+    """What is wrong with the words of a key that stand behind the evaluator's name, as far as it states its scores."""
+    if evaluator.scores is None or evaluator.by is None or "skipped" in rest:
+        return
     lengths, shape = {
         "label": ({3}, "NAME/LABEL/SCORE"), "pair": ({2, 3}, "PAIR/SCORE"), "name": ({2}, "NAME/SCORE"),
-    }[str(evaluator.by)]  # fmt: skip
-    first, names = evaluator.name, [*emitted(tree), *evaluator.adds]
-    counts = constant("multimodal_lab.evaluate.tasks", "COUNTS")
-    if (len(rest) not in lengths or not all(rest)) and "skipped" not in rest:
-        yield Problem("objective", name, f"expected {first}/{shape}", _whole(first, []))
-    elif evaluator.by != "pair" and emitted(tree) and rest[0].partition("@")[0] not in names:
-        near = _whole(first, [nearest(rest[0], names)[0], *rest[1:]])
-        yield Problem("objective", name, f"there is no {rest[0]} here; expected one of {', '.join(names)}", near)
-    elif evaluator.word(rest[-1]) is None and rest[-1] not in counts and "skipped" not in rest:
-        words = sorted({*(evaluator.scores or {}), *counts})
-        near = _whole(first, [*rest[:-1], nearest(rest[-1], words)[0]])
-        yield Problem("objective", name, f"{first} gives no {rest[-1]}; it has {', '.join(words)}", near)
+    }[evaluator.by]  # fmt: skip
+    name, names, labels = "/".join([*before, *rest]), [*emitted(tree), *evaluator.adds], targets(tree)
+    scores = [*(evaluator.scores), *constant("multimodal_lab.evaluate.tasks", "COUNTS")]
+    if len(rest) not in lengths or not all(rest):
+        yield Problem(key, name, f"expected {'/'.join(before)}/{shape}", _typed(key, before, []))
+    elif emitted(tree) and (wrong := [side for side in _sides(rest[0]) if side.partition("@")[0] not in names]):
+        near = rest[0].replace(wrong[0], nearest(wrong[0], names)[0])
+        expects = f"there is no {wrong[0]} here; expected one of {', '.join(names)}"
+        yield Problem(key, name, expects, _typed(key, before, [near, *rest[1:]]))
+    elif len(rest) == 3 and labels and rest[1] not in labels:
+        near = nearest(rest[1], labels)[0]
+        expects = f"there is no label {rest[1]}; expected one of {', '.join(labels)}"
+        yield Problem(key, name, expects, _typed(key, before, [rest[0], near, rest[2]]))
+    elif evaluator.word(rest[-1]) is None and rest[-1] not in scores:
+        near = nearest(rest[-1], scores)[0]
+        expects = f"{evaluator.name} gives no {rest[-1]}; it has {', '.join(sorted(scores))}"
+        yield Problem(key, name, expects, _typed(key, before, [*rest[:-1], near]))
 
 
-def _whole(first: str, rest: list[str]) -> str:
-    return f"objective={'/'.join([first, *(rest or ['…'])])}"
+def _sides(name: str) -> list[str]:
+    """The streams of `rgb->uv` or `rgb-uv`; [] for a name in another form, as an evaluator of one's own may have."""
+    found = SIDES.split(name)
+    return found if len(found) < 3 and all(re.fullmatch(r"\w+(@.*)?", side) for side in found) else []
+
+
+def _typed(key: str, before: list[str], rest: list[str]) -> str:
+    return f"{key}={'/'.join([*before, *(rest or ['…'])])}"
 
 
 def device(tree: Tree) -> Iterator[Problem]:

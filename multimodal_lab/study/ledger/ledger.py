@@ -50,7 +50,7 @@ def entry(folder: Path, cell: Cell) -> Entry:
     if owner := directory.holder(own):
         return Entry(cell, own, "running", f"process {owner}")
     if (own / directory.ERROR).exists():
-        return Entry(cell, own, "failed", _last_line(own / directory.ERROR))
+        return Entry(cell, own, "failed", directory.last_error(own))
     return Entry(cell, own, "partial" if (own / BEGUN).exists() else "waiting")
 
 
@@ -149,11 +149,3 @@ def _begun(own: Path) -> dict[str, Any]:
             raise
         return {}
     return found
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
-    return lines[-1] if lines else ""
