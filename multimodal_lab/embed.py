@@ -6,7 +6,6 @@ folder of such files. Scaling, statistics, classes and tokenizers are the traini
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from multimodal_lab.config.check import check_command, refuse, sweep_problems
 from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
+from multimodal_lab.files import read_json
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.records import read_config, require_readable
 from multimodal_lab.text import key_values
@@ -85,8 +85,11 @@ def _composed(words: list[str]) -> DictConfig:
 def _its_choice(folder: Path, otherwise: str) -> str:
     """The run's own `data=` choice; `otherwise` where it was not chosen by a command line."""
     summary = folder / "summary.json"
-    told = json.loads(summary.read_text()) if summary.is_file() else {}
-    return str(told.get("choices/data", otherwise))
+    try:
+        told = read_json(summary) if summary.exists() else {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{summary}: can't be read ({error})") from error
+    return str(told.get("choices/data", otherwise)) if isinstance(told, dict) else otherwise
 
 
 def _changed(cfg: DictConfig, values: list[Override], known: dict[str, list[str]]) -> DictConfig:

@@ -87,9 +87,14 @@ def read_json(path: Path) -> Any:
 
 def read_bytes(path: Path) -> bytes:
     """The content of a regular file; `OSError` for any other: a pipe would be waited for without end."""
+    require_regular(path)
+    return retried(path.read_bytes)
+
+
+def require_regular(path: Path) -> None:
+    """`OSError` for what is there and is no regular file."""
     if path.exists() and not path.is_file():
         raise OSError(f"expected a file, found {'a directory' if path.is_dir() else 'a pipe or a device'}")
-    return retried(path.read_bytes)
 
 
 def read_failure(error: BaseException | None) -> OSError | None:
@@ -137,7 +142,8 @@ def user_cache() -> Path:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """SHA-256 of a regular file, in hex."""
+    require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     gc.disable()  # what is made before a job begins stays: looking through it for garbage takes a tenth of the time
@@ -19,7 +20,7 @@ if __name__ == "__main__":
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import sweep_table
 from multimodal_lab.config import redact, resolvers
@@ -67,8 +68,11 @@ def job(cfg: DictConfig) -> float:
     folder = Path(own.runtime.output_dir)
     if own.mode == RunMode.MULTIRUN and cfg.get("study") is None:
         of = os.environ.get(JOBS, "0")
+        typed: Any = OmegaConf.to_container(
+            own.overrides.task, resolve=False
+        )  # values of the environment stay out of sight
         print(
-            f"job {own.job.num + 1}{'' if of == '0' else f' of {of}'}: {redact.text(' '.join(own.overrides.task))}",
+            f"job {own.job.num + 1}{'' if of == '0' else f' of {of}'}: {redact.text(' '.join(typed))}",
             flush=True,
         )
     try:

@@ -8,17 +8,16 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from multimodal_lab.checkpoint.safetensors_reader import read as read_tensors
 from multimodal_lab.checkpoint.safetensors_writer import write
 from multimodal_lab.checkpoint.state import TrainingState, join, require_parts, require_same, split
-from multimodal_lab.files import file_hash, json_hash, read_failure, retried, write_bytes
+from multimodal_lab.files import file_hash, json_hash, read_failure, read_json, retried, write_bytes
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -188,8 +187,13 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def _plain(folder: Path) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(retried((folder / STATE).read_text))
-    return plain
+    try:
+        found = read_json(folder / STATE)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / STATE}: can't be read ({error})") from error
+    if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
+        raise CheckpointError(f"{folder / STATE}: expected the state of a training")
+    return found
 
 
 def load(folder: Path, parts: TrainingState) -> None:
@@ -199,7 +203,7 @@ def load(folder: Path, parts: TrainingState) -> None:
     require_parts(plain, str(folder / STATE))
     for name, part in parts.items():
         file = folder / f"{name}.safetensors"
-        state = join(plain[name], retried(partial(load_file, file)) if file.exists() else {})
+        state = join(plain[name], read_tensors(file) if file.exists() else {})
         if name == "model":
             require_same(f"the model in {folder}", state, part.state_dict())
         part.load_state_dict(state)
@@ -217,7 +221,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
     if reason := verify(folder):
         raise CheckpointError(f"{folder}: {reason}")
     average = folder / "ema.safetensors"
-    found = retried(lambda: load_file(average if average.exists() else folder / "model.safetensors"))
+    found = read_tensors(average if average.exists() else folder / "model.safetensors")
     return {k.removeprefix("weights."): v for k, v in found.items()} if average.exists() else found
 
 

@@ -75,6 +75,7 @@ def write(folder: Path, name: str, rows: EmbeddingRows) -> list[Path]:
 
 def read(path: Path) -> EmbeddingRows:
     """Read one Parquet file that `write` made; x is zero where the modality is missing."""
+    files.require_regular(path)
     whole = pq.read_table(path)
     metadata = whole.schema.metadata or {}
     if _KEY not in metadata:

@@ -136,7 +136,8 @@ def _write_config(cfg: DictConfig, folder: Path, config: str) -> None:
     """The config, and beside it what was typed for this job, where Hydra composed it."""
     (folder / directory.CONFIG).write_text(config)
     if HydraConfig.initialized() and cfg.get("study") is None:
-        typed = [redact.text(line) for line in HydraConfig.get().overrides.task]
+        typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        typed = [redact.text(line) for line in typed]
         write_job(folder, typed, int(os.environ.get(JOBS, "0")))
 
 

@@ -30,7 +30,7 @@ def read(path: Path) -> Series:
         try:
             row = json.loads(line)
             step = float(row.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             if number == len(lines):
                 log.warning("%s: the last line is incomplete and left out", path)
                 break

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from multimodal_lab.files import read_json
+from multimodal_lab.files import read_json, write_text
 from multimodal_lab.metric.direction import Scored, shown
 from multimodal_lab.report import choices
 from multimodal_lab.report.summary import words
@@ -55,7 +55,7 @@ def table(folder: Path, scored: Sequence[Scored] = ()) -> RenderableType:
     if not folders:
         return Text(f"no runs in {folder}")
     runs = collect(folders, scored)
-    runs.to_csv(folder / "sweep.csv", index=False)
+    write_text(folder / "sweep.csv", runs.to_csv(index=False))
     groups = choices.columns(runs)
     title = f"{len(runs)} runs, all scores in {folder / 'sweep.csv'}; ± is over seeds"
     found = shown(scored, [str(c) for c in runs.columns])

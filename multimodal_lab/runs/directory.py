@@ -56,6 +56,7 @@ def claim(folder: Path, resume: bool) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _require_files(folder)
         if used(folder) and not resume:
             raise DirectoryError(f"dir={folder}: a run is here already; give another dir, or resume=auto to resume it")
         with _alone(folder):
@@ -63,6 +64,15 @@ def claim(folder: Path, resume: bool) -> None:
         _set_aside(folder / ERROR)
     except OSError as error:
         raise unwritable("dir", folder, error) from error
+
+
+def _require_files(folder: Path) -> None:
+    """Refuse a directory that has a pipe, a device or a folder where a run has a file: writing there would never end."""
+    for path in (folder / name for name in (CONFIG, METRICS, SUMMARY, ERROR, "data.json", "job.json")):
+        try:
+            files.require_regular(path)
+        except OSError as error:
+            raise DirectoryError(f"{path}: {error}; move it away, or give another dir") from None
 
 
 def used(folder: Path) -> bool:

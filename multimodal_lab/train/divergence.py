@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from multimodal_lab.checkpoint.safetensors_reader import read as read_tensors
 from multimodal_lab.device import distributed
 from multimodal_lab.runs.records import read_batch, write_batch
 from multimodal_lab.train.dtensor import local, whole
@@ -136,8 +137,8 @@ def replay(folder: Path, step: Step) -> tuple[dict[str, float], float, str]:
     `step` must be built from the run's config; its weights are replaced. The state of optimizer and scale plays no part.
     """
     facts: dict[str, Any] = read_batch(folder)
-    step.system.load_state_dict(load_file(folder / "model.safetensors"))
-    found = load_file(folder / "batch.safetensors")
+    step.system.load_state_dict(read_tensors(folder / "model.safetensors"))
+    found = read_tensors(folder / "batch.safetensors")
     group = [
         Batch.from_named({k.split(".", 1)[1]: v for k, v in found.items() if k.startswith(f"{i}.")})
         for i in range(facts["batches"])

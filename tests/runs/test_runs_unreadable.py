@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from multimodal_lab import files
+from multimodal_lab.runs import directory
 from multimodal_lab.study.design import plan
 
 sys.path.append(str(Path(__file__).parents[1] / "study"))
@@ -142,3 +143,24 @@ def test_a_kept_batch_that_can_t_be_read_is_one_sentence(tmp_path, text, said):
     folder = damaged(tmp_path / "run", "bad_batch_0/batch.json", text)
     with pytest.raises(ValueError, match=rf"batch\.json: .*{said}"):
         kept(folder / "bad_batch_0")
+
+
+def test_a_sweep_s_table_names_what_it_leaves_out_and_has_the_rest(tmp_path):
+    for i, (file, content, _) in enumerate(CASES.values()):
+        damaged(tmp_path / str(i), file, content)
+    files.write_json(
+        damaged(tmp_path / "sound", "summary.json", "{}") / "summary.json", {"probe/rgb/sex/accuracy": 0.5}
+    )
+    (tmp_path / "sweep.csv").write_text("")
+    ((code, said, seconds), _) = called([["sweep_table", [str(tmp_path)]]])
+    assert code == 0
+    assert all(line.startswith("left out: ") for line in said.strip().splitlines())
+    assert seconds < 4  # seventeen runs and pandas
+    assert (tmp_path / "sweep.csv").read_text().count("summary.json holds no scores") == len(CASES)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl", "summary.json", "error.txt", "data.json"])
+def test_a_pipe_in_a_run_s_place_is_refused_before_it_is_written_to(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(directory.DirectoryError, match=rf"{tmp_path / name}: expected a file, found a pipe"):
+        directory.claim(tmp_path, resume=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from multimodal_lab.evaluate import parquet, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.files import read_json
 from multimodal_lab.runs import hashes
 
 POINTS = 20_000
@@ -101,10 +101,10 @@ def _pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]
 def _scores(path: Path) -> tuple[dict[str, float], str]:
     """The numbers of a summary and who judged; one that is damaged costs the page its scores and no more."""
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
         scores = {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
         return scores, hashes.judge(found)
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError, AttributeError):
         return {}, ""
 
 

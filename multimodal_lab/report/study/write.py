@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,10 +38,10 @@ def write(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        made = json.loads(files.read_bytes(path))
+        made = files.read_json(path)
     except FileNotFoundError:
         raise ReportError(f"{path}: not there; python -m multimodal_lab.study runs={path.parent} writes it") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ReportError(f"{path}: not whole JSON ({error}); judge the study again") from None
     if not isinstance(made, dict):
         raise ReportError(f"{path}: is a {type(made).__name__}, expected an object")

@@ -143,9 +143,9 @@ def others(folder: Path, given: StudyPlan) -> list[str]:
 
 def _begun(own: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = read_json(own / BEGUN)
+        found = read_json(own / BEGUN)
     except (OSError, ValueError) as error:
         if read_failure(error):
             raise
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
