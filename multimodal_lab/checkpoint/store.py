@@ -14,19 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.checkpoint.manifest import CORRUPT, MANIFEST, CheckpointError, manifest, verify
 from multimodal_lab.checkpoint.safetensors_reader import read as read_tensors
 from multimodal_lab.checkpoint.safetensors_writer import write
 from multimodal_lab.checkpoint.state import TrainingState, join, require_parts, require_same, split
-from multimodal_lab.files import file_hash, json_hash, read_failure, read_json, retried, write_bytes
+from multimodal_lab.files import read_json, retried, write_bytes
 
-MANIFEST = "manifest.json"
 STATE = "state.json"
-CORRUPT = ".corrupt"
 NAME = re.compile(r"step_\d+(_\d\d+)?")
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be written or read: the file and the reason."""
 
 
 class CheckpointStore:
@@ -146,40 +141,6 @@ def size(parts: TrainingState) -> int:
     return sum(map(_bytes, tensors.values())) + moments * sum(map(_bytes, trained))
 
 
-def verify(folder: Path) -> str | None:
-    """Why this checkpoint is invalid, or None; `CheckpointError` where the disk, tried again, does not let it be read."""
-    try:
-        return retried(lambda: _damage(folder))
-    except OSError as error:
-        where, why = error.filename or folder, error.strerror or error
-        raise CheckpointError(
-            f"{where}: can't be read ({why}); that is no damage, and nothing was set aside: try again once it can"
-        ) from error
-
-
-def _damage(folder: Path) -> str | None:
-    """What differs from what was written; a failure to read is raised."""
-    try:
-        text = (folder / MANIFEST).read_bytes()
-        manifest = json.loads(text)
-        # written anew and compared byte by byte: an added or reordered key is damage, too
-        if text != _manifest(manifest["checkpoint"], manifest["files"]):
-            return f"{MANIFEST}: not as it was written"
-        if manifest["checkpoint"] != folder.name.partition(CORRUPT)[0]:
-            return f"{MANIFEST}: belongs to {manifest['checkpoint']}"
-        listed, there = {*manifest["files"], MANIFEST}, {p.name for p in folder.iterdir()}
-        for name in sorted(listed ^ there):
-            return f"{name}: missing" if name in listed else f"{name}: not in {MANIFEST}"
-        for name, digest in manifest["files"].items():
-            if file_hash(folder / name) != digest:
-                return f"{name}: hash differs from {MANIFEST}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if read_failure(error):
-            raise
-        return f"{MANIFEST}: {type(error).__name__}: {error}"
-    return None
-
-
 def read_state(folder: Path) -> dict[str, Any]:
     """The training progress saved in a checkpoint."""
     state: dict[str, Any] = join(_plain(folder)["state"], {})
@@ -233,14 +194,8 @@ def _write(folder: Path, name: str, packed: Mapping[str, Mapping[str, Any]]) -> 
         if tensors:
             hashes[f"{part}.safetensors"] = write(folder / f"{part}.safetensors", tensors)
     hashes[STATE] = _write_file(folder / STATE, json.dumps(plain, indent=1, allow_nan=False).encode())
-    _write_file(folder / MANIFEST, _manifest(name, hashes))
+    _write_file(folder / MANIFEST, manifest(name, hashes))
     _sync(folder)
-
-
-def _manifest(name: str, files: Mapping[str, str]) -> bytes:
-    """The manifest, its own digest in it."""
-    content = {"checkpoint": name, "files": dict(files)}
-    return json.dumps({**content, "sha256": json_hash(content)}, indent=1).encode()
 
 
 def _keep_layout(optimizer: torch.optim.Optimizer) -> None:

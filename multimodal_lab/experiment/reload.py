@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.checkpoint.store import CheckpointError, CheckpointStore, load_weights
+from multimodal_lab.checkpoint.manifest import CheckpointError
+from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device.placement import pick_device
 from multimodal_lab.evaluate.embeddings import embed

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import _trial
 
-from multimodal_lab.checkpoint.store import CheckpointStore, verify
+from multimodal_lab.checkpoint.manifest import verify
+from multimodal_lab.checkpoint.store import CheckpointStore
 
 KINDS = ("flips", "cuts", "blocks", "swaps")
 

@@ -20,8 +20,9 @@ import _trial
 import torch
 from torch import nn
 
+from multimodal_lab.checkpoint.manifest import CheckpointError
 from multimodal_lab.checkpoint.state import State, TrainingState
-from multimodal_lab.checkpoint.store import CheckpointError, CheckpointStore, load
+from multimodal_lab.checkpoint.store import CheckpointStore, load
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.meters import Meters
 

@@ -6,7 +6,8 @@ import os
 import pytest
 from test_checkpoint import FILES, made, saved
 
-from multimodal_lab.checkpoint.store import CheckpointError, CheckpointStore, load, verify, weights
+from multimodal_lab.checkpoint.manifest import CheckpointError, verify
+from multimodal_lab.checkpoint.store import CheckpointStore, load, weights
 
 
 @pytest.mark.parametrize("name", FILES)
