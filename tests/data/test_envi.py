@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from multimodal_lab.data.readers.card import card
-from multimodal_lab.data.readers.envi import Envi, table_408
+from multimodal_lab.data.readers.envi import Envi
+from multimodal_lab.data.readers.envi_header import table_408
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
@@ -83,9 +84,6 @@ def test_the_408_band_layout_has_its_wavelengths(tmp_path: Path) -> None:
 def test_wavelengths_of_the_header_come_first(tmp_path: Path) -> None:
     write(tmp_path / "a.bsq", cube(3), "bsq", more="wavelength units = Micrometers\nwavelength = {0.4,\n 0.5, 0.65}")
     assert [b.nm for b in Envi(str(tmp_path)).bands] == [400, 500, 650]
-    write(tmp_path / "a.bsq", cube(3), "bsq", more="wavelength = {0.4, 0.5, 0.65}")
-    with pytest.raises(DataError, match=r"a\.bsq: its header has no 'wavelength units'"):
-        Envi(str(tmp_path))
     write(tmp_path / "a.bsq", cube(3), "bsq", more="wavelength units = nm\nwavelength = {400, 500}")
     with pytest.raises(DataError, match=r"a\.bsq: its header lists 2 wavelengths, expected 3"):
         Envi(str(tmp_path))

@@ -15,6 +15,8 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.readers import matlab
 from multimodal_lab.data.readers.blocks import Blocks, assign
 from multimodal_lab.data.readers.card import numbered, requested_bands
+from multimodal_lab.data.readers.envi import ALSO, SUFFIXES
+from multimodal_lab.data.readers.envi_header import Header, read_header, told
 from multimodal_lab.data.readers.folder import existing, given, readable
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_number
@@ -26,12 +28,12 @@ class Scene:
     """Patches of `patch` x `patch` pixels around the labelled pixels of one cube; class 0 is unlabelled and left out.
 
     cube, map: files below `root`: MATLAB 5 .mat, .npy, ENVI, or HDF5; `cube_key` and `map_key` name the array where a
-    file holds several. axes: of the stored cube. The scene is divided into near-square blocks of about `block` pixels a
-    side and whole blocks go to train, val and test, so that each class is in each split where it can be; a warning
-    names those that are not. A patch never leaves its block: at an edge it is mirrored (`reflect`) or left out
-    (`drop`), so that no pixel is shared across splits. stride: take every n-th pixel down and across. names: of the
-    classes from 1 on. An image stream gets the patch, a vector stream its centre pixel. The samples have columns
-    `label`, `block`, `split`, `row`, `column`.
+    file holds several. axes: of the stored cube; an ENVI header says so itself, and `override` what it should say (see
+    `Envi`). The scene is divided into near-square blocks of about `block` pixels a side and whole blocks go to train, val
+    and test, so that each class is in each split where it can be; a warning names those that are not. A patch never leaves
+    its block: at an edge it is mirrored (`reflect`) or left out (`drop`), so that no pixel is shared across splits.
+    stride: take every n-th pixel down and across. names: of the classes from 1 on. An image stream gets the patch, a
+    vector stream its centre pixel. The samples have columns `label`, `block`, `split`, `row`, `column`.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Scene:
         map_key: str | None = None,
         axes: Literal["hwc", "chw"] = "hwc",
         card: Card | None = None,
+        override: dict[str, str] | None = None,
         label: str = "label",
         names: list[str] | None = None,
         patch: Count = 9,
@@ -59,13 +62,20 @@ class Scene:
         self.root = existing(root)
         self.limits = limits or Limits()
         self.patch, self.axes, self.edge = patch, axes, edge
-        self.identity = (cube, map, axes, patch, stride, block, edge)
-        self._cube_at = (given(self.root, cube, "data.source.cube"), cube_key)
+        file = given(self.root, cube, "data.source.cube")
+        self._header = read_header(file, cube, {}, self.limits, override) if _envi(file) else None
+        # an ENVI header is half of the cube: with another byte order the same file holds other values
+        self.identity = (cube, map, axes, patch, stride, block, edge, repr(self._header))
+        self._cube_at = (file, cube_key)
         self._values: np.ndarray | None = None
-        height, width, count, dtype, known = self._header(cube)
-        self.bands: tuple[Band, ...] = card.bands if card else known
-        if len(self.bands) != count:
-            raise DataError(f"{cube}: {count} bands ({axes}), expected {len(self.bands)} as in the card")
+        height, width, count, dtype = self._size(cube)
+        bands = card.bands if card else self._header.bands(self._header.named) if self._header else numbered(count)
+        if len(bands) != count:
+            raise DataError(f"{cube}: {count} bands ({axes}), expected {len(bands)} as in the card")
+        bad = set(self._header.bad) if self._header else set()
+        self._good = [i for i in range(count) if i not in bad]
+        self.bands: tuple[Band, ...] = tuple(bands[i] for i in self._good)
+        self.notes = list(told({cube: self._header}, {bands[i].name for i in bad}, card)) if self._header else []
         self._scale = full_scale(dtype)
         classes = self._classes(given(self.root, map, "data.source.map"), map, map_key, (height, width), cube)
         self.blocks = Blocks(height, width, block)
@@ -80,6 +90,7 @@ class Scene:
         """(C, patch, patch) for an image stream, (C,) for a vector stream, as stored."""
         need_kind(streams, ["image", "vector"], str(self.samples.path.iloc[index]))
         needed, places = requested_bands(self.bands, streams)
+        needed = [self._good[i] for i in needed]
         rows, columns = self.window(index)
         row, column = self._at[index]
         cube = self._cube()
@@ -105,12 +116,12 @@ class Scene:
     def _cube(self) -> np.ndarray:
         if self._values is None:
             file, key = self._cube_at
-            self._values = load(file, key, self.limits)
+            self._values = load(file, key, self.limits, self._header)
         return self._values
 
-    def _header(self, name: str) -> tuple[int, int, int, np.dtype, tuple[Band, ...]]:
+    def _size(self, name: str) -> tuple[int, int, int, np.dtype]:
         file, key = self._cube_at
-        values = load(file, key, self.limits)
+        values = load(file, key, self.limits, self._header)
         if values.ndim != 3:
             raise DataError(f"{name}: an array of shape {values.shape}, expected three axes, {self.axes}")
         need_number(values.dtype, name)
@@ -118,8 +129,7 @@ class Scene:
         self.axes = "chw" if _envi(file) else self.axes
         self.limits.check(name, pixels=size["h"] * size["w"], bands=size["c"], itemsize=values.dtype.itemsize)
         self._values = values
-        known = _envi_bands(file, self.limits) if _envi(file) else numbered(size["c"])
-        return size["h"], size["w"], size["c"], values.dtype, known
+        return size["h"], size["w"], size["c"], values.dtype
 
     def _classes(self, file: Path, name: str, key: str | None, shape: tuple[int, int], cube: str) -> np.ndarray:
         found = load(file, key, self.limits)
@@ -161,8 +171,8 @@ class Scene:
         return table
 
 
-def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
-    """The array of a MATLAB 5 .mat, .npy, ENVI (C, H, W) or HDF5 file, checked before it is decoded."""
+def load(file: Path, key: str | None, limits: Limits, header: Header | None = None) -> np.ndarray:
+    """The array of a MATLAB 5 .mat, .npy, ENVI (C, H, W, scaled by its header) or HDF5 file, checked before it is decoded."""
     suffix = file.suffix.lower()
     if suffix == ".mat":
         return matlab.load(file, key, limits)
@@ -183,22 +193,14 @@ def load(file: Path, key: str | None, limits: Limits) -> np.ndarray:
             )
             return np.asarray(data[:])
     if _envi(file):
-        from multimodal_lab.data.readers.envi import read_header
-
-        return read_header(file, file.name, {}, limits).cube(file)
-    raise DataError(
-        f"{file.name}: expected .mat, .npy, .h5, .hdf5, .bil, .bip, .bsq or .img, found {suffix or 'no suffix'}"
-    )
+        header = header or read_header(file, file.name, {}, limits)
+        return header.values(header.cube(file), range(header.count))
+    known = ", ".join([".mat", ".npy", ".h5", ".hdf5", *SUFFIXES, *ALSO])
+    raise DataError(f"{file.name}: expected {known}, found {suffix}")
 
 
 def _envi(file: Path) -> bool:
-    return file.suffix.lower() in (".bil", ".bip", ".bsq", ".img")
-
-
-def _envi_bands(file: Path, limits: Limits) -> tuple[Band, ...]:
-    from multimodal_lab.data.readers.envi import read_header
-
-    return read_header(file, file.name, {}, limits).bands
+    return file.suffix.lower() in (*SUFFIXES, *ALSO, "")
 
 
 def _report(table: pd.DataFrame, label: str, names: Sequence[str], splits: set[str], cube: str) -> None:
