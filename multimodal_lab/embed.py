@@ -75,6 +75,24 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
     return _changed(cfg, values, known)
 
 
+def without_labels(cfg: DictConfig) -> list[str]:
+    """Let new files have no labels, as they need none; a sentence where the table of the run's labels is not there."""
+    source, labels = cfg.data.source, cfg.data.source.get("labels")
+    if OmegaConf.is_list(labels):
+        source.labels = []
+    if "missing_labels" in source:
+        source.missing_labels = "keep"
+    if not OmegaConf.is_dict(labels):
+        return []
+    if "missing_labels" in labels:
+        labels.missing_labels = "keep"
+    table = labels.get("table")
+    if not table or (Path(str(cfg.data.root)).expanduser() / Path(table).expanduser()).is_file():
+        return []
+    labels.table = None
+    return [f"data.source.labels.table={table} is not in {cfg.data.root}: the files are embedded without labels"]
+
+
 def _composed(words: list[str]) -> DictConfig:
     data = compose.composed(words).data
     assert isinstance(data, DictConfig)
@@ -120,6 +138,8 @@ def main() -> None:
     try:
         require_readable(folder)
         cfg = configured(folder, rest)
+        for note in without_labels(cfg):
+            print(note, file=sys.stderr)
         from multimodal_lab.experiment.reload import embed_files
 
         print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))

@@ -133,6 +133,9 @@ def start(argv: list[str]) -> None:
                 sweep_table.unfinished()
                 raise
             return
+    from multimodal_lab.config.overrides import quoted_pattern
+
+    sys.argv[1:] = [quoted_pattern(word) for word in argv]
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Container, Iterable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,6 +38,12 @@ def expected_one_of(found: object, choices: Iterable[str]) -> str:
     many = len(names) > MANY
     listed = f"{len(names)} names" if many else ", ".join(names)
     return f"expected one of {listed}; nearest: {', '.join(nearest(found, names, 3 if many else 1))}"
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra of this package, in a checkout of it or beside an installed one."""
+    checkout = (Path(__file__).parents[1] / "pyproject.toml").is_file()
+    return f"pip install -e '.[{extra}]'" if checkout else f"pip install 'multimodal_lab[{extra}]'"
 
 
 def key_values(words: Iterable[str], keys: Container[str] | None = None) -> tuple[dict[str, str], list[str]]:

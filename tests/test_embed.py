@@ -9,7 +9,7 @@ import tifffile
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.synthetic.specimens import Specimens
-from multimodal_lab.embed import configured
+from multimodal_lab.embed import configured, without_labels
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.experiment.reload import embed_files
 
@@ -110,6 +110,25 @@ def test_another_card_of_the_same_reader_brings_its_own_source(composed, tmp_pat
     assert (same.source.file, same.source.root, same.size) == ("pavo_bird_reflectance.csv", "/b", 20)
     assert (other.source.file, other.source.root, other.size) == ("dewlap_raw_408bands.csv", "/b", 20)
     assert other.scaling._target_.endswith("NoScaling")
+
+
+@pytest.mark.parametrize("table", ["beside the files", "elsewhere"])
+def test_new_files_need_no_label_where_labels_came_from_a_table(composed, tmp_path, capsys, table):
+    files, folder, new = (tmp_path / name for name in ("own", "run", "new"))
+    files.mkdir()
+    new.mkdir()
+    names = sorted(written(files, "OWN", 40))
+    where = (files if table == "beside the files" else tmp_path) / "labels.csv"
+    where.write_text("filename,kind\n" + "".join(f"{n},{'ab'[i % 2]}\n" for i, n in enumerate(names)))
+    path = "labels.csv" if table == "beside the files" else str(where)
+    experiment.run(composed(*TYPED, f"data.root={files}", f"data.source.labels.table={path}", small=False), folder)
+    wanted = written(new, "NEW", 3)
+    cfg = configured(folder, [f"data.root={new}"])
+    told = without_labels(cfg)
+    assert len(told) == (table == "beside the files")
+    embed_files(cfg, folder, tmp_path / "out")
+    with (tmp_path / "out/fused.csv").open() as f:
+        assert {row["filename"] for row in csv.DictReader(f)} == wanted
 
 
 def test_a_folder_for_a_run_on_drawn_specimens_is_refused(composed, tmp_path):

@@ -68,6 +68,7 @@ STAGES: dict[str, dict[str, Fact]] = {
     "op": {"kinds": NAMES, "ranged": FLAG},
     "adapt": {"freezes": NAMES, "freezes_argument": TEXT, "runs_argument": TEXT},
     "system": {"parts": NAMES},
+    "log": {"requires": WORDS},
 }  # fmt: skip
 FACTS = {name: known for stage in STAGES.values() for name, known in stage.items()}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -16,11 +18,12 @@ from multimodal_lab.config.annotations import expected
 from multimodal_lab.config.compose import read
 from multimodal_lab.config.problem import Problem, not_one_of, show
 from multimodal_lab.config.signature import signature
-from multimodal_lab.text import distinct, nearest
+from multimodal_lab.text import distinct, install_command, nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
+LAUNCHERS = {"joblib": "hydra_joblib_launcher", "slurm": "hydra_submitit_launcher"}  # and the packages that they are in
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
 CONFIG = "multimodal_lab.config.schema.Config"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
@@ -59,7 +62,7 @@ def parse(lines: list[str], keys: list[str], known: dict[str, list[str]]) -> tup
     for line in map(_in_full, lines):
         key, equals, value = line.lstrip("+~").partition("=")
         try:
-            override = replace(read(line), config_loader=Choices(known))  # type: ignore[arg-type]
+            override = replace(read(quoted_pattern(line)), config_loader=Choices(known))  # type: ignore[arg-type]
             if not override.key_or_group:
                 raise ValueError("no key")
         except (HydraException, ValueError, RecursionError) as error:
@@ -80,7 +83,16 @@ def _in_full(line: str) -> str:
 
 def quoted(text: str) -> str:
     """A text as a value of Hydra's grammar."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # It takes a backslash as it is, but before a quote, where each of them is written twice.
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text) + "'"
+
+
+def quoted_pattern(line: str) -> str:
+    """The line with its value quoted where it is a pattern (a regular expression, `{name}_{sex}`), as a shell leaves it."""
+    key, equals, value = line.partition("=")
+    if not equals or key.rpartition(".")[2] != "pattern" or value[:1] in {"'", '"'} or not set(value) & set("(){}[]"):
+        return line
+    return f"{key}={quoted(value)}"
 
 
 def is_choice(override: Override, known: dict[str, list[str]]) -> bool:
@@ -155,11 +167,22 @@ def _hydra_problems(group: str, override: Override, values: list[Any]) -> Iterat
         yield from (p for v in values for p in list_problems(group, v, []))
     rest = group.removeprefix("hydra").lstrip("./")
     safe = group.startswith("hydra/") or any(rest == k or rest.startswith(f"{k}.") for k in HYDRA)
+    for value in values:
+        plugin = LAUNCHERS.get(str(value)) if group == "hydra/launcher" else None
+        if plugin and not _installed(plugin):
+            yield Problem(group, value, f"needs the package {plugin.replace('_', '-')}: {install_command('sweep')}")
     if not safe or "_target_" in group or any(_names_code(v) for v in values):
         near = nearest(rest, HYDRA)[0]
         yield Problem(
             group, values[0] if values else None, f"can't be set here; hydra has {', '.join(HYDRA)}", f"hydra.{near}=…"
         )
+
+
+def _installed(plugin: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _names_code(value: Any) -> bool:

@@ -9,7 +9,7 @@ from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import record
 from multimodal_lab.data.fitted_cache import FittedCache, learn
 from multimodal_lab.data.kind import StreamPlan
-from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
+from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError, Source
@@ -17,10 +17,10 @@ from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
-from multimodal_lab.data.streams.bands import plan
+from multimodal_lab.data.streams.bands import doubts, plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
 from multimodal_lab.data.streams.resize import Resize
-from multimodal_lab.data.streams.sample import SampleReader
+from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.text import expected_one_of
 
@@ -94,7 +94,10 @@ class Data:
         chosen = self._choose(plans, frozen)
         if frozen is None:
             splits = self._split(chosen.split)
-            bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark)
+            try:
+                bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark)
+            except SampleError as error:
+                raise with_count(samples, error) from error
         else:
             splits = record.restore(frozen, samples, mark)
             bad = find(samples, self.on_error, self.max_bad)
@@ -112,7 +115,10 @@ class Data:
             items={name: column for name, column in self.items.items() if column in self.source.samples},
         )
         if memory is None:
-            self._read(prepared, checked=frozen is None and self.verify == "all")
+            try:
+                self._read(prepared, checked=frozen is None and self.verify == "all")
+            except SampleError as error:
+                raise with_count(samples, error) from error
         return prepared
 
     def _streams(self, modality: dict[str, dict[str, Any]]) -> dict[str, StreamPlan]:
@@ -145,7 +151,7 @@ class Data:
             return auto.frozen(table, self.labels, self.split, frozen)
         texts = {*getattr(self.source, "text_columns", ()), *(p.stored.field for p in plans.values() if p.stored.field)}
         found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
-        return replace(found, notes=[*getattr(self.source, "notes", []), *found.notes])
+        return replace(found, notes=[*getattr(self.source, "notes", []), *doubts(self.source.bands), *found.notes])
 
     def _split(self, split: Split) -> SplitRows:
         """The rows of each split; none that show one thing are torn apart, unless that is to be measured."""

@@ -84,7 +84,7 @@ class Kind:
     gives each band a mean and a deviation, by which the system normalises. integer: inputs are int64, else float32.
     drawn_each_epoch: a sample may hold several texts, of which training draws one each epoch. producible: may be a target
     (`role: target`). pictured: `picture` makes a picture of it. keys: which of `vocab`, `length` and `tokens` a modality
-    may give. default_backbone: the choice to name in an error.
+    may give. default_backbone: the choice to name in an error. requires: {package: extra of ours that installs it}.
     """
 
     has_bands: ClassVar[bool] = False
@@ -98,6 +98,7 @@ class Kind:
     stored: ClassVar[Literal["bands", "column", "own"]] = "own"
     keys: ClassVar[tuple[str, ...]] = ()
     default_backbone: ClassVar[str] = ""
+    requires: ClassVar[dict[str, str]] = {}
 
     def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
         """Refuse (`DataError`) a stored value that can't be used; the caller names the sample."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from multimodal_lab.files import as_json
 
 
 class TensorBoard:
     """TensorBoard event files in the run's own `tensorboard/`."""
+
+    requires: ClassVar[dict[str, str]] = {"tensorboard": "viz"}
 
     def __init__(self, *, folder: Path, name: str, config: dict[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter

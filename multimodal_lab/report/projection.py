@@ -18,6 +18,7 @@ from scipy.linalg import eigh
 from multimodal_lab.evaluate.tasks import kind, labelled
 from multimodal_lab.report import style
 from multimodal_lab.report.run_view import Shown
+from multimodal_lab.text import install_command
 
 Method = Literal["pca", "umap"]
 log = logging.getLogger(__name__)
@@ -28,9 +29,7 @@ _LABELS = 6
 def maps(folder: Path, shown: Shown, method: Method, label: str | None, seed: int = 0) -> list[Path]:
     """`<method>_<label>.png` for each label that can be coloured, six at most; a panel for each stream and fused."""
     if method == "umap" and importlib.util.find_spec("umap") is None:
-        log.warning(
-            "no UMAP figure: umap-learn is not installed (pip install 'multimodal_lab[viz]'); PCA needs nothing more"
-        )
+        log.warning("no UMAP figure: umap-learn is not installed (%s); PCA needs nothing more", install_command("viz"))
         return []
     places = {name: _placed(shown, name, method, seed) for name in shown.names}
     drawn = {n: p for n, p in places.items() if p is not None}

@@ -15,7 +15,15 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared/data/open"
 QUICK = ["train.max_steps=2", "evaluate=[collapse]", "log=none", "figures=[]", "data.batch_size=16"]
 ALONE = ["fusion=separate", "loss=simclr"]
-S1_S2 = {"s1": ALONE, "s2": ALONE, "s2_rgb": ALONE, "s2_rest": ALONE, "s1_s2": [], "s2_rgb_rest": []}
+S1_S2 = {
+    "s1": ALONE,
+    "s2": ALONE,
+    "s2_rgb": ALONE,
+    "s2_rest": ALONE,
+    "s1_s2": [],
+    "s2_rgb_rest": [],
+    "s2_rgb_rest_s1": [],
+}
 CUBES = {"hyperspectral": ALONE, "vnir_swir": ["augment=spectra", "backbone=vector"]}
 
 

@@ -120,17 +120,17 @@ def test_alpha_means_what_is_said(tmp_path: Path) -> None:
 def test_an_empty_folder_names_itself_and_the_suffixes(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
     (tmp_path / "._a.png").write_text("left by another system")
-    with pytest.raises(DataError, match=rf"{tmp_path}: no file that ends in \.png, \.jpg, \.jpeg, \.tif, \.tiff"):
+    with pytest.raises(DataError, match=rf"{tmp_path}: no file that ends in \.png, \.jpg, \.jpeg, \.jpe, .*, \.tiff"):
         Images(str(tmp_path))
 
 
 def test_what_is_no_image_is_named_at_opening(tmp_path: Path) -> None:
     Image.fromarray(pixels()).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("a text")
-    with pytest.raises(DataError, match=r"b\.png: not a whole, readable PNG, JPEG or TIFF image"):
+    with pytest.raises(DataError, match=r"b\.png: not a whole, readable image \(PNG, JPEG"):
         Images(str(tmp_path))
-    Image.fromarray(pixels()).save(tmp_path / "b.png", format="GIF")
-    with pytest.raises(DataError, match=r"b\.png: not a whole, readable PNG, JPEG or TIFF"):
+    Image.fromarray(pixels()).save(tmp_path / "b.png", format="PCX")
+    with pytest.raises(DataError, match=r"b\.png: not a whole, readable image \(PNG, JPEG"):
         Images(str(tmp_path))
 
 

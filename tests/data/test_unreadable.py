@@ -20,13 +20,13 @@ from multimodal_lab.data.loading.unreadable import Bad, stand_ins
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split.split import Split
 
 CUBE = {"cube": {"kind": "image", "bands": "all"}, "words": {"kind": "text", "field": "text"}}
 
 
 def spoilt(train=3, test=2):
     """A source with bad rows in two splits, and which they are."""
-    from multimodal_lab.data.split.split import Split
 
     source = Made()
     rows = Split(by="group", train=0.5, val=0.25, test=0.25).assign(source.samples)
@@ -184,7 +184,6 @@ def test_a_file_with_a_bad_header_is_a_row_like_any_other(data, tmp_path):
         Tiff(str(tmp_path), card=made)
     source = Tiff(str(tmp_path), card=made, on_error="skip")
     assert len(source.samples) == 12
-    from multimodal_lab.data.split.split import Split
 
     cube = {"cube": CUBE["cube"]}
     prepared = data(source, on_error="skip", max_bad=0.2, labels=[], split=Split()).prepare(cube, 0)
@@ -245,3 +244,41 @@ def test_a_sample_is_named_though_its_id_stands_in_the_message(data):
     source.samples["id"] = [said[i:] for i in range(len(source.samples))]
     with pytest.raises(DataError, match=rf"^sample '.*' \(dir/s\d\d.tif\): {said}"):
         data(source, size=5, resize="none").prepare({"rgb": {"kind": "image", "bands": ["R", "G"]}}, 0)
+
+
+def test_one_bad_file_never_stops_a_small_set(data):
+    source = Made(12)
+    source.masks[5][:] = False
+    prepared = data(source, on_error="skip", max_bad=0.001).prepare(CUBE, 0)
+    assert list(prepared.record()["bad"]) == ["s05"]
+    source.masks[4][:] = False
+    with pytest.raises(DataError, match=r"2 of 12 samples .*data\.max_bad=0\.001 .*\(nearest: data\.max_bad=0\.167\)"):
+        data(source, on_error="skip", max_bad=0.001).prepare(CUBE, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))  # whichever split they fall in
+def test_the_first_refusal_counts_the_bad_samples_and_names_the_key(data, seed):
+    source = Made()
+    for row in (3, 7):
+        source.masks[row][:] = False
+    split = Split(by="group", train=0.5, val=0.25, test=0.25, seed=seed)
+    with pytest.raises(DataError, match=r"all zero.*\(2 of 24 samples can't be read; data\.on_error=skip"):
+        data(source, split=split).prepare(CUBE, 0)
+    for mask in source.masks:
+        mask[:] = False
+    with pytest.raises(DataError, match=r"no pixel is left$"):
+        data(source, split=split).prepare(CUBE, 0)
+
+
+def test_the_first_refusal_of_a_folder_counts_its_bad_files(tmp_path):
+    from PIL import Image
+
+    from multimodal_lab.data.readers.images import Images
+
+    for i in range(5):
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    for i in (1, 3):
+        (tmp_path / f"{i}.png").write_text("version https://git-lfs.github.com/spec/v1\n")
+    said = r"1\.png: a pointer of Git LFS .* \(2 of 5 files can't be read; data\.on_error=skip .*data\.max_bad\)"
+    with pytest.raises(DataError, match=said):
+        Images(str(tmp_path))

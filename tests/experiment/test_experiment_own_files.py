@@ -73,15 +73,20 @@ def test_class_folders_give_one_label_that_figures_and_the_score_use(composed, f
     assert (tmp_path / "figures/pca_folder.png").is_file()
 
 
-@pytest.mark.parametrize("layout", ["nothing", "mixed"])
-def test_names_that_say_nothing_give_no_label_and_a_note_that_says_how(composed, folders, tmp_path, layout):
-    found, record = ran(composed, folders[layout], tmp_path, "evaluate=[probe,retrieval]")
+def test_one_name_of_many_that_says_nothing_is_unlabelled_and_told(composed, folders, tmp_path):
+    _, record = ran(composed, folders["mixed"], tmp_path, "evaluate=[collapse]")
+    assert record["labels"] == ["species", "sex", "view"]
+    assert record["split"] == {"by": "individual", "stratify": "species", "column": None}
+    assert "63 of 64 match data.source.labels.pattern=birds" in record["notes"][0]
+    assert "unlabelled, each an individual by itself: " in record["notes"][0]
+
+
+def test_names_that_say_nothing_give_no_label_and_a_note_that_says_how(composed, folders, tmp_path):
+    found, record = ran(composed, folders["nothing"], tmp_path, "evaluate=[probe,retrieval]")
     assert record["labels"] == []
     assert "data.source.labels.pattern=birds" in record["notes"][0]
     assert not [k for k in found if k.startswith("probe/")]
     assert "retrieval/rgb->uv/R@1" in found
-    if layout == "mixed":
-        assert "63 of 64 match birds, but not scan" in record["notes"][0]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from multimodal_lab.config.facts import constant, fact, problems
 from multimodal_lab.config.problem import Problem, is_target
 from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
+from multimodal_lab.config.rules.extras import EXTRA_RULES
 from multimodal_lab.config.rules.losses import loss_paths, names_clash, two_views
 from multimodal_lab.config.rules.run import RUN_RULES
 from multimodal_lab.config.rules.unused import USE_RULES
@@ -233,5 +234,5 @@ RULES = (
     part_of_its_group,
     some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
     names_clash, two_views, augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
-    root_is_read, components_in_range, *RUN_RULES, *USE_RULES,
+    root_is_read, components_in_range, *RUN_RULES, *USE_RULES, *EXTRA_RULES,
 )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner
 from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.text import install_command
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Text(Kind):
     stored: ClassVar[Literal["bands", "column", "own"]] = "column"
     keys: ClassVar[tuple[str, ...]] = ("vocab", "length", "tokens")
     default_backbone: ClassVar[str] = "text"
+    requires: ClassVar[dict[str, str]] = {"tokenizers": "text"}
 
     def several(self, samples: Samples, raw: Raw, name: str) -> list[str]:
         """All texts of one sample, stripped; empty where missing."""
@@ -74,7 +76,5 @@ def _tokens() -> Any:
     try:
         from multimodal_lab.data.streams.tokenizer import Tokens
     except ImportError as error:
-        raise DataError(
-            "modality: text streams need the tokenizers library: pip install 'multimodal_lab[text]'"
-        ) from error
+        raise DataError(f"modality: text streams need the package tokenizers: {install_command('text')}") from error
     return Tokens

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import re
 import signal
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from multimodal_lab.data.readers.folder import counted
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import SplitRows
-from multimodal_lab.data.streams.sample import SampleReader
+from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.files import read_failure
 
 TIMEOUT = 300.0  # seconds that one sample may take
+LOOK = 10.0  # seconds
 OnError = Literal["raise", "skip", "substitute"]
 
 
@@ -77,10 +81,28 @@ def find(samples: SampleReader, on_error: OnError, most: float) -> Bad:
     while row < total:
         row = _scan(samples, row, why, passing)
     found = Bad(why, passing=bool(passing))
-    if len(why) > most * total:
+    if len(why) > max(most * total, 1):  # one bad file says nothing of a set, however small it is
         said = found.notes(on_error, total)[0]
-        raise DataError(f"{said}; more than data.max_bad={most:g} of them allows")
+        enough = math.ceil(1000 * len(why) / total) / 1000
+        raise DataError(f"{said}; more than data.max_bad={most:g} of them allows (nearest: data.max_bad={enough:g})")
     return found
+
+
+def with_count(samples: SampleReader, error: SampleError) -> DataError:
+    """The error that stops a run, with how many other samples can't be read, of those that are read in a few seconds."""
+    seen, bad, end = 0, 0, time.monotonic() + LOOK
+    for row in range(len(samples.table)):
+        if time.monotonic() > end:
+            break
+        try:
+            samples.require(row)
+        except DataError:
+            bad += 1
+        samples.drop(row)
+        seen += 1
+    if not 0 < bad < seen:  # what is wrong with all of them is no matter of single files
+        return error
+    return DataError(f"{error} ({counted(bad, seen, 'samples')})")
 
 
 def _scan(samples: SampleReader, first: int, why: dict[int, str], passing: set[int]) -> int:

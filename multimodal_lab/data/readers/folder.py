@@ -139,7 +139,8 @@ def readable(name: str, what: str) -> Iterator[None]:
 def headers(paths: Sequence[str], read: Callable[[str, tuple[str, H] | None], H], on_error: str) -> list[H | DataError]:
     """What `read(path, first)` gives of each file, `first` being the first good path and its header, if there was one.
 
-    Unless `on_error` is `raise`, a `DataError` takes the place of the header; where no file can be read it is raised.
+    Unless `on_error` is `raise`, a `DataError` takes the place of the header. Else the first is raised, with the number
+    of those that there are, as it is where no file can be read.
     """
     made: list[H | DataError] = []
     first: tuple[str, H] | None = None
@@ -149,12 +150,18 @@ def headers(paths: Sequence[str], read: Callable[[str, tuple[str, H] | None], H]
             first = first or (path, header)
             made.append(header)
         except DataError as error:
-            if on_error == "raise":
-                raise
             made.append(error)
+    bad = [found for found in made if isinstance(found, DataError)]
     if made and first is None:
-        raise DataError(f"{len(made)} files, none of which can be read: {made[0]}")
+        raise DataError(f"{len(made)} files, none of which can be read: {bad[0]}")
+    if bad and on_error == "raise":
+        raise DataError(f"{bad[0]} ({counted(len(bad), len(made), 'files')})") from bad[0]
     return made
+
+
+def counted(bad: int, total: int, what: str) -> str:
+    """How many can't be read, and the key that goes on without them."""
+    return f"{bad} of {total} {what} can't be read; data.on_error=skip goes on without, up to the share data.max_bad"
 
 
 def readable_header(found: H | DataError) -> H:

@@ -1,4 +1,4 @@
-"""Reader of image folders: PNG, JPEG and TIFF, 8 or 16 bit, flat or one folder per class."""
+"""Reader of image folders: PNG, JPEG, TIFF, WebP, BMP, GIF and PPM, 8 or 16 bit, flat or one folder per class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from multimodal_lab.data.readers.card import requested_bands
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
@@ -19,8 +19,25 @@ from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "TIFF")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".bmp",
+    ".dib",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".pnm",
+)
+POINTER = b"version https://git-lfs"
+# Of what Pillow opens: formats of plain pixels, whose decoders start no other program and load no other file.
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM")
 GREY = ("L", "LA", "I;16", "I;16B")
 COLOUR = ("RGB", "RGBA", "P")
 Colour = Literal["rgb", "grey"]
@@ -39,7 +56,7 @@ class Header:
 
 
 class Images:
-    """Every PNG, JPEG and TIFF below `root`, as bands R, G, B, or `grey`.
+    """Every picture of one of `FORMATS` below `root`, as bands R, G, B, or `grey`.
 
     Opening reads headers only and raises `DataError` for a file that is no image, is beyond the limits, has another
     colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
@@ -106,17 +123,25 @@ def decode(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) 
 
 
 def _opened(file: Path, name: str) -> Image.Image:
-    with readable(name, "PNG, JPEG or TIFF image"), warnings.catch_warnings():
+    with readable(name, "image (PNG, JPEG, TIFF, WebP, BMP, GIF or PPM)"), warnings.catch_warnings():
         # The limit is ours: it is checked right after, before anything is decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file, formats=FORMATS)
+        try:
+            return Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            with file.open("rb") as stream:
+                if stream.read(len(POINTER)) == POINTER:
+                    raise DataError(
+                        f"{name}: a pointer of Git LFS without its file (git lfs pull fetches it)"
+                    ) from None
+            raise
 
 
 def _checked(image: Image.Image, file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
     if image.mode not in (*GREY, *COLOUR):
         raise DataError(f"{name}: pixels of kind {image.mode}, expected grey or RGB of 8 or 16 bits")
     # A JPEG of several frames is a photograph with its own previews: the first is the photograph.
-    if image.format in ("PNG", "TIFF") and getattr(image, "n_frames", 1) != 1:
+    if image.format not in ("JPEG", "MPO") and getattr(image, "n_frames", 1) != 1:
         raise DataError(f"{name}: {getattr(image, 'n_frames', 1)} images in one file, expected 1")
     grey = image.mode in GREY
     if grey != (colour == "grey"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,15 +11,12 @@ import pandas as pd
 
 from multimodal_lab.data.readers.folder import existing, given, readable, some
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.spectra import Duplicates, bands_of_columns, in_order
 from multimodal_lab.data.readers.tables import doubts, read_table, require_column
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.streams.labels import COMPLETE
-from multimodal_lab.types import Band, Stream
-
-UNITS = {"nm": 1.0, "um": 1000.0}
-SHORTEST = 50.0  # nm: no optical instrument measures below, and micrometres are all below
-Duplicates = Literal["refuse", "mean", "first"]
+from multimodal_lab.types import Stream
 
 
 class Table:
@@ -65,13 +60,13 @@ class Table:
         else:
             rows, self.notes = read_table(path, id, limits, na_values or ())
         rows = _kept(rows, where or {}, file)
-        places, bands = _bands(rows, pattern, unit, wavelength_unit, file)
+        places, bands = bands_of_columns(rows, pattern, unit, wavelength_unit, file)
         limits.check(file, bands=len(places), itemsize=4)
         limits.count(file, len(rows))
         ids = _ids(rows, id, file)
         _complete(rows, ids, labels or [], missing_labels, file)
         values_read = _numbers(rows.iloc[:, places], ids, file)
-        self._values, self.bands, told = _in_order(values_read, bands, duplicates, file)
+        self._values, self.bands, told = in_order(values_read, bands, duplicates, file)
         self.notes += told
         kept = rows.iloc[:, [i for i, c in enumerate(rows.columns) if i not in {*places} and c != id]]
         _require_own(kept, file)
@@ -110,79 +105,6 @@ def _require_own(kept: pd.DataFrame, file: str) -> None:
         )
     for column in kept.columns[kept.columns.duplicated()]:
         require_column(kept, column, file)
-
-
-def _bands(
-    rows: pd.DataFrame, pattern: str, unit: str, wavelength_unit: str, file: str
-) -> tuple[list[int], list[Band]]:
-    """The places of the columns that are bands, and the bands."""
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise DataError(f"data.source.pattern: {pattern!r} is not a regular expression: {error}") from error
-    matches = [(i, c, m) for i, c in enumerate(rows.columns) if (m := regex.fullmatch(c))]
-    if not matches:
-        said = f"{file}: no column matches data.source.pattern {pattern}; there are {some(list(rows.columns))}"
-        raise DataError(f"{said}{_looks_like(rows)}")
-    bands = []
-    for _, name, match in matches:
-        nm = match.groupdict().get("nm")
-        try:
-            bands.append(Band(name, None if nm is None else round(float(nm) * UNITS[wavelength_unit], 6), unit))
-        except ValueError as error:
-            raise DataError(f"{file}: column {name}: {nm!r} is not a wavelength in {wavelength_unit}") from error
-    centres = [b.nm for b in bands if b.nm is not None]
-    if centres and max(centres) < SHORTEST:
-        raise DataError(
-            f"{file}: wavelengths from {min(centres):g} to {max(centres):g} nm, which look like micrometres: "
-            "data.source.wavelength_unit=um"
-        )
-    return [i for i, _, _ in matches], bands
-
-
-def _looks_like(rows: pd.DataFrame) -> str:
-    """How the bands of a table may be found whose columns don't match."""
-    numbers = all(pd.api.types.is_numeric_dtype(t) for t in rows.dtypes)
-    if numbers and len(rows) > 4 and rows.iloc[:, 0].is_monotonic_increasing and rows.iloc[0, 0] > SHORTEST:
-        return f"; {rows.columns[0]} looks like wavelengths: transpose the table, which needs a row for each sample"
-    found = [(c, m) for c in rows.columns if (m := re.fullmatch(r"(\D*)(\d+(?:\.\d+)?)(\D*)", c))]
-    alike = Counter((m[1], m[3]) for _, m in found).most_common(1)
-    if alike and alike[0][1] >= 3:
-        (before, after), count = alike[0]
-        shown = rf"{re.escape(before)}(?P<nm>[\d.]+){re.escape(after)}"
-        return f"; {count} columns such as {next(c for c, m in found if m[1] == before)} match data.source.pattern='{shown}'"
-    listed = [c for i, c in enumerate(rows.columns) if len(rows) and isinstance(rows.iloc[0, i], list | np.ndarray)]
-    return f"; column {listed[0]} holds a list in each row: give every band a column of its own" if listed else ""
-
-
-def _in_order(
-    values: np.ndarray, bands: list[Band], duplicates: Duplicates, file: str
-) -> tuple[np.ndarray, tuple[Band, ...], list[str]]:
-    """Values (N, C) and bands by wavelength, one a wavelength or name, and what there is to tell."""
-    alike: dict[object, list[int]] = {}
-    for i, band in enumerate(bands):
-        alike.setdefault(band.name if band.nm is None else band.nm, []).append(i)
-    several = {key: places for key, places in alike.items() if len(places) > 1}
-    notes = []
-    if several:
-        shown = some([f"{k:g} nm" if isinstance(k, float) else str(k) for k in several])
-        first = next(iter(several.values()))
-        names = ", ".join(bands[i].name for i in first)
-        said = f"{file}: {len(several)} of {len(alike)} wavelengths or bands are measured by several columns: {shown}"
-        if duplicates == "refuse":
-            raise DataError(
-                f"{said} ({names}); data.source.duplicates=mean takes their mean, duplicates=first the first column of each"
-            )
-        notes.append(f"{said}; data.source.duplicates={duplicates} makes one of them")
-        groups = [places if duplicates == "mean" else places[:1] for places in alike.values()]
-        values = np.stack([values[:, g].mean(axis=1, dtype=np.float64) for g in groups], axis=1).astype(np.float32)
-        bands = [bands[g[0]] for g in groups]
-    if all(b.nm is not None for b in bands):
-        order = sorted(range(len(bands)), key=lambda i: bands[i].nm or 0.0)
-        if order != list(range(len(bands))):
-            notes.append(f"{file}: its bands are not in order of wavelength; they are put in order")
-            values, bands = np.ascontiguousarray(values[:, order]), [bands[i] for i in order]
-    return values, tuple(bands), notes
 
 
 def _ids(rows: pd.DataFrame, column: str | None, file: str) -> list[str]:

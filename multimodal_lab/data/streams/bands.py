@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import StreamPlan
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import MANY, expected_one_of
 from multimodal_lab.types import Band, Stream
 
 KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens")
@@ -87,6 +88,25 @@ def select(take: Any, bands: tuple[Band, ...], where: str = "bands") -> list[int
     if twice:
         raise DataError(f"{where}: band {twice[0]} is taken twice by {take}")
     return chosen
+
+
+def doubts(bands: Sequence[Band]) -> list[str]:
+    """What to tell of stored bands of any source; two of one name are a `DataError`: they could not be told apart."""
+    names = Counter(band.name for band in bands)
+    if twice := [name for name, n in names.items() if n > 1]:
+        raise DataError(
+            f"data.source: two bands are called {twice[0]}; give each a name of its own in data.source.card"
+        )
+    at: dict[float, list[str]] = {}
+    for band in bands:
+        if band.nm is not None:
+            at.setdefault(band.nm, []).append(band.name)
+    alike = [f"{nm:g} nm ({', '.join(same)})" for nm, same in at.items() if len(same) > 1]
+    notes = [f"warning: several bands have one wavelength: {', '.join(alike[:5])}"] if alike else []
+    order = [*at]
+    if len(order) > MANY and order not in (sorted(order), sorted(order, reverse=True)):
+        notes.append("warning: the bands are not in order of wavelength, as ops and networks along the bands expect")
+    return notes
 
 
 def indices(stream: Stream, bands: Sequence[Band]) -> list[int]:

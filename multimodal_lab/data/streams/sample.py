@@ -19,6 +19,10 @@ from multimodal_lab.files import retried
 from multimodal_lab.stage import place
 
 
+class SampleError(DataError):
+    """A `DataError` of one sample, which it names."""
+
+
 @dataclass
 class Sample:
     """inputs[stream]: as its kind finishes it, None where missing; texts[stream], to draw from; mask (S, S) bool or None."""
@@ -63,12 +67,11 @@ class SampleReader:
         try:
             raw = retried(lambda: self.source.read(row, [p.stored for p in self.plans.values()]))
         except DataError as error:
-            if self.names[row] in str(error):
-                raise
-            raise self.named(row, error) from error
+            told = self.names[row] in str(error)
+            raise (SampleError(str(error)) if told else self.named(row, error)) from error
         except Exception as error:  # a decoder may raise anything: the sample must be named all the same
             where = f" in {found}" if (found := place(error)) else ""
-            raise DataError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}{where}") from error
+            raise SampleError(f"{self.called(row)}: can't be read: {type(error).__name__}: {error}{where}") from error
         try:
             for name, kind in self.kinds.items():
                 if name not in raw.inputs:
@@ -115,6 +118,6 @@ class SampleReader:
         """Drop the stored arrays of one sample."""
         self.kept.pop(row, None)
 
-    def named(self, row: int, error: DataError) -> DataError:
+    def named(self, row: int, error: DataError) -> SampleError:
         """The error with the name of its sample."""
-        return DataError(f"{self.called(row)}: {error}")
+        return SampleError(f"{self.called(row)}: {error}")

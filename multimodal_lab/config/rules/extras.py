@@ -1,0 +1,34 @@
+"""Rules of optional packages: what a config needs and is not installed is told before any data are read."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+
+from multimodal_lab.config import kind_facts
+from multimodal_lab.config.facts import constant, fact
+from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.rules.wiring import Tree, target
+from multimodal_lab.text import install_command
+
+
+def packages(tree: Tree) -> Iterator[Problem]:
+    """Streams whose kind, trackers whose class, and figures that need a package (`requires`, {package: extra}) have it."""
+    for name, node in tree["modality"].items():
+        requires = kind_facts.fact(str(node.get("kind", "image")), "requires")
+        yield from _absent(f"modality.{name}.kind", node.get("kind"), requires or {})
+    for name, node in (tree.get("log") or {}).items():
+        if isinstance(node, dict):
+            yield from _absent("log", name, fact(target(node), "requires", {}))
+    needs = constant("multimodal_lab.report.figures", "REQUIRES")
+    for i, figure in enumerate(tree.get("figures") or []):
+        yield from _absent(f"figures.{i}", figure, needs.get(figure, {}))
+
+
+def _absent(key: str, value: object, requires: Mapping[str, str]) -> Iterator[Problem]:
+    for package, extra in requires.items():
+        if importlib.util.find_spec(package) is None:
+            yield Problem(key, value, f"needs the package {package}, which is not installed: {install_command(extra)}")
+
+
+EXTRA_RULES = (packages,)
