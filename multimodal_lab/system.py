@@ -77,8 +77,9 @@ class Backbones(nn.Module):
 class System(nn.Module):
     """Wire the stages: widths flow from backbones to fusion to heads, losses find their arguments by name.
 
-    `classes` {label: K} is given to heads that ask for it. `head` is called by its file name (`out.projection`),
-    `heads` and `losses` add more under names of their own.
+    `classes` {label: K} and `numbers` {label: (mean, std)} of the training split, (P,) each, are given to heads that ask for
+    them; losses find the second at `std.label`. `labels`: {head: the label it tells}.
+    `head` is called by its file name (`out.projection`), `heads` and `losses` add more under names of their own.
     """
 
     parts = ("backbones", "fusion", "heads", "losses", "normalise")
@@ -95,8 +96,13 @@ class System(nn.Module):
         backbones: Mapping[str, Factory] | None = None,
         heads: Mapping[str, Factory] | None = None,
         losses: Mapping[str, Keyed] | None = None,
+        numbers: Mapping[str, tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         super().__init__()
+        facts = {"classes": dict(classes), "numbers": dict(numbers or {})}
+        self.scales = {label: f"std_{i}" for i, label in enumerate(facts["numbers"])}
+        for label, name in self.scales.items():  # buffers, so that they lie where the batches do
+            self.register_buffer(name, facts["numbers"][label][1], persistent=False)
         self.streams = dict(streams)
         self.normalise = nn.ModuleDict({name: Normalise(s) for name, s in streams.items()})
         self.backbones = Backbones(streams, backbone, backbones or {})
@@ -107,14 +113,14 @@ class System(nn.Module):
         self.heads = nn.ModuleDict()
         for name, factory in named.items():
             with stage(f"building head {name}"):
-                self.heads[name] = self._head(factory, classes)
+                self.heads[name] = self._head(factory, facts)
+        told = {name: _tells(self.heads[name], factory) for name, factory in named.items()}
+        self.labels: dict[str, str] = {name: label for name, label in told.items() if label}
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
 
-    def _head(self, factory: Factory, classes: Mapping[str, int]) -> nn.Module:
-        facts: dict[str, Any] = {"dims": dict(self.dims)}
-        if _wants(factory, "classes"):
-            facts["classes"] = dict(classes)
-        module: nn.Module = build(factory, **facts)
+    def _head(self, factory: Factory, facts: Mapping[str, Any]) -> nn.Module:
+        asked = {name: fact for name, fact in facts.items() if _wants(factory, name)}
+        module: nn.Module = build(factory, dims=dict(self.dims), **asked)
         return module
 
     def features(self, batch: Batch) -> dict[str, Features]:
@@ -139,7 +145,8 @@ class System(nn.Module):
         out = {name: head(features, batch) for name, head in self.heads.items()}
         present = {name: f.present for name, f in features.items()}
         judged = batch if batch.same is None else batch.replace(ids=batch.same)  # what shows one thing is no negative
-        scope: Scope = {"batch": judged, "features": features, "out": out, "present": present, "progress": progress}
+        scope: Scope = {"batch": judged, "features": features, "out": out, "present": present, "progress": progress,
+                        "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
         terms: dict[str, Tensor] = {name: term(scope) for name, term in self.losses.items()}
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
 
@@ -168,6 +175,12 @@ def _clean(x: Tensor, rows: Tensor) -> Tensor:
 
 def _wants(factory: Factory, fact: str) -> bool:
     return fact in inspect.signature(getattr(factory, "func", factory)).parameters
+
+
+def _tells(head: nn.Module, factory: Factory) -> str:
+    """The label that a head tells, by its attribute or its setting `label`; of one that writes words its `target`; or ""."""
+    label = getattr(head, "label", None) or getattr(factory, "keywords", {}).get("label")
+    return str(label or (getattr(head, "target", None) if hasattr(head, "predict") else None) or "")
 
 
 def _file(factory: Factory) -> str:

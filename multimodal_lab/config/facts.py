@@ -63,7 +63,8 @@ STAGES: dict[str, dict[str, Fact]] = {
     "loss": {"views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS},
     "evaluate": {
         "scores": SCORES, "either_way": NAMES, "by": one_of("label", "pair", "name"), "prefix": TEXT, "shown": WORDS,
-        "title": TEXT, "stand_in": FLAG, "beside_chance": FLAG, "predicts": FLAG, "also": NAMES, "adds": NAMES,
+        "title": TEXT, "reads": one_of("embeddings", "heads"),
+        "stand_in": FLAG, "beside_chance": FLAG, "predicts": FLAG, "also": NAMES, "adds": NAMES,
     },
     "op": {"kinds": NAMES, "ranged": FLAG},
     "adapt": {"freezes": NAMES, "freezes_argument": TEXT, "runs_argument": TEXT},

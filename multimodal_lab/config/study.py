@@ -35,7 +35,9 @@ class Study:
     cells of other source or data may stand in one directory. subsets: an arm in no comparison, trained with modality dropout,
     whose score on every subset of its modalities and Shapley values are reported. retrain: a fused arm that is trained anew on
     every subset of its modalities, whose Shapley values stand beside. leak: arms that are trained on random splits too, in no
-    comparison, for the leak gap. jobs: launchers side by side on this machine.
+    comparison, for the leak gap. jobs: launchers side by side on this machine. evaluator: by whose predictions cells are
+    judged, such as probe, or head for what was trained; None is the first of the arms' evaluators that judges every label of
+    the study in all of them.
     """
 
     arms: dict[str, list[str]]
@@ -52,6 +54,7 @@ class Study:
     retrain: str | None = None
     leak: list[str] = field(default_factory=list)
     jobs: Count = 1
+    evaluator: str | None = None
 
     @property
     def fused(self) -> list[str]:
@@ -171,7 +174,7 @@ class Tune:
     """Every arm, baseline or fused, tries the same configurations on each split, and its cells have the best.
 
     options: lists of overrides, as typed; [] is the arm as it is. Of equal scores the first is taken. They are scored on the
-    validation part alone, by `probe`: the mean over the study's labels of what the cells are judged by; or by `loss`: the
+    validation part alone, by `probe`: the mean over the study's labels of what judges the cells (`evaluator`); or by `loss`: the
     validation loss, lower is better, which a small part tells with less noise. seeds: of the tuning cells, none of the
     study's, so that no seed of it is favoured; scores are means over them. set: overrides of tuning cells alone, such as a
     validation part cut off the training part where the cells have none.

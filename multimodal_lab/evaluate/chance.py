@@ -10,11 +10,13 @@ import numpy as np
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
 
+JUDGED = ("accuracy", "macro_ap", "r2")
+
 
 def beside(scores: Mapping[str, float], train: Embeddings, test: Embeddings) -> dict[str, float]:
-    """What `chance` says of every label that `scores` give an accuracy on and no chance yet."""
+    """What `chance` says of every label that `scores` are of and that has no chance yet."""
     told = {key.rpartition("/")[2] for key in scores if key.startswith("chance/")}
-    judged = {key.split("/", 2)[2].removesuffix("/accuracy") for key in scores if key.endswith("/accuracy")}
+    judged = {key.split("/", 2)[2].rpartition("/")[0] for key in scores if key.rpartition("/")[2] in JUDGED}
     lacking = [label for label in test.targets if label in judged - told]
     return chance(train, replace(test, targets={k: test.targets[k] for k in lacking})) if lacking else {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from multimodal_lab.evaluate import parquet
 from multimodal_lab.evaluate.encoded_batch import encode, join
 from multimodal_lab.evaluate.encoder import Encoder
 from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.thumbnails import Thumbnails
 from multimodal_lab.types import Batch, Stream
 
@@ -43,7 +44,8 @@ class Embeddings:
     a projection head where there is one, the space that contrastive losses shaped; device: where large products of them
     are best taken, the GPU that made them; same (N,): equal where samples show one thing (see `Batch`), None once saved.
     items[name] (N,): equal where rows hold the same thing in that stream (see `Batch`); others[name] (N, K, D): what a row
-    holds besides, NaN where it has fewer, and others_projected[name] (N, K, E); none of the three is saved.
+    holds besides, NaN where it has fewer, and others_projected[name] (N, K, E); said[head]: what each head that tells a
+    label says, where it was asked for. None of the last four is saved.
     """
 
     vectors: dict[str, np.ndarray]
@@ -59,6 +61,7 @@ class Embeddings:
     items: dict[str, np.ndarray] = field(default_factory=dict)
     others: dict[str, np.ndarray] = field(default_factory=dict)
     others_projected: dict[str, np.ndarray] = field(default_factory=dict)
+    said: dict[str, Said] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,7 +81,7 @@ class Embeddings:
             self, vectors=cut(self.vectors), present=cut(self.present), targets=cut(self.targets), ids=ids,
             groups=self.groups[index], split=self.split[index], projected=cut(self.projected),
             same=None if self.same is None else self.same[index], items=cut(self.items), others=cut(self.others),
-            others_projected=cut(self.others_projected),
+            others_projected=cut(self.others_projected), said={k: v.cut(index) for k, v in self.said.items()},
         )  # fmt: skip
 
     def select(self, split: str) -> Embeddings:
@@ -125,8 +128,12 @@ def embed(
     normalise: bool = False,
     thumbnails: Path | None = None,
     subsets: bool = False,
+    heads: Collection[str] | None = None,
 ) -> Embeddings:
-    """Embed every sample of `splits` once, in their order; `thumbnails` is a file to write small pictures to."""
+    """Embed every sample of `splits` once, in their order; `thumbnails` is a file to write small pictures to.
+
+    heads: None, or the splits on which heads that predict, such as captions, are asked too; see `embed_batches`.
+    """
     names = dict(zip(data.ids.tolist(), map(str, data.samples["id"]), strict=True))
     pictures = None if thumbnails is None else Thumbnails(data.streams)
 
@@ -138,7 +145,7 @@ def embed(
                 yield split, batch
 
     found = embed_batches(
-        system, batches(), device, names=names, classes=data.classes, normalise=normalise, subsets=subsets
+        system, batches(), device, names=names, classes=data.classes, normalise=normalise, subsets=subsets, heads=heads
     )
     if pictures is not None and thumbnails is not None:
         pictures.save(thumbnails)
@@ -154,15 +161,17 @@ def embed_batches(
     classes: Mapping[str, list[str]],
     normalise: bool = False,
     subsets: bool = False,
+    heads: Collection[str] | None = None,
 ) -> Embeddings:
     """Encode (split, batch) pairs in eval mode without gradient; modes and random state are restored.
 
     names[id] is the file name of the sample with that `Batch.ids`; pooled vectors are taken, of unit length if
-    `normalise`; with `subsets` those of fused on every subset of the modalities too (see `subsets`). A vector that is
+    `normalise`; with `subsets` those of fused on every subset of the modalities too (see `subsets`). heads: where given, what
+    heads say is kept, and those with a `predict` are asked on these splits. A vector that is
     not finite is a `ValueError` that names the stream and the sample. Rows stand in the order of the batches.
     """
     with eval_mode(system if isinstance(system, nn.Module) else None), torch.no_grad():
-        parts = [encode(system, batch.to(device), split, normalise, subsets) for split, batch in batches]
+        parts = [encode(system, batch.to(device), split, normalise, subsets, heads) for split, batch in batches]
     if not parts:
         raise ValueError("nothing to embed: the loader gave no batch")
     whole = join(parts)
@@ -170,6 +179,7 @@ def embed_batches(
         whole.vectors, whole.present, whole.targets, dict(classes), [names[int(i)] for i in whole.ids],
         whole.groups, whole.split, whole.projected, _for_products(device),
         whole.same if np.any(whole.same != whole.ids) else None, whole.items, whole.others, whole.others_projected,
+        whole.said,
     )  # fmt: skip
     _require_finite(result)
     return result

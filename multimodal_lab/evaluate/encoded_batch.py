@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.evaluate.encoder import Encoder
+from multimodal_lab.evaluate.said import Said, joined, of_batch
 from multimodal_lab.evaluate.subsets import FUSED, on_subsets
 from multimodal_lab.types import Batch
 
@@ -30,13 +31,20 @@ class EncodedBatch:
     items: dict[str, np.ndarray]
     others: dict[str, np.ndarray]
     others_projected: dict[str, np.ndarray]
+    said: dict[str, Said]
 
 
-def encode(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: bool) -> EncodedBatch:
-    """One batch, encoded, on the CPU."""
+def encode(
+    system: Encoder, batch: Batch, split: str, normalise: bool, subsets: bool, heads: Collection[str] | None
+) -> EncodedBatch:
+    """One batch, encoded, on the CPU; see `embeddings.embed_batches`."""
     features, out = system.encode(batch)
-    if subsets:
-        features |= on_subsets(system, batch, [name for name in features if name != FUSED])
+    told = {} if heads is None else of_batch(system, features, out, batch, split in heads)
+    for own, masked in on_subsets(batch, [name for name in features if name != FUSED]) if subsets else ():
+        seen, heard = system.encode(masked)
+        features[f"{FUSED}@{own}"] = seen[FUSED]
+        if heads is not None:
+            told |= {f"{k}@{own}": said for k, said in of_batch(system, seen, heard, masked, False).items()}
     present = {k: f.present for k, f in features.items()}
     projected = _projected(out)
 
@@ -66,7 +74,7 @@ def encode(system: Encoder, batch: Batch, split: str, normalise: bool, subsets: 
         _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
         _array(batch.ids if batch.same is None else batch.same),
         {k: _array(v) for k, v in batch.items.items()},
-        *({k: np.stack(v, 1) for k, v in kept.items()} for kept in (others, shaped)),
+        *({k: np.stack(v, 1) for k, v in kept.items()} for kept in (others, shaped)), told,
     )  # fmt: skip
 
 
@@ -83,7 +91,10 @@ def _array(x: Tensor) -> np.ndarray:
 def join(parts: Sequence[EncodedBatch]) -> EncodedBatch:
     """All batches as one."""
     _fill(parts)
-    return EncodedBatch(*(_joined([getattr(p, f) for p in parts]) for f in EncodedBatch.__annotations__))
+    said = joined([(len(p.ids), p.said) for p in parts])
+    return EncodedBatch(
+        *(_joined([getattr(p, f) for p in parts]) for f in EncodedBatch.__annotations__ if f != "said"), said
+    )
 
 
 def _fill(parts: Sequence[EncodedBatch]) -> None:

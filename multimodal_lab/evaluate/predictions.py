@@ -21,7 +21,7 @@ class Predicted:
 
     truth, predicted: class index (n,), 0/1 (n, K), values (n,) or (n, P). probability (n,) of the truth, NaN where the
     evaluator gives none. score (n,), whose mean is the score of all: 1 or 0 for a class; the share of the K labels that
-    are right; for values 1 - squared error / variance, so that the mean is R².
+    are right; for values 1 - squared error / variance, so that the mean is R². Texts (n,) have neither of the two.
     """
 
     evaluator: str
@@ -41,9 +41,9 @@ def of_classes(truth: np.ndarray, predicted: np.ndarray, seen: np.ndarray, chanc
     return {"truth": truth, "predicted": predicted, "probability": probability, "score": predicted == truth}
 
 
-def of_labels(truth: np.ndarray, chances: np.ndarray) -> dict[str, Any]:
-    """The same of K labels: truth and chances (n, K); the probability is that of the whole row."""
-    predicted = chances > 0.5
+def of_labels(truth: np.ndarray, chances: np.ndarray, threshold: float | np.ndarray = 0.5) -> dict[str, Any]:
+    """The same of K labels: truth and chances (n, K), thresholds (K,); the probability is that of the whole row."""
+    predicted = chances > threshold
     own = np.where(truth > 0, chances, 1 - chances)
     right = (predicted == (truth > 0)).mean(1)
     return {"truth": truth, "predicted": predicted.astype(int), "probability": own.prod(1), "score": right}
@@ -88,7 +88,9 @@ def _rows(p: Predicted, ids: np.ndarray, groups: np.ndarray, classes: list[str])
 def _words(values: np.ndarray, classes: list[str]) -> pa.DictionaryArray:
     if values.ndim == 1 and values.dtype.kind in "iu" and len(classes) > values.max(initial=-1):
         return pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int32)), pa.array(classes, pa.string()))
-    if values.ndim > 1 and values.dtype.kind in "iub" and len(classes) == values.shape[1]:
+    if values.dtype.kind == "O":
+        named = values.tolist()
+    elif values.ndim > 1 and values.dtype.kind in "iub" and len(classes) == values.shape[1]:
         named = ["+".join(c for c, v in zip(classes, row, strict=True) if v > 0) for row in values]
     else:
         named = [" ".join(f"{v:g}" for v in np.atleast_1d(row)) for row in values]

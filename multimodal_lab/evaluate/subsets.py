@@ -1,32 +1,23 @@
-"""Missing-modality evaluation: `fused@rgb` and so on, for every subset of the modalities."""
+"""Missing-modality evaluation: `fused@rgb` and so on, every subset of the modalities."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from multimodal_lab.evaluate.encoder import Encoder
-from multimodal_lab.types import Batch, Features
+from multimodal_lab.types import Batch
 
 FUSED = "fused"
 
 
-def name(members: Sequence[str]) -> str:
-    """`fused@rgb+uv`."""
-    return f"{FUSED}@{'+'.join(members)}"
-
-
 def members(name: str) -> frozenset[str]:
-    """The modalities that `fused@…` saw; of no other name, none."""
-    head, _, tail = name.partition("@")
-    return frozenset(tail.split("+")) if head == FUSED and tail else frozenset()
+    """The modalities that `fused@rgb+uv`, or a head so called, saw; of any other name, none."""
+    return frozenset(name.partition("@")[2].split("+")) if "@" in name else frozenset()
 
 
-def on_subsets(system: Encoder, batch: Batch, streams: Sequence[str]) -> dict[str, Features]:
-    """`fused` of every proper subset of `streams`, the others masked as missing; 2^M - 2 passes."""
-    found = {}
+def on_subsets(batch: Batch, streams: Sequence[str]) -> Iterator[tuple[str, Batch]]:
+    """(`rgb+uv`, the batch with the other streams masked as missing) of every proper subset of `streams`: 2^M - 2."""
     for size in range(1, len(streams)):
         for own in combinations(streams, size):
             present = {k: rows if k in own else rows & False for k, rows in batch.present.items()}
-            found[name(own)] = system.encode(batch.replace(present=present))[0][FUSED]
-    return found
+            yield "+".join(own), batch.replace(present=present)

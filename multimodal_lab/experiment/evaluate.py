@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from multimodal_lab.device import distributed
 from multimodal_lab.evaluate import chance, predictions
+from multimodal_lab.evaluate.call import asks, call
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.runs.hashes import PREDICTIONS
@@ -34,15 +35,22 @@ def validator(
     def validate() -> Scores:
         scores = held_out_losses(system, data, "val", augment, cfg, device)
         if scores and chosen:
+            fits = any(asks(e, "train") for e in chosen.values())  # a head needs no training split to be judged
             with computing(system, "embedding the validation split"):
-                found = embed(system, data, device, ("train", "val"))
-            train, val = found.select("train"), found.select("val")
+                found = embed(system, data, device, ("train", "val") if fits else ("val",), heads=_asked(chosen, "val"))
+            given = {"train": found.select("train") if fits else None, "test": found.select("val"), "val": None}
             for name, evaluator in chosen.items():
                 with stage(f"scoring the validation split by evaluator {name}"):
-                    scores |= {f"val/{k}": v for k, v in evaluator(train, val).items()}
+                    own = call(evaluator, **given, data=data, system=system, device=device)
+                    scores |= {f"val/{k}": v for k, v in own.items()}
         return scores
 
     return validate
+
+
+def _asked(evaluators: Mapping[str, Any], *splits: str) -> tuple[str, ...] | None:
+    """The splits on which heads are asked; None where no evaluator reads what they say."""
+    return splits if any(getattr(e, "reads", "") == "heads" for e in evaluators.values()) else None
 
 
 def held_out_losses(
@@ -88,20 +96,22 @@ def evaluate(
 ) -> Scores:  # fmt: skip
     """Embed every split once, fit on train, score on test: the only pass over test. Embeddings and predictions are saved.
 
-    With `eval_split="val"` that split is scored, and test is not even embedded.
+    With `eval_split="val"` that split is scored, by keys that begin with `val/`, and test is not even embedded.
     """
     splits = [s for s in data.splits if len(data.splits[s]) and (eval_split == "test" or s != "test")]
     with computing(system, "embedding the data"):
         found: Embeddings = embed(
             system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
+            heads=_asked(evaluators, eval_split, "val"),
         )  # fmt: skip
     found.save(folder / "embeddings")
     train, test = found.select("train"), found.select(eval_split)
+    val = found.select("val") if "val" in splits and eval_split != "val" else None
     scores: Scores = {}
     for name, evaluator in evaluators.items():
         with stage(f"scoring by evaluator {name}"):
-            scores.update(evaluator(train, test))
+            scores |= call(evaluator, train=train, test=test, val=val, data=data, system=system, device=device)
     scores |= chance.beside(scores, train, test)
     kept = [p for e in evaluators.values() for p in getattr(e, "predictions", ())]
     predictions.write(folder / PREDICTIONS, test, kept)
-    return scores
+    return scores if eval_split == "test" else {f"{eval_split}/{key}": value for key, value in scores.items()}

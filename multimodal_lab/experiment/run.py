@@ -160,4 +160,4 @@ def _finish(
     log.console.print(summary_report.table(summary, scored(plain)))
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
     log.say(f"everything is in {folder}: {', '.join(held)}")
-    return score(summary, cfg.get("objective"), label, judge(plain))
+    return score(summary, cfg.get("objective"), label, judge(plain), cfg.eval_split)

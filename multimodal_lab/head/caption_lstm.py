@@ -95,6 +95,12 @@ class CaptionLSTM(nn.Module):
             )
         return self._search(features[self.input], max_length, beam)
 
+    def predict(self, features: Mapping[str, Features], batch: Batch) -> Tensor:
+        """The words (N, T-1) that it writes, greedily, of at most as many as the targets (N, T) have; PAD after the end."""
+        length = self._words(batch).shape[1] - 1
+        words = self.generate(features, length)
+        return nn.functional.pad(words, (0, length - words.shape[1]), value=PAD)
+
     def _words(self, batch: Batch) -> Tensor:
         words = batch.targets[known("head=caption_lstm: target", self.target, batch.targets)]
         if words.ndim != 2 or words.shape[1] < 2 or words.is_floating_point():

@@ -18,7 +18,8 @@ class Scored:
     name: the first word of its keys. scores: {last word of a key: its better way, None for a count}; `R@*` is any such
     word. either_way: words whose other way may be wanted too. by: keys are NAME/LABEL/SCORE, PAIR/SCORE or NAME/SCORE.
     shown: {word: its title} in tables; title: of the table; stand_in: only where no other is shown; beside_chance: beside
-    `chance/LABEL`. predicts: keeps what it predicts of each sample. also: other first words; adds: names besides the fusion's.
+    `chance/LABEL`. reads: what is scored, embeddings or what heads say; NAME is then the head's. predicts: keeps what it
+    predicts of each sample. also: other first words; adds: names besides the fusion's.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Scored:
     stand_in: bool = False
     beside_chance: bool = False
     predicts: bool = False
+    reads: str = "embeddings"
     also: Sequence[str] = ()
     adds: Sequence[str] = ()
 

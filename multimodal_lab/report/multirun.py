@@ -20,6 +20,7 @@ from multimodal_lab.report.summary import words
 from multimodal_lab.runs.directory import CONFIG, ERROR, holder, last_error
 from multimodal_lab.runs.hashes import SUMMARY
 from multimodal_lab.runs.records import JOB, read_job
+from multimodal_lab.runs.summary import of_split
 
 NOTHING = "no summary.json"  # nor an error: killed, or stopped
 
@@ -36,8 +37,11 @@ def collect(folders: Sequence[Path], scored: Sequence[Scored] = ()) -> pd.DataFr
     rows = []
     for folder, chosen, one in zip(folders, made, found, strict=True):
         summary = one if isinstance(one, dict) else {}
-        main = {k: v for e in scored for k, v in _main(summary, e)}
-        rest = {k: v for k, v in summary.items() if k.startswith("chance/") or k == "cost/wall_s"}
+        split, scores = of_split(summary)
+        main = {k: v for e in scored for k, v in _main(scores, e)}
+        main |= {k: v for k, v in scores.items() if k.startswith("chance/")}
+        main = main if split == "test" else {f"{split}/{k}": v for k, v in main.items()}
+        rest = {k: v for k, v in summary.items() if k == "cost/wall_s"}
         rows.append({"run": folder.name, "status": "done" if summary else one, **chosen, **main, **rest})
     runs = pd.DataFrame(rows)
     runs.attrs["chosen"] = [*dict.fromkeys(k for row in made for k in row if k != "seed")]
@@ -58,6 +62,8 @@ def table(folder: Path, scored: Sequence[Scored] = ()) -> RenderableType:
     write_text(folder / "sweep.csv", runs.to_csv(index=False))
     groups = choices.columns(runs)
     title = f"{len(runs)} runs, all scores in {folder / 'sweep.csv'}; ± is over seeds"
+    if any(str(c).startswith("val/") for c in runs.columns):
+        title, runs = f"{title}, on the validation split", runs.rename(columns=lambda c: str(c).removeprefix("val/"))
     found = shown(scored, [str(c) for c in runs.columns])
     labels = [e for e in found if e.by == "label"] or [Scored("", by="label", beside_chance=True)]
     titles = [title, *(e.title or f"by {e.name}" for e in labels[1:])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,22 +15,36 @@ from rich.table import Table
 from rich.text import Text
 
 from multimodal_lab.metric.direction import Scored, shown
+from multimodal_lab.runs.summary import of_split
 
 
 def table(summary: Mapping[str, Any], scored: Sequence[Scored] = ()) -> RenderableType:
     """What evaluators show of a run beside chance, a table each, and what it cost; scored: what they state of their scores.
 
-    rich draws it in colour on a terminal and as plain text elsewhere. Without any score it is one line that says so.
+    rich draws it in colour on a terminal and as plain text elsewhere. Without any score it is one line that says so. What was
+    scored on the validation split says so.
     """
+    split, summary = of_split(summary)
+    where = "Validation" if split == "val" else "Held-out"
+    scored = [replace(e, title=_title(e, where)) for e in scored]
     drawn = [_TABLES[e.by](summary, e) for e in shown(scored, summary) if e.by in _TABLES]
     parts = [part for part in (*drawn, _facts(summary)) if part is not None]
     return Group(*parts) if parts else Text("no scores: no evaluator was run")
 
 
+def _title(e: Scored, where: str) -> str:
+    if e.title:
+        return e.title if where == "Held-out" else f"{e.title}, on the validation split"
+    return f"{where} {_KINDS.get(e.by, 'scores')} by {e.name}"
+
+
+_KINDS = {"label": "scores", "pair": "scores of pairs", "name": "scores of embeddings"}
+
+
 def names(summary: Iterable[str], evaluator: str) -> list[str]:
     """The streams that an evaluator judged, fused last."""
     found = dict.fromkeys(key.split("/")[1] for key in summary if key.startswith(f"{evaluator}/"))
-    found = {name: None for name in found if not name.startswith("fused@")}  # too many columns: summary.json has them
+    found = {name: None for name in found if "@" not in name}  # too many columns: summary.json has them
     return sorted(found, key=lambda name: name == "fused")
 
 
@@ -46,7 +61,7 @@ def words(summary: Iterable[str], e: Scored) -> dict[str, str]:
 def _labels(summary: Mapping[str, Any], e: Scored) -> Table | None:
     streams, columns = names(summary, e.name), words(summary, e)
     labels = dict.fromkeys(key.split("/")[2] for key in summary if key.startswith(f"{e.name}/") and key.count("/") > 2)
-    drawn = Table(title=e.title or f"Held-out scores by {e.name}", box=box.SIMPLE_HEAD, title_justify="left")
+    drawn = Table(title=e.title, box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("label", "score", "n"):
         drawn.add_column(column, justify="right" if column == "n" else "left")
     for column in (*(["chance"] if e.beside_chance else []), *streams):
@@ -84,7 +99,7 @@ def _pairs(summary: Mapping[str, Any], e: Scored) -> Table | None:
     pairs = [p for p in pairs if any(f"{e.name}/{p}/{word}" in summary for word in columns if e.way(word))]
     if not pairs:
         return None
-    drawn = Table(title=e.title or f"Pairs by {e.name}", box=box.SIMPLE_HEAD, title_justify="left")
+    drawn = Table(title=e.title, box=box.SIMPLE_HEAD, title_justify="left")
     drawn.add_column("from → to" if "->" in pairs[0] else "pair")
     for title in columns.values():
         drawn.add_column(title, justify="right", style="dim" if title == "chance" else "")
@@ -96,7 +111,7 @@ def _pairs(summary: Mapping[str, Any], e: Scored) -> Table | None:
 
 def _names(summary: Mapping[str, Any], e: Scored) -> Table | None:
     streams = names(summary, e.name)
-    drawn = Table(title=e.title or f"Embeddings by {e.name}", box=box.SIMPLE_HEAD, title_justify="left")
+    drawn = Table(title=e.title, box=box.SIMPLE_HEAD, title_justify="left")
     drawn.add_column("score")
     for column in streams:
         drawn.add_column(column, justify="right")
@@ -118,9 +133,9 @@ def _figure(e: Scored, word: str, value: Any) -> str:
 
 
 def _facts(summary: Mapping[str, Any]) -> Text | None:
-    loss = summary.get("test/total")
     known = {
-        "held-out loss": None if loss is None else number(loss),
+        "held-out loss": _loss(summary, "test/total"),
+        "validation loss": _loss(summary, "total"),
         "seed": summary.get("provenance/seed"),
         "on": summary.get("provenance/device"),
         "wall time": _with(summary.get("cost/wall_s"), "s"),
@@ -129,6 +144,10 @@ def _facts(summary: Mapping[str, Any]) -> Text | None:
     }
     said = [f"{k} {v}" for k, v in known.items() if v is not None]
     return Text(" · ".join(said), style="dim") if said else None
+
+
+def _loss(summary: Mapping[str, Any], key: str) -> str | None:
+    return None if summary.get(key) is None else number(summary[key])
 
 
 def _with(value: Any, unit: str) -> str | None:

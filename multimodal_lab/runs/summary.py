@@ -33,10 +33,17 @@ def read_summary(folder: Path, key: str) -> dict[str, Any]:
         return {}
 
 
-def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -> float:
-    """The number a sweeper reads: `key`, or the accuracy that the evaluator `judge` has on `label`.
+def of_split(summary: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The split that a run's evaluators scored, `test` or `val`, and the summary with their keys as without a split."""
+    if not any(key.startswith("val/") and key.count("/") > 1 for key in summary):
+        return "test", dict(summary)
+    return "val", {key.removeprefix("val/"): value for key, value in summary.items()}
 
-    It is that of fused, else of the best single stream.
+
+def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str, split: str = "test") -> float:
+    """The number a sweeper reads: `key`, or what the evaluator `judge` has on `label`: accuracy, macro_ap or r2.
+
+    It is that of fused, else of the best single stream or head.
     """
     if key is not None:
         if key not in summary:
@@ -44,6 +51,11 @@ def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str) -
                 f"objective={key}: the run has no such score; see summary.json for the {len(summary)} it has"
             )
         return float(summary[key])
-    ends = f"/{label}/accuracy"
-    found = {k: float(v) for k, v in summary.items() if k.startswith(f"{judge}/") and k.endswith(ends)}
-    return found.get(f"{judge}/fused{ends}", max(found.values(), default=float("nan")))
+    judge = judge if split == "test" else f"{split}/{judge}"
+    for ends in (f"/{label}/{word}" for word in ("accuracy", "macro_ap", "r2")):
+        found = {
+            k: float(v) for k, v in summary.items() if k.startswith(f"{judge}/") and k.endswith(ends) and "@" not in k
+        }
+        if found:
+            return found.get(f"{judge}/fused{ends}", max(found.values()))
+    return float("nan")

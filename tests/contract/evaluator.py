@@ -14,7 +14,9 @@ from omegaconf import OmegaConf
 
 from contract.owed import CONF, owed
 from multimodal_lab.config.rules.wiring import scored
+from multimodal_lab.evaluate.call import call
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.tasks import COUNTS
 from multimodal_lab.metric.direction import Scored
 
@@ -28,7 +30,7 @@ class Made:
     """An evaluator: how to build it anew, and what it states."""
 
     name: str
-    build: Callable[[], Callable[[Embeddings, Embeddings], dict[str, Any]]]
+    build: Callable[[], Callable[..., dict[str, Any]]]
     stated: Scored
 
 
@@ -44,7 +46,10 @@ def made(name: str, folder: Path = CONF) -> Made:
 
 
 def embeddings(n: int = 240, d: int = 16, seed: int = 0) -> Both:
-    """Train and test: species is in both streams, sex in uv alone, coin in none; 10 % lack uv, 5 % lack their species."""
+    """Train and test: species is in both streams, sex in uv alone, coin in none; 10 % lack uv, 5 % lack their species.
+
+    Heads tell species, traits and mass, the last with its variance.
+    """
     rng = np.random.default_rng(seed)
     species, sex, coin = rng.integers(0, 4, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
     centres = rng.normal(size=(4, d)) * 2
@@ -61,13 +66,28 @@ def embeddings(n: int = 240, d: int = 16, seed: int = 0) -> Both:
     whole = np.ones(n, dtype=bool)
     split = np.where(np.arange(n) < n * 2 // 3, "train", "test")
     e = Embeddings({k: v.astype(np.float32) for k, v in vectors.items()}, {"rgb": whole, "uv": seen, "fused": whole},
-                   targets, {}, [f"{i}.tif" for i in range(n)], np.arange(n) // 2, split)  # fmt: skip
+                   targets, {}, [f"{i}.tif" for i in range(n)], np.arange(n) // 2, split,
+                   said=heads(rgb, centres, np.where(seen, uv[:, 0], 0), seen))  # fmt: skip
     return e.select("train"), e.select("test")
+
+
+def heads(rgb: np.ndarray, centres: np.ndarray, mass: np.ndarray, seen: np.ndarray) -> dict[str, Said]:
+    """What heads say: of rgb the species and traits, of uv the mass."""
+    whole, values = np.ones(len(rgb), dtype=bool), np.stack([mass, np.where(seen, 2.0, 0.0)], 1)
+    return {"classifier": Said("species", rgb @ centres.T / 4, whole), "tags": Said("traits", rgb[:, 2::-1] + rgb[:, :3], whole),
+            "regressor": Said("mass", values, seen)}  # fmt: skip
+
+
+def given(one: Made, both: Both) -> dict[str, Any]:
+    """What it gives of (train, test), called as a run calls it: each has a `data`, `system` and `device` to ask for."""
+    train, test = both
+    return call(one.build(), train=train, test=test, val=train, data=None, system=None, device="cpu")
 
 
 def states(one: Made) -> None:
     """Scores are called and made as it states."""
-    scores(one.stated, one.build()(*embeddings()), list(NAMES))
+    both = embeddings()
+    scores(one.stated, given(one, both), list(both[1].said if one.stated.reads == "heads" else NAMES))
 
 
 def scores(stated: Scored, found: dict[str, Any], names: list[str]) -> None:
@@ -100,7 +120,7 @@ def scores(stated: Scored, found: dict[str, Any], names: list[str]) -> None:
 
 def again(one: Made) -> None:
     """The same embeddings give the same scores, to the bit, and finite ones."""
-    first, second = (one.build()(*embeddings()) for _ in range(2))
+    first, second = (given(one, embeddings()) for _ in range(2))
     odd = [k for k in {**first, **second} if first.get(k) != second.get(k) or not math.isfinite(first[k])]
     told = f"evaluator {one.name}: {', '.join(odd[:3])}"
     owed(not odd, f"{told} is not finite, or is another number the second time; give its random draws a seed")
@@ -109,8 +129,8 @@ def again(one: Made) -> None:
 def missing_rows(one: Made) -> None:
     """What stands in a row that is not present is not looked at."""
     whole = embeddings()
-    changed = tuple(_garbage(e) for e in whole)
-    first, second = one.build()(*whole), one.build()(*changed)
+    changed = _garbage(whole[0]), _garbage(whole[1])
+    first, second = given(one, whole), given(one, changed)
     leaky = [k for k in first if first[k] != second.get(k)]
     owed(not leaky, f"evaluator {one.name}: {', '.join(leaky[:3])} changes with rows that are missing; take x[present]")
 
@@ -121,7 +141,7 @@ def few_rows(one: Made) -> None:
     nothing = replace(test, present={**test.present, "uv": np.zeros(len(test), dtype=bool)})
     for what, e in (("one test row", test.rows(np.arange(1))), ("no row of uv", nothing)):
         try:
-            found = one.build()(train, e)
+            found = given(one, (train, e))
         except Exception as error:
             raise AssertionError(
                 f"evaluator {one.name}: {type(error).__name__}: {error}, with {what}; record a skip(key, reason)"
@@ -132,7 +152,8 @@ def few_rows(one: Made) -> None:
 
 def _garbage(e: Embeddings) -> Embeddings:
     vectors = {k: np.where(e.present[k][:, None], x, np.float32(7.5)) for k, x in e.vectors.items()}
-    return replace(e, vectors=vectors)
+    said = {k: replace(s, values=np.where(s.rows[:, None], s.values, 7.5)) for k, s in e.said.items()}
+    return replace(e, vectors=vectors, said=said)
 
 
 CHECKS = (states, again, missing_rows, few_rows)

@@ -9,7 +9,7 @@ from test_system import batch, system
 from multimodal_lab.evaluate.embeddings import embed_batches
 from multimodal_lab.evaluate.late_fusion import LateFusionInputs, average_predictions
 from multimodal_lab.evaluate.probe import Probe
-from multimodal_lab.evaluate.subsets import members, name
+from multimodal_lab.evaluate.subsets import members
 
 
 def test_together_is_the_mean_over_the_streams_that_are_there():
@@ -52,7 +52,7 @@ def test_late_is_judged_where_nothing_is_fused_and_only_there():
 
 
 def test_names_of_subsets_come_back():
-    assert members(name(["rgb", "uv"])) == {"rgb", "uv"}
+    assert members("fused@rgb+uv") == {"rgb", "uv"}
     assert not members("fused")
     assert not members("rgb")
 
@@ -63,14 +63,14 @@ def test_fused_on_a_subset_is_fused_of_a_batch_without_the_rest(composed):
     names = {int(i): f"s{int(i)}" for i in one.ids}
     streams = list(made_system.streams)
     found = embed_batches(made_system, [("test", one)], names=names, classes={}, subsets=True)
-    assert [k for k in found.vectors if members(k)] == [name([s]) for s in streams]
+    assert [k for k in found.vectors if members(k)] == [f"fused@{s}" for s in streams]
     for s in streams:
         present = {k: v.clone() if k == s else torch.zeros_like(v) for k, v in one.present.items()}
         with torch.no_grad():
             features = made_system.encode(one.replace(present=present))[0]["fused"]
-        assert np.array_equal(found.vectors[name([s])], features.pooled.numpy())
-        assert np.array_equal(found.present[name([s])], one.present[s].numpy())
+        assert np.array_equal(found.vectors[f"fused@{s}"], features.pooled.numpy())
+        assert np.array_equal(found.present[f"fused@{s}"], one.present[s].numpy())
     plain = embed_batches(made_system, [("test", one)], names=names, classes={})
     assert np.array_equal(plain.vectors["fused"], found.vectors["fused"])
-    apart = np.abs(found.vectors[name([streams[0]])] - found.vectors["fused"]).max(1)
+    apart = np.abs(found.vectors[f"fused@{streams[0]}"] - found.vectors["fused"]).max(1)
     assert ((apart > 1e-3) | ~found.present[streams[1]]).all()

@@ -71,6 +71,11 @@ WRONG = [
         {RGB: "[modality=rgb, fusion=separate, 'evaluate=[knn]']"},
         "evaluate=[knn]: (arm rgb) a study judges what an evaluator predicts of each sample, and evaluate has none",
     ),
+    (
+        {"mixed: false": "mixed: false\n  evaluator: head", "[probe]": "[probe, head]"},
+        "study.evaluator=head: (every arm) does not judge every label (species, sex); is it among evaluate, and has each "
+        "label a head? There is probe (nearest: study.evaluator=probe)",
+    ),
 ]  # fmt: skip
 TYPED = [
     ("eval_split=val", "eval_split=val: (every arm) a study is judged on the test part"),
@@ -136,3 +141,29 @@ def test_a_stream_that_no_other_arm_has_is_held_against_the_first_arm():
         "backbone.widths=[8]: in arm early, but [2] in rgb: arms are compared with equal backbones "
         "(nearest: study.unequal=[backbone.widths])"
     ]
+
+
+def judged(*labels, evaluators=("head", "probe"), **own):
+    nodes = {name: {"_target_": f"multimodal_lab.evaluate.{name}.{name.title()}"} for name in evaluators}
+    heads = {
+        f"h{i}": {"_target_": "multimodal_lab.head.classifier.Classifier", "label": one} for i, one in enumerate(labels)
+    }
+    return tree({"rgb": "R"}, evaluate=nodes, head={}, heads=heads, **own)
+
+
+@pytest.mark.parametrize(
+    ("arms", "asked", "expected"),
+    [
+        ((judged("sex"), judged("sex", "morph")), None, "head"),  # every arm was trained to tell the label
+        ((judged("sex"), judged("morph")), None, "probe"),  # heads of one arm say nothing of it
+        ((judged("sex"), judged("sex")), "probe", "probe"),
+        ((judged("sex", evaluators=("probe", "head")), judged("sex")), None, "probe"),  # in the order of evaluate
+        ((judged("sex", evaluators=("head",)), judged("sex", evaluators=("probe",))), None, ""),
+    ],
+)
+def test_the_evaluator_that_judges_every_label_in_every_arm(arms, asked, expected):
+    study = Study({"rgb": [], "uv": []}, ["rgb"], ["sex"], evaluator=asked)
+    plain = dict(zip(("rgb", "uv"), arms, strict=True))
+    assert roles.judge_of(study, plain) == expected
+    wrong = [p.key for p in roles.problems(study, plain)]
+    assert wrong == ([] if expected else ["evaluate"])

@@ -212,7 +212,7 @@ def check_choice(runs, made):
             stream = "fused" if of == "concat" else of.removeprefix("concat_on_")
             if of == "concat_on_uv":
                 stream = "fused"
-            scores.append(sum(entry.summary[f"probe/{stream}/{label}/accuracy"] for label in ("species", "sex")))
+            scores.append(sum(entry.summary[f"val/probe/{stream}/{label}/accuracy"] for label in ("species", "sex")))
         best = int(scores[1] > scores[0])
         assert made.chosen[of]["0"] == best
         assert made.study.tune.options[best][0] in cell.overrides

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from multimodal_lab.config.annotations import is_number
-from multimodal_lab.config.facts import constant
+from multimodal_lab.config.facts import constant, fact
 from multimodal_lab.config.problem import Problem, is_target, not_one_of
-from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target, targets
+from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target, targets, told
 from multimodal_lab.metric import direction
 from multimodal_lab.metric.direction import Scored
 from multimodal_lab.text import nearest
@@ -31,7 +32,12 @@ def monitor(tree: Tree) -> Iterator[Problem]:
         yield Problem("train.validate_every", every, expects, "train.validate_every=1")
     if isinstance(name, str):
         first, _, rest = name.partition("/")
-        terms = [*_terms(tree), *(tree.get("evaluate") or {})]
+        dumb = [
+            e
+            for e, node in (tree.get("evaluate") or {}).items()
+            if fact(target(node), "reads") == "heads" and not told(tree)
+        ]
+        terms = [*_terms(tree), *(e for e in tree.get("evaluate") or {} if e not in dumb)]
         if first != "val" or rest.split("/")[0] not in terms:
             near = f"train.monitor=val/{nearest(rest.split('/')[0] or first, terms)[0]}"
             yield Problem("train.monitor", name, f"expected val/NAME, NAME one of {', '.join(terms)}", near)
@@ -74,8 +80,16 @@ def score(tree: Tree) -> Iterator[Problem]:
     name, every = tree.get("objective"), scored(tree)
     if not isinstance(name, str):
         return
-    first, *rest = name.split("/")
     eval_split = str(tree.get("eval_split", "test"))
+    if eval_split == "val" and name.count("/") > 1:
+        if not name.startswith("val/"):
+            expects = "the run is scored on the validation split (eval_split=val), whose scores begin with val/"
+            yield Problem("objective", name, expects, f"objective=val/{name}")
+            return
+        inner = score({**tree, "objective": name.removeprefix("val/"), "eval_split": "test"})
+        yield from (replace(p, found=name, near=p.near.replace("objective=", "objective=val/")) for p in inner)
+        return
+    first, *rest = name.split("/")
     also = {word for e in every for word in e.also}
     others = {
         "cost": constant("multimodal_lab.runs.provenance", "COSTS"),
@@ -108,12 +122,13 @@ def _of_evaluator(tree: Tree, key: str, before: list[str], evaluator: Scored, re
         return
     lengths, shape = {
         "label": ({3}, "NAME/LABEL/SCORE"), "pair": ({2, 3}, "PAIR/SCORE"), "name": ({2}, "NAME/SCORE"),
-    }[evaluator.by]  # fmt: skip
-    name, names, labels = "/".join([*before, *rest]), [*emitted(tree), *evaluator.adds], targets(tree)
+    }[str(evaluator.by)]  # fmt: skip
+    own = [*told(tree)] if evaluator.reads == "heads" else emitted(tree)
+    name, names, labels = "/".join([*before, *rest]), [*own, *evaluator.adds], targets(tree)
     scores = [*(evaluator.scores), *constant("multimodal_lab.evaluate.tasks", "COUNTS")]
     if len(rest) not in lengths or not all(rest):
         yield Problem(key, name, f"expected {'/'.join(before)}/{shape}", _typed(key, before, []))
-    elif emitted(tree) and (wrong := [side for side in _sides(rest[0]) if side.partition("@")[0] not in names]):
+    elif own and (wrong := [side for side in _sides(rest[0]) if side.partition("@")[0] not in names]):
         near = rest[0].replace(wrong[0], nearest(wrong[0], names)[0])
         expects = f"there is no {wrong[0]} here; expected one of {', '.join(names)}"
         yield Problem(key, name, expects, _typed(key, before, [near, *rest[1:]]))

@@ -44,6 +44,12 @@ def losses(tree: Tree) -> dict[str, Tree]:
     return {"loss": tree["loss"], **{f"losses.{k}": v for k, v in tree.get("losses", {}).items()}}
 
 
+def told(tree: Tree) -> dict[str, str]:
+    """{head: the label that it tells} of the heads that have such a setting."""
+    nodes = heads(tree) if "head" in tree else {}
+    return {name: str(node["label"]) for name, node in nodes.items() if node.get("label")}
+
+
 def of_head(node: Tree, name: str, default: Any = None) -> Any:
     """A fact of a head, as it is set."""
     return fact(target(node), name, default, node)
@@ -56,9 +62,13 @@ def of_loss(node: Tree, name: str, default: Any = None) -> Any:
 
 
 def scored(tree: Tree) -> list[Scored]:
-    """What each evaluator of a config states of its scores; those that predict first, as they lead tables."""
+    """What each evaluator of a config states of its scores; those that predict first, as they lead tables.
+
+    One that scores heads is left out where no head tells a label.
+    """
     nodes = [node for node in (tree.get("evaluate") or {}).values() if target(node)]
     found = [Scored(**{"name": file_of(node), **_stated(target(node))}) for node in nodes]
+    found = [e for e in found if e.reads != "heads" or "head" not in tree or told(tree)]
     return sorted({e.name: e for e in found}.values(), key=lambda e: not e.predicts)
 
 

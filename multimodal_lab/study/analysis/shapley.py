@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.evaluate.subsets import FUSED, members
+from multimodal_lab.evaluate.subsets import members
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, shapley
@@ -98,8 +98,9 @@ def _streams(found: Outcomes, arm: str, label: str) -> dict[Subset, str]:
     there = found.streams(arm, label)
     proper = {members(name): name for name in there if members(name)}
     whole: Subset = frozenset().union(*proper)
-    complete = len(proper) == 2 ** len(whole) - 2 and FUSED in there
-    return {**proper, whole: FUSED} if proper and complete else {}
+    wholes = {name.partition("@")[0] for name in proper.values()}  # fused, or the head of the label
+    complete = len(proper) == 2 ** len(whole) - 2 and len(wholes) == 1 and wholes <= {*there}
+    return {**proper, whole: wholes.pop()} if proper and complete else {}
 
 
 def _linear(value: Mapping[Subset, np.ndarray], empty: float, of: Callable[..., Mapping[Any, float]]) -> dict[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, show
-from multimodal_lab.config.rules.wiring import judge, target
+from multimodal_lab.config.rules.wiring import scored, target, told
 from multimodal_lab.config.study import Study, under
 from multimodal_lab.config.suggest import choices
 from multimodal_lab.runs.hashes import BOOKKEEPING, flat
@@ -19,7 +19,7 @@ MAY_CHANGE = {"shuffled": "data.shuffle", "duplicate": "modality"}
 
 def problems(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
     """What no baseline, control or judgement of a study may be; `plain` has one config an arm, controls among them."""
-    yield from _judgement(plain)
+    yield from _judgement(study, plain)
     for arm in study.baselines:
         if len(own := inputs(plain[arm])) != 1:
             what = f"{arm} has {len(own)} inputs, {', '.join(own)}: expected one, a baseline is a single modality"
@@ -60,20 +60,40 @@ def unlike(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
                 yield Problem(name, mine.get(key), what, f"study.unequal=[{where if key == '_target_' else name}]")
 
 
-def _judgement(plain: Mapping[str, Tree]) -> Iterator[Problem]:
-    judges = {arm: judge(dict(tree)) for arm, tree in plain.items()}
-    if mute := [arm for arm in plain if not judges[arm]]:
+def _judgement(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
+    able_in = {arm: judges(study, tree) for arm, tree in plain.items()}
+    if mute := [arm for arm in plain if not able_in[arm]]:
         able = choices("evaluate", lambda node: fact(target(node), "predicts", False))
         what = f"{_arms(mute, plain)} a study judges what an evaluator predicts of each sample, and evaluate has none that does"
         yield Problem("evaluate", list(plain[mute[0]].get("evaluate") or {}), what, f"evaluate=[{', '.join(able)}]")
-    first = next(iter(judges))
-    for arm in judges if not mute else ():
-        if judges[arm] != judges[first]:
-            what = f"(arm {arm}) is judged by {judges[arm]}, and {first} by {judges[first]}; expected one for all"
-            yield Problem("evaluate", list(plain[arm]["evaluate"]), what)
+    elif study.evaluator is not None and (silent := [arm for arm in plain if study.evaluator not in able_in[arm]]):
+        there = sorted({name for own in able_in.values() for name in own})
+        what = (
+            f"{_arms(silent, plain)} does not judge every label ({', '.join(study.labels)}); is it among evaluate, and "
+        )
+        what += f"has each label a head? There is {', '.join(there)}"
+        yield Problem("study.evaluator", study.evaluator, what, f"study.evaluator={there[0]}")
+    elif study.evaluator is None and not judge_of(study, plain):
+        first = next(iter(plain))
+        arm = next((a for a in plain if not {*able_in[a]} & {*able_in[first]}), list(plain)[-1])
+        there = " and ".join(f"{', '.join(able_in[one])} in {one}" for one in (arm, first))
+        what = f"(arm {arm}) no evaluator judges every label in every arm: {there}; expected one for all"
+        yield Problem("evaluate", list(plain[arm]["evaluate"]), what)
     if early := [arm for arm, tree in plain.items() if tree.get("eval_split", "test") != "test"]:
         what = f"{_arms(early, plain)} a study is judged on the test part; it sets eval_split=val for its tuning cells itself"
         yield Problem("eval_split", plain[early[0]]["eval_split"], what, "eval_split=test")
+
+
+def judges(study: Study, tree: Mapping[str, Any]) -> list[str]:
+    """The evaluators of an arm that can judge every label of the study, in its order; of heads, each needs one that tells it."""
+    heard = {*told(dict(tree)).values()}
+    return [e.name for e in scored(dict(tree)) if e.predicts and (e.reads != "heads" or heard >= {*study.labels})]
+
+
+def judge_of(study: Study, plain: Mapping[str, Tree]) -> str:
+    """The evaluator that judges all arms: the study's own, else the first that every arm has; "" where there is none."""
+    able = [judges(study, tree) for tree in plain.values()]
+    return study.evaluator or next((name for name in able[0] if all(name in own for own in able)), "")
 
 
 def _arms(some: list[str], plain: Mapping[str, Tree]) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multimodal_lab.runs import hashes
+from multimodal_lab.runs.summary import of_split
 from multimodal_lab.study.design.plan import StudyPlan
 from multimodal_lab.study.ledger import ledger
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry, State
@@ -53,7 +54,8 @@ def table(folder: Path, made: StudyPlan, found: Sequence[Entry], console: Consol
     for arm in dict.fromkeys([*made.study.overrides(), *made.retrained.values(), *made.study.leaks()]):
         own = [e for e in found if e.cell.arm == arm and e.cell.role != "tuning"]
         tried = [e for e in found if e.cell.arm == arm and e.cell.role == "tuning"]
-        scores = [[s for e in own if (s := score(e, label)) is not None] for label in made.study.labels]
+        judge = made.study.evaluator
+        scores = [[s for e in own if (s := score(e, label, judge)) is not None] for label in made.study.labels]
         known = {*made.study.overrides(), *made.study.leaks()}
         role = made.study.role(arm) if arm in known else "retrained"
         tuned = [_states(tried) if tried else ""] if made.tuning else []
@@ -63,13 +65,16 @@ def table(folder: Path, made: StudyPlan, found: Sequence[Entry], console: Consol
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def score(entry: Entry, label: str) -> float | None:
-    """The score of a label, from fused or late if there is one, else the arm's best stream; None if unfinished."""
+def score(entry: Entry, label: str, judge: str | None = None) -> float | None:
+    """The score of a label, from fused or late if there is one, else the arm's best stream or head; None if unfinished.
+
+    judge: the evaluator, where the study names it. What was scored on the validation split is of a tuning cell.
+    """
     streams: dict[str, float] = {}
-    judge = hashes.judge(entry.summary)
-    for key, value in entry.summary.items():
+    judge = judge or hashes.judge(entry.summary)
+    for key, value in of_split(entry.summary)[1].items():
         parts = key.split("/")
-        if len(parts) == 4 and parts[0] == judge and parts[2] == label and parts[3] in KINDS:
+        if len(parts) == 4 and parts[0] == judge and parts[2] == label and parts[3] in KINDS and "@" not in parts[1]:
             streams[parts[1]] = float(value)
     together = [streams[name] for name in TOGETHER if name in streams]
     return together[0] if together else max(streams.values(), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.cells import Cells, Compose, looked_at
 from multimodal_lab.study.design.plan import Cell, StudyPlan
+from multimodal_lab.study.design.roles import judge_of
 from multimodal_lab.study.launch import status
 from multimodal_lab.study.launch.wandb import send
 from multimodal_lab.study.ledger import ledger
@@ -79,6 +81,7 @@ def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> Study
     """The plan that a composed study asks for: its cells too, once what is tuned has been, as the directory shows."""
     node: Any = OmegaConf.to_container(config.study, resolve=True)
     study = read(node)
+    study = replace(study, evaluator=judge_of(study, looked_at(study, compose)) or None)
     made = Cells(study, compose)
     tuning = made.tuning()
     chosen = tuning_ledger.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))

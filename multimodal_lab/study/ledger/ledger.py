@@ -58,18 +58,20 @@ def finished(own: Path, key: str) -> dict[str, Any]:
     """The summary of a finished cell; {} where there is none, it is another config's, or its predictions are not its own."""
     summary = read_summary(own, key)
     # null is an undefined score, such as a correlation with a constant
-    summary = {k: math.nan if v is None and k.startswith(_scored(summary)) else v for k, v in summary.items()}
+    summary = {k: math.nan if v is None and _is_score(k, summary) else v for k, v in summary.items()}
     return summary if _sound(summary) else {}
 
 
-def _scored(summary: dict[str, Any]) -> tuple[str, ...]:
-    """How the keys of a summary begin that hold numbers."""
-    return (f"{hashes.judge(summary)}/", "chance", "data/", "val/")
+def _is_score(key: str, summary: dict[str, Any]) -> bool:
+    """Whether a key of a summary holds a number: `EVALUATOR/NAME/LABEL/SCORE`, or another that a study reads."""
+    if key.startswith(("provenance/", "choices/")):
+        return False
+    return key.count("/") == 3 or key.startswith((f"{hashes.judge(summary)}/", "chance", "data/", "val/"))
 
 
 def _sound(summary: dict[str, Any]) -> bool:
     """Whether scores are numbers and provenance is one value a key; in what a stranger has written they may be anything."""
-    scores = [v for k, v in summary.items() if k.startswith(_scored(summary))]
+    scores = [v for k, v in summary.items() if _is_score(k, summary)]
     facts = [v for k, v in summary.items() if k.startswith("provenance/")]
     return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**63) for v in scores) and all(
         v is None or isinstance(v, str | int | float) for v in facts

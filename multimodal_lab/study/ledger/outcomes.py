@@ -79,14 +79,14 @@ class Outcomes:
         return next((e.summary.get(hashes.OF_DATA) for e in self.finished), None)
 
     def streams(self, arm: str, label: str) -> list[str]:
-        """What the evaluator read the label from, in the finished cells of an arm; what speaks for the arm is last."""
+        """What the evaluator read the label from, or which heads told it; what speaks for the arm is last."""
         own = [e.summary for e in self.finished if e.cell.arm == arm]
         ends = f"/{label}/n"
         found = {k.split("/")[1] for s in own for k in s if k.startswith(f"{self.evaluator}/") and k.endswith(ends)}
-        return sorted(found, key=lambda name: (name in TOGETHER, name))
+        return sorted(found, key=lambda name: (name in TOGETHER, "@" not in name, name))
 
     def speaks(self, arm: str, label: str) -> str:
-        """The stream that speaks for an arm: `fused`, else `late`, else its only one; `""` where none was judged."""
+        """The stream that speaks for an arm: `fused`, else `late`, else its only one or head; `""` where none was judged."""
         return (self.streams(arm, label) or [""])[-1]
 
     def judged(self, label: str) -> dict[str, Outcome | None]:
@@ -136,7 +136,8 @@ def load(folder: Path, evaluator: str | None = None) -> Outcomes:
     made = plan.load(folder)
     tried = ledger.entries(folder, made.tuning)
     entries = ledger.entries(folder, made.cells)
-    evaluator = evaluator or hashes.judge(next((e.summary for e in entries if e.state == "finished"), {}))
+    judged = hashes.judge(next((e.summary for e in entries if e.state == "finished"), {}))
+    evaluator = evaluator or made.study.evaluator or judged
     found = Outcomes(folder, made, entries, tried, evaluator, audit=audit_record.load(folder))
     for entry in found.finished:
         wrong = [k for k in ("data/test", "data/train") if not _count(entry.summary.get(k))]

@@ -40,7 +40,7 @@ def score(study: Study, entry: Entry) -> float:
     if study.tune.score == "loss":
         found = [-float(entry.summary[LOSS])] if LOSS in entry.summary else []
     else:
-        found = [s for label in study.labels if (s := label_score(entry, label)) is not None]
+        found = [s for label in study.labels if (s := label_score(entry, label, study.evaluator)) is not None]
     if not found:
         what = LOSS if study.tune.score == "loss" else f"score of {', '.join(study.labels)}"
         raise StudyError(f"{entry.folder}: nothing to compare options by: no {what} on its validation part")

@@ -1,0 +1,85 @@
+"""What heads say of samples, kept beside their embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multimodal_lab.types import Batch, Features
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one head says of N samples.
+
+    label: the label (or target) that it tells. values (N, …): its output, or what its `predict` gives: logits or
+    log-probabilities (N, K), numbers (N, P), words (N, L); 0 outside `rows` (N,) bool, where it was not asked or had
+    nothing to read.
+    """
+
+    label: str
+    values: np.ndarray
+    rows: np.ndarray
+
+    def cut(self, index: np.ndarray) -> Said:
+        """The same of some samples."""
+        return Said(self.label, self.values[index], self.rows[index])
+
+
+def of_batch(
+    system: Any, features: Mapping[str, Features], out: Mapping[str, Any], batch: Batch, predict: bool
+) -> dict[str, Said]:
+    """{head: what it says} of the heads that tell a label; those with a `predict` are asked only if `predict`.
+
+    One that says something of each name is called `head.name`. `ValueError` where a number is not finite.
+    """
+    found = {}
+    for head, label in getattr(system, "labels", {}).items():
+        module = system.heads[head]
+        if hasattr(module, "predict"):
+            if predict:
+                found[head] = _said(head, label, module.predict(features, batch), _reads(module, features))
+        elif isinstance(out[head], Mapping):
+            found |= {f"{head}.{n}": _said(head, label, x, features[n].present) for n, x in out[head].items()}
+        else:
+            found[head] = _said(head, label, out[head], _reads(module, features))
+    return found
+
+
+def joined(parts: Sequence[tuple[int, Mapping[str, Said]]]) -> dict[str, Said]:
+    """One for each head from (samples, what was said) of every batch; where a head was not asked its rows are False."""
+    return {name: Said(_first(parts, name).label, *map(np.concatenate, zip(*_filled(parts, name), strict=True)))
+            for name in dict.fromkeys(name for _, said in parts for name in said)}  # fmt: skip
+
+
+def _filled(parts: Sequence[tuple[int, Mapping[str, Said]]], name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    like = _first(parts, name).values
+    for n, said in parts:
+        if name in said:
+            yield said[name].values, said[name].rows
+        else:
+            yield np.zeros((n, *like.shape[1:]), like.dtype), np.zeros(n, dtype=bool)
+
+
+def _first(parts: Sequence[tuple[int, Mapping[str, Said]]], name: str) -> Said:
+    return next(said[name] for _, said in parts if name in said)
+
+
+def _reads(module: Any, features: Mapping[str, Features]) -> Tensor:
+    """(N,) bool: the rows that have what a head reads: its `input` where it names one, else any stream."""
+    one = getattr(module, "input", None)
+    names = [one] if one in features else list(features)
+    return torch.stack([features[name].present for name in names]).any(0)
+
+
+def _said(head: str, label: str, x: Tensor, rows: Tensor) -> Said:
+    x = x.detach().float() if x.is_floating_point() else x.detach()
+    if not torch.isfinite(x[rows]).all():
+        raise ValueError(f"head {head} says numbers that are not finite: the model diverged")
+    x = torch.where(rows.view(-1, *[1] * (x.ndim - 1)), x, 0)
+    return Said(label, x.cpu().numpy(), rows.cpu().numpy())
