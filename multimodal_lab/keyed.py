@@ -31,7 +31,7 @@ def lookup(scope: Scope, path: str) -> Any:
 
 
 class Keyed(nn.Module):
-    """`weight * fn(**arguments)`, the arguments found in a scope `{batch, features, out, present, progress}`.
+    """`weight * fn(**arguments)`, the arguments found in a scope `{batch, features, out, present, progress, std}`.
 
     Each keyword is a path (a string: looked up), a module (called with the training progress in [0, 1]: a learned
     temperature, a schedule), or a constant. Labels that stand for `ids` make each unlabelled

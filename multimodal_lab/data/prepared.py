@@ -20,7 +20,7 @@ from multimodal_lab.data.split.hashing import permutation, stable_ids
 from multimodal_lab.data.split.same_image import first_rows, item_rows
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import SplitRows
-from multimodal_lab.data.streams.labels import Target, counts
+from multimodal_lab.data.streams.labels import Target, counts, moments
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Batch, Stream
 
@@ -30,9 +30,10 @@ class Prepared:
 
     streams: {name: Stream} with size, vocab, length, mean and std filled in. target_streams: text to be produced, found
     in `batch.targets[name]` (N, L). splits: {split: row numbers}; "all", every row, is always there for `batches`.
-    classes: {label: names}, empty for a number. targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over
-    all rows. same: (N,) int64, the id of the first row that shows the same thing, or None. items[stream]: (N,) int64, the
-    same of what a row holds in that stream, where it repeats; `items` {stream: column} says which rows do.
+    classes: {label: names}, empty for a number; numbers: {label: (mean, std)} of the training split, (P,) each, of numbers.
+    targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over all rows. same: (N,) int64, the id of the first row
+    that shows the same thing, or None. items[stream]: (N,) int64, the same of what a row holds in that stream, where it
+    repeats; `items` {stream: column} says which rows do.
     counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of the data.
     notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read. shuffle:
     re-pairs one stream.
@@ -65,6 +66,9 @@ class Prepared:
         self.target_streams: dict[str, Stream] = {n: s for n, s in done.items() if reader.plans[n].target}
         self.targets = {label: target.values for label, target in targets.items()}
         self.classes = {label: target.classes for label, target in targets.items()}
+        self.numbers = {
+            label: moments(t.values[splits.get("train", slice(None))]) for label, t in targets.items() if not t.classes
+        }
         self.counts = {s: {label: counts(t, rows) for label, t in targets.items()} for s, rows in splits.items()}
         self.ids = stable_ids([str(i) for i in self.samples["id"]])
         first = first_rows(reader.source)

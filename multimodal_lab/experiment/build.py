@@ -21,7 +21,9 @@ from multimodal_lab.system import System
 def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""
     classes = {label: len(names) for label, names in data.classes.items()}
-    system: System = safe_instantiate(cfg.system)(data.streams, classes)
+    factory = safe_instantiate(cfg.system)
+    takes = "numbers" in inspect.signature(factory).parameters  # a subclass may pass on what it knows of alone
+    system: System = factory(data.streams, classes, **({"numbers": data.numbers} if takes else {}))
     _require_targets(system, [*data.targets, *data.target_streams])
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
@@ -40,6 +42,12 @@ def _require_targets(system: System, there: list[str]) -> None:
                 choices = ", ".join(there) or "none: see data.source.labels and data.labels"
                 raise ValueError(
                     f"loss {term}: {argument} is {path}, but the data have no label {name!r}; there are {choices}"
+                )
+            label = path.removeprefix("std.")
+            if path.startswith("std.") and label not in system.scales:
+                choices = ", ".join(system.scales) or "none"
+                raise ValueError(
+                    f"loss {term}: {argument} is {path}, but {label} is no number of the data; there are {choices}"
                 )
 
 

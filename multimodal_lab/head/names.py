@@ -30,5 +30,7 @@ def reading(head: str, dims: Mapping[str, int], input: str | None) -> str:
 
 
 def count(head: str, classes: Mapping[str, int], label: str) -> int:
-    """How many classes `label` has in the data; ValueError for a label that the data lack."""
-    return classes[known(f"head={head}: label", label, classes)]
+    """How many classes `label` has in the data; ValueError for a label that the data lack, or that is a number."""
+    if not (found := classes[known(f"head={head}: label", label, classes)]):
+        raise ValueError(f"head={head}: label={label} is a number, which has no classes; use head=regressor")
+    return found

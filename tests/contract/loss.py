@@ -47,8 +47,11 @@ class Made:
 
 def made(name: str, folder: Path = CONF, **changed: Any) -> Made:
     """The loss of `folder/loss/name.yaml`, some arguments of its function changed where they are there."""
-    config = OmegaConf.create({"label": "species", "loss": OmegaConf.load(folder / "loss" / f"{name}.yaml")})
+    text = (folder / "loss" / f"{name}.yaml").read_text()
+    config = OmegaConf.create({"label": "mass" if "std." in text else "species", "loss": OmegaConf.create(text)})
     node: Any = OmegaConf.to_container(config.loss, resolve=True)
+    if node.get("predicted") == "out.regressor" and "variance" in text:
+        node["predicted"] = "out.with_variance"
     node.get("fn", {}).update({k: v for k, v in changed.items() if k in node.get("fn", {})})
     return Made(name, node)
 
@@ -68,14 +71,22 @@ def scope(
     said = {"classifier": leaf(rows, K), "late_fusion": leaf(rows, K), "caption_lstm": leaf(rows, L - 1, V)}
     projection = {name: torch.where(present[name][:, None], x, 0.0) for name, x in z.items()}
     labels = (torch.arange(n) % K).repeat(views) if labelled else torch.full((rows,), -1)
+    positive = torch.rand(rows, 2, generator=draw, dtype=torch.float64).add(0.1).requires_grad_()
+    said |= {"regressor": leaf(rows, 1), "with_variance": positive}
+    mass = torch.where(labels >= 0, torch.linspace(-1, 1, rows), torch.nan)
     tokens = torch.randint(0, V, (rows, L), generator=draw) * labelled
     ids = torch.arange(n).repeat(views)
-    batch = Batch({}, {"species": labels, "caption": tokens}, {s: present[s] for s in streams}, ids, ids)
+    batch = Batch({}, {"species": labels, "caption": tokens, "mass": mass}, {s: present[s] for s in streams}, ids, ids)
     out = {"projection": projection, **said}
-    return {"batch": batch, "features": {}, "out": out, "present": present, "progress": 0.25}, [
-        *z.values(),
-        *said.values(),
-    ]
+    found = {
+        "batch": batch,
+        "features": {},
+        "out": out,
+        "present": present,
+        "progress": 0.25,
+        "std": {"mass": torch.tensor([2.0])},
+    }
+    return found, [*z.values(), *said.values()]
 
 
 def gradients(one: Made, term: Keyed, value: Tensor, leaves: list[Tensor]) -> list[Tensor]:

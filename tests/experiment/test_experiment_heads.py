@@ -106,3 +106,30 @@ def test_scores_of_the_validation_split_say_so(composed, tmp_path):
     (wrong,) = rules.score({**tree, "objective": "val/head/classifier/species/acuracy"})
     assert wrong.near == "objective=val/head/classifier/species/accuracy"
     assert not [p for key in found if isinstance(found[key], float) for p in rules.score({**tree, "objective": key})]
+
+
+@pytest.mark.parametrize("words", [["loss=mse"], ["loss=gaussian_nll", "head.variance=true"]])
+def test_a_number_is_learnt_and_told_in_its_unit(composed, tmp_path, words):
+    words = [
+        "experiment=regression",
+        "train.max_steps=40",
+        "optim.lr=1e-2",
+        "data.source.missing=0",
+        "data.cache=true",
+        *words,
+    ]
+    cfg, found, objective = ran(composed, tmp_path / "run", *words)
+    system, data, _ = trained(cfg, tmp_path / "run", torch.device("cpu"))
+    wanted = torch.as_tensor(data.targets["tail_mm"][data.splits["test"]])
+    spread = data.targets["tail_mm"][data.splits["train"]].std()
+    with torch.no_grad():
+        said = torch.cat([system.eval().encode(b)[1]["regressor"][:, 0] for b in data.batches("test")])
+    error = said - wanted
+    assert found["head/regressor/tail_mm/rmse"] == pytest.approx(float(error.square().mean().sqrt()), rel=1e-4)
+    assert found["head/regressor/tail_mm/mae"] == pytest.approx(float(error.abs().mean()), rel=1e-4)
+    assert objective == found["head/regressor/tail_mm/r2"]
+    assert found["head/regressor/tail_mm/rmse"] < 3 * spread  # in mm: raw outputs would be some 60 off
+    text = printed(found, cfg)
+    assert "R²" in text
+    assert "RMSE" in text
+    assert found["chance/tail_mm"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,11 @@ def build() -> Callable[..., Any]:
         conf = yaml.safe_load((CONF / f"{name}.yaml").read_text())
         module, _, cls = conf["_target_"].rpartition(".")
         kept = {k: v for k, v in conf.items() if not k.startswith("_")}
-        if "label" in kept:
+        asked = inspect.signature(getattr(importlib.import_module(module), cls)).parameters
+        if "classes" in asked:
             kept |= {"label": "species", "classes": {"species": 5, "sex": 2}}
+        if "numbers" in asked:
+            kept |= {"label": "mass", "numbers": {"mass": (torch.tensor([700.0]), torch.tensor([20.0]))}}
         if "vocab" in kept:
             kept |= {"vocab": 9}
         torch.manual_seed(0)

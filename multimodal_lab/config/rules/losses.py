@@ -12,6 +12,7 @@ from multimodal_lab.config.rules.wiring import (
     emitted,
     file_of,
     heads,
+    labels,
     losses,
     of_head,
     of_loss,
@@ -22,7 +23,7 @@ from multimodal_lab.config.rules.wiring import (
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import nearest
 
-ROOTS = ["batch", "features", "out", "present", "progress"]  # of the scope that a Keyed looks into
+ROOTS = ["batch", "features", "out", "present", "progress", "std"]  # of the scope that a Keyed looks into
 
 
 def is_path(value: object) -> bool:
@@ -51,6 +52,8 @@ def _path(tree: Tree, key: str, path: str) -> Iterator[Problem]:
             choices = emitted(tree)
         case "batch", ["targets", _, *_]:
             choices, prefix, rest = targets(tree), "batch.targets", rest[1:]
+        case "std", [_, *_]:
+            choices = labels(tree)
         case "batch", ["inputs" | "present" as part, _, *_]:
             choices, prefix, rest = list(streams(tree)), f"batch.{part}", rest[1:]
         case "batch", [_, *_]:

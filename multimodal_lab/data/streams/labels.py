@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from multimodal_lab.data.source import DataError
 
@@ -93,6 +94,16 @@ def counts(target: Target, rows: np.ndarray) -> dict[str, int]:
         missing = int((values < 0).sum())
     named = {name: int(n) for name, n in zip(target.classes, found, strict=True)}
     return {**named, "missing": missing} if missing else named
+
+
+def moments(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation (P,) of numbers (N,) or (N, P), NaN left out; of no number 0 and 1, of equal ones 1."""
+    x = values.reshape(len(values), -1).astype(np.float64) if values.dtype.kind == "f" else np.full((1, 1), np.nan)
+    known = np.isfinite(x)
+    count = known.sum(0).clip(min=1)
+    mean = np.where(known, x, 0).sum(0) / count
+    std = np.sqrt(np.where(known, x - mean, 0).__pow__(2).sum(0) / count)
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(np.where(std > 0, std, 1), dtype=torch.float32)
 
 
 def _several(values: list[Any], label: str, classes: Sequence[str] | None) -> Target:

@@ -43,7 +43,7 @@ class Specimens:
 
     noise: standard deviation per pixel, reflectance 0 to 1. missing: share of images without UV. misregistration:
     pixels between RGB and UV. Images are (6, size, size) uint16, the mask is the outline seen in RGB. `caption` is a
-    sentence.
+    sentence, `tail_mm` a number: the length of the tail as drawn, before the pose.
     """
 
     bands = BANDS
@@ -108,7 +108,7 @@ class Specimens:
         own = np.random.default_rng((self.seed, 1, individual))
         shot = np.random.default_rng((self.seed, 2, individual, side))
         kind = self.kinds[individual % self.species]
-        build = kind.build + own.normal(0, 0.025, 6).astype(np.float32)
+        build = self._build(individual, own)
         colours = self._colours(individual, kind, own)
         pose = Pose.drawn(shot, mirrored=side == 1)
         region, shade, along, across = outline(self.size, build, pose)
@@ -125,6 +125,11 @@ class Specimens:
         np.clip(image, 0, 1, out=image)
         image *= FULL
         return image.astype(np.uint16), mask
+
+    def _build(self, individual: int, own: np.random.Generator) -> np.ndarray:
+        """Six relative sizes (see `outline`): the first that is drawn of an individual."""
+        sizes: np.ndarray = self.kinds[individual % self.species].build + own.normal(0, 0.025, 6).astype(np.float32)
+        return sizes
 
     @cached_property
     def _grain(self) -> np.ndarray:
@@ -162,6 +167,7 @@ class Specimens:
         kind = individual % self.species
         name = f"ind_{individual:05d}"
         look = "rufous" if morph else "pale"
+        build = self._build(individual, np.random.default_rng((self.seed, 1, individual)))
         return {
             "id": f"{name}_{side}",
             "species": f"species_{kind:02d}",
@@ -171,6 +177,7 @@ class Specimens:
             "morph": look,
             "synergy": "odd" if bar ^ tail else "even",
             "cell": f"{kind:02d}-{sex}{morph}{bar}{tail}" if self.individuals >= 64 * self.species else f"{kind:02d}",
+            "tail_mm": round(60 * (1 + float(build[4])), 2),
             "caption": f"a {look} bird of species {kind} with a {'pale' if bar else 'dark'} wing bar, {side} side",
         }
 
