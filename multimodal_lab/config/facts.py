@@ -60,7 +60,9 @@ STAGES: dict[str, dict[str, Fact]] = {
     "backbone": {"kinds": NAMES},
     "fusion": {"emits": NAMES, "acts_on": NAMES},
     "head": {"takes": one_of("all", "streams", "fused", "first"), "by_name": FLAG, "own_weights": SWITCH},
-    "loss": {"views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS},
+    "loss": {
+        "views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS, "samples": COUNT, "weights": NAMES,
+    },
     "evaluate": {
         "scores": SCORES, "either_way": NAMES, "by": one_of("label", "pair", "name"), "prefix": TEXT, "shown": WORDS,
         "title": TEXT, "reads": one_of("embeddings", "heads"),
@@ -180,7 +182,7 @@ def _by_argument(known: Fact, value: object) -> bool:
 def _chosen(target: str, value: Mapping[str, Mapping[Any, Any]], arguments: Mapping[str, Any], default: Any) -> Any:
     """The fact of the first argument whose value it is stated for."""
     for argument, by in value.items():
-        given = arguments.get(argument, _default(target, argument))
+        given = arguments.get(argument, default_of(target, argument))
         if isinstance(given, str | int | float | None) and given in by:
             return by[given]
         if ... in by:
@@ -188,7 +190,8 @@ def _chosen(target: str, value: Mapping[str, Mapping[Any, Any]], arguments: Mapp
     return default
 
 
-def _default(target: str, argument: str) -> Any:
+def default_of(target: str, argument: str) -> Any:
+    """The plain default of an argument; None where it has none."""
     known = signature(target).parameters.get(argument)
     written = known.default if known else None
     return written.value if isinstance(written, ast.Constant) else None

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,7 +25,7 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     factory = safe_instantiate(cfg.system)
     takes = "numbers" in inspect.signature(factory).parameters  # a subclass may pass on what it knows of alone
     system: System = factory(data.streams, classes, **({"numbers": data.numbers} if takes else {}))
-    _require_targets(system, [*data.targets, *data.target_streams])
+    _require_targets(system, data, trained)
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
         asks = "data" in inspect.signature(adapt).parameters
@@ -33,8 +34,12 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     return system
 
 
-def _require_targets(system: System, there: list[str]) -> None:
-    """Refuse a loss whose target the data lack; where labels are read off the files, no config can tell before."""
+def _require_targets(system: System, data: Any, trained: bool) -> None:
+    """Refuse a loss whose target the data lack, or is to be learnt from no label, or from one class alone.
+
+    Where labels are read off the files, no config can tell before.
+    """
+    there = [*data.targets, *data.target_streams]
     for term, loss in system.losses.items():
         for argument, path in getattr(loss, "paths", {}).items():
             name = path.removeprefix("batch.targets.").split(".")[0]
@@ -49,6 +54,25 @@ def _require_targets(system: System, there: list[str]) -> None:
                 raise ValueError(
                     f"loss {term}: {argument} is {path}, but {label} is no number of the data; there are {choices}"
                 )
+            if path.startswith("batch.targets.") and name in data.targets and not trained and loss.weight:
+                _require_labels(term, argument, name, data)
+
+
+def _require_labels(term: str, argument: str, label: str, data: Any) -> None:
+    """Refuse a label of which the training split has none, or a single class: every step would be of a loss of 0."""
+    values = data.targets[label][data.splits["train"]]
+    known = np.isfinite(values) if not data.classes[label] else (values if values.ndim == 1 else values[:, 0]) >= 0
+    if not known.any():
+        raise ValueError(
+            f"loss {term}: none of the {len(values)} training samples has a {label}, so that there is nothing to learn"
+        )
+    single = data.classes[label] and values.ndim == 1 and len(np.unique(values[known])) == 1
+    # as ids, a sample without a label is a class of its own
+    if single and (argument != "ids" or known.all()):
+        raise ValueError(
+            f"loss {term}: every training sample with a {label} is of {data.classes[label][values[known][0]]!r}, so that there "
+            "is nothing to tell apart"
+        )
 
 
 def build_trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:

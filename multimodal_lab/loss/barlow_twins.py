@@ -12,6 +12,7 @@ from multimodal_lab.loss.precision import matmul
 from multimodal_lab.loss.streams import mean_of
 from multimodal_lab.loss.views import Aligned, Between, aligned, centred
 
+samples = 2
 views = {"between": {"views": 2, "modalities": 1, "both": 2}}
 pairs = {"between": {"views": False, "modalities": True, "both": True}}
 leaves_out = {"between": {"modalities": ("fused",)}}

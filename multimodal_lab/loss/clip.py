@@ -11,6 +11,7 @@ from multimodal_lab.loss.contrastive import info_nce
 from multimodal_lab.loss.streams import mean_of, required_pairs
 
 pairs = True
+samples = 2
 leaves_out = ("fused",)  # it has seen both sides of any pair
 
 

@@ -13,6 +13,8 @@ from multimodal_lab.loss.streams import mean_of, stream_pairs
 
 views = {"intra_weight": {0: 1, ...: 2}}
 pairs = {"intra_weight": {0: True, ...: False}}
+samples = 2
+weights = ("cross_weight", "intra_weight")
 joins = {"cross_weight": {0: False, ...: True}}
 
 

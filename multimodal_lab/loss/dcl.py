@@ -11,6 +11,7 @@ from multimodal_lab.loss.contrastive import nt_xent
 from multimodal_lab.loss.streams import mean_of
 
 views = 2
+samples = 2
 
 
 def dcl(z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], temperature: Positive | Tensor) -> Tensor:

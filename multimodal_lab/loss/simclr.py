@@ -11,6 +11,7 @@ from multimodal_lab.loss.contrastive import nt_xent
 from multimodal_lab.loss.streams import mean_of
 
 views = 2
+samples = 2
 
 
 def simclr(

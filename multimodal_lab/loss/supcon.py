@@ -9,6 +9,8 @@ from torch import Tensor
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.simclr import simclr
 
+samples = 2
+
 
 def supcon(
     z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], temperature: Positive | Tensor

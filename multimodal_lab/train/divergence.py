@@ -26,12 +26,16 @@ TRY = "lower optim.lr, set train.clip_norm, or use train.precision=bf16"
 
 
 class DivergenceGuard:
-    """Looks every ten steps at most; what is not finite for ten in a row, or an fp16 scale below 1, ends the training."""
+    """Looks every ten steps at most; what is not finite for ten in a row, or an fp16 scale below 1, ends the training.
 
-    def __init__(self, folder: Path, step: Step, meters: Meters, every: int) -> None:
+    So does a gradient that is exactly 0 at every step up to number `learns_by`: nothing is learnt.
+    """
+
+    def __init__(self, folder: Path, step: Step, meters: Meters, every: int, learns_by: int) -> None:
         self.folder, self.step, self.meters = folder, step, meters
         self.fp16 = step.precision == "fp16"
         self.every = 1 if self.fp16 else min(every, EVERY)
+        self.learns_by = learns_by
         self._last: tuple[Sequence[Batch], Mapping[str, Tensor], Mapping[str, Tensor], dict[str, Any]] | None = None
 
     def look(
@@ -51,6 +55,11 @@ class DivergenceGuard:
             {} if self.fp16 else {"gradient norm": norm},
             {"step": number - 1, "epoch": epoch, "progress": progress, "rank": distributed.rank()},
         )
+        if number == self.learns_by and not self.meters.moved():
+            raise ValueError(
+                f"the gradient was exactly 0 at every step up to {number}, with a loss of {float(terms['total']):g}: nothing is "
+                "learnt. Does a batch hold labels, two classes, and two samples to compare?"
+            )
         if number % self.every:
             return
         bad, scale = self.meters.bad_steps(), self.step.scaler.get_scale()

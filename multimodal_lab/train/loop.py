@@ -30,6 +30,8 @@ from multimodal_lab.train.resume import Resume, resume_from
 from multimodal_lab.train.step import Step, prepare_model
 from multimodal_lab.types import Batch
 
+LEARNS_BY = 100  # steps at most, one epoch at most: labels may be so few that the first batches hold none
+
 
 class TrainingData(Protocol):
     """What the loop asks of prepared data."""
@@ -92,7 +94,7 @@ def fit(
     update = Step(
         system, optimizer, scaler, augment, device, config.precision, seed, config.clip_norm, config.micro_batch, shards
     )
-    guard = DivergenceGuard(store.folder.parent, update, meters, config.log_every)
+    guard = DivergenceGuard(store.folder.parent, update, meters, config.log_every, min(per_epoch, total, LEARNS_BY))
     unsaved = Unsaved(system=system, augment=augment)
 
     def scored() -> Mapping[str, float]:

@@ -27,6 +27,7 @@ class Meters:
         self.device = device
         self.kept: dict[str, list[Tensor]] = {}
         self.bad = 0  # of the steps before those kept
+        self._moved = False
         self._read: dict[str, list[float]] = {}
         self._shared: dict[str, Any] = {}
 
@@ -39,6 +40,7 @@ class Meters:
     def row(self) -> dict[str, float]:
         """`train/…`: the mean terms since the last row over steps and ranks, and the last gradient norm."""
         read = self._values()
+        self.moved()
         names = [*(k for k in read if k != NORM), NORM]
         values = [*(sum(v) / len(v) for k, v in read.items() if k != NORM), read[NORM][-1]]
         if distributed.active():
@@ -50,6 +52,11 @@ class Meters:
     def bad_steps(self) -> int:
         """How many steps in a row, the last included, were not finite on some rank."""
         return int(distributed.all_reduce_max(float(self._bad())))
+
+    def moved(self) -> bool:
+        """Whether any step so far had a gradient that is not exactly 0; alike on every rank, as the norm is of all."""
+        self._moved = self._moved or any(norm != 0 for norm in self._values().get(NORM, ()))
+        return self._moved
 
     def _bad(self) -> int:
         if not self.kept:
@@ -83,6 +90,7 @@ class Meters:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """This rank's own. Of another number of ranks (`resume=drift`) nobody's: the row begins anew."""
         require_same("meters", state, self.state_dict())
+        self._moved = True  # a training that has come so far may rest
         rank = distributed.rank()
         self._read = {}
         if len(state["bad"]) != distributed.world():

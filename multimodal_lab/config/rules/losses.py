@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from multimodal_lab.config.facts import other_values
+from multimodal_lab.config.annotations import is_number, is_whole
+from multimodal_lab.config.facts import default_of, other_values
 from multimodal_lab.config.problem import Problem, join
 from multimodal_lab.config.rules.wiring import (
     Tree,
@@ -101,6 +102,45 @@ def two_views(tree: Tree) -> Iterator[Problem]:
                 f"{key}={name} contrasts {needs} views of a sample; expected {', or '.join([str(needs), *others])}"
             )
             yield Problem("augment.views", there, expects, f"augment.views={needs}")
+
+
+def enough_samples(tree: Tree) -> Iterator[Problem]:
+    """A loss that compares the samples of a step with each other has as many as it needs."""
+    there = tree["data"].get("batch_size")
+    for key, node in losses(tree).items():
+        needs = of_loss(node, "samples", 1)
+        if is_whole(there) and there < needs:
+            expects = (
+                f"{key}={file_of(node.get('fn') or {})} compares the samples of a step with each other; expected >= {needs}. "
+                "train.accumulate_steps does not give it more to compare, train.micro_batch does, in the memory of few rows"
+            )
+            yield Problem("data.batch_size", there, expects, f"data.batch_size={needs}")
+            return
+
+
+def some_weight(tree: Tree) -> Iterator[Problem]:
+    """Some term of the loss has a weight other than 0; a scheduled one at some time."""
+    idle = [_without_weight(key, node) for key, node in losses(tree).items()]
+    if all(idle):
+        first, *others = [key for keys in idle for key in keys]
+        also = f"with {', '.join(others)} 0 as well, " if others else ""
+        yield Problem(first, 0, f"{also}the loss is 0 at every step; expected a weight > 0", f"{first}=1")
+
+
+def _without_weight(key: str, node: Tree) -> list[str]:
+    """The weights of a term that make it 0, [] if none do: its own, or all of those that its function states."""
+    if _is_zero(node.get("weight", 1)):
+        return [join(key, "weight")]
+    fn = node.get("fn") or {}
+    stated = of_loss(node, "weights", ())
+    given = {name: {**fn, **node}.get(name, default_of(target(fn), name)) for name in stated}
+    return [join(key if name in node else f"{key}.fn", name) for name in given] * all(map(_is_zero, given.values()))
+
+
+def _is_zero(weight: object) -> bool:
+    """Whether a weight is 0 at every step: a number, or a schedule from 0 to 0."""
+    ends = [weight.get("start"), weight.get("end")] if isinstance(weight, dict) else [weight]
+    return all(is_number(end) and end == 0 for end in ends)
 
 
 def otherwise(key: str, node: Tree, name: str, fits: Callable[[Any], bool]) -> list[str]:

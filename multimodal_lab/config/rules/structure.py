@@ -8,7 +8,7 @@ from multimodal_lab.config.facts import constant, fact, problems
 from multimodal_lab.config.problem import Problem, is_target
 from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
 from multimodal_lab.config.rules.extras import EXTRA_RULES
-from multimodal_lab.config.rules.losses import loss_paths, names_clash, two_views
+from multimodal_lab.config.rules.losses import enough_samples, loss_paths, names_clash, some_weight, two_views
 from multimodal_lab.config.rules.run import RUN_RULES
 from multimodal_lab.config.rules.unused import USE_RULES
 from multimodal_lab.config.rules.wiring import (
@@ -233,6 +233,7 @@ def components_in_range(tree: Tree) -> Iterator[Problem]:
 RULES = (
     part_of_its_group,
     some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
-    names_clash, two_views, augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
+    names_clash, two_views, enough_samples, some_weight,
+    augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
     root_is_read, components_in_range, *RUN_RULES, *USE_RULES, *EXTRA_RULES,
 )  # fmt: skip
