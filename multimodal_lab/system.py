@@ -136,11 +136,22 @@ class System(nn.Module):
         features = self.features(batch)
         return features, {name: head(features, batch) for name, head in self.heads.items()}
 
-    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
-        """The weighted loss terms by name and their sum, `total`. `progress` in [0, 1] drives scheduled weights."""
-        return self.judge(self.features(batch), batch, progress)
+    def forward(
+        self, batch: Batch, progress: float = 0.0, shares: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The weighted loss terms by name and their sum, `total`. `progress` in [0, 1] drives scheduled weights.
 
-    def judge(self, features: dict[str, Features], batch: Batch, progress: float) -> dict[str, Tensor]:
+        shares {term: factor}: what the terms of one batch of several count beside the others, see `train.accumulate`.
+        """
+        return self.judge(self.features(batch), batch, progress, shares)
+
+    def judge(
+        self,
+        features: dict[str, Features],
+        batch: Batch,
+        progress: float,
+        shares: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """What `forward` returns, from features that are there already."""
         out = {name: head(features, batch) for name, head in self.heads.items()}
         present = {name: f.present for name, f in features.items()}
@@ -148,6 +159,7 @@ class System(nn.Module):
         scope: Scope = {"batch": judged, "features": features, "out": out, "present": present, "progress": progress,
                         "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
         terms: dict[str, Tensor] = {name: term(scope) for name, term in self.losses.items()}
+        terms |= {name: share * terms[name] for name, share in (shares or {}).items()}
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
 
     def unused(self) -> list[str]:

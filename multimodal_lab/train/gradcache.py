@@ -43,6 +43,7 @@ def backward(
     rows: int,
     scaled: Callable[[Tensor], Tensor],
     region: Region = contextlib.nullcontext,
+    shares: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Add the gradient of `scaled(total loss of batch)` to `.grad`; the loss terms. Backbones see `rows` rows at a time.
 
@@ -69,7 +70,7 @@ def backward(
     del found
     cached = tensors(joined)
     with region():
-        terms = system.judge(joined, batch, progress)
+        terms = system.judge(joined, batch, progress, shares)
     torch.autograd.backward(scaled(terms["total"]))
     after = Random.now(device)
     for i, (one, state) in enumerate(zip(parts, states, strict=True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from multimodal_lab.hashing import splitmix64
 from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System, check_used
 from multimodal_lab.train import gradcache
+from multimodal_lab.train.accumulate import LabelShares
 from multimodal_lab.train.fsdp import Shards
 from multimodal_lab.types import Batch
 
@@ -49,6 +50,7 @@ class Step:
         self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
         self._rank = distributed.rank()
         self._checked = False
+        self._shares = LabelShares(self.system)
 
     def __call__(
         self, group: Sequence[Batch], step: int, epoch: int, progress: float
@@ -81,11 +83,14 @@ class Step:
         found: list[dict[str, Tensor]] = []
         if self.shards is not None:
             self.shards.share_buffers()
+        shares: Sequence[Mapping[str, Tensor]] = [{}]
         for i, batch in enumerate(group):
             with stage("augmenting a batch"):
                 view = self.augment(batch.to(self.device), self.seed, epoch)
             with computing(self.system, f"training step {step + 1}"):
-                found.append(self._backward(view, progress, len(group), last=i + 1 == len(group)))
+                if i == 0 and len(group) > 1:
+                    shares = self._shares(group, view)
+                found.append(self._backward(view, progress, len(group), shares[i], last=i + 1 == len(group)))
         if not self._checked:
             check_used(self.system)
             self._checked = True
@@ -95,7 +100,9 @@ class Step:
             return {key: value.detach() for key, value in found[0].items()}
         return {key: torch.stack([terms[key].detach() for terms in found]).mean() for key in found[0]}
 
-    def _backward(self, view: Batch, progress: float, share: int, last: bool) -> dict[str, Tensor]:
+    def _backward(
+        self, view: Batch, progress: float, share: int, shares: Mapping[str, Tensor], last: bool
+    ) -> dict[str, Tensor]:
         region = partial(autocast, self.device, self.precision)
         if self.micro_batch and len(view) > self.micro_batch:
             terms = gradcache.backward(
@@ -105,6 +112,7 @@ class Step:
                 rows=self.micro_batch,
                 scaled=lambda total: self.scaler.scale(total / share),
                 region=region,
+                shares=shares,
             )
             if last:
                 gradcache.average(self.system)
@@ -112,7 +120,7 @@ class Step:
         # DDP reduces the gradients in the last backward pass of a group alone
         with self._no_sync(not last):
             with region():
-                found: dict[str, Tensor] = self.model(view, progress)
+                found: dict[str, Tensor] = self.model(view, progress, **({"shares": shares} if shares else {}))
             total = found["total"] if share == 1 else found["total"] / share
             torch.autograd.backward(self.scaler.scale(total))
         return found

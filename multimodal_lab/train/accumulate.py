@@ -1,0 +1,87 @@
+"""Gradient accumulation: what the labels of one batch count beside those of the step's other batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multimodal_lab.device import distributed
+from multimodal_lab.loss.precision import counting
+from multimodal_lab.system import System
+from multimodal_lab.types import Batch
+
+
+class LabelShares:
+    """Factors with which the mean of a step's batch means is the mean over all labels of the step, however unevenly they fall.
+
+    A term that is a mean over labels (`precision.mean_over_all`: of known labels, of tokens, weighted or not) gets, in each
+    batch, its denominator there over the mean of its denominators. Any other term, such as a contrastive one, is the mean
+    over the batches as it is. The denominators are asked of the losses themselves, with labels as they are and outputs of
+    heads as zeros without memory; one forward pass of the whole training, in eval mode, finds their shapes.
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.scope: dict[str, Any] = {}
+        self.terms: list[str] | None = None
+
+    def __call__(self, group: Sequence[Batch], view: Batch) -> list[dict[str, Tensor]]:
+        """{term: factor} of each batch of `group`, whose first was augmented to `view`; alike on every rank."""
+        terms = self._probe(view) if self.terms is None else self.terms
+        if not terms:
+            return [{}] * len(group)
+        copies = len(view) // len(group[0])
+        labels = [_labels(batch, view, copies) for batch in group]
+        counts = torch.stack([torch.stack([torch.stack(self._counted(k, b)).sum() for k in terms]) for b in labels])
+        counts = distributed.all_reduce_mean(counts)
+        mean = counts.mean(0)
+        shares = torch.where(mean > 0, counts / mean, 1.0)
+        return [dict(zip(terms, row.unbind(), strict=True)) for row in shares]
+
+    def _counted(self, term: str, batch: Batch) -> list[Tensor]:
+        with torch.no_grad(), counting() as found:
+            self.system.losses[term]({**self.scope, "batch": batch})
+        return found
+
+    def _probe(self, view: Batch) -> list[str]:
+        """Which terms read labels and take a mean over them, and the shapes of all else that they read."""
+        scopes: list[Mapping[str, Any]] = []
+        reads = [k for k, loss in self.system.losses.items() if _reads_labels(loss)]
+        hooks = [self.system.losses[k].register_forward_pre_hook(lambda _, args: scopes.append(args[0])) for k in reads]
+        was = self.system.training
+        self.system.eval()
+        try:
+            with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # a hook is no part of a compiled graph
+                self.system(view, 0.0)
+        finally:
+            self.system.train(was)
+            for hook in hooks:
+                hook.remove()
+        self.scope = {k: _hollow(v) for seen in scopes[:1] for k, v in seen.items() if k != "batch"}
+        self.terms = [k for k in reads if self._counted(k, view)]
+        return self.terms
+
+
+def _labels(batch: Batch, view: Batch, copies: int) -> Batch:
+    """A batch's labels as often as it has views, without its inputs, where the view is."""
+    bare = batch.replace(inputs={}, mask=None).to(view.ids.device)
+    return bare.map(lambda x: torch.cat([x] * copies))
+
+
+def _reads_labels(loss: Any) -> bool:
+    return any(path.startswith("batch.targets.") for path in getattr(loss, "paths", {}).values())
+
+
+def _hollow(value: Any) -> Any:
+    """Zeros in place of every tensor, of its shape and type, with the memory of one number."""
+    if isinstance(value, Tensor):
+        return value.new_zeros(()).expand(value.shape)
+    if isinstance(value, Mapping):
+        return {k: _hollow(v) for k, v in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _hollow(getattr(value, f.name)) for f in fields(value)})
+    return value
