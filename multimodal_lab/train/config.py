@@ -25,6 +25,7 @@ class TrainConfig:
     ema: Fraction | None = None  # decay of an EMA of the weights, used wherever the system is evaluated
     channels_last: bool = False  # 4-D weights and images as (N, H, W, C) in memory
     compile: bool = False  # torch.compile of the system, and of the augmentation on an accelerator
+    sync_batchnorm: bool = True  # of several ranks: batch norms of a backbone see the rows of all, not each its own
     shard: bool = False  # cut weights, gradients and moments over the ranks (FSDP2)
     validate_every: Natural = 1  # epochs between passes over the validation split; 0: never
     monitor: str | None = None  # a score of the validation pass: its best checkpoint is kept

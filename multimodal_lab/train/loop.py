@@ -79,7 +79,7 @@ def fit(
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
     total = min(config.epochs * per_epoch, config.max_steps or config.epochs * per_epoch)
     store.keep = config.keep_last
-    prepare_model(system, config.channels_last, config.compile)
+    notes = prepare_model(system, config.channels_last, config.compile, config.sync_batchnorm)
     if config.compile and isinstance(augment, torch.nn.Module):
         augment.compile()
     shards = Shards(system, optimizer) if config.shard else None
@@ -127,6 +127,8 @@ def fit(
         if config.monitor is not None:
             best = "lowest" if way == "min" else "highest"
             log.say(f"train.monitor={config.monitor}: kept is the step where it is {best}")
+        for note in notes:
+            log.say(note)
         log.start(state.step, total)
         batches = groups(data, config.accumulate_steps, state.epoch, state.offset)
         system.train()

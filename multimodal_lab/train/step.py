@@ -20,6 +20,7 @@ from multimodal_lab.system import System, check_used
 from multimodal_lab.train import gradcache
 from multimodal_lab.train.accumulate import LabelShares
 from multimodal_lab.train.fsdp import Shards
+from multimodal_lab.train.sync_batchnorm import synchronise
 from multimodal_lab.types import Batch
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -159,14 +160,23 @@ class Step:
         return contextlib.nullcontext()
 
 
-def prepare_model(system: System, channels_last: bool, compiled: bool) -> None:
-    """Lay 4-D weights out as (N, H, W, C) in memory, and compile the forward pass; names and values stay."""
+def prepare_model(system: System, channels_last: bool, compiled: bool, sync_batchnorm: bool = True) -> list[str]:
+    """Lay 4-D weights out as (N, H, W, C) in memory, synchronise batch norms over the ranks, and compile the forward pass.
+
+    Names and values stay. What there is to tell of it, a sentence each.
+    """
+    notes = []
+    if distributed.active() and sync_batchnorm and (count := synchronise(system)):
+        notes.append(
+            f"train.sync_batchnorm: {count} batch norms take their statistics over all {distributed.world()} ranks"
+        )
     if channels_last:
         for p in system.parameters():
             if p.ndim == 4:
                 p.data = p.data.contiguous(memory_format=torch.channels_last)
     if compiled:
         system.compile()
+    return notes
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:
