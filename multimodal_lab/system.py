@@ -162,6 +162,16 @@ class System(nn.Module):
         terms |= {name: share * terms[name] for name, share in (shares or {}).items()}
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
 
+    def loss_scalars(self, progress: float) -> dict[str, float]:
+        """The scalars of the losses that are modules, learned or scheduled, by name: `temperature`.
+
+        `TERM/temperature` where several terms have one.
+        """
+        own = [(term, k, m) for term, loss in self.losses.items() for k, m in getattr(loss, "knobs", {}).items()]
+        names = [k for _, k, _ in own]
+        found = {k if names.count(k) == 1 else f"{term}/{k}": m(progress) for term, k, m in own}
+        return {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in found.items()}
+
     def unused(self) -> list[str]:
         """After a backward: the modules whose trainable parameters got no gradient, as short as tells them apart."""
         idle = [name for name, p in self.named_parameters() if p.requires_grad and p.grad is None]

@@ -21,7 +21,7 @@ TOLD = {
     "backbone build": BUILD.format("film", "the backbone of stream uv"),
     "fusion build": BUILD.format("join", "fusion"),
     "head build": BUILD.format("sign", "head sign"),
-    "loss build": BUILD.format("pull", "loss.fn"),
+    "loss build": BUILD.format("pull", "loss pull"),
     "backbone step": STEP.format("film", "the backbone of stream uv", "training step 1"),
     "fusion step": STEP.format("join", "fusion", "training step 1"),
     "head step": STEP.format("sign", "head sign", "training step 1"),

@@ -57,8 +57,18 @@ def _built(plain: Any) -> Any:
             raise
         node = _NODE.search(str(error))
     own = plain.get("_target_", "") if isinstance(plain, dict) else ""
-    with stage(f"building {node[1] if node else own or 'a node of the config'}"):
+    with stage(f"building {_named(node[1], plain) if node else own or 'a node of the config'}"):
         raise cause
+
+
+def _named(key: str, plain: Any) -> str:
+    """A key path of a system's node as its user knows it: `loss clip` for `loss.fn`, `loss label` for `losses.label.fn`."""
+    first, _, rest = key.partition(".")
+    if first == "losses":
+        return f"loss {rest.partition('.')[0]}"
+    if first == "loss" and isinstance(node := plain["loss"], dict) and isinstance(fn := node.get("fn"), dict):
+        return f"loss {node.get('name') or fn['_target_'].split('.')[-2]}"
+    return key
 
 
 def targets(value: Any, key: str) -> Iterator[tuple[Any, str]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+
+Mode = Literal["offline", "online", "disabled"]
+QUIETEST_FIRST: tuple[Mode, ...] = ("disabled", "offline", "online")
 
 
 class Wandb:
@@ -21,7 +25,7 @@ class Wandb:
         folder: Path,
         name: str,
         config: dict[str, Any],
-        mode: Literal["offline", "online", "disabled"] = "offline",
+        mode: Mode = "offline",
         project: str = "multimodal_lab",
         entity: str | None = None,
         group: str | None = None,
@@ -50,11 +54,17 @@ class Wandb:
         self._run.finish(exit_code=0)
 
 
-def start_wandb(folder: Path, mode: Literal["offline", "online", "disabled"], **facts: Any) -> tuple[Any, Any]:
-    """The module `wandb` and a run of it in `folder`, whose id is kept there; facts: as `wandb.init` takes them."""
+def start_wandb(folder: Path, mode: Mode, **facts: Any) -> tuple[Any, Any]:
+    """The module `wandb` and a run of it in `folder`, whose id is kept there; facts: as `wandb.init` takes them.
+
+    The environment's `WANDB_MODE` is honoured where it asks for less than `mode`: nothing is sent that the config keeps here.
+    """
     import wandb
 
+    mode = _quietest(mode, os.environ.get("WANDB_MODE", mode))
     own = folder / "wandb" / "id.txt"
+    if mode == "disabled":
+        return wandb, wandb.init(mode="disabled")
     if not own.exists():
         own.parent.mkdir(parents=True, exist_ok=True)
         own.write_text(secrets.token_hex(8))
@@ -62,3 +72,10 @@ def start_wandb(folder: Path, mode: Literal["offline", "online", "disabled"], **
     settings = wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True)  # no argv, no environment
     run = wandb.init(id=own.read_text(), resume=resume, dir=str(folder), mode=mode, settings=settings, **facts)
     return wandb, run
+
+
+def _quietest(mode: Mode, environment: str) -> Mode:
+    if environment not in (*QUIETEST_FIRST, "dryrun"):
+        raise ValueError(f"WANDB_MODE={environment}: expected one of {', '.join(QUIETEST_FIRST)}")
+    asked = "offline" if environment == "dryrun" else environment  # its old name
+    return min(mode, asked, key=QUIETEST_FIRST.index)

@@ -50,7 +50,8 @@ def curves(folder: Path, file: Path, scored: Sequence[Scored] = (), monitor: str
     """
     series = read(file) if file.is_file() else {}
     shown = _scores(series, scored, monitor)
-    series = {key: xy for key, xy in series.items() if not _score(key) or key in shown}
+    terms = {key.partition("/")[2] for key in series if key.startswith("val/") and not _score(key)}
+    series = {key: xy for key, xy in series.items() if (key in shown if _score(key) else not _scalar(key, terms))}
     chosen = {title: {k: v for k, v in series.items() if belongs(k)} for title, belongs in _PANELS.items()}
     chosen = {title: lines for title, lines in chosen.items() if lines}
     if not chosen:
@@ -66,6 +67,11 @@ def curves(folder: Path, file: Path, scored: Sequence[Scored] = (), monitor: str
 def _loss(key: str) -> bool:
     head, _, rest = key.partition("/")
     return head in ("train", "val") and "/" not in rest and rest not in ("grad_norm", "epoch", "samples")
+
+
+def _scalar(key: str, terms: Collection[str]) -> bool:
+    """Whether a key is a scalar of a loss, such as a learned temperature: no term that the validation split has, too."""
+    return bool(terms) and _loss(key) and key.partition("/")[2] not in terms
 
 
 def _score(key: str) -> bool:

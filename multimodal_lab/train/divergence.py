@@ -84,6 +84,12 @@ class DivergenceGuard:
                         f"the training {what} is not finite at its end, step {where['step'] + 1}: "
                         f"{found or 'see the other ranks'}; {TRY}. {self._kept()}"
                     )
+            if self.meters.bad_steps() > where["step"]:
+                raise FloatingPointError(
+                    f"no step was taken: the gradient was not finite at any of {where['step'] + 1} steps, for the fp16 scale was "
+                    f"still being halved (it is {self.step.scaler.get_scale():g} now); give it more steps, or use "
+                    "train.precision=bf16"
+                )
         if distributed.any_rank(bool(found := not_finite({k: v for k, v in scores.items() if k.count("/") == 1}))):
             raise FloatingPointError(
                 f"the held-out loss is not finite at the end of the training: {found or 'see rank 0'}; {TRY}"

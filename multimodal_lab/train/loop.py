@@ -188,7 +188,7 @@ def fit(
             # log
             guard.look(group, terms, norm, state.step, state.epoch, progress)
             if state.step % config.log_every == 0 or done:
-                row = meters.row()
+                row = meters.row() | {f"train/{k}": v for k, v in system.loss_scalars(progress).items()}
                 rates = {f"lr/{g['name']}": g["lr"] for g in optimizer.param_groups}
                 seen = {"train/epoch": state.epoch, "train/samples": state.samples}
                 log.scalars(state.step, {**row, **rates, **seen})

@@ -12,9 +12,12 @@ from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.evaluate import rsa
 from multimodal_lab.experiment import run
 from multimodal_lab.files import file_hash
+from multimodal_lab.keyed import Keyed
 from multimodal_lab.log.log import Log
+from multimodal_lab.loss.schedule import FreeScalar, LinearSchedule
 from multimodal_lab.report import curves, summary
 from multimodal_lab.study.ledger import ledger
+from multimodal_lab.system import System
 from multimodal_lab.train import divergence
 from multimodal_lab.train.loop import select
 
@@ -109,3 +112,34 @@ def test_a_resume_of_a_training_that_ended_in_nan_ends_so_again(composed, tmp_pa
         with pytest.raises(FloatingPointError, match="training loss is not finite at its end, step 3"):
             run.run(composed(*words), tmp_path)
     assert CheckpointStore(tmp_path / "checkpoints", 2).newest().name == "step_00000002"  # the one before the end, kept
+
+
+def test_an_fp16_run_without_a_single_step_fails(composed, tmp_path):
+    cfg = composed(*TINY, "train.precision=fp16", "loss.weight=1e5", "train.clip_norm=null")
+    with pytest.raises(
+        FloatingPointError, match=r"no step was taken: the gradient was not finite at any of 3 steps.*bf16"
+    ):
+        run.run(cfg, tmp_path)
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_learned_and_scheduled_scalars_of_a_loss_are_logged_and_are_no_losses(composed, tmp_path):
+    learned = "{_target_: multimodal_lab.loss.schedule.LearnedScalar, init: 0.07, low: 0.01, high: 1.0}"
+    run.run(composed(*TINY, f"loss.temperature={learned}", "figures=[curves]"), tmp_path)
+    rows = [strict(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    found = [r["train/temperature"] for r in rows if "train/total" in r]
+    assert len(found) == 3
+    assert all(0.06 < x < 0.08 for x in found)
+    series = curves.read(tmp_path / "metrics.jsonl")
+    terms = {k.partition("/")[2] for k in series if k.startswith("val/")}
+    assert curves._scalar("train/temperature", terms)
+    assert not curves._scalar("train/cross_modal", terms)
+
+
+def test_scalars_of_several_terms_are_told_apart(composed):
+    system = System.__new__(System)
+    torch.nn.Module.__init__(system)
+    terms = {k: Keyed(torch.sum, temperature=FreeScalar(i), **more) for i, (k, more) in enumerate(
+        {"a": {}, "b": {"weight_of": LinearSchedule(0.0, 4.0)}}.items())}  # fmt: skip
+    system.losses = torch.nn.ModuleDict(terms)
+    assert system.loss_scalars(0.25) == {"a/temperature": 0.0, "b/temperature": 1.0, "weight_of": 1.0}
