@@ -21,11 +21,11 @@ class LabelShares:
     A term that is a mean over labels (`precision.mean_over_all`: of known labels, of tokens, weighted or not) gets, in each
     batch, its denominator there over the mean of its denominators. Any other term, such as a contrastive one, is the mean
     over the batches as it is. The denominators are asked of the losses themselves, with labels as they are and outputs of
-    heads as zeros without memory; one forward pass of the whole training, in eval mode, finds their shapes.
+    heads as zeros without memory; one forward pass of the whole training, in eval mode, of `rows` rows, finds their shapes.
     """
 
-    def __init__(self, system: System) -> None:
-        self.system = system
+    def __init__(self, system: System, rows: int | None = None) -> None:
+        self.system, self.rows = system, rows
         self.scope: dict[str, Any] = {}
         self.terms: list[str] | None = None
 
@@ -43,25 +43,24 @@ class LabelShares:
         return [dict(zip(terms, row.unbind(), strict=True)) for row in shares]
 
     def _counted(self, term: str, batch: Batch) -> list[Tensor]:
+        scope = {k: _hollow(v, len(batch)) for k, v in self.scope.items()}
         with torch.no_grad(), counting() as found:
-            self.system.losses[term]({**self.scope, "batch": batch})
+            self.system.losses[term]({**scope, "batch": batch, "progress": 0.0})
         return found
 
     def _probe(self, view: Batch) -> list[str]:
         """Which terms read labels and take a mean over them, and the shapes of all else that they read."""
-        scopes: list[Mapping[str, Any]] = []
-        reads = [k for k, loss in self.system.losses.items() if _reads_labels(loss)]
-        hooks = [self.system.losses[k].register_forward_pre_hook(lambda _, args: scopes.append(args[0])) for k in reads]
-        was = self.system.training
-        self.system.eval()
-        try:
-            with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # a hook is no part of a compiled graph
-                self.system(view, 0.0)
-        finally:
-            self.system.train(was)
-            for hook in hooks:
-                hook.remove()
-        self.scope = {k: _hollow(v) for seen in scopes[:1] for k, v in seen.items() if k != "batch"}
+        reads = [k for k, loss in getattr(self.system, "losses", {}).items() if _reads_labels(loss)]
+        if reads:
+            was = self.system.training
+            self.system.eval()
+            try:
+                with torch.no_grad():
+                    features, out = self.system.encode(view.map(lambda x: x[: self.rows]))
+            finally:
+                self.system.train(was)
+            present = {name: f.present for name, f in features.items()}
+            self.scope = {k: _hollow(v) for k, v in {"features": features, "out": out, "present": present}.items()}
         self.terms = [k for k in reads if self._counted(k, view)]
         return self.terms
 
@@ -76,12 +75,13 @@ def _reads_labels(loss: Any) -> bool:
     return any(path.startswith("batch.targets.") for path in getattr(loss, "paths", {}).values())
 
 
-def _hollow(value: Any) -> Any:
-    """Zeros in place of every tensor, of its shape and type, with the memory of one number."""
+def _hollow(value: Any, rows: int | None = None) -> Any:
+    """Zeros in place of every tensor, of its type and its shape, with `rows` rows, and the memory of one number."""
     if isinstance(value, Tensor):
-        return value.new_zeros(()).expand(value.shape)
+        shape = value.shape if rows is None or not value.ndim else (rows, *value.shape[1:])
+        return value.new_zeros(()).expand(shape)
     if isinstance(value, Mapping):
-        return {k: _hollow(v) for k, v in value.items()}
+        return {k: _hollow(v, rows) for k, v in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _hollow(getattr(value, f.name)) for f in fields(value)})
+        return replace(value, **{f.name: _hollow(getattr(value, f.name), rows) for f in fields(value)})
     return value

@@ -141,13 +141,14 @@ class Shards:
 def cut(system: System, smallest: int) -> None:
     """Cut every block, backbone, fusion and head, the inner ones first, then what is left, into pieces of their own."""
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     mesh = init_device_mesh(next(system.parameters()).device.type, (distributed.world(),))
     scalars = {p for p in system.parameters() if p.ndim == 0}
     for module in (*blocks(system, smallest), *_stages(system), system):
         if module is system or any(p.ndim and not in_pieces(p) for p in module.parameters()):
             fully_shard(module, mesh=mesh, ignored_params=scalars)
+    register_fsdp_forward_method(system, "encode")  # which gathers and drops as a forward pass does
 
 
 def blocks(system: nn.Module, smallest: int) -> list[nn.Module]:

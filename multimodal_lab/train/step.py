@@ -51,7 +51,7 @@ class Step:
         self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
         self._rank = distributed.rank()
         self._checked = False
-        self._shares = LabelShares(self.system)
+        self._shares = LabelShares(self.system, self.micro_batch)
 
     def __call__(
         self, group: Sequence[Batch], step: int, epoch: int, progress: float

@@ -34,11 +34,14 @@ class Small(nn.Module):
         })  # fmt: skip
         self.double()
 
-    def forward(self, batch, progress=0.0, shares=None):
+    def encode(self, batch):
         x = batch.inputs["x"]
         one = self.layer(x)
-        out = {"one": one, "both": {"a": one, "b": -one}, "words": self.words(x).view(len(x), L - 1, K)}
-        terms = {k: m({"batch": batch, "out": out, "progress": progress}) for k, m in self.losses.items()}
+        return {}, {"one": one, "both": {"a": one, "b": -one}, "words": self.words(x).view(len(x), L - 1, K)}
+
+    def forward(self, batch, progress=0.0, shares=None):
+        scope = {"batch": batch, "out": self.encode(batch)[1], "progress": progress}
+        terms = {k: m(scope) for k, m in self.losses.items()}
         terms |= {k: share * terms[k] for k, share in (shares or {}).items()}
         return terms | {"total": sum(terms.values())}
 
@@ -73,7 +76,7 @@ def test_the_step_is_that_of_the_large_batch(views):
 
 
 def test_batches_without_any_label_count_nothing():
-    found = gradient(slice(0, 4), [4, 5, 6, 8])
+    found = gradient(slice(0, 4), slice(4, 7))
     alone = gradient(slice(0, 4))
     torch.testing.assert_close(found["species"], alone["species"])
     assert gradient(slice(4, 6), slice(4, 6))["species"] == 0
