@@ -39,6 +39,7 @@ SEEN = (
     "resize",
     "resize_mode",
     "background",
+    "nodata",
 )  # how stored numbers become inputs: the same for all of a run's files
 
 
@@ -69,7 +70,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
             cfg.data = _composed(overrides)
             return cfg
         if names[-1] != _its_choice(folder, names[-1]):
-            for key in SEEN:
+            for key in (k for k in SEEN if k in cfg.data):  # a run of an earlier version has fewer
                 new[key] = cfg.data[key]
             cfg.data = new
     return _changed(cfg, values, known)

@@ -31,8 +31,9 @@ class Stream:
 
     image: (N, C, H, W) float, C = len(bands), H = W = `size`; vector: (N, C) float; text: (N, L) int64 tokens below
     `vocab`, 0 where padded, L = `length`; another kind: what its `shape` says. `mean` and `std` are per band, from the
-    training split; the System normalises with them. `field` names the column or file of the data set that the stream is
-    cut from ("" = its only one).
+    training split; the System normalises with them. `fill` is per band what a pixel without a value holds (outside the
+    specimen or the frame, nodata), 0 where empty. `unit` is what an augmentation takes for 1: the full range of the values.
+    `field` names the column or file of the data set that the stream is cut from ("" = its only one).
     """
 
     name: str
@@ -43,6 +44,8 @@ class Stream:
     length: int | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    fill: tuple[float, ...] = ()
+    unit: float = 1.0
     field: str = ""
 
     @property
@@ -57,7 +60,8 @@ class Batch:
 
     inputs[stream] (N, …); targets[label] (N, …), class index int64 with -1 where the label is missing, or float;
     present[stream] (N,) bool; ids (N,) int64, equal ids are views of one sample; groups (N,) int64;
-    mask (N, 1, H, W) float 0/1, the specimen's pixels, shared by all image streams, or None. same (N,) int64: equal where
+    mask (N, 1, H, W) float 0/1, shared by all image streams, or None: 0 where a pixel is blank, as it was not measured,
+    lies outside the frame or, but with `data.background=keep`, outside the specimen. same (N,) int64: equal where
     samples show one thing, such as captions of one image, which losses take for ids; None where no two do.
     items[stream] (N,) int64: equal where rows hold the same thing in that stream, such as the image of several captions,
     so that it is ranked once; of a stream that is not there each row holds its own. others[stream] (N, K, …), in

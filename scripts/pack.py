@@ -23,7 +23,7 @@ from typing import Any
 from multimodal_lab.text import key_values
 
 WORDS = ("out", "workers", "duplicates")
-CHOICES = ("labels", "size", "resize", "resize_mode", "background", "scaling", "batch_size")
+CHOICES = ("labels", "size", "resize", "resize_mode", "background", "nodata", "scaling", "batch_size")
 
 
 def main() -> None:
@@ -131,7 +131,7 @@ def summary(out: Path, made: dict[str, Any], seconds: float) -> str:
     """What the store holds, in a few lines."""
     size = sum(s["bytes"] for s in made["shards"])
     kinds = [f"{len(p['bands'])} bands of {p['dtype'][1:]} ({p['kind']}{' ' + p['field'] if p['field'] else ''})"
-             for p in made["parts"] if p["kind"] != "mask"]  # fmt: skip
+             for p in made["parts"] if p["kind"] not in ("mask", "missing")]  # fmt: skip
     lines = [
         f"{made['count']:,} samples: {', '.join([*kinds, *(f'text {t}' for t in made['texts'])])}",
         f"{size:,} bytes in {len(made['shards'])} shards, hashed by {made['hash']}, {seconds:.1f} s",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.augment.draw import Draw
+from multimodal_lab.augment.draw import Draw, constant
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, RowIndex, holds, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
@@ -65,6 +65,7 @@ class Augment(nn.Module):
         self.ranged = {
             key: name for name, op in self.photometric.items() if op.ranged and op.p > 0 for key in self.targets[name]
         }
+        self.filled = any(streams[name].fill for name in self.images)
         self._check_geometry()
         self._check_components()
         self._checked: set[str] = set()
@@ -93,9 +94,9 @@ class Augment(nn.Module):
     def forward(self, batch: Batch, seed: int, epoch: int) -> Batch:
         """N samples to views * N, view-major: all of view 0, then all of view 1.
 
-        Where an op is `ranged`, images are expected at about [0, 1], not normalised; reflectance above 1 is kept. Equal
-        ids are views of one sample. RowIndex of a missing modality stay zero, and so do pixels outside the mask, which is
-        read to the nearest pixel.
+        Where an op is `ranged`, images are expected at about [0, 1] of their `Stream.unit`, not normalised; reflectance above
+        1 is kept. Equal ids are views of one sample. Rows of a missing modality stay zero. Pixels outside the mask, which is
+        read to the nearest pixel, and outside the frame hold the stream's `fill`, whatever the ops wrote there.
         """
         self._check_range(batch)
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
@@ -128,7 +129,11 @@ class Augment(nn.Module):
 
     def _made(self, out: Batch, keys: Tensor, theirs: frozenset[int] = frozenset()) -> Batch:
         """All ops, in their order. theirs: where the caller's tensors begin in the host's memory."""
-        draw = Draw(keys)
+        draw, framed = Draw(keys), out.mask is None and self.filled and bool(self.geometric)
+        if framed:  # what geometry reads outside the frame is blank, too
+            sizes = {out.inputs[name].shape[-2:] for name in self.images}
+            framed = len(sizes) == 1  # one mask serves all
+            out = out.replace(mask=torch.ones_like(out.inputs[self.images[0]][:, :1])) if framed else out
         for together, names in self.runs:
             if together:
                 out = self._warp(out, names, draw)
@@ -139,12 +144,13 @@ class Augment(nn.Module):
             there = {name: out.present[name] for name in self.streams}
             kept = dropped(there, self.modality_dropout, draw.fold("modality_dropout"))
             out = out.replace(present={**out.present, **kept})
-        return _finished(out, self.images)
+        out = self._finished(out)
+        return out.replace(mask=None) if framed else out
 
     def _check_range(self, batch: Batch) -> None:
         """Look at the first batch of each stream with a `ranged` op only: the host waits for the answer."""
         for name in (k for k in self.images if k in self.ranged and k not in self._checked):
-            low, high = (float(v) for v in batch.inputs[name].aminmax())
+            low, high = (float(v) / self.streams[name].unit for v in batch.inputs[name].aminmax())
             if not (low >= LOWEST and high <= HIGHEST):
                 raise ValueError(
                     f"augment.ops.{self.ranged[name]}: stream {name} has values from {low:.4g} to {high:.4g}, expected about "
@@ -154,12 +160,15 @@ class Augment(nn.Module):
             self._checked.add(name)
 
     def _change(self, batch: Batch, name: str, draw: Draw, theirs: frozenset[int]) -> Batch:
-        inputs = dict(batch.inputs)
-        for key in self.targets[name]:
-            x = inputs[key]
+        inputs, op = dict(batch.inputs), self.photometric[name]
+        for key in self.targets[name] if op.p else ():
+            x, unit = inputs[key], self.streams[key].unit
             seen = x if x.dim() == 4 else x[:, :, None, None]
             own = holds(x) and x.data_ptr() not in theirs
-            inputs[key] = self.photometric[name](seen, draw.fold(key), self.streams[key], own).reshape(x.shape)
+            if unit != 1:  # a power of two: exact
+                seen, own = seen / unit, True
+            made = op(seen, draw.fold(key), self.streams[key], own).reshape(x.shape)
+            inputs[key] = made if unit == 1 else made * unit
         return batch.replace(inputs=inputs)
 
     def _warp(self, batch: Batch, names: list[str], draw: Draw) -> Batch:
@@ -181,20 +190,52 @@ class Augment(nn.Module):
         sized = any(self.geometric[name].sizing != "keeps" for name in names)
         grids: dict[Size, Tensor] = {}
 
-        def read(x: Tensor, mode: str) -> Tensor:
+        def read(x: Tensor, mode: str, fill: Tensor | None = None) -> Tensor:
             before: Size = (x.shape[-2], x.shape[-1])
             size = self._out(before) if sized else before
             if size not in grids:
                 grids[size] = grid(steps, size, x.device)
             if size != before:
-                return sample(x, grids[size], mode)
-            return on_rows(moved, x, lambda rows: sample(x[rows], grids[size][rows], mode))
+                return sample(x, grids[size], mode, fill)
+            return on_rows(moved, x, lambda rows: sample(x[rows], grids[size][rows], mode, fill))
 
-        inputs = {k: read(x, "bilinear") if k in self.images else x for k, x in batch.inputs.items()}
+        inputs = {
+            k: read(x, "bilinear", fill_of(self.streams[k], x)) if k in self.images else x
+            for k, x in batch.inputs.items()
+        }
         return batch.replace(inputs=inputs, mask=None if batch.mask is None else read(batch.mask, "nearest"))
 
     def _out(self, size: Size) -> Size:
         return size if self.size is None else (self.size, self.size)
+
+    def _finished(self, batch: Batch) -> Batch:
+        """Pixels outside the mask hold the fill and missing modalities zero, whatever the ops wrote there."""
+        inputs = dict(batch.inputs)
+        for name in self.images if batch.mask is not None else ():
+            x, mask = inputs[name], batch.mask
+            if mask.shape[-2:] != x.shape[-2:]:
+                raise ValueError(
+                    f"augmentation: the mask is {list(mask.shape[-2:])} pixels and stream {name} is "
+                    f"{list(x.shape[-2:])}; expected equal sizes, as one mask serves all image streams"
+                )
+            fill = fill_of(self.streams[name], x)
+            inputs[name] = x * mask if fill is None else torch.where(mask > 0, x, fill)
+        for name, x in inputs.items():
+            if not x.is_floating_point():
+                continue
+            there = batch.present[name]
+            if holds(x):
+                inputs[name] = on_rows(~there, x, partial(_nothing, x))
+            else:
+                inputs[name] = torch.where(there.view(-1, *[1] * (x.dim() - 1)), x, 0.0)
+        return batch.replace(inputs=inputs)
+
+
+def fill_of(stream: Stream, x: Tensor) -> Tensor | None:
+    """What a blank pixel of a stream holds, (1, C, 1, 1) like `x`; None where that is 0."""
+    if not stream.fill:
+        return None
+    return constant((stream.fill,), x.device).to(x.dtype)[..., None, None]
 
 
 def components_refused(op: str, stream: str) -> str:
@@ -218,30 +259,6 @@ def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, 
 def _repeated(batch: Batch, times: int) -> Batch:
     """Repeat every row `times` times, view-major."""
     return batch.map(lambda x: x if times == 1 else torch.cat([x] * times))
-
-
-def _finished(batch: Batch, images: list[str]) -> Batch:
-    """Set pixels outside the mask and missing modalities to zero, whatever the ops wrote there."""
-    inputs = dict(batch.inputs)
-    for name in images:
-        x = inputs[name]
-        if batch.mask is not None:
-            if batch.mask.shape[-2:] != x.shape[-2:]:
-                raise ValueError(
-                    f"augmentation: the mask is {list(batch.mask.shape[-2:])} pixels and stream {name} is "
-                    f"{list(x.shape[-2:])}; expected equal sizes, as one mask serves all image streams"
-                )
-            x = x * batch.mask
-        inputs[name] = x
-    for name, x in inputs.items():
-        if not x.is_floating_point():
-            continue
-        there = batch.present[name]
-        if holds(x):
-            inputs[name] = on_rows(~there, x, partial(_nothing, x))
-        else:
-            inputs[name] = torch.where(there.view(-1, *[1] * (x.dim() - 1)), x, 0.0)
-    return batch.replace(inputs=inputs)
 
 
 def _nothing(x: Tensor, rows: RowIndex) -> Tensor:

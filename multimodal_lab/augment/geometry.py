@@ -131,7 +131,7 @@ class Resize(Geometric):
 
 
 class ResizeAndPad(Geometric):
-    """The long side resized to the output's size, the short side centred between zeros: the aspect is kept."""
+    """The long side resized to the output's size, the short side centred between blank pixels: the aspect is kept."""
 
     sizing = "must"
 

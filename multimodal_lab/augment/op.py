@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from multimodal_lab.augment.draw import Draw
+from multimodal_lab.augment.draw import Draw, constant
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import KindName, Stream
 
@@ -67,11 +67,23 @@ def is_rgb(stream: Stream) -> bool:
     return [band.name.lower() for band in stream.bands] in (["r", "g", "b"], ["red", "green", "blue"])
 
 
+Fill = float | Literal["mean"]
+
+
+def filling(value: Fill, stream: Stream, x: Tensor) -> Tensor:
+    """(1, C or 1, 1, 1): a number, or each band's mean over the training split, in the units that an op sees."""
+    if value != "mean":
+        return torch.full((1, 1, 1, 1), float(value), dtype=x.dtype, device=x.device)
+    mean = tuple(v / stream.unit for v in stream.mean) or (0.0,)
+    return constant((mean,), x.device).to(x.dtype)[..., None, None]
+
+
 class Photometric:
     """An op on values: `params` draws, `apply` acts. `p` is per sample and stream; `streams` None means all of `kinds`.
 
-    Vectors (N, C) are seen as (N, C, 1, 1). Nothing is clamped: values below 0 and above 1 stay what they are. `ranged`
-    says that what it does means something only for images of about 0 to 1, 0 being no light.
+    Vectors (N, C) are seen as (N, C, 1, 1). An op sees values in the stream's `unit`, so that 12-bit counts in 16 bits span 0
+    to 1 as others do. Nothing is clamped: values below 0 and above 1 stay what they are. `ranged` says that what it does
+    means something only for images of about 0 to 1, 0 being no light.
     """
 
     kinds: ClassVar[tuple[KindName, ...]] = ("image",)

@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.augment.draw import Draw
-from multimodal_lab.augment.op import Params, Photometric, number, span
+from multimodal_lab.augment.op import Fill, Params, Photometric, filling, number, span
 from multimodal_lab.bounds import Count, Fraction, NonNegative
 from multimodal_lab.types import KindName, Stream
 
 
 class RandomBandDropout(Photometric):
-    """From one to `max_bands` bands, drawn anew for each sample, set to `fill`; the last band left is never dropped."""
+    """From one to `max_bands` bands, drawn anew for each sample, set to `fill` or their `mean`; the last is never dropped."""
 
     kinds: ClassVar[tuple[KindName, ...]] = ("image", "vector")
 
     def __init__(
-        self, *, max_bands: Count = 1, fill: float = 0.0, p: Fraction = 0.1, streams: list[str] | None = None
+        self, *, max_bands: Count = 1, fill: Fill = 0.0, p: Fraction = 0.1, streams: list[str] | None = None
     ) -> None:
         super().__init__(p, streams)
         self.max_bands = int(number("RandomBandDropout: max_bands", max_bands, 1))
-        self.fill = float(fill)
+        self.fill: Fill = fill
 
     def params(self, draw: Draw, shape: torch.Size, stream: Stream) -> Params:
         """dropped (N, C) bool."""
@@ -34,7 +34,7 @@ class RandomBandDropout(Photometric):
 
     def apply(self, x: Tensor, params: Params, stream: Stream) -> Tensor:
         """Fill the dropped bands."""
-        return x.masked_fill(params["dropped"][:, :, None, None], self.fill)
+        return torch.where(params["dropped"][:, :, None, None], filling(self.fill, stream, x), x)
 
 
 class RandomSpectralShift(Photometric):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multimodal_lab.augment.draw import Draw
-from multimodal_lab.augment.op import Params, Photometric, number, span
+from multimodal_lab.augment.op import Fill, Params, Photometric, filling, number, span
 from multimodal_lab.bounds import Count, Fraction, NonNegative
 from multimodal_lab.types import KindName, Stream
 
@@ -90,7 +90,7 @@ class RandomSharpness(Photometric):
 
 
 class RandomErasing(Photometric):
-    """A rectangle of random area (`scale`, of the image's) and aspect (`ratio`, height/width) filled with `value`.
+    """A rectangle of random area (`scale`, of the image's) and aspect (`ratio`, height/width) filled with `value`, or the `mean`.
 
     Zhong et al. 2020, drawn as kornia does: where `ratio` has 1 inside it, a fair coin picks the side. Each stream has
     its own.
@@ -101,18 +101,19 @@ class RandomErasing(Photometric):
         *,
         scale: tuple[float, float] = (0.02, 0.33),
         ratio: tuple[float, float] = (0.3, 3.3),
-        value: float = 0.0,
+        value: Fill = 0.0,
         p: Fraction = 0.5,
         streams: list[str] | None = None,
     ) -> None:
         super().__init__(p, streams)
         self.scale = span("RandomErasing: scale", scale, 0.0, 1.0)
         self.ratio = span("RandomErasing: ratio", ratio, 1e-3, 1e3)
-        self.value = float(value)
+        self.value: Fill = value
 
     def params(self, draw: Draw, shape: torch.Size, stream: Stream) -> Params:
-        """xs, ys, widths, heights, values, (N,); the first four whole pixels."""
+        """xs, ys, widths, heights, values, (N,); the first four whole pixels; values are not read where that is the mean."""
         height, width = shape[-2:]
+        value = 0.0 if self.value == "mean" else float(self.value)
         u = draw.uniform(5)
         low, high = self.ratio
         if low < 1 < high:
@@ -123,7 +124,7 @@ class RandomErasing(Photometric):
         h = (area * aspect).sqrt().round().clamp(1, height)
         w = (area / aspect).sqrt().round().clamp(1, width)
         xs, ys = (u[:, 2] * (width - w + 1)).floor(), (u[:, 3] * (height - h + 1)).floor()
-        return {"xs": xs, "ys": ys, "widths": w, "heights": h, "values": torch.full_like(xs, self.value)}
+        return {"xs": xs, "ys": ys, "widths": w, "heights": h, "values": torch.full_like(xs, value)}
 
     def apply(self, x: Tensor, params: Params, stream: Stream) -> Tensor:
         """Fill the rectangle."""
@@ -131,7 +132,7 @@ class RandomErasing(Photometric):
         row = torch.arange(x.shape[-2], device=x.device)[:, None]
         column = torch.arange(x.shape[-1], device=x.device)
         inside = (row >= ys) & (row < ys + h) & (column >= xs) & (column < xs + w)
-        return torch.where(inside, values, x)
+        return torch.where(inside, filling("mean", stream, x) if self.value == "mean" else values, x)
 
 
 class RandomGaussianNoise(Photometric):

@@ -122,8 +122,10 @@ def composed(steps: Sequence[Step]) -> list[Step]:
     return maps
 
 
-def sample(x: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
-    """(N, C, H, W) read at `where` (N, h, w, 2) to (N, C, h, w); zero outside."""
+def sample(x: Tensor, where: Tensor, mode: str = "bilinear", fill: Tensor | None = None) -> Tensor:
+    """(N, C, H, W) read at `where` (N, h, w, 2) to (N, C, h, w); outside it is `fill` (1, C, 1, 1), zero by default."""
+    if fill is not None:
+        return sample(x - fill, where, mode).add_(fill)
     if mode == "bilinear" and x.shape[1] >= MANY and holds(x) and x.dtype == torch.float32:
         return gathered(x, where)
     return F.grid_sample(x, where, mode=mode, padding_mode="zeros", align_corners=False)

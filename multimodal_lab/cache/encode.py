@@ -46,10 +46,7 @@ def _require_unchanged(batch: Batch, view: Batch, names: Sequence[str]) -> None:
     for name in names:
         rows = view.present[name][: len(batch)]
         if not torch.equal(batch.inputs[name][rows], view.inputs[name][: len(batch)][rows]):
-            outside = batch.mask is not None
-            why = "it blanks what lies outside the mask (data.background=keep)" if outside else "it makes other inputs"
-            near = "data.background=zero" if outside else "augment=none"
             raise ValueError(
-                f"cache=features: the augmentation changes stream {name}: {why}, and features are kept of what never "
-                f"changes; give {near}, or cache=none"
+                f"cache=features: the augmentation changes stream {name}, and features are kept of what never changes; give "
+                "augment=none, or cache=none"
             )

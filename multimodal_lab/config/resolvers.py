@@ -22,15 +22,18 @@ def first(names: Any) -> str | None:
     return str(names[0]) if names and not isinstance(names, str) else None
 
 
-def packed(root: Any, key: str) -> Any:
-    """What the store in `root` was packed with: `key` of `data` in its manifest; `ValueError` if it holds none."""
+def packed(root: Any, key: str, before: Any = None) -> Any:
+    """What the store in `root` was packed with: `key` of `data` in its manifest; `ValueError` if it holds none.
+
+    before: what stores of earlier versions, which lack the key, were packed with.
+    """
     path = Path(str(root)).expanduser() / "manifest.json"
     try:
         found: Any = upgrade_config({"data": json.loads(path.read_bytes())["data"]})[
             "data"
         ]  # packed by a version before
         for part in key.split("."):
-            found = found[part]
+            found = found[part] if before is None else found.get(part, before)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path.parent} is no packed store (scripts/pack.py makes one): no {key} in {path}") from error
     return found

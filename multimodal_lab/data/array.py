@@ -10,6 +10,7 @@ import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.streams.nodata import Tally, blank, both, measured
 from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
 
@@ -22,7 +23,7 @@ class Array(Kind):
     stored: ClassVar[Literal["bands", "column", "own"]] = "bands"
 
     def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
-        """Shape, mask, finite values, and the layout that the first sample had."""
+        """Shape, mask, finite values (an image may have NaN), and the layout that the first sample had."""
         stored = samples.plans[name].stored
         if x.ndim != 1 + self.axes or len(x) != len(stored.bands):
             wanted = ", ".join([str(len(stored.bands)), *"DHW"[3 - self.axes :]]) + ("" if self.axes else ",")
@@ -32,26 +33,46 @@ class Array(Kind):
             raise DataError(f"its mask has shape {mask.shape}, stream {name} has {x.shape[1:]}")
         if mask is not None and not mask.any():
             raise DataError("its mask is all zero, so that no pixel is left")
-        if x.dtype.kind == "f":
-            _check_finite(stored, x, mask if samples.zero else None)
+        self._check_finite(stored, x, mask if samples.background != "keep" else None, raw.missing.get(name))
         _check_layout(samples, name, x, raw, mask)
 
+    def _check_finite(self, stored: Stream, x: np.ndarray, mask: np.ndarray | None, missing: np.ndarray | None) -> None:
+        """Refuse infinite values that are not declared missing; of a kind without pixels, missing ones, too."""
+        bad = np.zeros(x.shape, dtype=bool)
+        if x.dtype.kind == "f":
+            bad = np.isinf(x) if self.spatial else ~np.isfinite(x)
+        if missing is not None:
+            bad = bad & ~missing if self.spatial else bad | missing
+        if mask is not None:
+            bad &= mask
+        if bad.any():
+            per_band = bad.reshape(len(x), -1).sum(1)
+            first = int(per_band.argmax())
+            what = "infinite values" if self.spatial else "missing (nodata), NaN or infinite values"
+            raise DataError(
+                f"{per_band[first]} {what} in band {stored.bands[first].name} of stream {stored.name} "
+                f"({int(per_band.sum())} in all its bands)"
+            )
+
     def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Scaled, projected, and images brought to size, blank outside the mask where `data.background=zero`."""
+        """Scaled, projected, and images brought to size, blank where a pixel is not seen (see `Resize.sized`)."""
         found = self.scaled(samples, raw, name)
         if found is None:
             return None, None
-        x, mask = found
+        x, fitted = found[0], samples.fitted[name]
         if samples.plans[name].pca:
-            x = project(x, samples.fitted[name].pca)
-        return samples.resize.sized(x, mask, samples.zero) if self.spatial else (x, None)
+            x = project(x, fitted.pca)
+        if not self.spatial:
+            return x, None
+        x, seen = samples.resize.sized(x, raw.mask, samples.background == "keep", samples.nodata)
+        return blank(x, seen, fitted, samples.nodata), seen
 
     def scaled(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
-        """Stream `name` as float32 in stored shape, and its mask; None where it is missing."""
+        """Stream `name` as float32 in stored shape, and the pixels that it is measured by; None where it is missing."""
         x, fitted = raw.inputs[name], samples.fitted[name]
         if x is None:
             return None
-        mask = raw.mask if self.spatial else None
+        mask = both(raw.mask, measured(x, samples.nodata)) if self.spatial else None
         # every sample has the full scale of the first: `check` refuses another
         return samples.scaling.apply(x, mask, fitted.layout["full_scale"], fitted.scaling), mask
 
@@ -76,6 +97,7 @@ class Statistics(Learner):
         super().__init__(samples, name)
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
         self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
+        self.tally, self.high = Tally(), 0.0
         self.fitted.scaling = samples.scaling.fit(self._pixels(train, scaled=False))
         if self.plan.pca:
             covariance = Covariance()
@@ -85,39 +107,39 @@ class Statistics(Learner):
             self.fitted.pca = {"mean": mean.tolist(), "components": components.tolist()}
 
     def _pixels(self, rows: np.ndarray, scaled: bool) -> Iterator[np.ndarray]:
-        """(C, n) values inside the mask of every row that has the stream, as stored or scaled."""
+        """(C, n) measured values inside the mask of every row that has the stream, as stored or scaled."""
         for row in rows:
             raw = self.samples.raw(int(row))
-            stored = (raw.inputs[self.name], raw.mask)
-            found = self.kind.scaled(self.samples, raw, self.name) if scaled else stored
-            if found is not None and found[0] is not None:
+            found = self.kind.scaled(self.samples, raw, self.name) if scaled else self._stored(raw)
+            if found is not None:
                 yield inside_mask(*found)
 
+    def _stored(self, raw: Raw) -> tuple[np.ndarray, np.ndarray | None] | None:
+        x = raw.inputs[self.name]
+        return None if x is None else (x, both(raw.mask, measured(x, self.samples.nodata)) if x.ndim > 1 else None)
+
     def add(self, raw: Raw) -> None:
-        """The values inside the mask."""
-        x, mask = self.kind.finish(self.samples, raw, self.name)
-        if x is not None:
-            self.fitted.size = x.shape[-1] if x.ndim > 1 else None
-            self.moments.add(inside_mask(x, mask))
+        """The measured values inside the mask."""
+        self.tally.add(raw, self.name, self.samples.nodata)
+        x, seen = self.kind.finish(self.samples, raw, self.name)
+        if x is None:
+            return
+        if self.samples.background == "keep" and self.kind.spatial and raw.mask is not None:
+            seen = both(seen, self.samples.resize.small(raw.mask))  # shown, but the specimen alone is measured
+        self.fitted.size = x.shape[-1] if x.ndim > 1 else None
+        values = inside_mask(x, seen)
+        self.moments.add(values)
+        self.high = max(self.high, float(np.fmax.reduce(np.abs(values), None)))
 
     def finish(self) -> None:
-        """Mean and deviation of each band; a constant one is a `DataError` that names it."""
+        """Mean and deviation of each band, what fills its blank pixels, and the unit; a constant one is a `DataError`."""
+        samples, fitted = self.samples, self.fitted
         names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
         mean, std = self.moments.result(f"stream {self.name}", names)
-        self.fitted.mean, self.fitted.std = mean.tolist(), std.tolist()
-
-
-def _check_finite(stored: Stream, x: np.ndarray, mask: np.ndarray | None) -> None:
-    bad = ~np.isfinite(x)
-    if mask is not None:
-        bad &= mask
-    if bad.any():
-        per_band = bad.reshape(len(x), -1).sum(1)
-        first = int(per_band.argmax())
-        raise DataError(
-            f"{per_band[first]} NaN or infinite values in band {stored.bands[first].name} of stream {stored.name} "
-            f"({int(per_band.sum())} in all its bands)"
-        )
+        fitted.mean, fitted.std, fitted.missing = mean.tolist(), std.tolist(), self.tally.facts()
+        fitted.fill = mean.tolist() if self.kind.spatial and samples.background != "zero" else []
+        if not self.plan.pca and (unit := getattr(samples.scaling, "unit", None)):
+            fitted.unit = unit(self.high, fitted.layout["full_scale"])
 
 
 def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import record
 from multimodal_lab.data.fitted_cache import FittedCache, learn
-from multimodal_lab.data.kind import StreamPlan
+from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import fingerprint
@@ -17,6 +17,7 @@ from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
+from multimodal_lab.data.streams import nodata, scaling
 from multimodal_lab.data.streams.bands import doubts, plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
 from multimodal_lab.data.streams.resize import Resize
@@ -32,7 +33,10 @@ class Data:
     size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table, `auto` or
     None for all that can be learnt: see `split.auto` for `auto` here and in the split. batch_size: samples of one step over
     all ranks. workers: processes that load (threads, where the data lie packed or in memory), 0 loads in this one.
-    cache: keep finished arrays in memory. background: `zero` blanks what lies outside the specimen, `keep` leaves it.
+    cache: keep finished arrays in memory. background: what a pixel outside the specimen holds: the `mean` of its band over
+    the training split, so that it is 0 to a network, `zero`, or (`keep`) what was photographed. A pixel that was not
+    measured or lies outside the frame holds the mean, or with `zero` 0. nodata: a pixel was not measured where `any` of a
+    stream's bands has no value (declared nodata, NaN), or where `all` have none.
     verify: `all` reads every sample before training, so that a bad one stops the run then; `train` meets bad
     held-out ones when it comes to them. on_error: what a sample that can't be read does: `raise` stops the run, `skip`
     makes it one with every stream missing and no label, `substitute` does so too but in training, where the next
@@ -56,7 +60,8 @@ class Data:
         batch_size: Count = 64,
         workers: Natural = 0,
         cache: bool = False,
-        background: Literal["zero", "keep"] = "zero",
+        background: Background = "mean",
+        nodata: Literal["any", "all"] = "any",
         verify: Literal["all", "train"] = "all",
         on_error: OnError = "raise",
         max_bad: Fraction = 0.001,
@@ -65,7 +70,8 @@ class Data:
     ) -> None:
         self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
         self.resize = Resize(size, resize, resize_mode)
-        self.batch_size, self.workers, self.cache, self.zero = batch_size, workers, cache, background == "zero"
+        self.batch_size, self.workers, self.cache = batch_size, workers, cache
+        self.background, self.nodata = background, nodata
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
         self.items = items or {}
@@ -89,7 +95,8 @@ class Data:
         plans = self._streams(modality)
         if frozen is None:
             self._require_items(plans)
-        samples = SampleReader(self.source, plans, self.scaling, self.resize, self.zero, self.cache)
+        how = (self.scaling, self.resize, self.background, self.nodata)
+        samples = SampleReader(self.source, plans, *how, self.cache)
         mark = fingerprint(self.source, self.root)
         chosen = self._choose(plans, frozen)
         if frozen is None:
@@ -109,7 +116,7 @@ class Data:
             seed=seed,
             batch_size=self.batch_size,
             workers=self.workers,
-            facts={"seed": seed, "fingerprint": mark, "modality": modality, **self._facts(chosen, bad)},
+            facts={"seed": seed, "fingerprint": mark, "modality": modality, **self._facts(chosen, bad, samples)},
             bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
             shuffle=self.shuffle,
             items={name: column for name, column in self.items.items() if column in self.source.samples},
@@ -171,7 +178,7 @@ class Data:
                 refuse_single(table, label, target)
         return targets
 
-    def _facts(self, chosen: auto.Choice, bad: Bad) -> dict[str, Any]:
+    def _facts(self, chosen: auto.Choice, bad: Bad, samples: SampleReader) -> dict[str, Any]:
         """What the record tells of the choices that were made here."""
         split = chosen.split
         return {
@@ -179,7 +186,7 @@ class Data:
             "split": {"by": split.by, "stratify": split.stratify, "column": split.column},
             "hold": split.group_policy,
             "shuffle": asdict(self.shuffle) if self.shuffle else None,
-            "notes": [*chosen.notes, *bad.notes(self.on_error, len(self.source.samples))],
+            "notes": [*chosen.notes, *bad.notes(self.on_error, len(self.source.samples)), *_told(samples)],
         }
 
     def _read(self, prepared: Prepared, checked: bool) -> None:
@@ -190,3 +197,8 @@ class Data:
             learnt = set(prepared.splits["train"].tolist()) | prepared.bad.why.keys()
             for row in set(range(len(prepared.samples))) - learnt:
                 prepared.reader.raw(row)
+
+
+def _told(samples: SampleReader) -> list[str]:
+    """What the training split taught that changes what is done, and no config says."""
+    return [*nodata.notes(samples.fitted, samples.nodata), *scaling.notes(samples.fitted)]

@@ -84,7 +84,8 @@ def restore(samples: SampleReader) -> None:
 def choices(samples: SampleReader) -> dict[str, Any]:
     """How stored numbers become inputs: the scaling policy and its arguments, the resizing, the masking."""
     scaling = {"policy": type(samples.scaling).__name__, **vars(samples.scaling)}
-    return {"scaling": scaling, "resize": vars(samples.resize), "background": "zero" if samples.zero else "keep"}
+    masking = {"background": samples.background, "nodata": samples.nodata}
+    return {"scaling": scaling, "resize": vars(samples.resize), **masking}
 
 
 def nameless(plan: StreamPlan) -> dict[str, Any]:

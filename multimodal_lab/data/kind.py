@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from multimodal_lab.data.streams.scaling import Scaling
 
 
+Background = Literal["mean", "zero", "keep"]
+
+
 @dataclass(frozen=True)
 class StreamPlan:
     """One stream: `stored` is what the reader is asked for, the rest says what is made of it."""
@@ -38,8 +41,9 @@ class StreamStatistics:
 
     layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy, or whatever else a
     kind of another package learns. pca: `mean` (C,)
-    and `components` (k, C). tokenizer: its JSON text. mean, std: per band of the finished stream. size: its pixels a
-    side.
+    and `components` (k, C). tokenizer: its JSON text. mean, std: per band of the finished stream. fill, unit: see `Stream`.
+    missing: of how many training samples (`of`) `some` have pixels without a value, which `share` of theirs, and how many
+    have `none` with one; empty where all have all. size: its pixels a side.
     """
 
     layout: dict[str, Any] = field(default_factory=dict)
@@ -48,6 +52,9 @@ class StreamStatistics:
     tokenizer: str = ""
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
+    fill: list[float] = field(default_factory=list)
+    unit: float = 1.0
+    missing: dict[str, Any] = field(default_factory=dict)
     size: int | None = None
     vocab: int | None = None
 
@@ -55,7 +62,8 @@ class StreamStatistics:
 class Samples(Protocol):
     """What a kind sees of the samples: each stream's plan and what is learnt of it, and the choices of the run.
 
-    tokens[stream]: its tokenizer. zero: whether pixels outside the mask are blanked.
+    tokens[stream]: its tokenizer. background: what lies outside the specimen, see `Data`. nodata: whether a pixel is missing
+    where `any` band of a stream is, or where `all` are.
     """
 
     plans: dict[str, StreamPlan]
@@ -65,7 +73,8 @@ class Samples(Protocol):
     layouts: dict[str, tuple[Any, ...]]
     scaling: Scaling
     resize: Resize
-    zero: bool
+    background: Background
+    nodata: Literal["any", "all"]
 
     def raw(self, row: int) -> Raw:
         """What is stored of one sample, checked."""
@@ -129,8 +138,8 @@ class Kind:
     def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """The stream that a backbone is built for."""
         length = plan.length if "length" in self.keys else None
-        mean, std = tuple(fitted.mean), tuple(fitted.std)
-        return replace(plan.stored, size=fitted.size, vocab=fitted.vocab, length=length, mean=mean, std=std)
+        learnt = {"mean": tuple(fitted.mean), "std": tuple(fitted.std), "fill": tuple(fitted.fill), "unit": fitted.unit}
+        return replace(plan.stored, size=fitted.size, vocab=fitted.vocab, length=length, **learnt)
 
     def shape(self, stream: Stream) -> tuple[int, ...]:
         """The shape of one finished sample."""

@@ -19,6 +19,7 @@ from multimodal_lab.text import show
 from multimodal_lab.types import Stream
 
 RESIZING = {"size": "size", "rule": "resize", "fit": "resize_mode"}  # a `Resize`'s own names: keys of `data`
+BEFORE = {"nodata": "any"}  # choices that runs of earlier versions did not have
 CHOICES = {policy.__name__: policy.choice for policy in vars(scaling).values() if hasattr(policy, "choice")}
 
 
@@ -60,7 +61,7 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
     Raises `DataError` where a stream is new to the run, its bands differ, or scaling, resizing or masking differ.
     """
     for key, now in choices(samples).items():
-        then = frozen["choices"][key]
+        then = frozen["choices"].get(key, BEFORE.get(key))
         if now != then:
             raise DataError("; ".join(_differences(key, now, then)))
     for name, plan in samples.plans.items():
@@ -73,7 +74,10 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
             raise DataError(
                 f"modality.{name}: takes bands {', '.join(bands)}, but the run was trained on {', '.join(trained)}"
             )
-        samples.fitted[name] = StreamStatistics(**{k: facts[k] for k in StreamStatistics.__dataclass_fields__})
+        known = {
+            k: facts[k] for k in StreamStatistics.__dataclass_fields__ if k in facts
+        }  # an earlier version had fewer
+        samples.fitted[name] = StreamStatistics(**known)
     restore_tokens(samples)
     if frozen["fingerprint"] != fingerprint:
         return {}

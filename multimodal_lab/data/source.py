@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,14 @@ class Raw:
 
     mask (H, W) bool, True on the specimen, or None. `full_scale` is the largest value the stored type can hold (65535,
     255; 1.0 for floats), of all streams or {stream: its own}: the `dtype_max` scaling policy divides by it.
+    missing[stream] (C, H, W) or (H, W) bool, True where a value was never measured (nodata); a stream without any has no
+    entry. NaN in a float image means the same.
     """
 
     inputs: dict[str, Any]
     mask: np.ndarray | None = None
     full_scale: float | dict[str, float] = 1.0
+    missing: dict[str, np.ndarray] = field(default_factory=dict)
 
     def scale(self, stream: str) -> float:
         """The full scale of one stream."""
@@ -56,12 +59,17 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Card:
-    """What the files of a data set don't say: its bands, the mask band and its threshold, what a pixel value means."""
+    """What the files of a data set don't say: its bands, the mask band and its threshold, what a pixel value means.
+
+    nodata: the value of missing pixels, in stored units, of all bands or of each (None: it has none); None: what each file
+    declares; `ignore`: what files declare is measured, too.
+    """
 
     bands: tuple[Band, ...]
     mask_band: str | None = None
     mask_threshold: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)
+    nodata: float | tuple[float | None, ...] | Literal["ignore"] | None = None
 
 
 def need_number(dtype: np.dtype, where: str) -> None:

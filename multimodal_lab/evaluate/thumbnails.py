@@ -41,7 +41,9 @@ class Thumbnails:
         self._taken[split] += n
         for name, stream in self.streams.items() if n else ():
             x = kinds.of(stream).picture(batch.inputs[name][:n], stream).float().cpu()
-            x = torch.where(batch.present[name][:n, None, None, None].cpu(), x, torch.nan)
+            x = torch.where(
+                batch.present[name][:n, None, None, None].cpu(), x / stream.unit, torch.nan
+            )  # halves hold 65504
             self._found[name].append(F.interpolate(x, size=(self.size, self.size), mode="area").half())
 
     def save(self, path: Path) -> None:

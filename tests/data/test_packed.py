@@ -432,3 +432,54 @@ def test_scaling_can_be_another_than_was_packed(tmp_path):
     one = prepared(Made(), modality, scaling=DtypeMax(), size=None)
     two = prepared(packed, modality, scaling=DtypeMax(), size=None)
     same(next(one.batches("train")), next(two.batches("train")))
+
+
+def holed(folder):
+    """Two data sets that lack pixels of their own, in some rows."""
+    rng = np.random.default_rng(0)
+    with h5py.File(folder / "x.h5", "w") as file:
+        for name, count in (("rgb", 3), ("uv", 2)):
+            x = rng.integers(0, 999, (12, count, 6, 6)).astype("i2")
+            x[::3, -1, :2] = -9999
+            x[::4, :, 3:, 3:] = -9999
+            file[name] = x
+            file[name].attrs["_FillValue"] = np.int16(-9999)
+    made = card(["R", "G", "B", "U", "V"])
+    return Hdf5(str(folder), datasets={"rgb": ["R", "G", "B"], "uv": ["U", "V"]}, card=made)
+
+
+@pytest.mark.parametrize("rule", ["any", "all"])
+def test_what_was_not_measured_is_packed(tmp_path, rule):
+    (tmp_path / "files").mkdir()
+    source = holed(tmp_path / "files")
+    found = pack(source, tmp_path / "store", duplicates="report")
+    modality = {"x": {"kind": "image", "bands": ["V", "R", "B"]}, "uv": {"kind": "image", "bands": ["U", "V"]}}
+    one, two = (
+        Data(s, scaling=DtypeMax(), split=Split(), labels=[], nodata=rule).prepare(modality, 0) for s in (source, found)
+    )
+    assert one.streams == two.streams
+    assert any(n.startswith("nodata") for n in two.notes)
+    for a, b in zip(one.batches("all"), two.batches("all"), strict=True):
+        same(a, b)
+    facts = json.loads((tmp_path / "store/manifest.json").read_text())["statistics"][0]
+    assert min(facts["mean"]) > 0
+
+
+def test_a_scene_lacks_what_its_card_or_its_file_says(tmp_path):
+    rng = np.random.default_rng(0)
+    cube = rng.integers(0, 5000, (12, 12, 4)).astype(np.int16)
+    cube[3:7, 3:7] = -1
+    np.save(tmp_path / "cube.npy", cube)
+    with h5py.File(tmp_path / "cube.h5", "w") as file:
+        file["x"] = cube
+        file["x"].attrs["_FillValue"] = np.int16(-1)
+    np.save(tmp_path / "map.npy", rng.integers(1, 3, (12, 12)).astype(np.uint8))
+    how = {"map": "map.npy", "patch": 3, "block": 4}
+    one = Scene(str(tmp_path), cube="cube.npy", card=card(["a", "b", "c", "d"], nodata=-1), **how)
+    two = Scene(str(tmp_path), cube="cube.h5", cube_key="x", **how)
+    for source in (one, two):
+        index = source.samples.id.tolist().index("2_2")
+        raw = source.read(index, [Stream("x", bands=source.bands[1:3]), Stream("v", "vector", source.bands[:1])])
+        assert np.array_equal(raw.missing["x"], raw.inputs["x"] == -1)
+        assert raw.missing["x"].any()
+        assert "v" not in raw.missing

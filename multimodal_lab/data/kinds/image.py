@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Image(Array):
-    """Brought to one square size, and blank outside the mask where `data.background=zero`."""
+    """Brought to one square size, and blank outside the mask unless `data.background=keep`."""
 
     axes: ClassVar[int] = 2
     spatial: ClassVar[bool] = True

@@ -35,8 +35,8 @@ class Stacked:
 
         The mask of an image is then of either: an augmentation blanks what is outside it, and must not cut the other's pixels.
         """
-        if spatial and self.mask is not None and other.mask is not None:
-            self.mask = self.mask | other.mask
+        if spatial:  # no mask is one of everything
+            self.mask = None if self.mask is None or other.mask is None else self.mask | other.mask
         if bands is not None:
             both = self.present[name] & other.present[name]
             mixed = self.values[name].clone()
@@ -103,6 +103,8 @@ class Collator:
             _put(made, i, self.reader.sample(int(row)), len(rows))
             if drop:
                 self.reader.drop(int(row))
+        if made.mask is not None and self.absent:
+            made.mask[torch.from_numpy(np.isin(rows, list(self.absent)))] = False
         return made
 
     def _words(self, name: str, texts: list[str]) -> Tensor:
@@ -122,7 +124,7 @@ def _put(made: Stacked, i: int, item: Sample, count: int) -> None:
         made.texts[name].append(texts)
     if item.mask is not None:
         if made.mask is None:
-            made.mask = torch.zeros(count, *item.mask.shape, dtype=torch.bool)
+            made.mask = torch.ones(count, *item.mask.shape, dtype=torch.bool)  # of all that is there
         made.mask[i] = torch.from_numpy(item.mask)
 
 

@@ -145,7 +145,7 @@ def _statistics(plan: Packing, moments: np.ndarray, splits: SplitRows) -> list[d
         centre = (count * mean).sum(0) / total
         deviation = np.sqrt((square + count * (mean - centre) ** 2).sum(0) / total)
     made, at = [], 0
-    for part in (p for p in plan.offer.parts if p.kind != "mask"):
+    for part in (p for p in plan.offer.parts if p.kind not in ("mask", "missing")):
         each = slice(at, at + part.planes)
         at += part.planes
         facts = {"mean": _finite(centre[each]), "std": _finite(deviation[each]), "pixels": total[each].tolist()}

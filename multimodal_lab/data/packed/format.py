@@ -32,8 +32,9 @@ HASHES = ("xxh3_128", "blake2b_128")
 class Part:
     """Bands of one kind, field, type and full scale, stored as one block (bands, …) of a record.
 
-    kind: one that is `stored` in bands, or `mask`. bands: places among the store's bands, ascending; none for the mask,
-    which is (H, W) bool.
+    kind: one that is `stored` in bands, or `mask`, or `missing`: (bands, H, W) bool of the part whose number is its field,
+    True where a pixel was not measured. bands: places among the store's bands, ascending; none for the mask, which is (H, W)
+    bool.
     """
 
     kind: str

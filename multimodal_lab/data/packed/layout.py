@@ -10,7 +10,7 @@ import numpy as np
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.packed.format import Part, aligned
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, Raw
 
 Planes = tuple[tuple[int, int], ...]  # (place among the parts, plane of that part) of each band of a stream, in order
 
@@ -33,21 +33,30 @@ class Piece:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to cut streams from bytes `low` to `high` of a record: pieces a stream, None where it is missing."""
+    """How to cut streams from bytes `low` to `high` of a record: pieces a stream, None where it is missing.
+
+    holes: for streams that lack pixels a piece a band, None for a band that has all.
+    """
 
     low: int
     high: int
     pieces: dict[str, tuple[Piece, ...] | None]
     mask: Piece | None
     full_scale: float | dict[str, float]
+    holes: dict[str, tuple[Piece | None, ...]]
 
-    def cut(self, record: np.ndarray, low: int) -> tuple[dict[str, Any], np.ndarray | None]:
-        """The streams and the mask; a stream of parts of two types becomes float32, as the HDF5 reader has it."""
+    def cut(self, record: np.ndarray, low: int) -> Raw:
+        """The sample's arrays; a stream of parts of two types becomes float32, as the HDF5 reader has it."""
         inputs: dict[str, Any] = dict.fromkeys(self.pieces)
         for name, pieces in self.pieces.items():
             if pieces is not None:
                 inputs[name] = _joined(name, [piece.of(record, low) for piece in pieces])
-        return inputs, None if self.mask is None else self.mask.of(record, low)
+        missing = {}
+        for name, holes in self.holes.items():
+            missing[name] = np.zeros(inputs[name].shape, dtype=bool)
+            for band, piece in zip(missing[name], holes, strict=True):
+                band[:] = False if piece is None else piece.of(record, low)[0]
+        return Raw(inputs, None if self.mask is None else self.mask.of(record, low), self.full_scale, missing)
 
 
 class Layout:
@@ -80,7 +89,10 @@ class Layout:
         pieces = {name: self._pieces(wanted) for name, wanted in planes.items()}
         at = next((i for i, p in enumerate(self.parts) if p.kind == "mask"), None)
         mask = self._piece(at, [0]) if at is not None and self.there[at].all() else None
-        all_pieces = [p for group in pieces.values() for p in group or ()] + ([mask] if mask else [])
+        holes = {name: self._holes(wanted) for name, wanted in planes.items() if pieces[name] is not None}
+        holes = {name: own for name, own in holes.items() if any(own)}
+        every = [*pieces.values(), *holes.values(), (mask,)]
+        all_pieces = [p for group in every for p in group or () if p is not None]
         scales = {name: self._scale(wanted) for name, wanted in planes.items()}
         one = set(scales.values())
         return Recipe(
@@ -89,7 +101,14 @@ class Layout:
             pieces,
             mask,
             one.pop() if len(one) == 1 else scales,
+            holes,
         )
+
+    def _holes(self, wanted: Planes) -> tuple[Piece | None, ...]:
+        """For each plane the piece that tells which of its pixels are missing."""
+        at = {int(p.field): i for i, p in enumerate(self.parts) if p.kind == "missing"}
+        own = [(at.get(part), plane) for part, plane in wanted]
+        return tuple(None if i is None or not self.there[i][plane] else self._piece(i, [plane]) for i, plane in own)
 
     def _pieces(self, wanted: Planes) -> tuple[Piece, ...] | None:
         if not all(self.there[part][plane] for part, plane in wanted):
@@ -104,7 +123,8 @@ class Layout:
         low, high = min(at), max(at) + 1
         kind, (height, width) = self.parts[part].kind, self.size[part]
         sides = (height, width)
-        shape = sides if kind == "mask" else (high - low, *sides[2 - kinds.get(kind).axes :])
+        axes = 2 if kind == "missing" else 0 if kind == "mask" else kinds.get(kind).axes
+        shape = sides if kind == "mask" else (high - low, *sides[2 - axes :])
         first, plane = self.start[part], self.plane(part)
         pick = None if at == list(range(low, high)) else tuple(i - low for i in at)
         return Piece(first + low * plane, first + high * plane, np.dtype(self.parts[part].dtype), shape, pick)

@@ -104,7 +104,8 @@ def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
                 groups.setdefault(key, []).append(places[stream.name])
                 waiting.remove(stream)
     made = [Part(k[0], k[1], tuple(sorted(places)), _little(k[2]), k[3]) for k, places in groups.items()]
-    return [*made, Part("mask", "", (), "|b1", 1.0)] if made else []
+    holes = [Part("missing", str(i), p.bands, "|b1", 1.0) for i, p in enumerate(made) if kinds.get(p.kind).spatial]
+    return [*made, *holes, Part("mask", "", (), "|b1", 1.0)] if made else []
 
 
 def _in_blocks() -> list[KindName]:

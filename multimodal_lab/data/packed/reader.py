@@ -89,8 +89,9 @@ class Packed:
             raise DataError(self.damage(index) or f"{self._called(index)}: changed while it was read")
         if whole:
             self._seen[index] = True
-        inputs, mask = recipe.cut(record, low)
-        return Raw({**inputs, **texts}, mask, recipe.full_scale)
+        raw = recipe.cut(record, low)
+        raw.inputs |= texts
+        return raw
 
     def damage(self, index: int) -> str | None:
         """What is wrong with a record's bytes; None if they are those that were packed."""

@@ -31,6 +31,7 @@ from multimodal_lab.data.packed.format import (
 from multimodal_lab.data.packed.probe import Offer, single, together
 from multimodal_lab.data.packed.reader import as_text
 from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.streams.statistics import Moments
 from multimodal_lab.types import Stream
 
 SHARD_BYTES = 1 << 30
@@ -166,9 +167,12 @@ def record(
         if part.kind == "mask":
             values = None if raw.mask is None else np.asarray(raw.mask, dtype=bool)
             there = np.array([values is not None])
+        elif part.kind == "missing":
+            values, there = _holes(raw, absent, int(part.field), offer.parts[int(part.field)])
         else:
             values, there = _block(raw, absent, i, part, source, named)
-            moments.append(_moments(values, there, raw.mask if kinds.get(part.kind).spatial else None))
+            gone, of = _holes(raw, absent, i, part)
+            moments.append(_moments(values, there, raw.mask if kinds.get(part.kind).spatial else None, gone, of))
         entry[f"p{i}"]["present"] = np.packbits(there)
         if values is None:
             continue
@@ -182,7 +186,7 @@ def record(
 
 def _read(source: Source, offer: Offer, row: int) -> tuple[Raw, dict[int, Raw]]:
     """The whole parts and texts of one sample; for each part that is missing, its bands one by one."""
-    arrays = [(i, p) for i, p in enumerate(offer.parts) if p.kind != "mask"]
+    arrays = [(i, p) for i, p in enumerate(offer.parts) if p.kind not in ("mask", "missing")]
     streams = [together(p, source.bands, str(i)) for i, p in arrays]
     streams += [Stream(f"text {t}", "text", field=t) for t in offer.texts]
     raw = source.read(row, streams)
@@ -217,14 +221,35 @@ def _block(
     return values, there
 
 
-def _moments(values: np.ndarray | None, there: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+def _holes(raw: Raw, absent: dict[int, Raw], i: int, part: Part) -> tuple[np.ndarray | None, np.ndarray]:
+    """(bands, H, W) bool of the bands of part `i` that lack pixels, True where one was not measured; and which they are."""
+    names = [(raw, str(i))] if i not in absent else [(absent[i], f"{part.kind} {part.field} {b}") for b in part.bands]
+    found: list[np.ndarray | None] = []
+    for one, name in names:
+        gone = one.missing.get(name)
+        count = len(part.bands) if i not in absent else 1
+        whole = None if gone is None else np.broadcast_to(gone, (count, *gone.shape[-2:]))
+        found += [None] * count if whole is None else [m if m.any() else None for m in whole]
+    there = np.array([m is not None for m in found])
+    return (np.stack([m for m in found if m is not None]) if there.any() else None), there
+
+
+def _moments(
+    values: np.ndarray | None, there: np.ndarray, mask: np.ndarray | None, gone: np.ndarray | None, of: np.ndarray
+) -> np.ndarray:
+    """Count, mean and squared deviations of each band: of what is in the mask and was measured."""
     made = np.zeros((len(there), 3))
     if values is None:
         return made
-    inside = (values[:, mask] if mask is not None else values.reshape(len(values), -1)).astype(np.float64)
+    x = values.astype(np.float64)
+    if gone is not None:
+        at = (there.cumsum() - 1)[of]
+        x[at] = np.where(gone, np.nan, x[at])
+    inside = x[:, mask] if mask is not None else x.reshape(len(x), -1)
     if inside.shape[1]:
-        mean = inside.mean(1)
-        made[there] = np.stack([np.full(len(mean), inside.shape[1]), mean, ((inside.T - mean) ** 2).sum(0)], 1)
+        own = Moments()
+        own.add(inside)
+        made[there] = np.stack([own.count, own.mean, own.square], 1)
     return made
 
 

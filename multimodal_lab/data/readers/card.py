@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from multimodal_lab.bounds import Count
 from multimodal_lab.data.source import Card, DataError
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.types import Band, Stream
+
+NoData = float | list[float | None] | Literal["ignore"] | None
 
 
 def card(
@@ -21,11 +24,12 @@ def card(
     mask_band: str | None = None,
     mask_threshold: float = 0.0,
     notes: dict[str, str] | None = None,
+    nodata: NoData = None,
 ) -> Card:
     """A card of named bands in stored order, the mask's too.
 
     nm: centre wavelength of each band, null where it has none. unit: of every value; `units` says otherwise by band.
-    The specimen is where `mask_band` > `mask_threshold`. Raises `DataError` if the lists disagree.
+    The specimen is where `mask_band` > `mask_threshold`. nodata: see `Card`. Raises `DataError` if the lists disagree.
     """
     centres = [None] * len(bands) if nm is None else nm
     if len(centres) != len(bands):
@@ -38,8 +42,11 @@ def card(
     for name in [*(units or {}), *([mask_band] if mask_band is not None else [])]:
         if name not in bands:
             raise DataError(f"data.source.card: no band {name!r}; there are {', '.join(bands)}")
+    if isinstance(nodata, list) and len(nodata) != len(bands):
+        raise DataError(f"data.source.card.nodata: {len(nodata)} values for {len(bands)} bands")
     made = tuple(Band(b, c, (units or {}).get(b, unit)) for b, c in zip(bands, centres))
-    return Card(made, mask_band, mask_threshold, notes or {})
+    gone = tuple(nodata) if isinstance(nodata, list) else nodata
+    return Card(made, mask_band, mask_threshold, notes or {}, gone)
 
 
 def even_card(
@@ -51,6 +58,7 @@ def even_card(
     name: str = "B{:03d}",
     unit: str = "",
     notes: dict[str, str] | None = None,
+    nodata: NoData = None,
 ) -> Card:
     """A card of `count` channels spread evenly from `first_nm` to `last_nm`, without the channels in `skip`.
 
@@ -59,9 +67,8 @@ def even_card(
     """
     centres = np.linspace(first_nm, last_nm, count)
     kept = [i for i in range(1, count + 1) if i not in set(skip or ())]
-    return card(
-        [name.format(i) for i in kept], nm=[round(float(centres[i - 1]), 4) for i in kept], unit=unit, notes=notes
-    )
+    names, nm = [name.format(i) for i in kept], [round(float(centres[i - 1]), 4) for i in kept]
+    return card(names, nm=nm, unit=unit, notes=notes, nodata=nodata)
 
 
 def numbered(count: int, nm: Sequence[float] | None = None, unit: str = "") -> tuple[Band, ...]:

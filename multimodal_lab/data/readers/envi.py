@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from multimodal_lab.bounds import NonNegative
-from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands
+from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.envi_header import Header, agreed, read_header, same, told
 from multimodal_lab.data.readers.folder import existing, find, given, headers, readable, readable_header, some, table
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -32,8 +33,9 @@ class Envi:
     byte counts. Wavelengths come from the header, else for 408 bands from the linear table of `table_408`, and names from
     its `band names`. Bands that a `bbl` marks bad in any file are left out; values are scaled by `reflectance scale factor`
     or by `data gain values` and `data offset values`, where there are such: `notes` tell. All files must hold the same bands
-    in the same type, their centres no farther apart than the share `nm_tolerance` of the least spacing. `card` overrides
-    band names and wavelengths, and names a mask band. `calibrate`: divide by the header's gain, or
+    in the same type, their centres no farther apart than the share `nm_tolerance` of the least spacing. Missing
+    are pixels of the header's `data ignore value`, or of the card's nodata, in stored units. `card` overrides band names and
+    wavelengths, and names a mask band. `calibrate`: divide by the header's gain, or
     (stored - dark) / (white - dark) with the mean spectra of two cubes, `white` and the optional `dark`.
     """
 
@@ -75,6 +77,7 @@ class Envi:
         self.bands: tuple[Band, ...] = tuple(b for b in pixel_bands(self.card) if b.name not in bad)
         if not self.bands:
             raise DataError(f"{at}: its bad band list (bbl) leaves no band; data.source.override={{bbl: ''}} keeps all")
+        nodata.check(self.card, [self.card.bands.index(b) for b in self.bands], self._first.dtype)
         self._reference = self._spectra(references, white, dark)
         # The header is half of the data: with another byte order the same file holds other values.
         facts = hashlib.sha256(repr(self._headers).encode()).hexdigest()
@@ -85,6 +88,8 @@ class Envi:
         )
         self.samples, notes = labelled(self.root, sized, labels)
         self.notes = [*strays, *told(good, bad, card, calibrate, nm_tolerance), *notes]
+        if self.card.nodata is None:
+            self.notes += nodata.notes([(p, h.why) for p, h in good.items() if h.why], len(paths))
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams`, as stored, or scaled or calibrated (float32), and the mask."""
@@ -103,7 +108,9 @@ class Envi:
             mask = mask_from_band(np.asarray(cube[stored.index(self.card.mask_band)]), self.card, path)
         reflectance = self.calibrate == "white_reference" or bool(header.scale)
         top = 1.0 if reflectance else full_scale(header.dtype)
-        return Raw({name: pixels[p] for name, p in places.items()}, mask, top)
+        missing = nodata.missing(values, nodata.of_bands(self.card, wanted, header.nodata))
+        gone = {} if missing is None else {name: select_planes(missing, p) for name, p in places.items()}
+        return Raw({name: pixels[p] for name, p in places.items()}, mask, top, gone)
 
     def _calibrated(self, x: np.ndarray, wanted: Sequence[int], header: Header) -> np.ndarray:
         if self.calibrate == "none":
@@ -137,7 +144,9 @@ class Envi:
         header = read_header(file, name, self.fallback, self.limits, self.override)
         if header.count != self._first.count:
             raise DataError(f"{name}: {header.count} bands, expected {self._first.count} as in the samples")
-        return np.asarray(header.cube(file).mean((1, 2), dtype=np.float64))
+        cube = header.cube(file)
+        missing = nodata.missing(cube, nodata.of_bands(self.card, range(header.count), header.nodata))
+        return np.asarray(cube.mean((1, 2), dtype=np.float64, where=True if missing is None else ~missing))
 
 
 def cubes(root: Path) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from multimodal_lab.data.readers import nodata
 from multimodal_lab.data.readers.envi_fields import (
     by_name,
     centres,
@@ -29,6 +30,7 @@ ORDERS = {"0": "<", "1": ">", "ieee-le": "<", "ieee-be": ">"}
 # Axes of the stored array, and the transposition that makes it (bands, lines, samples).
 LAYOUTS = {"bsq": ("blc", (0, 1, 2)), "bil": ("lbc", (1, 0, 2)), "bip": ("lcb", (2, 0, 1))}
 # Fields that say how values follow from stored ones: value = stored * gain + offset, or stored / factor.
+IGNORE = "data ignore value"
 FACTOR = "reflectance scale factor"
 GAINS = (("data gain values", "data offset values"), ("data reflectance gain values", "data reflectance offset values"))
 
@@ -39,7 +41,8 @@ class Header:
 
     nm: centre of each band, () where not known, `inferred` how. names: of the bands, () without. bad: places of the bands
     that the bad band list marks. scale: (gain, offset) of each band, value = stored * gain + offset, by the fields `scaled`.
-    gain: the field of that name. assumed: fields that `fallback` filled in.
+    gain: the field of that name. assumed: fields that `fallback` filled in. nodata: the stored value of missing pixels (`data
+    ignore value`), or `why` what stands there is none.
     """
 
     lines: int
@@ -56,6 +59,8 @@ class Header:
     scale: tuple[tuple[float, float], ...] = ()
     scaled: str = ""
     assumed: tuple[str, ...] = ()
+    nodata: nodata.Value = None
+    why: str = ""
 
     @property
     def named(self) -> bool:
@@ -110,10 +115,11 @@ def read_header(
     if len(bad) not in (0, count):
         raise DataError(f"{name}: its header marks {len(bad)} bands good or bad (bbl), expected {count}")
     scale, scaled = _scale(keys, count, name)
+    value, why = nodata.parsed(keys[IGNORE], dtype) if IGNORE in keys else (None, "")
     return Header(
         lines, samples, count, dtype, interleave, offset, nm, inferred, names(keys),
         tuple(i for i, ok in enumerate(bad) if not ok), tuple(numbers(keys, "gain", name)), scale, scaled,
-        tuple(sorted(keys.keys() - stored.keys() - given_instead.keys())),
+        tuple(sorted(keys.keys() - stored.keys() - given_instead.keys())), value, why,
     )  # fmt: skip
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count
+from multimodal_lab.data.readers import nodata
 from multimodal_lab.data.readers.card import requested_bands, select_planes
 from multimodal_lab.data.readers.folder import existing, find, readable
-from multimodal_lab.data.readers.hdf5_file import claim, column, dataset, open_file
+from multimodal_lab.data.readers.hdf5_file import claim, classes, column, dataset, fill_value, open_file
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_number
@@ -30,10 +31,11 @@ class Hdf5:
 
     datasets: {path in the file: its bands}, which together are the card's bands. axes: how each is laid out; with "n"
     first a row is a sample, without it the file is one cube, cut into squares of `crop` pixels every `stride` (the crop
-    by default; what is left at the far edges is not read). columns: {label: data set of one value per row}; `labels`
-    joins by id: the row number in one file, else `file:row` or `file`. Files are opened lazily, once per process, with
-    a chunk cache of `cache_mb`. External and outward soft links, external storage, virtual data sets and plug-in
-    filters are refused.
+    by default; what is left at the far edges is not read). columns: {label: data set of one value per row}; those of few
+    whole numbers are classes, as doubles too, but for the `numbers`. `labels` joins by id: the row number in one file, else
+    `file:row` or `file`. Missing are pixels of the card's nodata, else of the value that a data set declares, see
+    `fill_value`. Files are opened lazily, once per process, with a chunk cache of `cache_mb`. External and outward soft
+    links, external storage, virtual data sets and plug-in filters are refused.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Hdf5:
         axes: Axes = "nchw",
         suffixes: list[str] | None = None,
         columns: dict[str, str] | None = None,
+        numbers: list[str] | None = None,
         crop: Count | None = None,
         stride: Count | None = None,
         labels: Labels | None = None,
@@ -63,13 +66,22 @@ class Hdf5:
             raise DataError(
                 f"data.source.crop: axes={axes} {'needs' if crop is None else 'has no use for'} a crop size"
             )
+        self._stored = {b.name: i for i, b in enumerate(card.bands)}
+        self._starts = dict(zip(datasets, np.cumsum([0, *map(len, datasets.values())]).tolist()))
+        self._fills: dict[tuple[str, str], nodata.Value] = {}  # what each data set declares
+        self._ignored: list[tuple[str, str]] = []
         paths = find(self.root, suffixes or [".h5", ".hdf5"])
         parts = [self._rows(p, len(paths) == 1, columns or {}, stride or crop or 1) for p in paths]
         samples = pd.concat(parts, ignore_index=True)
+        told = nodata.notes(self._ignored, len(paths) * len(datasets))
+        for label in columns or {}:
+            samples[label], note = classes(samples[label]) if label not in (numbers or ()) else (samples[label], "")
+            told += [note] if note else []
         self.limits.count(str(self.root), len(samples))
         self._at = samples[["row", "top", "left"]].to_numpy()
         samples = samples.drop(columns=["row", "top", "left"] if crop is None else ["row"])
-        self.samples, self.notes = labelled(self.root, samples, labels)
+        self.samples, notes = labelled(self.root, samples, labels)
+        self.notes = [*notes, *told]
         self._paths = [str(p) for p in self.samples.path]
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
@@ -81,7 +93,9 @@ class Hdf5:
         need_kind(streams, ["vector"] if self.axes == "nc" else ["image"], path)
         wanted, homes = self._plan(streams)
         values = {name: self._values(path, name, index, local) for name, local in wanted.items()}
+        absent = {name: self._missing(path, name, local, values[name]) for name, local in wanted.items()}
         made: dict[str, Any] = {}
+        gone: dict[str, np.ndarray] = {}
         scales: dict[str, float] = {}
         for stream, (names, parts) in zip(streams, homes):
             whole = len(names) == 1
@@ -90,9 +104,19 @@ class Hdf5:
                 if whole
                 else _stacked(stream, parts, values, path)
             )
+            if any(absent[name] is not None for name in names):
+                planes = [(absent[name], values[name], place) for name, place in parts]
+                gone[stream.name] = np.stack([np.zeros(x.shape[1:], bool) if m is None else m[p] for m, x, p in planes])
             own = {full_scale(values[name].dtype) for name in names}
             scales[stream.name] = own.pop() if len(own) == 1 else 1.0
-        return Raw(made, None, scales)
+        return Raw(made, None, scales, gone)
+
+    def _missing(self, path: str, name: str, local: list[int], values: np.ndarray) -> np.ndarray | None:
+        """(C, …) bool of the bands `local` of a data set."""
+        start = self._starts[name]
+        stored = [self._stored[self.bands[start + i].name] for i in local]
+        declared = None if self.card.nodata is not None else self._fills.get((path, name))
+        return nodata.missing(values, nodata.of_bands(self.card, stored, declared))
 
     def _plan(self, streams: Sequence[Stream]) -> tuple[dict[str, list[int]], list[_Home]]:
         """Which bands of each data set to read, and for each stream the data sets and places its bands come from.
@@ -183,12 +207,25 @@ class Hdf5:
             found, expected = data.shape[self.axes.index("c")], len(self.datasets[name])
             raise DataError(f"{path}: {name} has {found} bands, expected {expected} as in data.source.datasets")
         need_number(data.dtype, f"{path}: {name}")
+        self._declare(path, name, data)
         claim(data, f"{path}: {name}", self.limits, size.get("n", 1))
         pixels = self.crop**2 if self.crop else size.get("h", 1) * size.get("w", 1)
         self.limits.check(
             f"{path}: {name}", pixels=pixels, bands=len(self.datasets[name]), itemsize=data.dtype.itemsize
         )
         return size
+
+    def _declare(self, path: str, name: str, data: h5py.Dataset) -> None:
+        """Keep what a data set declares to be missing, if the card has nothing to say of it."""
+        nodata.check(self.card, [self._stored[band] for band in self.datasets[name]], data.dtype)
+        declared = fill_value(data)
+        if declared is None or self.card.nodata is not None:
+            return
+        value, why = nodata.parsed(declared, data.dtype)
+        if why:
+            self._ignored.append((f"{path}: {name}", why))
+        else:
+            self._fills[path, name] = value
 
 
 def _ordered(card: Card, datasets: dict[str, list[str]]) -> tuple[Band, ...]:

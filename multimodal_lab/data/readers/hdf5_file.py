@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.limits import ROW, SMALL, Limits
@@ -57,16 +58,54 @@ def claim(data: h5py.Dataset, where: str, limits: Limits, rows: int = 0) -> None
         raise DataError(f"{where}: its header claims {said} (data.source.limits.ratio raises the limit)")
 
 
+def fill_value(data: h5py.Dataset) -> object:
+    """What a data set declares to stand for a missing value, None if nothing.
+
+    That is the attribute `_FillValue` or `missing_value` (netCDF), else a fill value that its maker set, unless that is 0:
+    it is set by habit, and black pixels are measured ones.
+    """
+    for name in ("_FillValue", "missing_value"):
+        found = np.ravel(data.attrs[name]) if name in data.attrs else ()
+        if len(found):
+            return found[0].decode(errors="replace") if isinstance(found[0], bytes) else found[0]
+    made = data.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
+    return data.fillvalue if made and data.fillvalue != 0 else None
+
+
 def column(file: h5py.File, name: str, path: str, rows: int) -> Any:
-    """A label per row: numbers as they are, bytes as text."""
+    """A label per row: numbers as they are, bytes as text; (rows, 1) and (1, rows) are MATLAB's, one-hot rows are classes."""
     data = dataset(file, name, path)
-    if data.shape != (rows,):
+    one_hot = data.ndim == 2 and len(data) == rows and data.shape[1] > 1
+    if data.shape not in ((rows,), (rows, 1), (1, rows)) and not one_hot:
         raise DataError(f"{path}: {name} has shape {data.shape}, expected ({rows},), one value a row")
     claim(data, f"{path}: {name}", Limits())
     values = data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
-    if values.dtype.kind not in "iufbO" or (values.dtype.kind == "O" and not isinstance(values[0], str)):
+    if values.dtype.kind not in "iufbO" or (values.dtype.kind == "O" and not isinstance(values.flat[0], str)):
         raise DataError(f"{path}: {name} holds {data.dtype}, expected numbers or text")
-    return values
+    if not one_hot:
+        return values.reshape(-1)
+    if values.dtype.kind == "O" or not (((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all()):
+        raise DataError(f"{path}: {name} has shape {data.shape}, expected ({rows},), or rows of 0 with a single 1")
+    return values.argmax(1)
+
+
+def classes(values: pd.Series) -> tuple[pd.Series, str]:
+    """A column of floats that are few whole numbers as integers, and what to say of it; any other as it is.
+
+    MATLAB stores every number as a double, class numbers too. Few: each stands in four rows on average, and 64 at most.
+    """
+    if values.dtype.kind != "f":
+        return values, ""
+    kept = values.dropna()
+    found = np.unique(kept)
+    if not len(found) or len(found) > min(64, max(2, len(kept) // 4)) or (found != np.rint(found)).any():
+        return values, ""
+    listed = ", ".join(f"{v:g}" for v in found[:5]) + (", …" if len(found) > 5 else "")
+    note = (
+        f"labels: {values.name} holds {len(found)} whole numbers ({listed}) as floats, taken for classes; "
+        f"data.source.numbers=[{values.name}] takes them for numbers"
+    )
+    return values.astype("Int64" if values.isna().any() else "int64"), note
 
 
 def _resolved(file: h5py.File, name: str, path: str) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from multimodal_lab.data.readers import nodata
 from multimodal_lab.data.readers.card import requested_bands
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -46,13 +47,14 @@ Alpha = Literal["refuse", "drop", "mask", "white", "black"]
 
 @dataclass(frozen=True)
 class Header:
-    """Size as shown (a JPEG's EXIF rotation applied), colour, alpha channel and bits per value of one image file."""
+    """Size as shown (a JPEG's EXIF rotation applied), colour, alpha channel, bits per value of one image, and a TIFF's nodata."""
 
     height: int
     width: int
     grey: bool
     alpha: bool
     bits: int
+    nodata: nodata.Value = None
 
 
 class Images:
@@ -97,9 +99,11 @@ class Images:
         path = str(self.samples.path.iloc[index])
         need_kind(streams, ["image"], path)
         needed, places = requested_bands(self.bands, streams)
-        readable_header(self._headers[index])
+        header = readable_header(self._headers[index])
         values, mask = decode(self.root / path, path, self.colour, self.alpha, self.limits)
-        return Raw({name: values[needed][p] for name, p in places.items()}, mask, float(np.iinfo(values.dtype).max))
+        full, gone = float(np.iinfo(values.dtype).max), nodata.missing(values, [header.nodata] * len(values))
+        missing = {} if gone is None else {name: gone[needed][p] for name, p in places.items()}
+        return Raw({name: values[needed][p] for name, p in places.items()}, mask, full, missing)
 
 
 def bands_of(colour: Colour) -> tuple[Band, ...]:
@@ -162,7 +166,9 @@ def _checked(image: Image.Image, file: Path, name: str, colour: Colour, alpha: A
     turned = orientation in (5, 6, 7, 8)
     if orientation != 1 and bits == 16 and not grey:
         raise DataError(f"{name}: EXIF orientation {orientation} in a 16-bit colour image, expected 1")
-    return Header(width if turned else height, height if turned else width, grey, has_alpha, bits)
+    declared = getattr(image, "tag_v2", {}).get(nodata.TAG) if image.format == "TIFF" else None
+    value = None if declared is None else nodata.parsed(declared, np.dtype(f"u{bits // 8}"))[0]
+    return Header(width if turned else height, height if turned else width, grey, has_alpha, bits, value)
 
 
 def _bits(image: Image.Image) -> int:

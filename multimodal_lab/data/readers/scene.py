@@ -12,7 +12,7 @@ import pandas as pd
 
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import kinds
-from multimodal_lab.data.readers import matlab
+from multimodal_lab.data.readers import matlab, nodata
 from multimodal_lab.data.readers.blocks import Blocks, assign
 from multimodal_lab.data.readers.card import numbered, requested_bands
 from multimodal_lab.data.readers.envi import ALSO, SUFFIXES
@@ -32,8 +32,9 @@ class Scene:
     `Envi`). The scene is divided into near-square blocks of about `block` pixels a side and whole blocks go to train, val
     and test, so that each class is in each split where it can be; a warning names those that are not. A patch never leaves
     its block: at an edge it is mirrored (`reflect`) or left out (`drop`), so that no pixel is shared across splits.
-    stride: take every n-th pixel down and across. names: of the classes from 1 on. An image stream gets the patch, a
-    vector stream its centre pixel. The samples have columns `label`, `block`, `split`, `row`, `column`.
+    stride: take every n-th pixel down and across. names: of the classes from 1 on. Missing are pixels of the card's nodata,
+    else of what an ENVI or HDF5 cube declares, in stored units. An image stream gets the patch, a vector stream its centre
+    pixel. The samples have columns `label`, `block`, `split`, `row`, `column`.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Scene:
         self.bands: tuple[Band, ...] = tuple(bands[i] for i in self._good)
         self.notes = list(told({cube: self._header}, {bands[i].name for i in bad}, card)) if self._header else []
         self._scale = full_scale(dtype)
+        self._nodata = self._missing(cube, card or Card(bands), self._header.dtype if self._header else dtype)
         classes = self._classes(given(self.root, map, "data.source.map"), map, map_key, (height, width), cube)
         self.blocks = Blocks(height, width, block)
         if edge == "reflect":
@@ -95,16 +97,33 @@ class Scene:
         row, column = self._at[index]
         cube = self._cube()
         inputs: dict[str, Any] = {}
+        missing: dict[str, np.ndarray] = {}
         for stream in streams:
             bands = [needed[i] for i in places[stream.name]]
             if not kinds.of(stream).axes:
                 spectrum = cube[:, row, column] if self.axes == "chw" else cube[row, column]
-                inputs[stream.name] = np.ascontiguousarray(spectrum[bands], dtype=cube.dtype.newbyteorder("="))
-                continue
-            where = (bands, rows, columns) if self.axes == "chw" else (rows, columns, bands)
-            values = cube[np.ix_(*where)] if self.axes == "chw" else np.moveaxis(cube[np.ix_(*where)], 2, 0)
+                values = spectrum[bands]
+            else:
+                where = (bands, rows, columns) if self.axes == "chw" else (rows, columns, bands)
+                values = cube[np.ix_(*where)] if self.axes == "chw" else np.moveaxis(cube[np.ix_(*where)], 2, 0)
             inputs[stream.name] = np.ascontiguousarray(values, dtype=cube.dtype.newbyteorder("="))
-        return Raw(inputs, None, self._scale)
+            gone = nodata.missing(values, [self._nodata[i] for i in bands])
+            if gone is not None:
+                missing[stream.name] = gone
+        return Raw(inputs, None, self._scale, missing)
+
+    def _missing(self, name: str, card: Card, stored: np.dtype) -> list[nodata.Value]:
+        """Of each stored band the value, as read, of pixels that were not measured."""
+        count = len(card.bands)
+        nodata.check(card, range(count), stored)
+        declared = None if card.nodata is not None else _declared(*self._cube_at, self._header)
+        value, why = (None, "") if declared is None else nodata.parsed(declared, stored)
+        self.notes += nodata.notes([(name, why)] if why else [], 1)
+        made = nodata.of_bands(card, range(count), value)
+        if self._header is None or not self._header.scale:
+            return made
+        as_read = self._header.values(np.array([v or 0 for v in made], stored)[:, None, None], range(count))[:, 0, 0]
+        return [None if v is None else float(x) for v, x in zip(made, as_read)]
 
     def window(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows and the columns of the scene, (patch,) each, that sample `index` reads; all in its own block."""
@@ -197,6 +216,18 @@ def load(file: Path, key: str | None, limits: Limits, header: Header | None = No
         return header.values(header.cube(file), range(header.count))
     known = ", ".join([".mat", ".npy", ".h5", ".hdf5", *SUFFIXES, *ALSO])
     raise DataError(f"{file.name}: expected {known}, found {suffix}")
+
+
+def _declared(file: Path, key: str | None, header: Header | None) -> object:
+    """What the cube's file declares to be missing; None where it can't or doesn't."""
+    if header is not None:
+        return header.nodata
+    if file.suffix.lower() not in (".h5", ".hdf5") or key is None:
+        return None
+    from multimodal_lab.data.readers.hdf5_file import dataset, fill_value, open_file
+
+    with readable(file.name, "HDF5 file"), open_file(file, file.name, 64) as opened:
+        return fill_value(dataset(opened, key, file.name))
 
 
 def _envi(file: Path) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams import nodata
 
 Rule = Literal["area", "none"]
 Fit = Literal["pad", "stretch"]
@@ -18,18 +19,33 @@ Fit = Literal["pad", "stretch"]
 class Resize:
     """To (size, size): `area` averages (antialiased) where it shrinks, interpolates where it grows; `none` only checks.
 
-    `mode="pad"` keeps the shape of a non-square image and pads it with zeros (mask: off), `mode="stretch"` doesn't.
+    `mode="pad"` keeps the shape of a non-square image and puts blank pixels around it, `mode="stretch"` doesn't.
     `size=None` leaves images as they are; they must be square then.
     """
 
     def __init__(self, size: int | None, rule: Rule, mode: Fit) -> None:
         self.size, self.rule, self.fit = size, rule, mode
 
-    def sized(self, x: np.ndarray, mask: np.ndarray | None, blank: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """(C, H, W) and its mask at the size that networks see; `blank`: zero outside the mask, and averages inside alone."""
-        small = None if mask is None else self.small(mask)
-        x = self.image(x, mask if blank else None)
-        return (np.where(small, x, np.float32(0)) if blank and small is not None else x), small
+    def sized(
+        self, x: np.ndarray, mask: np.ndarray | None, keep: bool, missing: nodata.Rule
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """(C, H, W), NaN where nothing was measured, at the size that networks see; and (size, size) bool, None: everywhere.
+
+        That one is True where a pixel is seen: measured, in the frame and, unless `keep`, inside `mask`. Averages are of
+        seen pixels alone. Where a pixel is seen all the same (`missing=all`), a band without a value stays NaN.
+        """
+        known = nodata.measured(x, missing)
+        seen = known if keep else nodata.both(mask, known)
+        if self._keeps(x.shape[1:]):
+            return x, seen
+        if seen is None and self.fit == "pad" and x.shape[1] != x.shape[2]:
+            return self.image(x, None), self.mask(np.ones(x.shape[1:], dtype=bool))
+        bands = None if known is None or missing == "any" else ~np.isnan(x)
+        small = None if seen is None else self.small(seen)
+        x = self.image(x, seen if bands is None else bands & seen)
+        if bands is not None:
+            x = np.where(self._nearest(bands), x, np.float32(np.nan))
+        return x, small
 
     def small(self, mask: np.ndarray) -> np.ndarray:
         """`mask`; one of which nothing is left is a `DataError`."""
@@ -39,21 +55,19 @@ class Resize:
         return small
 
     def image(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """(C, H, W) to (C, size, size) float32; pixels outside `mask` take no part in the averages."""
+        """(C, H, W) to (C, size, size) float32; what lies outside `mask`, (H, W) or (C, H, W), has no part in the averages."""
         if self._keeps(x.shape[1:]):
             return x
         if mask is None:
             return self._fitted(torch.from_numpy(np.ascontiguousarray(x)), soft=True).numpy()
-        weight = torch.from_numpy(mask.astype(np.float32))[None]
+        weight = torch.from_numpy(mask.astype(np.float32)).view(-1, *mask.shape[-2:])
         inside = torch.from_numpy(np.ascontiguousarray(np.where(mask, x, np.float32(0))))
         share = self._fitted(weight, soft=True)
         return (self._fitted(inside, soft=True) / share.clamp_min(1e-6)).numpy()
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """(H, W) to (size, size) bool, nearest neighbour."""
-        if self._keeps(mask.shape):
-            return mask
-        return self._fitted(torch.from_numpy(mask.astype(np.float32))[None], soft=False)[0].numpy() > 0.5
+        return mask if self._keeps(mask.shape) else self._nearest(mask[None])[0]
 
     def require(self, shape: tuple[int, ...]) -> None:
         """`DataError` for a (height, width) that can't become the wanted size."""
@@ -71,6 +85,9 @@ class Resize:
         if self.rule == "none":
             raise DataError(f"{height} x {width} pixels, expected data.size {wanted}; data.resize=area would resize it")
         return False
+
+    def _nearest(self, mask: np.ndarray) -> np.ndarray:
+        return np.asarray(self._fitted(torch.from_numpy(mask.astype(np.float32)), soft=False).numpy() > 0.5)
 
     def _fitted(self, x: Tensor, soft: bool) -> Tensor:
         side = int(self.size or 0)

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.kind import StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.streams import nodata
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.files import retried
@@ -36,9 +37,17 @@ class SampleReader:
     """Reads samples of one source for a set of plans; every error names the sample and its path."""
 
     def __init__(
-        self, source: Source, plans: dict[str, StreamPlan], scaling: Scaling, resize: Resize, zero: bool, cache: bool
+        self,
+        source: Source,
+        plans: dict[str, StreamPlan],
+        scaling: Scaling,
+        resize: Resize,
+        background: Background,
+        missing: nodata.Rule,
+        cache: bool,
     ) -> None:
-        self.source, self.plans, self.scaling, self.resize, self.zero = source, plans, scaling, resize, zero
+        self.source, self.plans, self.scaling, self.resize = source, plans, scaling, resize
+        self.background, self.nodata = background, missing
         self.kinds = {name: kinds.of(p.stored) for name, p in plans.items()}
         self.table: pd.DataFrame = source.samples
         self.names = [str(i) for i in self.table["id"]]
@@ -57,7 +66,10 @@ class SampleReader:
         return f"sample {self.names[row]!r}" + (f" ({path})" if isinstance(path, str) else "")
 
     def raw(self, row: int) -> Raw:
-        """The stored arrays, checked: shape, type, finite values, a mask that isn't empty. Threads may share this."""
+        """The stored arrays, checked: shape, type, finite values, a mask that isn't empty. Threads may share this.
+
+        NaN is what was not measured.
+        """
         thread = threading.get_ident()
         at, raw = self.last.get(thread) or (row, self.kept.get(row))
         if at == row and raw is not None:
@@ -78,6 +90,7 @@ class SampleReader:
                     raise DataError(f"the reader gave no stream {name!r}")
                 if (x := raw.inputs[name]) is not None:
                     kind.check(self, name, x, raw)
+            nodata.mark(self, raw)
         except DataError as error:
             raise self.named(row, error) from error
         if self.cache:
@@ -100,19 +113,38 @@ class SampleReader:
 
     def sample(self, row: int) -> Sample:
         """All streams of one sample."""
-        raw, texts, inputs, mask = self.raw(row), {}, {}, None
+        raw, texts, inputs = self.raw(row), {}, {}
+        seen: dict[str, np.ndarray | None] = {}
         try:
             for name, kind in self.kinds.items():
                 if kind.drawn_each_epoch:
                     texts[name] = kind.several(self, raw, name)
-                else:
-                    inputs[name], small = kind.finish(self, raw, name)
-                    mask = small if mask is None else mask
-            if mask is None and raw.mask is not None and inputs:  # every image is missing, its mask is not
-                mask = self.resize.small(raw.mask)
+                    continue
+                inputs[name], mask = kind.finish(self, raw, name)
+                if kind.spatial and inputs[name] is not None:
+                    seen[name] = mask
+            if not seen and raw.mask is not None and inputs and self.background != "keep":  # its images are missing
+                return Sample(inputs, texts, self.resize.small(raw.mask))
+            return Sample(inputs, texts, self._together(inputs, seen))
         except DataError as error:
             raise self.named(row, error) from error
-        return Sample(inputs, texts, mask)
+
+    def _together(self, inputs: dict[str, Any], seen: dict[str, np.ndarray | None]) -> np.ndarray | None:
+        """One mask for all images of a sample, which are made blank outside it: what is seen in each (`any`) or in one."""
+        masks = list(seen.values())
+        if len({m.shape for m in masks if m is not None}) > 1:  # sizes of their own: there is no one mask
+            return masks[0]
+        if self.nodata == "all":
+            return None if any(m is None for m in masks) or not masks else np.logical_or.reduce(masks)
+        mask = None
+        for one in masks:
+            mask = nodata.both(mask, one)
+        if mask is not None and not mask.any():
+            raise DataError(f"no pixel is measured in all of {', '.join(seen)}; data.nodata=all takes those of any")
+        for name, one in seen.items():
+            if one is not mask:
+                inputs[name] = nodata.blank(inputs[name], mask, self.fitted[name], self.nodata)
+        return mask
 
     def drop(self, row: int) -> None:
         """Drop the stored arrays of one sample."""

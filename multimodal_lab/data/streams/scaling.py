@@ -2,20 +2,26 @@
 
 A policy has `fit(pixels) -> facts`, given the training split's pixels inside the mask, one (C, n) array a sample, and
 returning plain JSON types; and `apply(x, mask, full_scale, facts)`, from a stored (C, H, W) or (C,) array to float32 of
-the same shape. `mask` is (H, W) bool or None. Policies that learn nothing don't touch `pixels`.
+the same shape. `mask` is (H, W) bool or None. Policies that learn nothing don't touch `pixels`. NaN is a value that was not
+measured: it teaches nothing and stays NaN. A policy that leaves values in the units of the stored type has
+`unit(high, full_scale)` too, a power of two that spans what it makes, where |x| <= `high` in the training split:
+augmentations take it for 1. What other policies make spans about 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from multimodal_lab.bounds import Count
+from multimodal_lab.data.kind import StreamStatistics
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.statistics import Moments, inside_mask
 
+BRIGHTEST = 4.0  # reflectance: a glint is brighter than the white reference
 Facts = dict[str, Any]
 Pixels = Iterable[np.ndarray]
 Values = np.ndarray | float
@@ -46,6 +52,11 @@ class DtypeMax:
         """x / full_scale."""
         return x.astype(np.float32) * np.float32(1 / full_scale)
 
+    def unit(self, high: float, full_scale: float) -> float:
+        """1 where the values need the bits of their type."""
+        whole = full_scale + 1 if full_scale > 1 else 1.0
+        return _full_range(high * full_scale, full_scale) / whole
+
 
 class NoScaling:
     """The stored values as they are."""
@@ -59,6 +70,10 @@ class NoScaling:
     def apply(self, x: np.ndarray, mask: np.ndarray | None, full_scale: float, facts: Facts) -> np.ndarray:
         """x."""
         return x.astype(np.float32)
+
+    def unit(self, high: float, full_scale: float) -> float:
+        """In stored units."""
+        return _full_range(high, full_scale)
 
 
 class FixedRange:
@@ -99,8 +114,9 @@ class Percentile:
 
     def fit(self, pixels: Pixels) -> Facts:
         """low, high: C stored values each, from at most `pixels_per_sample` evenly spaced pixels of each sample."""
-        kept = [p[:, :: max(1, -(-p.shape[1] // self.pixels_per_sample))] for p in pixels]
-        low, high = np.percentile(np.concatenate(kept, 1), [self.low, self.high], axis=1)
+        kept = np.concatenate([p[:, :: max(1, -(-p.shape[1] // self.pixels_per_sample))] for p in pixels], 1)
+        percentile = np.nanpercentile if np.isnan(kept.min()) else np.percentile  # this one is quicker
+        low, high = percentile(kept, [self.low, self.high], axis=1)
         flat = np.flatnonzero(high <= low)
         if len(flat):
             raise DataError(
@@ -151,7 +167,7 @@ class PerImageMinMax:
         """(x - min) / (max - min); a constant image or band becomes 0."""
         inside = inside_mask(x, mask).astype(np.float64)
         axis = None if self.over == "image" or x.ndim == 1 else 1
-        low, high = inside.min(axis), inside.max(axis)
+        low, high = np.fmin.reduce(inside, axis), np.fmax.reduce(inside, axis)  # of what is not NaN
         span = np.where(high > low, high - low, 1.0)
         return _affine(x, low, 1 / span)
 
@@ -170,8 +186,13 @@ class PerPixelStandardise:
         if len(x) < 2:
             raise DataError("data.scaling: per_pixel_standardise needs at least two bands")
         y = x.astype(np.float64)
-        std = y.std(0)
-        return np.asarray((y - y.mean(0)) / np.where(std > 0, std, 1.0), dtype=np.float32)
+        if np.isnan(y.min()):
+            count = np.maximum((~np.isnan(y)).sum(0), 1)
+            mean = np.nansum(y, 0) / count
+            std = np.sqrt(np.nansum((y - mean) ** 2, 0) / count)
+        else:
+            mean, std = y.mean(0), y.std(0)
+        return np.asarray((y - mean) / np.where(std > 0, std, 1.0), dtype=np.float32)
 
 
 def _affine(x: np.ndarray, low: Values, factor: Values) -> np.ndarray:
@@ -182,3 +203,27 @@ def _affine(x: np.ndarray, low: Values, factor: Values) -> np.ndarray:
 
 def _clipped(x: np.ndarray, clip: bool) -> np.ndarray:
     return x.clip(0, 1) if clip else x
+
+
+def _full_range(high: float, full_scale: float) -> float:
+    """2^b of the fewest bits b that hold values up to `high`, in stored units; 1 of floats of about 0 to 1.
+
+    The type's own bits where at most one is spare (12-bit counts in 16 bits leave four), and 8 at least: a dark 8-bit image
+    is one all the same.
+    """
+    if full_scale <= 1:
+        return 1.0 if high <= BRIGHTEST else 2.0 ** math.ceil(math.log2(high + 1))
+    high = round(high)
+    return full_scale + 1 if 4 * high > full_scale else 2.0 ** max(8, math.ceil(math.log2(high + 1)))
+
+
+def notes(learnt: Mapping[str, StreamStatistics]) -> list[str]:
+    """What a run says of streams whose range augmentations take for 1."""
+    found: dict[float, list[str]] = {}
+    for name, fitted in learnt.items():
+        found.setdefault(fitted.unit, []).append(name)
+    return [
+        f"augmentation: scaled values of {', '.join(names)} stay below {unit:.3g}, which ops take for their full range, 1"
+        for unit, names in found.items()
+        if unit != 1
+    ]

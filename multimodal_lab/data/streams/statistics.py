@@ -11,35 +11,38 @@ class Moments:
     """Running mean and variance per band, merged sample by sample (Welford 1962; Chan, Golub, LeVeque 1979)."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = np.zeros(0)
         self.mean = np.zeros(0)
         self.square = np.zeros(0)
 
     def add(self, x: np.ndarray) -> None:
-        """Take in (C, n) values, n >= 1."""
+        """Take in (C, n) values, n >= 1; NaN is none."""
         x = x.astype(np.float64)
-        n, mean = x.shape[1], x.mean(1)
-        square = ((x - mean[:, None]) ** 2).sum(1)
-        if not self.count:
+        n, mean = np.full(len(x), float(x.shape[1])), x.mean(1)
+        lacking = np.isnan(mean).any()
+        if lacking:
+            n = (~np.isnan(x)).sum(1).astype(np.float64)
+            mean = np.nansum(x, 1) / np.maximum(n, 1)
+        square = (np.nansum if lacking else np.sum)((x - mean[:, None]) ** 2, 1)
+        if not len(self.count):
             self.count, self.mean, self.square = n, mean, square
             return
         total, step = self.count + n, mean - self.mean
-        self.square = self.square + square + step**2 * (self.count * n / total)
-        self.mean = self.mean + step * (n / total)
+        safe = np.maximum(total, 1)
+        self.square = self.square + square + step**2 * (self.count * n / safe)
+        self.mean = self.mean + step * (n / safe)
         self.count = total
 
     def result(self, where: str, names: tuple[str, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
         """(C,) mean and (C,) population standard deviation; no values, or a constant band, is a `DataError`."""
-        if not self.count:
+        if not self.count.any():
             raise DataError(f"{where}: no sample of the training split has it, so that it has no statistics")
-        std = np.sqrt(self.square / self.count)
-        flat = np.flatnonzero(std <= 1e-12 * np.maximum(1.0, np.abs(self.mean)))
+        std = np.sqrt(self.square / np.maximum(self.count, 1))
+        flat = np.flatnonzero(std <= 1e-12 * np.abs(self.mean))  # whatever the unit: int64 by its full scale is 1e-17
         if len(flat):
             band = names[flat[0]] if names else str(flat[0])
-            value = self.mean[flat[0]]
-            raise DataError(
-                f"{where}: band {band} is constant ({value:g}) over the training split; leave it out of `bands`"
-            )
+            found = f"is constant ({self.mean[flat[0]]:g})" if self.count[flat[0]] else "has no value"
+            raise DataError(f"{where}: band {band} {found} over the training split; leave it out of `bands`")
         return self.mean, std
 
 
@@ -52,8 +55,12 @@ class Covariance:
         self.scatter = np.zeros((0, 0))
 
     def add(self, x: np.ndarray) -> None:
-        """Take in (C, n) values."""
+        """Take in (C, n) values; a pixel with NaN is none."""
         x = x.astype(np.float64)
+        if np.isnan(x.min()):
+            x = x[:, ~np.isnan(x).any(0)]
+        if not x.shape[1]:
+            return
         n, mean = x.shape[1], x.mean(1)
         centred = x - mean[:, None]
         scatter = centred @ centred.T
