@@ -97,7 +97,8 @@ def _labels(runs: pd.DataFrame, groups: list[str], e: Scored, title: str) -> Tab
     several = len({label for label, _ in rows}) < len(rows)
     for head, part in _parts(runs, groups):
         for label, word in rows or [("", "")]:
-            chance = [_spread(part, f"chance/{label}")] if e.beside_chance else []
+            by = f"chance/{label}" if e.way(word) == "max" else ""
+            chance = [_spread(part, by)] if e.beside_chance else []
             cells = [_spread(part, f"{e.name}/{stream}/{label}/{word}") for stream in streams]
             drawn.add_row(*head, f"{label} {word}" if several else label, *chance, *cells)
     return drawn

@@ -69,12 +69,13 @@ def _labels(summary: Mapping[str, Any], e: Scored) -> Table | None:
     for label in labels:
         stems = [f"{e.name}/{name}/{label}" for name in streams]
         count = max((int(summary.get(f"{stem}/n", 0)) for stem in stems), default=0)
-        chance = [number(summary.get(f"chance/{label}"))] if e.beside_chance else []
+        chance = number(summary.get(f"chance/{label}"))
         given = [word for word in columns if any(f"{stem}/{word}" in summary for stem in stems)]
         for word in given:
-            drawn.add_row(label, columns[word], str(count), *chance, *_cells(summary, e, stems, word))
+            by = [chance if e.way(word) == "max" else "–"] if e.beside_chance else []  # chance is of a share or of R²
+            drawn.add_row(label, columns[word], str(count), *by, *_cells(summary, e, stems, word))
         if not given:
-            drawn.add_row(label, _reason(summary, stems), str(count), *["–"] * (len(chance) + len(streams)))
+            drawn.add_row(label, _reason(summary, stems), str(count), *["–"] * (e.beside_chance + len(streams)))
     return drawn
 
 
