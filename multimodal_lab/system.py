@@ -99,10 +99,11 @@ class System(nn.Module):
         numbers: Mapping[str, tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         super().__init__()
-        facts = {"classes": dict(classes), "numbers": dict(numbers or {})}
-        self.scales = {label: f"std_{i}" for i, label in enumerate(facts["numbers"])}
+        numbers = dict(numbers or {})
+        facts: dict[str, Any] = {"classes": dict(classes), "numbers": numbers}
+        self.scales = {label: f"std_{i}" for i, label in enumerate(numbers)}
         for label, name in self.scales.items():  # buffers, so that they lie where the batches do
-            self.register_buffer(name, facts["numbers"][label][1], persistent=False)
+            self.register_buffer(name, numbers[label][1], persistent=False)
         self.streams = dict(streams)
         self.normalise = nn.ModuleDict({name: Normalise(s) for name, s in streams.items()})
         self.backbones = Backbones(streams, backbone, backbones or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -121,6 +122,20 @@ def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:
         if (then := run.record["choices"][key]) != now:
             raise EncoderError(f"data.{key}: {now} here, but {run.folder} was trained with {then}")
     fitted, before = data.reader.fitted[name], run.record["streams"][its]
+    if fitted.tokenizer != before["tokenizer"]:
+        here, there = (
+            hashlib.sha256(text.encode()).hexdigest()[:8] for text in (fitted.tokenizer, before["tokenizer"])
+        )
+        raise EncoderError(
+            f"adapt.runs: stream {name} has tokenizer {here} here, and {run.folder} read {its} with tokenizer {there}: the "
+            f"same numbers mean other words; train encoders on this split of these data, with the same modality.{name}.vocab "
+            "and tokens"
+        )
+    if data.streams[name].length != before["length"]:
+        raise EncoderError(
+            f"modality.{name}.length: {data.streams[name].length} here, but {run.folder} read {its} at {before['length']}; "
+            f"add modality.{name}.length={before['length']}"
+        )
     for key in ("scaling", "pca", "size"):
         if getattr(fitted, key) != before[key]:
             raise EncoderError(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Literal
+
+import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import record
@@ -12,7 +15,7 @@ from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import fingerprint
-from multimodal_lab.data.source import DataError, Source
+from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
@@ -24,6 +27,7 @@ from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.text import expected_one_of
+from multimodal_lab.types import Stream
 
 
 class Data:
@@ -121,6 +125,7 @@ class Data:
             shuffle=self.shuffle,
             items={name: column for name, column in self.items.items() if column in self.source.samples},
         )
+        prepared.notes += self._told(samples, splits, bad)
         if memory is None:
             try:
                 self._read(prepared, checked=frozen is None and self.verify == "all")
@@ -188,6 +193,20 @@ class Data:
             "shuffle": asdict(self.shuffle) if self.shuffle else None,
             "notes": [*chosen.notes, *bad.notes(self.on_error, len(self.source.samples)), *_told(samples)],
         }
+
+    def _told(self, samples: SampleReader, splits: SplitRows, bad: Bad) -> list[str]:
+        """What each kind has to tell of its stream, such as how many texts are cut."""
+        rows = {split: bad.good(own) for split, own in (splits or {"all": np.arange(len(samples.table))}).items()}
+        found = []
+        for name, kind in samples.kinds.items():
+            found += kind.notes(samples, name, partial(self._alone, samples, samples.plans[name].stored), rows)
+        return found
+
+    def _alone(self, samples: SampleReader, stream: Stream, row: int) -> Raw:
+        try:
+            return self.source.read(row, [stream])
+        except DataError as error:
+            raise samples.named(row, error) from error
 
     def _read(self, prepared: Prepared, checked: bool) -> None:
         """Finish every sample where it is kept in memory; else read those that `learn` has not, where all are checked."""

@@ -5,6 +5,7 @@ A kind has no state: what is learnt of a stream stands in `samples.fitted[name]`
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -134,6 +135,12 @@ class Kind:
 
     def restore(self, samples: Samples, name: str) -> None:
         """Make ready what `samples.fitted[name]` says was learnt."""
+
+    def notes(
+        self, samples: Samples, name: str, read: Callable[[int], Raw], splits: Mapping[str, np.ndarray]
+    ) -> list[str]:
+        """What a run should tell of a stream, once all is learnt; `read(row)` gives that stream alone, as stored."""
+        return []
 
     def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """The stream that a backbone is built for."""

@@ -74,7 +74,7 @@ def encode(
         _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
         _array(batch.ids if batch.same is None else batch.same),
         {k: _array(v) for k, v in batch.items.items()},
-        *({k: np.stack(v, 1) for k, v in kept.items()} for kept in (others, shaped)), told,
+        {k: np.stack(v, 1) for k, v in others.items()}, {k: np.stack(v, 1) for k, v in shaped.items()}, told,
     )  # fmt: skip
 
 
@@ -91,10 +91,8 @@ def _array(x: Tensor) -> np.ndarray:
 def join(parts: Sequence[EncodedBatch]) -> EncodedBatch:
     """All batches as one."""
     _fill(parts)
-    said = joined([(len(p.ids), p.said) for p in parts])
-    return EncodedBatch(
-        *(_joined([getattr(p, f) for p in parts]) for f in EncodedBatch.__annotations__ if f != "said"), said
-    )
+    arrays = {f: _joined([getattr(p, f) for p in parts]) for f in EncodedBatch.__annotations__ if f != "said"}
+    return EncodedBatch(**arrays, said=joined([(len(p.ids), p.said) for p in parts]))
 
 
 def _fill(parts: Sequence[EncodedBatch]) -> None:

@@ -73,7 +73,7 @@ def _first(parts: Sequence[tuple[int, Mapping[str, Said]]], name: str) -> Said:
 def _reads(module: Any, features: Mapping[str, Features]) -> Tensor:
     """(N,) bool: the rows that have what a head reads: its `input` where it names one, else any stream."""
     one = getattr(module, "input", None)
-    names = [one] if one in features else list(features)
+    names = [str(one)] if one in features else list(features)
     return torch.stack([features[name].present for name in names]).any(0)
 
 

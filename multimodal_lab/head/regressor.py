@@ -60,7 +60,7 @@ class Regressor(nn.Module):
         """Features to numbers (N, P), or (N, 2P) with their variances, in float32 or wider."""
         said = self.layers(features[self.input].pooled)
         said = said.to(torch.promote_types(said.dtype, torch.float32))
-        value = self.mean + self.std * said[:, : len(self.mean)]
+        value: Tensor = self.mean + self.std * said[:, : len(self.mean)]
         if not self.variance:
             return value
         spread = F.softplus(said[:, len(self.mean) :]) + LEAST

@@ -35,7 +35,7 @@ def table(summary: Mapping[str, Any], scored: Sequence[Scored] = ()) -> Renderab
 def _title(e: Scored, where: str) -> str:
     if e.title:
         return e.title if where == "Held-out" else f"{e.title}, on the validation split"
-    return f"{where} {_KINDS.get(e.by, 'scores')} by {e.name}"
+    return f"{where} {_KINDS.get(str(e.by), 'scores')} by {e.name}"
 
 
 _KINDS = {"label": "scores", "pair": "scores of pairs", "name": "scores of embeddings"}

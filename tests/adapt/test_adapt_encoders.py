@@ -2,15 +2,24 @@
 
 import json
 import shutil
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from multimodal_lab.adapt import encoders
 from multimodal_lab.adapt.encoders import EncoderError
 from multimodal_lab.checkpoint import store
 from multimodal_lab.config import schema
+from multimodal_lab.data.fitted_cache import choices
+from multimodal_lab.data.kind import StreamStatistics
+from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.experiment.reload import embed_files
+from multimodal_lab.types import Stream
 
 TRAIN = ["fusion=separate", "loss=simclr", "evaluate=[collapse]", "train.max_steps=2", "train.validate_every=0"]
 USE = [
@@ -128,3 +137,27 @@ def test_a_run_that_is_not_there_or_not_finished_is_told_before_anything_is_buil
     assert f"nearest: {trained}" in said
     assert "adapt.runs.1=" in said
     assert "no finished run here (expected summary.json in it)" in said
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (
+            {"tokenizer": "{a}"},
+            r"stream text has tokenizer \w{8} here, and .* read words with tokenizer \w{8}: the same numbers",
+        ),
+        ({"length": 9}, r"modality.text.length: 8 here, but .* read words at 9; add modality.text.length=9"),
+        ({}, None),
+    ],
+)
+def test_an_encoder_of_another_tokenizer_is_refused(before, said):
+    reader = SimpleNamespace(scaling=DtypeMax(), resize=Resize(None, "area", "pad"), zero=True)
+    reader.fitted = {"text": StreamStatistics(tokenizer="{b}", vocab=30)}
+    data = SimpleNamespace(reader=reader, streams={"text": Stream("text", "text", length=8)})
+    facts = {**asdict(reader.fitted["text"]), "length": 8, **before}
+    run = encoders.Trained(Path("old"), {"choices": choices(reader), "streams": {"words": facts}}, {}, Path("old"))
+    if said is None:
+        encoders._require_same_inputs(run, "words", data, "text")
+    else:
+        with pytest.raises(EncoderError, match=said):
+            encoders._require_same_inputs(run, "words", data, "text")

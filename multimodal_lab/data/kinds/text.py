@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
     from multimodal_lab.data.kind import Samples
+
+
+LOOKED_AT = 10_000  # samples of a split, evenly spaced, whose texts are counted: a second or two
 
 
 class Text(Kind):
@@ -40,6 +44,36 @@ class Text(Kind):
     def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
         """A tokenizer."""
         return Vocabulary(samples, name)
+
+    def notes(
+        self, samples: Samples, name: str, read: Callable[[int], Raw], splits: Mapping[str, np.ndarray]
+    ) -> list[str]:
+        """What is lost: the share of texts that are cut at `length`, and of words that the tokenizer does not know.
+
+        Of at most `LOOKED_AT` samples of each split; more than 1 % is a warning.
+        """
+        told, worst, longest = [], 0.0, 0
+        for split, rows in splits.items():
+            some = (
+                rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(int))]
+                if len(rows)
+                else rows
+            )
+            texts = [t for row in some for t in self.several(samples, read(int(row)), name)]
+            cut, unknown, most = samples.tokens[name].lost(texts)
+            worst, longest = max(worst, cut, unknown), max(longest, most)
+            if cut or unknown:
+                told.append(f"{cut:.1%} of texts are cut and {unknown:.1%} of words are unknown in {split}")
+        if not told:
+            return []
+        length = samples.plans[name].length
+        cure = (
+            [f"modality.{name}.length={longest + 2} keeps the longest (length is {length})"]
+            if longest + 2 > length
+            else []
+        )
+        cure.append(f"modality.{name}.tokens=bpe and a larger vocab know more words")
+        return [f"{'warning: ' if worst > 0.01 else ''}text {name}: {'; '.join(told)}; {', '.join(cure)}"]
 
     def restore(self, samples: Samples, name: str) -> None:
         """The tokenizer of the record."""

@@ -60,6 +60,13 @@ class Tokens:
         out[: len(words) + 2] = [BOS, *words, EOS]
         return out
 
+    def lost(self, texts: Sequence[str]) -> tuple[float, float, int]:
+        """The share of texts that `encode` cuts, the share of words that are unknown, and the most words of a text."""
+        found = [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        lengths = [len(ids) for ids in found]
+        cut = sum(n > self.length - 2 for n in lengths) / max(1, len(found))
+        return cut, sum(ids.count(UNK) for ids in found) / max(1, sum(lengths)), max(lengths, default=0)
+
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """The text up to the first EOS, marks left out, words parted by one space."""
         words = []

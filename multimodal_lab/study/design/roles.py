@@ -67,12 +67,12 @@ def _judgement(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
         what = f"{_arms(mute, plain)} a study judges what an evaluator predicts of each sample, and evaluate has none that does"
         yield Problem("evaluate", list(plain[mute[0]].get("evaluate") or {}), what, f"evaluate=[{', '.join(able)}]")
     elif study.evaluator is not None and (silent := [arm for arm in plain if study.evaluator not in able_in[arm]]):
-        there = sorted({name for own in able_in.values() for name in own})
+        able = sorted({name for own in able_in.values() for name in own})
         what = (
             f"{_arms(silent, plain)} does not judge every label ({', '.join(study.labels)}); is it among evaluate, and "
         )
-        what += f"has each label a head? There is {', '.join(there)}"
-        yield Problem("study.evaluator", study.evaluator, what, f"study.evaluator={there[0]}")
+        what += f"has each label a head? There is {', '.join(able)}"
+        yield Problem("study.evaluator", study.evaluator, what, f"study.evaluator={able[0]}")
     elif study.evaluator is None and not judge_of(study, plain):
         first = next(iter(plain))
         arm = next((a for a in plain if not {*able_in[a]} & {*able_in[first]}), list(plain)[-1])

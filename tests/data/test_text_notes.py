@@ -1,0 +1,48 @@
+"""What a tokenizer loses is told: texts that are cut, words that it does not know."""
+
+import json
+
+import pytest
+
+from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.scaling import DtypeMax
+from multimodal_lab.data.streams.tokenizer import Tokens
+
+
+def test_the_shares_that_are_lost():
+    tokens = Tokens.train(["a red bird", "a blue moth"], 200, 5)
+    assert tokens.lost(["a red bird", "a red red bird"]) == (0.5, 0.0, 4)
+    assert tokens.lost(["a green bird", "a bird"]) == (0.0, 0.2, 3)
+    assert tokens.lost([]) == (0.0, 0.0, 0)
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """A function of the texts of train and test, and the modality's own settings, to what is told of them."""
+
+    def told(train, test, **own):
+        rows = [{"id": f"{part}{i}", "text": text, "part": part} for part, texts in (("train", train), ("test", test))
+                for i, text in enumerate(texts)]  # fmt: skip
+        (tmp_path / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        source = Pairs(str(tmp_path), images=[], texts=["text"])
+        data = Data(source, scaling=DtypeMax(), split=Split(column="part"), labels=[], batch_size=2)
+        return [n for n in data.prepare({"words": {"kind": "text", "field": "text", **own}}, 0).notes if "words" in n]
+
+    return told
+
+
+def test_texts_that_are_cut_and_unknown_words_are_counted_in_each_split(notes):
+    (said,) = notes(["a b c d"] * 5, [["a b c d e f", "a"], "z a"], length=5, vocab=40)
+    assert said.startswith("warning: text words: 100.0% of texts are cut and 0.0% of words are unknown in train; ")
+    assert "33.3% of texts are cut and 33.3% of words are unknown in test; " in said
+    assert (
+        "modality.words.length=8 keeps the longest (length is 5), modality.words.tokens=bpe and a larger vocab" in said
+    )
+
+
+def test_few_are_told_without_a_warning_and_none_not_at_all(notes):
+    assert notes(["a b"] * 3, ["b a"], length=5, vocab=40) == []
+    (said,) = notes(["a b"] * 3, ["a b"] * 200 + ["z"], length=5, vocab=40)
+    assert said.startswith("text words: 0.0% of texts are cut and 0.2% of words are unknown in test")
