@@ -23,7 +23,7 @@ from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.files import read_json
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.records import read_config, require_readable
-from multimodal_lab.text import key_values
+from multimodal_lab.text import key_values, plain_output
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
 
@@ -126,6 +126,7 @@ def _changed(cfg: DictConfig, values: list[Override], known: dict[str, list[str]
 
 def main() -> None:
     """The command line."""
+    plain_output()
     resolvers.register()
     words, rest = key_values(sys.argv[1:], {"run", "out"})
     if "run" not in words or any(a in {"-h", "--help"} for a in rest):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from multimodal_lab import stage
 from multimodal_lab.runs.records import DATA, require_readable
-from multimodal_lab.text import expected_one_of, key_values
+from multimodal_lab.text import expected_one_of, key_values, plain_output
 
 USAGE = """usage: python -m multimodal_lab.explore run=DIR [method=pca|umap] [out=FILE.html]
 
@@ -45,6 +45,7 @@ def problem(argv: list[str]) -> str:
 
 def main() -> None:
     """The command line."""
+    plain_output()
     argv = sys.argv[1:]
     if {"-h", "--help"} & set(argv):
         print(USAGE)

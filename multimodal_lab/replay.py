@@ -9,6 +9,7 @@ from typing import Any
 from multimodal_lab import stage
 from multimodal_lab.config import resolvers
 from multimodal_lab.runs.records import BATCH, read_batch, read_config, read_record, require_readable
+from multimodal_lab.text import plain_output
 
 USAGE = """usage: python -m multimodal_lab.replay RUN/bad_batch_RANK
 
@@ -66,6 +67,7 @@ def repeat(folder: Path) -> str:
 
 def main() -> None:
     """The command line."""
+    plain_output()
     resolvers.register()
     if len(sys.argv) != 2 or sys.argv[1] in {"-h", "--help"}:
         sys.exit(USAGE)

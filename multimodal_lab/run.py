@@ -30,6 +30,7 @@ from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.runs.records import JOBS
 from multimodal_lab.stage import TOLD, deliberate, sentence
+from multimodal_lab.text import distinct, plain_output
 
 resolvers.register()
 # Threads that wait by spinning make a training on shared cores several times slower; read when torch loads OpenMP.
@@ -64,6 +65,7 @@ def job(cfg: DictConfig) -> float:
     A failure is reported in one sentence and its traceback kept in the run's `error.txt`, so that a sweep goes on without it.
     """
     gc.enable()
+    plain_output()  # a launcher's process has streams of its own
     own = HydraConfig.get()
     folder = Path(own.runtime.output_dir)
     if own.mode == RunMode.MULTIRUN and cfg.get("study") is None:
@@ -123,9 +125,10 @@ def leave(number: int, _: object) -> None:
 def start(argv: list[str]) -> None:
     """Compose and check every job, then run them; flags that only show something are Hydra's."""
     if not SHOW & {word.partition("=")[0] for word in argv}:
-        from multimodal_lab.config.check import check_command
+        from multimodal_lab.config.check import check_command, refuse
 
         if (jobs := check_command(argv)) is not None:
+            refuse(distinct(jobs.absent))
             os.environ[JOBS] = str(jobs.count)
             try:
                 jobs.run(job)
@@ -141,6 +144,7 @@ def start(argv: list[str]) -> None:
 
 def main() -> None:
     """The command line: exit 0 when done, 2 for a configuration that can't run, 75 when stopped and saved, 1 otherwise."""
+    plain_output()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGUSR1, leave)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from multimodal_lab import stage
 from multimodal_lab.runs.records import LayoutError, read_config
-from multimodal_lab.text import key_values
+from multimodal_lab.text import key_values, plain_output
 
 USAGE = """usage: python -m multimodal_lab.sweep_table DIR
 
@@ -65,6 +65,7 @@ def evaluated(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
+    plain_output()
     words, rest = key_values(sys.argv[1:], {"runs"})
     if {"-h", "--help"} & set(rest):
         print(USAGE)

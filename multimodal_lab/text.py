@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import io
 import os
+import sys
+import unicodedata
 from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+# What stands for the signs of tables and sentences on a terminal that has no such letters.
+ASCII = {
+    "·": "|",
+    "→": "->",
+    "±": "+-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "×": "x",
+    "≥": ">=",
+    "≤": "<=",
+    "µ": "u",
+    "’": "'",
+}
 MANY = 16  # names: more of them are counted, not listed
 
 
@@ -65,3 +83,23 @@ def key_values(words: Iterable[str], keys: Container[str] | None = None) -> tupl
 def distinct(values: Iterable[T]) -> list[T]:
     """Each value once, in order; by type, too: 1 is not true."""
     return list({repr(value): value for value in values}.values())
+
+
+def plain_output() -> None:
+    """Let stdout and stderr take any text: the nearest signs stand for what an encoding lacks; `LC_ALL=C` is ASCII."""
+    codecs.register_error("nearest_signs", _nearest_signs)
+    locale = next((os.environ[k] for k in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(k)), "")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            ascii_only = locale in ("C", "POSIX") and "PYTHONIOENCODING" not in os.environ
+            stream.reconfigure(encoding="ascii" if ascii_only else None, errors="nearest_signs")
+
+
+def _nearest_signs(error: UnicodeError) -> tuple[str, int]:
+    """Codec error handler of `plain_output`: letters lose their marks, the rest is a question mark."""
+    assert isinstance(error, UnicodeEncodeError)
+    signs = []
+    for sign in error.object[error.start : error.end]:
+        bare = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+        signs.append(ASCII.get(sign) or bare or "?")
+    return "".join(signs), error.end

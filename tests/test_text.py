@@ -1,4 +1,11 @@
-"""The sentence that names the nearest choice, and the words of a command line."""
+"""The sentence that names the nearest choice, the words of a command line, the letters of a terminal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from multimodal_lab.text import expected_one_of, key_values, nearest, show
 
@@ -29,3 +36,32 @@ def test_words_are_split_at_the_first_equals_sign():
 def test_a_value_is_shown_as_it_is_typed():
     assert show({"a": [None, True, 1.5]}) == "{a: [null, true, 1.5]}"
     assert len(show("x" * 200)) == 78
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"LC_ALL": "C"}, ["sweep_table", "DIR"]), ({"PYTHONIOENCODING": "ascii"}, ["sweep_table", "DIR"]),
+        ({"PYTHONIOENCODING": "latin-1"}, ["sweep_table", "DIR"]), ({"LC_ALL": "C"}, ["run", "--help"]),
+        ({"PYTHONIOENCODING": "ascii"}, ["run", "fusion=Käse→"]), ({"LC_ALL": "POSIX"}, ["explore", "run=DIR/ü"]),
+        ({"PYTHONIOENCODING": "ascii"}, ["study", "runs=DIR/ü"]), ({"PYTHONIOENCODING": "ascii"}, ["replay", "ü\udcff"]),
+        ({"PYTHONIOENCODING": "ascii"}, ["embed", "run=ü"]),
+    ],
+)  # fmt: skip
+def test_no_command_fails_for_the_letters_of_a_terminal(tmp_path, env, words):
+    for i in range(2):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / "config.yaml").write_text(f"seed: {i}\nname: Käse {i}\nlabel: ä→{i}\n", encoding="utf-8")
+        (tmp_path / str(i) / "summary.json").write_text('{"cost/wall_s": 1.0}')
+    command = [
+        sys.executable,
+        "-m",
+        f"multimodal_lab.{words[0]}",
+        *(w.replace("DIR", str(tmp_path)) for w in words[1:]),
+    ]
+    around = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **env}
+    done = subprocess.run(command, capture_output=True, env=around)
+    said = done.stdout + done.stderr
+    assert said
+    assert b"Unicode" not in said
+    assert said.isascii() or env == {"PYTHONIOENCODING": "latin-1"}

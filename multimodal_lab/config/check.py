@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config import compose, schema
 from multimodal_lab.config.apply import apply
-from multimodal_lab.config.hydra_node import at_home, hydra_problems, misplaced
+from multimodal_lab.config.hydra_node import absent, at_home, hydra_problems, misplaced
 from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError, Problem, not_one_of
 from multimodal_lab.config.signature import signature
@@ -58,6 +58,7 @@ class SweepJobs:
         self.hydra = compose.hydra(folders)
         self.lines: list[str] = []
         self.several, self.count = False, 1
+        self.absent: list[Problem] = []  # folders of data: refused by whoever runs the jobs on this machine
 
     def problems(self, overrides: list[Override], multirun: bool) -> list[Problem]:
         """What is wrong with any job; a sweeper class with a function `problems` reports those of the jobs that it makes."""
@@ -70,6 +71,7 @@ class SweepJobs:
             if found := found or list(hydra_problems(cfg.hydra)):
                 return found
             self.several = cfg.hydra.mode == RunMode.MULTIRUN
+            self.absent = list(absent(cfg))
             if found := list(misplaced(cfg, overrides, self.several)):
                 return found
             self.lines = ordered([*self.lines, *at_home(cfg, self.several)])
@@ -105,6 +107,7 @@ class SweepJobs:
 
     def _of_job(self, lines: list[str]) -> list[Problem]:
         cfg, found = self.configured(lines)
+        self.absent += absent(cfg)
         return found or [*hydra_problems(cfg.hydra), *schema.check(cfg)]
 
     def configured(self, lines: list[str], mode: RunMode = RunMode.RUN) -> tuple[DictConfig, list[Problem]]:

@@ -1,16 +1,19 @@
-"""Check what Hydra's own node holds: classes to build, and the directories that runs are written to."""
+"""Check what Hydra's own node holds: classes to build, and the directories that runs are written to; and where data lie."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config.overrides import quoted
 from multimodal_lab.config.problem import Problem
+from multimodal_lab.text import nearest
 
 PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
 
@@ -61,3 +64,20 @@ def at_home(cfg: DictConfig, several: bool) -> list[str]:
     own = cfg._get_node("dir") if "dir" in cfg else None
     folder = str(own._value() if plain["dir"] == "${dir}" and isinstance(own, Node) else plain["dir"])
     return [f"hydra.{part}.dir={quoted(os.path.expanduser(folder))}"] if folder.startswith("~") else []
+
+
+def absent(cfg: DictConfig) -> Iterator[Problem]:
+    """A folder of data that is not there; nothing is known of the folders of a cluster's machines."""
+    if "submitit" in str(cfg.hydra.launcher.get("_target_")):
+        return
+    for key in ("data.root", "data.source.root"):
+        try:
+            root = OmegaConf.select(cfg, key)
+        except OmegaConfBaseException:  # missing, which is told at its own place
+            continue
+        folder = Path(os.path.expanduser(str(root)))
+        if isinstance(root, str) and not folder.is_dir():
+            beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
+            near = f"{key}={folder.with_name(nearest(folder.name, beside)[0])}" if beside else ""
+            yield Problem(key, root, "is a file, not a folder" if folder.exists() else "this folder is not there", near)
+            return

@@ -23,6 +23,7 @@ from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
 from multimodal_lab.experiment.build import build_augmentation, build_system, build_trackers, feature_cache
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
+from multimodal_lab.files import write_text
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
 from multimodal_lab.runs.records import JOBS, write_job, write_record
@@ -134,7 +135,7 @@ def _fit_to_be_told(cfg: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
 
 def _write_config(cfg: DictConfig, folder: Path, config: str) -> None:
     """The config, and beside it what was typed for this job, where Hydra composed it."""
-    (folder / directory.CONFIG).write_text(config)
+    write_text(folder / directory.CONFIG, config)
     if HydraConfig.initialized() and cfg.get("study") is None:
         typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
         typed = [redact.text(line) for line in typed]

@@ -211,7 +211,7 @@ def note_failure(folder: Path, text: str) -> bool:
             now = (folder / LOCK).stat().st_mtime_ns
             if all(p.stat().st_mtime_ns < now for p in (folder / SUMMARY, folder / METRICS) if p.exists()):
                 return False
-        (folder / ERROR).write_text(text)
+        files.write_text(folder / ERROR, text)
         return True
     return False
 

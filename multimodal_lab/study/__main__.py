@@ -12,7 +12,7 @@ from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.launch.status import table
 from multimodal_lab.study.ledger import ledger
-from multimodal_lab.text import key_values
+from multimodal_lab.text import key_values, plain_output
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
        python -m multimodal_lab.study status runs=DIR [watch=true]   the state of every cell
@@ -60,6 +60,7 @@ def look(words: list[str]) -> int:
 
 def main() -> None:
     """The command line."""
+    plain_output()
     words, verbs = key_values(sys.argv[1:])
     unknown = sorted(words.keys() - {"runs", "watch"})
     if {"-h", "--help"} & set(verbs):

@@ -1,11 +1,18 @@
 """Directories on a command line: one that would not be used is refused, `~` is the home directory."""
 
+import os
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
+from multimodal_lab.text import distinct
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -37,3 +44,36 @@ def test_the_home_directory_stands_in_full(line, key, folder, monkeypatch):
     monkeypatch.setenv("HOME", "/home/of it's")
     lines = check_command(shlex.split(line)).lines
     assert rf"{key}='/home/of it\'s/{folder}'" in lines
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("data=images data.root=HERE/phtos", "data.root=HERE/phtos: this folder is not there (nearest: data.root=HERE/photos)"),
+        ("data=images data.root=HERE/a.txt", "data.root=HERE/a.txt: is a file, not a folder (nearest: data.root=HERE/photos)"),
+        ("-m data=images data.root=HERE/photos,HERE/x", "data.root=HERE/x: this folder is not there"),
+        ("data=images data.root=HERE/photos", None), ("seed=0", None),
+        ("-m data=images data.root=HERE/x hydra/launcher=slurm", None),
+    ],
+)  # fmt: skip
+def test_data_that_are_not_there_are_told_by_the_check(tmp_path, line, said):
+    """Not by `check_command` itself: what another machine has is not known where a line is only looked at."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.txt").touch()
+    found = [str(p) for p in distinct(check_command(shlex.split(line.replace("HERE", str(tmp_path)))).absent)]
+    assert len(found) == (said is not None)
+    assert said is None or found[0].startswith(said.replace("HERE", str(tmp_path)))
+
+
+def test_a_run_is_refused_where_its_data_are_not_there_before_torch_is_imported(tmp_path):
+    code = (
+        "import sys\nfrom multimodal_lab import run\nsys.argv = ['run', 'data=images', 'data.root=/no/such', 'dir=x']\n"
+        "try:\n    run.main()\nexcept SystemExit as end:\n    print(end.code, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout == "2 False\n"
+    assert done.stderr == "error: data.root=/no/such: this folder is not there\n"
+    assert not list(tmp_path.iterdir())

@@ -41,12 +41,12 @@ def html(content: Mapping[str, Any]) -> str:
     from plotly.offline import get_plotlyjs
 
     library = _script(get_plotlyjs())
-    own = _script("(() => {\n'use strict';\n" + "\n".join((HERE / name).read_text() for name in SCRIPTS) + "\n})();\n")
+    own = _script("(() => {\n'use strict';\n" + "\n".join(_text(name) for name in SCRIPTS) + "\n})();\n")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made: str = environment.from_string((HERE / "template.html.j2").read_text()).render(
-        title=content["title"], style=(HERE / "style.css").read_text(), data=embedded(content), library=library, own=own,
+    made: str = environment.from_string(_text("template.html.j2")).render(
+        title=content["title"], style=_text("style.css"), data=embedded(content), library=library, own=own,
         hashes=[_hash(library), _hash(own)],
     )  # fmt: skip
     return made
@@ -56,6 +56,10 @@ def embedded(content: Mapping[str, Any]) -> str:
     """JSON that may stand in a script element whatever its strings say."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def _script(text: str) -> str:

@@ -23,7 +23,7 @@ def html(report: Report) -> str:
     )
     environment.filters["image"] = _image
     environment.filters["clean"] = clean
-    return environment.from_string(TEMPLATE.read_text()).render(report=report)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(report=report)
 
 
 def markdown(report: Report) -> str:
