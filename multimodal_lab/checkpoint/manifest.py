@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from multimodal_lab.files import file_hash, json_hash, read_failure, retried
+from multimodal_lab.files import file_hash, json_hash, read_failure, require_regular, retried
 
 MANIFEST = "manifest.json"
 CORRUPT = ".corrupt"
@@ -36,6 +36,7 @@ def verify(folder: Path) -> str | None:
 def _damage(folder: Path) -> str | None:
     """What differs from what was written; a failure to read is raised."""
     try:
+        require_regular(folder / MANIFEST)
         text = (folder / MANIFEST).read_bytes()
         found = json.loads(text)
         # written anew and compared byte by byte: an added or reordered key is damage, too
@@ -49,7 +50,7 @@ def _damage(folder: Path) -> str | None:
         for name, digest in found["files"].items():
             if file_hash(folder / name) != digest:
                 return f"{name}: hash differs from {MANIFEST}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if read_failure(error):
             raise
         return f"{MANIFEST}: {type(error).__name__}: {error}"

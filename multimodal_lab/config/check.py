@@ -78,7 +78,7 @@ class SweepJobs:
             if ask := getattr(get_class(cfg.hydra.sweeper._target_), "problems", None):
                 found = ask(self, overrides)
             elif self.several:
-                found = self._of_sweep(cfg, overrides)
+                found = self.of_sweep(cfg, overrides)
             else:
                 found = schema.check(cfg)
         except ImportError as error:
@@ -95,11 +95,20 @@ class SweepJobs:
         found = self.problems([*(o for o in beside if not o.is_sweep_override()), one], False)
         return not any(choice_problems(one, self.known)) and not any(f"{p.key}.".startswith(f"{key}.") for p in found)
 
-    def _of_sweep(self, cfg: DictConfig, overrides: list[Override]) -> list[Problem]:
+    def of_sweep(
+        self, cfg: DictConfig, overrides: list[Override], ends: Callable[[Override], str] | None = None
+    ) -> list[Problem]:
+        """What is wrong with the jobs of a sweep; `ends` gives the line of what stands for an interval."""
         lines = [f"{k}={v}" for k, v in (cfg.hydra.sweeper.get("params") or {}).items()]
-        task = [o for o in overrides if not o.is_hydra_override()]
-        jobs = [[*cfg.hydra.overrides.hydra, *job] for job in expand([*map(compose.read, lines), *task])]
-        self.count = len(jobs)
+        task = [*map(compose.read, lines), *(o for o in overrides if not o.is_hydra_override())]
+        drawn = [o for o in task if o.is_sweep_override() and not o.is_discrete_sweep()]
+        if ends is None and drawn:
+            what = "a plain sweep runs listed values; trials that draw from an interval are hydra/sweeper=optuna"
+            return [Problem(o.get_key_element(), o.get_value_string(), what, "hydra/sweeper=optuna") for o in drawn]
+        task = [compose.read(ends(o)) if ends and o in drawn else o for o in task]
+        jobs = [[*cfg.hydra.overrides.hydra, *job] for job in expand(task)]
+        if ends is None:
+            self.count = len(jobs)
         first = representative(jobs)
         found = [p for job in first for p in self._of_job(job)]
         # every value is right in some job: what is left are combinations
@@ -135,9 +144,8 @@ def ordered(lines: list[str]) -> list[str]:
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:
-    """The override lines of each job, sweeps multiplied out as Hydra's own sweeper does; intervals are left out."""
-    plain = [o for o in overrides if not o.is_sweep_override() or o.is_discrete_sweep()]
-    jobs: list[list[str]] = BasicSweeper.split_arguments(plain, None)[0]
+    """The override lines of each job, sweeps multiplied out as Hydra's own sweeper does."""
+    jobs: list[list[str]] = BasicSweeper.split_arguments(overrides, None)[0]
     return jobs
 
 

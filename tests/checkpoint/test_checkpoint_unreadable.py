@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from multimodal_lab.checkpoint import store
+from multimodal_lab.checkpoint import manifest, store
 from multimodal_lab.checkpoint.safetensors_reader import read
 from multimodal_lab.checkpoint.safetensors_writer import write
 from multimodal_lab.evaluate import parquet
@@ -55,3 +55,10 @@ def test_a_state_that_can_t_be_read_is_named(tmp_path, text):
         store.read_state(tmp_path)
     (tmp_path / store.STATE).write_text(json.dumps({"state": {}}))
     assert store.read_state(tmp_path) == {}
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '{"checkpoint": ' + "9" * 5_000 + "}", "[]", "", None])
+def test_a_manifest_that_can_t_be_read_is_damage(tmp_path, text):
+    path = tmp_path / manifest.MANIFEST
+    os.mkfifo(path) if text is None else path.write_text(text)
+    assert manifest.verify(tmp_path).startswith("manifest.json: ")

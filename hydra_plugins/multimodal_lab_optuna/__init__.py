@@ -1,0 +1,1 @@
+"""Hydra plugin: `hydra/sweeper=optuna` with any version of Optuna."""
