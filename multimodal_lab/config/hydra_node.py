@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,30 +14,49 @@ from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config.overrides import quoted
 from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.targets import is_allowed
 from multimodal_lab.text import nearest
 
-PLUGINS = ("hydra._internal.", "hydra_plugins.", "multimodal_lab.")
+# Hydra itself builds only registered plugins as these two; the classes of logging, by their whole names: a prefix would let
+# `logging.os.system` through.
+PLUGIN = re.compile(r"(hydra\._internal\.core_plugins|hydra_plugins)\.[\w.]+")
+SAMPLER = re.compile(r"optuna\.(samplers|pruners)\.[A-Z]\w+")
+LOGGING = {"logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter"}
+LOGGING |= {"logging.handlers.RotatingFileHandler", "colorlog.ColoredFormatter"}
+STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
 
 
 def hydra_problems(node: DictConfig) -> Iterator[Problem]:
-    """Classes that Hydra's own node names: its plugins' and ours, and no other."""
-    plain = OmegaConf.to_container(node, resolve=False)
-    for key, name in _classes(plain, "hydra"):
-        logging = key.startswith(("hydra.job_logging", "hydra.hydra_logging"))
-        if not str(name).startswith(("logging.", "colorlog.", "ext://sys.std") if logging else PLUGINS):
+    """Names in Hydra's own node that would be built or imported: registered plugins, ours, and plain logging; no other."""
+    plain: Any = OmegaConf.to_container(node, resolve=False)
+    for key, name in _names(plain, "hydra"):
+        if not _may_be_built(key, str(name)):
             yield Problem(key, name, "not a class that Hydra may build here; remove it")
+    for name, value in ((plain.get("job") or {}).get("env_set") or {}).items():
+        yield Problem(
+            f"hydra.job.env_set.{name}", value, "a config sets no variables of the environment; set it in the shell"
+        )
 
 
-def _classes(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for k, v in value.items():
-            if k in {"_target_", "()", "class", "factory"}:
-                yield f"{key}.{k}", v
-            elif k != "help":
-                yield from _classes(v, f"{key}.{k}")
-    elif isinstance(value, list):
-        for i, v in enumerate(value):
-            yield from _classes(v, f"{key}.{i}")
+def _may_be_built(key: str, name: str) -> bool:
+    if key in ("hydra.launcher._target_", "hydra.sweeper._target_"):
+        return bool(PLUGIN.fullmatch(name))
+    if key.startswith("hydra.sweeper."):
+        return bool(SAMPLER.fullmatch(name))
+    if key.startswith(("hydra.job_logging", "hydra.hydra_logging")):
+        return name in LOGGING | STREAMS
+    return is_allowed(name)
+
+
+def _names(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """(key, name) of all that names a class or, behind `ext://` or `cfg://`, any object."""
+    if isinstance(value, str) and value.startswith(("ext://", "cfg://")):
+        yield key, value
+    for k, v in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if k in ("_target_", "()", "class", "factory"):
+            yield f"{key}.{k}", v
+        elif k != "help":
+            yield from _names(v, f"{key}.{k}")
 
 
 def misplaced(cfg: DictConfig, overrides: list[Override], several: bool) -> Iterator[Problem]:

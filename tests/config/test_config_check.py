@@ -11,7 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from multimodal_lab.config import check, compose
+from multimodal_lab.config import check, compose, hydra_node
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.overrides import groups
 from multimodal_lab.config.problem import ConfigError, Problem
@@ -186,10 +186,34 @@ def test_the_check_knows_no_study_and_changes_nothing_of_hydra():
         "hydra: {job_logging: {handlers: {x: {class: os.system}}}}",
         "hydra: {job_logging: {formatters: {x: {(): os.system}}}}",
         "hydra: {job_logging: {filters: {x: {(): builtins.eval}}}}",
+        "hydra: {callbacks: {x: {_target_: multimodal_lab.run.os.system}}}",
+        "hydra: {callbacks: {x: {_target_: hydra._internal.utils.os.system}}}",
+        "hydra: {callbacks: {x: {_target_: hydra_plugins.multimodal_lab_study.sweeper.Study}}}",
+        "hydra: {job_logging: {handlers: {x: {class: logging.os.system}}}}",
+        "hydra: {job_logging: {handlers: {x: {class: logging.StreamHandler, stream: ext://os.system}}}}",
+        "hydra: {job_logging: {handlers: {x: [cfg://handlers.x]}}}",
+        "hydra: {sweeper: {params: {x: {_target_: os.system}}}}",
+        "hydra: {sweeper: {_target_: os.system}}",
     ],
 )
 def test_hydras_own_node_builds_only_its_plugins(miniature, hydra):
     assert "not a class that Hydra may build" in refusal(*miniature(hydra + "\n"))
+
+
+def test_a_config_sets_no_variables_of_the_environment(miniature):
+    said = refusal(*miniature("hydra: {job: {env_set: {LD_PRELOAD: /x.so}}}\n"))
+    assert (
+        said == "hydra.job.env_set.LD_PRELOAD=/x.so: a config sets no variables of the environment; set it in the shell"
+    )
+
+
+def test_what_hydra_itself_and_our_conf_name_may_be_built(miniature):
+    extra = "hydra: {callbacks: {t: {_target_: multimodal_lab.sweep_table.Table}}, sweeper: {sampler: {_target_: SAMPLER}}}\n"
+    node = OmegaConf.create(yaml.safe_load(extra.replace("SAMPLER", "optuna.samplers.TPESampler")))
+    assert not list(hydra_node.hydra_problems(node.hydra))
+    assert list(hydra_node.hydra_problems(OmegaConf.create(yaml.safe_load(extra)).hydra))
+    assert check_command(["hydra/job_logging=default"]) is not None
+    assert check_command(["-m", "seed=0,1", "hydra/launcher=slurm"]) is not None
 
 
 def test_a_config_tree_of_ones_own_widens_nothing(miniature):
