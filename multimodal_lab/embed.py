@@ -17,6 +17,7 @@ from multimodal_lab import stage
 from multimodal_lab.config import compose, resolvers, schema
 from multimodal_lab.config.apply import apply
 from multimodal_lab.config.check import check_command, refuse, sweep_problems
+from multimodal_lab.config.hydra_node import absent
 from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
@@ -140,6 +141,7 @@ def main() -> None:
     try:
         require_readable(folder)
         cfg = configured(folder, rest)
+        refuse([*absent(cfg)])
         for note in without_labels(cfg):
             print(note, file=sys.stderr)
         from multimodal_lab.experiment.reload import embed_files

@@ -34,8 +34,14 @@ def kept(folder: Path) -> dict[str, Any]:
 def repeat(folder: Path) -> str:
     """Repeat the saved step and return what it gives."""
     facts = kept(folder)
-    import torch
     from omegaconf import OmegaConf
+
+    from multimodal_lab.config.check import refuse
+    from multimodal_lab.config.hydra_node import absent
+
+    cfg = OmegaConf.create(read_config(folder.parent))
+    refuse([*absent(cfg)])
+    import torch
 
     from multimodal_lab.config.instantiate import safe_instantiate
     from multimodal_lab.device.placement import pick_device, repeatable
@@ -43,7 +49,6 @@ def repeat(folder: Path) -> str:
     from multimodal_lab.train import divergence
     from multimodal_lab.train.step import Step
 
-    cfg = OmegaConf.create(read_config(folder.parent))
     device = pick_device(cfg.device)
     repeatable(device, cfg.get("deterministic", True))
     record = read_record(folder.parent)

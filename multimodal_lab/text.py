@@ -48,6 +48,11 @@ def nearest(word: object, choices: Iterable[str], n: int = 1) -> list[str]:
     return difflib.get_close_matches(str(word), list(choices), n, 0)
 
 
+def meant(word: str, choices: Iterable[str]) -> str:
+    """The most similar of `choices` where `word` may be a typo of it, else ""."""
+    return next(iter(difflib.get_close_matches(word, list(choices), 1)), "")
+
+
 def expected_one_of(found: object, choices: Iterable[str]) -> str:
     """The sentence that follows a name which is none of `choices`: what there is, and the nearest; three of many."""
     names = list(choices)

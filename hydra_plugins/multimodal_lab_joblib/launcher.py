@@ -17,6 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+SAVING = 60  # seconds
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -66,6 +67,9 @@ class JoblibLauncher(Launcher):
                         slot.shutdown(kill_workers=True)
                         slot = ProcessPoolExecutor(1, env=share)
                     free.append(slot)
+        except KeyboardInterrupt:  # it reaches the jobs, too: they save, and end
+            wait(running, timeout=SAVING)
+            raise
         finally:
             for slot in (*free, *(slot for slot, _, _ in running.values())):
                 slot.shutdown(wait=False, kill_workers=True)

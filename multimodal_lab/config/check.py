@@ -86,6 +86,8 @@ class SweepJobs:
             return [Problem("hydra.sweeper._target_", cfg.hydra.sweeper._target_, what, "hydra/sweeper=basic")]
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             return [problem_of(error, self.lines, self.known)]
+        if self.absent:  # whatever else could not be read there
+            found = found and [*self.absent, *(p for p in found if "is no packed store" not in p.expected)]
         # many jobs have the same problem: it is reported once
         return list({str(p): p for p in found}.values())
 

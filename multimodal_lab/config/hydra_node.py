@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from multimodal_lab.config.overrides import quoted
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.targets import is_allowed
-from multimodal_lab.text import nearest
+from multimodal_lab.text import meant
 
 # Hydra itself builds only registered plugins as these two; the classes of logging, by their whole names: a prefix would let
 # `logging.os.system` through.
@@ -88,7 +88,7 @@ def at_home(cfg: DictConfig, several: bool) -> list[str]:
 
 def absent(cfg: DictConfig) -> Iterator[Problem]:
     """A folder of data that is not there; nothing is known of the folders of a cluster's machines."""
-    if "submitit" in str(cfg.hydra.launcher.get("_target_")):
+    if "submitit" in str(OmegaConf.select(cfg, "hydra.launcher._target_")):
         return
     for key in ("data.root", "data.source.root"):
         try:
@@ -98,6 +98,6 @@ def absent(cfg: DictConfig) -> Iterator[Problem]:
         folder = Path(os.path.expanduser(str(root)))
         if isinstance(root, str) and not folder.is_dir():
             beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
-            near = f"{key}={folder.with_name(nearest(folder.name, beside)[0])}" if beside else ""
+            near = f"{key}={folder.with_name(like)}" if (like := meant(folder.name, beside)) else ""
             yield Problem(key, root, "is a file, not a folder" if folder.exists() else "this folder is not there", near)
             return

@@ -15,7 +15,7 @@ from typing import Any
 
 from multimodal_lab import files
 from multimodal_lab.runs.hashes import SUMMARY
-from multimodal_lab.text import nearest
+from multimodal_lab.text import meant
 
 CONFIG = "config.yaml"
 LOCK = "run.lock"
@@ -90,7 +90,7 @@ def nothing_to_resume(folder: Path) -> str:
     if (folder / CHECKPOINTS).is_dir():
         return ""
     runs = [p.parent.name for p in folder.parent.glob(f"*/{CHECKPOINTS}")]
-    near = f" (nearest run: {folder.with_name(nearest(folder.name, runs)[0])})" if runs else ""
+    near = f" (nearest run: {folder.with_name(like)})" if (like := meant(folder.name, runs)) else ""
     return f"resume: there is no run to resume in {folder}, so a new one begins{near}\n"
 
 
