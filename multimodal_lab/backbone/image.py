@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import weights as pretrained
@@ -22,7 +23,10 @@ class Image(nn.Module):
     weights: "random" (asked for by name: it never happens because a file is missing); "cache" (what this machine's
     Hugging Face or torch cache holds; the network is never asked); or a path to .safetensors, .pt, .pth or .bin.
     Pretrained kernels are laid by band name, see `inflate`; with random weights there is nothing to lay.
-    pool: "cls" the class token, "mean" the mean of the grid, "auto" the class token where the model has one.
+    pool: "auto" the model's own embedding, `forward_head(forward_features(x), pre_logits=True)`: a class token, a mean,
+    attention (SigLIP), whatever its family takes; "cls" the class token, "mean" the mean of the grid.
+    Tokens are the grid, with all of the head that a single place can pass: its norm, its last layer. A model whose features
+    are no grid of the embedding's width (CrossViT, PiT, CLIP's ResNets) gives one token, its embedding.
     Models with batch norm see absent rows (as zeros) in their training statistics; layer and group norm don't.
     """
 
@@ -49,10 +53,14 @@ class Image(nn.Module):
         self.model = create(model, stream, drop_path)
         if weights != "random":
             self._load(model, weights, stream, pretrained_bands, new_bands, band_correlation)
-        self.dim = int(self.model.num_features)
-        self.prefix = int(getattr(self.model, "num_prefix_tokens", 0) or 0)
-        self.pool = _pool(pool, self.model, model)
-        self.norm = _take_norm(self.model)
+        has_cls = getattr(self.model, "cls_token", None) is not None
+        if pool == "cls" and not has_cls:
+            raise ValueError(f"backbone.pool=cls: {model} has no class token; choose auto or mean")
+        self.prefix = int(getattr(self.model, "num_prefix_tokens", has_cls) or 0)
+        self.pool = pool
+        if pool != "auto" and getattr(self.model, "attn_pool", None) is not None:
+            self.model.attn_pool = None  # the embedding's own pooling, which nothing would train
+        self.dim = int(self.model.head_hidden_size)
         if checkpointing:
             self.model.set_grad_checkpointing(True)
         if freeze:
@@ -71,70 +79,107 @@ class Image(nn.Module):
     def forward(self, x: Tensor) -> Features:
         """x (N, C, H, W) to grid tokens (N, L, D) in row order, no class or register token, and pooled (N, D)."""
         found = self.model.forward_features(x)
+        tokens = self._tokens(found)
+        if self.pool != "auto":
+            if tokens is None:
+                raise ValueError(f"backbone.pool={self.pool}: the features of this model are no grid; choose auto")
+            return Features.from_tokens(tokens, tokens.mean(1) if self.pool == "mean" else self._norm(found[:, 0]))
+        own = self._embedding(found)
+        if tokens is None or tokens.shape[-1] != own.shape[-1]:
+            return Features.from_vector(own)
+        if own.requires_grad:
+            # what the embedding alone passes, such as attention that pools, gets a gradient of 0 from a reader of tokens:
+            # none at all would be an unused part, for which other ranks wait
+            tokens = tokens + 0 * own[:, None, :1]
+        return Features.from_tokens(tokens, own)
+
+    @staticmethod
+    def require_possible(model: str, size: int | None, channels: int = 3, **_: Any) -> None:
+        """`ValueError` in one sentence for a name that timm does not know, or images of a size that the model can't take.
+
+        The model is run on tensors without memory, so that the check is made before data are read.
+        """
+        known = {*timm.list_models(), *timm.list_models(pretrained=True)}
+        if model not in known:
+            raise ValueError(f"backbone.model={model}: timm has no such model; {expected_one_of(model, sorted(known))}")
+        if size is None:
+            return
+        try:
+            with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+                empty = timm.create_model(
+                    model, pretrained=False, num_classes=0, in_chans=channels, **_sized(model, size)
+                )
+                patch = _patch(empty)
+                if size % patch == 0:
+                    empty.eval()
+                    empty.forward_head(empty.forward_features(torch.empty(1, channels, size, size)), pre_logits=True)
+        except NotImplementedError:  # an operation that needs numbers: the first batch will tell
+            return
+        except Exception as error:  # whatever a model says of a size that it was not made for
+            why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            made_for = timm.get_pretrained_cfg(model).input_size[-1]
+            raise ValueError(
+                f"backbone.model={model} can't take images of {size} px and {channels} bands: {why[:120]}; it was made for "
+                f"{made_for} px (nearest: data.size={made_for})"
+            ) from error
+        if size % patch:
+            below = size // patch * patch
+            fit = f"{below} or {below + patch}" if below else str(patch)
+            raise ValueError(
+                f"backbone.model={model}: its patch of {patch} doesn't divide images of {size} px, so that the last rows and "
+                f"columns would be ignored; sizes that do: {fit}"
+            )
+
+    def _embedding(self, found: Any) -> Tensor:
+        own: Tensor = self.model.forward_head(found, pre_logits=True)
+        return own.flatten(1)
+
+    def _tokens(self, found: Any) -> Tensor | None:
+        """The grid (N, L, D); None where the features are no grid."""
+        if not isinstance(found, Tensor) or found.ndim not in (3, 4):
+            return None
         if found.ndim == 3:
-            tokens = self.norm(found)
-            pooled = tokens[:, 0] if self.pool == "cls" else tokens[:, self.prefix :].mean(1)
-            return Features.from_tokens(tokens[:, self.prefix :], pooled)
-        if str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC"):
-            return Features.from_tokens(self.norm(found).flatten(1, 2), self.norm(found.mean((1, 2))))
-        pooled = self.norm(found.mean((2, 3), keepdim=True)).flatten(1)
-        return Features.from_tokens(self.norm(found).flatten(2).transpose(1, 2), pooled)
+            return self._norm(found[:, self.prefix :]) if found.shape[1] > self.prefix else None
+        last = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
+        grid = found if last else found.movedim(1, -1)
+        if not _pools_plainly(self.model):
+            return grid.flatten(1, 2)
+        # the pooling of one place is that place: what is left of the head is what each place passes
+        places = grid.flatten(0, 2)[:, None, None] if last else grid.flatten(0, 2)[:, :, None, None]
+        return self._embedding(places).unflatten(0, (len(grid), -1))
+
+    def _norm(self, tokens: Tensor) -> Tensor:
+        norm = getattr(self.model, "fc_norm", None) or getattr(getattr(self.model, "head", None), "norm", None)
+        return norm(tokens) if isinstance(norm, nn.Module) else tokens
 
 
 def create(name: str, stream: Stream, drop_path: float) -> Any:
-    """The timm model `name` for `stream`, random weights, no classifier.
-
-    An unknown name, or a patch that doesn't divide the image, is a ValueError that names what would do.
-    """
-    known = {*timm.list_models(), *timm.list_models(pretrained=True)}
-    if name not in known:
-        raise ValueError(f"backbone.model={name}: timm has no such model; {expected_one_of(name, sorted(known))}")
+    """The timm model `name` for `stream`, random weights, no classifier; `ValueError` as in `Image.require_possible`."""
+    Image.require_possible(name, stream.size, stream.channels)
     if stream.size is None:
         raise ValueError(f"backbone.model={name}: stream {stream.name!r} has no image size; set the size of the data")
     extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
-    if timm.get_pretrained_cfg(name).fixed_input_size:  # a position table, windows: made for one size
-        extra["img_size"] = stream.size
-    model = timm.create_model(name, pretrained=False, num_classes=0, in_chans=stream.channels, **extra)
-    _check_size(model, name, stream.name, stream.size)
-    return model
+    return timm.create_model(
+        name, pretrained=False, num_classes=0, in_chans=stream.channels, **extra, **_sized(name, stream.size)
+    )
 
 
-def _check_size(model: Any, name: str, stream: str, size: int) -> None:
-    patch = _patch(model)
-    if size % patch:
-        below = size // patch * patch
-        fit = f"{below} or {below + patch}" if below else str(patch)
-        raise ValueError(
-            f"backbone.model={name}: its patch of {patch} doesn't divide the {size} px images of stream {stream!r}, "
-            f"so that the last rows and columns would be ignored; sizes that do: {fit}"
-        )
+def _sized(name: str, size: int) -> dict[str, Any]:
+    """The image size for a model with a position table or windows, which is made for one."""
+    return {"img_size": size} if timm.get_pretrained_cfg(name).fixed_input_size else {}
 
 
 def _patch(model: Any) -> int:
     """The side of the patches that the first convolution cuts; 1 where they overlap, as in a ResNet."""
     first = model.pretrained_cfg["first_conv"]
+    if not first:
+        return 1
     stem = model.get_submodule(first if isinstance(first, str) else first[0])
     side, step, pad = (getattr(stem, what, (1, 1)) for what in ("kernel_size", "stride", "padding"))
     return int(step[0]) if side == step and pad in {(0, 0), 0} else 1
 
 
-def _pool(pool: str, model: Any, name: str) -> str:
-    has_cls = getattr(model, "cls_token", None) is not None
-    if pool == "cls" and not has_cls:
-        raise ValueError(f"backbone.pool=cls: {name} has no class token; choose mean")
-    return pool if pool != "auto" else "cls" if has_cls else "mean"
-
-
-def _take_norm(model: Any) -> nn.Module:
-    """Take the norm out of the model's head, to put it on tokens and pooled alike, and drop the rest of the head.
-
-    What only one of the two passed through would get no gradient from a fusion that reads the other.
-    """
-    norm = getattr(getattr(model, "head", None), "norm", None) or getattr(model, "fc_norm", None) or nn.Identity()
-    unused = ["head", "fc_norm", "attn_pool"]
-    if model.head_hidden_size != model.num_features:
-        unused += ["conv_head", "norm_head"]  # MobileNetV3's, behind the pooling
-    for part in unused:
-        if isinstance(getattr(model, part, None), nn.Module):
-            setattr(model, part, nn.Identity())
-    return norm if isinstance(norm, nn.Module) else nn.Identity()
+def _pools_plainly(model: Any) -> bool:
+    """Whether a grid's pooling has no parameters: a mean or a maximum over places."""
+    pool = getattr(model, "global_pool", None) or getattr(getattr(model, "head", None), "global_pool", "avg")
+    return not any(True for _ in pool.parameters()) if isinstance(pool, nn.Module) else True

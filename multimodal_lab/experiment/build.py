@@ -14,9 +14,25 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.build import build
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.rules import wiring
 from multimodal_lab.log.background import Background
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
+
+
+def require_backbones(cfg: DictConfig) -> None:
+    """Refuse, before data are read, what a backbone says that it can't be: by its class's `require_possible`, if it has one.
+
+    That is given its own arguments and the images' size, None where only the files tell.
+    """
+    kinds = wiring.streams(as_plain(cfg))
+    own = {name: safe_instantiate(node) for name, node in cfg.backbones.items()}
+    rest = [safe_instantiate(cfg.backbone)] if any(name not in own for name in kinds) else []
+    source = cfg.data.get("source") or {}
+    size = cfg.data.get("size") or (source.get("size") if "size" in source else None)
+    for factory in (*rest, *own.values()):
+        if check := getattr(getattr(factory, "func", None), "require_possible", None):
+            check(**{"size": size if isinstance(size, int) else None, **factory.keywords})
 
 
 def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:

@@ -21,7 +21,13 @@ from multimodal_lab.config.rules.run import score as objective
 from multimodal_lab.config.rules.wiring import judge, scored
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
-from multimodal_lab.experiment.build import build_augmentation, build_system, build_trackers, feature_cache
+from multimodal_lab.experiment.build import (
+    build_augmentation,
+    build_system,
+    build_trackers,
+    feature_cache,
+    require_backbones,
+)
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
 from multimodal_lab.files import write_text
 from multimodal_lab.log.log import Log
@@ -52,6 +58,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
         _write_config(cfg, folder, config)
     torch.manual_seed(cfg.seed)
     cache = feature_cache(cfg)
+    with stage("building the backbones"):
+        require_backbones(cfg)
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
     _require_eval_split(cfg.eval_split, data)

@@ -14,7 +14,9 @@ MODELS = ["test_vit", "test_resnet", "test_convnext"]
 SHAPES = [
     "test_vit", "test_vit2", "test_vit3", "test_vit4", "test_vit_relpos", "test_resnet", "test_convnext", "test_nfnet",
     "test_efficientnet", "test_byobnet", "test_mambaout", "mobilenetv3_small_050", "vit_tiny_patch16_dinov3_qkvb",
+    "levit_128s", "test_coatnet",
 ]  # fmt: skip
+NO_GRID = [("pit_ti_224", 224, 256), ("crossvit_tiny_240", 240, 288)]
 
 
 def stream(*names, size=32):
@@ -55,6 +57,40 @@ def test_any_timm_model_has_grid_tokens_and_one_width_and_no_idle_parameter(name
         net.zero_grad(set_to_none=True)
         (read**3).sum().backward(retain_graph=True)
         assert not [n for n, p in net.named_parameters() if p.grad is None]
+
+
+@pytest.mark.parametrize("name", [*SHAPES, "csatv2"])
+def test_the_pooled_vector_is_the_models_own_embedding(name):
+    torch.manual_seed(0)
+    net = build(name, stream("R", "G", "B", size=64)).eval()
+    for p in net.parameters():  # norms and positions start as constants, which would hide one that is left out
+        p.data.add_(0.1 * torch.randn_like(p))
+    x = torch.randn(2, 3, 64, 64)
+    own = net.model.forward_head(net.model.forward_features(x), pre_logits=True)
+    torch.testing.assert_close(net(x).pooled, own.flatten(1), rtol=1e-5, atol=1e-5)
+    assert net.dim == own.flatten(1).shape[1]
+
+
+@pytest.mark.parametrize(("name", "size", "dim"), NO_GRID)
+def test_a_model_without_a_grid_gives_one_token_its_embedding(name, size, dim):
+    net = build(name, stream("R", "G", "B", size=size)).eval()
+    f = net(torch.randn(1, 3, size, size))
+    assert net.dim == dim
+    assert torch.equal(f.tokens[:, 0], f.pooled)
+    assert f.tokens.shape == (1, 1, dim)
+
+
+@pytest.mark.parametrize(("name", "size"), [("halonet_h1", 64), ("inception_v3", 32), ("test_vit", None)])
+def test_what_a_model_can_take_is_known_before_data_are_read(name, size):
+    if size is None:
+        return Image.require_possible(name, None)
+    with pytest.raises(
+        ValueError, match=rf"backbone.model={name} can't take images of {size} px and 3 bands: .+ made for \d+ px"
+    ):
+        Image.require_possible(name, size, freeze=True)
+    state = torch.get_rng_state()
+    Image.require_possible(name, 299 if "inception" in name else 256)
+    assert torch.equal(state, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -104,8 +140,8 @@ def test_pool_and_prefix_tokens():
     torch.testing.assert_close(f.pooled, found[:, 5:].mean(1))
     net.pool = "cls"
     torch.testing.assert_close(net(x).pooled, found[:, 0])
-    assert build("test_vit", stream("R")).pool == "cls"
-    assert build("test_resnet", stream("R")).pool == "mean"
+    with pytest.raises(ValueError, match="no grid; choose auto"):
+        build("pit_ti_224", stream("R", size=224), pool="cls")(torch.randn(1, 1, 224, 224))
     with pytest.raises(ValueError, match="test_resnet has no class token"):
         build("test_resnet", stream("R"), pool="cls")
 
@@ -116,7 +152,7 @@ def test_pool_and_prefix_tokens():
      ("vit_tiny_patch16_dinov3_qkvb", 120, "112 or 128")],
 )  # fmt: skip
 def test_a_patch_that_does_not_divide_is_refused_with_the_sizes_that_do(name, size, fit):
-    with pytest.raises(ValueError, match=f"doesn't divide the {size} px.*sizes that do: {fit}$"):
+    with pytest.raises(ValueError, match=f"doesn't divide images of {size} px.*sizes that do: {fit}$"):
         build(name, stream("R", size=size))
 
 

@@ -56,7 +56,7 @@ class Bench:
         augment = build(safe_instantiate(self.cfg.augment), streams=self.data.streams)
         folder = self.base / name
         folder.mkdir(exist_ok=True)
-        knobs = {"epochs": 9, "max_steps": STEPS, "log_every": 1, "validate_every": 0, "resume": "auto", **knobs}
+        knobs = {"epochs": 9, "max_steps": STEPS, "log_every": 1, "validate_every": 0, **knobs}
         return fit(
             self.system, self.data, rule(self.system, lr=lr), TrainConfig(**knobs), augment=augment, validate=validate,
             log=Log(folder, main=distributed.rank() == 0), store=CheckpointStore(folder / "checkpoints", 2), seed=0,
