@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from multimodal_lab.bounds import Count, Fraction, Natural, Positive
+from multimodal_lab.bounds import Count, Decay, Epochs, Fraction, Natural, Positive
 from multimodal_lab.train.step import Precision
 
 
@@ -13,7 +13,7 @@ from multimodal_lab.train.step import Precision
 class TrainConfig:
     """The settings of one training, as `fit` takes them; the annotations are the schema of `conf/train/`."""
 
-    epochs: Count = 10  # passes over the training split
+    epochs: Epochs | Literal["auto"] = "auto"  # passes over the training split; auto: see `length.epochs_for`
     max_steps: Count | None = None  # stop after so many optimizer steps, whatever `epochs` says
     precision: Precision = "fp32"  # of the forward pass; weights stay fp32
     accumulate_steps: Count = 1  # batches per optimizer step
@@ -22,7 +22,7 @@ class TrainConfig:
     warmup: Fraction = 0.05  # share of all steps in which the rates rise linearly
     schedule: Literal["cosine", "constant"] = "cosine"  # of the rates after the warm-up
     min_lr_ratio: Fraction = 0.0  # the schedule's end, as a share of each group's own rate
-    ema: Fraction | None = None  # decay of an EMA of the weights, used wherever the system is evaluated
+    ema: Decay | None = None  # decay of an EMA of the weights, used wherever the system is evaluated
     channels_last: bool = False  # 4-D weights and images as (N, H, W, C) in memory
     compile: bool = False  # torch.compile of the system, and of the augmentation on an accelerator
     sync_batchnorm: bool = True  # of several ranks: batch norms of a backbone see the rows of all, not each its own

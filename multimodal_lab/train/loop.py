@@ -25,12 +25,11 @@ from multimodal_lab.train.dtensor import gather
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.fsdp import Shards, require_possible
 from multimodal_lab.train.interrupt import Stop
+from multimodal_lab.train.length import LEARNS_BY, epochs_for, told
 from multimodal_lab.train.meters import Meters
 from multimodal_lab.train.resume import Resume, resume_from
 from multimodal_lab.train.step import Step, prepare_model
 from multimodal_lab.types import Batch
-
-LEARNS_BY = 100  # steps at most, one epoch at most: labels may be so few that the first batches hold none
 
 
 class TrainingData(Protocol):
@@ -77,7 +76,8 @@ def fit(
         str(facts.get("train.mode", config.mode)), config.monitor
     )  # in the facts as what `auto` comes to
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
-    total = min(config.epochs * per_epoch, config.max_steps or config.epochs * per_epoch)
+    epochs = epochs_for(per_epoch) if config.epochs == "auto" else config.epochs
+    total = min(epochs * per_epoch, config.max_steps or epochs * per_epoch)
     store.keep = config.keep_last
     notes = prepare_model(system, config.channels_last, config.compile, config.sync_batchnorm)
     if config.compile and isinstance(augment, torch.nn.Module):
@@ -127,11 +127,12 @@ def fit(
         if config.monitor is not None:
             best = "lowest" if way == "min" else "highest"
             log.say(f"train.monitor={config.monitor}: kept is the step where it is {best}")
-        for note in notes:
+        for note in [*notes, *told(config.epochs, epochs, per_epoch, total)]:
             log.say(note)
         log.start(state.step, total)
         batches = groups(data, config.accumulate_steps, state.epoch, state.offset)
         system.train()
+        loss = ""  # of the last row, for the progress display
 
         while True:
             if state.offset >= per_epoch:  # an epoch has ended
@@ -142,7 +143,7 @@ def fit(
 
             # ----------------------------------------------------------------------------------------------------------
             # once in a while: evaluate
-            last = done or state.epoch >= config.epochs
+            last = done or state.epoch >= epochs
             if state.due and config.validate_every and (last or state.epoch % config.validate_every == 0):
                 scores = scored()
                 stop.leave(state.step, save)
@@ -192,7 +193,8 @@ def fit(
                 rates = {f"lr/{g['name']}": g["lr"] for g in optimizer.param_groups}
                 seen = {"train/epoch": state.epoch, "train/samples": state.samples}
                 log.scalars(state.step, {**row, **rates, **seen})
-                log.progress(state.step, f"epoch {state.epoch + 1}/{config.epochs} loss {row['train/total']:.4f}")
+                loss = f" loss {row['train/total']:.4f}"
+            log.progress(state.step, f"epoch {state.epoch + 1}/{epochs}{loss}")
             # the last step is saved by the next round of this loop
             if not done:
                 stop.leave(state.step, save)

@@ -205,7 +205,7 @@ WRONG = [
     ({"optim__lr": 0}, "optim.lr", "> 0"),
     ({"optim__lr_scale": {"backbone": 1e-3}}, "optim.lr_scale.backbone", "optim.lr_scale.backbones"),
     ({"optim__lr_scale": {"fusion": -1}}, "optim.lr_scale.fusion", ">= 0"),
-    ({"train__epochs": 1.5}, "train.epochs", "integer >= 1"),
+    ({"train__epochs": 1.5}, "train.epochs", "an integer in [1, 100000] or one of auto"),
     ({"train__patience": 3}, "train.monitor", "val/total"),
     ({"train__monitor": "val/kn/fused/species/accuracy"}, "train.monitor", "val/knn"),
     ({"train__monitor": "total"}, "train.monitor", "val/total"),

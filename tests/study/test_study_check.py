@@ -22,7 +22,7 @@ def tune(options):
 
 WRONG = [
     ({RGB: "[modality=rbg, fusion=separate]"}, "(arm rgb) expected one of"),
-    ({RGB: "[modality=rgb, fusion=separate, train.epochs=9]"}, "train.epochs=5: in arm concat, but 9 in rgb"),
+    ({RGB: "[modality=rgb, fusion=separate, train.epochs=9]"}, "train.epochs=auto: in arm concat, but 9 in rgb"),
     (
         {RGB: "[modality=rgb, fusion=separate, train.max_steps=9]"},
         "equal budgets (nearest: study.unequal=[train.max_steps])",

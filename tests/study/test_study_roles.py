@@ -43,7 +43,7 @@ WRONG = [
     ),
     (
         control("shuffled", "'data.shuffle={stream: uv}'", "train.epochs=9"),
-        "train.epochs=9: in control shuffled, but 5 in its arm concat: a shuffled control differs in data.shuffle alone",
+        "train.epochs=9: in control shuffled, but auto in its arm concat: a shuffled control differs in data.shuffle alone",
     ),
     (
         {CONCAT: "[modality=rgb_uv, fusion=concat, 'data.shuffle={stream: uv}']", "unequal: []": "unequal: [data]"},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from multimodal_lab.config.annotations import is_number
+from multimodal_lab.config.annotations import is_number, is_whole
 from multimodal_lab.config.facts import constant, fact
 from multimodal_lab.config.problem import Problem, is_target, not_one_of
 from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target, targets, told
@@ -178,4 +179,12 @@ def shares(tree: Tree) -> Iterator[Problem]:
         yield Problem("data.split.train", train, "leaves nothing to train on", "data.split.train=0.7")
 
 
-RUN_RULES = (monitor, score, device, shares)
+def workers(tree: Tree) -> Iterator[Problem]:
+    """Loading takes no more processes than this machine can make use of."""
+    found, most = tree["data"].get("workers"), 4 * (os.cpu_count() or 1)
+    if is_whole(found) and found > most:
+        expects = f"expected 0 to {most}, four for each of this machine's {most // 4} cores"
+        yield Problem("data.workers", found, expects, f"data.workers={most // 4}")
+
+
+RUN_RULES = (monitor, score, device, shares, workers)

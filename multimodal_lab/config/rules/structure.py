@@ -172,7 +172,13 @@ def lr_scale(tree: Tree) -> Iterator[Problem]:
 
 def adapted(tree: Tree) -> Iterator[Problem]:
     """What `adapt` changes is a part of the system."""
-    modules = (tree.get("adapt") or {}).get("modules")
+    node = tree.get("adapt") or {}
+    for argument in (fact(target(node), name) for name in ("freezes_argument", "runs_argument")):
+        if argument and node.get(argument) == []:
+            yield Problem(
+                f"adapt.{argument}", [], "an empty list changes nothing; expected one name or more", "adapt=none"
+            )
+    modules = node.get("modules")
     for name in modules if isinstance(modules, list) else ():
         yield from one_of("adapt.modules", str(name).split(".")[0], _parts(tree))
 

@@ -1,0 +1,33 @@
+"""How long a training is: epochs by the size of the data, and what is told of it."""
+
+from __future__ import annotations
+
+import math
+
+FEW = 100  # optimizer steps: a training of fewer has rarely learnt what there is
+LEARNS_BY = 100  # steps at most, one epoch at most: labels may be so few that the first batches hold none
+
+
+def epochs_for(per_epoch: int) -> int:
+    """What `train.epochs=auto` comes to where an epoch has `per_epoch` optimizer steps.
+
+    Five, or as many as `FEW` steps need, a hundred at most: a large data set is seen five times, and a small one as often as it
+    takes.
+    """
+    return min(max(5, math.ceil(FEW / per_epoch)), 100)
+
+
+def told(wanted: int | str, epochs: int, per_epoch: int, total: int) -> list[str]:
+    """How long the training is, where that was left to the data or is short."""
+    auto = wanted == "auto" and total == epochs * per_epoch  # not cut short by `train.max_steps`
+    found = [f"train.epochs=auto: {epochs} epochs of {_steps(per_epoch)}"] if auto else []
+    if total < FEW:
+        found.append(
+            f"warning: {_steps(total)} in all, which rarely train anything; expected {FEW} or more: a larger "
+            "train.epochs, or a smaller data.batch_size"
+        )
+    return found
+
+
+def _steps(count: int) -> str:
+    return f"{count} optimizer step{'s' * (count != 1)}"
