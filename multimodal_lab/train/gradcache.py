@@ -70,7 +70,7 @@ def backward(
     del found
     cached = tensors(joined)
     with region():
-        terms = system.judge(joined, batch, progress, shares)
+        terms = system.judge(joined, batch, progress, **({"shares": shares} if shares else {}))
     torch.autograd.backward(scaled(terms["total"]))
     after = Random.now(device)
     for i, (one, state) in enumerate(zip(parts, states, strict=True)):
