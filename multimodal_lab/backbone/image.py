@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from multimodal_lab.backbone import weights as pretrained
 from multimodal_lab.backbone.freeze import freeze as freeze_module
@@ -146,7 +149,8 @@ class Image(nn.Module):
             return grid.flatten(1, 2)
         # the pooling of one place is that place: what is left of the head is what each place passes
         places = grid.flatten(0, 2)[:, None, None] if last else grid.flatten(0, 2)[:, :, None, None]
-        return self._embedding(places).unflatten(0, (len(grid), -1))
+        with _running_statistics_kept(self.model):
+            return self._embedding(places).unflatten(0, (len(grid), -1))
 
     def _norm(self, tokens: Tensor) -> Tensor:
         norm = getattr(self.model, "fc_norm", None) or getattr(getattr(self.model, "head", None), "norm", None)
@@ -183,3 +187,17 @@ def _pools_plainly(model: Any) -> bool:
     """Whether a grid's pooling has no parameters: a mean or a maximum over places."""
     pool = getattr(model, "global_pool", None) or getattr(getattr(model, "head", None), "global_pool", "avg")
     return not any(True for _ in pool.parameters()) if isinstance(pool, nn.Module) else True
+
+
+@contextlib.contextmanager
+def _running_statistics_kept(model: Any) -> Iterator[None]:
+    """Batch norms of the head do not move: in evaluation they are those of embeddings, not of places."""
+    parts = [m for name in ("head", "norm_head") if isinstance(m := getattr(model, name, None), nn.Module)]
+    norms = [(m, m.momentum) for part in parts for m in part.modules() if isinstance(m, _BatchNorm)]
+    for norm, _ in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in norms:
+            norm.momentum = momentum

@@ -1,5 +1,7 @@
 """timm models with any bands, and where their weights come from."""
 
+import copy
+
 import pytest
 import timm
 import torch
@@ -69,6 +71,17 @@ def test_the_pooled_vector_is_the_models_own_embedding(name):
     own = net.model.forward_head(net.model.forward_features(x), pre_logits=True)
     torch.testing.assert_close(net(x).pooled, own.flatten(1), rtol=1e-5, atol=1e-5)
     assert net.dim == own.flatten(1).shape[1]
+
+
+@pytest.mark.parametrize("name", ["mobilenetv4_conv_small_035", "efficientvit_b0", "test_resnet"])
+def test_running_statistics_are_those_of_the_models_own_pass(name):
+    torch.manual_seed(0)
+    net = build(name, stream("R", "G", "B", size=64)).train()
+    peer, x = copy.deepcopy(net.model), torch.randn(4, 3, 64, 64)
+    net(x)
+    peer.forward_head(peer.forward_features(x), pre_logits=True)
+    own = dict(peer.named_buffers())
+    assert all(torch.equal(b, own[k]) for k, b in net.model.named_buffers() if "running" in k)
 
 
 @pytest.mark.parametrize(("name", "size", "dim"), NO_GRID)
