@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from multimodal_lab import stage
+from multimodal_lab import progress, stage
 from multimodal_lab.config import compose, resolvers, schema
 from multimodal_lab.config.apply import apply
 from multimodal_lab.config.check import check_command, refuse, sweep_problems
@@ -146,6 +146,7 @@ def main() -> None:
             print(note, file=sys.stderr)
         from multimodal_lab.experiment.reload import embed_files
 
+        progress.show(True)
         print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))
     except OmegaConfBaseException as error:
         sys.exit(f"error: {error}")

@@ -18,7 +18,9 @@ class Floor(NamedTuple):
 
 
 FLOORS = (
-    Floor("the contract", ("types", "build", "keyed", "bounds", "files", "text", "hashing", "stage", "device")),
+    Floor(
+        "the contract", ("types", "build", "keyed", "bounds", "files", "text", "hashing", "stage", "progress", "device")
+    ),
     Floor("components", ("augment", "backbone", "data", "fusion", "head", "loss", "metric"), beside=False),
     Floor("the system and what serves a run", ("system", "optim", "checkpoint", "log", "runs", "stats", "adapt")),
     Floor("training and evaluation", ("train", "evaluate", "cache", "report")),

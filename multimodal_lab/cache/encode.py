@@ -10,6 +10,7 @@ from torch import Tensor
 
 from multimodal_lab.cache.encodings import Encodings
 from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.progress import track
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features
 
@@ -26,7 +27,7 @@ def encode(
     """
     parts: dict[str, list[Encodings]] = {name: [] for name in names}
     with eval_mode(system):
-        for batch in data.batches("all"):
+        for batch in track(data.batches("all"), "encoding", data.steps("all")):
             batch = batch.to(device)
             _require_unchanged(batch, augment(batch, 0, 0), names)
             for name in names:

@@ -26,6 +26,7 @@ from multimodal_lab.data.streams.labels import Target, encode, refuse_single, re
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
+from multimodal_lab.progress import track
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
 
@@ -214,7 +215,8 @@ class Data:
             prepared.stack.keep()
         elif checked:
             learnt = set(prepared.splits["train"].tolist()) | prepared.bad.why.keys()
-            for row in set(range(len(prepared.samples))) - learnt:
+            rest = set(range(len(prepared.samples))) - learnt
+            for row in track(rest, "reading the held-out samples", len(rest)):
                 prepared.reader.raw(row)
 
 

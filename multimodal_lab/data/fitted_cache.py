@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from multimodal_lab import progress
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.source import DataError
@@ -64,7 +65,7 @@ def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None 
     """
     wanted = [name for name in samples.plans if names is None or name in names]
     learners = [samples.kinds[name].learner(samples, name, train) for name in wanted]
-    for row in train if learners else ():
+    for row in progress.track(train, "reading the training split", len(train)) if learners else ():
         raw = samples.raw(int(row))
         try:
             for one in learners:

@@ -18,6 +18,7 @@ from multimodal_lab.evaluate.encoder import Encoder
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.thumbnails import Thumbnails
+from multimodal_lab.progress import Bar
 from multimodal_lab.types import Batch, Stream
 
 
@@ -28,6 +29,7 @@ class EmbeddingData(Protocol):
     classes: dict[str, list[str]]
     ids: np.ndarray
     samples: pd.DataFrame
+    splits: Mapping[str, np.ndarray]
 
     def batches(self, split: str, *, epoch: int, shuffle: bool, drop_last: bool) -> Iterator[Batch]:
         """The batches of one split in a fixed order."""
@@ -138,11 +140,17 @@ def embed(
     pictures = None if thumbnails is None else Thumbnails(data.streams)
 
     def batches() -> Iterator[tuple[str, Batch]]:
-        for split in splits:
-            for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
-                if pictures is not None:
-                    pictures.add(split, batch)
-                yield split, batch
+        # a split that is not the data's own is "all"
+        total = sum(len(data.splits.get(split, data.ids)) for split in splits)
+        with Bar("embedding", total) as bar:
+            done = 0
+            for split in splits:
+                for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
+                    if pictures is not None:
+                        pictures.add(split, batch)
+                    yield split, batch
+                    done += len(batch)
+                    bar.update(done)
 
     found = embed_batches(
         system, batches(), device, names=names, classes=data.classes, normalise=normalise, subsets=subsets, heads=heads

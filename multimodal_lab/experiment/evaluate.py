@@ -16,6 +16,7 @@ from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.call import asks, call
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.progress import track
 from multimodal_lab.runs.hashes import PREDICTIONS
 from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System
@@ -108,7 +109,7 @@ def evaluate(
     train, test = found.select("train"), found.select(eval_split)
     val = found.select("val") if "val" in splits and eval_split != "val" else None
     scores: Scores = {}
-    for name, evaluator in evaluators.items():
+    for name, evaluator in track(evaluators.items(), "scoring", len(evaluators)):
         with stage(f"scoring by evaluator {name}"):
             scores |= call(evaluator, train=train, test=test, val=val, data=data, system=system, device=device)
     scores |= chance.beside(scores, train, test)

@@ -12,6 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from multimodal_lab import progress
 from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
@@ -49,6 +50,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     repeatable(device, cfg.deterministic)
     distributed.start(device)
     main = distributed.rank() == 0
+    progress.show(main)
     plain = _plain(cfg, folder)
     told = _fit_to_be_told(cfg, plain)
     config = OmegaConf.to_yaml(OmegaConf.create(told))

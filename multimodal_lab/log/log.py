@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from multimodal_lab.files import as_json
 from multimodal_lab.log.tracker import Tracker
+from multimodal_lab.progress import Bar
 
 
 class Log:
@@ -24,8 +22,7 @@ class Log:
         self.trackers = list(trackers) if main else []
         self.main = main
         self.console = Console(stderr=False, soft_wrap=True, quiet=not main)
-        self._bar: Progress | None = None
-        self._said = 0.0
+        self._bar: Bar | None = None
 
     def position(self) -> int:
         """Bytes of `metrics.jsonl`: what a checkpoint must remember."""
@@ -52,30 +49,13 @@ class Log:
         self.console.print(text, highlight=False, markup=False)
 
     def start(self, step: int, total: int) -> None:
-        """Begin the progress display."""
-        if self.main and sys.stdout.isatty():
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=self.console, transient=True)
-            self._bar.start()
-            self._bar.add_task("training", total=total, completed=step)
-        self._began, self._first, self._total = time.monotonic(), step, total
+        """Begin the progress display of the training, from the first step on."""
+        self._bar = Bar("step", total, step, self.console, at_once=True) if self.main else None
 
     def progress(self, step: int, text: str) -> None:
-        """Advance; without a terminal a plain line with the ETA, every five seconds at most and at the end."""
+        """Advance: the bar on a terminal; elsewhere a line at the first step, every five seconds at most and at the end."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=step, description=text)
-            return
-        now = time.monotonic()
-        if now - self._said >= 5 or step == self._total:
-            self._said = now
-            eta = (now - self._began) / max(1, step - self._first) * (self._total - step)
-            self.say(f"step {step}/{self._total} · {text} · ETA {eta:.0f} s")
+            self._bar.update(step, text)
 
     def stop(self) -> None:
         """End the progress display."""

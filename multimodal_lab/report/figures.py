@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from multimodal_lab.metric.direction import Scored
+from multimodal_lab.progress import track
 from multimodal_lab.report import explorer
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
@@ -59,7 +60,7 @@ def draw(
     if "explorer" in figures:
         drawn["explorer"] = partial(_explorer, run_dir)
     paths = []
-    for name, figure in drawn.items():
+    for name, figure in track(drawn.items(), "drawing figures", len(drawn)):
         with stage(f"drawing figure {name}"):
             paths += figure()
     return paths

@@ -14,6 +14,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import keys
 from multimodal_lab.data.streams.sample import Sample, SampleReader
 from multimodal_lab.hashing import stable_id
+from multimodal_lab.progress import Bar
 from multimodal_lab.types import Stream
 
 
@@ -88,9 +89,11 @@ class Collator:
 
     def keep(self) -> None:
         """Preprocess every sample once, keep the results in memory and drop the stored arrays."""
-        self.kept = self._read(np.arange(len(self.ids)), drop=True)
+        with Bar("decoding", len(self.ids)) as bar:
+            self.kept = self._read(np.arange(len(self.ids)), bar)
 
-    def _read(self, rows: np.ndarray, drop: bool = False) -> Stacked:
+    def _read(self, rows: np.ndarray, bar: Bar | None = None) -> Stacked:
+        """The rows from the source; with a bar, which they are shown in, each is read for the last time."""
         drawn = [name for name, kind in self.kinds.items() if kind.drawn_each_epoch]
         values = {n: self.kinds[n].empty(s, len(rows)) for n, s in self.streams.items() if n not in drawn}
         present = {n: torch.zeros(len(rows), dtype=torch.bool) for n in values}
@@ -101,8 +104,9 @@ class Collator:
                     texts.append([])
                 continue
             _put(made, i, self.reader.sample(int(row)), len(rows))
-            if drop:
+            if bar is not None:
                 self.reader.drop(int(row))
+                bar.update(i + 1)
         if made.mask is not None and self.absent:
             made.mask[torch.from_numpy(np.isin(rows, list(self.absent)))] = False
         return made

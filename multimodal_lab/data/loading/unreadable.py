@@ -18,6 +18,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.files import read_failure
+from multimodal_lab.progress import Bar
 
 TIMEOUT = 300.0  # seconds that one sample may take
 LOOK = 10.0  # seconds
@@ -78,8 +79,9 @@ def find(samples: SampleReader, on_error: OnError, most: float) -> Bad:
     why: dict[int, str] = {}
     passing: set[int] = set()
     row = 0
-    while row < total:
-        row = _scan(samples, row, why, passing)
+    with Bar("reading every sample", total) as bar:
+        while row < total:
+            row = _scan(samples, row, why, passing, bar)
     found = Bad(why, passing=bool(passing))
     if len(why) > max(most * total, 1):  # one bad file says nothing of a set, however small it is
         said = found.notes(on_error, total)[0]
@@ -105,7 +107,7 @@ def with_count(samples: SampleReader, error: SampleError) -> DataError:
     return DataError(f"{error} ({counted(bad, seen, 'samples')})")
 
 
-def _scan(samples: SampleReader, first: int, why: dict[int, str], passing: set[int]) -> int:
+def _scan(samples: SampleReader, first: int, why: dict[int, str], passing: set[int], bar: Bar) -> int:
     """Read samples from `first` on in one process, to the end or till it dies; returns the row to go on with."""
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
@@ -134,6 +136,7 @@ def _scan(samples: SampleReader, first: int, why: dict[int, str], passing: set[i
             for name, layout in layouts.items():  # what the samples so far are like, for those that come after
                 samples.fitted[name].layout = samples.fitted[name].layout or layout
             row += 1
+            bar.update(row)
         return row
     finally:
         process.kill()
