@@ -150,7 +150,8 @@ class Image(nn.Module):
         # the pooling of one place is that place: what is left of the head is what each place passes
         places = grid.flatten(0, 2)[:, None, None] if last else grid.flatten(0, 2)[:, :, None, None]
         with _running_statistics_kept(self.model):
-            return self._embedding(places).unflatten(0, (len(grid), -1))
+            passed = self._embedding(places)
+            return passed.reshape(len(grid), -1, passed.shape[1])
 
     def _norm(self, tokens: Tensor) -> Tensor:
         norm = getattr(self.model, "fc_norm", None) or getattr(getattr(self.model, "head", None), "norm", None)

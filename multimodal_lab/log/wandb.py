@@ -75,7 +75,7 @@ def start_wandb(folder: Path, mode: Mode, **facts: Any) -> tuple[Any, Any]:
 
 
 def _quietest(mode: Mode, environment: str) -> Mode:
-    if environment not in (*QUIETEST_FIRST, "dryrun"):
-        raise ValueError(f"WANDB_MODE={environment}: expected one of {', '.join(QUIETEST_FIRST)}")
     asked = "offline" if environment == "dryrun" else environment  # its old name
-    return min(mode, asked, key=QUIETEST_FIRST.index)
+    if asked not in QUIETEST_FIRST:
+        raise ValueError(f"WANDB_MODE={environment}: expected one of {', '.join(QUIETEST_FIRST)}")
+    return next(quiet for quiet in QUIETEST_FIRST if quiet in (mode, asked))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,9 @@ class Synchronised(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, …) to the same shape and type; statistics in fp32 or wider. Every rank must enter."""
         if not (self.training and distributed.active()):
-            return super().forward(input)
-        y = _normalised(self, input)
+            own: Tensor = super().forward(input)
+            return own
+        y: Tensor = _normalised(self, input)
         for after in ("drop", "act"):  # of timm's norms, which have their activation in them
             y = getattr(self, after)(y) if hasattr(self, after) else y
         return y
@@ -46,12 +48,13 @@ def synchronise(system: nn.Module) -> int:
                 f"{name} is a {type(module).__name__}, a batch norm with a forward pass of its own, which can't be synchronised "
                 "over ranks; set train.sync_batchnorm=false to have each rank normalise by its own rows"
             )
-        module.__class__ = _class(type(module))
+        kind: Any = type(module)
+        module.__class__ = _class(kind)
     return len(found)
 
 
 @cache
-def _class(kind: type[nn.Module]) -> type[nn.Module]:
+def _class(kind: Any) -> Any:
     return type(f"Synchronised{kind.__name__}", (Synchronised, kind), {})
 
 
@@ -62,13 +65,13 @@ def _normalised(norm: _BatchNorm, x: Tensor) -> Tensor:
     var, mean = torch.var_mean(wide, axes, correction=0)
     width, rows = len(mean), x.numel() // len(mean)
     every = distributed.gather(torch.cat([mean, var, mean.new_full((1,), rows)])[None])
-    means, variances, counts = every.split([width, width, 1], 1)
+    means, variances, counts = torch.split(every, [width, width, 1], 1)
     share, count = counts / counts.sum(), counts.sum().detach()
     mean = (share * means).sum(0)
     var = (share * (variances + (means - mean).square())).sum(0)
     _move_running(norm, mean.detach(), var.detach() * count / (count - 1).clamp(min=1))
     shape = (1, width, *[1] * (x.ndim - 2))
-    y = (wide - mean.view(shape)) * torch.rsqrt(var + norm.eps).view(shape)
+    y: Tensor = (wide - mean.view(shape)) * torch.rsqrt(var + norm.eps).view(shape)
     if norm.weight is not None:
         y = y * norm.weight.view(shape) + norm.bias.view(shape)
     return y.to(x.dtype)
