@@ -51,7 +51,7 @@ def left_out(root: Path, taken: Collection[str], endings: Collection[str] = ()) 
     That are links whose file is not there, pointers of DVC, what is no file (a pipe, a socket, a device), folders that
     are links or can't be opened, and pictures in formats that the reader doesn't take.
     """
-    known = {os.path.splitext(p)[1].lower() for p in taken} | {*endings} | PICTURES
+    own = {os.path.splitext(p)[1].lower() for p in taken} | {*endings}
     have, closed = set(taken), list[str]()
     found: dict[str, list[str]] = {}
     for path, entry in _walk(root, closed):
@@ -60,14 +60,14 @@ def left_out(root: Path, taken: Collection[str], endings: Collection[str] = ()) 
             found.setdefault("links to folders, which are not followed", []).append(path)
         elif path.endswith(".dvc") and not os.path.lexists(root / path[:-4]):
             found.setdefault("pointers of DVC without their files (dvc pull fetches them)", []).append(path)
-        elif suffix not in known or path in have:
+        elif suffix not in own | PICTURES or path in have:
             continue
         elif not os.path.exists(entry.path):
             cure = "git annex get" if "annex" in os.readlink(entry.path) else "copy the files too"
             found.setdefault(f"links to files that are not there ({cure})", []).append(path)
         elif not entry.is_file():
             found.setdefault("pipes, sockets or devices, which are no files", []).append(path)
-        else:
+        elif suffix not in own:
             found.setdefault(f"files that end in {suffix}, which this reader does not take", []).append(path)
     if closed:
         found["folders that can't be opened"] = closed

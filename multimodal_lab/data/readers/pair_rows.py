@@ -46,7 +46,8 @@ def from_table(root: Path, file: str, limits: Limits, na_values: Sequence[str]) 
     twice = rows.columns[rows.columns.duplicated()]
     if len(twice):
         raise DataError(f"{file}: several columns are called {twice[0]!r}; rename all but one")
-    return rows.astype(object).where(rows.notna(), None).to_dict("records"), notes
+    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    return [{str(column): value for column, value in row.items()} for row in records], notes
 
 
 def from_folders(

@@ -49,7 +49,8 @@ def bands_of_columns(
 def _looks_like(rows: pd.DataFrame) -> str:
     """How the bands of a table may be found whose columns don't match."""
     numbers = all(pd.api.types.is_numeric_dtype(t) for t in rows.dtypes)
-    if numbers and len(rows) > 4 and rows.iloc[:, 0].is_monotonic_increasing and rows.iloc[0, 0] > SHORTEST:
+    first = rows.iloc[:, 0].to_numpy(dtype=np.float64, na_value=np.nan) if numbers and len(rows) > 4 else np.zeros(1)
+    if first[0] > SHORTEST and (np.diff(first) > 0).all():
         return f"; {rows.columns[0]} looks like wavelengths: transpose the table, which needs a row for each sample"
     found = [(c, m) for c in rows.columns if (m := re.fullmatch(r"(\D*)(\d+(?:\.\d+)?)(\D*)", c))]
     alike = Counter((m[1], m[3]) for _, m in found).most_common(1)
