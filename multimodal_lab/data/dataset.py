@@ -45,7 +45,8 @@ class Data:
     verify: `all` reads every sample before training, so that a bad one stops the run then; `train` meets bad
     held-out ones when it comes to them. on_error: what a sample that can't be read does: `raise` stops the run, `skip`
     makes it one with every stream missing and no label, `substitute` does so too but in training, where the next
-    readable sample of the split stands in for it; both read every sample first, and stop above the share `max_bad`.
+    readable sample of the split stands in for it; both read every sample first, and stop above
+    the share `max_bad`, but not at one.
     shuffle: re-pairs one stream among the samples of each split, see `Shuffle`: a negative control. items: {stream: column}
     whose equal values mark rows that hold the same thing in that stream, which retrieval ranks once; a reader of captions
     knows its images.

@@ -56,6 +56,15 @@ def test_a_wavelength_measured_twice_is_named_or_made_one(tmp_path, kind):
     assert any("1000 nm; data.source.duplicates=mean makes one of them" in n for n in mean.notes)
 
 
+def test_hdf5_gives_what_csv_gives(tmp_path):
+    with h5py.File(hdf5(tmp_path) / "t.h5", "a") as file:
+        file["centres"][2] = 1050
+        file["sex"] = [b" F", b"", b"None"]
+    source = opened(tmp_path, file="t.h5", centres="centres", missing_labels="keep")
+    assert source.samples.sex.isna().tolist() == [False, True, False]
+    assert source.samples.sex.tolist()[::2] == ["F", "None"]
+
+
 def test_bands_are_put_in_order_of_wavelength(tmp_path):
     source = opened(write(tmp_path, ["nm700", "nm400", "nm500", "nm600"]))
     assert [b.nm for b in source.bands] == [400, 500, 600, 700]

@@ -156,6 +156,15 @@ def test_a_name_that_is_not_unique_or_stands_elsewhere_is_not_matched(tmp_path, 
         joined(tmp_path, write(tmp_path, [(key, *ROWS[0][1:])]), paths)
 
 
+def test_the_column_that_names_files_is_found(tmp_path):
+    name = write(tmp_path, head=("picture", *HEAD[1:]))
+    with pytest.raises(
+        DataError, match=r"no column 'filename' .*; 48 of 48 values of picture name files: .*key=picture"
+    ):
+        joined(tmp_path, name)
+    right(joined(tmp_path, name, key="picture")[0])
+
+
 def test_unicode_forms_of_a_name_are_one(tmp_path):
     composed, split = (unicodedata.normalize(form, "Ñandú_1") for form in ("NFC", "NFD"))
     assert composed != split

@@ -108,7 +108,7 @@ def test_duplicates_and_clashes_are_refused(tmp_path: Path) -> None:
 
 def test_bad_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column 'filename' .*; there are name, s; nearest: name"):
-        Labels(table=write(tmp_path, "name,s\na,x\n"))(tmp_path, files("a.png"))
+        Labels(table=write(tmp_path, "name,s\nb,x\n"))(tmp_path, files("a.png"))
     with pytest.raises(DataError, match=r"labels\.table: no file .*none\.csv"):
         Labels(table="none.csv")(tmp_path, files("a.png"))
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a": \n')

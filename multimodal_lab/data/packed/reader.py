@@ -159,7 +159,8 @@ class Packed:
         if kind is None:
             raise DataError(f"stream {stream.name}: {self.root} holds {' and '.join(self.fields)}, not {stream.kind}")
         facts = self.fields[kind]
-        field = facts["default"] if facts["any"] or not stream.field else stream.field
+        named = stream.field or (stream.name if stream.name in facts["names"] else "")
+        field = facts["default"] if facts["any"] or not named else named
         if field not in facts["names"]:
             expected = f"one of the {kind} columns: {', '.join(facts['names'])}"
             raise DataError(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")

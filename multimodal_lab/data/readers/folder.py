@@ -119,7 +119,8 @@ def given(root: Path, name: str, key: str) -> Path:
     if not path.is_file() and not Path(name).expanduser().is_absolute():
         path = root / (look_up(root, name) or name)
     if not path.is_file():
-        raise DataError(f"{key}: no file {path}")
+        link = " (a link to a file that is not there)" if path.is_symlink() else ""
+        raise DataError(f"{key}: no file {path}{link}")
     return path
 
 

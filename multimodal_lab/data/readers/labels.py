@@ -12,7 +12,7 @@ import pandas as pd
 
 from multimodal_lab.data.readers.filename_labels import PRESETS, compiled, infer, parsed
 from multimodal_lab.data.readers.folder import given, left_out, some
-from multimodal_lab.data.readers.name_match import loosely
+from multimodal_lab.data.readers.name_match import loosely, parts
 from multimodal_lab.data.readers.tables import doubts, read_table, require_column
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import COMPLETE
@@ -56,18 +56,18 @@ class Labels:
 
     def __call__(self, root: Path, samples: pd.DataFrame) -> pd.DataFrame:
         """`samples` (with `id` and `path`) and the label columns; `DataError` for files without, or a clash."""
-        parts, self.notes = [], []
+        tables, self.notes = [], []
         if self.folders:
-            parts.append(self._from_folders(samples))
+            tables.append(self._from_folders(samples))
         if self.pattern == "auto":
-            parts += self._inferred(samples)
+            tables += self._inferred(samples)
         elif self.pattern:
-            parts.append(self._from_names(samples))
+            tables.append(self._from_names(samples))
         complete: dict[str, str] = {}
         if self.table:
-            parts.append(self._from_table(given(root, self.table, "data.source.labels.table"), samples))
-            complete = {} if self.missing_labels == "keep" else dict.fromkeys(map(str, parts[-1].columns), KEEP)
-        for part in parts:
+            tables.append(self._from_table(given(root, self.table, "data.source.labels.table"), samples))
+            complete = {} if self.missing_labels == "keep" else dict.fromkeys(map(str, tables[-1].columns), KEEP)
+        for part in tables:
             clash = [c for c in part.columns if c in samples.columns or c in RESERVED]
             if clash:
                 raise DataError(
@@ -117,6 +117,13 @@ class Labels:
 
     def _from_table(self, path: Path, samples: pd.DataFrame) -> pd.DataFrame:
         rows, notes = read_table(path, self.key, na_values=self.na_values)
+        if self.key not in rows:
+            names = {parts(file)[-1] for file in samples.path}
+            known = {c: sum(isinstance(v, str) and parts(v)[-1] in names for v in rows[c]) for c in {*rows.columns}}
+            best = max(known, key=lambda c: known[c])
+            if known[best]:
+                said = f"{known[best]} of {len(rows)} values of {best} name files: data.source.labels.key={best}"
+                raise DataError(f"{path}: no column {self.key!r} (data.source.labels.key); {said}")
         require_column(rows, self.key, str(path), "data.source.labels.key")
         wanted = [c for c in rows.columns if c != self.key] if self.columns is None else self.columns
         for column in wanted:

@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal_lab.data.readers.folder import existing, given, readable, some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.spectra import Duplicates, bands_of_columns, in_order
-from multimodal_lab.data.readers.tables import doubts, read_table, require_column
+from multimodal_lab.data.readers.tables import doubts, read_table, require_column, typed
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.streams.labels import COMPLETE
@@ -56,7 +56,8 @@ class Table:
         limits = limits or Limits()
         limits.check(file, pixels=1, bands=1, itemsize=max(1, path.stat().st_size))
         if path.suffix.lower() in (".h5", ".hdf5"):
-            rows, self.notes = _from_hdf5(path, values, centres, limits), list[str]()
+            found = _from_hdf5(path, values, centres, limits)
+            rows, self.notes = typed(found, id, None, {*(na_values or ())}, file, [])
         else:
             rows, self.notes = read_table(path, id, limits, na_values or ())
         rows = _kept(rows, where or {}, file)

@@ -56,7 +56,7 @@ def read_table(
         else:
             known = ", ".join([*DELIMITED, ".xlsx", ".parquet"])
             raise DataError(f"{path}: expected {known} or .jsonl, found {suffix or 'no suffix'}")
-    return _typed(rows, key, separator, set(na_values), path.name, notes)
+    return typed(rows, key, separator, set(na_values), path.name, notes)
 
 
 def require_column(rows: pd.DataFrame, column: str, where: str, key: str = "") -> None:
@@ -129,10 +129,13 @@ def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     return made
 
 
-def _typed(
+def typed(
     rows: pd.DataFrame, key: str | None, separator: str | None, missing: set[str], name: str, notes: list[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The table with its columns trimmed and typed; `separator` is None where the file has types of its own."""
+    """A table with its columns trimmed and typed, and `notes` with what there is to tell of that, see `read_table`.
+
+    separator: of values in the file; None where the file has types of its own. name: of the file.
+    """
     heads = [str(c).strip() for c in rows.columns]
     if separator is not None:
         empty = rows.isna()

@@ -15,7 +15,7 @@ from multimodal_lab.hashing import stable_id
 
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
-NO_STRATUM = "missing"  # of the samples without a value of the column that splits are stratified by
+NO_STRATUM = "(missing)"  # of the samples without a value of the column that splits are stratified by
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
