@@ -158,9 +158,7 @@ def test_a_name_that_is_not_unique_or_stands_elsewhere_is_not_matched(tmp_path, 
 
 def test_the_column_that_names_files_is_found(tmp_path):
     name = write(tmp_path, head=("picture", *HEAD[1:]))
-    with pytest.raises(
-        DataError, match=r"no column 'filename' .*; 48 of 48 values of picture name files: .*key=picture"
-    ):
+    with pytest.raises(DataError, match=r"no column 'filename' .*; 48 of 48 files are named in picture: .*key=picture"):
         joined(tmp_path, name)
     right(joined(tmp_path, name, key="picture")[0])
 

@@ -313,7 +313,7 @@ def test_only_text_needs_the_tokenizer_library(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     monkeypatch.delitem(sys.modules, "multimodal_lab.data.streams.tokenizer", raising=False)
     data().prepare(CUBE, 0)
-    with pytest.raises(DataError, match=r"multimodal_lab\[text\]"):
+    with pytest.raises(DataError, match=r"pip install -e '\.\[text\]'"):
         data().prepare(TEXT, 0)
 
 

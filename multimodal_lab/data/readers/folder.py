@@ -67,7 +67,7 @@ def left_out(root: Path, taken: Collection[str], endings: Collection[str] = ()) 
             found.setdefault(f"links to files that are not there ({cure})", []).append(path)
         elif not entry.is_file():
             found.setdefault("pipes, sockets or devices, which are no files", []).append(path)
-        elif suffix not in own:
+        elif suffix not in own and (own & PICTURES or not taken):  # beside other data, pictures are previews
             found.setdefault(f"files that end in {suffix}, which this reader does not take", []).append(path)
     if closed:
         found["folders that can't be opened"] = closed

@@ -119,10 +119,10 @@ class Labels:
         rows, notes = read_table(path, self.key, na_values=self.na_values)
         if self.key not in rows:
             names = {parts(file)[-1] for file in samples.path}
-            known = {c: sum(isinstance(v, str) and parts(v)[-1] in names for v in rows[c]) for c in {*rows.columns}}
+            known = {c: len(names & {parts(v)[-1] for v in rows[c] if isinstance(v, str)}) for c in {*rows.columns}}
             best = max(known, key=lambda c: known[c])
             if known[best]:
-                said = f"{known[best]} of {len(rows)} values of {best} name files: data.source.labels.key={best}"
+                said = f"{known[best]} of {len(samples)} files are named in {best}: data.source.labels.key={best}"
                 raise DataError(f"{path}: no column {self.key!r} (data.source.labels.key); {said}")
         require_column(rows, self.key, str(path), "data.source.labels.key")
         wanted = [c for c in rows.columns if c != self.key] if self.columns is None else self.columns
