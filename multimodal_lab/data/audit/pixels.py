@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.audit.finding import Finding, listed
 from multimodal_lab.data.audit.membership import Crossing, Parts
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import Source
-
-REMEDY = "split by blocks (data.split.by=block data.split.column=split), or cut patches that don't overlap"
 
 
 def shared(data: Prepared, parts: Parts) -> Iterator[Finding]:
@@ -42,8 +41,16 @@ def shared(data: Prepared, parts: Parts) -> Iterator[Finding]:
     found = Crossing(np.array(held, dtype=np.int64), np.array(first, dtype=np.int64), parts)
     if found:
         pairs = found.pairs("and")
-        sentence = f"{found.counted} share pixels with one of an earlier part: {listed(pairs)}; {REMEDY}"
+        sentence = f"{found.counted} share pixels with one of an earlier part: {listed(pairs)}; {_remedy(data.samples)}"
         yield Finding("shared pixels", "path", sentence, found.tested, len(held), pairs)
+
+
+def _remedy(samples: pd.DataFrame) -> str:
+    """The keys that split by blocks, or by files, with the columns that there are."""
+    if "block" not in samples:
+        return "keep files whole (data.split.by=path), or cut patches that don't overlap"
+    column = " data.split.column=split" if "split" in samples else ""
+    return f"split by blocks (data.split.by=block{column}), or cut patches that don't overlap"
 
 
 def windows(source: Source) -> Any:

@@ -71,6 +71,7 @@ def finish(
         "notes": list(getattr(source, "notes", [])),
         "together": getattr(source, "together", None),
         "items": getattr(source, "items", {}),
+        "overlapping": getattr(source, "overlapping", None),
         "card": repr(getattr(source, "card", None)),
         "data": choices,
         "splits": {name: len(rows) for name, rows in splits.items()},

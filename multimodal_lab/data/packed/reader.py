@@ -55,6 +55,7 @@ class Packed:
         self.notes: list[str] = found["notes"]
         self.together: str | None = found.get("together")
         self.items: dict[str, str] = found.get("items", {})
+        self.overlapping: str | None = found.get("overlapping")
         self.fingerprint: str = found["fingerprint"]
         self.shards: list[dict[str, Any]] = found["shards"]
         self.hash_name: str = found["hash"]

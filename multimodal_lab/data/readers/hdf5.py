@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import h5py
@@ -13,6 +14,7 @@ import pandas as pd
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.readers import nodata
 from multimodal_lab.data.readers.card import requested_bands, select_planes
+from multimodal_lab.data.readers.crops import BLOCKS, blocks
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.hdf5_file import claim, classes, column, dataset, fill_value, open_file
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -23,6 +25,7 @@ from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose plans are kept
 _Home = tuple[list[str], list[tuple[str, int]]]
+Cuts = Callable[[tuple[int, int]], tuple[np.ndarray, np.ndarray]]
 Axes = Literal["nchw", "nhwc", "nc", "chw", "hwc"]
 
 
@@ -31,11 +34,12 @@ class Hdf5:
 
     datasets: {path in the file: its bands}, which together are the card's bands. axes: how each is laid out; with "n"
     first a row is a sample, without it the file is one cube, cut into squares of `crop` pixels every `stride` (the crop
-    by default; what is left at the far edges is not read). columns: {label: data set of one value per row}; those of few
-    whole numbers are classes, as doubles too, but for the `numbers`. `labels` joins by id: the row number in one file, else
-    `file:row` or `file`. Missing are pixels of the card's nodata, else of the value that a data set declares, see
-    `fill_value`. Files are opened lazily, once per process, with a chunk cache of `cache_mb`. External and outward soft
-    links, external storage, virtual data sets and plug-in filters are refused.
+    by default; what is left at the far edges is not read). Crops have a column `block`: crops of two blocks, of about
+    `block` pixels a side, share no pixel, and a crop that crosses two is in none. columns: {label: data set of one value
+    per row}; those of few whole numbers are classes, as doubles too, but for the `numbers`. `labels` joins by id: the row
+    number in one file, else `file:row` or `file`. Missing are pixels of the card's nodata, else of the value that a data
+    set declares, see `fill_value`. Files are opened lazily, once per process, with a chunk cache of `cache_mb`. External
+    and outward soft links, external storage, virtual data sets and plug-in filters are refused.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Hdf5:
         numbers: list[str] | None = None,
         crop: Count | None = None,
         stride: Count | None = None,
+        block: Count | None = None,
         labels: Labels | None = None,
         cache_mb: Count = 64,
         limits: Limits | None = None,
@@ -71,7 +76,10 @@ class Hdf5:
         self._fills: dict[tuple[str, str], nodata.Value] = {}  # what each data set declares
         self._ignored: list[tuple[str, str]] = []
         paths = find(self.root, suffixes or [".h5", ".hdf5"])
-        parts = [self._rows(p, len(paths) == 1, columns or {}, stride or crop or 1) for p in paths]
+        step = stride or crop or 1
+        wanted = -(-BLOCKS // len(paths))
+        cuts = partial(blocks, crop=crop or 1, stride=step, wanted=wanted, side=block)
+        parts = [self._rows(p, len(paths) == 1, columns or {}, step, cuts) for p in paths]
         samples = pd.concat(parts, ignore_index=True)
         told = nodata.notes(self._ignored, len(paths) * len(datasets))
         for label in columns or {}:
@@ -82,6 +90,9 @@ class Hdf5:
         samples = samples.drop(columns=["row", "top", "left"] if crop is None else ["row"])
         self.samples, notes = labelled(self.root, samples, labels)
         self.notes = [*notes, *told]
+        if crop and step < crop:
+            self.overlapping = "block"
+            self.notes.append(_crossing(self.samples.block, crop, step))
         self._paths = [str(p) for p in self.samples.path]
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
@@ -172,7 +183,7 @@ class Hdf5:
         # A view of interleaved values: the copy into a batch is quicker at turning them round.
         return select_planes(np.moveaxis(values, -1, 0) if self.axes.endswith("c") else values, pick)
 
-    def _rows(self, path: str, only: bool, columns: dict[str, str], stride: int) -> pd.DataFrame:
+    def _rows(self, path: str, only: bool, columns: dict[str, str], stride: int, cuts: Cuts) -> pd.DataFrame:
         with readable(path, "HDF5 file"), open_file(self.root / path, path, 1) as file:
             sizes = {name: self._size(file, name, path) for name in self.datasets}
             first = next(iter(sizes))
@@ -180,23 +191,25 @@ class Hdf5:
                 if ("n" in self.axes and size["n"] != sizes[first]["n"]) or (self.crop and size != sizes[first]):
                     raise DataError(f"{path}: {name} has shape {size}, expected that of {first}, {sizes[first]}")
             if self.crop:
-                return self._crops(path, only, sizes[first], stride)
+                return self._crops(path, only, sizes[first], stride, cuts)
             rows = sizes[first]["n"]
             self.limits.count(path, rows)
             ids = [str(i) if only else f"{path}:{i}" for i in range(rows)]
             made = pd.DataFrame({"id": ids, "path": path, "row": range(rows), "top": 0, "left": 0})
             return made.assign(**{label: column(file, name, path, rows) for label, name in columns.items()})
 
-    def _crops(self, path: str, only: bool, size: dict[str, int], stride: int) -> pd.DataFrame:
+    def _crops(self, path: str, only: bool, size: dict[str, int], stride: int, cuts: Cuts) -> pd.DataFrame:
         crop = self.crop or 1
         if min(size["h"], size["w"]) < crop:
             raise DataError(f"{path}: {size['h']} x {size['w']} pixels, smaller than data.source.crop {crop}")
         grid = [(t, x) for t in range(0, size["h"] - crop + 1, stride) for x in range(0, size["w"] - crop + 1, stride)]
         self.limits.count(path, len(grid))
-        ids = [f"{'' if only else path + ':'}{t}_{x}" for t, x in grid]
-        return pd.DataFrame(
-            {"id": ids, "path": path, "row": 0, "top": [t for t, _ in grid], "left": [x for _, x in grid]}
-        )
+        here = "" if only else f"{path}:"
+        down, across = cuts((size["h"], size["w"]))
+        home = [f"{here}{a}_{b}" if min(a, b) >= 0 else None for a in down for b in across]
+        tops, lefts = ([place[i] for place in grid] for i in (0, 1))
+        ids = [f"{here}{t}_{x}" for t, x in grid]
+        return pd.DataFrame({"id": ids, "path": path, "row": 0, "top": tops, "left": lefts, "block": home})
 
     def _size(self, file: h5py.File, name: str, path: str) -> dict[str, int]:
         data = dataset(file, name, path)
@@ -226,6 +239,14 @@ class Hdf5:
             self._ignored.append((f"{path}: {name}", why))
         else:
             self._fills[path, name] = value
+
+
+def _crossing(home: pd.Series, crop: int, stride: int) -> str:
+    lone = int(home.isna().sum())
+    said = f"crops of {crop} pixels every {stride} overlap: {home.nunique()} blocks share no pixel"
+    return (
+        f"{said}; {lone} of {len(home)} crops cross two and are in no split by blocks (data.source.block: their size)"
+    )
 
 
 def _ordered(card: Card, datasets: dict[str, list[str]]) -> tuple[Band, ...]:

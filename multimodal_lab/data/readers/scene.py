@@ -37,6 +37,8 @@ class Scene:
     pixel. The samples have columns `label`, `block`, `split`, `row`, `column`.
     """
 
+    overlapping = "block"
+
     def __init__(
         self,
         root: str,

@@ -31,19 +31,29 @@ def choose(
     split: Split,
     texts: Collection[str] = (),
     together: str | None = None,
+    overlapping: str | None = None,
 ) -> Choice:
     """Resolve every `auto`; explicit settings stay.
 
     labels: every column but bookkeeping, the groups and the fields of text streams (`texts`) that has at least two
     values, is not unique per row or group and, unless `data.split.min_class_policy=train`, has no class of one sample. by:
     `individual`, where there are fewer of them than rows, else `together`, the column of rows that show one
-    thing. stratify: `species`, else the first label, where each class has a group for every split and no group two
-    classes; never over an official split.
+    thing; but `overlapping`, the column of blocks, where that would tear crops of one file that share pixels. stratify:
+    `species`, else the first label, where each class has a group for every split and no group two classes; never over an
+    official split.
     """
     made = copy(split)
     notes: list[str] = []
     if split.by == AUTO:
         made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else together
+        if overlapping and not split.column and not _whole(table, made.by, "path"):
+            made.by = overlapping
+    if overlapping and _torn(table, made, overlapping):
+        notes.append(
+            f"warning: crops that share pixels may stand in two splits (data.split.by={made.by or 'null'}), so that scores are "
+            f"too good; data.split.by={overlapping} keeps them apart"
+        )
+    table = table.iloc[made.placed(table)]
     groups = pd.Series(made.groups(table), index=table.index)
     if labels is None or isinstance(labels, str):
         taken, left = _labels(table, groups, made, {*BOOKKEEPING, *texts, made.by, made.column, together})
@@ -130,6 +140,17 @@ def _told(split: Split, unfit: dict[str, str]) -> str:
     parts += [f"official column {split.column}"] if split.column else []
     reasons = "; ".join(f"not by {column}, {why}" for column, why in unfit.items())
     return f"split: {', '.join(parts)}" + (f" ({reasons})" if reasons else "")
+
+
+def _torn(table: pd.DataFrame, split: Split, overlapping: str) -> bool:
+    """Whether rows that share pixels may stand in two splits: by what is held out neither blocks nor files are whole."""
+    official = not table[overlapping].isna().any() and _whole(table, split.column, overlapping)
+    return not (split.by == overlapping or official or any(_whole(table, k, "path") for k in (split.by, split.column)))
+
+
+def _whole(table: pd.DataFrame, column: str | None, unit: str) -> bool:
+    """Whether all rows of one `unit` have one value of the column."""
+    return column in table and unit in table and bool(table.groupby(unit)[column].nunique(dropna=False).max() == 1)
 
 
 def _leaky(split: Split) -> str:

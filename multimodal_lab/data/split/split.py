@@ -16,6 +16,7 @@ from multimodal_lab.hashing import stable_id
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
 NO_STRATUM = "(missing)"  # of the samples without a value of the column that splits are stratified by
+BLOCK = "block"
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
@@ -59,11 +60,13 @@ class Split:
         self.shares = {"train": train, "val": val, "test": test}
 
     def assign(self, samples: pd.DataFrame) -> SplitRows:
-        """Row numbers of each split, ascending; a split with share 0 is left out.
+        """Row numbers of each split, ascending; a split with share 0 is left out, and by blocks a row that is in none.
 
         Raises `DataError` for an absent column, a missing group, a group in two official splits, an empty split, a
         stratum with fewer groups than splits, or single samples to be held out where no sample has a group.
         """
+        if len(placed := self.placed(samples)) < len(samples):
+            return {name: placed[rows] for name, rows in self.assign(samples.iloc[placed]).items()}
         groups = self.groups(samples)
         strata = self._strata(samples, groups)
         rows = self._whole(samples, groups, strata)
@@ -97,6 +100,11 @@ class Split:
             members = order[(strata[order] == stratum) & (home[order] != "")]
             dealt[members] = sorted(home[members])
         return {name: np.flatnonzero(dealt == name) for name in whole}
+
+    def placed(self, samples: pd.DataFrame) -> np.ndarray:
+        """The rows that are split: all, but by blocks those in one; a crop that crosses two has pixels of both."""
+        crossing = samples[BLOCK].isna() if self.by == BLOCK and BLOCK in samples else pd.Series(False, samples.index)
+        return np.flatnonzero(~crossing.to_numpy())
 
     def groups(self, samples: pd.DataFrame) -> np.ndarray:
         """(N,) str: the group of each row."""
