@@ -49,9 +49,9 @@ def validator(
     return validate
 
 
-def _asked(evaluators: Mapping[str, Any], *splits: str) -> tuple[str, ...] | None:
-    """The splits on which heads are asked; None where no evaluator reads what they say."""
-    return splits if any(getattr(e, "reads", "") == "heads" for e in evaluators.values()) else None
+def _asked(evaluators: Mapping[str, Any], split: str) -> tuple[str, ...] | None:
+    """The split on which heads that predict are asked; None where no evaluator reads what heads say."""
+    return (split,) if any(getattr(e, "reads", "") == "heads" for e in evaluators.values()) else None
 
 
 def held_out_losses(
@@ -103,7 +103,7 @@ def evaluate(
     with computing(system, "embedding the data"):
         found: Embeddings = embed(
             system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
-            heads=_asked(evaluators, eval_split, "val"),
+            heads=_asked(evaluators, eval_split),
         )  # fmt: skip
     found.save(folder / "embeddings")
     train, test = found.select("train"), found.select(eval_split)

@@ -43,6 +43,6 @@ def scores(log_p: Tensor, truth: Tensor, bins: int = 15) -> tuple[dict[str, floa
         name: float(np.nanmean(each[name])) if np.isfinite(each[name]).any() else float("nan")
         for name in ("ap", "auroc")
     }
-    found["ece"] = float(multiclass_calibration_error(log_p.exp(), truth, num_classes=k, n_bins=bins))
+    found["ece"] = float(multiclass_calibration_error(log_p.exp().clamp(max=1), truth, num_classes=k, n_bins=bins))
     found["nll"] = float(-log_p[torch.arange(len(y)), truth].mean())
     return found, each, confusion_matrix(y, said, labels=range(k))
