@@ -13,7 +13,11 @@ def tuning(made: Mapping[str, Any]) -> Iterator[Section]:
     if not (found := made.get("tuning")):
         return
     options = [" ".join(map(str, option)) or "as it is" for option in found["options"]]
-    by = "the validation loss (negative)" if found["score"] == "loss" else "the probe, mean over labels"
+    by = (
+        "the validation loss (negative)"
+        if found["score"] == "loss"
+        else f"the {found.get('evaluator', 'probe')}, mean over labels"
+    )
     many = "seeds" if len(found["seeds"]) > 1 else "seed"
     seeds = f"{many} {', '.join(map(str, found['seeds']))}"
     said = [

@@ -60,6 +60,7 @@ def tuning_record(made: StudyPlan, tried: Sequence[Entry]) -> dict[str, Any] | N
             "tried": sum(s is not None for s in scores), "scores": scores, "chosen": made.chosen.get(arm, {}).get(str(split)),
         }  # fmt: skip
     return {"options": tune.options, "score": tune.score, "seeds": tune.seeds, "set": tune.set, "arms": arms,
+            "evaluator": made.study.evaluator or "probe",
             "like": {name: c.of for name, c in made.study.controls.items()}}  # fmt: skip
 
 
