@@ -143,7 +143,10 @@ def user_cache() -> Path:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a regular file, in hex."""
-    require_regular(path)
+    try:
+        require_regular(path)
+    except OSError as error:
+        raise OSError(f"{path.name}: {error}") from None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

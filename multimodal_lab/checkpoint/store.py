@@ -143,7 +143,10 @@ def size(parts: TrainingState) -> int:
 
 def read_state(folder: Path) -> dict[str, Any]:
     """The training progress saved in a checkpoint."""
-    state: dict[str, Any] = join(_plain(folder)["state"], {})
+    plain = _plain(folder)
+    if not isinstance(plain.get("state"), dict):
+        raise CheckpointError(f"{folder / STATE}: expected the state of a training in it")
+    state: dict[str, Any] = join(plain["state"], {})
     return state
 
 
@@ -152,8 +155,8 @@ def _plain(folder: Path) -> dict[str, Any]:
         found = read_json(folder / STATE)
     except ValueError as error:
         raise CheckpointError(f"{folder / STATE}: can't be read ({error})") from error
-    if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
-        raise CheckpointError(f"{folder / STATE}: expected the state of a training")
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{folder / STATE}: expected the parts of a training")
     return found
 
 
