@@ -1,5 +1,6 @@
 import random
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ class Toy(nn.Module):
 class Data:
     ids = np.arange(N) * 1000 - 7
     samples = pd.DataFrame({"id": [f"bird/{i}.tif" for i in range(N)]})
+    splits: ClassVar = {"train": np.arange(6), "test": np.arange(6, N)}
 
     def __init__(self):
         rgb, uv = (tuple(Band(b) for b in names) for names in (("B", "X", "G", "R"), ("u1", "u2")))
