@@ -154,14 +154,21 @@ class System(nn.Module):
         shares: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """What `forward` returns, from features that are there already."""
-        out = {name: head(features, batch) for name, head in self.heads.items()}
-        present = {name: f.present for name, f in features.items()}
-        judged = batch if batch.same is None else batch.replace(ids=batch.same)  # what shows one thing is no negative
-        scope: Scope = {"batch": judged, "features": features, "out": out, "present": present, "progress": progress,
-                        "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
+        scope = self._scope(features, batch, progress)
         terms: dict[str, Tensor] = {name: term(scope) for name, term in self.losses.items()}
         terms |= {name: share * terms[name] for name, share in (shares or {}).items()}
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
+
+    def scope(self, batch: Batch, progress: float = 0.0) -> Scope:
+        """What losses find their arguments in, by `Keyed`."""
+        return self._scope(self.features(batch), batch, progress)
+
+    def _scope(self, features: dict[str, Features], batch: Batch, progress: float) -> Scope:
+        out = {name: head(features, batch) for name, head in self.heads.items()}
+        present = {name: f.present for name, f in features.items()}
+        judged = batch if batch.same is None else batch.replace(ids=batch.same)  # what shows one thing is no negative
+        return {"batch": judged, "features": features, "out": out, "present": present, "progress": progress,
+                "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
 
     def loss_scalars(self, progress: float) -> dict[str, float]:
         """The scalars of the losses that are modules, learned or scheduled, by name: `temperature`.

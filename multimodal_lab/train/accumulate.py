@@ -14,6 +14,8 @@ from multimodal_lab.loss.precision import counting
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch
 
+BY_ROW = ("features", "out", "present")  # of a scope, beside the batch
+
 
 class LabelShares:
     """Factors with which the mean of a step's batch means is the mean over all labels of the step, however unevenly they fall.
@@ -43,9 +45,9 @@ class LabelShares:
         return [dict(zip(terms, row.unbind(), strict=True)) for row in shares]
 
     def _counted(self, term: str, batch: Batch) -> list[Tensor]:
-        scope = {k: _hollow(v, len(batch)) for k, v in self.scope.items()}
+        scope = {k: _hollow(v, len(batch)) if k in BY_ROW else v for k, v in self.scope.items()}
         with torch.no_grad(), counting() as found:
-            self.system.losses[term]({**scope, "batch": batch, "progress": 0.0})
+            self.system.losses[term]({**scope, "batch": batch})
         return found
 
     def _probe(self, view: Batch) -> list[str]:
@@ -56,11 +58,10 @@ class LabelShares:
             self.system.eval()
             try:
                 with torch.no_grad():
-                    features, out = self.system.encode(view.map(lambda x: x[: self.rows]))
+                    found = self.system.scope(view.map(lambda x: x[: self.rows]))
             finally:
                 self.system.train(was)
-            present = {name: f.present for name, f in features.items()}
-            self.scope = {k: _hollow(v) for k, v in {"features": features, "out": out, "present": present}.items()}
+            self.scope = {k: _hollow(v) if k in BY_ROW else v for k, v in found.items() if k != "batch"}
         self.terms = [k for k in reads if self._counted(k, view)]
         return self.terms
 

@@ -148,7 +148,7 @@ def cut(system: System, smallest: int) -> None:
     for module in (*blocks(system, smallest), *_stages(system), system):
         if module is system or any(p.ndim and not in_pieces(p) for p in module.parameters()):
             fully_shard(module, mesh=mesh, ignored_params=scalars)
-    register_fsdp_forward_method(system, "encode")  # which gathers and drops as a forward pass does
+    register_fsdp_forward_method(system, "scope")  # which gathers and drops as a forward pass does
 
 
 def blocks(system: nn.Module, smallest: int) -> list[nn.Module]:

@@ -7,6 +7,7 @@ from torch import nn
 from multimodal_lab.keyed import Keyed
 from multimodal_lab.loss.caption import caption
 from multimodal_lab.loss.classification import bce, cross_entropy
+from multimodal_lab.loss.regression import mse
 from multimodal_lab.optim.optimizers import sgd
 from multimodal_lab.train.step import Step
 from multimodal_lab.types import Batch
@@ -30,17 +31,19 @@ class Small(nn.Module):
             "species": Keyed(cross_entropy, logits="out.one", target="batch.targets.species", **weighted),
             "by_name": Keyed(bce, 2.0, logits="out.both", target="batch.targets.traits"),
             "words": Keyed(caption, logits="out.words", tokens="batch.targets.words"),
+            "mass": Keyed(mse, predicted="out.one", target="batch.targets.mass", scale="std.species"),
             "size": Keyed(lambda x: x.square().mean(), x="out.one"),
         })  # fmt: skip
         self.double()
 
-    def encode(self, batch):
+    def scope(self, batch, progress=0.0):
         x = batch.inputs["x"]
         one = self.layer(x)
-        return {}, {"one": one, "both": {"a": one, "b": -one}, "words": self.words(x).view(len(x), L - 1, K)}
+        out = {"one": one, "both": {"a": one, "b": -one}, "words": self.words(x).view(len(x), L - 1, K)}
+        return {"batch": batch, "out": out, "progress": progress, "std": {"species": torch.full((1,), 2.0).double()}}
 
     def forward(self, batch, progress=0.0, shares=None):
-        scope = {"batch": batch, "out": self.encode(batch)[1], "progress": progress}
+        scope = self.scope(batch, progress)
         terms = {k: m(scope) for k, m in self.losses.items()}
         terms |= {k: share * terms[k] for k, share in (shares or {}).items()}
         return terms | {"total": sum(terms.values())}
@@ -51,7 +54,8 @@ class Small(nn.Module):
 
 def batch(rows):
     x = torch.randn(12, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    targets = {"species": SPECIES, "traits": TRAITS, "words": WORDS}
+    mass = torch.where(SPECIES[:, None] > 0, x[:, :K], NAN)
+    targets = {"species": SPECIES, "traits": TRAITS, "words": WORDS, "mass": mass}
     ids = torch.arange(12)
     return Batch({"x": x[rows]}, {k: v[rows] for k, v in targets.items()}, {}, ids[rows], ids[rows])
 

@@ -19,6 +19,7 @@ from multimodal_lab.head.caption_lstm import CaptionLSTM
 from multimodal_lab.head.classifier import Classifier
 from multimodal_lab.head.late_fusion import LateFusion
 from multimodal_lab.head.projection import Projection
+from multimodal_lab.head.regressor import Regressor
 from multimodal_lab.optim import optimizers
 from multimodal_lab.system import System
 from multimodal_lab.train import gradcache
@@ -28,7 +29,9 @@ from multimodal_lab.types import Band, Batch, Features, Stream
 
 LOSSES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
 NEEDS_TWO = {"clip", "siglip", "triplet"}
+NUMBERS = {"mass": (torch.zeros(1), torch.ones(1))}
 HEADS = {
+    "regressor": partial(Regressor, label="mass", dropout=0.0),
     "projection": partial(Projection, dim=6, hidden=8, norm="batch"),
     "classifier": partial(Classifier, label="species", dropout=0.0),
     "late_fusion": partial(LateFusion, label="species", dropout=0.0),
@@ -52,8 +55,10 @@ class Encoder(nn.Module):
 
 
 def system(loss, names=("a", "b"), dropout=0.0):
-    config = OmegaConf.create({"label": "species", "loss": OmegaConf.load(loss)})
     head = re.search(r"out\.(\w+)", loss.read_text()).group(1)
+    label = "mass" if head == "regressor" else "species"
+    config = OmegaConf.create({"label": label, "loss": OmegaConf.load(loss)})
+    more = {"variance": True} if loss.stem == "gaussian_nll" else {}
     streams = {n: Stream(n, "vector", tuple(Band(f"{n}{i}") for i in range(5))) for n in names}
     torch.manual_seed(0)
     return System(
@@ -61,8 +66,9 @@ def system(loss, names=("a", "b"), dropout=0.0):
         {"species": 3},
         backbone=partial(Encoder, dropout=dropout),
         fusion=partial(Concat, width=8),
-        head=HEADS[head],
+        head=partial(HEADS[head], **more) if more else HEADS[head],
         loss=safe_instantiate(config.loss),
+        numbers=NUMBERS,
     )
 
 
@@ -75,7 +81,7 @@ def batch(names=("a", "b"), n=N, seed=1, dtype=torch.float64):
     tokens = torch.randint(0, 7, (rows, 5), generator=make)
     return Batch(
         {name: torch.randn(rows, 5, generator=make, dtype=torch.float64).to(dtype) for name in names},
-        {"species": ids % 3, "caption": tokens},
+        {"species": ids % 3, "caption": tokens, "mass": torch.randn(rows, generator=make)},
         {name: here[:, i] for i, name in enumerate(names)},
         ids,
         ids,
