@@ -113,6 +113,25 @@ def test_spellings_of_one_class_are_told_not_merged(tmp_path):
     assert any("sex 'M' (18) and 'm' (6); 'F' (18)" in n or "sex 'M' (18) and 'm' (6)" in n for n in notes)
 
 
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        (["1", "2", ""], [1, 2, None]),
+        (["1.5", "-.5", "2e3"], [1.5, -0.5, 2000.0]),
+        (["007", "1", "12"], ["007", "1", "12"]),
+        (["0", "0.5", "00"], ["0", "0.5", "00"]),
+        (["12345678901234567890", "1", "2"], ["12345678901234567890", "1", "2"]),
+        (["1.234,5", "2,0", "3"], ["1.234,5", "2,0", "3"]),
+        (["true", "nan", "inf"], ["true", "nan", "inf"]),
+    ],
+)
+def test_numbers_are_numbers_and_codes_are_text(tmp_path, values, kept):
+    (tmp_path / "t.csv").write_text("f;x\n" + "".join(f"a{i};{v}\n" for i, v in enumerate(values)))
+    rows, _ = read_table(tmp_path / "t.csv", "f")
+    assert [None if pd.isna(v) else v for v in rows.x] == kept
+    assert [isinstance(v, str) for v in rows.x.dropna()] == [isinstance(v, str) for v in kept if v is not None]
+
+
 def test_two_columns_of_one_name_are_refused_where_one_is_taken(tmp_path):
     (tmp_path / "t.csv").write_text("filename,sex,sex\na.png,M,F\n")
     with pytest.raises(DataError, match=r"t\.csv: 2 columns are called 'sex'; rename all but one"):

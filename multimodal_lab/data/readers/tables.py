@@ -199,6 +199,8 @@ def _numbers(column: pd.Series, separator: str) -> tuple[pd.Series, bool]:
         return column.astype("string"), False
     if known.str.fullmatch(WHOLE).all():
         return pd.to_numeric(column).astype("Int64"), False
+    if known.str.fullmatch(r"[+-]?\d{19,}").any():  # more digits than a number keeps
+        return column, False
     if known.str.fullmatch(NUMBER).all():
         return pd.to_numeric(column).astype("Float64"), False
     if separator != "," and known.str.fullmatch(COMMA).all():
