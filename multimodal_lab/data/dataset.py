@@ -164,8 +164,7 @@ class Data:
         if frozen is not None:
             return auto.frozen(table, self.labels, self.split, frozen)
         texts = {*getattr(self.source, "text_columns", ()), *(p.stored.field for p in plans.values() if p.stored.field)}
-        of_rows = (getattr(self.source, name, None) for name in ("together", "overlapping"))
-        found = auto.choose(table, self.labels, self.split, texts, *of_rows)
+        found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         return replace(found, notes=[*getattr(self.source, "notes", []), *doubts(self.source.bands), *found.notes])
 
     def _split(self, split: Split) -> SplitRows:

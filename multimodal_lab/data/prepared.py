@@ -73,9 +73,8 @@ class Prepared:
         self.ids = stable_ids([str(i) for i in self.samples["id"]])
         first = first_rows(reader.source)
         self.same = None if first is None else self.ids[first]
-        home = self.samples[groups or "id"]
-        home = home.where(home.notna(), self.samples["id"])  # what has no group stands for itself
-        names = home.astype(str).to_numpy(dtype=object)
+        own = self.samples[groups or "id"]
+        names = own.where(own.notna(), self.samples["id"]).astype(str).to_numpy(dtype=object)  # without a group: itself
         sources = {shuffle.stream: shuffle.sources(self.samples, self.ids, splits)} if shuffle else {}
         self.notes += [shuffle.note(sources[shuffle.stream])] if shuffle else []
         bands = {shuffle.stream: shuffle.places(done[shuffle.stream])} if shuffle else {}

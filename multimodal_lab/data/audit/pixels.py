@@ -24,7 +24,7 @@ def shared(data: Prepared, parts: Parts) -> Iterator[Finding]:
     window = windows(data.reader.source)
     if window is None or not any(kinds.of(s).spatial for s in data.streams.values()):
         return
-    paths = data.samples["path"].astype(str).to_numpy()
+    paths = data.samples["tiles" if "tiles" in data.samples else "path"].astype(str).to_numpy()
     held, first = [], []
     for path in np.unique(paths):
         rows = np.flatnonzero((paths == path) & (parts.home >= 0))
@@ -57,11 +57,12 @@ def windows(source: Source) -> Any:
     """The function from a sample to the rows and columns that it reads; None for a source that has no scenes."""
     if hasattr(source, "window"):
         return source.window
-    crop = getattr(source, "crop", None)
-    if not crop or not {"top", "left"} <= set(source.samples.columns):
+    table, crop = source.samples, getattr(source, "crop", None)
+    if not {"top", "left"} <= {*table.columns} or not (crop or "tiles" in table):
         return None
-    top, left = source.samples["top"].to_numpy(), source.samples["left"].to_numpy()
-    return lambda index: (top[index] + np.arange(crop), left[index] + np.arange(crop))
+    top, left = table["top"].to_numpy(), table["left"].to_numpy()
+    down, across = (np.full(len(table), crop) if crop else table[side].to_numpy() for side in ("height", "width"))
+    return lambda index: (top[index] + np.arange(down[index]), left[index] + np.arange(across[index]))
 
 
 def _grown(owner: np.ndarray, height: int, width: int) -> np.ndarray:

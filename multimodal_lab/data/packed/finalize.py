@@ -35,7 +35,8 @@ def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> Spl
     """The split that the packed choices give, {} where they can't give one (each run then says why)."""
     table = plan.source.samples
     try:
-        return choose(table, labels, split, set(plan.offer.texts)).split.assign(table)
+        together = getattr(plan.source, "together", None)
+        return choose(table, labels, split, set(plan.offer.texts), together).split.assign(table)
     except DataError:
         return {}
 
@@ -71,7 +72,7 @@ def finish(
         "notes": list(getattr(source, "notes", [])),
         "together": getattr(source, "together", None),
         "items": getattr(source, "items", {}),
-        "overlapping": getattr(source, "overlapping", None),
+        "overlapping": source.samples.attrs.get("overlapping"),
         "card": repr(getattr(source, "card", None)),
         "data": choices,
         "splits": {name: len(rows) for name, rows in splits.items()},

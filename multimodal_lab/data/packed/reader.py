@@ -55,12 +55,12 @@ class Packed:
         self.notes: list[str] = found["notes"]
         self.together: str | None = found.get("together")
         self.items: dict[str, str] = found.get("items", {})
-        self.overlapping: str | None = found.get("overlapping")
         self.fingerprint: str = found["fingerprint"]
         self.shards: list[dict[str, Any]] = found["shards"]
         self.hash_name: str = found["hash"]
         self._hash = hasher(self.hash_name) if verify != "never" else None
         self.samples = self._table(found)
+        self.samples.attrs["overlapping"] = found.get("overlapping")
         self.index = self._indexes()
         self._starts = np.cumsum([0, *(s["samples"] for s in self.shards)]).tolist()
         self._paths = [self.root / shard_name(i, ".bin") for i in range(len(self.shards))]

@@ -5,33 +5,49 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pandas as pd
 
 BLOCKS = 20  # of a whole set, about: enough for shares of 70, 10 and 20 %
 LEAST = 3  # a train, a validation and a test part
 
 
 def blocks(
-    shape: tuple[int, int], crop: int, stride: int, wanted: int, side: int | None = None
+    starts: tuple[np.ndarray, np.ndarray], size: tuple[int, int], wanted: int, side: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The block of each crop, by its place down and across: two arrays of numbers, -1 where a crop crosses two blocks.
 
-    shape: pixels (H, W). wanted: how many blocks are enough. There are as many as leave at least half of the crops in one,
-    else the three that a split needs; of equal counts those that leave most. side: of a block in pixels, about, in place
-    of that count.
+    starts: the first pixels of crops down and across, ascending; size: pixels of a crop. wanted: how many blocks are
+    enough. There are as many as leave at least half of the crops in one, else the three that a split needs; of equal counts
+    those that leave most. side: of a block in pixels, about, in place of that count.
     """
-    counts = [(length - crop) // stride + 1 for length in shape]
-    gap = (crop - 1) // stride  # crops between two that share no pixel
-    most = [(count + gap) // (1 + gap) for count in counts]
+    counts = [len(own) for own in starts]
+    gaps = [_gap(own, length) for own, length in zip(starts, size)]
+    most = [(count + gap) // (1 + gap) for count, gap in zip(counts, gaps)]
     if side is not None:
-        parts = [min(max(1, round(length / side)), top) for length, top in zip(shape, most)]
-        return _runs(counts[0], gap, parts[0]), _runs(counts[1], gap, parts[1])
+        extents = [int(own[-1]) + length for own, length in zip(starts, size)]
+        down, across = (min(max(1, round(extent / side)), top) for extent, top in zip(extents, most))
+        return _runs(counts[0], gaps[0], down), _runs(counts[1], gaps[1], across)
 
     def worth(parts: tuple[int, int]) -> tuple[int, int]:
-        kept = (counts[0] - gap * (parts[0] - 1)) * (counts[1] - gap * (parts[1] - 1))
+        kept = (counts[0] - gaps[0] * (parts[0] - 1)) * (counts[1] - gaps[1] * (parts[1] - 1))
         return min(parts[0] * parts[1], wanted if 2 * kept >= counts[0] * counts[1] else LEAST), kept
 
-    down, across = max(product(*(range(1, min(top, wanted) + 1) for top in most)), key=worth)
-    return _runs(counts[0], gap, down), _runs(counts[1], gap, across)
+    few = [range(1, min(top, wanted) + 1) for top in most]
+    down, across = max(product(few[0], few[1]), key=worth)
+    return _runs(counts[0], gaps[0], down), _runs(counts[1], gaps[1], across)
+
+
+def crossing(home: pd.Series, what: str) -> str:
+    """What a run should know of the blocks of its crops, missing where one crosses two."""
+    lone, count = int(home.isna().sum()), home.nunique()
+    return (
+        f"{what} overlap: {count} blocks share no pixel; {lone} of {len(home)} cross two and are in no split by blocks"
+    )
+
+
+def _gap(starts: np.ndarray, length: int) -> int:
+    """The most crops that lie between two that share no pixel."""
+    return int((np.searchsorted(starts, starts + length) - np.arange(len(starts)) - 1).max())
 
 
 def _runs(count: int, gap: int, parts: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from multimodal_lab.bounds import NonNegative
-from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers import nodata, tiles
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.envi_header import Header, agreed, read_header, same, told
 from multimodal_lab.data.readers.folder import existing, find, given, headers, readable, readable_header, some, table
@@ -90,6 +90,7 @@ class Envi:
         self.notes = [*strays, *told(good, bad, card, calibrate, nm_tolerance), *notes]
         if self.card.nodata is None:
             self.notes += nodata.notes([(p, h.why) for p, h in good.items() if h.why], len(paths))
+        tiles.mark(self)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams`, as stored, or scaled or calibrated (float32), and the mask."""

@@ -14,7 +14,7 @@ import pandas as pd
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.readers import nodata
 from multimodal_lab.data.readers.card import requested_bands, select_planes
-from multimodal_lab.data.readers.crops import BLOCKS, blocks
+from multimodal_lab.data.readers.crops import BLOCKS, blocks, crossing
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.hdf5_file import claim, classes, column, dataset, fill_value, open_file
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -25,7 +25,7 @@ from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose plans are kept
 _Home = tuple[list[str], list[tuple[str, int]]]
-Cuts = Callable[[tuple[int, int]], tuple[np.ndarray, np.ndarray]]
+Cuts = Callable[[Any], tuple[np.ndarray, np.ndarray]]
 Axes = Literal["nchw", "nhwc", "nc", "chw", "hwc"]
 
 
@@ -77,8 +77,7 @@ class Hdf5:
         self._ignored: list[tuple[str, str]] = []
         paths = find(self.root, suffixes or [".h5", ".hdf5"])
         step = stride or crop or 1
-        wanted = -(-BLOCKS // len(paths))
-        cuts = partial(blocks, crop=crop or 1, stride=step, wanted=wanted, side=block)
+        cuts = partial(blocks, size=(crop or 1, crop or 1), wanted=-(-BLOCKS // len(paths)), side=block)
         parts = [self._rows(p, len(paths) == 1, columns or {}, step, cuts) for p in paths]
         samples = pd.concat(parts, ignore_index=True)
         told = nodata.notes(self._ignored, len(paths) * len(datasets))
@@ -91,8 +90,9 @@ class Hdf5:
         self.samples, notes = labelled(self.root, samples, labels)
         self.notes = [*notes, *told]
         if crop and step < crop:
-            self.overlapping = "block"
-            self.notes.append(_crossing(self.samples.block, crop, step))
+            self.samples.attrs["overlapping"] = "block"
+            said = crossing(self.samples.block, f"crops of {crop} pixels every {step}")
+            self.notes.append(f"{said}; data.source.block sets their size")
         self._paths = [str(p) for p in self.samples.path]
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
@@ -205,7 +205,7 @@ class Hdf5:
         grid = [(t, x) for t in range(0, size["h"] - crop + 1, stride) for x in range(0, size["w"] - crop + 1, stride)]
         self.limits.count(path, len(grid))
         here = "" if only else f"{path}:"
-        down, across = cuts((size["h"], size["w"]))
+        down, across = cuts(tuple(np.arange(0, size[axis] - crop + 1, stride) for axis in "hw"))
         home = [f"{here}{a}_{b}" if min(a, b) >= 0 else None for a in down for b in across]
         tops, lefts = ([place[i] for place in grid] for i in (0, 1))
         ids = [f"{here}{t}_{x}" for t, x in grid]
@@ -239,14 +239,6 @@ class Hdf5:
             self._ignored.append((f"{path}: {name}", why))
         else:
             self._fills[path, name] = value
-
-
-def _crossing(home: pd.Series, crop: int, stride: int) -> str:
-    lone = int(home.isna().sum())
-    said = f"crops of {crop} pixels every {stride} overlap: {home.nunique()} blocks share no pixel"
-    return (
-        f"{said}; {lone} of {len(home)} crops cross two and are in no split by blocks (data.source.block: their size)"
-    )
 
 
 def _ordered(card: Card, datasets: dict[str, list[str]]) -> tuple[Band, ...]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers import nodata, tiles
 from multimodal_lab.data.readers.card import requested_bands
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -93,6 +93,7 @@ class Images:
 
         self._headers = headers(paths, read, on_error)
         self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
+        tiles.mark(self)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""

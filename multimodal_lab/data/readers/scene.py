@@ -37,8 +37,6 @@ class Scene:
     pixel. The samples have columns `label`, `block`, `split`, `row`, `column`.
     """
 
-    overlapping = "block"
-
     def __init__(
         self,
         root: str,
@@ -87,6 +85,7 @@ class Scene:
             self.blocks.need(patch)
         split = assign(self.blocks.ids, classes, {"train": train, "val": val, "test": test}, seed)
         self.samples: pd.DataFrame = self._table(cube, classes, split, stride, label, names)
+        self.samples.attrs["overlapping"] = "block"
         self.limits.count(cube, len(self.samples))
         self._at = self.samples[["row", "column"]].to_numpy()
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers import nodata, tiles
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -104,6 +104,7 @@ class Tiff:
             self.notes = [*self.notes, *nodata.notes([(p, h.why) for p, h in good if h.why], len(paths))]
         self._paths, self._files = paths, [str(self.root / p) for p in paths]
         self._mask_at = [] if card.mask_band is None else [stored.index(card.mask_band)]
+        tiles.mark(self)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as stored, the mask, and what is missing; damage or a grey mask is a `DataError`."""

@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal_lab.data.split.split import NO_STRATUM, Split
 
 AUTO = "auto"
-BOOKKEEPING = {"id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left"}
+BOOKKEEPING = {"id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left", "tiles"}
 GROUP, STRATUM = "individual", "species"
 
 
@@ -31,19 +31,19 @@ def choose(
     split: Split,
     texts: Collection[str] = (),
     together: str | None = None,
-    overlapping: str | None = None,
 ) -> Choice:
     """Resolve every `auto`; explicit settings stay.
 
     labels: every column but bookkeeping, the groups and the fields of text streams (`texts`) that has at least two
     values, is not unique per row or group and, unless `data.split.min_class_policy=train`, has no class of one sample. by:
     `individual`, where there are fewer of them than rows, else `together`, the column of rows that show one
-    thing; but `overlapping`, the column of blocks, where that would tear crops of one file that share pixels. stratify:
-    `species`, else the first label, where each class has a group for every split and no group two classes; never over an
-    official split.
+    thing; but `table.attrs["overlapping"]`, the column of blocks, where that would tear crops that share pixels.
+    stratify: `species`, else the first label, where each class has a group for every split and no group two classes;
+    never over an official split.
     """
     made = copy(split)
     notes: list[str] = []
+    overlapping = table.attrs.get("overlapping")
     if split.by == AUTO:
         made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else together
         if overlapping and not split.column and not _whole(table, made.by, "path"):
@@ -149,8 +149,11 @@ def _torn(table: pd.DataFrame, split: Split, overlapping: str) -> bool:
 
 
 def _whole(table: pd.DataFrame, column: str | None, unit: str) -> bool:
-    """Whether all rows of one `unit` have one value of the column."""
-    return column in table and unit in table and bool(table.groupby(unit)[column].nunique(dropna=False).max() == 1)
+    """Whether all rows of one `unit` have one value of the column; tiles of one picture are as the crops of one file."""
+    unit = "tiles" if unit == "path" and "tiles" in table else unit
+    if column is None or not {column, unit} <= {*table.columns}:
+        return False
+    return bool(table.groupby(unit)[column].nunique(dropna=False).max() == 1)
 
 
 def _leaky(split: Split) -> str:

@@ -16,7 +16,6 @@ from multimodal_lab.hashing import stable_id
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
 NO_STRATUM = "(missing)"  # of the samples without a value of the column that splits are stratified by
-BLOCK = "block"
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
@@ -102,9 +101,9 @@ class Split:
         return {name: np.flatnonzero(dealt == name) for name in whole}
 
     def placed(self, samples: pd.DataFrame) -> np.ndarray:
-        """The rows that are split: all, but by blocks those in one; a crop that crosses two has pixels of both."""
-        crossing = samples[BLOCK].isna() if self.by == BLOCK and BLOCK in samples else pd.Series(False, samples.index)
-        return np.flatnonzero(~crossing.to_numpy())
+        """The rows that are split: all, but by blocks of overlapping crops those in one; the others have pixels of two."""
+        by_block = self.by is not None and samples.attrs.get("overlapping") == self.by
+        return np.flatnonzero(samples[self.by].notna()) if by_block else np.arange(len(samples))
 
     def groups(self, samples: pd.DataFrame) -> np.ndarray:
         """(N,) str: the group of each row."""
