@@ -108,7 +108,8 @@ def test_a_truncated_file_is_named_at_opening(tmp_path: Path, layout: str, compr
 def test_the_reader_of_a_truncated_file_says_nothing_beside_the_error(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", cube(height=40, width=40), "pages")
     (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:9000])
-    code = "import sys\nfrom multimodal_lab.data.readers.limits import Limits\nfrom multimodal_lab.data.readers import tiff\n"
+    code = "import sys\nfrom multimodal_lab.data.readers.limits import Limits\n"
+    code += "from multimodal_lab.data.readers import tiff_header as tiff\n"
     code += (
         "from pathlib import Path\ntry:\n    tiff.read_header(Path(sys.argv[1]), 'a.tif', 7, 'from_header', Limits())\n"
     )

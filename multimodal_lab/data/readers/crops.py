@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
 BLOCKS = 20  # of a whole set, about: enough for shares of 70, 10 and 20 %
+Cuts = Callable[[tuple[np.ndarray, np.ndarray]], tuple[np.ndarray, np.ndarray]]
 LEAST = 3  # a train, a validation and a test part
 
 
@@ -35,6 +37,15 @@ def blocks(
     few = [range(1, min(top, wanted) + 1) for top in most]
     down, across = max(product(few[0], few[1]), key=worth)
     return _runs(counts[0], gaps[0], down), _runs(counts[1], gaps[1], across)
+
+
+def grid(tops: np.ndarray, lefts: np.ndarray, cuts: Cuts, here: str) -> pd.DataFrame:
+    """A row a crop: `id`, `top`, `left` and `block`, None where it crosses two; names begin with `here`."""
+    down, across = cuts((tops, lefts))
+    home = [f"{here}{a}_{b}" if min(a, b) >= 0 else None for a in down for b in across]
+    top, left = np.repeat(tops, len(lefts)), np.tile(lefts, len(tops))
+    ids = [f"{here}{t}_{x}" for t, x in zip(top, left)]
+    return pd.DataFrame({"id": ids, "top": top, "left": left, "block": home})
 
 
 def crossing(home: pd.Series, what: str) -> str:

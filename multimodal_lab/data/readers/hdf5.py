@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import pandas as pd
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.readers import nodata
 from multimodal_lab.data.readers.card import requested_bands, select_planes
-from multimodal_lab.data.readers.crops import BLOCKS, blocks, crossing
+from multimodal_lab.data.readers.crops import BLOCKS, Cuts, blocks, crossing, grid
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.hdf5_file import claim, classes, column, dataset, fill_value, open_file
 from multimodal_lab.data.readers.labels import Labels, labelled
@@ -25,7 +25,6 @@ from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose plans are kept
 _Home = tuple[list[str], list[tuple[str, int]]]
-Cuts = Callable[[Any], tuple[np.ndarray, np.ndarray]]
 Axes = Literal["nchw", "nhwc", "nc", "chw", "hwc"]
 
 
@@ -68,9 +67,8 @@ class Hdf5:
         self._plans: dict[tuple[int, ...], tuple[list[Stream], dict[str, list[int]], list[_Home]]] = {}
         self._data: dict[tuple[int, str, str], h5py.Dataset] = {}  # checked
         if (crop is None) == (axes in ("chw", "hwc")):
-            raise DataError(
-                f"data.source.crop: axes={axes} {'needs' if crop is None else 'has no use for'} a crop size"
-            )
+            what = "needs" if crop is None else "has no use for"
+            raise DataError(f"data.source.crop: axes={axes} {what} a crop size")
         self._stored = {b.name: i for i, b in enumerate(card.bands)}
         self._starts = dict(zip(datasets, np.cumsum([0, *map(len, datasets.values())]).tolist()))
         self._fills: dict[tuple[str, str], nodata.Value] = {}  # what each data set declares
@@ -191,25 +189,19 @@ class Hdf5:
                 if ("n" in self.axes and size["n"] != sizes[first]["n"]) or (self.crop and size != sizes[first]):
                     raise DataError(f"{path}: {name} has shape {size}, expected that of {first}, {sizes[first]}")
             if self.crop:
-                return self._crops(path, only, sizes[first], stride, cuts)
+                return self._crops(path, only, sizes[first], stride, self.crop, cuts)
             rows = sizes[first]["n"]
             self.limits.count(path, rows)
             ids = [str(i) if only else f"{path}:{i}" for i in range(rows)]
             made = pd.DataFrame({"id": ids, "path": path, "row": range(rows), "top": 0, "left": 0})
             return made.assign(**{label: column(file, name, path, rows) for label, name in columns.items()})
 
-    def _crops(self, path: str, only: bool, size: dict[str, int], stride: int, cuts: Cuts) -> pd.DataFrame:
-        crop = self.crop or 1
+    def _crops(self, path: str, only: bool, size: dict[str, int], stride: int, crop: int, cuts: Cuts) -> pd.DataFrame:
         if min(size["h"], size["w"]) < crop:
             raise DataError(f"{path}: {size['h']} x {size['w']} pixels, smaller than data.source.crop {crop}")
-        grid = [(t, x) for t in range(0, size["h"] - crop + 1, stride) for x in range(0, size["w"] - crop + 1, stride)]
-        self.limits.count(path, len(grid))
-        here = "" if only else f"{path}:"
-        down, across = cuts(tuple(np.arange(0, size[axis] - crop + 1, stride) for axis in "hw"))
-        home = [f"{here}{a}_{b}" if min(a, b) >= 0 else None for a in down for b in across]
-        tops, lefts = ([place[i] for place in grid] for i in (0, 1))
-        ids = [f"{here}{t}_{x}" for t, x in grid]
-        return pd.DataFrame({"id": ids, "path": path, "row": 0, "top": tops, "left": lefts, "block": home})
+        tops, lefts = (np.arange(0, size[axis] - crop + 1, stride) for axis in "hw")
+        self.limits.count(path, len(tops) * len(lefts))
+        return grid(tops, lefts, cuts, "" if only else f"{path}:").assign(path=path, row=0)
 
     def _size(self, file: h5py.File, name: str, path: str) -> dict[str, int]:
         data = dataset(file, name, path)
@@ -219,13 +211,12 @@ class Hdf5:
         if size.pop("c") != len(self.datasets[name]):
             found, expected = data.shape[self.axes.index("c")], len(self.datasets[name])
             raise DataError(f"{path}: {name} has {found} bands, expected {expected} as in data.source.datasets")
-        need_number(data.dtype, f"{path}: {name}")
+        where, bands = f"{path}: {name}", len(self.datasets[name])
+        need_number(data.dtype, where)
         self._declare(path, name, data)
-        claim(data, f"{path}: {name}", self.limits, size.get("n", 1))
+        claim(data, where, self.limits, size.get("n", 1))
         pixels = self.crop**2 if self.crop else size.get("h", 1) * size.get("w", 1)
-        self.limits.check(
-            f"{path}: {name}", pixels=pixels, bands=len(self.datasets[name]), itemsize=data.dtype.itemsize
-        )
+        self.limits.check(where, pixels=pixels, bands=bands, itemsize=data.dtype.itemsize)
         return size
 
     def _declare(self, path: str, name: str, data: h5py.Dataset) -> None:
