@@ -108,6 +108,8 @@ class SampleReader:
             for name, kind in self.kinds.items():
                 if (x := raw.inputs[name]) is not None:
                     kind.require(self, x)
+                    if kind.spatial and (seen := nodata.measured(x, self.nodata)) is not None:
+                        self.resize.small(seen if self.background == "keep" or raw.mask is None else seen & raw.mask)
         except DataError as error:
             raise self.named(row, error) from error
 
