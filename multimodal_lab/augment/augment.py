@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.augment.draw import Draw, constant
+from multimodal_lab.augment.blank import blanked, fill_of
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
-from multimodal_lab.augment.op import Photometric, RowIndex, holds, listed, on_rows
+from multimodal_lab.augment.op import Photometric, holds, listed, on_rows
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.data import kinds
@@ -144,7 +144,7 @@ class Augment(nn.Module):
             there = {name: out.present[name] for name in self.streams}
             kept = dropped(there, self.modality_dropout, draw.fold("modality_dropout"))
             out = out.replace(present={**out.present, **kept})
-        out = self._finished(out)
+        out = blanked(out, self.images, self.streams)
         return out.replace(mask=None) if framed else out
 
     def _check_range(self, batch: Batch) -> None:
@@ -208,35 +208,6 @@ class Augment(nn.Module):
     def _out(self, size: Size) -> Size:
         return size if self.size is None else (self.size, self.size)
 
-    def _finished(self, batch: Batch) -> Batch:
-        """Pixels outside the mask hold the fill and missing modalities zero, whatever the ops wrote there."""
-        inputs = dict(batch.inputs)
-        for name in self.images if batch.mask is not None else ():
-            x, mask = inputs[name], batch.mask
-            if mask.shape[-2:] != x.shape[-2:]:
-                raise ValueError(
-                    f"augmentation: the mask is {list(mask.shape[-2:])} pixels and stream {name} is "
-                    f"{list(x.shape[-2:])}; expected equal sizes, as one mask serves all image streams"
-                )
-            fill = fill_of(self.streams[name], x)
-            inputs[name] = x * mask if fill is None else torch.where(mask > 0, x, fill)
-        for name, x in inputs.items():
-            if not x.is_floating_point():
-                continue
-            there = batch.present[name]
-            if holds(x):
-                inputs[name] = on_rows(~there, x, partial(_nothing, x))
-            else:
-                inputs[name] = torch.where(there.view(-1, *[1] * (x.dim() - 1)), x, 0.0)
-        return batch.replace(inputs=inputs)
-
-
-def fill_of(stream: Stream, x: Tensor) -> Tensor | None:
-    """What a blank pixel of a stream holds, (1, C, 1, 1) like `x`; None where that is 0."""
-    if not stream.fill:
-        return None
-    return constant((stream.fill,), x.device).to(x.dtype)[..., None, None]
-
 
 def components_refused(op: str, stream: str) -> str:
     """The sentence for an op that needs a range and a stream of principal components, which has none."""
@@ -259,7 +230,3 @@ def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, 
 def _repeated(batch: Batch, times: int) -> Batch:
     """Repeat every row `times` times, view-major."""
     return batch.map(lambda x: x if times == 1 else torch.cat([x] * times))
-
-
-def _nothing(x: Tensor, rows: RowIndex) -> Tensor:
-    return torch.zeros_like(x[rows])
