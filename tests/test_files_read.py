@@ -66,7 +66,7 @@ def test_what_a_run_or_a_study_wrote_is_not_taken_for_absent(tmp_path, failing):
     for name, content in (
         ("cell.json", {"key": "k"}),
         ("audit.json", {}),
-        ("run.lock", {"pid": 1, "host": "elsewhere"}),
+        ("run.lock", {"pid": 1, "host": "elsewhere", "boot": "", "started": ""}),
     ):
         (tmp_path / name).write_text(json.dumps(content))
         failing(name, 1)
