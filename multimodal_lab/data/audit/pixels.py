@@ -61,8 +61,8 @@ def windows(source: Source) -> Any:
     if not {"top", "left"} <= {*table.columns} or not (crop or "tiles" in table):
         return None
     top, left = table["top"].to_numpy(), table["left"].to_numpy()
-    down, across = (np.full(len(table), crop) if crop else table[side].to_numpy() for side in ("height", "width"))
-    return lambda index: (top[index] + np.arange(down[index]), left[index] + np.arange(across[index]))
+    height, width = ([crop] * len(table) if crop else table[side].tolist() for side in ("height", "width"))
+    return lambda index: (top[index] + np.arange(height[index]), left[index] + np.arange(width[index]))
 
 
 def _grown(owner: np.ndarray, height: int, width: int) -> np.ndarray:
