@@ -88,8 +88,10 @@ class SweepJobs:
             return [problem_of(error, self.lines, self.known)]
         if self.absent:  # whatever else could not be read there
             found = found and [*self.absent, *(p for p in found if "is no packed store" not in p.expected)]
-        # many jobs have the same problem: it is reported once
-        return list({str(p): p for p in found}.values())
+        # many jobs have the same problem, and many keys the same reason not to be resolved: it is reported once
+        return list(
+            {p.expected if p.expected.startswith(schema.UNRESOLVED) else str(p): p for p in reversed(found)}.values()
+        )[::-1]
 
     def passes(self, line: str, beside: list[Override]) -> bool:
         """Whether nothing is wrong with this line's own key, beside those that are no sweeps."""

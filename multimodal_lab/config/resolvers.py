@@ -34,7 +34,11 @@ def packed(root: Any, key: str, before: Any = None) -> Any:
         ]  # packed by a version before
         for part in key.split("."):
             found = found[part] if before is None else found.get(part, before)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path.parent} is no packed store (scripts/pack.py makes one): no {path.name} to read in it"
+        ) from error
+    except (LookupError, TypeError) as error:
         raise ValueError(f"{path.parent} is no packed store (scripts/pack.py makes one): no {key} in {path}") from error
     return found
 

@@ -32,6 +32,7 @@ FACTS = {"stream", "streams", "dims", "classes", "system", "data", "optimizer", 
 FACTS |= {"device", "facts", "resume", "folder", "config"}
 REQUIRED_FACTS = {"seed", "name"}
 SPECIALS = {"_target_", "_partial_"}
+UNRESOLVED = "can't be resolved"
 _WHOLE = re.compile(r"\$\{([\w.]+)\}")
 _LATE = re.compile(r"\$\{(hydra|now|run_id):")  # known only to a running job
 _LATER = re.compile(r"interpolation type (hydra|now|run_id)\b|HydraConfig was not set")
@@ -140,7 +141,7 @@ def _leaf(cfg: DictConfig, text: str, path: str, found: list[Problem]) -> Any:
     except (OmegaConfBaseException, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         if not _LATER.search(reason):
-            found.append(Problem(path, text, f"can't be resolved: {reason}", _near_key(cfg, text)))
+            found.append(Problem(path, text, f"{UNRESOLVED}: {reason}", _near_key(cfg, text)))
         return UNKNOWN
     if OmegaConf.is_config(value):
         return UNKNOWN if _WHOLE.fullmatch(text) else OmegaConf.to_container(value, resolve=True)

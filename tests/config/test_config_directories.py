@@ -65,6 +65,16 @@ def test_data_that_are_not_there_are_told_by_the_check(tmp_path, line, said):
     assert said is None or found[0].startswith(said.replace("HERE", str(tmp_path)))
 
 
+def test_a_folder_that_is_no_packed_store_is_one_sentence(tmp_path):
+    for root, said in (
+        (tmp_path, "is no packed store"),
+        (tmp_path / "x", f"data.root={tmp_path / 'x'}: this folder is not"),
+    ):
+        with pytest.raises(ConfigError, match=said) as error:
+            check_command(["data=packed", f"data.root={root}"])
+        assert len(str(error.value).splitlines()) == 1
+
+
 def test_a_run_is_refused_where_its_data_are_not_there_before_torch_is_imported(tmp_path):
     code = (
         "import sys\nfrom multimodal_lab import run\nsys.argv = ['run', 'data=images', 'data.root=/no/such', 'dir=x']\n"
