@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.text import key_values
+from multimodal_lab.text import key_values, plain_output
 
 WORDS = ("out", "workers", "duplicates")
 CHOICES = ("labels", "size", "resize", "resize_mode", "background", "nodata", "scaling", "batch_size")
@@ -28,6 +28,7 @@ CHOICES = ("labels", "size", "resize", "resize_mode", "background", "nodata", "s
 
 def main() -> None:
     """The command line: exit 0 when done, 1 for bad data or a damaged store, 2 for words that can't be."""
+    plain_output()
     words, rest = key_values(sys.argv[1:], WORDS)
     if not rest or {"-h", "--help"} & set(rest):
         print(__doc__)
