@@ -8,6 +8,9 @@ import torch
 from PIL import Image
 
 from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.packed import finalize, writer
+from multimodal_lab.data.packed.probe import probe
+from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
@@ -117,6 +120,20 @@ def test_folders_are_joined_by_name_each_with_its_own_colour_and_depth(folders):
     assert found.batch(np.array([0])).inputs["thermal"].dtype == torch.float32
     with pytest.raises(DataError, match=r"thermal/a_00\.png: a grey image, expected data\.source\.colour=rgb"):
         Pairs(str(folders), folders=known["folders"])
+
+
+def test_columns_of_their_own_bands_are_packed(folders, tmp_path_factory):
+    source = Pairs(str(folders), folders={"rgb": "rgb", "thermal": "thermal"}, colour={"thermal": "grey"})
+    plan = writer.begin(source, probe(source), tmp_path_factory.mktemp("packed") / "store", {})
+    writer.write(plan, 1, lambda done, total: None)
+    finalize.finish(plan, "", {"labels": None}, finalize.split_of(plan, Split(), None), "report")
+    packed = Packed(str(plan.folder))
+    one, two = (
+        Data(s, scaling=DtypeMax(), split=Split(), labels=[]).prepare({"rgb": IMAGE, "thermal": IMAGE}, 0)
+        for s in (source, packed)
+    )
+    for name, x in one.batch(np.arange(4)).inputs.items():
+        assert torch.equal(x, two.batch(np.arange(4)).inputs[name])
 
 
 def test_a_folder_of_texts_and_a_gap(folders):

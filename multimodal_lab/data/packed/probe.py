@@ -63,7 +63,7 @@ def together(part: Part, bands: Sequence[Band], name: str) -> Stream:
 
 def _fields(source: Source, kind: KindName, columns: list[str], refused: list[Exception]) -> dict[str, Any] | None:
     def gives(name: str) -> bool:
-        raw = _gives(source, Stream("x", kind, source.bands[:1], field=name), refused)
+        raw = _gives(source, Stream("x", kind, _bands(source, name)[:1], field=name), refused)
         x = None if raw is None else raw.inputs["x"]
         return raw is not None and (x is None or np.ndim(x) == 1 + kinds.get(kind).axes)
 
@@ -89,7 +89,7 @@ def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
         stream
         for kind in _in_blocks()
         for name in (fields[kind]["names"] if kind in fields else ())
-        for stream in single(kind, name, source.bands, range(len(source.bands)))
+        for stream in single(kind, name, source.bands, [source.bands.index(b) for b in _bands(source, name)])
     ]
     places = {s.name: int(s.name.rsplit(" ", 1)[1]) for s in waiting}
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -106,6 +106,12 @@ def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
     made = [Part(k[0], k[1], tuple(sorted(places)), _little(k[2]), k[3]) for k, places in groups.items()]
     holes = [Part("missing", str(i), p.bands, "|b1", 1.0) for i, p in enumerate(made) if kinds.get(p.kind).spatial]
     return [*made, *holes, Part("mask", "", (), "|b1", 1.0)] if made else []
+
+
+def _bands(source: Source, field: str) -> tuple[Band, ...]:
+    """The bands of one field: those of the source, where its fields have none of their own."""
+    own: dict[str, tuple[Band, ...]] = getattr(source, "field_bands", {})
+    return own.get(field, source.bands)
 
 
 def _in_blocks() -> list[KindName]:

@@ -51,6 +51,10 @@ class Packed:
         self.bands: tuple[Band, ...] = bands_of(found)
         self.parts = parts_of(found)
         self.fields: dict[str, dict[str, Any]] = found["fields"]
+        places: dict[str, set[int]] = {}
+        for part in self.parts:
+            places.setdefault(part.field, set()).update(part.bands)
+        self.field_bands = {name: tuple(self.bands[i] for i in sorted(own)) for name, own in places.items() if name}
         self.texts: list[str] = found["texts"]
         self.notes: list[str] = found["notes"]
         self.together: str | None = found.get("together")
