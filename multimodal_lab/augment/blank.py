@@ -15,9 +15,10 @@ from multimodal_lab.types import Batch, Stream
 
 def blanked(batch: Batch, images: Sequence[str], streams: Mapping[str, Stream]) -> Batch:
     """Pixels outside the mask hold the fill and missing modalities zero, whatever the ops wrote there."""
-    inputs = dict(batch.inputs)
-    for name in images if batch.mask is not None else ():
-        x, mask = inputs[name], batch.mask
+    inputs, mask = dict(batch.inputs), batch.mask
+    for name in images if mask is not None else ():
+        assert mask is not None
+        x = inputs[name]
         if mask.shape[-2:] != x.shape[-2:]:
             raise ValueError(
                 f"augmentation: the mask is {list(mask.shape[-2:])} pixels and stream {name} is "

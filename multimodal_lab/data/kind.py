@@ -145,7 +145,12 @@ class Kind:
     def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """The stream that a backbone is built for."""
         length = plan.length if "length" in self.keys else None
-        learnt = {"mean": tuple(fitted.mean), "std": tuple(fitted.std), "fill": tuple(fitted.fill), "unit": fitted.unit}
+        learnt: dict[str, Any] = {
+            "mean": tuple(fitted.mean),
+            "std": tuple(fitted.std),
+            "fill": tuple(fitted.fill),
+            "unit": fitted.unit,
+        }
         return replace(plan.stored, size=fitted.size, vocab=fitted.vocab, length=length, **learnt)
 
     def shape(self, stream: Stream) -> tuple[int, ...]:

@@ -67,7 +67,8 @@ def even_card(
     """
     centres = np.linspace(first_nm, last_nm, count)
     kept = [i for i in range(1, count + 1) if i not in set(skip or ())]
-    names, nm = [name.format(i) for i in kept], [round(float(centres[i - 1]), 4) for i in kept]
+    names = [name.format(i) for i in kept]
+    nm: list[float | None] = [round(float(centres[i - 1]), 4) for i in kept]
     return card(names, nm=nm, unit=unit, notes=notes, nodata=nodata)
 
 

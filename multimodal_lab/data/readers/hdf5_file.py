@@ -65,8 +65,8 @@ def fill_value(data: h5py.Dataset) -> object:
     it is set by habit, and black pixels are measured ones.
     """
     for name in ("_FillValue", "missing_value"):
-        found = np.ravel(data.attrs[name]) if name in data.attrs else ()
-        if len(found):
+        found = np.ravel(data.attrs[name]) if name in data.attrs else np.empty(0)
+        if found.size:
             return found[0].decode(errors="replace") if isinstance(found[0], bytes) else found[0]
     made = data.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
     return data.fillvalue if made and data.fillvalue != 0 else None

@@ -25,7 +25,7 @@ def both(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
     """Where two masks are True; None is everywhere."""
     if a is None or b is None:
         return b if a is None else a
-    return a & b
+    return np.asarray(a & b)
 
 
 def mark(samples: Samples, raw: Raw) -> None:
@@ -99,9 +99,8 @@ def notes(learnt: Mapping[str, StreamStatistics], rule: Rule) -> list[str]:
     for name, fitted in learnt.items():
         if fitted.missing:
             found.setdefault(tuple(fitted.missing.values()), []).append(name)
-    said = []
     what = {"any": "pixels", "all": "values"}[rule]
-    said = []
+    said: list[str] = []
     for (of, some, share, none), names in found.items():
         images = f"training images of {', '.join(names)}"
         parts = [f"{share:.1%} of the {what} of {some} of {of} {images} were not measured"] if some else []

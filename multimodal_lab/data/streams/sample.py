@@ -137,7 +137,8 @@ class SampleReader:
         if len({m.shape for m in masks if m is not None}) > 1:  # sizes of their own: there is no one mask
             return masks[0]
         if self.nodata == "all":
-            return None if any(m is None for m in masks) or not masks else np.logical_or.reduce(masks)
+            known = [m for m in masks if m is not None]
+            return np.logical_or.reduce(known) if known and len(known) == len(masks) else None
         mask = None
         for one in masks:
             mask = nodata.both(mask, one)
