@@ -84,7 +84,7 @@ def test_a_word_that_does_not_fit_the_run_is_refused_with_the_nearest(run, word,
         (["data.size=24"], r"data\.size is 24 here, but the run was trained with 20; add data\.size=20"),
         (
             ["data.background=keep"],
-            r"data\.background is keep here, but the run was trained with zero; add data\.background=zero",
+            r"data\.background is keep here, but the run was trained with mean; add data\.background=mean",
         ),
         (
             ["data=specimens", "data/scaling=dataset_stats", "data.source.individuals=8", "data.source.species=2"],
