@@ -15,6 +15,7 @@ from torch import Tensor
 from multimodal_lab.adapt import freeze
 from multimodal_lab.checkpoint.store import CheckpointStore, weights
 from multimodal_lab.data.fitted_cache import choices
+from multimodal_lab.data.record import choice
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.hashes import SUMMARY
 from multimodal_lab.runs.records import DATA, read_config, read_record
@@ -119,7 +120,7 @@ def _give(system: System, data: Any, name: str, found: Sequence[Trained]) -> Tra
 def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:
     """Scaled, resized and masked as in training, to the same facts."""
     for key, now in choices(data.reader).items():
-        if (then := run.record["choices"][key]) != now:
+        if (then := choice(run.record, key)) != now:
             raise EncoderError(f"data.{key}: {now} here, but {run.folder} was trained with {then}")
     fitted, before = data.reader.fitted[name], run.record["streams"][its]
     if fitted.tokenizer != before["tokenizer"]:

@@ -44,6 +44,11 @@ def record(
     }
 
 
+def choice(record: Mapping[str, Any], key: str) -> Any:
+    """What the run of a record chose for `key` of `choices`."""
+    return record["choices"][key] if key not in BEFORE else record["choices"].get(key, BEFORE[key])
+
+
 def _stream(plan: StreamPlan, done: Stream, fitted: StreamStatistics) -> dict[str, Any]:
     return {
         "kind": done.kind,
@@ -61,7 +66,7 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
     Raises `DataError` where a stream is new to the run, its bands differ, or scaling, resizing or masking differ.
     """
     for key, now in choices(samples).items():
-        then = frozen["choices"].get(key, BEFORE.get(key))
+        then = choice(frozen, key)
         if now != then:
             raise DataError("; ".join(_differences(key, now, then)))
     for name, plan in samples.plans.items():
