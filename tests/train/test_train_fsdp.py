@@ -127,7 +127,7 @@ def pieces(bench):
     if distributed.rank() == 1:
         cut.own[name].grad[0, 0] = math.inf
     scaler.unscale_(optimizer)
-    cut.agree(scaler, optimizer)
+    cut.sync_found_inf(scaler, optimizer)
     scaler.step(optimizer)
     scaler.update()
     return {
