@@ -114,7 +114,7 @@ def test_a_pass_leaves_no_trace_in_the_main_process(data):
     files = len(os.listdir("/proc/self/fd"))
     kept += [*prepared.batches("all"), *prepared.batches("all")]
     assert len(kept) == 15
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(os.listdir("/proc/self/fd")) <= files  # fewer where a file of an earlier test was collected meanwhile
     assert torch.equal(torch.get_rng_state(), state)
     assert signal.getsignal(signal.SIGCHLD) is handler
 
@@ -162,7 +162,7 @@ def test_threads_read_ahead_and_share_nothing(data):
         time.sleep(0.001)
         return slow(index, streams)
 
-    prepared = data(source, workers=4, batch_size=4).prepare(two, 0)
+    prepared = data(source, workers=4, batch_size=4, background="zero").prepare(two, 0)
     source.read = read
     rows = np.concatenate([b.ids.numpy() for b in prepared.batches("all")])
     assert rows.tolist() == prepared.ids.tolist()
