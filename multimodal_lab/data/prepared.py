@@ -107,7 +107,9 @@ class Prepared:
                 f"data.batch_size {size} can't be shared evenly by {world} processes; take a multiple of {world}"
             )
         if drop_last and count < size:
-            raise DataError(f"data.batch_size {size} is more than the {count} samples of {split}; at most {count}")
+            raise DataError(
+                f"data.batch_size {size} is more than the {count} samples of {split}; at most {count}: data.batch_size={count}"
+            )
         return loader.steps(count, size, drop_last)
 
     def batches(
