@@ -50,8 +50,8 @@ def learn(
     for name, known in found.items():
         if known is not None:
             samples.fitted[name] = StreamStatistics(**known)
-    restore(samples)
     unknown = [name for name, known in found.items() if known is None]
+    restore(samples, [name for name in found if name not in unknown])
     fit(samples, rows, unknown)
     for name in unknown:
         memory.put(facts[name], asdict(samples.fitted[name]))
@@ -76,10 +76,10 @@ def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None 
         one.finish()
 
 
-def restore(samples: SampleReader) -> None:
-    """Make ready again what `samples.fitted` says was learnt, such as tokenizers."""
-    for name, kind in samples.kinds.items():
-        kind.restore(samples, name)
+def restore(samples: SampleReader, names: Collection[str] | None = None) -> None:
+    """Make ready again what `samples.fitted` says was learnt, such as tokenizers; of the streams `names`, where given."""
+    for name in samples.kinds if names is None else names:
+        samples.kinds[name].restore(samples, name)
 
 
 def choices(samples: SampleReader) -> dict[str, Any]:

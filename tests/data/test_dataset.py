@@ -326,3 +326,21 @@ def test_only_text_needs_the_tokenizer_library(data, monkeypatch):
 def test_by_no_group_each_sample_is_its_own(data):
     prepared = data(split=Split()).prepare(CUBE, 0)
     assert len(set(prepared.groups.tolist())) == 24
+
+
+def test_a_text_stream_is_learnt_with_a_memory_and_remembered(data):
+    known, reads = {}, []
+
+    class Memory:
+        def get(self, facts):
+            reads.append(json.dumps(facts, sort_keys=True) in known)
+            return known.get(json.dumps(facts, sort_keys=True))
+
+        def put(self, facts, found):
+            known[json.dumps(facts, sort_keys=True)] = json.loads(json.dumps(found))
+
+    first, second = (data().prepare(TEXT, 0, memory=Memory()) for _ in range(2))
+    assert reads == [False, False, True, True]
+    one, two = next(first.batches("all")), next(second.batches("all"))
+    assert torch.equal(one.inputs["words"], two.inputs["words"])
+    assert first.streams["words"] == second.streams["words"]
