@@ -55,12 +55,13 @@ def summary(folder):
 @pytest.mark.parametrize("name", names("experiment"))
 def test_every_experiment_runs(composed, tmp_path, pairs, name):
     text = (ROOT / "conf/experiment" / f"{name}.yaml").read_text()
-    if "/data: emoji" in text:
+    if "/data: emoji" in text or "/data: pairs" in text:
         own = [
             f"data.root={pairs}",
             "data.size=16",
             "data.batch_size=16",
             *([] if "/backbone: e" in text else ["backbone.widths=[8,16]"]),
+            *(["data.source.images=[noto]"] if "/data: pairs" in text else []),
             "log=none",
             "figures=[]",
         ]
