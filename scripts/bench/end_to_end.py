@@ -1,6 +1,6 @@
 """Benchmark: SimCLR end to end, samples per second against lightly with Lightning and its own transforms.
 
-python scripts/bench/end_to_end.py [rounds] [backbone ...]     three rounds of the small convnet take a quarter of an hour
+python scripts/bench/end_to_end.py [rounds] [backbone ...]     three rounds of a backbone take some nine minutes
 
 10,000 PNG images of 32 x 32 pixels in a folder. Both start as a user starts them, each in a process of its own, in
 alternation: the same backbone, batch and epochs, on two cores. Wall time, page cache warm. One row for the whole process,
