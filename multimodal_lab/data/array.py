@@ -10,7 +10,8 @@ import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.streams.nodata import Tally, blank, both, measured
+from multimodal_lab.data.streams.measured import both, measured
+from multimodal_lab.data.streams.nodata import Tally, blank
 from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
 

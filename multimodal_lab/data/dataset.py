@@ -20,7 +20,7 @@ from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
-from multimodal_lab.data.streams import nodata, scaling
+from multimodal_lab.data.streams import learnt_notes
 from multimodal_lab.data.streams.bands import doubts, plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
 from multimodal_lab.data.streams.resize import Resize
@@ -223,4 +223,4 @@ class Data:
 
 def _told(samples: SampleReader) -> list[str]:
     """What the training split taught that changes what is done, and no config says."""
-    return [*nodata.notes(samples.fitted, samples.nodata), *scaling.notes(samples.fitted)]
+    return [*learnt_notes.of_nodata(samples.fitted, samples.nodata), *learnt_notes.of_ranges(samples.fitted)]

@@ -1,31 +1,14 @@
-"""Pixels without a value: which they are, what they hold, what a run says of them. Between reader and network they are NaN."""
+"""Pixels without a value: what they hold, and how many there are. Between reader and network they are NaN."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from multimodal_lab.data.kind import Samples, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
-
-Rule = Literal["any", "all"]
-
-
-def measured(x: np.ndarray, rule: Rule) -> np.ndarray | None:
-    """(H, W) bool of (C, H, W): where no band is NaN (`any` makes a pixel missing) or not `all` are; None: everywhere."""
-    if x.dtype.kind != "f" or not np.isnan(np.min(x)):  # a minimum is NaN where a value is
-        return None
-    missing = np.isnan(x)
-    return np.asarray(~(missing.any(0) if rule == "any" else missing.all(0)))
-
-
-def both(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
-    """Where two masks are True; None is everywhere."""
-    if a is None or b is None:
-        return b if a is None else a
-    return np.asarray(a & b)
+from multimodal_lab.data.streams.measured import NodataRule, both, measured
 
 
 def mark(samples: Samples, raw: Raw) -> None:
@@ -53,7 +36,7 @@ def mark(samples: Samples, raw: Raw) -> None:
         )
 
 
-def blank(x: np.ndarray, seen: np.ndarray | None, fitted: StreamStatistics, rule: Rule) -> np.ndarray:
+def blank(x: np.ndarray, seen: np.ndarray | None, fitted: StreamStatistics, rule: NodataRule) -> np.ndarray:
     """(C, H, W) that holds the stream's `fill` where a pixel is not `seen` and where a value is NaN.
 
     While the stream's statistics are being learnt, NaN stays: it is what has no part in them.
@@ -72,7 +55,7 @@ class Tally:
         self.of = self.some = self.none = 0
         self.lost = 0.0
 
-    def add(self, raw: Raw, name: str, rule: Rule) -> None:
+    def add(self, raw: Raw, name: str, rule: NodataRule) -> None:
         """Take in one sample, read and marked."""
         x = raw.inputs[name]
         if x is None:
@@ -91,19 +74,3 @@ class Tally:
             return {}
         share = self.lost / max(self.some, 1)
         return {"of": self.of + self.none, "some": self.some, "share": share, "none": self.none}
-
-
-def notes(learnt: Mapping[str, StreamStatistics], rule: Rule) -> list[str]:
-    """What a run says of the pixels that its training images lack, once for streams that lack the same."""
-    found: dict[tuple[Any, ...], list[str]] = {}
-    for name, fitted in learnt.items():
-        if fitted.missing:
-            found.setdefault(tuple(fitted.missing.values()), []).append(name)
-    what = {"any": "pixels", "all": "values"}[rule]
-    said: list[str] = []
-    for (of, some, share, none), names in found.items():
-        images = f"training images of {', '.join(names)}"
-        parts = [f"{share:.1%} of the {what} of {some} of {of} {images} were not measured"] if some else []
-        parts += [f"{none} of {of} {images} have no value at all and are missing"] if none else []
-        said.append(f"nodata: {'; '.join(parts)}: they are left out of statistics, augmentation and pictures")
-    return said

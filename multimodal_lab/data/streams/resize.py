@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.streams import nodata
+from multimodal_lab.data.streams.measured import NodataRule, both, measured
 
 Rule = Literal["area", "none"]
 Fit = Literal["pad", "stretch"]
@@ -27,15 +27,15 @@ class Resize:
         self.size, self.rule, self.fit = size, rule, mode
 
     def sized(
-        self, x: np.ndarray, mask: np.ndarray | None, keep: bool, missing: nodata.Rule
+        self, x: np.ndarray, mask: np.ndarray | None, keep: bool, missing: NodataRule
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(C, H, W), NaN where nothing was measured, at the size that networks see; and (size, size) bool, None: everywhere.
 
         That one is True where a pixel is seen: measured, in the frame and, unless `keep`, inside `mask`. Averages are of
         seen pixels alone. Where a pixel is seen all the same (`missing=all`), a band without a value stays NaN.
         """
-        known = nodata.measured(x, missing)
-        seen = known if keep else nodata.both(mask, known)
+        known = measured(x, missing)
+        seen = known if keep else both(mask, known)
         if self._keeps(x.shape[1:]):
             return x, seen
         if seen is None and self.fit == "pad" and x.shape[1] != x.shape[2]:

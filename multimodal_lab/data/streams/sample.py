@@ -14,6 +14,7 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams import nodata
+from multimodal_lab.data.streams.measured import NodataRule, both, measured
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.files import retried
@@ -43,7 +44,7 @@ class SampleReader:
         scaling: Scaling,
         resize: Resize,
         background: Background,
-        missing: nodata.Rule,
+        missing: NodataRule,
         cache: bool,
     ) -> None:
         self.source, self.plans, self.scaling, self.resize = source, plans, scaling, resize
@@ -108,7 +109,7 @@ class SampleReader:
             for name, kind in self.kinds.items():
                 if (x := raw.inputs[name]) is not None:
                     kind.require(self, x)
-                    if kind.spatial and (seen := nodata.measured(x, self.nodata)) is not None:
+                    if kind.spatial and (seen := measured(x, self.nodata)) is not None:
                         self.resize.small(seen if self.background == "keep" or raw.mask is None else seen & raw.mask)
         except DataError as error:
             raise self.named(row, error) from error
@@ -141,7 +142,7 @@ class SampleReader:
             return np.logical_or.reduce(known) if known and len(known) == len(masks) else None
         mask = None
         for one in masks:
-            mask = nodata.both(mask, one)
+            mask = both(mask, one)
         if mask is not None and not mask.any():
             raise DataError(f"no pixel is measured in all of {', '.join(seen)}; data.nodata=all takes those of any")
         for name, one in seen.items():

@@ -11,13 +11,12 @@ augmentations take it for 1. What other policies make spans about 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.data.kind import StreamStatistics
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.statistics import Moments, inside_mask
 
@@ -215,15 +214,3 @@ def _full_range(high: float, full_scale: float) -> float:
         return 1.0 if high <= BRIGHTEST else 2.0 ** math.ceil(math.log2(high + 1))
     high = round(high)
     return full_scale + 1 if 4 * high > full_scale else 2.0 ** max(8, math.ceil(math.log2(high + 1)))
-
-
-def notes(learnt: Mapping[str, StreamStatistics]) -> list[str]:
-    """What a run says of streams whose range augmentations take for 1."""
-    found: dict[float, list[str]] = {}
-    for name, fitted in learnt.items():
-        found.setdefault(fitted.unit, []).append(name)
-    return [
-        f"augmentation: scaled values of {', '.join(names)} stay below {unit:.3g}, which ops take for their full range, 1"
-        for unit, names in found.items()
-        if unit != 1
-    ]

@@ -1,0 +1,37 @@
+"""What a run says of what its training split taught, where that changes what is done and no config says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multimodal_lab.data.kind import StreamStatistics
+from multimodal_lab.data.streams.measured import NodataRule
+
+
+def of_nodata(learnt: Mapping[str, StreamStatistics], rule: NodataRule) -> list[str]:
+    """What a run says of the pixels that its training images lack, once for streams that lack the same."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for name, fitted in learnt.items():
+        if fitted.missing:
+            found.setdefault(tuple(fitted.missing.values()), []).append(name)
+    what = {"any": "pixels", "all": "values"}[rule]
+    said: list[str] = []
+    for (of, some, share, none), names in found.items():
+        images = f"training images of {', '.join(names)}"
+        parts = [f"{share:.1%} of the {what} of {some} of {of} {images} were not measured"] if some else []
+        parts += [f"{none} of {of} {images} have no value at all and are missing"] if none else []
+        said.append(f"nodata: {'; '.join(parts)}: they are left out of statistics, augmentation and pictures")
+    return said
+
+
+def of_ranges(learnt: Mapping[str, StreamStatistics]) -> list[str]:
+    """What a run says of streams whose range augmentations take for 1."""
+    found: dict[float, list[str]] = {}
+    for name, fitted in learnt.items():
+        found.setdefault(fitted.unit, []).append(name)
+    return [
+        f"augmentation: scaled values of {', '.join(names)} stay below {unit:.3g}, which ops take for their full range, 1"
+        for unit, names in found.items()
+        if unit != 1
+    ]
