@@ -142,6 +142,16 @@ def _child(folder: Path, go: int) -> None:
         os._exit(code)
 
 
+def opened_again(text: str) -> bool:
+    """Whether what failed was an opening to read that was tried again, and then worked."""
+    lines = [line.partition(" = ")[::2] for line in text.splitlines() if "O_RDONLY" in line]
+    failed = [i for i, (_, result) in enumerate(lines) if "INJECTED" in result]
+    return bool(failed) and any(
+        call.split(" ", 1)[-1] == lines[failed[0]][0].split(" ", 1)[-1] and not result.startswith("-1")
+        for call, result in lines[failed[0] + 1 :]
+    )
+
+
 def judged(folder: Path, call: str, n: int, how: str, outcomes: dict[str, int]) -> list[str]:
     """What went wrong with one fault."""
     fault = "signal=KILL" if how == "KILL" else f"error={how}"
@@ -152,7 +162,7 @@ def judged(folder: Path, call: str, n: int, how: str, outcomes: dict[str, int]) 
     wrong = []
     if how == "KILL":
         wrong += [] if code == -signal.SIGKILL else [f"exit {code}"]
-    elif code not in (0, 7) or (code == 0 and call not in MAY_PASS):
+    elif code not in (0, 7) or (code == 0 and call not in MAY_PASS and not opened_again(text)):
         wrong.append(f"no clear error: exit {code}: {text[-300:]}")
     outcomes["loud"] += code == 7
     store = CheckpointStore(folder, 1)
