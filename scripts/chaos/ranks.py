@@ -80,7 +80,7 @@ def _wrong_monitor() -> list[str]:
         folder = Path(base, "run")
         pids = _trial.start_ranks(_trial.config(folder, "train.monitor=val/nothing", "data.batch_size=12"), 2)
         codes = [_trial.wait(p, LIMIT) for p in pids]
-        told = Path(f"{folder}.log").read_text().count("no such score")
+        told = Path(f"{folder}.log").read_text().count("train.monitor=val/nothing: expected val/NAME")
         trained = (folder / "metrics.jsonl").exists()
     return [f"a wrong monitor: exit {codes}, told {told} times"] if codes != [1, 1] or told < 2 or trained else []
 
