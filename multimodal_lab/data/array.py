@@ -73,9 +73,13 @@ class Array(Kind):
         x, fitted = raw.inputs[name], samples.fitted[name]
         if x is None:
             return None
-        mask = both(raw.mask, measured(x, samples.nodata)) if self.spatial else None
+        mask = self.seen(samples, raw, x)
         # every sample has the full scale of the first: `check` refuses another
         return samples.scaling.apply(x, mask, fitted.layout["full_scale"], fitted.scaling), mask
+
+    def seen(self, samples: Samples, raw: Raw, x: np.ndarray) -> np.ndarray | None:
+        """(H, W) bool: the pixels of a stored value that are inside the mask and measured; None: all."""
+        return both(raw.mask, measured(x, samples.nodata)) if self.spatial else None
 
     def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
         """Scaling, components, and moments of the finished bands."""
@@ -117,7 +121,7 @@ class Statistics(Learner):
 
     def _stored(self, raw: Raw) -> tuple[np.ndarray, np.ndarray | None] | None:
         x = raw.inputs[self.name]
-        return None if x is None else (x, both(raw.mask, measured(x, self.samples.nodata)) if x.ndim > 1 else None)
+        return None if x is None else (x, self.kind.seen(self.samples, raw, x))
 
     def add(self, raw: Raw) -> None:
         """The measured values inside the mask."""
