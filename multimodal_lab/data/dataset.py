@@ -193,7 +193,12 @@ class Data:
             "split": {"by": split.by, "stratify": split.stratify, "column": split.column},
             "hold": split.group_policy,
             "shuffle": asdict(self.shuffle) if self.shuffle else None,
-            "notes": [*chosen.notes, *bad.notes(self.on_error, len(self.source.samples)), *_told(samples)],
+            "notes": [
+                *chosen.notes,
+                *bad.notes(self.on_error, len(self.source.samples)),
+                *learnt_notes.of_nodata(samples.fitted, samples.nodata),
+                *learnt_notes.of_ranges(samples.fitted),
+            ],
         }
 
     def _told(self, samples: SampleReader, splits: SplitRows, bad: Bad) -> list[str]:
@@ -219,8 +224,3 @@ class Data:
             rest = set(range(len(prepared.samples))) - learnt
             for row in track(rest, "reading the held-out samples", len(rest)):
                 prepared.reader.raw(row)
-
-
-def _told(samples: SampleReader) -> list[str]:
-    """What the training split taught that changes what is done, and no config says."""
-    return [*learnt_notes.of_nodata(samples.fitted, samples.nodata), *learnt_notes.of_ranges(samples.fitted)]
