@@ -49,8 +49,7 @@ def _pair(
     scale: float | Tensor,
     bias: float | Tensor,
 ) -> Tensor:
-    own_class(a, ids)
-    ids = own_class(b, ids)
+    ids = own_class(b, own_class(a, ids))  # row i of both sides is one sample
     if few(a, b):
         return _whole(rows(a, ids, present_a), rows(b, ids, present_b), scale, bias)
     return made(
