@@ -23,7 +23,7 @@ from multimodal_lab.text import distinct, install_command, nearest
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
-LAUNCHERS = {"joblib": "hydra_joblib_launcher", "slurm": "hydra_submitit_launcher"}  # and the packages that they are in
+LAUNCHERS = {"slurm": "hydra_submitit_launcher"}  # and the packages that they are in, where those are of an extra
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
 CONFIG = "multimodal_lab.config.schema.Config"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}

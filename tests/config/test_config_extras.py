@@ -59,9 +59,9 @@ def test_a_package_that_is_not_there_is_told_before_data_are_read(composed, abse
 
 def test_a_launcher_that_is_not_there_names_its_extra(absent):
     known = groups((conf_dir(),))
-    (override,), _ = parse(["hydra/launcher=joblib"], [], known)
-    absent("hydra_plugins.hydra_joblib_launcher")
-    assert "needs the package hydra-joblib-launcher: pip install -e '.[sweep]'" in str(
+    (override,), _ = parse(["hydra/launcher=slurm"], [], known)
+    absent("hydra_plugins.hydra_submitit_launcher")
+    assert "needs the package hydra-submitit-launcher: pip install -e '.[sweep]'" in str(
         next(choice_problems(override, known))
     )
 
