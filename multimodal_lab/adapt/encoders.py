@@ -1,4 +1,4 @@
-"""Load frozen encoders from finished runs; refuse any that were trained on samples held out here."""
+"""Start from encoders of finished runs, frozen or fine-tuned; refuse any that were trained on samples held out here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from multimodal_lab.adapt import freeze
+from multimodal_lab.adapt.freeze import freeze as freeze_modules
 from multimodal_lab.checkpoint.store import CheckpointStore, weights
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.record import choice
@@ -20,10 +20,10 @@ from multimodal_lab.runs import directory
 from multimodal_lab.runs.hashes import SUMMARY
 from multimodal_lab.runs.records import DATA, read_config, read_record
 from multimodal_lab.system import System
-from multimodal_lab.text import nearest
+from multimodal_lab.text import expected_one_of, nearest
 
 EACH = "backbones.each."
-freezes = ("backbones",)
+freezes = {"freeze": {True: ("backbones",), False: ()}}
 runs_argument = "runs"
 
 
@@ -50,21 +50,30 @@ class Trained:
         return next(iter(nearest(name, same)), None)
 
 
-def encoders(system: System, *, data: Any, runs: list[str]) -> None:
-    """Give each stream the backbone, and the normalisation, of the run in `runs` that was trained on the same bands; freeze all.
+def encoders(
+    system: System, *, data: Any, runs: list[str], freeze: bool = True, strict: bool | dict[str, bool] = True
+) -> None:
+    """Give each stream the backbone, and the normalisation, of the run in `runs` that was trained on the same bands.
 
+    freeze: they stay as they are; else they are where the training begins. strict, of all streams or {stream: …}: every tensor
+    comes from a run; where it is false, what fits is taken, and a stream that no run has a backbone for starts from scratch.
     data: what `system` will be trained and judged on; None where its weights will be loaded anyhow. Raises `EncoderError` where
     no run has a stream's bands, a run isn't finished, saw its inputs otherwise than this one, or was trained on samples or
     groups that are held out here.
     """
     if system.backbones.shared is not None:
         raise EncoderError("adapt=encoders: a shared backbone reads several streams; choose one for each")
+    names = list(system.backbones.each)
+    if isinstance(strict, dict) and (odd := [name for name in strict if name not in names]):
+        raise EncoderError(f"adapt.strict.{odd[0]}: no such stream; {expected_one_of(odd[0], names)}")
     if data is not None:
         found = [load(run) for run in runs]
-        taken = [_give(system, data, name, found) for name in system.backbones.each]
-        for run in {id(run): run for run in taken}.values():
+        whole = {name: strict.get(name, True) if isinstance(strict, dict) else strict for name in names}
+        taken = [_give(system, data, name, found, whole[name], freeze) for name in names]
+        for run in {id(run): run for run in taken if run is not None}.values():
             require_unseen(run, data)
-    freeze.freeze(system, modules=["backbones"])
+    if freeze:
+        freeze_modules(system, modules=["backbones"])
 
 
 def load(run: str) -> Trained:
@@ -89,32 +98,54 @@ def _loaded(folder: Path, _: int) -> Trained:
     return Trained(folder, record, weights(path), path)
 
 
-def _give(system: System, data: Any, name: str, found: Sequence[Trained]) -> Trained:
+def _give(system: System, data: Any, name: str, found: Sequence[Trained], strict: bool, freeze: bool) -> Trained | None:
+    """Load the backbone of one stream; the run that it is of, None where it starts from scratch."""
     stream = data.streams[name]
     bands = [b.name for b in stream.bands]
     giver = next(((t, s) for t in found if (s := t.stream(bands, stream.kind, name)) is not None), None)
     if giver is None:
         there = "; ".join(f"{t.folder} has {', '.join(t.record['streams'])}" for t in found) or "no run is given"
-        raise EncoderError(
-            f"adapt.runs: stream {name} takes {', '.join(bands) or stream.kind}, and no run has a backbone for that; {there}"
-        )
+        said = f"stream {name} takes {', '.join(bands) or stream.kind}, and no run has a backbone for that; {there}"
+        if strict:
+            raise EncoderError(f"adapt.runs: {said}")
+        _require_trained(name, freeze, said)
+        data.notes.append(f"encoder: {name} starts from scratch")
+        return None
     run, its = giver
     _require_same_inputs(run, its, data, name)
-    for module, prefix in (
-        (system.backbones.each[name], f"{EACH}{its}."),
-        (system.normalise[name], f"normalise.{its}."),
-    ):
-        own = {k.removeprefix(prefix): v for k, v in run.weights.items() if k.startswith(prefix)}
-        try:
-            module.load_state_dict(own)
-        except RuntimeError as error:
-            why = " ".join(str(error).split()).partition(":")[2].strip()[:200]
-            raise EncoderError(
-                f"adapt.runs: the backbone of {its} in {run.folder} is not built as that of {name} here; choose the backbone "
-                f"of that run ({why})"
-            ) from error
-    data.notes.append(f"encoder: {name} is {its} of {run.checkpoint}, frozen")
+    backbone, normalise = system.backbones.each[name], system.normalise[name]
+    own = {k.removeprefix(f"{EACH}{its}."): v for k, v in run.weights.items() if k.startswith(f"{EACH}{its}.")}
+    there = backbone.state_dict()
+    left = [] if strict else [k for k in there if k not in own or own[k].shape != there[k].shape]
+    if left:
+        _require_trained(name, freeze, f"{run.folder} lacks {len(left)} of {len(there)} tensors of {name} ({left[0]})")
+    if not strict:
+        own = {k: there[k] if k in left else own[k] for k in there}
+    try:
+        if len(left) == len(there):
+            raise RuntimeError("none of its tensors: has the same name and shape")
+        backbone.load_state_dict(own)
+    except RuntimeError as error:
+        why = " ".join(str(error).split()).partition(":")[2].strip()[:200]
+        cure = " or take what fits with adapt.strict=false adapt.freeze=false" if strict else ""
+        raise EncoderError(
+            f"adapt.runs: the backbone of {its} in {run.folder} is not built as that of {name} here; choose the backbone "
+            f"of that run{cure} ({why})"
+        ) from error
+    prefix = f"normalise.{its}."
+    normalise.load_state_dict({k.removeprefix(prefix): v for k, v in run.weights.items() if k.startswith(prefix)})
+    how = "frozen" if freeze else "to be trained on"
+    less = f", but for {len(left)} of {len(there)} tensors, such as {left[0]}" if left else ""
+    data.notes.append(f"encoder: {name} is {its} of {run.checkpoint}{less}, {how}")
     return run
+
+
+def _require_trained(name: str, freeze: bool, said: str) -> None:
+    """What starts from scratch is trained."""
+    if freeze:
+        raise EncoderError(
+            f"adapt.strict: {said}, and adapt.freeze=true would freeze it untrained; add adapt.freeze=false"
+        )
 
 
 def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:

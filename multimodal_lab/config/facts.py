@@ -69,7 +69,7 @@ STAGES: dict[str, dict[str, Fact]] = {
         "stand_in": FLAG, "beside_chance": FLAG, "predicts": FLAG, "also": NAMES, "adds": NAMES,
     },
     "op": {"kinds": NAMES, "ranged": FLAG},
-    "adapt": {"freezes": NAMES, "freezes_argument": TEXT, "runs_argument": TEXT},
+    "adapt": {"freezes": PARTS, "freezes_argument": TEXT, "runs_argument": TEXT},
     "system": {"parts": NAMES},
     "log": {"requires": WORDS},
 }  # fmt: skip

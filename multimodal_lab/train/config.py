@@ -14,7 +14,9 @@ class TrainConfig:
     """The settings of one training, as `fit` takes them; the annotations are the schema of `conf/train/`."""
 
     epochs: Epochs | Literal["auto"] = "auto"  # passes over the training split; auto: see `length.epochs_for`
-    max_steps: Count | None = None  # stop after so many optimizer steps, whatever `epochs` says
+    max_steps: Natural | None = (
+        None  # stop after so many optimizer steps, whatever `epochs` says; 0: judged as it begins
+    )
     precision: Precision = "fp32"  # of the forward pass; weights stay fp32
     accumulate_steps: Count = 1  # batches per optimizer step
     micro_batch: Count | None = None  # rows that backbones see at a time; the gradient is that of the whole batch

@@ -21,7 +21,9 @@ def told(wanted: int | str, epochs: int, per_epoch: int, total: int) -> list[str
     """How long the training is, where that was left to the data or is short."""
     auto = wanted == "auto" and total == epochs * per_epoch  # not cut short by `train.max_steps`
     found = [f"train.epochs=auto: {epochs} epochs of {_steps(per_epoch)}"] if auto else []
-    if total < FEW:
+    if not total:
+        found.append("train.max_steps=0: nothing is trained; the system is judged as it begins")
+    elif total < FEW:
         found.append(
             f"warning: {_steps(total)} in all, which rarely train anything; expected {FEW} or more: a larger "
             "train.epochs, or a smaller data.batch_size"

@@ -77,7 +77,7 @@ def fit(
     )  # in the facts as what `auto` comes to
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
     epochs = epochs_for(per_epoch) if config.epochs == "auto" else config.epochs
-    total = min(epochs * per_epoch, config.max_steps or epochs * per_epoch)
+    total = epochs * per_epoch if config.max_steps is None else min(epochs * per_epoch, config.max_steps)
     store.keep = config.keep_last
     notes = prepare_model(system, config.channels_last, config.compile, config.sync_batchnorm)
     if config.compile and isinstance(augment, torch.nn.Module):
@@ -120,6 +120,7 @@ def fit(
         store.require_space(parts)
         began = time.monotonic() - state.seconds
         done = state.step >= total or (config.patience is not None and state.stale >= config.patience)
+        state.due |= not total and not store.all()  # what trains nothing is validated and saved all the same
         if config.monitor is not None and not state.step:
             names = scored()  # a wrong name is noticed now, and not when an epoch has been spent
             stop.leave(state.step, save)

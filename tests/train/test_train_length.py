@@ -27,3 +27,7 @@ def test_what_was_left_to_the_data_is_told_and_few_steps_warn():
     (said,) = told(5, 5, 3, 15)
     assert said.startswith("warning: 15 optimizer steps in all")
     assert told("auto", 5, 24, 1)[0].startswith("warning: 1 optimizer step in all")  # train.max_steps
+
+
+def test_no_step_at_all_is_told_and_no_warning():
+    assert told("auto", 5, 24, 0) == ["train.max_steps=0: nothing is trained; the system is judged as it begins"]

@@ -104,7 +104,7 @@ def frozen(tree: Tree) -> list[str] | None:
     if not target(node):
         return []
     listed = node.get(fact(target(node), "freezes_argument", ""))
-    named = fact(target(node), "freezes", listed if isinstance(listed, list) else None)
+    named = fact(target(node), "freezes", listed if isinstance(listed, list) else None, node)
     return None if named is None else [str(m) for m in named]
 
 
