@@ -45,6 +45,7 @@ class Backbones(nn.Module):
     """{stream: input} to {stream: Features}: one backbone a stream, or one shared by all that have none of their own.
 
     A factory whose signature asks for `streams` is built once and called once with a dict; any other is built per stream.
+    What asks for `valid` in its `forward` gets that of `Batch` (a dict where it is shared), None of a stream without steps.
     """
 
     def __init__(self, streams: Mapping[str, Stream], default: Factory, own: Mapping[str, Factory]) -> None:
@@ -60,18 +61,27 @@ class Backbones(nn.Module):
         for name in (n for n in streams if n in alone):
             with stage(f"building the backbone of stream {name}"):
                 self.each[name] = build(alone[name], stream=streams[name])
+        self.asks = {name for name, module in self.each.items() if _wants(module.forward, "valid")}
+        self.shared_asks = self.shared is not None and _wants(self.shared.forward, "valid")
         dims: dict[str, Any] = {
             **({} if self.shared is None else self.shared.dims),
             **{n: m.dim for n, m in self.each.items()},
         }
         self.dims: dict[str, int] = {name: int(dims[name]) for name in streams}
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Features]:
-        """Inputs (N, …) per stream to Features per stream, in the order of the streams."""
-        together = (
-            self.shared({n: inputs[n] for n in self.dims if n not in self.each}) if self.shared is not None else {}
-        )
-        return {n: self.each[n](inputs[n]) if n in self.each else together[n] for n in self.dims}
+    def forward(self, inputs: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[str, Features]:
+        """Inputs (N, …) per stream, and `Batch.valid`, to Features per stream, in the order of the streams."""
+        rest = [n for n in self.dims if n not in self.each]
+        together: dict[str, Features] = {}
+        if self.shared is not None:
+            asked = {"valid": {n: valid[n] for n in rest if n in valid}} if self.shared_asks else {}
+            together = self.shared({n: inputs[n] for n in rest}, **asked)
+        return {n: self.one(n, inputs[n], valid.get(n)) if n in self.each else together[n] for n in self.dims}
+
+    def one(self, name: str, x: Tensor, valid: Tensor | None) -> Features:
+        """The features of a stream that has a backbone of its own; one whose `forward` has `valid` gets it."""
+        found: Features = self.each[name](x, valid=valid) if name in self.asks else self.each[name](x)
+        return found
 
 
 class System(nn.Module):
@@ -127,10 +137,21 @@ class System(nn.Module):
     def features(self, batch: Batch) -> dict[str, Features]:
         """Features of every stream, and `fused` where the fusion adds it; missing rows are zero with mask False."""
         rows = {name: batch.present[name] for name in self.streams}
-        inputs = {name: self.normalise[name](_clean(batch.inputs[name], rows[name])) for name in self.streams}
-        encoded = {name: f.keep(rows[name]) for name, f in self.backbones(inputs).items()}
+        valid = {name: real for name in self.streams if (real := self.valid(name, batch)) is not None}
+        inputs = {name: self.input(name, batch) for name in self.streams}
+        encoded = {name: f.keep(rows[name]) for name, f in self.backbones(inputs, valid).items()}
         fused: dict[str, Features] = self.fusion(encoded)
         return fused
+
+    def input(self, name: str, batch: Batch) -> Tensor:
+        """What the backbone of a stream is given: normalised, 0 where a row is missing or a step is not valid."""
+        x: Tensor = self.normalise[name](_clean(batch.inputs[name], batch.present[name]))
+        real = self.valid(name, batch)
+        return x if real is None else _clean(x, real[:, None])
+
+    def valid(self, name: str, batch: Batch) -> Tensor | None:
+        """(N, T) bool: which steps of a stream are valid, none in a missing row; None where it has no time axis."""
+        return batch.valid[name] & batch.present[name][:, None] if name in batch.valid else None
 
     def encode(self, batch: Batch) -> tuple[dict[str, Features], dict[str, Any]]:
         """Features by name and what every head says of them."""
@@ -198,7 +219,8 @@ def prefixes(system: nn.Module) -> set[str]:
 
 
 def _clean(x: Tensor, rows: Tensor) -> Tensor:
-    keep = rows.view(-1, *[1] * (x.ndim - 1))
+    """`x` (N, …) where `rows`, (N,) or (N, 1, T), else 0."""
+    keep = rows.reshape(*rows.shape, *[1] * (x.ndim - rows.ndim))
     # `where` and no product: NaN in a missing row times 0 is NaN
     return torch.where(keep, x, torch.zeros((), dtype=x.dtype, device=x.device))
 
@@ -219,13 +241,7 @@ def _file(factory: Factory) -> str:
 
 def _module(parameter: str) -> str:
     parts = parameter.split(".")
-    depth = (
-        3
-        if parts[0] == "backbones" and parts[1] == "each"
-        else 2
-        if parts[0] in {"heads", "losses", "backbones"}
-        else 1
-    )
+    depth = 3 if parts[:2] == ["backbones", "each"] else 2 if parts[0] in {"heads", "losses", "backbones"} else 1
     return ".".join(parts[:depth])
 
 

@@ -30,16 +30,20 @@ class Stream:
     """All that a backbone must know of one input.
 
     image: (N, C, H, W) float, C = len(bands), H = W = `size`; vector: (N, C) float; text: (N, L) int64 tokens below
-    `vocab`, 0 where padded, L = `length`; another kind: what its `shape` says. `mean` and `std` are per band, from the
-    training split; the System normalises with them. `fill` is per band what a pixel without a value holds (outside the
-    specimen or the frame, nodata), 0 where empty. `unit` is what an augmentation takes for 1: the full range of the values.
-    `field` names the column or file of the data set that the stream is cut from ("" = its only one).
+    `vocab`, 0 where padded, L = `length`; another kind: what its `shape` says. With `steps`, T, there is a time axis behind
+    the bands: a vector is (N, C, T), such as a recording of C channels, an image (N, C, T, H, W), a video; a recording that is
+    shorter is padded at its end, see `Batch.valid`. `rate`: its steps in Hz, None where nobody says it. `mean` and `std` are
+    per band, from the training split; the System normalises with them. `fill` is per band what a pixel without a value holds
+    (outside the specimen or the frame, nodata), 0 where empty. `unit` is what an augmentation takes for 1: the full range of
+    the values. `field` names the column or file of the data set that the stream is cut from ("" = its only one).
     """
 
     name: str
     kind: KindName = "image"
     bands: tuple[Band, ...] = ()
     size: int | None = None
+    steps: int | None = None
+    rate: float | None = None
     vocab: int | None = None
     length: int | None = None
     mean: tuple[float, ...] = ()
@@ -66,6 +70,8 @@ class Batch:
     items[stream] (N,) int64: equal where rows hold the same thing in that stream, such as the image of several captions,
     so that it is ranked once; of a stream that is not there each row holds its own. others[stream] (N, K, …), in
     evaluation alone: what a row holds besides its input, such as its other captions, 0 where it has fewer.
+    valid[stream] (N, T) bool, of streams with `steps` alone: True where a step was measured, False where it is padded or lies
+    in a gap, and all along a missing row. To a network an input is 0 there; before, what it holds means nothing.
     """
 
     inputs: dict[str, Tensor]
@@ -77,6 +83,7 @@ class Batch:
     same: Tensor | None = None
     items: dict[str, Tensor] = field(default_factory=dict)
     others: dict[str, Tensor] = field(default_factory=dict)
+    valid: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -12,7 +12,7 @@ from multimodal_lab.cache.encodings import Encodings
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.progress import track
 from multimodal_lab.system import System
-from multimodal_lab.types import Batch, Features
+from multimodal_lab.types import Batch
 
 Augment = Callable[[Batch, int, int], Batch]
 
@@ -32,8 +32,7 @@ def encode(
             _require_unchanged(batch, augment(batch, 0, 0), names)
             for name in names:
                 rows = batch.present[name]
-                encoded: Features = system.backbones.each[name](system.normalise[name](batch.inputs[name]))
-                kept = encoded.keep(rows)
+                kept = system.backbones.one(name, system.input(name, batch), system.valid(name, batch)).keep(rows)
                 parts[name].append(Encodings(kept.tokens, kept.pooled, kept.mask, rows).to(torch.device("cpu")))
     return {name: Encodings(*map(_joined, zip(*(vars(p).values() for p in own)))) for name, own in parts.items()}
 

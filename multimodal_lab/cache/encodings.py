@@ -40,8 +40,8 @@ class Lookup:
     def __init__(self, table: Encodings) -> None:
         self.table = table
 
-    def __call__(self, rows: Tensor) -> Features:
-        """The rows of the table, on the device of `rows`."""
+    def __call__(self, rows: Tensor, valid: None = None) -> Features:
+        """The rows of the table, on the device of `rows`; which steps were valid the table has told its backbone."""
         at = rows.to(self.table.pooled.device)
         tokens, pooled, mask = (
             x.index_select(0, at).to(rows.device) for x in (self.table.tokens, self.table.pooled, self.table.mask)

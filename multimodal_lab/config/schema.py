@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from multimodal_lab.bounds import Count, Natural
+from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.config.annotations import expected, field_problems, problems, value_problems
 from multimodal_lab.config.extensions import extension_problems
 from multimodal_lab.config.kind_facts import kind_problems
@@ -65,6 +65,9 @@ class StreamConfig:
     vocab: Count | None = None
     length: Count | None = None
     tokens: Literal["word", "bpe"] | None = None
+    steps: Count | None = None  # given, if null, it is a time axis
+    rate: Positive | None = None
+    longer: Literal["refuse", "cut"] = "refuse"
 
 
 @dataclass

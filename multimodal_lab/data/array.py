@@ -10,6 +10,7 @@ import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.streams import steps
 from multimodal_lab.data.streams.measured import both, measured
 from multimodal_lab.data.streams.nodata import Tally, blank
 from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
@@ -17,39 +18,53 @@ from multimodal_lab.types import COMPONENT, Band, Stream
 
 
 class Array(Kind):
-    """A kind of values (C, …), C bands first: scaled by the run's policy, then projected to principal components if asked."""
+    """A kind of values (C, …), C bands first: scaled by the run's policy, then projected to principal components if asked.
+
+    With a time axis they are (C, T, …), and T differs between samples until a batch pads them.
+    """
 
     has_bands: ClassVar[bool] = True
+    steps: ClassVar[bool] = True
     learns_statistics: ClassVar[bool] = True
     stored: ClassVar[Literal["bands", "column", "own"]] = "bands"
 
     def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
-        """Shape, mask, finite values (an image may have NaN), and the layout that the first sample had."""
-        stored = samples.plans[name].stored
-        if x.ndim != 1 + self.axes or len(x) != len(stored.bands):
-            wanted = ", ".join([str(len(stored.bands)), *"DHW"[3 - self.axes :]]) + ("" if self.axes else ",")
-            raise DataError(f"stream {name} has shape {x.shape}, expected ({wanted})")
+        """Shape, mask, finite values (an image or a step may have NaN), and the layout that the first sample had."""
+        plan = samples.plans[name]
+        stored = plan.stored
+        axes = ["T"] * plan.timed + [*"DHW"[3 - self.axes :]]
+        if x.ndim != 1 + len(axes) or len(x) != len(stored.bands):
+            wanted = ", ".join([str(len(stored.bands)), *axes]) + ("" if axes else ",")
+            hint = (
+                f"; modality.{name}.steps=null reads a time axis" if x.ndim == 2 + len(axes) and not plan.timed else ""
+            )
+            raise DataError(f"stream {name} has shape {x.shape}, expected ({wanted}){hint}")
+        if plan.timed:
+            steps.require_steps(name, plan, samples.fitted[name], x.shape[1])
+            steps.require_rate(name, plan, raw, samples.fitted[name].layout.get("rate"))
         mask = raw.mask if self.spatial else None
-        if mask is not None and mask.shape != x.shape[1:]:
-            raise DataError(f"its mask has shape {mask.shape}, stream {name} has {x.shape[1:]}")
+        if mask is not None and mask.shape != x.shape[-2:]:
+            raise DataError(f"its mask has shape {mask.shape}, stream {name} has {x.shape[-2:]}")
         if mask is not None and not mask.any():
             raise DataError("its mask is all zero, so that no pixel is left")
-        self._check_finite(stored, x, mask if samples.background != "keep" else None, raw.missing.get(name))
+        self._check_finite(plan, x, mask if samples.background != "keep" else None, raw.missing.get(name))
         _check_layout(samples, name, x, raw, mask)
 
-    def _check_finite(self, stored: Stream, x: np.ndarray, mask: np.ndarray | None, missing: np.ndarray | None) -> None:
-        """Refuse infinite values that are not declared missing; of a kind without pixels, missing ones, too."""
-        bad = np.zeros(x.shape, dtype=bool)
+    def _check_finite(
+        self, plan: StreamPlan, x: np.ndarray, mask: np.ndarray | None, missing: np.ndarray | None
+    ) -> None:
+        """Refuse infinite values that are not declared missing; where there are neither pixels nor steps, missing ones, too."""
+        bad, stored, gappy = np.zeros(x.shape, dtype=bool), plan.stored, self.spatial or plan.timed
         if x.dtype.kind == "f":
-            bad = np.isinf(x) if self.spatial else ~np.isfinite(x)
+            bad = np.isinf(x) if gappy else ~np.isfinite(x)
         if missing is not None:
-            bad = bad & ~missing if self.spatial else bad | missing
+            bad = bad & ~missing if gappy else bad | missing
         if mask is not None:
             bad &= mask
         if bad.any():
             per_band = bad.reshape(len(x), -1).sum(1)
             first = int(per_band.argmax())
-            what = "infinite values" if self.spatial else "missing (nodata), NaN or infinite values"
+            what = "infinite values" if gappy else "missing (nodata), NaN or infinite values"
             raise DataError(
                 f"{per_band[first]} {what} in band {stored.bands[first].name} of stream {stored.name} "
                 f"({int(per_band.sum())} in all its bands)"
@@ -63,10 +78,25 @@ class Array(Kind):
         x, fitted = found[0], samples.fitted[name]
         if samples.plans[name].pca:
             x = project(x, fitted.pca)
+        timed = samples.plans[name].timed
         if not self.spatial:
-            return x, None
+            return (steps.gaps(x, samples.nodata) if timed else x), None
+        if timed:
+            return self._video(samples, raw, x, fitted)
         x, seen = samples.resize.sized(x, raw.mask, samples.background == "keep", samples.nodata)
         return blank(x, seen, fitted, samples.nodata), seen
+
+    def _video(
+        self, samples: Samples, raw: Raw, x: np.ndarray, fitted: StreamStatistics
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """(C, T, H, W) brought to size, all frames by one mask: with `any`, a pixel is seen where every frame has it."""
+        known = self.seen(samples, raw, x)
+        real = np.ones(x.shape[1], dtype=bool) if known is None or known.ndim == 2 else known.any((1, 2))
+        frames = x[:, real].reshape(-1, *x.shape[2:])  # to the resizing a frame's band is a band
+        small, seen = samples.resize.sized(frames, raw.mask, samples.background == "keep", samples.nodata)
+        made = np.full((*x.shape[:2], *small.shape[1:]), np.nan, dtype=np.float32)
+        made[:, real] = blank(small.reshape(len(x), -1, *small.shape[1:]), seen, fitted, samples.nodata)
+        return made, seen
 
     def scaled(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
         """Stream `name` as float32 in stored shape, and the pixels that it is measured by; None where it is missing."""
@@ -91,8 +121,9 @@ class Array(Kind):
         return replace(super().stream(plan, fitted), bands=bands)
 
     def shape(self, stream: Stream) -> tuple[int, ...]:
-        """(C, size, …)."""
-        return (stream.channels, *[stream.size or 0] * self.axes)
+        """(C, size, …), with steps (C, T, size, …)."""
+        time = () if stream.steps is None else (stream.steps,)
+        return (stream.channels, *time, *[stream.size or 0] * self.axes)
 
 
 class Statistics(Learner):
@@ -102,7 +133,7 @@ class Statistics(Learner):
         super().__init__(samples, name)
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
         self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
-        self.tally, self.high = Tally(), 0.0
+        self.tally, self.high, self.longest = Tally(), 0.0, 0
         self.fitted.scaling = samples.scaling.fit(self._pixels(train, scaled=False))
         if self.plan.pca:
             covariance = Covariance()
@@ -125,13 +156,14 @@ class Statistics(Learner):
 
     def add(self, raw: Raw) -> None:
         """The measured values inside the mask."""
-        self.tally.add(raw, self.name, self.samples.nodata)
+        self.tally.add(raw, self.name, self.samples.nodata, self.kind.spatial)
         x, seen = self.kind.finish(self.samples, raw, self.name)
         if x is None:
             return
         if self.samples.background == "keep" and self.kind.spatial and raw.mask is not None:
             seen = both(seen, self.samples.resize.small(raw.mask))  # shown, but the specimen alone is measured
-        self.fitted.size = x.shape[-1] if x.ndim > 1 else None
+        self.fitted.size = x.shape[-1] if self.kind.axes else None
+        self.longest = max(self.longest, x.shape[1]) if self.plan.timed else 0
         values = inside_mask(x, seen)
         self.moments.add(values)
         self.high = max(self.high, float(np.fmax.reduce(np.abs(values), None)))
@@ -142,27 +174,30 @@ class Statistics(Learner):
         names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
         mean, std = self.moments.result(f"stream {self.name}", names)
         fitted.mean, fitted.std, fitted.missing = mean.tolist(), std.tolist(), self.tally.facts()
+        fitted.steps = (self.plan.stored.steps or self.longest) if self.plan.timed else None
         fitted.fill = mean.tolist() if self.kind.spatial and samples.background != "zero" else []
         if not self.plan.pca and (unit := getattr(samples.scaling, "unit", None)):
             fitted.unit = unit(self.high, fitted.layout["full_scale"])
 
 
 def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
-    seen = (x.shape, x.dtype, raw.full_scale, mask is None)
+    timed = samples.plans[name].timed
+    shape = x.shape[:1] + x.shape[1 + timed :]
+    seen = (shape, x.dtype, raw.full_scale, mask is None)
     if samples.layouts.get(name) == seen:
         return
     found = {
-        "shape": list(x.shape),
+        "shape": list(shape),
         "dtype": str(x.dtype),
         "full_scale": raw.scale(name),
         "masked": mask is not None,
     }
     layout = samples.fitted[name].layout
     if not layout:
-        layout = samples.fitted[name].layout = found
+        layout = samples.fitted[name].layout = found | ({"rate": raw.rates.get(name)} if timed else {})
     resized = samples.resize.size is not None and samples.resize.rule == "area"
     for fact, first in layout.items():
-        if found[fact] != first and not (fact == "shape" and resized):
+        if fact in found and found[fact] != first and not (fact == "shape" and resized):
             said = {"masked": ("a mask", "no mask")}.get(fact)
             now, then = (said[not found[fact]], said[not first]) if said else (f"{fact} {found[fact]}", f"{first}")
             hint = "; set data.size to resize them" if fact == "shape" else ""
@@ -171,7 +206,7 @@ def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np
 
 
 def project(x: np.ndarray, pca: dict[str, Any]) -> np.ndarray:
-    """(C, H, W) or (C,) onto the fitted components: (k, …) float32."""
+    """(C, …) onto the fitted components: (k, …) float32."""
     mean = np.asarray(pca["mean"], dtype=np.float32).reshape(-1, *(1,) * (x.ndim - 1))
     # One order in memory, whatever a reader's view has: another one would sum in another order.
     return np.tensordot(np.asarray(pca["components"], dtype=np.float32), np.ascontiguousarray(x - mean), 1)

@@ -26,7 +26,11 @@ Background = Literal["mean", "zero", "keep"]
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """One stream: `stored` is what the reader is asked for, the rest says what is made of it."""
+    """One stream: `stored` is what the reader is asked for, the rest says what is made of it.
+
+    timed: it has a time axis, of `stored.steps` steps, None: as many as the longest recording of the training split has.
+    longer: what one with more steps does, `refuse` or `cut` at the end.
+    """
 
     stored: Stream
     target: bool = False
@@ -34,17 +38,19 @@ class StreamPlan:
     vocab: int = 2000
     length: int = 24
     model: str = "word"
+    timed: bool = False
+    longer: Literal["refuse", "cut"] = "refuse"
 
 
 @dataclass
 class StreamStatistics:
     """What the training split taught about one stream, in plain JSON types.
 
-    layout: `shape`, `dtype`, `full_scale`, `masked` of what is stored. scaling: facts of the policy, or whatever else a
-    kind of another package learns. pca: `mean` (C,)
-    and `components` (k, C). tokenizer: its JSON text. mean, std: per band of the finished stream. fill, unit: see `Stream`.
-    missing: of how many training samples (`of`) `some` have pixels without a value, which `share` of theirs, and how many
-    have `none` with one; empty where all have all. size: its pixels a side.
+    layout: `shape` (time left out), `dtype`, `full_scale`, `masked` of what is stored, and `rate` where there is a time axis.
+    scaling: facts of the policy, or whatever else a kind of another package learns. pca: `mean` (C,) and `components` (k, C).
+    tokenizer: its JSON text. mean, std: per band of the finished stream. fill, unit: see `Stream`. missing: of how many training
+    samples (`of`) `some` have pixels or steps without a value, which `share` of theirs, and how many have `none` with one; empty
+    where all have all. size: its pixels a side. steps: how many the finished stream has, where it has a time axis.
     """
 
     layout: dict[str, Any] = field(default_factory=dict)
@@ -57,6 +63,7 @@ class StreamStatistics:
     unit: float = 1.0
     missing: dict[str, Any] = field(default_factory=dict)
     size: int | None = None
+    steps: int | None = None
     vocab: int | None = None
 
 
@@ -90,7 +97,8 @@ class Kind:
     has_bands: a stream is cut from stored bands (`take`), else from one column (`field`). stored: what a reader gives, an
     array of `bands`, the text of a `column`, or a value that readers of its `own` package alone know, which can't be packed;
     a reader of images gives every kind of bands with two axes. axes: those behind the bands, at most two; spatial: they are
-    H and W, resized, masked and warped together with those of other such streams. learns_statistics: the training split
+    H and W, resized, masked and warped together with those of other such streams. steps: a stream may have a time axis, between
+    the bands and those. learns_statistics: the training split
     gives each band a mean and a deviation, by which the system normalises. integer: inputs are int64, else float32.
     drawn_each_epoch: a sample may hold several texts, of which training draws one each epoch. producible: may be a target
     (`role: target`). pictured: `picture` makes a picture of it. keys: which of `vocab`, `length` and `tokens` a modality
@@ -100,6 +108,7 @@ class Kind:
     has_bands: ClassVar[bool] = False
     axes: ClassVar[int] = 0
     spatial: ClassVar[bool] = False
+    steps: ClassVar[bool] = False
     learns_statistics: ClassVar[bool] = False
     integer: ClassVar[bool] = False
     drawn_each_epoch: ClassVar[bool] = False
@@ -117,7 +126,10 @@ class Kind:
         """Refuse (`DataError`) a stored value that `finish` could not bring to size; cheaper than `finish`."""
 
     def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """A sample's value as a network sees it before normalisation, of `shape`, and its mask; (None, None) if missing."""
+        """A sample's value as a network sees it before normalisation, of `shape`, and its mask; (None, None) if missing.
+
+        Of a stream with steps there are as many as were recorded, NaN all through those that lie in a gap.
+        """
         x = raw.inputs[name]
         return (None, None) if x is None else (np.asarray(x), None)
 
@@ -151,6 +163,9 @@ class Kind:
             "fill": tuple(fitted.fill),
             "unit": fitted.unit,
         }
+        if plan.timed:
+            rate = plan.stored.rate or fitted.layout.get("rate")
+            learnt |= {"steps": plan.stored.steps or fitted.steps, "rate": rate}
         return replace(plan.stored, size=fitted.size, vocab=fitted.vocab, length=length, **learnt)
 
     def shape(self, stream: Stream) -> tuple[int, ...]:
@@ -163,7 +178,7 @@ class Kind:
 
     def per_band(self, stream: Stream) -> tuple[int, ...]:
         """How one number a band, (C,), is shaped to meet a batch of this kind."""
-        return (-1, *[1] * self.axes)
+        return (-1, *[1] * (self.axes + (stream.steps is not None)))
 
     def picture(self, x: Tensor, stream: Stream) -> Tensor:
         """(N, *shape) to pictures (N, 3, H, W), of a kind that is `pictured`."""

@@ -173,6 +173,7 @@ class Prepared:
             same=None if self.same is None else torch.from_numpy(self.same[rows]),
             items={name: torch.from_numpy(own[rows]) for name, own in self.items.items()},
             others={name: x for name, x in made.others.items() if name in self.streams},
+            valid=made.valid,
         )
 
 

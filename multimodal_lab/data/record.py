@@ -79,6 +79,7 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
             raise DataError(
                 f"modality.{name}: takes bands {', '.join(bands)}, but the run was trained on {', '.join(trained)}"
             )
+        _require_steps(name, plan, facts.get("steps"))
         known = {
             k: facts[k] for k in StreamStatistics.__dataclass_fields__ if k in facts
         }  # an earlier version had fewer
@@ -88,6 +89,13 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
         return {}
     places = {str(name): i for i, name in enumerate(samples.table["id"])}
     return {split: np.array([places[i] for i in ids], dtype=np.int64) for split, ids in frozen["splits"].items()}
+
+
+def _require_steps(name: str, plan: StreamPlan, trained: int | None) -> None:
+    """`DataError` where a stream has another time axis than the run's."""
+    if plan.timed != (trained is not None) or plan.stored.steps not in (None, trained):
+        here, then = (plan.stored.steps or "null" if plan.timed else "not given"), trained or "no time axis"
+        raise DataError(f"modality.{name}.steps is {here} here, but the run was trained with {then}")
 
 
 def _differences(key: str, now: Any, then: Any) -> Iterator[str]:

@@ -20,6 +20,9 @@ class DataError(ValueError):
 class Raw:
     """One sample as stored. inputs[stream]: image (C, H, W), vector (C,), text str or list[str]; None where missing.
 
+    Of a stream with a time axis: image (C, T, H, W), vector (C, T), of any T >= 1; NaN where nothing was measured. rates[stream]:
+    its steps in Hz, where the file tells.
+
     mask (H, W) bool, True on the specimen, or None. `full_scale` is the largest value the stored type can hold (65535,
     255; 1.0 for floats), of all streams or {stream: its own}: the `dtype_max` scaling policy divides by it.
     missing[stream] (C, H, W) or (H, W) bool, True where a value was never measured (nodata); a stream without any has no
@@ -30,6 +33,7 @@ class Raw:
     mask: np.ndarray | None = None
     full_scale: float | dict[str, float] = 1.0
     missing: dict[str, np.ndarray] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
 
     def scale(self, stream: str) -> float:
         """The full scale of one stream."""

@@ -22,7 +22,7 @@ from multimodal_lab.types import Stream
 class Stacked:
     """values (N, …) as each kind has them, 0 where missing; present (N,) bool; texts to draw from; mask (N, S, S) bool.
 
-    others (N, K, …): the texts after the first, where none is drawn.
+    others (N, K, …): the texts after the first, where none is drawn. valid (N, T) bool: see `Batch`.
     """
 
     values: dict[str, Tensor]
@@ -30,6 +30,7 @@ class Stacked:
     texts: dict[str, list[list[str]]]
     mask: Tensor | None
     others: dict[str, Tensor] = field(default_factory=dict)
+    valid: dict[str, Tensor] = field(default_factory=dict)
 
     def take(self, name: str, other: Stacked, bands: list[int] | None, spatial: bool) -> None:
         """Have the stream `name` of another, or these bands of it: then it is there where both are.
@@ -40,14 +41,18 @@ class Stacked:
             self.mask = None if self.mask is None or other.mask is None else self.mask | other.mask
         if bands is not None:
             both = self.present[name] & other.present[name]
+            if name in self.valid:
+                self.valid[name] = self.valid[name] & other.valid[name]
+                both &= self.valid[name].any(1)
             mixed = self.values[name].clone()
             mixed[:, bands] = other.values[name][:, bands]
             self.values[name] = torch.where(both.view(-1, *[1] * (mixed.ndim - 1)), mixed, mixed.new_zeros(()))
             self.present[name] = both
             return
-        for mine, theirs in ((self.values, other.values), (self.present, other.present), (self.texts, other.texts)):
+        for what in ("values", "present", "texts", "valid"):
+            mine, theirs = getattr(self, what), getattr(other, what)
             if name in theirs:
-                mine[name] = theirs[name]  # type: ignore[index,assignment]
+                mine[name] = theirs[name]
 
 
 class Collator:
@@ -97,19 +102,31 @@ class Collator:
         drawn = [name for name, kind in self.kinds.items() if kind.drawn_each_epoch]
         values = {n: self.kinds[n].empty(s, len(rows)) for n, s in self.streams.items() if n not in drawn}
         present = {n: torch.zeros(len(rows), dtype=torch.bool) for n in values}
-        made = Stacked(values, present, {n: [] for n in drawn}, None)
+        steps = {n: self.streams[n].steps for n in values}
+        valid = {n: torch.zeros(len(rows), t, dtype=torch.bool) for n, t in steps.items() if t is not None}
+        made = Stacked(values, present, {n: [] for n in drawn}, None, valid=valid)
         for i, row in enumerate(rows):
             if row in self.absent:
                 for texts in made.texts.values():
                     texts.append([])
                 continue
-            _put(made, i, self.reader.sample(int(row)), len(rows))
+            _put(made, i, self._padded(self.reader.sample(int(row))), len(rows))
             if bar is not None:
                 self.reader.drop(int(row))
                 bar.update(i + 1)
         if made.mask is not None and self.absent:
             made.mask[torch.from_numpy(np.isin(rows, list(self.absent)))] = False
         return made
+
+    def _padded(self, item: Sample) -> Sample:
+        """The same with every recording as long as its stream: what is added holds the bands' means, and is not valid."""
+        for name, real in item.valid.items():
+            x, more = item.inputs[name], (self.streams[name].steps or 0) - len(real)
+            if x is not None and more > 0:
+                mean = np.asarray(self.streams[name].mean, dtype=np.float32).reshape(-1, *[1] * (x.ndim - 1))
+                item.inputs[name] = np.concatenate([x, np.broadcast_to(mean, (len(x), more, *x.shape[2:]))], 1)
+                item.valid[name] = np.concatenate([real, np.zeros(more, dtype=bool)])
+        return item
 
     def _words(self, name: str, texts: list[str]) -> Tensor:
         out = self.kinds[name].empty(self.streams[name], len(texts))
@@ -124,6 +141,9 @@ def _put(made: Stacked, i: int, item: Sample, count: int) -> None:
         if x is not None:
             _fill(made.values[name], i, x, name)
             made.present[name][i] = True
+        if name in item.valid:  # one whose every measured step was cut is missing
+            _fill(made.valid[name], i, item.valid[name], name)
+            made.present[name][i] = bool(item.valid[name].any())
     for name, texts in item.texts.items():
         made.texts[name].append(texts)
     if item.mask is not None:
@@ -145,4 +165,5 @@ def _picked(kept: Stacked, rows: np.ndarray) -> Stacked:
     values = {n: x[at] for n, x in kept.values.items()}
     present = {n: x[at] for n, x in kept.present.items()}
     texts = {n: [x[int(r)] for r in rows] for n, x in kept.texts.items()}
-    return Stacked(values, present, texts, None if kept.mask is None else kept.mask[at])
+    valid = {n: x[at] for n, x in kept.valid.items()}
+    return Stacked(values, present, texts, None if kept.mask is None else kept.mask[at], valid=valid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -15,7 +16,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.text import MANY, expected_one_of
 from multimodal_lab.types import Band, Stream
 
-KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens")
+KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens", "steps", "rate", "longer")
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
@@ -34,10 +35,23 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
             raise DataError(f"modality.{name}: {key} belongs to a text stream, this one is {stored.kind}")
     if facts.get("tokens", "word") not in ("word", "bpe"):
         raise DataError(f"modality.{name}.tokens: {facts['tokens']!r}; there are word, bpe")
-    for key in ("pca", "vocab", "length"):
+    timed = "steps" in facts
+    for key in ("steps", "rate", "longer"):
+        if key in facts and not kind.steps:
+            raise DataError(f"modality.{name}: {key} belongs to a stream of bands, this one is {stored.kind}")
+        if key in facts and not timed:
+            raise DataError(
+                f"modality.{name}: {key} without steps; steps=null gives it a time axis, as long as the training split's "
+                "longest recording"
+            )
+    if facts.get("longer", "refuse") not in ("refuse", "cut"):
+        raise DataError(f"modality.{name}.longer: {facts['longer']!r}; there are refuse, cut")
+    for key in ("pca", "vocab", "length", *(["steps"] if facts.get("steps") is not None else [])):
         if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
             raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
-    return StreamPlan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **text)
+    stored = replace(stored, steps=facts.get("steps"), rate=facts.get("rate"))
+    more: dict[str, Any] = {"timed": timed, "longer": facts.get("longer", "refuse"), **text}
+    return StreamPlan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **more)
 
 
 def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:

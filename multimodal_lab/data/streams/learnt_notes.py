@@ -10,15 +10,16 @@ from multimodal_lab.data.streams.measured import NodataRule
 
 
 def of_nodata(learnt: Mapping[str, StreamStatistics], rule: NodataRule) -> list[str]:
-    """What a run says of the pixels that its training images lack, once for streams that lack the same."""
+    """What a run says of the pixels and steps that its training samples lack, once for streams that lack the same."""
     found: dict[tuple[Any, ...], list[str]] = {}
     for name, fitted in learnt.items():
         if fitted.missing:
-            found.setdefault(tuple(fitted.missing.values()), []).append(name)
-    what = {"any": "pixels", "all": "values"}[rule]
+            timed = fitted.steps is not None
+            found.setdefault((timed, *fitted.missing.values()), []).append(name)
     said: list[str] = []
-    for (of, some, share, none), names in found.items():
-        images = f"training images of {', '.join(names)}"
+    for (timed, of, some, share, none), names in found.items():
+        what = "values" if rule == "all" else "steps" if timed else "pixels"
+        images = f"training {'recordings' if timed else 'images'} of {', '.join(names)}"
         parts = [f"{share:.1%} of the {what} of {some} of {of} {images} were not measured"] if some else []
         parts += [f"{none} of {of} {images} have no value at all and are missing"] if none else []
         said.append(f"nodata: {'; '.join(parts)}: they are left out of statistics, augmentation and pictures")

@@ -1,4 +1,4 @@
-"""Which pixels were measured: those that are not NaN."""
+"""Which pixels and steps were measured: those that are not NaN."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NodataRule = Literal["any", "all"]
 
 
 def measured(x: np.ndarray, rule: NodataRule) -> np.ndarray | None:
-    """(H, W) bool of (C, H, W): where no band is NaN (`any` makes a pixel missing) or not `all` are; None: everywhere."""
+    """(…) bool of (C, …): where no band is NaN (`any` makes a pixel or step missing) or not `all` are; None: everywhere."""
     if x.dtype.kind != "f" or not np.isnan(np.min(x)):  # a minimum is NaN where a value is
         return None
     missing = np.isnan(x)

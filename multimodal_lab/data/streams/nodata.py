@@ -1,4 +1,4 @@
-"""Pixels without a value: what they hold, and how many there are. Between reader and network they are NaN."""
+"""Pixels and steps without a value: what they hold, and how many there are. Between reader and network they are NaN."""
 
 from __future__ import annotations
 
@@ -6,46 +6,53 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.kind import Samples, StreamStatistics
+from multimodal_lab.data.kind import Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
 
 
 def mark(samples: Samples, raw: Raw) -> None:
-    """Make NaN of every image's value that `raw.missing` names; an image without a pixel left becomes a missing stream.
+    """Make NaN of every image's or step's value that `raw.missing` names; one without any left becomes a missing stream.
 
     `DataError` where that takes the last stream of bands.
     """
     gone = []
     for name, kind in samples.kinds.items():
         x = raw.inputs[name]
-        if x is None or not kind.spatial:
+        if x is None or not (kind.spatial or samples.plans[name].timed):
             continue
         missing = raw.missing.get(name)
         if missing is not None and missing.any():
             x = raw.inputs[name] = np.where(missing, np.float32(np.nan), x)
         known = measured(x, samples.nodata)
-        inside = both(known, raw.mask)
+        inside = both(known, raw.mask if kind.spatial else None)
         if known is not None and inside is not None and not inside.any():
-            gone.append(f"{samples.plans[name].stored.bands[int(np.isnan(x).sum((1, 2)).argmax())].name} of {name}")
+            gone.append(f"{_worst(samples.plans[name], x)} of {name}")
             raw.inputs[name], raw.missing[name] = None, np.ones((1, 1), dtype=bool)
     if gone and all(raw.inputs[name] is None for name, kind in samples.kinds.items() if kind.has_bands):
+        what = "pixel" if any(kind.spatial for kind in samples.kinds.values()) else "step"
         raise DataError(
-            f"no pixel{'' if raw.mask is None else ' inside its mask'} was measured (nodata or NaN, as in band {gone[0]}); "
+            f"no {what}{'' if raw.mask is None else ' inside its mask'} was measured (nodata or NaN, as in band {gone[0]}); "
             "take it out, data.nodata=all takes pixels that any band has, or data.on_error=skip makes it missing"
         )
 
 
 def blank(x: np.ndarray, seen: np.ndarray | None, fitted: StreamStatistics, rule: NodataRule) -> np.ndarray:
-    """(C, H, W) that holds the stream's `fill` where a pixel is not `seen` and where a value is NaN.
+    """(C, …, H, W) that holds the stream's `fill` where a pixel is not `seen` and where a value is NaN.
 
     While the stream's statistics are being learnt, NaN stays: it is what has no part in them.
     """
     if not fitted.mean:
         return x
-    fill = np.float32(0) if not fitted.fill else np.array(fitted.fill, dtype=np.float32)[:, None, None]
+    fill = (
+        np.float32(0) if not fitted.fill else np.array(fitted.fill, dtype=np.float32).reshape(-1, *[1] * (x.ndim - 1))
+    )
     x = x if seen is None else np.where(seen, x, fill)
     return np.where(np.isnan(x), fill, x) if rule == "all" else x
+
+
+def _worst(plan: StreamPlan, x: np.ndarray) -> str:
+    return plan.stored.bands[int(np.isnan(x).reshape(len(x), -1).sum(1).argmax())].name
 
 
 class Tally:
@@ -55,7 +62,7 @@ class Tally:
         self.of = self.some = self.none = 0
         self.lost = 0.0
 
-    def add(self, raw: Raw, name: str, rule: NodataRule) -> None:
+    def add(self, raw: Raw, name: str, rule: NodataRule, spatial: bool = True) -> None:
         """Take in one sample, read and marked."""
         x = raw.inputs[name]
         if x is None:
@@ -64,7 +71,7 @@ class Tally:
         self.of += 1
         if measured(x, "any") is not None:
             missing = np.isnan(x).any(0, keepdims=True) if rule == "any" else np.isnan(x)
-            share = float((missing if raw.mask is None else missing[:, raw.mask]).mean())
+            share = float((missing if raw.mask is None or not spatial else missing[..., raw.mask]).mean())
             self.some += share > 0
             self.lost += share
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
-from multimodal_lab.data.streams import nodata
+from multimodal_lab.data.streams import nodata, steps
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling
@@ -27,11 +27,15 @@ class SampleError(DataError):
 
 @dataclass
 class Sample:
-    """inputs[stream]: as its kind finishes it, None where missing; texts[stream], to draw from; mask (S, S) bool or None."""
+    """inputs[stream]: as its kind finishes it, None where missing; texts[stream], to draw from; mask (S, S) bool or None.
+
+    valid[stream] (T,) bool: the measured steps of one that has a time axis; where it holds None, `inputs` does.
+    """
 
     inputs: dict[str, np.ndarray | None]
     texts: dict[str, list[str]]
     mask: np.ndarray | None
+    valid: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class SampleReader:
@@ -92,6 +96,9 @@ class SampleReader:
                 if (x := raw.inputs[name]) is not None:
                     kind.check(self, name, x, raw)
             nodata.mark(self, raw)
+            for name, plan in self.plans.items():
+                if plan.longer == "cut" and (x := raw.inputs[name]) is not None:
+                    raw.inputs[name] = steps.cut(x, steps.most(plan, self.fitted[name]))
         except DataError as error:
             raise self.named(row, error) from error
         if self.cache:
@@ -116,7 +123,7 @@ class SampleReader:
 
     def sample(self, row: int) -> Sample:
         """All streams of one sample."""
-        raw, texts, inputs = self.raw(row), {}, {}
+        raw, texts, inputs, valid = self.raw(row), {}, {}, {}
         seen: dict[str, np.ndarray | None] = {}
         try:
             for name, kind in self.kinds.items():
@@ -126,11 +133,19 @@ class SampleReader:
                 inputs[name], mask = kind.finish(self, raw, name)
                 if kind.spatial and inputs[name] is not None:
                     seen[name] = mask
+                if self.plans[name].timed and (x := inputs[name]) is not None:
+                    inputs[name], valid[name] = steps.filled(x, self._fill(name))
             if not seen and raw.mask is not None and inputs and self.background != "keep":  # its images are missing
-                return Sample(inputs, texts, self.resize.small(raw.mask))
-            return Sample(inputs, texts, self._together(inputs, seen))
+                return Sample(inputs, texts, self.resize.small(raw.mask), valid)
+            return Sample(inputs, texts, self._together(inputs, seen), valid)
         except DataError as error:
             raise self.named(row, error) from error
+
+    def _fill(self, name: str) -> np.ndarray:
+        """(C,): what a step holds that was not measured, which is 0 to a network but in an image with `background=zero`."""
+        fitted = self.fitted[name]
+        fill = fitted.fill if self.kinds[name].spatial else fitted.mean
+        return np.asarray(fill or [0.0] * len(fitted.mean), dtype=np.float32)
 
     def _together(self, inputs: dict[str, Any], seen: dict[str, np.ndarray | None]) -> np.ndarray | None:
         """One mask for all images of a sample, which are made blank outside it: what is seen in each (`any`) or in one."""

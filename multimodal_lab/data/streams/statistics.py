@@ -85,5 +85,5 @@ class Covariance:
 
 
 def inside_mask(x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The pixels of (C, H, W) inside the mask, or a (C,) vector, as (C, n)."""
-    return x.reshape(len(x), -1) if mask is None or x.ndim == 1 else x[:, mask]
+    """The pixels of (C, …, H, W) inside the mask, (H, W) or (…, H, W), or all of (C,) or (C, T), as (C, n)."""
+    return x.reshape(len(x), -1) if mask is None or x.ndim == 1 else x[..., mask].reshape(len(x), -1)
