@@ -104,8 +104,8 @@ def _give(system: System, data: Any, name: str, found: Sequence[Trained], strict
     bands = [b.name for b in stream.bands]
     giver = next(((t, s) for t in found if (s := t.stream(bands, stream.kind, name)) is not None), None)
     if giver is None:
-        there = "; ".join(f"{t.folder} has {', '.join(t.record['streams'])}" for t in found) or "no run is given"
-        said = f"stream {name} takes {', '.join(bands) or stream.kind}, and no run has a backbone for that; {there}"
+        have = "; ".join(f"{t.folder} has {', '.join(t.record['streams'])}" for t in found) or "no run is given"
+        said = f"stream {name} takes {', '.join(bands) or stream.kind}, and no run has a backbone for that; {have}"
         if strict:
             raise EncoderError(f"adapt.runs: {said}")
         _require_trained(name, freeze, said)

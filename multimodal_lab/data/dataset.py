@@ -126,6 +126,7 @@ class Data:
             bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
             shuffle=self.shuffle,
             items={name: column for name, column in self.items.items() if column in self.source.samples},
+            numbers=None if frozen is None else frozen.get("numbers"),
         )
         prepared.notes += self._told(samples, splits, bad)
         if memory is None:

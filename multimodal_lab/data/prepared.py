@@ -36,7 +36,7 @@ class Prepared:
     repeats; `items` {stream: column} says which rows do.
     counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of the data.
     notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read. shuffle:
-    re-pairs one stream.
+    re-pairs one stream. `numbers` of a trained run are given: {label: [mean, std]}.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Prepared:
         bad: Bad | None = None,
         shuffle: Shuffle | None = None,
         items: Mapping[str, str] | None = None,
+        numbers: Mapping[str, Any] | None = None,
     ) -> None:
         self.reader, self.splits, self.seed, self.batch_size, self.workers = reader, splits, seed, batch_size, workers
         self.facts, self.bad = facts, bad or Bad()
@@ -69,6 +70,7 @@ class Prepared:
         self.numbers = {
             label: moments(t.values[splits.get("train", slice(None))]) for label, t in targets.items() if not t.classes
         }
+        self.numbers |= {k: (torch.tensor(m), torch.tensor(s)) for k, (m, s) in (numbers or {}).items()}
         self.counts = {s: {label: counts(t, rows) for label, t in targets.items()} for s, rows in splits.items()}
         self.ids = stable_ids([str(i) for i in self.samples["id"]])
         first = first_rows(reader.source)
@@ -88,7 +90,10 @@ class Prepared:
 
     def record(self) -> dict[str, Any]:
         """All that was chosen and learnt, in plain JSON types; `Data.prepare(frozen=…)` reads it back."""
-        streams, more = self.streams | self.target_streams, {"classes": self.classes, "counts": self.counts}
+        streams = self.streams | self.target_streams
+        several = [label for label, values in self.targets.items() if self.classes[label] and values.ndim > 1]
+        numbers = {label: [x.tolist() for x in own] for label, own in self.numbers.items()}
+        more = {"classes": self.classes, "several": several, "numbers": numbers, "counts": self.counts}
         return record.record(self.reader, streams, self.splits, self.bad.why, **self.facts, **more)
 
     def rows(self, split: str) -> np.ndarray:

@@ -31,18 +31,24 @@ def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
 
 
 def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System, Any, Path]:
-    """The trained system of the run in `folder`, `cfg.data` preprocessed as its own data, and the checkpoint used.
-
-    That is the best one where a score was watched, else the newest. `CheckpointError` if there is none.
-    """
+    """The trained system of the run in `folder`, `cfg.data` preprocessed as its own data, and the checkpoint used."""
     record = read_record(folder)
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
-    system = build_system(cfg, data, trained=True).to(device)
+    system, path = load_trained(cfg, folder, data, device)
+    return system, data, path
+
+
+def load_trained(cfg: DictConfig, folder: Path, data: Any, device: torch.device) -> tuple[System, Path]:
+    """The trained system of the run in `folder`, built for `data`, and the checkpoint used.
+
+    That is the best one where a score was watched, else the newest. `CheckpointError` if there is none.
+    """
     store = CheckpointStore(folder / "checkpoints", cfg.train.keep_last)
     path = (store.best() if cfg.train.monitor else None) or store.newest()
     if path is None:
         raise CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
+    system = build_system(cfg, data, trained=True).to(device)
     load_weights(path, system, upgrade_weight if is_previous(folder) else None)
-    return system, data, path
+    return system, path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Envi:
     wavelengths, and names a mask band. `calibrate`: divide by the header's gain, or
     (stored - dark) / (white - dark) with the mean spectra of two cubes, `white` and the optional `dark`.
     """
+
+    beside: ClassVar[tuple[str, ...]] = (".hdr", ".HDR")
 
     def __init__(
         self,

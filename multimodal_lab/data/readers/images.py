@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -65,6 +65,8 @@ class Images:
     the specimen's mask (then every file needs one), `white` and `black` put the image on that ground, `drop` forgets
     it. on_error: as in `Data`; unless it is `raise`, a file with a bad header is reported when it is read.
     """
+
+    beside: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tifffile
@@ -32,6 +32,8 @@ class Tiff:
     outside an internal mask, and in strips or tiles that were never written; overviews are passed over. on_error: as in
     `Data`; unless it is `raise`, a file with a bad header is told when it is read.
     """
+
+    beside: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,

@@ -1,0 +1,116 @@
+"""What the heads of a run say of samples: classes with probabilities, labels, numbers, texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.said import Said
+from multimodal_lab.metric.classes import log_probabilities
+from multimodal_lab.text import expected_one_of
+
+Kind = Literal["class", "labels", "number", "text"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one head says of a label of N samples.
+
+    value (N,): the class, those of several labels joined by `+`, the number or the text; None where the head had nothing to
+    read. probability (N, K): of each of `classes`, NaN there; None of numbers and texts. std (N,): of a number, where the head
+    gives a variance.
+    """
+
+    label: str
+    kind: Kind
+    value: np.ndarray
+    classes: list[str] = field(default_factory=list)
+    probability: np.ndarray | None = None
+    std: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers of N samples by label, HEAD/LABEL where several heads tell one; embeddings where they were asked for."""
+
+    ids: list[str]
+    answers: dict[str, Answer]
+    embeddings: Embeddings | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, label: str) -> Answer:
+        if label not in self.answers:
+            raise KeyError(f"no head tells {label!r}; {expected_one_of(label, self.answers)}")
+        return self.answers[label]
+
+    def table(self) -> pd.DataFrame:
+        """A row a sample: `id`, then LABEL, LABEL/CLASS (its probability) and LABEL/std."""
+        columns: dict[str, Any] = {"id": self.ids}
+        for name, one in self.answers.items():
+            columns[name] = one.value.astype(float) if one.kind == "number" else one.value
+            if one.probability is not None:
+                columns |= {f"{name}/{c}": one.probability[:, i] for i, c in enumerate(one.classes)}
+            if one.std is not None:
+                columns[f"{name}/std"] = one.std
+        return pd.DataFrame(columns)
+
+
+def answers(
+    said: Mapping[str, Said], kinds: Mapping[str, Kind], classes: Mapping[str, list[str]], spell: Mapping[str, Any],
+    threshold: float,
+) -> dict[str, Answer]:  # fmt: skip
+    """{label: answer} of what heads say. spell: {label: tokenizer} of those that write words."""
+    told = Counter(one.label for one in said.values())
+    found = {}
+    for head, one in said.items():
+        name = one.label if told[one.label] == 1 else f"{head}/{one.label}"
+        kind: Kind = "text" if one.label in spell else kinds.get(one.label, "number")
+        made = _MAKERS[kind](one, list(classes.get(one.label, [])), spell.get(one.label), threshold)
+        found[name] = Answer(one.label, kind, **made)
+    return found
+
+
+def _class(said: Said, names: list[str], _: Any, __: float) -> dict[str, Any]:
+    chance = log_probabilities(torch.as_tensor(said.values)).exp().numpy()
+    value = np.array(_named(names, chance.shape[1]), dtype=object)[chance.argmax(1)]
+    return _known(said, value, names, chance)
+
+
+def _labels(said: Said, names: list[str], _: Any, threshold: float) -> dict[str, Any]:
+    chance = torch.as_tensor(said.values).double().sigmoid().numpy()
+    called = _named(names, chance.shape[1])
+    joined = ["+".join(c for c, p in zip(called, row, strict=True) if p > threshold) for row in chance]
+    return _known(said, np.array(joined, dtype=object), names, chance)
+
+
+def _number(said: Said, _: list[str], __: Any, ___: float) -> dict[str, Any]:
+    values = said.values.reshape(len(said.values), -1).astype(np.float64)
+    value = np.where(said.rows, values[:, 0], np.nan)
+    return {"value": value, "std": np.where(said.rows, np.sqrt(values[:, 1]), np.nan) if values.shape[1] == 2 else None}
+
+
+def _text(said: Said, _: list[str], spell: Any, __: float) -> dict[str, Any]:
+    words = [spell.decode(tokens) if there else None for tokens, there in zip(said.values, said.rows, strict=True)]
+    return {"value": np.array(words, dtype=object)}
+
+
+_MAKERS = {"class": _class, "labels": _labels, "number": _number, "text": _text}
+
+
+def _known(said: Said, value: np.ndarray, names: list[str], chance: np.ndarray) -> dict[str, Any]:
+    value[~said.rows] = None
+    chance = np.where(said.rows[:, None], chance, np.nan)
+    return {"value": value, "classes": _named(names, chance.shape[1]), "probability": chance}
+
+
+def _named(names: list[str], k: int) -> list[str]:
+    return names if len(names) == k else [str(i) for i in range(k)]

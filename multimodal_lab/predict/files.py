@@ -1,0 +1,85 @@
+"""Open single files and pictures as the reader of a run opens its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.data.source import DataError
+from multimodal_lab.predict.given import OfFile
+from multimodal_lab.types import Band
+
+IMAGES = "multimodal_lab.data.readers.images.Images"
+
+
+class Files:
+    """Files and pictures to be read one by one; `folder`, a temporary one, holds links to them.
+
+    node: the plain config of the run's `data.source`. A reader whose class states `beside`, the suffixes of the files that
+    belong to a sample's own one, reads a file by itself; a picture is read by `Images` with the settings that the node has.
+    """
+
+    def __init__(self, node: Mapping[str, Any], folder: Path) -> None:
+        self.node, self.folder = dict(node), folder
+        self.reader = safe_instantiate({**self.node, "_partial_": True}).func
+        self.alone: tuple[str, ...] | None = getattr(self.reader, "beside", None)
+
+    def samples(self, paths: Sequence[Path]) -> list[OfFile]:
+        """Whole samples, a file each."""
+        if self.alone is None:
+            raise DataError(
+                f"{paths[0]}: the run read its samples from a table or a store ({self.reader.__name__}), where no file is a "
+                "sample; give each stream by its name, or a data frame"
+            )
+        return self._opened({k: v for k, v in self.node.items() if k != "labels"}, paths, self.alone)
+
+    def pictures(self, pictures: Sequence[Path | Image.Image], bands: Sequence[Band], stream: str) -> list[OfFile]:
+        """One stream, a picture each: R, G and B, or grey."""
+        if self.alone is not None and all(isinstance(p, Path) for p in pictures):
+            return self.samples([p for p in pictures if isinstance(p, Path)])
+        colour = "grey" if {b.name for b in bands} == {"grey"} else "rgb"
+        if lacking := [b.name for b in bands if b.name not in {"grey": ("grey",), "rgb": ("R", "G", "B")}[colour]]:
+            raise DataError(f"stream {stream}: a picture has no band {lacking[0]}; give an array, or {{band: array}}")
+        node = {k: self.node[k] for k in ("alpha", "limits") if self.node.get(k) is not None}
+        paths = [p if isinstance(p, Path) else self._written(p, i) for i, p in enumerate(pictures)]
+        return self._opened({**node, "_target_": IMAGES, "colour": colour}, paths, ())
+
+    def _opened(self, node: Mapping[str, Any], paths: Sequence[Path], beside: Sequence[str]) -> list[OfFile]:
+        """Rows of a reader over a folder of links to these files alone."""
+        root = self.folder / str(len(os.listdir(self.folder)))
+        for i, path in enumerate(paths):
+            if not path.is_file():
+                raise DataError(f"{path}: {'no file' if path.exists() else 'not there'}")
+            own = root / f"{i:08d}"
+            own.mkdir(parents=True)
+            also = [Path(f"{base}{end}") for base in (path, path.with_suffix("")) for end in beside]
+            for one in dict.fromkeys([path, *(p for p in also if p.is_file())]):
+                (own / one.name).symlink_to(one.resolve())
+        try:
+            source = safe_instantiate({**node, "root": str(root)})
+        except DataError as error:
+            raise DataError(_plainly(str(error), root, paths)) from error
+        at = {int(str(path).partition("/")[0]): row for row, path in enumerate(source.samples.path)}
+        if missing := [path for i, path in enumerate(paths) if i not in at]:
+            raise DataError(f"{missing[0]}: no file that {type(source).__name__} reads")
+        return [OfFile(source, at[i], str(path)) for i, path in enumerate(paths)]
+
+    def _written(self, picture: Image.Image, number: int) -> Path:
+        """A picture in memory as a file without loss, turned as it is to be seen."""
+        folder = self.folder / f"memory{len(os.listdir(self.folder))}"
+        folder.mkdir()
+        path = folder / f"picture_{number}.png"
+        ImageOps.exif_transpose(picture).save(path, compress_level=1)
+        return path
+
+
+def _plainly(text: str, root: Path, paths: Sequence[Path]) -> str:
+    """A reader's sentence with the names that were given."""
+    for i, path in enumerate(paths):
+        text = text.replace(f"{i:08d}/{path.name}", str(path))
+    return text.replace(str(root), "the files")

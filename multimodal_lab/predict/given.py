@@ -1,0 +1,70 @@
+"""Samples that are given by hand: a `Source` without a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.types import Band, Stream
+
+
+@dataclass(frozen=True)
+class OfFile:
+    """One sample of a reader: read when it is needed, as a run reads it."""
+
+    source: Source
+    row: int
+    name: str
+
+    def read(self, streams: Sequence[Stream]) -> Raw:
+        """What the file holds of these streams; an error says the name that was given."""
+        try:
+            return self.source.read(self.row, streams)
+        except DataError as error:
+            raise DataError(str(error).replace(str(self.source.samples.path.iloc[self.row]), self.name)) from error
+
+
+class Given:
+    """Rows of values: an array (C, …), a text or several, an `OfFile`, or None where a stream is missing.
+
+    values: {stream: N of them}; a stream without an entry is missing in every row. masks: (H, W) bool or None, N of them.
+    field_bands: {stream: the bands of its arrays, in their order}. scales: {stream: the largest value of its stored type}.
+    """
+
+    bands: tuple[Band, ...] = ()
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        values: Mapping[str, Sequence[Any]],
+        *,
+        masks: Sequence[np.ndarray | None] | None = None,
+        field_bands: Mapping[str, tuple[Band, ...]],
+        scales: Mapping[str, float],
+    ) -> None:
+        self.samples = pd.DataFrame({"id": list(ids)})
+        self.values, self.masks, self.field_bands, self.scales = values, masks, field_bands, scales
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """The row as it was given; all that one file holds is read at once."""
+        found = Raw({}, None if self.masks is None else self.masks[index], dict(self.scales))
+        files: dict[OfFile, list[Stream]] = {}
+        for stream in streams:
+            value = self.values[stream.name][index] if stream.name in self.values else None
+            if isinstance(value, OfFile):
+                files.setdefault(value, []).append(stream)
+            else:
+                found.inputs[stream.name] = value
+        for file, own in files.items():
+            raw = file.read(own)
+            found.inputs |= raw.inputs
+            found.missing |= raw.missing
+            found.mask = raw.mask if found.mask is None else found.mask
+            assert isinstance(found.full_scale, dict)
+            found.full_scale |= {s.name: raw.scale(s.name) for s in own}
+        return found

@@ -1,0 +1,216 @@
+"""A trained run that is asked about samples: its directory is all that it needs."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+from PIL.Image import Image
+
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.data import kinds
+from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.data.source import DataError
+from multimodal_lab.device.placement import pick_device
+from multimodal_lab.evaluate.embeddings import Embeddings, embed
+from multimodal_lab.experiment.reload import load_trained
+from multimodal_lab.predict import inputs
+from multimodal_lab.predict.answers import Kind, Predictions, answers
+from multimodal_lab.predict.files import Files
+from multimodal_lab.predict.given import Given
+from multimodal_lab.predict.inputs import Expected
+from multimodal_lab.predict.nearest import nearest
+from multimodal_lab.runs.directory import CONFIG
+from multimodal_lab.runs.records import read_config, read_record, require_readable
+from multimodal_lab.stage import computing
+from multimodal_lab.text import expected_one_of
+from multimodal_lab.types import Band
+
+NOT_OURS = ("source", "root", "shuffle", "items", "workers", "cache", "on_error", "verify")  # keys of `data`
+
+
+class Predictor:
+    """Embed, predict and retrieve with the run in `folder`; what is given is seen exactly as the run saw its own data.
+
+    Samples are given by stream, `predictor(rgb=…, text=…)`: N arrays (N, C, H, W) or (N, C), {band: array}, files, pictures,
+    texts, lists of these with None where a sample lacks the stream; a stream that is left out is missing in all. Or all
+    streams at once: paths of files that hold whole samples, or a data frame with a column for each stream, or band of a
+    vector. `mask` (N, H, W) bool goes with images that were trained with one. Anything that can't be used is a `DataError`.
+    """
+
+    def __init__(self, folder: Path, device: str = "auto", batch_size: int | None = None) -> None:
+        if not (folder / CONFIG).is_file():
+            raise DataError(f"{folder}: no run here (expected {CONFIG} in it)")
+        require_readable(folder)
+        self.folder, self.device, self.record = folder, pick_device(device), read_record(folder)
+        self._cfg = OmegaConf.create(read_config(folder))
+        node: Any = OmegaConf.to_container(self._cfg.data, resolve=True)
+        self._source = node["source"]
+        own = {k: v for k, v in node.items() if k not in NOT_OURS}
+        own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
+        self.expected, self._modality = _expected(self.record, OmegaConf.to_container(self._cfg.modality, resolve=True))
+        self._data = safe_instantiate(own, source=self._given(["nothing"], {}, None))
+        data = self._prepared(self._data.source)
+        self.system, self.checkpoint = load_trained(self._cfg, folder, data, self.device)
+        self.system.eval()
+        self.streams, self.classes = data.streams, data.classes
+
+    def embed(self, samples: Any = None, *, mask: Any = None, **streams: Any) -> Embeddings:
+        """The vectors of every stream, of fused and of a projection head."""
+        return self._asked(samples, mask, streams)[0]
+
+    def predict(
+        self, samples: Any = None, *, mask: Any = None, threshold: float | None = None, **streams: Any
+    ) -> Predictions:
+        """What every head says: a class and its probabilities, labels above `threshold`, a number, a text.
+
+        threshold: None is that of the run's evaluator `head`, else 0.5. A run without such a head is a `DataError`.
+        """
+        if not self.system.labels:
+            heads = ", ".join(self.system.heads)
+            raise DataError(
+                f"{self.folder}: no head of this run tells a label (it has {heads}); embed what is given instead"
+            )
+        return self._predictions(*self._asked(samples, mask, streams), threshold)
+
+    def __call__(
+        self, samples: Any = None, *, mask: Any = None, return_embeddings: bool = False, **streams: Any
+    ) -> Predictions:
+        """What every head says, if any does, and the embeddings where they are asked for."""
+        found, data = self._asked(samples, mask, streams)
+        made = self._predictions(found, data, None)
+        return replace(made, embeddings=found) if return_embeddings else made
+
+    def retrieve(
+        self, *, k: int = 10, of: str | None = None, among: Embeddings | Path | None = None, **query: Any
+    ) -> pd.DataFrame:
+        """The `k` nearest samples of stream `of` to one stream that is given, such as `text="a red bird"`; see `nearest`.
+
+        among: embeddings, such as `embed` gives, or a folder of saved ones; None: the run's own data, as it embedded them.
+        """
+        mask = query.pop("mask", None)
+        if len(query) != 1:
+            raise DataError(f"retrieve: give one stream to search by, {' or '.join(f'{n}=…' for n in self.expected)}")
+        found = among if isinstance(among, Embeddings) else Embeddings.load(among or self.folder / "embeddings")
+        return nearest(self.embed(mask=mask, **query), next(iter(query)), found, of, k)
+
+    def of_data(self, data: Prepared) -> Predictions:
+        """What every head says of prepared data, all of them, such as those of a folder."""
+        return self._predictions(self._embedded(data), data, None)
+
+    def _asked(self, samples: Any, mask: Any, streams: dict[str, Any]) -> tuple[Embeddings, Prepared]:
+        with tempfile.TemporaryDirectory(prefix="multimodal_lab_") as folder:
+            data = self._prepared(self._rows(samples, mask, streams, Files(self._source, Path(folder))))
+            return self._embedded(data), data
+
+    def _embedded(self, data: Any) -> Embeddings:
+        with computing(self.system, "embedding what is given"):
+            return embed(self.system, data, self.device, ("all",), heads=("all",))
+
+    def _prepared(self, source: Given) -> Prepared:
+        data = copy.copy(self._data)
+        data.source = source
+        prepared: Prepared = data.prepare(self._modality, self._cfg.seed, frozen=self.record)
+        return prepared
+
+    def _rows(self, samples: Any, mask: Any, streams: dict[str, Any], files: Files) -> Given:
+        """The rows of what is given, by stream; the first thing that can't be used is a `DataError`."""
+        if unknown := [name for name in streams if name not in self.expected]:
+            raise DataError(f"no stream {unknown[0]!r} in this run; {expected_one_of(unknown[0], self.expected)}")
+        ids = None
+        if isinstance(samples, pd.DataFrame):
+            streams = {**inputs.of_frame(samples, self.expected), **streams}
+            ids = [str(i) for i in (samples.get("id", samples.index))]
+        elif samples is not None and not streams and (paths := _paths(samples)):
+            own, ids = files.samples(paths), [str(p) for p in paths]
+            return self._given(ids, {n: own for n, e in self.expected.items() if not e.is_text}, _masks(mask, len(own)))
+        elif samples is not None:
+            if len(self.expected) > 1 or streams:
+                first = next(iter(self.expected))
+                raise DataError(f"this run reads {', '.join(self.expected)}; give each by its name: {first}=…")
+            streams = {next(iter(self.expected)): samples}
+        if not streams:
+            raise DataError(f"nothing is given; this run reads {', '.join(self.expected)}")
+        found = {name: inputs.values(x, self.expected[name], files) for name, x in streams.items() if x is not None}
+        counts = {name: len(own) for name, own in found.items()}
+        if len(set(counts.values())) != 1 or not next(iter(counts.values())):
+            raise DataError(f"as many samples of each stream, and one at least; found {counts or 'none'}")
+        n = next(iter(counts.values()))
+        if empty := [i for i in range(n) if all(own[i] is None for own in found.values())]:
+            raise DataError(f"sample {empty[0]}: every stream is missing")
+        self._require_mask(found, mask)
+        return self._given(ids or [str(i) for i in range(n)], found, _masks(mask, n))
+
+    def _require_mask(self, found: dict[str, list[Any]], mask: Any) -> None:
+        for name, own in found.items():
+            if (
+                self.expected[name].layout.get("masked")
+                and mask is None
+                and any(isinstance(x, np.ndarray) for x in own)
+            ):
+                raise DataError(
+                    f"stream {name}: the run was trained with the specimen's mask; give mask=… (N, H, W), True on the specimen"
+                )
+
+    def _given(self, ids: Sequence[str], values: dict[str, Any], masks: list[np.ndarray] | None) -> Given:
+        bands = {name: one.bands for name, one in self.expected.items()}
+        scales = {name: float(one.layout.get("full_scale", 1.0)) for name, one in self.expected.items()}
+        return Given(ids, values, masks=masks, field_bands=bands, scales=scales)
+
+    def _predictions(self, found: Embeddings, data: Prepared, threshold: float | None) -> Predictions:
+        if threshold is None:
+            threshold = float(OmegaConf.select(self._cfg, "evaluate.head.threshold", default=0.5))
+        targets = {name: data.tokens[name] for name in data.target_streams}
+        return Predictions(found.ids, answers(found.said, _kinds(self.record), data.classes, targets, threshold))
+
+
+def _expected(record: dict[str, Any], modality: Any) -> tuple[dict[str, Expected], dict[str, dict[str, Any]]]:
+    """The input streams of a run, and its modality without the choice of bands: those that were chosen are all there are."""
+    found, facts = {}, {}
+    for name, own in record["streams"].items():
+        bands = tuple(Band(*b) for b in own["stored"])
+        facts[name] = {k: v for k, v in modality[name].items() if k not in ("bands", "repeat", "field")}
+        if kinds.get(own["kind"]).has_bands:
+            facts[name]["bands"] = "all"
+        if not own["target"]:
+            found[name] = Expected(name, own["kind"], bands, modality[name].get("field") or name, own["layout"])
+    return found, facts
+
+
+def _kinds(record: dict[str, Any]) -> dict[str, Kind]:
+    """What each label of the run is; a record of an earlier version does not say which are of several classes."""
+    found: dict[str, Kind] = {}
+    for label, names in record["classes"].items():
+        several = label in record["several"] if "several" in record else _counted_twice(record, label)
+        found[label] = "number" if not names else "labels" if several else "class"
+    return found
+
+
+def _counted_twice(record: dict[str, Any], label: str) -> bool:
+    """Whether the samples of a split have more, or fewer, classes than one each."""
+    return any(sum(own[label].values()) != len(record["splits"][split]) for split, own in record["counts"].items())
+
+
+def _paths(samples: Any) -> list[Path]:
+    """The paths of files that are given for whole samples, if that is what is given."""
+    every = [samples] if isinstance(samples, str | Path) else samples
+    if not isinstance(every, Sequence) or isinstance(every, str | Image):
+        return []
+    return [Path(p).expanduser() for p in every] if all(isinstance(p, str | Path) for p in every) else []
+
+
+def _masks(mask: Any, n: int) -> list[np.ndarray] | None:
+    if mask is None:
+        return None
+    found = np.asarray(mask)
+    found = found[None] if found.ndim == 2 else found
+    if found.ndim != 3 or len(found) != n:
+        raise DataError(f"mask: an array of shape {np.shape(mask)}, expected ({n}, H, W)")
+    return [m > 0 for m in found]

@@ -1,0 +1,126 @@
+"""A trained run is asked about samples without its data: it says what it said when it was judged."""
+
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from multimodal_lab.data.source import DataError
+from multimodal_lab.data.synthetic.specimens import Specimens
+from multimodal_lab.experiment import run as experiment
+from multimodal_lab.predict import load
+
+CLASSIFY = ["head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[head]", "fusion=concat",
+            "train.max_steps=2", "train.validate_every=0"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(composed, tmp_path_factory):
+    """A classifier of the species of specimens, moved after it was trained."""
+    folder = tmp_path_factory.mktemp("run")
+    experiment.run(composed(*CLASSIFY, "+head@heads.sex=classifier", "heads.sex.label=sex",
+                            "+loss@losses.sex=cross_entropy", "losses.sex.logits=out.sex",
+                            "losses.sex.target=batch.targets.sex"), folder)  # fmt: skip
+    moved = folder.with_name("moved")
+    shutil.move(folder, moved)
+    return moved
+
+
+@pytest.fixture(scope="module")
+def specimens():
+    """The samples that the run was trained and judged on: ids, 16-bit cubes and masks."""
+    source = Specimens(individuals=64, species=4, size=32)
+    cubes, masks = zip(*(source.array(i) for i in range(len(source.samples))), strict=True)
+    return list(source.samples["id"]), np.stack(cubes), np.stack(masks)
+
+
+def test_it_says_of_samples_what_the_run_said_of_them(run, specimens):
+    ids, cubes, masks = specimens
+    predictor = load(run)
+    said = predictor.predict(rgb=cubes[:, :3], uv=cubes[:, 3:], mask=masks).table().assign(id=ids).set_index("id")
+    own = pq.read_table(run / "predictions.parquet").to_pandas()
+    for label in ("species", "sex"):
+        rows = own[own.label == label].set_index("id")
+        assert len(rows) > 10
+        assert list(said.loc[rows.index, label]) == list(rows.predicted)
+        truth = [said.loc[i, f"{label}/{c}"] for i, c in rows.truth.items()]
+        np.testing.assert_allclose(truth, rows.probability, atol=1e-6)
+
+
+def test_embeddings_are_those_of_the_run(run, specimens):
+    from multimodal_lab.evaluate.embeddings import Embeddings
+
+    ids, cubes, masks = specimens
+    found = load(run)(rgb=cubes[:, :3], uv=cubes[:, 3:], mask=masks, return_embeddings=True).embeddings
+    own = Embeddings.load(run / "embeddings")
+    at = [ids.index(i) for i in own.ids]
+    for name in ("rgb", "uv", "fused"):
+        np.testing.assert_allclose(found.vectors[name][at], own.vectors[name], atol=1e-5)
+
+
+def test_bands_may_come_by_name_one_sample_at_a_time_as_tensors_and_with_streams_missing(run, specimens):
+    _, cubes, masks = specimens
+    predictor = load(run, device="cpu", batch_size=3)
+    rgb = {b: cubes[:4, i] for i, b in enumerate("RGB")} | {"NIR": cubes[:4, 0]}
+    whole = predictor.embed(rgb=cubes[:4, :3], mask=masks[:4])
+    named = predictor.embed(rgb=rgb, mask=masks[:4])
+    listed = predictor.embed(
+        rgb=[cubes[0, :3], None, {k: v[2] for k, v in rgb.items()}], uv=[*cubes[:3, 3:]], mask=masks[:3]
+    )
+    assert np.array_equal(whole.vectors["rgb"], named.vectors["rgb"])
+    np.testing.assert_allclose(listed.vectors["rgb"][2], whole.vectors["rgb"][2], atol=1e-6)
+    assert list(listed.present["rgb"]) == [True, False, True]
+    assert not whole.present["uv"].any()
+    alone = predictor.predict(rgb=cubes[0, :3], mask=masks[0])
+    assert len(alone) == 1
+    assert alone["species"].probability.sum() == pytest.approx(1)
+
+
+BAD = [
+    ({"rbg": 1}, r"no stream 'rbg' in this run; expected one of rgb, uv; nearest: rgb"),
+    ({}, r"nothing is given; this run reads rgb, uv"),
+    ({"rgb": {"R": 0, "B": 0}}, r"stream rgb: no band 'G'; expected one of R, B"),
+    ({"rgb": np.zeros((2, 2, 8, 8), np.uint16)}, r"stream rgb: 2 bands, expected 3 \(R, G, B\), bands first"),
+    ({"rgb": np.zeros((3, 32), np.uint16)}, r"stream rgb: an array of shape \(3, 32\), expected \(3, 32, 32\), or N"),
+    ({"rgb": np.zeros((3, 32, 32), np.uint8)}, r"values of type uint8, expected uint16, as the run was trained on"),
+    ({"rgb": np.zeros((3, 32, 32), np.uint16)}, r"trained with the specimen's mask; give mask=…"),
+    ({"rgb": np.zeros((2, 3, 32, 32), np.uint16), "uv": np.zeros((3, 32, 32), np.uint16)}, r"as many samples of each"),
+    ({"rgb": 3.5}, r"stream rgb: float, expected an array"),
+    ({"rgb": [None]}, r"sample 0: every stream is missing"),
+    ({"rgb": "nowhere.png"}, r"nowhere\.png: not there"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), BAD, ids=[said[:30] for _, said in BAD])
+def test_what_can_not_be_used_is_one_sentence(run, given, said):
+    with pytest.raises(DataError, match=said) as told:
+        load(run)(**given)
+    assert "\n" not in str(told.value)
+
+
+def test_another_size_than_the_trained_one_is_a_sentence(run):
+    with pytest.raises(DataError, match=r"stream rgb has shape \[3, 16, 16\], .* \[3, 32, 32\]"):
+        load(run)(rgb=np.zeros((3, 16, 16), np.uint16), mask=np.ones((16, 16)))
+
+
+def test_a_directory_without_checkpoints_and_one_without_a_run_are_told(run, tmp_path):
+    from multimodal_lab.checkpoint.manifest import CheckpointError
+
+    with pytest.raises(DataError, match=r"no run here \(expected config\.yaml in it\)"):
+        load(tmp_path)
+    shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("checkpoints"))
+    with pytest.raises(CheckpointError, match="no checkpoint here; was the run trained to its end"):
+        load(tmp_path / "bare")
+
+
+def test_a_run_without_a_head_that_tells_a_label_embeds_and_says_so(composed, tmp_path, specimens):
+    words = ["fusion=separate", "loss=simclr", "evaluate=[collapse]", "train.max_steps=1", "train.validate_every=0"]
+    experiment.run(composed(*words), tmp_path)
+    _, cubes, masks = specimens
+    predictor = load(tmp_path)
+    with pytest.raises(DataError, match=r"no head of this run tells a label \(it has projection\)"):
+        predictor.predict(rgb=cubes[:2, :3], mask=masks[:2])
+    found = predictor(rgb=cubes[:2, :3], mask=masks[:2], return_embeddings=True)
+    assert found.answers == {}
+    assert found.embeddings.projected["rgb"].shape[0] == 2
