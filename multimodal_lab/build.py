@@ -1,9 +1,15 @@
-"""Build a component from its factory and the arguments that only an upstream object knows."""
+"""Build a component from its factory and the arguments that only an upstream object knows, as far as it asks for them."""
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import Any
+
+
+def asks(factory: Any, name: str) -> bool:
+    """Whether a class, function or factory of one has a parameter `name`."""
+    return name in inspect.signature(getattr(factory, "func", factory)).parameters
 
 
 def build(factory: Any, /, **facts: Any) -> Any:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # a command line that only checks its config does not pay for it
     import numpy as np
+    from torch import Tensor
 
     Number = TypeVar("Number", int, np.ndarray)
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 ALL = (1 << 64) - 1
+SIGNED_GOLDEN, SIGNED_FIRST, SIGNED_SECOND = (bits - (1 << 64) for bits in (GOLDEN, FIRST, SECOND))
 
 
 def stable_id(text: str) -> int:
@@ -26,3 +28,21 @@ def splitmix64(x: Number) -> Number:
     x = ((x ^ (x >> 30)) * FIRST) & ALL
     x = ((x ^ (x >> 27)) * SECOND) & ALL
     return x ^ (x >> 31)
+
+
+def mix(z: Tensor) -> Tensor:
+    """`splitmix64` of an int64 tensor of any shape, bit for bit: torch has little arithmetic on uint64."""
+    z = z + SIGNED_GOLDEN
+    z.bitwise_xor_(shifted(z, 30)).mul_(SIGNED_FIRST)
+    z.bitwise_xor_(shifted(z, 27)).mul_(SIGNED_SECOND)
+    return z.bitwise_xor_(shifted(z, 31))
+
+
+def shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
+    """Logical right shift of signed integers of `width` bits; torch's own keeps the sign."""
+    return (z >> bits).bitwise_and_((1 << (width - bits)) - 1)
+
+
+def uniform(keys: Tensor) -> Tensor:
+    """A number in [0, 1) for each int64 key, float32: 24 bits, as many as it holds exactly."""
+    return shifted(mix(keys), 40).float() * 2.0**-24

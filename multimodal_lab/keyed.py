@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,25 @@ def lookup(scope: Scope, path: str) -> Any:
         value = value[part] if isinstance(value, Mapping) else getattr(value, part)
         walked.append(part)
     return value
+
+
+class Earlier(dict[str, Any]):
+    """What the heads before `head` said, by name; a name that isn't there yet is a `KeyError`.
+
+    heads: the names of all, in the order in which they speak.
+    """
+
+    def __init__(self, out: Scope, head: str, heads: Sequence[str]) -> None:
+        super().__init__(out)
+        self.head, self.heads = head, heads
+
+    def __missing__(self, name: str) -> Any:
+        if name in self.heads:
+            raise KeyError(
+                f"head {self.head} asks for out.{name}, which is said after it; heads speak in the order of the config: "
+                f"{', '.join(self.heads)}"
+            )
+        raise KeyError(f"head {self.head} asks for out.{name}; {expected_one_of(name, list(self))}")
 
 
 class Keyed(nn.Module):

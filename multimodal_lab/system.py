@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.build import build
+from multimodal_lab.backbone.backbones import Backbones, Factory
+from multimodal_lab.build import asks, build
+from multimodal_lab.checkpoint import tied
 from multimodal_lab.data import kinds
-from multimodal_lab.keyed import Keyed, Scope
+from multimodal_lab.keyed import Earlier, Keyed, Scope
 from multimodal_lab.stage import stage
 from multimodal_lab.types import Batch, Features, Stream
-
-Factory = Callable[..., Any]
 
 
 class Normalise(nn.Module):
@@ -41,55 +40,14 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std if self.active else x
 
 
-class Backbones(nn.Module):
-    """{stream: input} to {stream: Features}: one backbone a stream, or one shared by all that have none of their own.
-
-    A factory whose signature asks for `streams` is built once and called once with a dict; any other is built per stream.
-    What asks for `valid` in its `forward` gets that of `Batch` (a dict where it is shared), None of a stream without steps.
-    """
-
-    def __init__(self, streams: Mapping[str, Stream], default: Factory, own: Mapping[str, Factory]) -> None:
-        super().__init__()
-        if unknown := sorted(own.keys() - streams.keys()):
-            raise ValueError(f"backbones.{unknown[0]}: no such stream; the modality has {', '.join(streams)}")
-        rest = [name for name in streams if name not in own]
-        together = _wants(default, "streams") and bool(rest)
-        with stage(f"building the backbone of streams {', '.join(rest)}"):
-            self.shared: Any = build(default, streams={n: streams[n] for n in rest}) if together else None
-        alone = own if together else {**dict.fromkeys(rest, default), **own}
-        self.each = nn.ModuleDict()
-        for name in (n for n in streams if n in alone):
-            with stage(f"building the backbone of stream {name}"):
-                self.each[name] = build(alone[name], stream=streams[name])
-        self.asks = {name for name, module in self.each.items() if _wants(module.forward, "valid")}
-        self.shared_asks = self.shared is not None and _wants(self.shared.forward, "valid")
-        dims: dict[str, Any] = {
-            **({} if self.shared is None else self.shared.dims),
-            **{n: m.dim for n, m in self.each.items()},
-        }
-        self.dims: dict[str, int] = {name: int(dims[name]) for name in streams}
-
-    def forward(self, inputs: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[str, Features]:
-        """Inputs (N, …) per stream, and `Batch.valid`, to Features per stream, in the order of the streams."""
-        rest = [n for n in self.dims if n not in self.each]
-        together: dict[str, Features] = {}
-        if self.shared is not None:
-            asked = {"valid": {n: valid[n] for n in rest if n in valid}} if self.shared_asks else {}
-            together = self.shared({n: inputs[n] for n in rest}, **asked)
-        return {n: self.one(n, inputs[n], valid.get(n)) if n in self.each else together[n] for n in self.dims}
-
-    def one(self, name: str, x: Tensor, valid: Tensor | None) -> Features:
-        """The features of a stream that has a backbone of its own; one whose `forward` has `valid` gets it."""
-        found: Features = self.each[name](x, valid=valid) if name in self.asks else self.each[name](x)
-        return found
-
-
 class System(nn.Module):
     """Wire the stages: widths flow from backbones to fusion to heads, losses find their arguments by name.
 
     `classes` {label: K} and `numbers` {label: (mean, std)} of the training split, (P,) each, are given to heads that ask for
     them; losses find the second at `std.label`. `labels`: {head: the label it tells}.
-    `head` is called by its file name (`out.projection`), `heads` and `losses` add more under names of their own.
+    `head` is called by its file name (`out.projection`), `heads` and `losses` add more under names of their own. Heads speak
+    in that order: one whose `forward` has `out` gets what those before it said. One that asks for `backbones` gets the
+    built modules, {stream: module}; weights that it keeps of them stay theirs: one name, saved and trained once.
     """
 
     parts = ("backbones", "fusion", "heads", "losses", "normalise")
@@ -110,7 +68,6 @@ class System(nn.Module):
     ) -> None:
         super().__init__()
         numbers = dict(numbers or {})
-        facts: dict[str, Any] = {"classes": dict(classes), "numbers": numbers}
         self.scales = {label: f"std_{i}" for i, label in enumerate(numbers)}
         for label, name in self.scales.items():  # buffers, so that they lie where the batches do
             self.register_buffer(name, numbers[label][1], persistent=False)
@@ -120,17 +77,20 @@ class System(nn.Module):
         with stage("building fusion"):
             self.fusion = build(fusion, dims=dict(self.backbones.dims))
         self.dims: dict[str, int] = dict(self.fusion.dims)
+        facts = {"classes": dict(classes), "numbers": numbers, "backbones": self.backbones.by_stream()}
         named = {_file(head): head, **(heads or {})}
         self.heads = nn.ModuleDict()
         for name, factory in named.items():
             with stage(f"building head {name}"):
                 self.heads[name] = self._head(factory, facts)
+        self.listening = {name for name, head in self.heads.items() if asks(head.forward, "out")}
         told = {name: _tells(self.heads[name], factory) for name, factory in named.items()}
         self.labels: dict[str, str] = {name: label for name, label in told.items() if label}
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
+        tied.save_once(self)
 
     def _head(self, factory: Factory, facts: Mapping[str, Any]) -> nn.Module:
-        asked = {name: fact for name, fact in facts.items() if _wants(factory, name)}
+        asked = {name: fact for name, fact in facts.items() if asks(factory, name)}
         module: nn.Module = build(factory, dims=dict(self.dims), **asked)
         return module
 
@@ -156,7 +116,14 @@ class System(nn.Module):
     def encode(self, batch: Batch) -> tuple[dict[str, Features], dict[str, Any]]:
         """Features by name and what every head says of them."""
         features = self.features(batch)
-        return features, {name: head(features, batch) for name, head in self.heads.items()}
+        return features, self._say(features, batch)
+
+    def _say(self, features: dict[str, Features], batch: Batch) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, head in self.heads.items():
+            earlier = {"out": Earlier(out, name, [*self.heads])} if name in self.listening else {}
+            out[name] = head(features, batch, **earlier)
+        return out
 
     def forward(
         self, batch: Batch, progress: float = 0.0, shares: Mapping[str, Tensor] | None = None
@@ -185,7 +152,7 @@ class System(nn.Module):
         return self._scope(self.features(batch), batch, progress)
 
     def _scope(self, features: dict[str, Features], batch: Batch, progress: float) -> Scope:
-        out = {name: head(features, batch) for name, head in self.heads.items()}
+        out = self._say(features, batch)
         present = {name: f.present for name, f in features.items()}
         judged = batch if batch.same is None else batch.replace(ids=batch.same)  # what shows one thing is no negative
         return {"batch": judged, "features": features, "out": out, "present": present, "progress": progress,
@@ -223,10 +190,6 @@ def _clean(x: Tensor, rows: Tensor) -> Tensor:
     keep = rows.reshape(*rows.shape, *[1] * (x.ndim - rows.ndim))
     # `where` and no product: NaN in a missing row times 0 is NaN
     return torch.where(keep, x, torch.zeros((), dtype=x.dtype, device=x.device))
-
-
-def _wants(factory: Factory, fact: str) -> bool:
-    return fact in inspect.signature(getattr(factory, "func", factory)).parameters
 
 
 def _tells(head: nn.Module, factory: Factory) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.augment.batchwise import Batchwise
 from multimodal_lab.augment.blank import blanked, fill_of
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
@@ -19,7 +20,7 @@ from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.data import kinds
 from multimodal_lab.types import COMPONENT, Batch, Stream
 
-Op = Geometric | Photometric
+Op = Geometric | Photometric | Batchwise
 LOWEST, HIGHEST = -0.5, 4.0
 PASS = "percentile_clipped, per_image_minmax, dtype_max (integers) or fixed_range with low and high of the data"
 
@@ -28,10 +29,11 @@ class Augment(nn.Module):
     """Make `views` of every sample by `ops`, in their order.
 
     Geometry is drawn once per view for all image streams and the mask, photometry per view and stream; neighbouring
-    geometric ops are resampled once. Text is left alone. Every draw is a pure function of seed, epoch, sample id, view,
-    the op's name in `ops` and, for photometry, the stream's name: adding or moving an op changes no other op's draws.
+    geometric ops are resampled once; a batchwise op sees the whole batch and may add targets, `adds`. Every draw is a pure
+    function of seed, epoch, sample id, view, the op's name in `ops` and, for photometry, the stream's name: adding or
+    moving an op changes no other op's draws.
 
-    streams: the modality's, by name. ops: by name, geometric or photometric. size: H = W of the output of the ops that
+    streams: the modality's, by name. classes: {label: how many}. ops: by name. size: H = W of the output of the ops that
     set one (random_resized_crop, resize, resize_and_pad); None leaves each stream's own. modality_dropout: the chance
     that a view lacks a modality, so that a system learns to do without; one that is there always stays.
     """
@@ -39,6 +41,7 @@ class Augment(nn.Module):
     def __init__(
         self,
         streams: dict[str, Stream],
+        classes: Mapping[str, int] | None = None,
         *,
         ops: dict[str, Op],
         views: Count = 2,
@@ -50,7 +53,9 @@ class Augment(nn.Module):
             raise ValueError(f"augment.views is {views}, expected 1 or more")
         for name, op in ops.items():
             if not isinstance(op, Op):
-                raise TypeError(f"augment.ops.{name} is a {type(op).__name__}, expected a geometric or photometric op")
+                raise TypeError(
+                    f"augment.ops.{name} is a {type(op).__name__}, expected a geometric, photometric or batchwise op"
+                )
         self.streams = streams
         self.images = [name for name, stream in streams.items() if kinds.of(stream).spatial]
         self.views = views
@@ -61,6 +66,10 @@ class Augment(nn.Module):
         ]
         self.geometric = {name: op for name, op in ops.items() if isinstance(op, Geometric)}
         self.photometric = {name: op for name, op in ops.items() if isinstance(op, Photometric)}
+        self.batchwise = {name: op for name, op in ops.items() if isinstance(op, Batchwise)}
+        for name, op in self.batchwise.items():
+            op.prepare(name, streams, classes or {})
+        self.adds = {target for op in self.batchwise.values() for target in op.targets()}
         self.targets = {name: op.targets(name, streams) for name, op in self.photometric.items()}
         self.ranged = {
             key: name for name, op in self.photometric.items() if op.ranged and op.p > 0 for key in self.targets[name]
@@ -139,7 +148,8 @@ class Augment(nn.Module):
                 out = self._warp(out, names, draw)
                 continue
             for name in names:
-                out = self._change(out, name, draw.fold(name), theirs)
+                own = draw.fold(name)
+                out = self.batchwise[name](out, own) if name in self.batchwise else self._change(out, name, own, theirs)
         if self.modality_dropout:
             there = {name: out.present[name] for name in self.streams}
             kept = dropped(there, self.modality_dropout, draw.fold("modality_dropout"))

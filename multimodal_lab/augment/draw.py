@@ -14,23 +14,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from multimodal_lab.hashing import FIRST, GOLDEN, SECOND, stable_id
+from multimodal_lab.hashing import SIGNED_GOLDEN, mix, shifted, stable_id, uniform
 
 _TABLE_BITS = 16
-SIGNED_GOLDEN, SIGNED_FIRST, SIGNED_SECOND = (bits - (1 << 64) for bits in (GOLDEN, FIRST, SECOND))
-
-
-def mix(z: Tensor) -> Tensor:
-    """`splitmix64` of an int64 tensor of any shape, bit for bit: torch has little arithmetic on uint64."""
-    z = z + SIGNED_GOLDEN
-    z.bitwise_xor_(shifted(z, 30)).mul_(SIGNED_FIRST)
-    z.bitwise_xor_(shifted(z, 27)).mul_(SIGNED_SECOND)
-    return z.bitwise_xor_(shifted(z, 31))
-
-
-def shifted(z: Tensor, bits: int, width: int = 64) -> Tensor:
-    """Logical right shift of signed integers of `width` bits; torch's own keeps the sign."""
-    return (z >> bits).bitwise_and_((1 << (width - bits)) - 1)
 
 
 def number(function: Callable[[str], int]) -> Callable[[str], int]:
@@ -99,8 +85,7 @@ def _narrow_counters(count: int, device: torch.device) -> Tensor:
 
 
 def _uniform(keys: Tensor, count: int) -> Tensor:
-    # 24 bits, as many as float32 holds exactly
-    return shifted(mix(keys[:, None] + _counters(count, keys.device)), 40).float() * 2.0**-24
+    return uniform(keys[:, None] + _counters(count, keys.device))
 
 
 @torch.library.custom_op("multimodal_lab::uniform", mutates_args=())

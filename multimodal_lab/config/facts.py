@@ -59,16 +59,20 @@ PARTS = Fact(NAMES.text, is_names, by_argument=True)
 STAGES: dict[str, dict[str, Fact]] = {
     "backbone": {"kinds": NAMES},
     "fusion": {"emits": NAMES, "acts_on": NAMES},
-    "head": {"takes": one_of("all", "streams", "fused", "first"), "by_name": FLAG, "own_weights": SWITCH},
+    "head": {
+        "takes": one_of("all", "streams", "fused", "first"), "by_name": FLAG, "own_weights": SWITCH, "gives": NAMES,
+        "reads_heads": NAMES, "pairs": SWITCH,
+    },
     "loss": {
         "views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS, "samples": COUNT, "weights": NAMES,
+        "targets": NAMES,
     },
     "evaluate": {
         "scores": SCORES, "either_way": NAMES, "by": one_of("label", "pair", "name"), "prefix": TEXT, "shown": WORDS,
         "title": TEXT, "reads": one_of("embeddings", "heads"),
         "stand_in": FLAG, "beside_chance": FLAG, "predicts": FLAG, "also": NAMES, "adds": NAMES,
     },
-    "op": {"kinds": NAMES, "ranged": FLAG},
+    "op": {"kinds": NAMES, "ranged": FLAG, "adds_targets": WORDS},
     "adapt": {"freezes": PARTS, "freezes_argument": TEXT, "runs_argument": TEXT},
     "system": {"parts": NAMES},
     "log": {"requires": WORDS},

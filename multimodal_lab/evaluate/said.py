@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multimodal_lab.build import asks
 from multimodal_lab.types import Batch, Features
 
 
@@ -43,7 +44,8 @@ def of_batch(
         module = system.heads[head]
         if hasattr(module, "predict"):
             if predict:
-                found[head] = _said(head, label, module.predict(features, batch), _reads(module, features))
+                heard = {"out": out} if asks(module.predict, "out") else {}
+                found[head] = _said(head, label, module.predict(features, batch, **heard), _reads(module, features))
         elif isinstance(out[head], Mapping):
             found |= {f"{head}.{n}": _said(head, label, x, features[n].present) for n, x in out[head].items()}
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.build import build
+from multimodal_lab.build import asks, build
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import wiring
@@ -39,23 +39,22 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""
     classes = {label: len(names) for label, names in data.classes.items()}
     factory = safe_instantiate(cfg.system)
-    takes = "numbers" in inspect.signature(factory).parameters  # a subclass may pass on what it knows of alone
-    system: System = factory(data.streams, classes, **({"numbers": data.numbers} if takes else {}))
-    _require_targets(system, data, trained)
+    # a subclass may pass on what it knows of alone
+    system: System = factory(data.streams, classes, **({"numbers": data.numbers} if asks(factory, "numbers") else {}))
+    _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
-        asks = "data" in inspect.signature(adapt).parameters
         with stage("adapting the system"):
-            build(adapt, system=system, **({"data": None if trained else data} if asks else {}))
+            build(adapt, system=system, **({"data": None if trained else data} if asks(adapt, "data") else {}))
     return system
 
 
-def _require_targets(system: System, data: Any, trained: bool) -> None:
-    """Refuse a loss whose target the data lack, or is to be learnt from no label, or from one class alone.
+def _require_targets(system: System, data: Any, added: Iterable[str], trained: bool) -> None:
+    """Refuse a loss whose target neither the data have nor the augmentation adds, or that no label or one class alone tells.
 
     Where labels are read off the files, no config can tell before.
     """
-    there = [*data.targets, *data.target_streams]
+    there = [*data.targets, *data.target_streams, *added]
     for term, loss in system.losses.items():
         for argument, path in getattr(loss, "paths", {}).items():
             name = path.removeprefix("batch.targets.").split(".")[0]
@@ -105,7 +104,9 @@ def feature_cache(cfg: DictConfig) -> Any:
 
 def build_augmentation(cfg: DictConfig, cache: Any, system: System, data: Any, device: torch.device) -> Any:
     """The augmentation of a config; with a cache, `system` and `data` are made to speak of kept features alone."""
-    factory = partial(build, safe_instantiate(cfg.augment))
+    made = safe_instantiate(cfg.augment)
+    facts = {"classes": {label: len(names) for label, names in data.classes.items()}} if asks(made, "classes") else {}
+    factory = partial(build, made, **facts)
     if cache is None:
         return factory(streams=data.streams).to(device)
     tree = as_plain(OmegaConf.masked_copy(cfg, ["backbone", "backbones"]))

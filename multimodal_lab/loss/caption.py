@@ -8,6 +8,8 @@ from torch import Tensor
 from multimodal_lab.bounds import Fraction, Natural
 from multimodal_lab.loss.precision import mean_over_all, wide
 
+targets = ("(N, L) int64",)
+
 
 def caption(logits: Tensor, tokens: Tensor, pad: Natural = 0, label_smoothing: Fraction = 0.0) -> Tensor:
     """Cross-entropy of each next token: a scalar, the mean over the tokens of all DDP ranks that are not `pad`.

@@ -1,6 +1,7 @@
 """Supervised losses. A missing label (-1, NaN) is ignored; means are over the valid labels of all DDP ranks.
 
-`logits` may be one tensor or {name: tensor}, one classifier a name: the value is then the mean over names.
+A class may be an index (N,), or a share of each class (N, K), as mixing leaves it. `logits` may be one tensor or {name:
+tensor}, one classifier a name: the value is then the mean over names.
 """
 
 from __future__ import annotations
@@ -17,32 +18,37 @@ from multimodal_lab.loss.precision import mean_over_all, wide
 from multimodal_lab.loss.streams import mean_of
 
 Logits = Tensor | Mapping[str, Tensor]
+targets = ("(N,) int64", "(N, K) float")
 
 
 def cross_entropy(
     logits: Logits, target: Tensor, label_smoothing: Fraction = 0.0, class_weight: list[float] | None = None
 ) -> Tensor:
-    """Softmax cross-entropy: logits (N, K), target (N,) class index, -1 missing; a scalar, 0 with a graph if none is.
+    """Softmax cross-entropy: logits (N, K); a scalar, 0 with a graph if no label is there.
 
-    class_weight: one number >= 0 a class; the mean is then weighted by it, as torch's is.
-    A target of another shape or type is a `ValueError`.
+    target (N,) class index, -1 missing, or (N, K) float, a share of each class, all -1 where missing. class_weight: one
+    number >= 0 a class; the mean is then weighted by it, as torch's is, a shared label by its shares. Any other target is a
+    `ValueError`.
     """
-    _check_index(target, "cross_entropy")
 
     def one(x: Tensor) -> Tensor:
+        asked, known = _classes(x, target, "cross_entropy")
         weight = None if class_weight is None else _per_class(class_weight, x, "class_weight")
-        lost = F.cross_entropy(x, target, weight, ignore_index=-1, label_smoothing=label_smoothing, reduction="none")
-        return mean_over_all(lost, target >= 0, None if weight is None else weight[target.clamp(min=0)])
+        lost = F.cross_entropy(x, asked, weight, ignore_index=-1, label_smoothing=label_smoothing, reduction="none")
+        if weight is not None:
+            weight = weight[asked.clamp(min=0)] if asked.ndim == 1 else (weight * asked).sum(1)
+        return mean_over_all(lost, known, weight)
 
     return _over_names(one, logits)
 
 
 def nll(log_probs: Logits, target: Tensor) -> Tensor:
-    """Negative log-likelihood: log_probs (N, K) that sum to 1, target (N,) class index, -1 missing; a scalar."""
-    _check_index(target, "nll")
+    """Negative log-likelihood: log_probs (N, K) whose exponentials sum to 1, target as for `cross_entropy`; a scalar."""
 
     def one(x: Tensor) -> Tensor:
-        return mean_over_all(F.nll_loss(x, target, ignore_index=-1, reduction="none"), target >= 0)
+        asked, known = _classes(x, target, "nll")
+        lost = F.nll_loss(x, asked, ignore_index=-1, reduction="none") if asked.ndim == 1 else -(asked * x).sum(1)
+        return mean_over_all(lost, known)
 
     return _over_names(one, log_probs)
 
@@ -109,12 +115,17 @@ def _over_names(one: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
     return mean_of(one(wide(x)) for x in logits.values())
 
 
-def _check_index(target: Tensor, loss: str) -> None:
-    if target.ndim != 1 or target.is_floating_point():
+def _classes(logits: Tensor, target: Tensor, loss: str) -> tuple[Tensor, Tensor]:
+    """The target, (N,) index or (N, K) shares in the logits' type, 0 where missing; and which rows are known (N,)."""
+    if target.ndim == 1 and not target.is_floating_point():
+        return target, target >= 0
+    if not target.is_floating_point() or target.shape != logits.shape:
         raise ValueError(
-            f"{loss} needs one class index a row, (N,) int64, found a target of {tuple(target.shape)} {target.dtype}; "
-            "for several labels a row use loss=bce"
+            f"{loss} needs one class index a row, (N,) int64, or a share of each class, {tuple(logits.shape)} float; found a "
+            f"target of {tuple(target.shape)} {target.dtype}; for several labels a row use loss=bce"
         )
+    known = (target >= 0).all(1)
+    return torch.where(known[:, None], target, 0.0).to(logits.dtype), known
 
 
 def _labels(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -26,18 +26,27 @@ class LabelShares:
     heads as zeros without memory; one forward pass of the whole training, in eval mode, of `rows` rows, finds their shapes.
     """
 
-    def __init__(self, system: System, rows: int | None = None) -> None:
-        self.system, self.rows = system, rows
+    def __init__(self, system: System, rows: int | None = None, added: Collection[str] = ()) -> None:
+        """added: the targets that the augmentation adds, or gives another shape."""
+        self.system, self.rows, self.added = system, rows, added
         self.scope: dict[str, Any] = {}
         self.terms: list[str] | None = None
 
-    def __call__(self, group: Sequence[Batch], view: Batch) -> list[dict[str, Tensor]]:
-        """{term: factor} of each batch of `group`, whose first was augmented to `view`; alike on every rank."""
+    def __call__(
+        self, group: Sequence[Batch], view: Batch, augmented: Callable[[Batch], Batch] | None = None
+    ) -> list[dict[str, Tensor]]:
+        """{term: factor} of each batch of `group`, whose first was augmented to `view`; alike on every rank.
+
+        augmented: makes the view of a batch; it is asked where a loss reads what the augmentation adds.
+        """
         terms = self._probe(view) if self.terms is None else self.terms
         if not terms:
             return [{}] * len(group)
         copies = len(view) // len(group[0])
-        labels = [_labels(batch, view, copies) for batch in group]
+        if augmented is not None and any(_reads(self.system.losses[k], self.added) for k in terms):
+            labels = [augmented(batch).replace(inputs={}, mask=None) for batch in group]
+        else:
+            labels = [_labels(batch, view, copies) for batch in group]
         counts = torch.stack([torch.stack([torch.stack(self._counted(k, b)).sum() for k in terms]) for b in labels])
         counts = distributed.all_reduce_mean(counts)
         mean = counts.mean(0)
@@ -74,6 +83,10 @@ def _labels(batch: Batch, view: Batch, copies: int) -> Batch:
 
 def _reads_labels(loss: Any) -> bool:
     return any(path.startswith("batch.targets.") for path in getattr(loss, "paths", {}).values())
+
+
+def _reads(loss: Any, targets: Collection[str]) -> bool:
+    return any(path.removeprefix("batch.targets.") in targets for path in getattr(loss, "paths", {}).values())
 
 
 def _hollow(value: Any, rows: int | None = None) -> Any:

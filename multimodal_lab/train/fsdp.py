@@ -156,25 +156,30 @@ def blocks(system: nn.Module, smallest: int) -> list[nn.Module]:
 
     One that shares a parameter with a module outside is left to what holds both.
     """
-    uses = Counter(id(p) for _, p in system.named_parameters(remove_duplicate=False))
     found = []
     for holder in system.modules():
         for child in holder.children() if isinstance(holder, nn.ModuleList | nn.Sequential) else ():
-            inside = Counter(id(p) for _, p in child.named_parameters(remove_duplicate=False))
-            own = all(uses[key] == n for key, n in inside.items())
-            if own and sum(p.numel() for p in child.parameters()) >= smallest:
+            if sum(p.numel() for p in child.parameters()) >= smallest:
                 found.append(child)
-    return list(dict.fromkeys(reversed(found)))
+    return _closed(system, dict.fromkeys(reversed(found)))
+
+
+def _closed(system: nn.Module, modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """Those whose parameters nothing outside of them holds, too."""
+    uses = Counter(id(p) for _, p in system.named_parameters(remove_duplicate=False))
+    inside = {m: Counter(id(p) for _, p in m.named_parameters(remove_duplicate=False)) for m in modules}
+    return [m for m, own in inside.items() if all(uses[key] == n for key, n in own.items())]
 
 
 def _stages(system: System) -> Iterable[nn.Module]:
     shared = system.backbones.shared
-    return (
+    every = (
         *system.backbones.each.values(),
         *([] if shared is None else [shared]),
         system.fusion,
         *system.heads.values(),
     )
+    return _closed(system, every)  # tied weights are the whole system's
 
 
 def _twin(system: System) -> System:

@@ -51,7 +51,7 @@ class Step:
         self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
         self._rank = distributed.rank()
         self._checked = False
-        self._shares = LabelShares(self.system, self.micro_batch)
+        self._shares = LabelShares(self.system, self.micro_batch, getattr(self.augment, "adds", ()))
 
     def __call__(
         self, group: Sequence[Batch], step: int, epoch: int, progress: float
@@ -85,12 +85,16 @@ class Step:
         if self.shards is not None:
             self.shards.share_buffers()
         shares: Sequence[Mapping[str, Tensor]] = [{}]
-        for i, batch in enumerate(group):
+
+        def augmented(batch: Batch) -> Batch:
             with stage("augmenting a batch"):
-                view = self.augment(batch.to(self.device), self.seed, epoch)
+                return self.augment(batch.to(self.device), self.seed, epoch)
+
+        for i, batch in enumerate(group):
+            view = augmented(batch)
             with computing(self.system, f"training step {step + 1}"):
                 if i == 0 and len(group) > 1:
-                    shares = self._shares(group, view)
+                    shares = self._shares(group, view, augmented)
                 found.append(self._backward(view, progress, len(group), shares[i], last=i + 1 == len(group)))
         if not self._checked:
             check_used(self.system)

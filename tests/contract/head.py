@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from contract.fusion import features
 from contract.owed import owed
-from multimodal_lab.types import Batch, Features
+from multimodal_lab.backbone.text import Text
+from multimodal_lab.build import asks
+from multimodal_lab.types import Batch, Features, Stream
 
 DIMS = {"a": 8, "b": 12, "c": 8, "d": 5, "fused": 10}
 WORDS = torch.tensor([[1, 4, 5, 2, 0], [1, 6, 2, 0, 0]])
@@ -20,20 +23,40 @@ Said = Tensor | dict[str, Tensor]
 
 @dataclass
 class Made:
-    """A head: `build()` makes it anew with the same weights and no dropout, for `DIMS`; `target` names its words."""
+    """A head: `build()` makes it anew with the same weights and no dropout, for `DIMS`; `target` names its words.
+
+    `earlier(features)` is what the heads before it said, for one that asks for `out`.
+    """
 
     name: str
     build: Callable[[], nn.Module]
     target: str = "caption"
+    earlier: Callable[[Mapping[str, Features]], dict[str, Any]] = lambda every: {"projection": projected(every)}
 
     def batch(self, n: int) -> Batch:
         """Words, and nothing else: labels are the losses' business."""
         return Batch({}, {self.target: WORDS.repeat(4, 1)[:n]}, {}, torch.arange(n), torch.arange(n))
 
+    def says(self, head: nn.Module, every: dict[str, Features], batch: Batch) -> Said:
+        """What it says, having heard what it asks for."""
+        said: Said = head(every, batch, **({"out": self.earlier(every)} if asks(head.forward, "out") else {}))
+        return said
+
+
+def projected(every: Mapping[str, Features]) -> dict[str, Tensor]:
+    """A projection: the pooled vectors cut to one width."""
+    return {name: f.pooled[:, : min(DIMS.values())] for name, f in every.items()}
+
+
+def backbones() -> dict[str, nn.Module]:
+    """{stream: module} for heads that ask for the built backbones: two small text transformers."""
+    texts = {name: Stream(name, "text", vocab=9, length=5) for name in ("a", "b")}
+    return {name: Text(stream, width=DIMS[name], layers=1, heads=1, dropout=0.0) for name, stream in texts.items()}
+
 
 def tensors(out: Said) -> list[Tensor]:
     """All that a head says."""
-    return list(out.values()) if isinstance(out, dict) else [out]
+    return [x.float() if x.dtype is torch.bool else x for x in (out.values() if isinstance(out, dict) else [out])]
 
 
 def total(out: Said) -> Tensor:
@@ -45,9 +68,12 @@ def total(out: Said) -> Tensor:
 def says(one: Made) -> None:
     """One tensor, or one for each name, as it states; a row for each sample."""
     head = one.build()
-    out = head(features(DIMS, 3, tokens=3), one.batch(3))
-    by_name = getattr(type(head), "by_name", None)
-    if by_name is not None:
+    out = one.says(head, features(DIMS, 3, tokens=3), one.batch(3))
+    by_name, gives = getattr(type(head), "by_name", None), getattr(type(head), "gives", ())
+    if gives:
+        found = tuple(out) if isinstance(out, dict) else type(out).__name__
+        owed(found == gives, f"head {one.name}: states gives = {gives} but gives {found}")
+    elif by_name is not None:
         owed(
             isinstance(out, dict) == by_name,
             f"head {one.name}: states by_name = {by_name} but gives a {type(out).__name__}",
@@ -59,7 +85,7 @@ def says(one: Made) -> None:
 def gradients(one: Made) -> None:
     """Every parameter learns; one row has no stream, so that what stands for nothing learns too."""
     head, there = one.build(), {s: torch.arange(8) != 3 for s in DIMS}
-    total(head(features(DIMS, 8, there, tokens=3), one.batch(8))).backward()
+    total(one.says(head, features(DIMS, 8, there, tokens=3), one.batch(8))).backward()
     zero = [k for k, p in head.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     owed(not zero, f"head {one.name}: no gradient from what it says reaches {', '.join(zero[:3])}")
 
@@ -75,7 +101,7 @@ def presence(one: Made) -> None:
         for f in every.values():
             f.pooled.retain_grad()
         head = one.build()
-        out = head(every, one.batch(n))
+        out = one.says(head, every, one.batch(n))
         total(out).backward()
         told = f"head {one.name}: with {pattern} present"
         owed(all(torch.isfinite(x).all() for x in tensors(out)), f"{told} it says something that is not finite")
@@ -95,7 +121,7 @@ def missing_row(one: Made) -> None:
     part = batch.replace(
         targets={k: v[kept] for k, v in batch.targets.items()}, ids=batch.ids[kept], groups=batch.groups[kept]
     )
-    full, rest = one.build().train()(every, batch), one.build().train()(few, part)
+    full, rest = one.says(one.build().train(), every, batch), one.says(one.build().train(), few, part)
     for x, y in zip(tensors(full), tensors(rest), strict=True):
         same = torch.allclose(x[kept], y, rtol=1e-4, atol=1e-5)
         owed(same, f"head {one.name}: a missing row changes what is said of others; leave it out of statistics")
@@ -104,10 +130,10 @@ def missing_row(one: Made) -> None:
 def autocast(one: Made) -> None:
     """Half precision stays close to full."""
     head, every, batch = one.build().eval(), features(DIMS, 8, tokens=3), one.batch(8)
-    full = head(every, batch)
+    full = one.says(head, every, batch)
     for kind in (torch.bfloat16, torch.float16):
         with torch.autocast("cpu", dtype=kind):
-            half = head(every, batch)
+            half = one.says(head, every, batch)
             total(half).backward(retain_graph=True)
         close = [
             torch.allclose(x.float(), y, rtol=0.05, atol=0.05)

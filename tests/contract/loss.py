@@ -76,8 +76,12 @@ def scope(
     mass = torch.where(labels >= 0, torch.linspace(-1, 1, rows), torch.nan)
     tokens = torch.randint(0, V, (rows, L), generator=draw) * labelled
     ids = torch.arange(n).repeat(views)
-    batch = Batch({}, {"species": labels, "caption": tokens, "mass": mass}, {s: present[s] for s in streams}, ids, ids)
-    out = {"projection": projection, **said}
+    asked = torch.where(torch.rand(rows, L, generator=draw) < 0.5, tokens, -1) if labelled else tokens * 0 - 1
+    words = {"caption": tokens, "masked_words": asked}
+    batch = Batch({}, {"species": labels, **words, "mass": mass}, {s: present[s] for s in streams}, ids, ids)
+    said |= {"tokens": leaf(rows, L, V), "match": leaf(rows, 3)}
+    known = (here.sum(1) > 1)[:, None].repeat(1, 3) & torch.tensor([True, n > 1, n > 1])
+    out = {"projection": projection, **said, "match": {"logits": said["match"], "known": known}}
     found = {
         "batch": batch,
         "features": {},

@@ -53,6 +53,7 @@ def _share(samples: range) -> tuple[Scope, list[torch.Tensor]]:
     present = {k: x[rows] for k, x in whole["present"].items()}
     z = {k: torch.where(present[k][:, None], x, 0.0) for k, x in zip(present, own, strict=False)}
     said = dict(zip([k for k in whole["out"] if k != "projection"], own[len(z) :], strict=True))
+    said["match"] = {"logits": said["match"], "known": whole["out"]["match"]["known"][rows]}
     batch: Batch = whole["batch"].map(lambda x: x[rows])
     return {**whole, "batch": batch, "out": {"projection": z, **said}, "present": present}, own
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from contract.head import backbones
 from torch import Tensor, nn
 
 from multimodal_lab.types import Batch, Features
@@ -50,6 +51,7 @@ def build() -> Callable[..., Any]:
     """`build("projection", dims, dim=8)`: the head of that YAML with some knobs changed and facts filled in."""
 
     def head(name: str, dims: dict[str, int], **knobs: Any) -> nn.Module:
+        torch.manual_seed(0)
         conf = yaml.safe_load((CONF / f"{name}.yaml").read_text())
         module, _, cls = conf["_target_"].rpartition(".")
         kept = {k: v for k, v in conf.items() if not k.startswith("_")}
@@ -58,9 +60,10 @@ def build() -> Callable[..., Any]:
             kept |= {"label": "species", "classes": {"species": 5, "sex": 2}}
         if "numbers" in asked:
             kept |= {"label": "mass", "numbers": {"mass": (torch.tensor([700.0]), torch.tensor([20.0]))}}
+        if "backbones" in asked:
+            kept |= {"backbones": backbones()}
         if "vocab" in kept:
             kept |= {"vocab": 9}
-        torch.manual_seed(0)
         made: nn.Module = getattr(importlib.import_module(module), cls)(dims=dims, **{**kept, **knobs})
         return made
 

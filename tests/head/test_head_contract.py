@@ -17,9 +17,9 @@ CASES += [(name, {**knobs, "norm": "batch"}) for name, knobs in CASES if knobs =
 
 
 def test_every_knob_is_in_the_yaml_with_its_default(build):
-    facts = {"classes", "numbers", "self", "dims"}
+    facts = {"classes", "numbers", "self", "dims", "backbones"}
     for name, node in NODES.items():
-        knobs = inspect.signature(type(build(name, {"a": 8}))).parameters
+        knobs = inspect.signature(type(build(name, contract.DIMS))).parameters
         conf = {k: v for k, v in node.items() if not k.startswith("_")}
         assert set(conf) == set(knobs) - facts, name
         given = {k: v for k, v in conf.items() if not str(v).startswith("${")}

@@ -10,6 +10,7 @@ from multimodal_lab.config.facts import default_of, other_values
 from multimodal_lab.config.problem import Problem, join
 from multimodal_lab.config.rules.wiring import (
     Tree,
+    added,
     emitted,
     file_of,
     heads,
@@ -21,6 +22,7 @@ from multimodal_lab.config.rules.wiring import (
     target,
     targets,
 )
+from multimodal_lab.config.suggest import choices
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import nearest
 
@@ -47,6 +49,8 @@ def _path(tree: Tree, key: str, path: str) -> Iterator[Problem]:
     match first, rest:
         case "out", [head, _, *_] if head in heads(tree) and of_head(heads(tree)[head], "by_name"):
             choices, prefix, rest = emitted(tree), f"out.{head}", rest[1:]
+        case "out", [head, _, *_] if head in heads(tree) and (gives := of_head(heads(tree)[head], "gives")):
+            choices, prefix, rest = [*gives], f"out.{head}", rest[1:]
         case "out", [_, *_]:
             choices = list(heads(tree))
         case "features" | "present", [_, *_]:
@@ -73,6 +77,21 @@ def _other_choice(key: str, wanted: str, there: list[str]) -> str:
     if head in there:
         return f"{key}=out.{head}"
     return ", ".join([f"head={head}", *(f"loss={name}" for name in readers[:4])])
+
+
+def target_shapes(tree: Tree) -> Iterator[Problem]:
+    """A loss takes a target as the augmentation makes it, where both state its shape."""
+    for key, node in losses(tree).items():
+        takes = of_loss(node, "targets")
+        for argument, path in node.items():
+            name = str(path).removeprefix("batch.targets.") if str(path).startswith("batch.targets.") else ""
+            op, shape = added(tree).get(name, ("", ""))
+            if shape and takes is not None and shape not in takes:
+                able = choices("loss", lambda n, shape=shape: shape in of_loss(n, "targets", ()))
+                expects = (
+                    f"augment.ops.{op} makes it {shape}, and {file_of(node['fn'])} takes {' or '.join(takes) or 'none'}"
+                )
+                yield Problem(join(key, argument), path, expects, ", ".join(f"{key}={n}" for n in able[:4]))
 
 
 def names_clash(tree: Tree) -> Iterator[Problem]:

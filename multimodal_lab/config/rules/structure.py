@@ -8,25 +8,30 @@ from multimodal_lab.config.facts import constant, fact, problems
 from multimodal_lab.config.problem import Problem, is_target
 from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
 from multimodal_lab.config.rules.extras import EXTRA_RULES
-from multimodal_lab.config.rules.losses import enough_samples, loss_paths, names_clash, some_weight, two_views
+from multimodal_lab.config.rules.heads import HEAD_RULES
+from multimodal_lab.config.rules.losses import (
+    enough_samples,
+    loss_paths,
+    names_clash,
+    some_weight,
+    target_shapes,
+    two_views,
+)
 from multimodal_lab.config.rules.run import RUN_RULES
 from multimodal_lab.config.rules.unused import USE_RULES
 from multimodal_lab.config.rules.wiring import (
     Tree,
-    emitted,
     file_of,
     heads,
     labels,
     losses,
     may_emit,
-    of_head,
     one_of,
     streams,
     target,
-    targets,
 )
 from multimodal_lab.config.signature import signature
-from multimodal_lab.config.suggest import choices, one
+from multimodal_lab.config.suggest import choices
 from multimodal_lab.config.targets import allowed
 from multimodal_lab.text import nearest
 
@@ -104,33 +109,6 @@ def backbone_kinds(tree: Tree) -> Iterator[Problem]:
             near = f"+backbone@backbones.{name}={choice}" if len(streams(tree)) > 1 else f"backbone={choice}"
             expects = f"takes {' and '.join(takes)} streams, but modality.{name} is of kind {kind}"
             yield Problem(key, file_of(node), expects, near if choice else "")
-
-
-def head_reads(tree: Tree) -> Iterator[Problem]:
-    """What a head reads is what the fusion gives."""
-    for name, node in heads(tree).items():
-        key = "head" if node is tree["head"] else f"heads.{name}"
-        reads = node.get("input")
-        if isinstance(reads, str):
-            yield from one_of(f"{key}.input", reads, emitted(tree))
-        elif of_head(node, "takes") == "fused" and len(streams(tree)) > 1 and not may_emit(tree, "fused"):
-            alone = ", ".join(f"{key}.input={s}" for s in streams(tree))
-            every = one("head", lambda other: of_head(other, "takes") == "streams")
-            fusions = choices("fusion", lambda other: "fused" in fact(target(other), "emits", ()))
-            expects = (
-                f"reads fused, which fusion={file_of(tree['fusion'])} does not give; choose head={every}, a fusion that "
-                f"gives it ({', '.join(fusions)}), or, where something else reads the other streams, {alone}"
-            )
-            yield Problem(f"{key}.input", None, expects, f"fusion={fusions[0]}" if fusions else "")
-
-
-def head_targets(tree: Tree) -> Iterator[Problem]:
-    """A head's `label` is a label of the data; its `target` a label or a stream of role target."""
-    for name, node in heads(tree).items():
-        key = "head" if node is tree["head"] else f"heads.{name}"
-        for argument in ("label", "target"):
-            if isinstance(node.get(argument), str):
-                yield from one_of(f"{key}.{argument}", node[argument], targets(tree))
 
 
 def label(tree: Tree) -> Iterator[Problem]:
@@ -238,8 +216,8 @@ def components_in_range(tree: Tree) -> Iterator[Problem]:
 
 RULES = (
     part_of_its_group,
-    some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, head_reads, head_targets, label, loss_paths,
-    names_clash, two_views, enough_samples, some_weight,
+    some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, label, loss_paths,
+    target_shapes, names_clash, two_views, enough_samples, some_weight,
     augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
     root_is_read, components_in_range, *RUN_RULES, *USE_RULES, *EXTRA_RULES,
 )  # fmt: skip

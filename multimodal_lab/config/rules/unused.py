@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, Unknown, is_target, join
 from multimodal_lab.config.rules.cache import adapted, can_freeze, frozen, reads_all
+from multimodal_lab.config.rules.heads import reads_heads
 from multimodal_lab.config.rules.losses import is_path, otherwise
 from multimodal_lab.config.rules.wiring import (
     Tree,
@@ -15,6 +16,7 @@ from multimodal_lab.config.rules.wiring import (
     emitted,
     file_of,
     heads,
+    key_of,
     losses,
     of_head,
     of_loss,
@@ -71,7 +73,7 @@ def unread(tree: Tree) -> Iterator[Problem]:
         return  # what these read is not known here
     idle = [name for name in heads(tree) if not _readers(tree, name) and not _frozen(tree, f"heads.{name}")]
     for name in idle:
-        key = "head" if heads(tree)[name] is tree["head"] else f"heads.{name}"
+        key = key_of(tree, name)
         yield Problem(key, file_of(heads(tree)[name]), "no loss reads what this head says", _reader(key, name))
     if not idle:
         yield from _names(tree)
@@ -110,9 +112,9 @@ def _by_name(tree: Tree) -> bool:
 
 
 def _projections(tree: Tree) -> list[str]:
-    """The heads that train weights of each name's own."""
+    """The heads that train weights of each name's own, and that a loss reads."""
     found = [n for n, node in heads(tree).items() if of_head(node, "by_name") and of_head(node, "own_weights")]
-    return [n for n in found if not _frozen(tree, f"heads.{n}")]
+    return [n for n in found if not _frozen(tree, f"heads.{n}") and _terms(tree, n)]
 
 
 def _unprojected(tree: Tree, head: str) -> set[str]:
@@ -158,6 +160,11 @@ def _read_by_head(tree: Tree, node: Tree) -> set[str]:
 
 
 def _readers(tree: Tree, head: str) -> list[str]:
+    """The losses that read a head, and the later heads that name it."""
+    return [*_terms(tree, head), *(n for n, node in heads(tree).items() if head in reads_heads(node).values())]
+
+
+def _terms(tree: Tree, head: str) -> list[str]:
     """The losses that read a head: those whose paths lead to it, and those whose paths are not known here."""
     return [key for key, node in losses(tree).items()
             if any(path == "out" or path.split(".")[:2] == ["out", head] for path in _paths(node))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from multimodal_lab.config.facts import STAGES, fact
+from multimodal_lab.config.facts import STAGES, default_of, fact
 from multimodal_lab.config.problem import Problem, not_one_of
 from multimodal_lab.metric.direction import Scored
 
@@ -37,6 +37,11 @@ def may_emit(tree: Tree, name: str) -> bool:
 def heads(tree: Tree) -> dict[str, Tree]:
     """{name: node} of all heads: the main one by its file name."""
     return {file_of(tree["head"]): tree["head"], **tree.get("heads", {})}
+
+
+def key_of(tree: Tree, head: str) -> str:
+    """Where a head stands in the config."""
+    return "head" if heads(tree)[head] is tree["head"] else f"heads.{head}"
 
 
 def losses(tree: Tree) -> dict[str, Tree]:
@@ -99,9 +104,19 @@ def labels(tree: Tree) -> list[str]:
 
 
 def targets(tree: Tree) -> list[str]:
-    """What `batch.targets` will hold: labels and streams of role target; [] where not known."""
+    """What `batch.targets` will hold: labels, streams of role target, what ops add; [] where not known."""
     roles = [n for n, s in tree["modality"].items() if s.get("role") == "target"]
-    return [*labels(tree), *roles] if labels(tree) else []
+    return list(dict.fromkeys([*labels(tree), *roles, *added(tree)])) if labels(tree) else []
+
+
+def added(tree: Tree) -> dict[str, tuple[str, str]]:
+    """{target: (the op of the augmentation that adds it, or gives it another shape; its shape and type)}."""
+    ops = (tree.get("augment") or {}).get("ops") or {}
+    return {
+        str(op.get(argument, default_of(target(op), argument))): (name, shape)
+        for name, op in ops.items()
+        for argument, shape in (fact(target(op), "adds_targets") or {}).items()
+    }
 
 
 def one_of(key: str, found: str, choices: list[str]) -> Iterator[Problem]:

@@ -1,0 +1,61 @@
+"""`Backbones`: one backbone a stream, or one that several share, called together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from multimodal_lab.build import asks, build
+from multimodal_lab.stage import stage
+from multimodal_lab.types import Features, Stream
+
+Factory = Callable[..., Any]
+
+
+class Backbones(nn.Module):
+    """{stream: input} to {stream: Features}: one backbone a stream, or one shared by all that have none of their own.
+
+    A factory whose signature asks for `streams` is built once and called once with a dict; any other is built per stream.
+    What asks for `valid` in its `forward` gets that of `Batch` (a dict where it is shared), None of a stream without steps.
+    """
+
+    def __init__(self, streams: Mapping[str, Stream], default: Factory, own: Mapping[str, Factory]) -> None:
+        super().__init__()
+        if unknown := sorted(own.keys() - streams.keys()):
+            raise ValueError(f"backbones.{unknown[0]}: no such stream; the modality has {', '.join(streams)}")
+        rest = [name for name in streams if name not in own]
+        together = asks(default, "streams") and bool(rest)
+        with stage(f"building the backbone of streams {', '.join(rest)}"):
+            self.shared: Any = build(default, streams={n: streams[n] for n in rest}) if together else None
+        alone = own if together else {**dict.fromkeys(rest, default), **own}
+        self.each = nn.ModuleDict()
+        for name in (n for n in streams if n in alone):
+            with stage(f"building the backbone of stream {name}"):
+                self.each[name] = build(alone[name], stream=streams[name])
+        self.asks = {name for name, module in self.each.items() if asks(module.forward, "valid")}
+        self.shared_asks = self.shared is not None and asks(self.shared.forward, "valid")
+        dims: dict[str, Any] = {
+            **({} if self.shared is None else self.shared.dims),
+            **{n: m.dim for n, m in self.each.items()},
+        }
+        self.dims: dict[str, int] = {name: int(dims[name]) for name in streams}
+
+    def by_stream(self) -> dict[str, nn.Module]:
+        """{stream: the module that reads it}; one that several share stands at each of them."""
+        return {**dict.fromkeys(self.dims, self.shared), **dict(self.each.items())}
+
+    def forward(self, inputs: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[str, Features]:
+        """Inputs (N, …) per stream, and `Batch.valid`, to Features per stream, in the order of the streams."""
+        rest = [n for n in self.dims if n not in self.each]
+        together: dict[str, Features] = {}
+        if self.shared is not None:
+            asked = {"valid": {n: valid[n] for n in rest if n in valid}} if self.shared_asks else {}
+            together = self.shared({n: inputs[n] for n in rest}, **asked)
+        return {n: self.one(n, inputs[n], valid.get(n)) if n in self.each else together[n] for n in self.dims}
+
+    def one(self, name: str, x: Tensor, valid: Tensor | None) -> Features:
+        """The features of a stream that has a backbone of its own; one whose `forward` has `valid` gets it."""
+        found: Features = self.each[name](x, valid=valid) if name in self.asks else self.each[name](x)
+        return found
