@@ -42,6 +42,7 @@ class ConvNet(nn.Module):
     """
 
     kinds = ("image",)
+    steps = False
 
     def __init__(self, stream: Stream, *, widths: list[Count], freeze: bool = False) -> None:
         super().__init__()

@@ -38,6 +38,7 @@ class Hyperspectral(nn.Module):
     """Band attention from all bands to `channels`, then strided 3x3 convolutions, one per width."""
 
     kinds = ("image",)
+    steps = False
 
     def __init__(
         self,

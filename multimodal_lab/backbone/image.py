@@ -34,6 +34,7 @@ class Image(nn.Module):
     """
 
     kinds = ("image",)
+    steps = False
 
     model: Any  # a timm model: its forward_features and its facts are known to no type
 

@@ -22,6 +22,7 @@ class Shared(nn.Module):
     """
 
     kinds = ("image",)
+    steps = False
 
     def __init__(self, streams: Mapping[str, Stream], *, widths: list[Count], freeze: bool = False) -> None:
         super().__init__()

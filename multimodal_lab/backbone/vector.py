@@ -17,6 +17,7 @@ class Vector(nn.Module):
     """
 
     kinds = ("vector",)
+    steps = False
 
     def __init__(self, stream: Stream, *, widths: list[Count], dropout: Fraction = 0.0, freeze: bool = False) -> None:
         super().__init__()

@@ -57,7 +57,7 @@ SWITCH = Fact("True or False", is_flag, by_argument=True)
 PARTS = Fact(NAMES.text, is_names, by_argument=True)
 # Stage: the facts that its components may state. docs/extend explains them, a page a stage, with an example.
 STAGES: dict[str, dict[str, Fact]] = {
-    "backbone": {"kinds": NAMES},
+    "backbone": {"kinds": NAMES, "steps": FLAG},
     "fusion": {"emits": NAMES, "acts_on": NAMES},
     "head": {
         "takes": one_of("all", "streams", "fused", "first"), "by_name": FLAG, "own_weights": SWITCH, "gives": NAMES,
@@ -72,7 +72,7 @@ STAGES: dict[str, dict[str, Fact]] = {
         "title": TEXT, "reads": one_of("embeddings", "heads"),
         "stand_in": FLAG, "beside_chance": FLAG, "predicts": FLAG, "also": NAMES, "adds": NAMES,
     },
-    "op": {"kinds": NAMES, "ranged": FLAG, "adds_targets": WORDS},
+    "op": {"kinds": NAMES, "ranged": FLAG, "adds_targets": WORDS, "steps": FLAG},
     "adapt": {"freezes": PARTS, "freezes_argument": TEXT, "runs_argument": TEXT},
     "system": {"parts": NAMES},
     "log": {"requires": WORDS},

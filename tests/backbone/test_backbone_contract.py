@@ -1,13 +1,18 @@
 """Every backbone of conf/: shape, width, gradients, independence of rows. A new file there tests itself."""
 
+from functools import partial
+
 import pytest
 import timm
 from contract import backbone
 from contract.owed import CONF, called, factory
+from torch import nn
 
+from multimodal_lab.backbone.kind import require
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.suggest import nodes
+from multimodal_lab.types import Features
 
 NAMES = sorted(p.stem for p in (CONF / "backbone").glob("*.yaml"))
 TINY = ("test_vit", "test_resnet", "test_convnext")  # of timm: a class token, batch norm, neither
@@ -29,7 +34,8 @@ def made(name, knobs):
     node = nodes("backbone")[name]
     several = "streams" in signature(node["_target_"]).parameters
     kind = fact(node["_target_"], "kinds")[0]
-    return backbone.made(name, factory("backbone", name, **knobs), kind, several=several)
+    steps = backbone.STEPS if fact(node["_target_"], "steps") else None
+    return backbone.made(name, factory("backbone", name, **knobs), kind, several=several, steps=steps)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,10 +48,50 @@ def test_every_file_composes_and_names_a_model_that_is_there(name):
         assert found["weights"] == ("cache" if own else "random")
 
 
-@pytest.mark.parametrize("check", [*backbone.CHECKS, backbone.other_kinds], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "check", [*backbone.CHECKS, backbone.other_kinds, backbone.other_axis], ids=lambda c: c.__name__
+)
 @pytest.mark.parametrize(("name", "knobs"), CASES, ids=IDS)
 def test_it_gives_what_it_owes(name, knobs, check):
     check(made(name, knobs))
+
+
+class Mean(nn.Module):
+    """The plainest backbone of a time axis."""
+
+    kinds = ("vector",)
+    steps = True
+
+    def __init__(self, stream):
+        super().__init__()
+        require(self, stream)
+        self.dim, self.layer, self.norm = 6, nn.Linear(stream.channels, 6), nn.LayerNorm(6)
+
+    def forward(self, x, valid):
+        tokens = self.norm(self.layer(x.mT)) * valid[..., None]
+        return Features(tokens, tokens.sum(1) / valid.sum(1, keepdim=True).clamp_min(1), valid)
+
+
+TIMED = [case for case in CASES if fact(nodes("backbone")[case[0]]["_target_"], "steps")]
+
+
+@pytest.mark.parametrize("check", [*backbone.CHECKS, backbone.timed, backbone.other_axis], ids=lambda c: c.__name__)
+def test_the_contract_of_a_time_axis_can_be_kept(check):
+    check(backbone.made("mean", partial(Mean), "vector", steps=backbone.STEPS))
+
+
+@pytest.mark.parametrize("case", TIMED, ids=[called(*case) for case in TIMED])
+def test_padding_has_no_part(case):
+    backbone.timed(made(*case))
+
+
+def test_a_backbone_that_reads_padding_is_told_so():
+    class Careless(Mean):
+        def forward(self, x, valid):
+            return Features.from_tokens(self.layer(x.mT))
+
+    with pytest.raises(AssertionError, match="pooled changes with the zeros that a recording is padded with"):
+        backbone.timed(backbone.made("careless", partial(Careless), "vector", steps=backbone.STEPS))
 
 
 @pytest.mark.parametrize(("name", "knobs"), CASES, ids=IDS)

@@ -1,4 +1,4 @@
-"""What a backbone owes: `made(factory, kind)`, then every one of `CHECKS`."""
+"""What a backbone owes: `made(factory, kind)`, then every one of `CHECKS`; of one that reads a time axis, `timed` too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from contract.owed import owed
-from multimodal_lab.build import build
+from multimodal_lab.build import asks, build
 from multimodal_lab.types import Band, Features, KindName, Stream
 
 
@@ -32,12 +32,15 @@ class Made:
         return [(n, p) for n, p in self.module.named_parameters() if ".other." not in f".{n}."]
 
 
-def stream(kind: str, bands: int = 5, size: int = 32, name: str = "s") -> Stream:
-    """A stream of a kind."""
+STEPS = 12
+
+
+def stream(kind: str, bands: int = 5, size: int = 32, name: str = "s", steps: int | None = None) -> Stream:
+    """A stream of a kind, with a time axis where it has steps."""
     if kind == "text":
         return Stream(name, "text", vocab=11, length=7)
     made = tuple(Band(f"b{i}", 400.0 + i) for i in range(bands))
-    return Stream(name, kind, made, size if kind == "image" else None)  # type: ignore[arg-type]
+    return Stream(name, kind, made, size if kind == "image" else None, steps)
 
 
 def draw(s: Stream, n: int) -> Tensor:
@@ -46,23 +49,43 @@ def draw(s: Stream, n: int) -> Tensor:
         x = torch.randint(1, s.vocab or 2, (n, s.length or 1))
         x[0, 4:] = 0
         return x
-    return torch.randn(n, s.channels, *[s.size or 1] * 2) if s.kind == "image" else torch.randn(n, s.channels)
+    time = [s.steps] if s.steps else []
+    return torch.randn(n, s.channels, *time, *[s.size or 1] * (2 * (s.kind == "image")))
 
 
-def made(name: str, factory: Callable[..., Any], kind: str, bands: int = 5, several: bool = False) -> Made:
-    """The backbone that `factory` builds; several: it is given `streams` and called with a dict."""
+def real(s: Stream, x: Tensor) -> Tensor:
+    """(N, T) bool: all steps of the first recording, one less of each that follows."""
+    n, steps = len(x), x.shape[2]
+    return torch.arange(steps) < steps - torch.arange(n)[:, None] % steps
+
+
+def made(
+    name: str,
+    factory: Callable[..., Any],
+    kind: str,
+    bands: int = 5,
+    several: bool = False,
+    steps: int | None = None,
+) -> Made:
+    """The backbone that `factory` builds; several: it is given `streams` and called with a dict; steps: of its stream."""
     torch.manual_seed(0)
-    s, other = stream(kind, bands), stream(kind, 2, 48, "other")
+    s, other = stream(kind, bands, steps=steps), stream(kind, 2, 48, "other", steps)
 
     def again(**changed: Any) -> Made:
-        return made(name, factory, **{"kind": kind, "bands": bands, "several": several, **changed})
+        return made(name, factory, **{"kind": kind, "bands": bands, "several": several, "steps": steps, **changed})
 
     if not several:
         module = build(factory, stream=s)
         owed(
             isinstance(getattr(module, "dim", None), int), f"backbone {name}: set self.dim to the width of its features"
         )
-        return Made(name, module, module, module.dim, s, again)
+
+        def call(x: Tensor) -> Features:
+            found: Features = module(x, valid=real(s, x) if s.steps else None) if wants else module(x)
+            return found
+
+        wants = asks(module.forward, "valid")
+        return Made(name, module, call, module.dim, s, again)
     module = build(factory, streams={"s": s, "other": other})
     owed(isinstance(getattr(module, "dims", None), dict), f"backbone {name}: set self.dims to the width of each stream")
     return Made(name, module, lambda x: module({"s": x, "other": draw(other, len(x))})["s"], module.dims["s"], s, again)
@@ -128,6 +151,36 @@ def missing_row(one: Made) -> None:
     (f.tokens.sum() + f.pooled.sum()).backward()
     sick = [n for n, p in one.own if p.grad is None or not p.grad.isfinite().all()]
     owed(not sick, f"backbone {one.name}: a missing row gives {', '.join(sick[:3])} a gradient that is not finite")
+
+
+def timed(one: Made) -> None:
+    """A recording gives the same features whatever it is padded to; a gap's step and a padded one are no token."""
+    module, s = one.again().module.eval(), one.stream
+    x = torch.where(real(s, x := draw(s, 3))[:, None].reshape(3, 1, -1, *[1] * (x.ndim - 3)), x, 0)
+    more = torch.cat([x, torch.zeros_like(x[:, :, :5])], 2)
+    valid = real(s, x)
+    a, b = module(x, valid=valid), module(more, valid=torch.cat([valid, torch.zeros(3, 5, dtype=torch.bool)], 1))
+    same = torch.allclose(a.pooled, b.pooled, rtol=1e-4, atol=1e-5)
+    owed(
+        same,
+        f"backbone {one.name}: pooled changes with the zeros that a recording is padded with; leave out what is not valid",
+    )
+    for i in range(3):
+        p, q = a.tokens[i][a.mask[i]], b.tokens[i][b.mask[i]]
+        kept = p.shape == q.shape and torch.allclose(p, q, rtol=1e-4, atol=1e-5)
+        owed(kept, f"backbone {one.name}: its mask must be False at tokens of steps that are not valid")
+    gone = module(x, valid=torch.zeros_like(valid))
+    owed(
+        gone.tokens.isfinite().all() and gone.pooled.isfinite().all(), f"backbone {one.name}: no valid step: not finite"
+    )
+
+
+def other_axis(one: Made) -> None:
+    """It states `steps`: whether it reads a time axis, and refuses a stream of the other sort as it is built."""
+    takes = getattr(type(one.module), "steps", None)
+    if takes is not None:
+        with pytest.raises(ValueError, match="a time axis, but stream 's' has"):
+            one.again(steps=None if takes else STEPS)
 
 
 def other_kinds(one: Made) -> None:
