@@ -125,25 +125,39 @@ def _changed(cfg: DictConfig, values: list[Override], known: dict[str, list[str]
     return cfg
 
 
+def asked(usage: str, keys: set[str]) -> tuple[dict[str, str], Path, list[str]]:
+    """What a command about a trained run is given: its own words KEY=VALUE, the run's directory, the words of the data."""
+    words, rest = key_values(sys.argv[1:], {"run", *keys})
+    if {"-h", "--help"} & set(rest):
+        print(usage)
+        sys.exit()
+    if "run" not in words:
+        sys.exit(f"error: run=DIR is missing\n{usage}")
+    folder = Path(words["run"])
+    if not (folder / directory.CONFIG).is_file():
+        sys.exit(f"error: run={folder}: no run here (expected {directory.CONFIG} in it)")
+    return words, folder, rest
+
+
+def opened(folder: Path, rest: list[str]) -> DictConfig:
+    """The config of a run for the data that are asked for; refused before anything heavy is imported."""
+    if wrong := [a for a in rest if not a.startswith(WORDS)]:
+        raise ConfigError(f"{wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")
+    require_readable(folder)
+    cfg = configured(folder, rest)
+    refuse([*absent(cfg)])
+    for note in without_labels(cfg):
+        print(note, file=sys.stderr)
+    return cfg
+
+
 def main() -> None:
     """The command line."""
     plain_output()
     resolvers.register()
-    words, rest = key_values(sys.argv[1:], {"run", "out"})
-    if "run" not in words or any(a in {"-h", "--help"} for a in rest):
-        sys.exit(USAGE if "run" in words or "--help" in rest or "-h" in rest else f"error: run=DIR is missing\n{USAGE}")
-    folder = Path(words["run"])
-    if not (folder / directory.CONFIG).is_file():
-        sys.exit(f"error: run={folder}: no run here (expected {directory.CONFIG} in it)")
-    wrong = [a for a in rest if not a.startswith(WORDS)]
-    if wrong:
-        sys.exit(f"error: {wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")
+    words, folder, rest = asked(USAGE, {"out"})
     try:
-        require_readable(folder)
-        cfg = configured(folder, rest)
-        refuse([*absent(cfg)])
-        for note in without_labels(cfg):
-            print(note, file=sys.stderr)
+        cfg = opened(folder, rest)
         from multimodal_lab.experiment.reload import embed_files
 
         progress.show(True)

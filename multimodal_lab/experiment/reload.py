@@ -32,12 +32,16 @@ def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
 
 def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System, Any, Path]:
     """The trained system of the run in `folder`, `cfg.data` preprocessed as its own data, and the checkpoint used."""
-    record = read_record(folder)
-    modality = OmegaConf.to_container(cfg.modality, resolve=True)
-    with stage("reading data"):
-        data = safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=record)
+    data = read_data(cfg, folder)
     system, path = load_trained(cfg, folder, data, device)
     return system, data, path
+
+
+def read_data(cfg: DictConfig, folder: Path) -> Any:
+    """`cfg.data` prepared as the run in `folder` prepared its own."""
+    modality = OmegaConf.to_container(cfg.modality, resolve=True)
+    with stage("reading data"):
+        return safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=read_record(folder))
 
 
 def load_trained(cfg: DictConfig, folder: Path, data: Any, device: torch.device) -> tuple[System, Path]:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from PIL.Image import Image
 
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.plain import as_plain
 from multimodal_lab.data import kinds
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
@@ -28,7 +29,7 @@ from multimodal_lab.predict.given import Given
 from multimodal_lab.predict.inputs import Expected
 from multimodal_lab.predict.nearest import nearest
 from multimodal_lab.runs.directory import CONFIG
-from multimodal_lab.runs.records import read_config, read_record, require_readable
+from multimodal_lab.runs.records import DATA, LayoutError, read_config, read_record, require_readable
 from multimodal_lab.stage import computing
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band
@@ -51,11 +52,14 @@ class Predictor:
         require_readable(folder)
         self.folder, self.device, self.record = folder, pick_device(device), read_record(folder)
         self._cfg = OmegaConf.create(read_config(folder))
-        node: Any = OmegaConf.to_container(self._cfg.data, resolve=True)
+        node = as_plain(self._cfg)["data"]
         self._source = node["source"]
         own = {k: v for k, v in node.items() if k not in NOT_OURS}
-        own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
-        self.expected, self._modality = _expected(self.record, OmegaConf.to_container(self._cfg.modality, resolve=True))
+        try:
+            self.expected, self._modality = _expected(self.record, as_plain(self._cfg)["modality"])
+            own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LayoutError(f"{folder / DATA}: no whole record of a run ({type(error).__name__}: {error})") from error
         self._data = safe_instantiate(own, source=self._given(["nothing"], {}, None))
         data = self._prepared(self._data.source)
         self.system, self.checkpoint = load_trained(self._cfg, folder, data, self.device)
@@ -73,11 +77,7 @@ class Predictor:
 
         threshold: None is that of the run's evaluator `head`, else 0.5. A run without such a head is a `DataError`.
         """
-        if not self.system.labels:
-            heads = ", ".join(self.system.heads)
-            raise DataError(
-                f"{self.folder}: no head of this run tells a label (it has {heads}); embed what is given instead"
-            )
+        self._require_labels()
         return self._predictions(*self._asked(samples, mask, streams), threshold)
 
     def __call__(
@@ -102,8 +102,16 @@ class Predictor:
         return nearest(self.embed(mask=mask, **query), next(iter(query)), found, of, k)
 
     def of_data(self, data: Prepared) -> Predictions:
-        """What every head says of prepared data, all of them, such as those of a folder."""
+        """What every head says of all of prepared data, such as those of a folder."""
+        self._require_labels()
         return self._predictions(self._embedded(data), data, None)
+
+    def _require_labels(self) -> None:
+        if not self.system.labels:
+            heads = ", ".join(self.system.heads)
+            raise DataError(
+                f"{self.folder}: no head of this run tells a label (it has {heads}); embed the samples instead"
+            )
 
     def _asked(self, samples: Any, mask: Any, streams: dict[str, Any]) -> tuple[Embeddings, Prepared]:
         with tempfile.TemporaryDirectory(prefix="multimodal_lab_") as folder:

@@ -1,31 +1,13 @@
 """Files, pictures, texts and data frames are seen as in the training; the run was moved and its data are gone."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import tifffile
 from PIL import Image
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.synthetic.specimens import Specimens
-from multimodal_lab.experiment import run as experiment
 from multimodal_lab.predict import load
-
-QUICK = ["log=none", "figures=[]", "train.max_steps=1", "train.validate_every=0", "data.batch_size=8"]
-CLASSIFY = ["head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[head]"]
-
-
-def trained(composed, where, *words):
-    """Train on data that are then taken away, in a directory that is then moved; gives the run and the files elsewhere."""
-    own, kept = where / "data", where / "kept"
-    experiment.run(composed(*words, *QUICK, f"data.root={own}", small=False), where / "run")
-    shutil.copytree(own, kept)
-    shutil.rmtree(own)
-    (where / "run").rename(where / "moved")
-    return where / "moved", kept
 
 
 def as_it_said(run, table, label, **close):
@@ -37,28 +19,6 @@ def as_it_said(run, table, label, **close):
         np.testing.assert_allclose(said.astype(float), own.predicted.astype(float), **close)
     else:
         assert list(said) == list(own.predicted)
-
-
-@pytest.fixture(scope="module")
-def tiffs(composed, tmp_path_factory):
-    """Seven-band files of two species."""
-    where = tmp_path_factory.mktemp("tiffs")
-    source = Specimens(individuals=32, species=2, size=24)
-    for i in range(40):
-        image, mask = source.array(i)
-        (where / "data" / f"kind{i % 2}").mkdir(parents=True, exist_ok=True)
-        cube = np.concatenate([image, mask[None] * np.uint16(65535)])
-        tifffile.imwrite(
-            where / f"data/kind{i % 2}/T{i:03d}.tif", cube, photometric="minisblack", planarconfig="separate"
-        )
-    labels = [
-        "data.source.labels.pattern=null",
-        "data.source.labels.folders=[kind]",
-        "data.labels=[kind]",
-        "label=kind",
-    ]
-    words = ["data=multispectral_tiff", "data.size=20", "data.resize_mode=stretch", "backbone.widths=[8,16]"]
-    return trained(composed, where, *CLASSIFY, *words, *labels, "fusion=concat")
 
 
 def test_a_file_is_a_sample_with_all_its_streams_and_its_mask(tiffs):
@@ -80,19 +40,6 @@ def test_a_file_that_can_not_be_read_is_named_as_it_was_given(tiffs, tmp_path):
     assert "00000000" not in str(told.value)
     with pytest.raises(DataError, match="a picture has no band UV1"):
         load(run).predict(uv=Image.new("RGB", (20, 20)))
-
-
-@pytest.fixture(scope="module")
-def captioned(composed, tmp_path_factory):
-    """Images with captions (CLIP)."""
-    where = tmp_path_factory.mktemp("captioned")
-    (where / "data/img").mkdir(parents=True)
-    for i in range(40):
-        x = np.random.default_rng(i).integers(0, 255, (16, 16, 3), dtype=np.uint8)
-        Image.fromarray(x).save(where / f"data/img/{i}.png")
-    rows = [f"img/{i}.png,picture of {i}" for i in range(40)]
-    (where / "data/captions.csv").write_text("\n".join(["image,caption", *rows]))
-    return trained(composed, where, "experiment=clip", "data=pairs", "data.size=16", "backbone.widths=[8,16]")
 
 
 def test_pictures_paths_arrays_and_frames_of_one_image_are_one_thing(captioned):
@@ -140,15 +87,15 @@ def test_a_text_finds_images_of_the_run_or_of_other_embeddings(captioned):
         predictor.retrieve()
 
 
-def test_rows_of_a_table_are_seen_as_the_run_saw_its_own(composed, tmp_path):
+def test_rows_of_a_table_are_seen_as_the_run_saw_its_own(made_run, tmp_path):
     draw = np.random.default_rng(0)
     made = pd.DataFrame({f"nm{300 + 10 * i}": draw.normal(size=60) for i in range(8)})
     made["length"] = made.nm300 * 3 + 100
     made.insert(0, "name", [f"s{i}" for i in range(60)])
     (tmp_path / "data").mkdir()
     made.to_csv(tmp_path / "data/spectra.csv", index=False)
-    run, _ = trained(
-        composed, tmp_path, "data=table", "data.source.file=spectra.csv", "data.source.id=name", "modality=vis",
+    run, _ = made_run(
+        tmp_path, "data=table", "data.source.file=spectra.csv", "data.source.id=name", "modality=vis",
         "modality.vis.bands=all", "backbone=vector", "fusion=separate", "head=regressor", "loss=huber", "augment=none",
         "evaluate=[head]", "data.labels=[length]", "label=length", "optim.lr=0.01",
     )  # fmt: skip
@@ -166,15 +113,15 @@ def test_rows_of_a_table_are_seen_as_the_run_saw_its_own(composed, tmp_path):
         predictor.predict(array)
 
 
-def test_a_caption_is_a_text_and_one_file_serves_it(composed, tmp_path):
+def test_a_caption_is_a_text_and_one_file_serves_it(made_run, tmp_path):
     (tmp_path / "data/img").mkdir(parents=True)
     for i in range(24):
         x = np.random.default_rng(i).integers(0, 255, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(x).save(tmp_path / f"data/img/{i}.png")
     rows = [f"img/{i}.png,a red bird,{'ab'[i % 2]}" for i in range(24)]
     (tmp_path / "data/captions.csv").write_text("\n".join(["image,caption,kind", *rows]))
-    run, kept = trained(
-        composed, tmp_path, "experiment=caption_lstm", "data=pairs", "data.source.texts=[caption]", "data.size=32",
+    run, kept = made_run(
+        tmp_path, "experiment=caption_lstm", "data=pairs", "data.source.texts=[caption]", "data.size=32",
         "backbone.widths=[8,16]", "evaluate=[head]", "label=kind", "data.labels=[]",
     )  # fmt: skip
     predictor = load(run)

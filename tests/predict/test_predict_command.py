@@ -1,0 +1,64 @@
+"""`python -m multimodal_lab.predict`: a table of what a run says of a folder, and the nearest samples to a query."""
+
+import sys
+
+import pandas as pd
+import pytest
+
+from multimodal_lab.predict import __main__ as command
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """The command line, in this process: gives what it printed, or the sentence that it ended with."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["predict", *map(str, words)])
+        try:
+            command.main()
+        except SystemExit as end:
+            return str(end.code or capsys.readouterr().out)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_a_folder_becomes_a_table(cli, tiffs):
+    run, kept = tiffs
+    done = cli(f"run={run}", f"out={run}/said.parquet", f"data.root={kept}/kind1", "data.source.labels.folders=null",
+               module="predict", small=False)  # fmt: skip
+    assert done.stdout.startswith("20 samples by ")
+    made = pd.read_parquet(run / "said.parquet")
+    assert list(made.columns) == ["id", "kind", "kind/kind0", "kind/kind1"]
+    assert set(made.kind) <= {"kind0", "kind1"}
+
+
+def test_a_text_finds_pictures(captioned, call, tmp_path):
+    run, _ = captioned
+    assert call("retrieve", f"run={run}", "text=picture of 3", "k=2").count("\n") == 3
+    call("retrieve", f"run={run}", "text=picture of 3", "k=4", f"out={tmp_path}/found.csv")
+    found = pd.read_csv(tmp_path / "found.csv")
+    assert list(found.columns) == ["query", "rank", "id", "split", "score"]
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--help"], "usage: python -m multimodal_lab.predict"),
+        ([], "error: run=DIR is missing"),
+        (["run=/nowhere"], "error: run=/nowhere: no run here (expected config.yaml in it)"),
+        (["run=RUN", "out=a.xlsx"], "error: out=a.xlsx: expected one of .csv, .parquet; nearest: "),
+        (["run=RUN", "train.epochs=3"], "error: train.epochs=3: only data=… and data.KEY=… can be given"),
+        (["run=RUN", "data.root=KEPT"], "no head of this run tells a label (it has projection)"),
+        (["retrieve", "run=RUN", "k=0", "text=a"], "error: k=0: expected a whole number from 1"),
+        (["retrieve", "run=RUN"], "error: retrieve: expected one STREAM=QUERY"),
+        (
+            ["retrieve", "run=RUN", "txt=a"],
+            "error: no stream 'txt' in this run; expected one of image, text; nearest: text",
+        ),
+    ],
+)
+def test_what_can_not_be_followed_is_one_sentence(captioned, call, words, said):
+    run, kept = captioned
+    assert said in call(*(w.replace("RUN", str(run)).replace("KEPT", str(kept)) for w in words))
