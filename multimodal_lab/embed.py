@@ -33,7 +33,7 @@ out    where to write <stream>.parquet and <stream>.csv (default: DIR/embedded)
 data   a data set other than the run's own; without, the run's own with these keys changed, such as data.root=/folder"""
 
 WORDS = ("data=", "data.", "data/scaling=", "+data.", "+data/scaling=")
-FOLLOW = ("root", "on_error")  # keys of `data` that shipped sources repeat
+FOLLOW = ("root", "on_error", "verify")  # keys of `data` that shipped sources repeat
 SEEN = (
     "scaling",
     "size",

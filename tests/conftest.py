@@ -23,6 +23,15 @@ if not torch.cuda.is_available():
 resolvers.register()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What runs remember of their data stays with the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLCONFIGDIR", str(Path("~/.cache/matplotlib").expanduser()))  # its list of fonts takes seconds
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def composed():
     """A function of overrides to the composed config, small unless `small=False`."""

@@ -11,6 +11,7 @@ from functools import cache
 from multimodal_lab import bounds
 from multimodal_lab.config.problem import MISSING, Problem, Unknown, is_target, join, show, unknown_key
 from multimodal_lab.config.signature import Module, Parameter, Signature, is_dataclass, lookup, of_class
+from multimodal_lab.runs.aliases import renamed_value
 from multimodal_lab.text import distinct, nearest
 
 
@@ -44,7 +45,8 @@ def problems(expect: Field, value: object, key: str) -> Iterator[Problem]:
     if expect.options:
         yield from _union_problems(expect, value, key)
     elif not expect.fits(value):
-        yield Problem(key, value, f"expected {expect.text}", _typed(key, expect.near(value)))
+        near = renamed_value(key, value) or expect.near(value)
+        yield Problem(key, value, f"expected {expect.text}", _typed(key, near))
     elif isinstance(value, list) and expect.items:
         if len(expect.items) > 1 and len(value) != len(expect.items):
             yield Problem(key, value, f"expected {len(expect.items)} values, {expect.text}, found {len(value)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from multimodal_lab.runs.aliases import VALUES, renamed_choice, renamed_key
+from multimodal_lab.runs.aliases import VALUES, renamed_choice, renamed_key, renamed_value
 from multimodal_lab.text import nearest
 from multimodal_lab.text import show as show
 
@@ -53,8 +53,9 @@ def not_one_of(key: str, found: object, choices: list[str], before: str = "") ->
 def unknown_key(key: str, value: object, choices: list[str], owner: str) -> Problem:
     """A key that its owner doesn't have: the nearest that it has, or what an old key is called today."""
     if (new := renamed_key(key)) is not None:
+        today = renamed_value(new, value) or value
         changed = next((f": {what}" for top, what in VALUES.items() if new.startswith(top)), "")
-        return Problem(key, value, f"this key is called {new} now{changed}", f"{new}={'…' if changed else show(value)}")
+        return Problem(key, value, f"this key is called {new} now{changed}", f"{new}={'…' if changed else show(today)}")
     near = nearest(key.rpartition(".")[2], choices)
     has = ", ".join(choices) or "no keys"
     return Problem(key, value, f"no such key; {owner} has {has}", join(key.rpartition(".")[0], near[0]) if near else "")

@@ -10,19 +10,20 @@ import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Natural
 from multimodal_lab.data import record
-from multimodal_lab.data.fitted_cache import FittedCache, learn
+from multimodal_lab.data.fitted_cache import FittedCache, known_good, learn, note, remember_good
 from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
-from multimodal_lab.data.readers.fingerprint import fingerprint
+from multimodal_lab.data.readers.fingerprint import marked
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
-from multimodal_lab.data.streams import learnt_notes
+from multimodal_lab.data.streams import learnt_notes, whole_rows
 from multimodal_lab.data.streams.bands import doubts, plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
+from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
@@ -42,11 +43,13 @@ class Data:
     the training split, so that it is 0 to a network, `zero`, or (`keep`) what was photographed. A pixel that was not
     measured or lies outside the frame holds the mean, or with `zero` 0. nodata: a pixel was not measured where `any` of a
     stream's bands has no value (declared nodata, NaN), or where `all` have none.
-    verify: `all` reads every sample before training, so that a bad one stops the run then; `train` meets bad
-    held-out ones when it comes to them. on_error: what a sample that can't be read does: `raise` stops the run, `skip`
-    makes it one with every stream missing and no label, `substitute` does so too but in training, where the next
-    readable sample of the split stands in for it; both read every sample first, and stop above
-    the share `max_bad`, but not at one.
+    verify: `all` reads every sample before training, so that a bad one stops the run then; `headers` meets bad
+    held-out ones when it comes to them, and `none` leaves out the headers of files too, but the first good one.
+    fingerprint: see `readers.fingerprint`. statistics: what scaling, mean and deviation are learnt from: the whole training
+    split (`train`), so many of its samples, evenly spaced, or nothing, where a `Preset` knows them. on_error: what a sample
+    that can't be read does: `raise` stops the run, `skip` makes it one with every stream missing and no label, `substitute`
+    does so too but in training, where the next readable sample of the split stands in for it; both read every sample
+    first, and stop above the share `max_bad`, but not at one.
     shuffle: re-pairs one stream among the samples of each split, see `Shuffle`: a negative control. items: {stream: column}
     whose equal values mark rows that hold the same thing in that stream, which retrieval ranks once; a reader of captions
     knows its images.
@@ -68,7 +71,9 @@ class Data:
         cache: bool = False,
         background: Background = "mean",
         nodata: Literal["any", "all"] = "any",
-        verify: Literal["all", "train"] = "all",
+        verify: Literal["all", "headers", "none"] = "all",
+        fingerprint: Literal["full", "quick"] = "full",
+        statistics: Literal["train"] | Count | Preset = "train",
         on_error: OnError = "raise",
         max_bad: Fraction = 0.001,
         shuffle: Shuffle | None = None,
@@ -79,6 +84,7 @@ class Data:
         self.batch_size, self.workers, self.cache = batch_size, workers, cache
         self.background, self.nodata = background, nodata
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
+        self.fingerprint, self.statistics = fingerprint, statistics
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
         self.items = items or {}
 
@@ -88,14 +94,16 @@ class Data:
         seed: int,
         frozen: dict[str, Any] | None = None,
         memory: FittedCache | None = None,
+        encodes: bool = False,
     ) -> Prepared:
         """Cut the streams of `modality` and split, label and measure the samples.
 
         modality: {stream: facts}, see `bands.resolve`. seed: of the sample order. frozen: the `record()` of a trained
         run, whose statistics, components, tokenizers and classes are used instead of learning them, so that new files
         are seen as the training files were; its splits are used again if the data are the same, else there is only
-        "all". memory: remembers what the training split taught; then no sample is read here that needn't be: whoever
-        gives it reads all of them, or knows that they have been read. Raises `DataError` for anything in the data or the
+        "all". memory: remembers what the training split taught and that all samples were checked, for data whose fingerprint
+        tells of every value; then no sample is read here that needn't be. encodes: the caller reads all of them, or
+        knows that they have been read. Raises `DataError` for anything in the data or the
         modality that can't be used.
         """
         plans = self._streams(modality)
@@ -103,12 +111,13 @@ class Data:
             self._require_items(plans)
         how = (self.scaling, self.resize, self.background, self.nodata)
         samples = SampleReader(self.source, plans, *how, self.cache)
-        mark = fingerprint(self.source, self.root)
+        mark, whole = marked(self.source, self.root, self.fingerprint)
+        memory = memory if whole or encodes else None
         chosen = self._choose(plans, frozen)
         if frozen is None:
             splits = self._split(chosen.split)
             try:
-                bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark)
+                bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark, self.statistics)
             except SampleError as error:
                 raise with_count(samples, error) from error
         else:
@@ -129,9 +138,11 @@ class Data:
             numbers=None if frozen is None else frozen.get("numbers"),
         )
         prepared.notes += self._told(samples, splits, bad)
-        if memory is None:
+        if frozen is None:
+            prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
+        if not encodes:
             try:
-                self._read(prepared, checked=frozen is None and self.verify == "all")
+                self._read(prepared, memory, checked=frozen is None and self.verify == "all")
             except SampleError as error:
                 raise with_count(samples, error) from error
         return prepared
@@ -216,12 +227,16 @@ class Data:
         except DataError as error:
             raise samples.named(row, error) from error
 
-    def _read(self, prepared: Prepared, checked: bool) -> None:
+    def _read(self, prepared: Prepared, memory: FittedCache | None, checked: bool) -> None:
         """Finish every sample where it is kept in memory; else read those that `learn` has not, where all are checked."""
+        reader = prepared.reader
         if self.cache:
             prepared.stack.keep()
-        elif checked:
-            learnt = set(prepared.splits["train"].tolist()) | prepared.bad.why.keys()
-            rest = set(range(len(prepared.samples))) - learnt
-            for row in track(rest, "reading the held-out samples", len(rest)):
-                prepared.reader.raw(row)
+        elif checked and not known_good(reader, memory, prepared.fingerprint):
+            learnt = set(prepared.splits["train"].tolist()) if self.statistics == "train" else set()
+            learnt |= prepared.bad.why.keys()
+            rest = np.array([row for row in range(len(prepared.samples)) if row not in learnt], dtype=np.int64)
+            what = "the held-out samples" if self.statistics == "train" else "every sample"
+            for _ in track(whole_rows.raws(reader, rest), f"reading {what}", len(rest)):
+                pass
+            remember_good(reader, memory, prepared.fingerprint)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from multimodal_lab import progress
+from multimodal_lab.bounds import Count
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams import whole_rows
+from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.files import json_hash
+
+StatisticsFrom = Literal["train"] | Count | Preset
 
 
 class FittedCache(Protocol):
@@ -29,33 +34,95 @@ class FittedCache(Protocol):
 
 
 def learn(
-    samples: SampleReader, train: np.ndarray, on_error: OnError, most: float, memory: FittedCache | None, mark: str
+    samples: SampleReader,
+    train: np.ndarray,
+    on_error: OnError,
+    most: float,
+    memory: FittedCache | None,
+    mark: str,
+    statistics: StatisticsFrom = "train",
 ) -> Bad:
     """Find the rows that can't be read, then fill `samples.fitted` from the rest of `train`.
 
-    With a memory, only what it doesn't know is read; what is learnt goes there. mark: the data's fingerprint.
+    With a memory, only what it doesn't know is read; what is learnt goes there. mark: the data's fingerprint. statistics:
+    what mean, deviation and scaling are learnt from, see `Data`.
     """
-    if memory is None:
-        bad = find(samples, on_error, most)
-        fit(samples, bad.good(train))
-        return bad
-    same = {"data": mark, "choices": choices(samples), "ids": named(samples.names)}
-    bad = _bad(samples, on_error, most, memory, same)
+    same = _same(samples, mark) if memory is not None else {}
+    bad = find(samples, on_error, most) if memory is None else _bad(samples, on_error, most, memory, same)
     rows = bad.good(train)
-    facts = {
-        name: {**same, "of": "statistics", "stream": nameless(plan), "train": named([samples.names[i] for i in rows])}
-        for name, plan in samples.plans.items()
-    }
+    some = _evenly(rows, statistics)
+    learns = {name: kind.learns_statistics for name, kind in samples.kinds.items()}
+    unknown = [*samples.plans]
+    facts: dict[str, dict[str, Any]] = {}
+    if memory is not None:
+        taught = [named([samples.names[i] for i in own]) for own in (rows, some)]
+        facts = {
+            name: {**same, "of": "statistics", "stream": nameless(plan), "train": taught[learns[name]]}
+            for name, plan in samples.plans.items()
+        }
+        unknown = _remembered(samples, memory, facts)
+    if len(some) == len(rows):
+        fit(samples, rows, unknown)
+    else:  # a vocabulary is learnt from all texts, which no other stream is read for
+        fit(samples, some, [name for name in unknown if learns[name]])
+        if rest := [name for name in unknown if not learns[name]]:
+            fit(samples.only(rest), rows)
+    for name in unknown if memory is not None else ():
+        memory.put(facts[name], asdict(samples.fitted[name]))
+    if isinstance(statistics, Preset):
+        for name in (name for name, does in learns.items() if does):
+            statistics.apply(name, samples.plans[name], samples.fitted[name])
+    return bad
+
+
+def known_good(samples: SampleReader, memory: FittedCache | None, mark: str) -> bool:
+    """Whether an earlier start has read every sample of these data for these streams, and found each as it should be."""
+    return memory is not None and memory.get(_verified(samples, mark)) is not None
+
+
+def remember_good(samples: SampleReader, memory: FittedCache | None, mark: str) -> None:
+    """Remember that every sample has been read."""
+    if memory is not None:
+        memory.put(_verified(samples, mark), {"samples": len(samples.names)})
+
+
+def _verified(samples: SampleReader, mark: str) -> dict[str, Any]:
+    plans = [nameless(plan) for plan in samples.plans.values()]
+    return {**_same(samples, mark), "of": "checked samples", "streams": plans}
+
+
+def _same(samples: SampleReader, mark: str) -> dict[str, Any]:
+    return {"data": mark, "choices": choices(samples), "ids": named(samples.names)}
+
+
+def _evenly(rows: np.ndarray, statistics: StatisticsFrom) -> np.ndarray:
+    """The rows, or so many of them, evenly spaced from the first to the last."""
+    count = statistics.samples if isinstance(statistics, Preset) else statistics
+    if isinstance(count, str) or count >= len(rows):
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
+
+
+def note(samples: SampleReader, train: int, statistics: StatisticsFrom) -> list[str]:
+    """What a run says of statistics that not all of its `train` samples taught."""
+    names = ", ".join(name for name, kind in samples.kinds.items() if kind.learns_statistics)
+    if isinstance(statistics, Preset):
+        return [
+            f"data.statistics: mean and deviation of {names} are those of {statistics.name}, not of the training split"
+        ]
+    if isinstance(statistics, str) or statistics >= train:
+        return []
+    return [f"data.statistics: {names} are scaled by {statistics} of {train} training samples, evenly spaced"]
+
+
+def _remembered(samples: SampleReader, memory: FittedCache, facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Put in place what is known under `facts`, one a stream; the names of the others."""
     found = {name: memory.get(own) for name, own in facts.items()}
     for name, known in found.items():
         if known is not None:
             samples.fitted[name] = StreamStatistics(**known)
-    unknown = [name for name, known in found.items() if known is None]
-    restore(samples, [name for name in found if name not in unknown])
-    fit(samples, rows, unknown)
-    for name in unknown:
-        memory.put(facts[name], asdict(samples.fitted[name]))
-    return bad
+    restore(samples, [name for name, known in found.items() if known is not None])
+    return [name for name, known in found.items() if known is None]
 
 
 def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None = None) -> None:
@@ -65,13 +132,13 @@ def fit(samples: SampleReader, train: np.ndarray, names: Collection[str] | None 
     """
     wanted = [name for name in samples.plans if names is None or name in names]
     learners = [samples.kinds[name].learner(samples, name, train) for name in wanted]
-    for row in progress.track(train, "reading the training split", len(train)) if learners else ():
-        raw = samples.raw(int(row))
+    seen = whole_rows.raws(samples, train) if learners else ()
+    for row, raw in progress.track(seen, "reading the training split", len(train)):
         try:
             for one in learners:
                 one.add(raw)
         except DataError as error:
-            raise samples.named(int(row), error) from error
+            raise samples.named(row, error) from error
     for one in learners:
         one.finish()
 

@@ -40,6 +40,14 @@ class Raw:
         return float(self.full_scale[stream] if isinstance(self.full_scale, dict) else self.full_scale)
 
 
+@dataclass
+class Rows:
+    """Many rows of vector streams as stored: inputs[stream] (n, C), full_scale[stream] as in `Raw`. Nothing is missing."""
+
+    inputs: dict[str, np.ndarray]
+    full_scale: dict[str, float]
+
+
 class Source(Protocol):
     """One stored data set.
 
@@ -51,7 +59,9 @@ class Source(Protocol):
     headers only. Five more attributes are read where there: `identity` (choices that change pixels) and `card`, whose
     `repr` the data's fingerprint takes in, and `notes`, list[str], what was inferred and a run should tell, and
     `together`, the column whose equal values mark rows that show one thing (captions of one image), and `items`, {field:
-    column}, whose equal values mark rows that hold the same thing in streams of that field (the image itself).
+    column}, whose equal values mark rows that hold the same thing in streams of that field (the image itself). So is a
+    method `read_rows(index, streams) -> Rows | None`: what `read` would give of many rows (n,) of vectors, at once; None
+    where they must be read one by one.
     """
 
     bands: tuple[Band, ...]

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import progress
+from multimodal_lab.cache.start import StartCache
 from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
@@ -62,8 +63,9 @@ def run(cfg: DictConfig, folder: Path) -> float:
     cache = feature_cache(cfg)
     with stage("building the backbones"):
         require_backbones(cfg)
+    memory = cache or StartCache()
     with stage("reading data"):
-        data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=cache)
+        data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=memory, encodes=cache is not None)
     _require_eval_split(cfg.eval_split, data)
     _require_scores(plain, data)
     system = build_system(cfg, data).to(device)
@@ -76,8 +78,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         write_record(folder, data.record())
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
-    told_of = cache.notes if cache else []
-    log.say("\n".join([describe(system, data), *data.notes, *told_of, *notes, f"writing to {folder}"]))
+    log.say("\n".join([describe(system, data), *data.notes, *memory.notes, *notes, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     state = fit(
         system, data, optimizer, safe_instantiate(cfg.train), augment=augment, log=log, store=store, seed=cfg.seed,

@@ -69,6 +69,8 @@ KEYS = {
 }
 # What the values of a new key are, where they are others than those of the old one.
 VALUES = {"optim.lr_scale": "a factor of optim.lr, where it was a rate"}
+# {(dotted key, its old value): its value today}.
+RENAMED_VALUES = {("data.verify", "train"): "headers"}
 # {head: head}: the main head is called by its file, in paths of losses and in the names of its weights.
 HEADS = {"decision": "late_fusion"}
 CHOICES = {"head": HEADS}  # {group: {choice: choice}}
@@ -77,6 +79,23 @@ CHOICES = {"head": HEADS}  # {group: {choice: choice}}
 def renamed_choice(group: str, name: object) -> str | None:
     """What an old choice of a config group is called today; None for one that did not change."""
     return CHOICES.get(group, {}).get(str(name))
+
+
+def renamed_value(key: str, value: object) -> str | None:
+    """What an old value of a key is called today; None for one that did not change."""
+    return RENAMED_VALUES.get((key, value)) if isinstance(value, str) else None
+
+
+def rename_values(config: dict[str, Any]) -> dict[str, Any]:
+    """A plain config of any earlier version, in place, with today's values."""
+    for (key, old), new in RENAMED_VALUES.items():
+        *path, last = key.split(".")
+        node: Any = config
+        for part in path:
+            node = node.get(part) if isinstance(node, dict) else None
+        if isinstance(node, dict) and node.get(last) == old:
+            node[last] = new
+    return config
 
 
 def renamed_target(name: str) -> str | None:

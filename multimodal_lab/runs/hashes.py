@@ -27,6 +27,12 @@ def judge(summary: Mapping[str, Any]) -> str:
     return str(summary.get(JUDGE, "probe"))
 
 
+def incomparable(*marks: object) -> str:
+    """Why fingerprints of several rules say nothing of each other: how one of them was made."""
+    quick = any(str(mark).startswith("quick:") for mark in marks)
+    return "recorded once by data.fingerprint=quick" if quick else OLDER
+
+
 def comparable(one: object, two: object) -> bool:
     """Whether two fingerprints of data were taken by one rule; else they differ, and that says nothing of the data."""
     return str(one).rpartition(":")[0] == str(two).rpartition(":")[0]

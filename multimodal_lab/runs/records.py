@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from multimodal_lab.files import read_bytes, read_json, require_shallow, write_json
-from multimodal_lab.runs.aliases import LAYOUT, renamed_target, upgrade_config, upgrade_record
+from multimodal_lab.runs.aliases import LAYOUT, rename_values, renamed_target, upgrade_config, upgrade_record
 from multimodal_lab.runs.directory import CONFIG
 
 DATA, JOB, BATCH = "data.json", "job.json", "batch.json"  # the last in a directory of a kept step
@@ -36,7 +36,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         what = "nothing" if found is None else type(found).__name__
         raise LayoutError(f"{folder / CONFIG}: expected the keys of a config, found {what}")
-    return upgrade_config(found) if _is_previous(folder, found) else found
+    return rename_values(upgrade_config(found) if _is_previous(folder, found) else found)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

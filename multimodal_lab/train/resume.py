@@ -14,7 +14,7 @@ from multimodal_lab.checkpoint.store import CheckpointStore, load, read_state
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction
-from multimodal_lab.runs.hashes import OLDER, comparable, flat, source_hash
+from multimodal_lab.runs.hashes import comparable, flat, incomparable, source_hash
 
 Resume = Literal["never", "auto", "drift"]
 FINGERPRINT = "data fingerprint"
@@ -91,5 +91,5 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _change(name: str, then: Any, now: Any) -> str:
     if name == FINGERPRINT and not comparable(then, now):
-        return f"{name}: {OLDER}, so that it can't tell whether these data are the same"
+        return f"{name}: {incomparable(then, now)}, so that it can't tell whether these data are the same"
     return f"{name}: was {then!r}, is {now!r}"

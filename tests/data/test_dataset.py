@@ -98,7 +98,7 @@ def test_held_out_samples_are_checked_before_training_unless_told_not_to(data, m
     source.masks[data(source).prepare(CUBE, 0).splits["test"][0]][:] = False
     with pytest.raises(DataError, match="mask is all zero"):
         data(source).prepare(CUBE, 0)
-    prepared = data(source, verify="train").prepare(CUBE, 0)
+    prepared = data(source, verify="headers").prepare(CUBE, 0)
     with pytest.raises(DataError, match="mask is all zero"):
         list(prepared.batches("test"))
 
@@ -339,7 +339,7 @@ def test_a_text_stream_is_learnt_with_a_memory_and_remembered(data):
         def put(self, facts, found):
             known[json.dumps(facts, sort_keys=True)] = json.loads(json.dumps(found))
 
-    first, second = (data().prepare(TEXT, 0, memory=Memory()) for _ in range(2))
+    first, second = (data().prepare(TEXT, 0, memory=Memory(), encodes=True) for _ in range(2))
     assert reads == [False, False, True, True]
     one, two = next(first.batches("all")), next(second.batches("all"))
     assert torch.equal(one.inputs["words"], two.inputs["words"])

@@ -250,7 +250,7 @@ def test_what_is_told_survives_a_memory(data, made):
             self[json.dumps(facts, sort_keys=True)] = json.loads(json.dumps(found))
 
     memory = Memory()
-    one, two = (data(holed(made)).prepare(CUBE, 0, memory=memory) for _ in range(2))
+    one, two = (data(holed(made)).prepare(CUBE, 0, memory=memory, encodes=True) for _ in range(2))
     assert one.notes == two.notes
     assert any(n.startswith("nodata") for n in two.notes)
     assert one.streams == two.streams

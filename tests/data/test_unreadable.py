@@ -68,7 +68,9 @@ def test_a_disk_that_fails_once_makes_no_bad_sample(data, monkeypatch):
 def test_what_a_disk_failed_to_give_is_no_bad_sample_for_good(data, monkeypatch, tmp_path, times, kept):
     monkeypatch.setattr(files, "WAITS", (0, 0, 0))
     memory = CacheStore(str(tmp_path))
-    found = data(Away(times), on_error="skip", max_bad=0.5).prepare({"cube": CUBE["cube"]}, 0, memory=memory)
+    found = data(Away(times), on_error="skip", max_bad=0.5).prepare(
+        {"cube": CUBE["cube"]}, 0, memory=memory, encodes=True
+    )
     assert len(found.bad.why) == (times > 0)
     entries = [json.loads(p.read_text())["facts"]["of"] for p in tmp_path.rglob("entry.json")]
     assert entries.count("bad samples") == kept

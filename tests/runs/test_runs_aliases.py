@@ -8,7 +8,7 @@ from multimodal_lab.config.targets import is_allowed
 from multimodal_lab.runs import aliases
 
 OLD = [
-    ("data.check=train", "data.verify=train"),
+    ("data.check=train", "data.verify=headers"),
     ("data.fit=stretch", "data.resize_mode=stretch"),
     ("data.mask=keep", "data.background=keep"),
     ("data.split.rare=train", "data.split.min_class_policy=train"),
@@ -31,6 +31,15 @@ def test_an_old_key_on_the_command_line_is_refused_with_the_new_one(line, today)
     with pytest.raises(ConfigError) as error:
         check_command([line])
     assert today in str(error.value)
+
+
+def test_an_old_value_is_refused_with_the_new_one_and_read_in_a_run_of_before():
+    with pytest.raises(
+        ConfigError, match=r"data\.verify=train: expected one of all, headers, none .*data\.verify=headers"
+    ):
+        check_command(["data.verify=train"])
+    assert aliases.rename_values({"data": {"verify": "train"}}) == {"data": {"verify": "headers"}}
+    assert aliases.rename_values({"data": [], "x": {}}) == {"data": [], "x": {}}
 
 
 def test_every_target_of_the_table_can_be_built_today():

@@ -12,6 +12,7 @@ from torch import Tensor
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import keys
+from multimodal_lab.data.streams import whole_rows
 from multimodal_lab.data.streams.sample import Sample, SampleReader
 from multimodal_lab.hashing import stable_id
 from multimodal_lab.progress import Bar
@@ -105,7 +106,10 @@ class Collator:
         steps = {n: self.streams[n].steps for n in values}
         valid = {n: torch.zeros(len(rows), t, dtype=torch.bool) for n, t in steps.items() if t is not None}
         made = Stacked(values, present, {n: [] for n in drawn}, None, valid=valid)
+        done = self._read_whole(made, rows, bar)
         for i, row in enumerate(rows):
+            if done[i]:
+                continue
             if row in self.absent:
                 for texts in made.texts.values():
                     texts.append([])
@@ -127,6 +131,24 @@ class Collator:
                 item.inputs[name] = np.concatenate([x, np.broadcast_to(mean, (len(x), more, *x.shape[2:]))], 1)
                 item.valid[name] = np.concatenate([real, np.zeros(more, dtype=bool)])
         return item
+
+    def _read_whole(self, made: Stacked, rows: np.ndarray, bar: Bar | None) -> np.ndarray:
+        """(N,) bool: the rows that were read many at a time, where that can be; the others wait to be read one by one."""
+        done = np.zeros(len(rows), dtype=bool)
+        if self.absent or self.reader.cache or not whole_rows.possible(self.reader):
+            return done
+        for first in range(0, len(rows), whole_rows.ROWS):
+            part = slice(first, first + whole_rows.ROWS)
+            found = whole_rows.finished(self.reader, rows[part])
+            if found is None:
+                continue
+            for name, x in found.items():
+                made.values[name][part] = torch.from_numpy(x)
+                made.present[name][part] = True
+            done[part] = True
+            if bar is not None:
+                bar.update(min(part.stop, len(rows)))
+        return done
 
     def _words(self, name: str, texts: list[str]) -> Tensor:
         out = self.kinds[name].empty(self.streams[name], len(texts))

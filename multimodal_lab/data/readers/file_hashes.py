@@ -53,6 +53,13 @@ def content_hashes(base: Path, paths: Sequence[str]) -> dict[str, str]:
         return known | found
 
 
+def sizes_and_times(base: Path, paths: Sequence[str]) -> dict[str, str]:
+    """{path: its size and the time of its last change} of the regular files among `paths`, relative to `base`."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        stamps = zip(paths, pool.map(lambda path: _stamp(base / path), paths))
+        return {path: " ".join(stamp.split()[:2]) for path, stamp in stamps if stamp}
+
+
 def _stamp(path: Path) -> str:
     """`size mtime ctime inode` of a regular file, "" of anything else; the ctime moves where the mtime is set back."""
     try:

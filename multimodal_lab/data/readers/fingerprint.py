@@ -5,40 +5,50 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from multimodal_lab.data.readers.file_hashes import content_hashes
+from multimodal_lab.data.readers.file_hashes import content_hashes, sizes_and_times
 from multimodal_lab.data.source import Source
 
 # What counts, and how: marks of two layouts say nothing of each other. The first saw of large files the two ends alone.
-LAYOUT = "2"
+LAYOUT, QUICK = "2", "quick"
+ROWS = 10_000  # of the table that are Python objects at once
+How = Literal["full", "quick"]
 
 
-def fingerprint(source: Source, root: str | None) -> str:
+def fingerprint(source: Source, root: str | None, how: How = "full") -> str:
     """`LAYOUT:` and the SHA-256 over the sample table, bands, `identity` or `card` of the source, and each file of column
     `path` and of the source's columns of `images`, if it has such: its size and every byte.
 
-    Paths count relative to `root`, modification times not at all. A source that knows its `fingerprint` (a packed one)
-    has that of what it was made from.
+    Paths count relative to `root`, modification times not at all. With `quick`, `quick:` stands before it, and of a file its
+    size and the time of its last change count, not what it holds. A source that knows its `fingerprint` (a packed one) has
+    that of what it was made from.
     """
+    return marked(source, root, how)[0]
+
+
+def marked(source: Source, root: str | None, how: How = "full") -> tuple[str, bool]:
+    """The same, and whether it tells of every value of the data: what can't be seen of files may change unseen."""
     own = getattr(source, "fingerprint", None)
     if isinstance(own, str):
-        return own
+        return own, True
     digest = hashlib.sha256()
     facts = [repr(getattr(source, "identity", None)), repr(getattr(source, "card", None)), repr(source.bands)]
     digest.update("\n".join(facts).encode())
     base = Path(root).expanduser().resolve() if root else None
     columns = ("path", *getattr(source, "images", ()))
-    records = source.samples.to_dict("records")
-    paths = dict.fromkeys(path for r in records for column in columns if isinstance(path := r.get(column), str))
-    for record in records:
-        if isinstance(record.get("path"), str):
-            record["path"] = _relative(record["path"], base)
-        digest.update(json.dumps(record, sort_keys=True, default=_plain).encode())
-    hashes = content_hashes(base or Path.cwd(), list(paths))
+    paths: dict[str, None] = {}
+    for first in range(0, len(source.samples), ROWS):
+        for record in source.samples.iloc[first : first + ROWS].to_dict("records"):
+            paths.update((path, None) for column in columns if isinstance(path := record.get(column), str))
+            if isinstance(record.get("path"), str):
+                record["path"] = _relative(record["path"], base)
+            digest.update(json.dumps(record, sort_keys=True, default=_plain).encode())
+    known = {"full": content_hashes, "quick": sizes_and_times}[how](base or Path.cwd(), list(paths))
     for path in paths:
-        digest.update(f"\n{hashes.get(path, '')}".encode())
-    return f"{LAYOUT}:{digest.hexdigest()}"
+        digest.update(f"\n{known.get(path, '')}".encode())
+    mark = {"full": LAYOUT, "quick": QUICK}[how]
+    return f"{mark}:{digest.hexdigest()}", bool(paths) and known.keys() == paths.keys()
 
 
 def _relative(path: str, base: Path | None) -> str:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TypeVar
 
 import pandas as pd
 
 from multimodal_lab.data.readers.name_match import look_up
 from multimodal_lab.data.source import DataError
-from multimodal_lab.files import read_failure, retried
+from multimodal_lab.files import read_failure
 
 SHOWN = 5
 PICTURES = {f".{s}" for s in re.findall(r"\w+", """png jpg jpeg jpe jfif tif tiff webp bmp dib gif ppm pgm pnm jp2 avif
                 heic heif psd ico tga exr svg nef cr2 cr3 arw dng orf raf rw2""")}  # fmt: skip
-H = TypeVar("H")
 
 
 def existing(root: str) -> Path:
@@ -137,39 +134,9 @@ def readable(name: str, what: str) -> Iterator[None]:
         raise DataError(f"{name}: not a whole, readable {what}: {type(error).__name__}: {error}") from error
 
 
-def headers(paths: Sequence[str], read: Callable[[str, tuple[str, H] | None], H], on_error: str) -> list[H | DataError]:
-    """What `read(path, first)` gives of each file, `first` being the first good path and its header, if there was one.
-
-    Unless `on_error` is `raise`, a `DataError` takes the place of the header. Else the first is raised, with the number
-    of those that there are, as it is where no file can be read.
-    """
-    made: list[H | DataError] = []
-    first: tuple[str, H] | None = None
-    for path in paths:
-        try:
-            header = retried(partial(read, path, first))
-            first = first or (path, header)
-            made.append(header)
-        except DataError as error:
-            made.append(error)
-    bad = [found for found in made if isinstance(found, DataError)]
-    if made and first is None:
-        raise DataError(f"{len(made)} files, none of which can be read: {bad[0]}")
-    if bad and on_error == "raise":
-        raise DataError(f"{bad[0]} ({counted(len(bad), len(made), 'files')})") from bad[0]
-    return made
-
-
 def counted(bad: int, total: int, what: str) -> str:
     """How many can't be read, and the key that goes on without them."""
     return f"{bad} of {total} {what} can't be read; data.on_error=skip goes on without, up to the share data.max_bad"
-
-
-def readable_header(found: H | DataError) -> H:
-    """A header that `headers` gave; the error that was kept in its place is raised."""
-    if isinstance(found, DataError):
-        raise found
-    return found
 
 
 def table(paths: Sequence[str], suffixes: Sequence[str]) -> pd.DataFrame:
@@ -181,12 +148,6 @@ def table(paths: Sequence[str], suffixes: Sequence[str]) -> pd.DataFrame:
     if twice:
         raise DataError(f"{some(twice)}: the same name with two suffixes, expected one file per sample")
     return samples
-
-
-def sized(paths: Sequence[str], suffixes: Sequence[str], found: Sequence[object]) -> pd.DataFrame:
-    """`table` with the `height` and `width` of each file's header, 0 where it could not be read."""
-    sizes = {name: [getattr(header, name, 0) for header in found] for name in ("height", "width")}
-    return table(paths, suffixes).assign(**sizes)
 
 
 def some(names: Sequence[object]) -> str:

@@ -17,14 +17,15 @@ from multimodal_lab.data.readers.card import requested_bands, select_planes
 from multimodal_lab.data.readers.crops import BLOCKS, Cuts, blocks, crossing, grid
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.hdf5_file import claim, classes, column, dataset, fill_value, open_file
+from multimodal_lab.data.readers.hdf5_rows import columns, ordered, read_rows, stacked
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_number
+from multimodal_lab.data.source import Card, DataError, Raw, Rows, full_scale, need_number
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose plans are kept
-_Home = tuple[list[str], list[tuple[str, int]]]
+_Home = tuple[list[str], list[tuple[str, int]], list[int]]
 Axes = Literal["nchw", "nhwc", "nc", "chw", "hwc"]
 
 
@@ -61,7 +62,7 @@ class Hdf5:
         self.root = existing(root)
         self.card, self.datasets, self.axes, self.crop = card, datasets, axes, crop
         self.limits, self.cache_mb = limits or Limits(), cache_mb
-        self.bands: tuple[Band, ...] = _ordered(card, datasets)
+        self.bands: tuple[Band, ...] = ordered(card, datasets)
         self.identity = (datasets, axes, crop, stride)
         self._open: dict[tuple[int, str], h5py.File] = {}
         self._plans: dict[tuple[int, ...], tuple[list[Stream], dict[str, list[int]], list[_Home]]] = {}
@@ -106,13 +107,9 @@ class Hdf5:
         made: dict[str, Any] = {}
         gone: dict[str, np.ndarray] = {}
         scales: dict[str, float] = {}
-        for stream, (names, parts) in zip(streams, homes):
-            whole = len(names) == 1
-            made[stream.name] = (
-                select_planes(values[names[0]], [p for _, p in parts])
-                if whole
-                else _stacked(stream, parts, values, path)
-            )
+        for stream, (names, parts, places) in zip(streams, homes):
+            one = values[names[0]]
+            made[stream.name] = select_planes(one, places) if len(names) == 1 else stacked(stream, parts, values, path)
             if any(absent[name] is not None for name in names):
                 planes = [(absent[name], values[name], place) for name, place in parts]
                 gone[stream.name] = np.stack([np.zeros(x.shape[1:], bool) if m is None else m[p] for m, x, p in planes])
@@ -120,11 +117,27 @@ class Hdf5:
             scales[stream.name] = own.pop() if len(own) == 1 else 1.0
         return Raw(made, None, scales, gone)
 
+    def read_rows(self, index: np.ndarray, streams: Sequence[Stream]) -> Rows | None:
+        """The same of many rows of vectors at once; None where they must be read one by one: see `Rows`."""
+        paths = {self._paths[i] for i in index}
+        if self.axes != "nc" or len(paths) > 1 or self._fills or self.card.nodata not in (None, "ignore"):
+            return None
+        need_kind(streams, ["vector"], path := paths.pop())
+        wanted, homes = self._plan(streams)
+        if any(len(names) > 1 for names, _, _ in homes):
+            return None
+        with readable(path, "HDF5 file"):
+            values = {k: read_rows(self._dataset(path, k), self._at[index, 0], own) for k, own in wanted.items()}
+        own = {s.name: columns(values[names[0]], places) for s, (names, _, places) in zip(streams, homes)}
+        return Rows(own, {name: full_scale(x.dtype) for name, x in own.items()})
+
     def _missing(self, path: str, name: str, local: list[int], values: np.ndarray) -> np.ndarray | None:
         """(C, …) bool of the bands `local` of a data set."""
+        declared = None if self.card.nodata is not None else self._fills.get((path, name))
+        if declared is None and self.card.nodata in (None, "ignore"):
+            return None
         start = self._starts[name]
         stored = [self._stored[self.bands[start + i].name] for i in local]
-        declared = None if self.card.nodata is not None else self._fills.get((path, name))
         return nodata.missing(values, nodata.of_bands(self.card, stored, declared))
 
     def _plan(self, streams: Sequence[Stream]) -> tuple[dict[str, list[int]], list[_Home]]:
@@ -145,7 +158,7 @@ class Hdf5:
                     wanted[name] = local
                 start += len(names)
             parts = [[home[i] for i in indices(s, self.bands)] for s in streams]
-            homes = [(list(dict.fromkeys(name for name, _ in each)), each) for each in parts]
+            homes = [([*dict.fromkeys(name for name, _ in each)], each, [p for _, p in each]) for each in parts]
             if len(self._plans) > KEPT:
                 self._plans.clear()
             self._plans[key] = (list(streams), wanted, homes)
@@ -163,23 +176,27 @@ class Hdf5:
 
     def _values(self, path: str, name: str, index: int, local: list[int]) -> np.ndarray:
         with readable(path, "HDF5 file"):
-            key = (os.getpid(), path, name)
-            if key not in self._data:
-                self._data[key] = dataset(self._file(path), name, path)
-            return self._cut(self._data[key], index, local)
+            return self._cut(self._dataset(path, name), index, local)
+
+    def _dataset(self, path: str, name: str) -> h5py.Dataset:
+        key = (os.getpid(), path, name)
+        if key not in self._data:
+            self._data[key] = dataset(self._file(path), name, path)
+        return self._data[key]
 
     def _cut(self, data: h5py.Dataset, index: int, local: list[int]) -> np.ndarray:
         row, top, left = (int(v) for v in self._at[index])
         band: Any = slice(local[0], local[-1] + 1)
-        pick = [i - local[0] for i in local]
+        pick = None if local[-1] - local[0] == len(local) - 1 else [i - local[0] for i in local]
         if local[-1] + 1 - local[0] > 2 * len(local):
-            band, pick = local, list(range(len(local)))
+            band, pick = local, None
         size = self.crop or 0
         window = (slice(top, top + size), slice(left, left + size)) if self.crop else (slice(None),) * (data.ndim - 2)
         place = {"n": (row,), "c": (band,), "h": window[:1], "w": window[1:]}
         values = data[tuple(p for a in self.axes for p in place[a])]
         # A view of interleaved values: the copy into a batch is quicker at turning them round.
-        return select_planes(np.moveaxis(values, -1, 0) if self.axes.endswith("c") else values, pick)
+        values = np.moveaxis(values, -1, 0) if self.axes.endswith("c") and values.ndim > 1 else values
+        return values if pick is None else values[pick]
 
     def _rows(self, path: str, only: bool, columns: dict[str, str], stride: int, cuts: Cuts) -> pd.DataFrame:
         with readable(path, "HDF5 file"), open_file(self.root / path, path, 1) as file:
@@ -230,21 +247,3 @@ class Hdf5:
             self._ignored.append((f"{path}: {name}", why))
         else:
             self._fills[path, name] = value
-
-
-def _ordered(card: Card, datasets: dict[str, list[str]]) -> tuple[Band, ...]:
-    known = {b.name: b for b in card.bands}
-    names = [n for group in datasets.values() for n in group]
-    if sorted(names) != sorted(known):
-        wrong = sorted(set(names) ^ set(known)) or sorted({n for n in names if names.count(n) > 1})
-        raise DataError(f"data.source.datasets and data.source.card.bands differ in {', '.join(wrong)}")
-    return tuple(known[n] for n in names)
-
-
-def _stacked(stream: Stream, found: list[tuple[str, int]], values: dict[str, np.ndarray], path: str) -> np.ndarray:
-    parts = [values[name][place] for name, place in found]
-    shapes = {p.shape for p in parts}
-    if len(shapes) > 1:
-        raise DataError(f"{path}: stream {stream.name} takes bands of different sizes: {sorted(shapes)}")
-    kinds = {p.dtype for p in parts}
-    return np.stack(parts) if len(kinds) == 1 else np.stack([p.astype(np.float32) for p in parts])

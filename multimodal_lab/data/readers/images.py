@@ -13,7 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from multimodal_lab.data.readers import nodata, tiles
 from multimodal_lab.data.readers.card import requested_bands
-from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
+from multimodal_lab.data.readers.folder import existing, find, readable
+from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError, Raw
@@ -63,7 +64,7 @@ class Images:
     Opening reads headers only and raises `DataError` for a file that is no image, is beyond the limits, has another
     colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
     the specimen's mask (then every file needs one), `white` and `black` put the image on that ground, `drop` forgets
-    it. on_error: as in `Data`; unless it is `raise`, a file with a bad header is reported when it is read.
+    it. on_error, verify: as in `Data`; unless that is `raise`, a file with a bad header is reported when it is read.
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
@@ -77,6 +78,7 @@ class Images:
         labels: Labels | None = None,
         limits: Limits | None = None,
         on_error: Literal["raise", "skip", "substitute"] = "raise",
+        verify: Verify = "all",
     ) -> None:
         self.root = existing(root)
         self.colour, self.alpha = colour, alpha
@@ -84,18 +86,19 @@ class Images:
         self.limits = limits or Limits()
         self.bands: tuple[Band, ...] = bands_of(colour)
         paths = find(self.root, SUFFIXES)
-
-        def read(path: str, first: tuple[str, Header] | None) -> Header:
-            header = read_header(self.root / path, path, colour, alpha, self.limits)
-            if first and header.bits != first[1].bits:
-                raise DataError(f"{path}: {header.bits} bits, expected {first[1].bits} as in {first[0]}")
-            if alpha == "mask" and not header.alpha:
-                raise DataError(f"{path}: no alpha channel, expected one in every file (data.source.alpha=mask)")
-            return header
-
-        self._headers = headers(paths, read, on_error)
+        self._headers = headers(paths, self._header, on_error, verify)
         self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
+        if isinstance(self._headers, LazyHeaders):
+            self.notes = [*self.notes, self._headers.note()]
         tiles.mark(self)
+
+    def _header(self, path: str, first: tuple[str, Header] | None) -> Header:
+        header = read_header(self.root / path, path, self.colour, self.alpha, self.limits)
+        if first and header.bits != first[1].bits:
+            raise DataError(f"{path}: {header.bits} bits, expected {first[1].bits} as in {first[0]}")
+        if self.alpha == "mask" and not header.alpha:
+            raise DataError(f"{path}: no alpha channel, expected one in every file (data.source.alpha=mask)")
+        return header
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """(C, H, W) uint8 or uint16, and the mask where alpha is one; a truncated file is a `DataError`."""

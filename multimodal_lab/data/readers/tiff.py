@@ -11,7 +11,8 @@ import tifffile
 
 from multimodal_lab.data.readers import nodata, tiles
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
-from multimodal_lab.data.readers.folder import existing, find, headers, readable, readable_header, sized
+from multimodal_lab.data.readers.folder import existing, find, readable
+from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.tiff_header import OWN_PAGES, Header, Layout, read_header
@@ -29,8 +30,8 @@ class Tiff:
     `DataError` for a truncated file, another number of bands than the card's, or another type than the first file's.
     `layout` overrides which axis of a three-axis file counts bands. Files that are neither compressed nor tiled are
     read by offset, only the bands asked for. Missing are pixels of the nodata value (GDAL's tag 42113, or the card's),
-    outside an internal mask, and in strips or tiles that were never written; overviews are passed over. on_error: as in
-    `Data`; unless it is `raise`, a file with a bad header is told when it is read.
+    outside an internal mask, and in strips or tiles that were never written; overviews are passed over. on_error, verify:
+    as in `Data`; unless the first is `raise`, a file with a bad header is told when it is read.
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
@@ -44,30 +45,33 @@ class Tiff:
         layout: Layout = "from_header",
         limits: Limits | None = None,
         on_error: Literal["raise", "skip", "substitute"] = "raise",
+        verify: Verify = "all",
     ) -> None:
         self.root = existing(root)
         self.card = card
         self.bands: tuple[Band, ...] = pixel_bands(card)
-        limits = limits or Limits()
+        self.limits, self.layout = limits or Limits(), layout
         paths = find(self.root, SUFFIXES)
-
-        def read(path: str, first: tuple[str, Header] | None) -> Header:
-            header = read_header(self.root / path, path, len(card.bands), layout, limits)
-            if first and header.dtype != first[1].dtype:
-                raise DataError(f"{path}: values of type {header.dtype}, expected {first[1].dtype} as in {first[0]}")
-            return header
-
-        self._headers = headers(paths, read, on_error)
+        self._headers = headers(paths, self._header, on_error, verify)
         self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
         stored = [b.name for b in card.bands]
         self._stored = [stored.index(b.name) for b in self.bands]
-        good = [(p, h) for p, h in zip(paths, self._headers) if isinstance(h, Header)]
+        lazy = isinstance(self._headers, LazyHeaders)
+        read_now = [self._headers.first] if lazy else zip(paths, self._headers)
+        good = [(p, h) for p, h in read_now if isinstance(h, Header)]
         nodata.check(card, self._stored, good[0][1].dtype)
         if card.nodata is None:
             self.notes = [*self.notes, *nodata.notes([(p, h.why) for p, h in good if h.why], len(paths))]
+        self.notes = [*self.notes, self._headers.note()] if lazy else self.notes
         self._paths, self._files = paths, [str(self.root / p) for p in paths]
         self._mask_at = [] if card.mask_band is None else [stored.index(card.mask_band)]
         tiles.mark(self)
+
+    def _header(self, path: str, first: tuple[str, Header] | None) -> Header:
+        header = read_header(self.root / path, path, len(self.card.bands), self.layout, self.limits)
+        if first and header.dtype != first[1].dtype:
+            raise DataError(f"{path}: values of type {header.dtype}, expected {first[1].dtype} as in {first[0]}")
+        return header
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as stored, the mask, and what is missing; damage or a grey mask is a `DataError`."""

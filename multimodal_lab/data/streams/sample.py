@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,14 @@ class SampleReader:
         self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
         self.cache = cache
         self.watch: Callable[[int], None] | None = None
+
+    def only(self, names: Collection[str]) -> SampleReader:
+        """The same for some of the streams: the others are not read; what is learnt is learnt for both."""
+        made = copy.copy(self)
+        made.plans = {name: self.plans[name] for name in names}
+        made.kinds = {name: self.kinds[name] for name in names}
+        made.kept, made.last = {}, {}
+        return made
 
     def called(self, row: int) -> str:
         """How messages name a sample."""

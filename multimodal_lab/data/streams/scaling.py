@@ -5,7 +5,8 @@ returning plain JSON types; and `apply(x, mask, full_scale, facts)`, from a stor
 the same shape. `mask` is (H, W) bool or None. Policies that learn nothing don't touch `pixels`. NaN is a value that was not
 measured: it teaches nothing and stays NaN. A policy that leaves values in the units of the stored type has
 `unit(high, full_scale)` too, a power of two that spans what it makes, where |x| <= `high` in the training split:
-augmentations take it for 1. What other policies make spans about 1.
+augmentations take it for 1. What other policies make spans about 1. A policy that gives every value by itself, whatever
+stands beside it in its sample, says `elementwise = True`: many vectors, (C, n), are then scaled at once.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class DtypeMax:
     """Divide by the largest value of the stored type: keeps the differences between bands and between specimens."""
 
     choice = "dtype_max"
+    elementwise = True
 
     def fit(self, pixels: Pixels) -> Facts:
         """Nothing to learn."""
@@ -61,6 +63,7 @@ class NoScaling:
     """The stored values as they are."""
 
     choice = "none"
+    elementwise = True
 
     def fit(self, pixels: Pixels) -> Facts:
         """Nothing to learn."""
@@ -79,6 +82,7 @@ class FixedRange:
     """Send `low` to 0 and `high` to 1, in stored units; values beyond them pass 0 and 1 unless `clip`."""
 
     choice = "fixed_range"
+    elementwise = True
 
     def __init__(self, *, low: float = 0.0, high: float = 1.0, clip: bool = False) -> None:
         if not high > low:
@@ -100,6 +104,7 @@ class Percentile:
     """Send each band's `low` and `high` percentile of the training split to 0 and 1."""
 
     choice = "percentile"
+    elementwise = True
 
     def __init__(
         self, *, low: float = 1.0, high: float = 99.0, clip: bool = False, pixels_per_sample: Count = 1024
@@ -133,6 +138,7 @@ class DatasetStats:
     """Take off each band's mean and divide by its standard deviation, both from the training split."""
 
     choice = "dataset_stats"
+    elementwise = True
 
     def fit(self, pixels: Pixels) -> Facts:
         """mean, std: C stored values each."""

@@ -25,7 +25,7 @@ def audit_data(
     plain = {**next(iter(configs.values()))["data"], "shuffle": None}
     try:
         factory = safe_instantiate(plain)
-        found_data = fingerprint(factory.source, factory.root)
+        found_data = fingerprint(factory.source, factory.root, factory.fingerprint)
     except DataError as error:
         raise StudyError(f"no cell can be trained: {error}") from error
     of = {

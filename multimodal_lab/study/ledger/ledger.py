@@ -109,9 +109,8 @@ def mixed(found: Sequence[Entry], source: str | None = None) -> list[str]:
         if source is not None and key == hashes.OF_SOURCE:
             counts[source] += 0
         if key == hashes.OF_DATA and len({k.rpartition(":")[0] for k in counts}) > 1:
-            said.append(
-                f"the data fingerprint of some cells was {hashes.OLDER}: it can't tell whether all had the same data"
-            )
+            how = hashes.incomparable(*counts)
+            said.append(f"the data fingerprint of some cells was {how}: it can't tell whether all had the same data")
         elif len(counts) > 1:
             shares = ", ".join(f"{n} of {k[:12]}" if n else f"now {k[:12]}" for k, n in counts.most_common())
             few = min((k for k in counts if counts[k]), key=lambda k: counts[k])
