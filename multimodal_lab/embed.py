@@ -139,14 +139,17 @@ def asked(usage: str, keys: set[str]) -> tuple[dict[str, str], Path, list[str]]:
     return words, folder, rest
 
 
-def opened(folder: Path, rest: list[str]) -> DictConfig:
-    """The config of a run for the data that are asked for; refused before anything heavy is imported."""
+def opened(folder: Path, rest: list[str], labels: bool = False) -> DictConfig:
+    """The config of a run for the data that are asked for; refused before anything heavy is imported.
+
+    Data may have no labels, unless these are needed.
+    """
     if wrong := [a for a in rest if not a.startswith(WORDS)]:
         raise ConfigError(f"{wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")
     require_readable(folder)
     cfg = configured(folder, rest)
     refuse([*absent(cfg)])
-    for note in without_labels(cfg):
+    for note in () if labels else without_labels(cfg):
         print(note, file=sys.stderr)
     return cfg
 

@@ -178,18 +178,23 @@ def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:
 
 def require_unseen(run: Trained, data: Any) -> None:
     """No held-out sample, nor another of its group, took part in training or choosing the encoder."""
-    names = [str(i) for i in data.samples["id"]]
-    for held, parts in (("test", ("train", "val")), ("val", ("train",))):
-        used = {i for part in parts for i in run.record["splits"].get(part, ())}
-        known = np.fromiter((name in used for name in names), bool, len(names))
-        rows = data.splits.get(held, np.zeros(0, dtype=np.int64))
-        seen = rows[known[rows] | np.isin(data.groups[rows], np.unique(data.groups[known]))]
-        if len(seen):
+    for held in ("test", "val"):
+        if found := seen(run.record, data, held):
             raise EncoderError(
-                f"adapt.runs: {run.folder} was trained on {len(seen)} of the {len(rows)} {held} samples here, or on others of "
-                f"their groups (such as {names[seen[0]]}): scores would be of what the encoder has seen. Train encoders "
+                f"adapt.runs: {run.folder} was trained on {len(found)} of the {len(data.splits[held])} {held} samples here, or on "
+                f"others of their groups (such as {found[0]}): scores would be of what the encoder has seen. Train encoders "
                 f"on this split{_differs(run, data.facts)}"
             )
+
+
+def seen(record: Mapping[str, Any], data: Any, held: str) -> list[str]:
+    """The names of a held-out split's samples that the run of `record` was trained or chosen on, or on others of their groups."""
+    parts = {"test": ("train", "val"), "val": ("train",)}.get(held, ())
+    used = {i for part in parts for i in record["splits"].get(part, ())}
+    names = [str(i) for i in data.samples["id"]]
+    known = np.fromiter((name in used for name in names), bool, len(names))
+    rows = data.splits.get(held, np.zeros(0, dtype=np.int64))
+    return [names[row] for row in rows[known[rows] | np.isin(data.groups[rows], np.unique(data.groups[known]))]]
 
 
 def _differs(run: Trained, facts: Mapping[str, Any]) -> str:

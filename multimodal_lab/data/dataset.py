@@ -31,6 +31,8 @@ from multimodal_lab.progress import track
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
 
+Resplit = Literal["never", "others", "always", "test"]
+
 
 class Data:
     """A source and the choices that make inputs of it; `prepare` cuts the streams of a modality and learns their facts.
@@ -95,16 +97,18 @@ class Data:
         frozen: dict[str, Any] | None = None,
         memory: FittedCache | None = None,
         encodes: bool = False,
+        resplit: Resplit = "never",
     ) -> Prepared:
         """Cut the streams of `modality` and split, label and measure the samples.
 
         modality: {stream: facts}, see `bands.resolve`. seed: of the sample order. frozen: the `record()` of a trained
         run, whose statistics, components, tokenizers and classes are used instead of learning them, so that new files
         are seen as the training files were; its splits are used again if the data are the same, else there is only
-        "all". memory: remembers what the training split taught and that all samples were checked, for data whose fingerprint
-        tells of every value; then no sample is read here that needn't be. encodes: the caller reads all of them, or
-        knows that they have been read. Raises `DataError` for anything in the data or the
-        modality that can't be used.
+        "all", unless `resplit` them: `others` splits data that are not the run's as `split` says, `always` its own,
+        too, and with `test` every sample is held out. memory: remembers what the training split taught and that all
+        samples were checked, for data whose fingerprint tells of every value; then no sample is read here that needn't
+        be. encodes: the caller reads all of them, or knows that they have been read. Raises `DataError` for anything in
+        the data or the modality that can't be used.
         """
         plans = self._streams(modality)
         if frozen is None:
@@ -122,6 +126,10 @@ class Data:
                 raise with_count(samples, error) from error
         else:
             splits = record.restore(frozen, samples, mark)
+            if resplit == "test":
+                splits = {"train": np.arange(0), "test": np.arange(len(samples.table))}
+            elif resplit == "always" or (resplit == "others" and not splits):
+                splits = self._split(chosen.split)
             bad = find(samples, self.on_error, self.max_bad)
         prepared = Prepared(
             samples,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -48,7 +49,7 @@ def kind(target: np.ndarray) -> TaskKind:
 
 def labelled(target: np.ndarray) -> np.ndarray:
     """(N,) bool: rows whose label is known, neither negative (classes, 0/1) nor NaN."""
-    flat = target.reshape(len(target), -1)
+    flat = target.reshape(len(target), math.prod(target.shape[1:]))  # of no rows, too
     return np.asarray((np.isfinite(flat) if kind(target) == "values" else flat >= 0).all(1))
 
 

@@ -106,7 +106,10 @@ def evaluate(
             heads=_asked(evaluators, eval_split),
         )  # fmt: skip
     found.save(folder / "embeddings")
-    train, test = found.select("train"), found.select(eval_split)
+    train, test = (
+        found.rows(found.split == "train"),
+        found.select(eval_split),
+    )  # the first is empty where all is held out
     val = found.select("val") if "val" in splits and eval_split != "val" else None
     scores: Scores = {}
     for name, evaluator in track(evaluators.items(), "scoring", len(evaluators)):

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from multimodal_lab.checkpoint.manifest import CheckpointError
 from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.data.dataset import Resplit
 from multimodal_lab.device.placement import pick_device
 from multimodal_lab.evaluate.embeddings import embed
 from multimodal_lab.experiment.build import build_system
@@ -37,11 +38,11 @@ def trained(cfg: DictConfig, folder: Path, device: torch.device) -> tuple[System
     return system, data, path
 
 
-def read_data(cfg: DictConfig, folder: Path) -> Any:
-    """`cfg.data` prepared as the run in `folder` prepared its own."""
+def read_data(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> Any:
+    """`cfg.data` prepared as the run in `folder` prepared its own; resplit: see `Data.prepare`."""
     modality = OmegaConf.to_container(cfg.modality, resolve=True)
     with stage("reading data"):
-        return safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=read_record(folder))
+        return safe_instantiate(cfg.data).prepare(modality, cfg.seed, frozen=read_record(folder), resplit=resplit)
 
 
 def load_trained(cfg: DictConfig, folder: Path, data: Any, device: torch.device) -> tuple[System, Path]:

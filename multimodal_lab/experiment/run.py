@@ -66,7 +66,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     memory = cache or StartCache()
     with stage("reading data"):
         data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=memory, encodes=cache is not None)
-    _require_eval_split(cfg.eval_split, data)
+    require_eval_split(cfg.eval_split, data)
     _require_scores(plain, data)
     system = build_system(cfg, data).to(device)
     with stage("building the augmentation"):
@@ -100,7 +100,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
     write_summary(folder, summary, plain)
-    return _finish(cfg, folder, log, summary, label, plain)
+    return report(cfg, folder, log, summary, label, plain)
 
 
 def describe(system: System, data: Any) -> str:
@@ -119,7 +119,7 @@ def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:
     ]
 
 
-def _require_eval_split(eval_split: str, data: Any) -> None:
+def require_eval_split(eval_split: str, data: Any) -> None:
     """Refuse a run that is to be scored on a split without samples, before it trains."""
     if eval_split != "test" and not len(data.splits.get(eval_split, ())):
         raise ValueError(
@@ -161,9 +161,10 @@ def _choices() -> dict[str, str]:
     return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
 
 
-def _finish(
+def report(
     cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any], label: str, plain: dict[str, Any]
 ) -> float:
+    """Draw the figures, print the tables, say where everything is; returns the objective."""
     from multimodal_lab.report import figures
     from multimodal_lab.report import summary as summary_report
 

@@ -76,6 +76,9 @@ def frozen(table: pd.DataFrame, labels: list[str] | str | None, split: Split, re
     if split.by == AUTO:
         by = record["split"]["by"]
         made.by = by if by in table else None
+    if split.stratify == AUTO:
+        stratum = record["split"]["stratify"]
+        made.stratify = stratum if stratum in table else None
     return Choice(labels if isinstance(labels, list) else list(record["labels"]), made, [])
 
 

@@ -1,0 +1,106 @@
+"""Judge a trained run without training: `python -m multimodal_lab.evaluate run=DIR data.root=/folder`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from multimodal_lab import progress, stage
+from multimodal_lab.config import compose, resolvers, schema
+from multimodal_lab.config.apply import apply
+from multimodal_lab.config.check import refuse, sweep_problems
+from multimodal_lab.config.instantiate import conf_dir
+from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
+from multimodal_lab.config.problem import ConfigError
+from multimodal_lab.embed import WORDS, asked, opened
+from multimodal_lab.runs import directory
+from multimodal_lab.text import expected_one_of, plain_output
+
+USAGE = """usage: python -m multimodal_lab.evaluate run=DIR [out=DIR] [split=test] [seen=allow] [data=CHOICE] [data.KEY=VALUE …]
+       [evaluate=[…]] [eval_split=val] [label=…] [figures=[…]] [modality_subsets=true] [device=…]
+
+run     the directory of a finished run
+out     where to write (default: DIR/evaluated/NAME, a new one each time): the files and tables of a run, without checkpoints
+data    a data set other than the run's own; without, the run's own with these keys changed, such as data.root=/folder
+
+The run's own data have the run's own splits; others, and its own with data.split.KEY=VALUE, are split as data.split says: what an
+evaluator fits, such as a probe, it fits on their training split.
+
+split   test: every sample is held out, and only what needs no training split is scored
+seen    allow: held-out samples may be called like ones that the run was trained on"""
+OWN = (
+    "evaluate",
+    "eval_split",
+    "label",
+    "figures",
+    "modality_subsets",
+    "objective",
+    "device",
+)  # keys that may be changed
+FIXED = {"split": ("test",), "seen": ("allow",)}
+
+
+def changed(cfg: DictConfig, words: list[str]) -> DictConfig:
+    """The config with the evaluators, the split and the figures that are asked for; `ConfigError` for what can't be."""
+    known = groups((conf_dir(),))
+    read, found = parse(words, list(OWN), known)
+    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o, False))]
+    refuse(found)
+    OmegaConf.set_struct(cfg, True)
+    for override in read:
+        if is_choice(override, known):
+            cfg.evaluate = _chosen(override)
+        else:
+            refuse([p for p in [apply(override, cfg, known)] if p])
+    refuse([p for p in schema.check(cfg) if p.key.split(".")[0] in OWN])
+    return cfg
+
+
+def _chosen(override: Override) -> DictConfig:
+    made = OmegaConf.to_container(compose.composed([str(override.input_line)]), resolve=False)
+    assert isinstance(made, dict)
+    chosen: DictConfig = OmegaConf.create(dict(made["evaluate"]))
+    return chosen
+
+
+def _begins(word: str, key: str) -> bool:
+    return word.lstrip("+~").startswith((f"{key}=", f"{key}."))
+
+
+def main() -> None:
+    """The command line."""
+    plain_output()
+    resolvers.register()
+    words, folder, rest = asked(USAGE, {"out", *FIXED})
+    out = Path(words.get("out", folder / "evaluated" / directory.run_id()))
+    try:
+        for key, allowed in FIXED.items():
+            if words.get(key, allowed[0]) not in allowed:
+                raise ConfigError(f"{key}={words[key]}: {expected_one_of(words[key], allowed)}")
+        own = [word for word in rest if any(_begins(word, key) for key in OWN)]
+        of_data = [word for word in rest if word not in own]
+        if wrong := [word for word in of_data if not word.startswith(WORDS)]:
+            can = ", ".join(f"{key}=…" for key in ("data", *OWN))
+            raise ConfigError(f"{wrong[0]}: only {can} can be given; the rest is the run's own")
+        cfg = changed(opened(folder, of_data, labels=True), own)
+        resplit = any(word.lstrip("+").startswith("data.split") for word in of_data)
+        if directory.used(out):
+            raise ConfigError(f"out={out}: a run or an evaluation is here already; give another out=DIR")
+        directory.claim(out, resume=False)
+        from multimodal_lab.experiment.judge import judge
+
+        progress.show(True)
+        judge(cfg, folder, out, "test" if "split" in words else "always" if resplit else "others", "seen" in words)
+    except OmegaConfBaseException as error:
+        raise SystemExit(f"error: {error}") from None
+    except Exception as error:
+        stage.leave(error)
+    finally:
+        directory.release(out)
+
+
+if __name__ == "__main__":
+    main()
