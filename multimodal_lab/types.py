@@ -88,6 +88,14 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def of(cls, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor] | None = None) -> Self:
+        """A batch of N different samples that lack nothing, of tensors alone."""
+        first = next(iter(inputs.values()))
+        ids = torch.arange(len(first), device=first.device)
+        present = {name: torch.ones(len(x), dtype=torch.bool, device=x.device) for name, x in inputs.items()}
+        return cls(dict(inputs), dict(targets or {}), present, ids, ids)
+
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Self:
         """The same batch on `device`; itself where it is there (all its tensors are on one device)."""
         if self.ids.device == device:

@@ -181,8 +181,8 @@ def require_unseen(run: Trained, data: Any) -> None:
     for held in ("test", "val"):
         if found := seen(run.record, data, held):
             raise EncoderError(
-                f"adapt.runs: {run.folder} was trained on {len(found)} of the {len(data.splits[held])} {held} samples here, or on "
-                f"others of their groups (such as {found[0]}): scores would be of what the encoder has seen. Train encoders "
+                f"adapt.runs: {run.folder} was trained on {len(found)} of the {len(data.splits[held])} {held} samples here, or "
+                f"on others of their groups (such as {found[0]}): scores would be of what the encoder has seen. Train encoders "
                 f"on this split{_differs(run, data.facts)}"
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import timm
 import torch
@@ -34,6 +34,7 @@ class Image(nn.Module):
     """
 
     kinds = ("image",)
+    initial: ClassVar[dict[str, str]] = {"weights": "random"}
     steps = False
 
     model: Any  # a timm model: its forward_features and its facts are known to no type

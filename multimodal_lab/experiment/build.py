@@ -12,9 +12,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.build import asks, build
+from multimodal_lab.config.facts import fact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import wiring
+from multimodal_lab.config.rules.wiring import target
 from multimodal_lab.log.background import Background
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
@@ -47,6 +49,17 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
         with stage("adapting the system"):
             build(adapt, system=system, **({"data": None if trained else data} if asks(adapt, "data") else {}))
     return system
+
+
+def _untrained(cfg: DictConfig) -> dict[str, Any]:
+    """The node `system` with backbones that begin with nothing from disk: a checkpoint has all, and a file may be gone."""
+    node = as_plain(cfg)["system"]
+    if cfg.train.get("save", "all") != "all":  # a checkpoint of what was trained has not what was frozen
+        return node  # type: ignore[no-any-return]
+    for backbone in (node["backbone"], *(node.get("backbones") or {}).values()):
+        begins = fact(target(backbone), "initial", {})
+        backbone |= {name: value for name, value in begins.items() if name in backbone}
+    return node  # type: ignore[no-any-return]
 
 
 def _require_targets(system: System, data: Any, added: Iterable[str], trained: bool) -> None:

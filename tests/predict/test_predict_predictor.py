@@ -124,3 +124,17 @@ def test_a_run_without_a_head_that_tells_a_label_embeds_and_says_so(composed, tm
     found = predictor(rgb=cubes[:2, :3], mask=masks[:2], return_embeddings=True)
     assert found.answers == {}
     assert found.embeddings.projected["rgb"].shape[0] == 2
+
+
+def test_a_trained_run_needs_no_file_of_pretrained_weights(composed):
+    """A checkpoint has all of a backbone, so that one whose file is gone is built with random weights, and then loaded."""
+    from multimodal_lab.config.instantiate import safe_instantiate
+    from multimodal_lab.experiment.build import build_system
+
+    words = ["backbone=resnet18", "backbone.weights=/gone/resnet18.safetensors", "fusion=separate"]
+    cfg = composed(*words, "data.source.individuals=16", "data.source.size=32",
+                   "data.source.species=2", "data.split.stratify=null", small=False)  # fmt: skip
+    data = safe_instantiate(cfg.data).prepare(safe_instantiate(cfg.modality), 0)
+    assert build_system(cfg, data, trained=True).backbones.each["rgb"].dim == 512
+    with pytest.raises(FileNotFoundError, match="/gone/resnet18"):
+        build_system(cfg, data)

@@ -1,0 +1,87 @@
+"""Build a system of the choices of `conf/` from Python, without a run: for a training loop of one's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from multimodal_lab.build import build
+from multimodal_lab.config import resolvers, schema
+from multimodal_lab.config.check import SweepJobs, check_command, refuse
+from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
+from multimodal_lab.config.overrides import choice_problems, groups, parse
+from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.problem import ConfigError
+from multimodal_lab.config.signature import signature
+from multimodal_lab.data import kinds
+from multimodal_lab.experiment import build as of_run
+from multimodal_lab.system import System
+from multimodal_lab.types import Stream
+
+
+def build_system(
+    overrides: Sequence[str] = (),
+    *,
+    streams: Mapping[str, Stream] | None = None,
+    classes: Mapping[str, int | Sequence[str]] | None = None,
+    numbers: Mapping[str, tuple[float, float]] | None = None,
+) -> System:
+    """The system of a command line such as `["fusion=concat", "head=classifier"]`, for the streams that are given.
+
+    streams: {name: facts}; a backbone is built for each, and what has `mean` and `std` is normalised by them. classes: {label: K,
+    or the K names}; numbers: {label: (mean, std)}; the first of these labels is `label`. Without streams, it is built for the
+    data of the command line, which are read for it. What can't be is a `ConfigError` that lists every problem.
+    """
+    resolvers.register()
+    if streams is None:
+        jobs = check_command(list(overrides))
+        assert jobs is not None
+        refuse(jobs.absent)
+        cfg = _composed(overrides)
+        torch.manual_seed(cfg.seed)
+        return of_run.build_system(cfg, safe_instantiate(cfg.data).prepare(as_plain(cfg)["modality"], cfg.seed))
+    if odd := [name for name, stream in streams.items() if stream.name != name]:
+        raise ConfigError(f"streams[{odd[0]!r}]: the stream is called {streams[odd[0]].name!r}; expected one name")
+    cfg = _composed(overrides)
+    cfg.modality = {name: _facts(stream) for name, stream in streams.items()}
+    if labels := [*(classes or {}), *(numbers or {})]:
+        cfg.data.labels = labels
+    refuse([p for p in schema.check(cfg) if p.key.split(".")[0] != "data"])
+    torch.manual_seed(cfg.seed)
+    known = {label: own if isinstance(own, int) else len(own) for label, own in (classes or {}).items()}
+    scale = {label: (torch.tensor([m]), torch.tensor([s])) for label, (m, s) in (numbers or {}).items()}
+    system: System = safe_instantiate(cfg.system)(dict(streams), known, **({"numbers": scale} if scale else {}))
+    if "_target_" in cfg.adapt:
+        adapt = safe_instantiate(cfg.adapt)
+        if "data" in inspect.signature(adapt).parameters:
+            raise ConfigError(
+                "adapt: asks for the data, to know what is held out; leave out `streams` to have them read"
+            )
+        build(adapt, system=system)
+    return system
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    """The config of a command line, free to be changed; `ConfigError` for words that can't be followed."""
+    folders = (conf_dir(),)
+    known = groups(folders)
+    top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
+    read, found = parse(list(overrides), top, known)
+    refuse([*found, *(p for o in read for p in choice_problems(o, known))])
+    cfg, found = SweepJobs("config", folders, known).configured([str(o.input_line) for o in read])
+    refuse(found)
+    OmegaConf.set_struct(cfg, False)
+    del cfg["hydra"]
+    return cfg
+
+
+def _facts(stream: Stream) -> dict[str, Any]:
+    """What a modality would say of a stream."""
+    facts: dict[str, Any] = {"kind": stream.kind}
+    if kinds.get(stream.kind).has_bands:
+        return {**facts, "bands": [band.name for band in stream.bands]}
+    return facts
