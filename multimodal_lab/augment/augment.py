@@ -105,7 +105,8 @@ class Augment(nn.Module):
 
         Where an op is `ranged`, images are expected at about [0, 1] of their `Stream.unit`, not normalised; reflectance above
         1 is kept. Equal ids are views of one sample. Rows of a missing modality stay zero. Pixels outside the mask, which is
-        read to the nearest pixel, and outside the frame hold the stream's `fill`, whatever the ops wrote there.
+        read to the nearest pixel, and outside the frame hold the stream's `fill`, whatever the ops wrote there, and steps
+        that are not valid its mean.
         """
         self._check_range(batch)
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
@@ -142,7 +143,9 @@ class Augment(nn.Module):
         if framed:  # what geometry reads outside the frame is blank, too
             sizes = {out.inputs[name].shape[-2:] for name in self.images}
             framed = len(sizes) == 1  # one mask serves all
-            out = out.replace(mask=torch.ones_like(out.inputs[self.images[0]][:, :1])) if framed else out
+            first = out.inputs[self.images[0]]
+            frame = torch.ones_like(first[:, :1] if first.dim() == 4 else first[:, :1, 0])
+            out = out.replace(mask=frame) if framed else out
         for together, names in self.runs:
             if together:
                 out = self._warp(out, names, draw)
@@ -173,7 +176,7 @@ class Augment(nn.Module):
         inputs, op = dict(batch.inputs), self.photometric[name]
         for key in self.targets[name] if op.p else ():
             x, unit = inputs[key], self.streams[key].unit
-            seen = x if x.dim() == 4 else x[:, :, None, None]
+            seen = x if x.dim() == 4 else x.reshape(*x.shape, *[1] * (4 - x.dim()))  # (N, C, T) as (N, C, T, 1)
             own = holds(x) and x.data_ptr() not in theirs
             if unit != 1:  # a power of two: exact
                 seen, own = seen / unit, True
@@ -201,6 +204,9 @@ class Augment(nn.Module):
         grids: dict[Size, Tensor] = {}
 
         def read(x: Tensor, mode: str, fill: Tensor | None = None) -> Tensor:
+            if x.dim() == 5:  # every frame of a video is read at the same places: a frame's band is a band
+                spread = None if fill is None else fill.expand(-1, -1, x.shape[2], -1, -1).flatten(1, 2)
+                return read(x.flatten(1, 2), mode, spread).unflatten(1, x.shape[1:3])
             before: Size = (x.shape[-2], x.shape[-1])
             size = self._out(before) if sized else before
             if size not in grids:

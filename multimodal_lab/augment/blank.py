@@ -1,4 +1,4 @@
-"""What stands where nothing was measured: the stream's fill outside the mask, zero in a missing modality."""
+"""What stands where nothing was measured: the fill outside the mask, the mean in a padded step, zero in a missing stream."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from multimodal_lab.types import Batch, Stream
 
 
 def blanked(batch: Batch, images: Sequence[str], streams: Mapping[str, Stream]) -> Batch:
-    """Pixels outside the mask hold the fill and missing modalities zero, whatever the ops wrote there."""
+    """Pixels outside the mask hold the fill, steps that are not valid the mean, missing modalities zero, whatever ops wrote."""
     inputs, mask = dict(batch.inputs), batch.mask
+    valid = {name: real & batch.present[name][:, None] for name, real in batch.valid.items()}
     for name in images if mask is not None else ():
         assert mask is not None
         x = inputs[name]
@@ -24,8 +25,12 @@ def blanked(batch: Batch, images: Sequence[str], streams: Mapping[str, Stream]) 
                 f"augmentation: the mask is {list(mask.shape[-2:])} pixels and stream {name} is "
                 f"{list(x.shape[-2:])}; expected equal sizes, as one mask serves all image streams"
             )
-        fill = fill_of(streams[name], x)
-        inputs[name] = x * mask if fill is None else torch.where(mask > 0, x, fill)
+        fill, shown = fill_of(streams[name], x), mask if x.dim() == 4 else mask[:, :, None]
+        inputs[name] = x * shown if fill is None else torch.where(shown > 0, x, fill)
+    for name, real in valid.items():
+        x = inputs[name]
+        mean = _per_band(streams[name].mean or (0.0,), x)
+        inputs[name] = torch.where(real.reshape(len(x), 1, -1, *[1] * (x.dim() - 3)), x, mean)
     for name, x in inputs.items():
         if not x.is_floating_point():
             continue
@@ -34,14 +39,16 @@ def blanked(batch: Batch, images: Sequence[str], streams: Mapping[str, Stream]) 
             inputs[name] = on_rows(~there, x, partial(_nothing, x))
         else:
             inputs[name] = torch.where(there.view(-1, *[1] * (x.dim() - 1)), x, 0.0)
-    return batch.replace(inputs=inputs)
+    return batch.replace(inputs=inputs, valid=valid)
 
 
 def fill_of(stream: Stream, x: Tensor) -> Tensor | None:
-    """What a blank pixel of a stream holds, (1, C, 1, 1) like `x`; None where that is 0."""
-    if not stream.fill:
-        return None
-    return constant((stream.fill,), x.device).to(x.dtype)[..., None, None]
+    """What a blank pixel of a stream holds, (1, C, 1, …) like `x`; None where that is 0."""
+    return _per_band(stream.fill, x) if stream.fill else None
+
+
+def _per_band(values: tuple[float, ...], x: Tensor) -> Tensor:
+    return constant((values,), x.device).to(x.dtype).reshape(1, -1, *[1] * (x.dim() - 2))
 
 
 def _nothing(x: Tensor, rows: RowIndex) -> Tensor:

@@ -84,7 +84,10 @@ class Mixing(Batchwise):
 
 
 class Mixup(Mixing):
-    """x = λ x_i + (1 - λ) x_j of every stream, and so the label (Zhang et al. 2018, mixup, eq. 1). The mask is that of both."""
+    """x = λ x_i + (1 - λ) x_j of every stream, and so the label (Zhang et al. 2018, mixup, eq. 1).
+
+    The mask is that of both, and a step is valid that is so in either.
+    """
 
     kinds = ("image", "vector")
 
@@ -95,7 +98,7 @@ class Mixup(Mixing):
             own = _like(share, x).to(x.dtype)
             return own * x + (1 - own) * x[partner]
 
-        return _where(batch, on, sums, lambda m: torch.maximum(m, m[partner])), share
+        return _where(batch, partner, on, sums, lambda m: torch.maximum(m, m[partner])), share
 
 
 class CutMix(Mixing):
@@ -111,19 +114,20 @@ class CutMix(Mixing):
         centre, side = draw.fold("box").uniform(2), (1 - share).sqrt()
 
         def inside(x: Tensor) -> Tensor:
-            """(N, 1, H, W) bool."""
+            """(N, 1, H, W) bool, of a video (N, 1, 1, H, W)."""
             spans = []
             for axis, size in enumerate(x.shape[-2:]):
                 at, half = centre[:, axis] * size, side * size / 2
                 places = torch.arange(size, device=x.device) + 0.5
                 spans.append((places - at[:, None]).abs() < half[:, None])
-            return (spans[0][:, :, None] & spans[1][:, None, :])[:, None]
+            box = spans[0][:, :, None] & spans[1][:, None, :]
+            return box.reshape(len(box), *[1] * (x.dim() - 3), *box.shape[1:])
 
         def pasted(x: Tensor) -> Tensor:
             return torch.where(inside(x), x[partner], x)
 
-        kept = 1 - inside(next(iter(batch.inputs.values()))).float().mean((1, 2, 3))
-        return _where(batch, on, pasted, pasted), kept
+        kept = 1 - inside(next(iter(batch.inputs.values()))).float().flatten(1).mean(1)
+        return _where(batch, partner, on, pasted, pasted), kept
 
 
 def circle(u: Tensor) -> Tensor:
@@ -135,11 +139,16 @@ def circle(u: Tensor) -> Tensor:
 
 
 def _where(
-    batch: Batch, on: Tensor, change: Callable[[Tensor], Tensor], change_mask: Callable[[Tensor], Tensor]
+    batch: Batch,
+    partner: Tensor,
+    on: Tensor,
+    change: Callable[[Tensor], Tensor],
+    change_mask: Callable[[Tensor], Tensor],
 ) -> Batch:
     inputs = {k: torch.where(_like(on, x), change(x), x) for k, x in batch.inputs.items()}
     mask = None if batch.mask is None else torch.where(_like(on, batch.mask), change_mask(batch.mask), batch.mask)
-    return batch.replace(inputs=inputs, mask=mask)
+    valid = {k: torch.where(on[:, None], real | real[partner], real) for k, real in batch.valid.items()}
+    return batch.replace(inputs=inputs, mask=mask, valid=valid)
 
 
 def _like(rows: Tensor, x: Tensor) -> Tensor:

@@ -81,13 +81,16 @@ def filling(value: Fill, stream: Stream, x: Tensor) -> Tensor:
 class Photometric:
     """An op on values: `params` draws, `apply` acts. `p` is per sample and stream; `streams` None means all of `kinds`.
 
-    Vectors (N, C) are seen as (N, C, 1, 1). An op sees values in the stream's `unit`, so that 12-bit counts in 16 bits span 0
+    Vectors (N, C) are seen as (N, C, 1, 1), with a time axis as (N, C, T, 1). Of a video (N, C, T, H, W) each frame is seen as an
+    image: `frames` says whether all of one get the same draw (`alike`), or each its own (`apart`), which an op may choose that
+    looks at one pixel at a time. An op sees values in the stream's `unit`, so that 12-bit counts in 16 bits span 0
     to 1 as others do. Nothing is clamped: values below 0 and above 1 stay what they are. `ranged` says that what it does
     means something only for images of about 0 to 1, 0 being no light.
     """
 
     kinds: ClassVar[tuple[KindName, ...]] = ("image",)
     ranged: ClassVar[bool] = False
+    frames: ClassVar[Literal["alike", "apart"]] = "alike"
 
     def __init__(self, p: float, streams: list[str] | None) -> None:
         self.p = number(f"{type(self).__name__}: p", p, 0.0, 1.0)
@@ -115,14 +118,21 @@ class Photometric:
         raise NotImplementedError
 
     def __call__(self, x: Tensor, draw: Draw, stream: Stream, own: bool = False) -> Tensor:
-        """(N, C, H, W) to the same, acting on each row with probability `p`; `own`: `x` may be written into."""
+        """(N, C, H, W) or (N, C, T, H, W) to the same, acting on each row with chance `p`; `own`: `x` may be written into."""
         if self.p == 0:
             return x
         on = draw.fold("p").uniform(1)[:, 0] < self.p
         return on_rows(on, x, lambda rows: self._on(x[rows], draw.rows(rows), stream), own)
 
     def _on(self, x: Tensor, draw: Draw, stream: Stream) -> Tensor:
-        return self.apply(x, self.params(draw, x.shape, stream), stream)
+        if x.dim() == 4:
+            return self.apply(x, self.params(draw, x.shape, stream), stream)
+        n, c, t, h, w = x.shape
+        if self.frames == "apart":  # pixels know no neighbours: a video is one tall image
+            return self._on(x.reshape(n, c, t * h, w), draw, stream).view(x.shape)
+        params = {k: v.repeat_interleave(t, 0) for k, v in self.params(draw, torch.Size((n, c, h, w)), stream).items()}
+        made = self.apply(x.transpose(1, 2).reshape(n * t, c, h, w), params, stream)
+        return made.view(n, t, c, h, w).transpose(1, 2)
 
 
 def listed(streams: Mapping[str, Stream]) -> str:

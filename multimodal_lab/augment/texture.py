@@ -140,6 +140,7 @@ class RandomGaussianNoise(Photometric):
 
     kinds: ClassVar[tuple[KindName, ...]] = ("image", "vector")
     ranged: ClassVar[bool] = True
+    frames: ClassVar[Literal["alike", "apart"]] = "apart"
 
     def __init__(
         self, *, mean: float = 0.0, std: NonNegative = 0.1, p: Fraction = 0.5, streams: list[str] | None = None

@@ -34,7 +34,7 @@ class Part:
 
     kind: one that is `stored` in bands, or `mask`, or `missing`: (bands, H, W) bool of the part whose number is its field,
     True where a pixel was not measured. bands: places among the store's bands, ascending; none for the mask, which is (H, W)
-    bool.
+    bool. steps: the block is (bands, T, …), and each record says its T and its rate.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Part:
     bands: tuple[int, ...]
     dtype: str
     full_scale: float
+    steps: bool = False
 
     @property
     def planes(self) -> int:
@@ -73,11 +74,15 @@ def hasher(name: str) -> Callable[[Any], bytes]:
 
 
 def index_dtype(parts: Sequence[Part]) -> np.dtype:
-    """One row of a shard's index: `offset` and `bytes` of the record, `hash`, and for part i `p<i>`: size and bands."""
+    """One row of a shard's index: `offset` and `bytes` of the record, `hash`, and for part i `p<i>`: size and bands.
+
+    A part with steps has their number and their `rate` in Hz, 0 where the file tells none.
+    """
     fields: list[Any] = [("offset", "<u8"), ("bytes", "<u8"), ("hash", "V16")]
     for i, part in enumerate(parts):
         there = ("present", "u1", (-(-part.planes // 8),))
-        fields.append((f"p{i}", [("height", "<u4"), ("width", "<u4"), there]))
+        time = [("steps", "<u4"), ("rate", "<f8")] if part.steps else []
+        fields.append((f"p{i}", [("height", "<u4"), ("width", "<u4"), *time, there]))
     return np.dtype(fields)
 
 
@@ -144,7 +149,10 @@ def parts_of(manifest: dict[str, Any]) -> list[Part]:
 
 def plain_part(part: Part) -> dict[str, Any]:
     """A part in JSON types."""
-    return {**asdict(part), "bands": list(part.bands)}
+    facts = {**asdict(part), "bands": list(part.bands)}
+    return (
+        facts if part.steps else {k: v for k, v in facts.items() if k != "steps"}
+    )  # as stores without steps always had it
 
 
 def write_table(path: Path, samples: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class Piece:
 class Recipe:
     """How to cut streams from bytes `low` to `high` of a record: pieces a stream, None where it is missing.
 
-    holes: for streams that lack pixels a piece a band, None for a band that has all.
+    holes: for streams that lack pixels or steps a piece a band, None for a band that has all. rates: in Hz, of those that tell.
     """
 
     low: int
@@ -44,6 +45,7 @@ class Recipe:
     mask: Piece | None
     full_scale: float | dict[str, float]
     holes: dict[str, tuple[Piece | None, ...]]
+    rates: dict[str, float]
 
     def cut(self, record: np.ndarray, low: int) -> Raw:
         """The sample's arrays; a stream of parts of two types becomes float32, as the HDF5 reader has it."""
@@ -56,7 +58,9 @@ class Recipe:
             missing[name] = np.zeros(inputs[name].shape, dtype=bool)
             for band, piece in zip(missing[name], holes, strict=True):
                 band[:] = False if piece is None else piece.of(record, low)[0]
-        return Raw(inputs, None if self.mask is None else self.mask.of(record, low), self.full_scale, missing)
+        return Raw(
+            inputs, None if self.mask is None else self.mask.of(record, low), self.full_scale, missing, dict(self.rates)
+        )
 
 
 class Layout:
@@ -67,13 +71,16 @@ class Layout:
 
     def __init__(self, parts: Sequence[Part], row: Any) -> None:
         self.parts = parts
-        self.size: list[tuple[int, int]] = []
+        self.size: list[tuple[int, ...]] = []
+        self.rate: list[float] = []
         self.there: list[np.ndarray] = []
         self.start: list[int] = []
         end = 0
         for i, part in enumerate(parts):
             facts = row[f"p{i}"]
-            self.size.append((int(facts["height"]), int(facts["width"])))
+            time = (int(facts["steps"]),) if part.steps else ()
+            self.size.append((*time, int(facts["height"]), int(facts["width"])))
+            self.rate.append(float(facts["rate"]) if part.steps else 0.0)
             self.there.append(np.unpackbits(facts["present"], count=part.planes).astype(bool))
             self.start.append(aligned(end))
             end = self.start[-1] + int(self.there[-1].sum()) * self.plane(i)
@@ -81,8 +88,7 @@ class Layout:
 
     def plane(self, part: int) -> int:
         """The bytes of one plane."""
-        height, width = self.size[part]
-        return max(1, height) * max(1, width) * np.dtype(self.parts[part].dtype).itemsize
+        return math.prod(max(1, side) for side in self.size[part]) * np.dtype(self.parts[part].dtype).itemsize
 
     def recipe(self, planes: dict[str, Planes]) -> Recipe:
         """What to read for streams {name: planes}, and how to cut it."""
@@ -95,6 +101,7 @@ class Layout:
         all_pieces = [p for group in every for p in group or () if p is not None]
         scales = {name: self._scale(wanted) for name, wanted in planes.items()}
         one = set(scales.values())
+        rates = {name: rate for name, wanted in planes.items() if pieces[name] and (rate := self.rate[wanted[0][0]])}
         return Recipe(
             min((p.start for p in all_pieces), default=0),
             max((p.stop for p in all_pieces), default=0),
@@ -102,6 +109,7 @@ class Layout:
             mask,
             one.pop() if len(one) == 1 else scales,
             holes,
+            rates,
         )
 
     def _holes(self, wanted: Planes) -> tuple[Piece | None, ...]:
@@ -121,10 +129,10 @@ class Layout:
         rank = np.cumsum(self.there[part]) - 1
         at = [int(rank[i]) for i in planes]
         low, high = min(at), max(at) + 1
-        kind, (height, width) = self.parts[part].kind, self.size[part]
-        sides = (height, width)
-        axes = 2 if kind == "missing" else 0 if kind == "mask" else kinds.get(kind).axes
-        shape = sides if kind == "mask" else (high - low, *sides[2 - axes :])
+        own, size = self.parts[part], self.size[part]
+        of = self.parts[int(own.field)] if own.kind == "missing" else own
+        time, sides = size[:-2], size[-2:]
+        shape = sides if own.kind == "mask" else (high - low, *time, *sides[2 - kinds.get(of.kind).axes :])
         first, plane = self.start[part], self.plane(part)
         pick = None if at == list(range(low, high)) else tuple(i - low for i in at)
         return Piece(first + low * plane, first + high * plane, np.dtype(self.parts[part].dtype), shape, pick)

@@ -65,7 +65,7 @@ def _fields(source: Source, kind: KindName, columns: list[str], refused: list[Ex
     def gives(name: str) -> bool:
         raw = _gives(source, Stream("x", kind, _bands(source, name)[:1], field=name), refused)
         x = None if raw is None else raw.inputs["x"]
-        return raw is not None and (x is None or np.ndim(x) == 1 + kinds.get(kind).axes)
+        return raw is not None and (x is None or _steps(kind, x) is not None)
 
     if gives(NOWHERE):
         return {"any": True, "names": [""], "default": ""}
@@ -100,12 +100,20 @@ def _parts(source: Source, fields: dict[str, dict[str, Any]]) -> list[Part]:
         for stream in list(waiting):
             x = raw.inputs[stream.name]
             if x is not None:
-                key = (stream.kind, stream.field, x.dtype.str, raw.scale(stream.name), x.shape[1:])
+                steps = bool(_steps(stream.kind, x))
+                key = (stream.kind, stream.field, x.dtype.str, raw.scale(stream.name), steps, x.shape[1 + steps :])
                 groups.setdefault(key, []).append(places[stream.name])
                 waiting.remove(stream)
-    made = [Part(k[0], k[1], tuple(sorted(places)), _little(k[2]), k[3]) for k, places in groups.items()]
-    holes = [Part("missing", str(i), p.bands, "|b1", 1.0) for i, p in enumerate(made) if kinds.get(p.kind).spatial]
+    made = [Part(k[0], k[1], tuple(sorted(places)), _little(k[2]), k[3], k[4]) for k, places in groups.items()]
+    gappy = [(i, p) for i, p in enumerate(made) if kinds.get(p.kind).spatial or p.steps]
+    holes = [Part("missing", str(i), p.bands, "|b1", 1.0, p.steps) for i, p in gappy]
     return [*made, *holes, Part("mask", "", (), "|b1", 1.0)] if made else []
+
+
+def _steps(kind: KindName, x: Any) -> bool | None:
+    """Whether a stored value of a kind has a time axis; None where it is no such value."""
+    more = np.ndim(x) - 1 - kinds.get(kind).axes
+    return bool(more) if more == 0 or (more == 1 and kinds.get(kind).steps) else None
 
 
 def _bands(source: Source, field: str) -> tuple[Band, ...]:

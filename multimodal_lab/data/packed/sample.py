@@ -12,7 +12,7 @@ from multimodal_lab.data.packed.format import Part, aligned, index_dtype
 from multimodal_lab.data.packed.probe import Offer, single, together
 from multimodal_lab.data.packed.reader import as_text
 from multimodal_lab.data.source import DataError, Raw, Source
-from multimodal_lab.data.streams.statistics import Moments
+from multimodal_lab.data.streams.statistics import Moments, inside_mask
 from multimodal_lab.types import Stream
 
 
@@ -39,8 +39,10 @@ def record(
         entry[f"p{i}"]["present"] = np.packbits(there)
         if values is None:
             continue
-        sides = values.shape if part.kind == "mask" else values.shape[1:]
+        sides = values.shape if part.kind == "mask" else values.shape[1 + part.steps :]
         entry[f"p{i}"]["height"], entry[f"p{i}"]["width"] = (0, 0, *sides)[-2:]
+        if part.steps:
+            entry[f"p{i}"]["steps"], entry[f"p{i}"]["rate"] = values.shape[1], raw.rates.get(str(i), 0.0)
         content += bytes(aligned(len(content)) - len(content))
         content += np.ascontiguousarray(values).astype(part.dtype, copy=False).tobytes()
     entry["bytes"], entry["hash"] = len(content), np.void(digest(content))
@@ -85,13 +87,14 @@ def _block(
 
 
 def _holes(raw: Raw, absent: dict[int, Raw], i: int, part: Part) -> tuple[np.ndarray | None, np.ndarray]:
-    """(bands, H, W) bool of the bands of part `i` that lack pixels, True where one was not measured; and which they are."""
+    """(bands, …) bool of the bands of part `i` that lack pixels or steps, True where one was not measured; and which they are."""
     names = [(raw, str(i))] if i not in absent else [(absent[i], f"{part.kind} {part.field} {b}") for b in part.bands]
     found: list[np.ndarray | None] = []
     for one, name in names:
         gone = one.missing.get(name)
         count = len(part.bands) if i not in absent else 1
-        whole = None if gone is None else np.broadcast_to(gone, (count, *gone.shape[-2:]))
+        sides = () if gone is None else gone.shape[-2:] if one.inputs[name] is None else one.inputs[name].shape[1:]
+        whole = None if gone is None else np.broadcast_to(gone, (count, *sides))
         found += [None] * count if whole is None else [m if m.any() else None for m in whole]
     there = np.array([m is not None for m in found])
     return (np.stack([m for m in found if m is not None]) if there.any() else None), there
@@ -108,7 +111,7 @@ def _moments(
     if gone is not None:
         at = (there.cumsum() - 1)[of]
         x[at] = np.where(gone, np.nan, x[at])
-    inside = x[:, mask] if mask is not None else x.reshape(len(x), -1)
+    inside = inside_mask(x, mask)
     if inside.shape[1]:
         own = Moments()
         own.add(inside)
