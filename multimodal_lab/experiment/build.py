@@ -40,7 +40,7 @@ def require_backbones(cfg: DictConfig) -> None:
 def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""
     classes = {label: len(names) for label, names in data.classes.items()}
-    factory = safe_instantiate(cfg.system)
+    factory = safe_instantiate(_untrained(cfg) if trained else cfg.system)
     # a subclass may pass on what it knows of alone
     system: System = factory(data.streams, classes, **({"numbers": data.numbers} if asks(factory, "numbers") else {}))
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.build import build
+from multimodal_lab.build import asks, build
 from multimodal_lab.config import resolvers, schema
 from multimodal_lab.config.check import SweepJobs, check_command, refuse
 from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
@@ -57,7 +56,7 @@ def build_system(
     system: System = safe_instantiate(cfg.system)(dict(streams), known, **({"numbers": scale} if scale else {}))
     if "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
-        if "data" in inspect.signature(adapt).parameters:
+        if asks(adapt, "data"):
             raise ConfigError(
                 "adapt: asks for the data, to know what is held out; leave out `streams` to have them read"
             )
