@@ -180,8 +180,12 @@ class Kind:
         """How one number a band, (C,), is shaped to meet a batch of this kind."""
         return (-1, *[1] * (self.axes + (stream.steps is not None)))
 
+    def shows(self, stream: Stream) -> bool:
+        """Whether `picture` makes a picture of this stream."""
+        return self.pictured
+
     def picture(self, x: Tensor, stream: Stream) -> Tensor:
-        """(N, *shape) to pictures (N, 3, H, W), of a kind that is `pictured`."""
+        """(N, *shape) to pictures (N, 3, H, W), of a kind that is `pictured`; a step that is not valid is NaN."""
         raise NotImplementedError
 
 

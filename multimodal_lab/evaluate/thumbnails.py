@@ -27,7 +27,7 @@ class Thumbnails:
 
     def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = 2000) -> None:
         self.size, self.limit = size, limit
-        self.streams = {name: s for name, s in streams.items() if kinds.of(s).pictured and name != ROWS}
+        self.streams = {name: s for name, s in streams.items() if kinds.of(s).shows(s) and name != ROWS}
         self._found: dict[str, list[Tensor]] = {name: [] for name in self.streams}
         self._rows: list[int] = []
         self._taken: Counter[str] = Counter()
@@ -40,7 +40,11 @@ class Thumbnails:
         self._seen += len(batch)
         self._taken[split] += n
         for name, stream in self.streams.items() if n else ():
-            x = kinds.of(stream).picture(batch.inputs[name][:n], stream).float().cpu()
+            x = batch.inputs[name][:n]
+            if stream.steps is not None:
+                real = batch.valid[name][:n].view(n, 1, -1, *[1] * (x.ndim - 3))
+                x = torch.where(real, x.float(), torch.nan)
+            x = kinds.of(stream).picture(x, stream).float().cpu()
             x = torch.where(
                 batch.present[name][:n, None, None, None].cpu(), x / stream.unit, torch.nan
             )  # halves hold 65504

@@ -188,3 +188,25 @@ def test_thumbnails_are_bounded_per_split(data, tmp_path):
     rows, pictures = thumbnails.load(tmp_path / "t.npz")
     assert rows.tolist() == [0, 1, 2, 6, 7, 8]
     assert len(pictures["uv"]) == 6
+
+
+def test_a_recording_is_shown_as_lines_and_a_video_by_its_middle_frame(tmp_path):
+    bands = tuple(Band(b) for b in "RGB")
+    facts = {"mean": (1.0, 1.0, 1.0), "std": (1.0, 1.0, 1.0), "steps": 6}
+    streams = {"acc": Stream("acc", "vector", bands, **facts), "clip": Stream("clip", "image", bands, 8, **facts)}
+    valid = torch.arange(6) < torch.tensor([[6], [3]])
+    clip = torch.arange(6.0).view(1, 1, 6, 1, 1).expand(2, 3, 6, 8, 8).contiguous()
+    inputs = {"acc": torch.stack([torch.linspace(-1, 3, 6).expand(3, 6)] * 2), "clip": clip}
+    there, ids = torch.tensor([True, True]), torch.arange(2)
+    small = thumbnails.Thumbnails(streams, size=64, limit=2)
+    small.add("test", Batch(inputs, {}, dict.fromkeys(streams, there), ids, ids, valid=dict.fromkeys(streams, valid)))
+    small.save(tmp_path / "t.npz")
+    _, pictures = thumbnails.load(tmp_path / "t.npz")
+    drawn = pictures["acc"].any(3)
+    assert drawn[0].any(0).all()  # a value in every column
+    assert drawn[1, :, :30].any(0).all()
+    assert not drawn[1, :, 36:].any()  # nothing was recorded there
+    rise = drawn[0].argmax(0)
+    assert (np.diff(rise.astype(int)) <= 0).all()
+    assert rise[0] > 40 > 20 > rise[-1]
+    assert pictures["clip"][0].mean() > pictures["clip"][1].mean()  # frame 2 of 6, frame 1 of 3

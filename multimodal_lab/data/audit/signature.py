@@ -13,16 +13,36 @@ COLOURS = 3  # groups of neighbouring bands that are looked at apart
 NUMBERS = 512  # of a vector, evenly spaced
 
 
-def signature(x: np.ndarray) -> np.ndarray:
+def signature(x: np.ndarray, centred: bool = False) -> np.ndarray:
     """(n, …) to (n, W) float32 of length 1: the same for a copy in another size, contrast, brightness or encoding.
 
     Images (n, C, S, S) from 16 pixels on: the lowest 12 x 12 cosine coefficients of the image at 32 x 32 pixels (the
     transform of pHash: Zauner 2010), of up to 3 groups of bands, so that drawings that differ in colour alone differ.
-    Vectors (n, C) and smaller images: their numbers, at most 512, without their mean. 0 for a constant.
+    Vectors (n, C) and smaller images: their numbers, at most 512, without their mean (it is 0 where they are `centred`). 0 for
+    a constant.
     """
-    made = _transformed(x) if x.ndim == 4 and x.shape[-1] >= SMALLEST else _numbers(x)
+    made = _transformed(x) if x.ndim == 4 and x.shape[-1] >= SMALLEST else _numbers(x, centred)
     length = np.linalg.norm(made, axis=1, keepdims=True)
     return np.asarray(np.divide(made, length, out=np.zeros_like(made), where=length > 1e-6), dtype=np.float32)
+
+
+FRAMES = 3  # of a video, evenly spaced among its valid ones
+
+
+def of_steps(x: np.ndarray, valid: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """(n, W) of recordings (n, C, T) or videos (n, C, T, S, S), of which `valid` (n, T) says the measured steps.
+
+    Recordings: their numbers in deviations from the bands' means, 0 where padded, so that padding is no likeness. Videos: three
+    frames, each in grey.
+    """
+    if x.ndim == 3:
+        z = (x - mean[:, None]) / np.where(std > 0, std, 1)[:, None]
+        return signature(np.where(valid[:, None], z, np.float32(0)).astype(np.float32), centred=True)
+    last = np.maximum(valid.sum(1), 1) - 1
+    order = np.argsort(~valid, axis=1, kind="stable")  # the valid ones first, in their order
+    at = (last[:, None] * (np.arange(FRAMES) + 0.5) / FRAMES).round().astype(int)
+    chosen = np.take_along_axis(order, at, axis=1)
+    return signature(np.stack([x[i][:, frames].mean(0) for i, frames in enumerate(chosen)]))
 
 
 def whole_image(shape: tuple[int, ...]) -> bool:
@@ -50,8 +70,8 @@ def _basis(size: int) -> np.ndarray:
     return np.asarray(wave @ weight, dtype=np.float32)
 
 
-def _numbers(x: np.ndarray) -> np.ndarray:
+def _numbers(x: np.ndarray, centred: bool) -> np.ndarray:
     flat = x.reshape(len(x), -1)
     at = np.linspace(0, flat.shape[1] - 1, min(NUMBERS, flat.shape[1])).round().astype(int)
     kept = flat[:, at].astype(np.float64)
-    return np.asarray(kept - kept.mean(1, keepdims=True))
+    return np.asarray(kept if centred else kept - kept.mean(1, keepdims=True))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.audit.signature import signature
+from multimodal_lab.data.audit.signature import of_steps, signature
 from multimodal_lab.data.loading.collate import Stacked
 from multimodal_lab.data.packed.format import best_hash, hasher
 from multimodal_lab.data.prepared import Prepared
@@ -69,14 +69,24 @@ def view(data: Prepared, tell: Tell | None = None) -> View:
             marks[name] += [
                 digest(np.ascontiguousarray(one) + np.float32(0)) if t else None for one, t in zip(x, there)
             ]
-            blank[name] += (x.reshape(len(x), -1).max(1) == x.reshape(len(x), -1).min(1)).tolist()
-            signatures[name].append(signature(x))
+            valid = made.valid[name].numpy() if name in made.valid else None
+            blank[name] += _blank(x, valid).tolist()
+            mean, std = (np.asarray(v, dtype=np.float32) for v in (arrays[name].mean, arrays[name].std))
+            signatures[name].append(signature(x) if valid is None else of_steps(x, valid, mean, std))
         _add_texts(texts, made)
         if tell is not None:
             tell(min(rows, start + share), rows)
     streams = {n: _array(marks[n], blank[n], signatures[n], arrays[n]) for n in arrays}
     streams |= {n: _text(found) for n, found in texts.items()}
     return View({n: streams[n] for n in data.streams}, _whole(streams, rows))
+
+
+def _blank(x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """(n,) bool: all numbers equal, of a recording those of its valid steps."""
+    if valid is None:
+        flat = x.reshape(len(x), -1)
+        return np.asarray(flat.max(1) == flat.min(1))
+    return np.array([not real.any() or np.ptp(one[:, real]) == 0 for one, real in zip(x, valid, strict=True)])
 
 
 def _add_texts(texts: dict[str, list[list[str]]], made: Stacked) -> None:

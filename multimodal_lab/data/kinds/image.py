@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from multimodal_lab.data.array import Array
@@ -26,7 +27,14 @@ class Image(Array):
         samples.resize.require(x.shape[1:])
 
     def picture(self, x: Tensor, stream: Stream) -> Tensor:
-        """The bands R, G, B where there are such, else the first three; of two the second is green and blue."""
+        """The bands R, G, B where there are such, else the first three; of two the second is green and blue.
+
+        Of a video its middle valid frame.
+        """
+        if stream.steps is not None:
+            real = ~x[:, 0].flatten(2).isnan().all(2)
+            middle = (real.cumsum(1) * 2 >= real.sum(1, keepdim=True)).int().argmax(1)
+            x = x[torch.arange(len(x), device=x.device), :, middle]
         names = [band.name.upper() for band in stream.bands]
         last = stream.channels - 1
         rgb = all(place in names for place in "RGB")
