@@ -30,6 +30,7 @@ class Image(nn.Module):
     attention (SigLIP), whatever its family takes; "cls" the class token, "mean" the mean of the grid.
     Tokens are the grid, with all of the head that a single place can pass: its norm, its last layer. A model whose features
     are no grid of the embedding's width (CrossViT, PiT, CLIP's ResNets) gives one token, its embedding.
+    dynamic_img_size: the positions of a ViT, which are of the stream's size, are resampled to that of the images that come.
     Models with batch norm see absent rows (as zeros) in their training statistics; layer and group norm don't.
     """
 
@@ -50,12 +51,13 @@ class Image(nn.Module):
         band_correlation: Fraction = 0.0,
         pool: Literal["auto", "cls", "mean"] = "auto",
         drop_path: Fraction = 0.0,
+        dynamic_img_size: bool = False,
         checkpointing: bool = False,
         freeze: bool = False,
     ) -> None:
         super().__init__()
         require(self, stream)
-        self.model = create(model, stream, drop_path)
+        self.model = create(model, stream, drop_path, dynamic_img_size)
         if weights != "random":
             self._load(model, weights, stream, pretrained_bands, new_bands, band_correlation)
         has_cls = getattr(self.model, "cls_token", None) is not None
@@ -74,7 +76,7 @@ class Image(nn.Module):
     def _load(self, name: str, weights: str, stream: Stream, names: list[str], rule: Any, correlation: float) -> None:
         cfg = self.model.pretrained_cfg
         path = pretrained.locate(weights, cfg, name)
-        state = pretrained.translate(pretrained.read(path), self.model, cfg)
+        state = pretrained.translate(pretrained.read(path), self.model, cfg, path)
         first = cfg["first_conv"]
         for stem in [first] if isinstance(first, str) else first:
             if (key := f"{stem}.weight") in state:
@@ -97,6 +99,21 @@ class Image(nn.Module):
             # none at all would be an unused part, for which other ranks wait
             tokens = tokens + 0 * own[:, None, :1]
         return Features.from_tokens(tokens, own)
+
+    @staticmethod
+    def normalisation(model: str, weights: str, pretrained_bands: list[str], **_: Any) -> dict[str, Any]:
+        """What the weights were trained to be normalised by: mean and std, 0 to 1, of the `bands` that they know, and `of`."""
+        if weights == "random":
+            raise ValueError(
+                "normalise=backbone: backbone.weights=random have no mean and std of their own; choose weights, or "
+                "normalise=train or imagenet"
+            )
+        own = None if weights == "cache" else pretrained.statistics(weights)
+        cfg = timm.get_pretrained_cfg(model)
+        if own is None and cfg is None:
+            raise ValueError(f"normalise=backbone: timm has no mean and std for {model}; give {{mean, std}}")
+        mean, std = own or (list(cfg.mean), list(cfg.std))
+        return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights if own else model}
 
     @staticmethod
     def require_possible(model: str, size: int | None, channels: int = 3, **_: Any) -> None:
@@ -160,15 +177,24 @@ class Image(nn.Module):
         return norm(tokens) if isinstance(norm, nn.Module) else tokens
 
 
-def create(name: str, stream: Stream, drop_path: float) -> Any:
+def create(name: str, stream: Stream, drop_path: float, dynamic: bool = False) -> Any:
     """The timm model `name` for `stream`, random weights, no classifier; `ValueError` as in `Image.require_possible`."""
     Image.require_possible(name, stream.size, stream.channels)
     if stream.size is None:
         raise ValueError(f"backbone.model={name}: stream {stream.name!r} has no image size; set the size of the data")
     extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
-    return timm.create_model(
-        name, pretrained=False, num_classes=0, in_chans=stream.channels, **extra, **_sized(name, stream.size)
-    )
+    sized = _sized(name, stream.size)
+    if dynamic and sized:  # a model without fixed positions takes any size
+        extra["dynamic_img_size"] = True
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=0, in_chans=stream.channels, **extra, **sized)
+    except TypeError as error:
+        if "dynamic_img_size" not in str(error):
+            raise
+        raise ValueError(
+            f"backbone.model={name} is made for one size of images, and its positions can't be resampled; give all its "
+            "streams one size"
+        ) from error
 
 
 def _sized(name: str, size: int) -> dict[str, Any]:

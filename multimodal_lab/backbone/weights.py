@@ -12,34 +12,77 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.backbone import dinov3
+from multimodal_lab.files import read_json
+
 FORMATS = (".safetensors", ".pt", ".pth", ".bin")
+INDEX = "model.safetensors.index.json"
+IN_DIRECTORY = ("model.safetensors", INDEX, "pytorch_model.bin")
+SAYS_STATISTICS = (
+    ("preprocessor_config.json", "", ("image_mean", "image_std")),
+    ("processor_config.json", "image_processor", ("image_mean", "image_std")),
+    ("config.json", "pretrained_cfg", ("mean", "std")),
+)
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 
 
 def locate(weights: str, cfg: Mapping[str, Any], model: str) -> Path:
-    """The file of `weights`: a path, or "cache": where timm would have put the weights of the pretrained `cfg`.
+    """The file of `weights`: a path, a directory that holds one, or "cache": where timm would have put those of `cfg`.
 
-    FileNotFoundError says where it looked and what command fetches the file; a format that could run code on reading is
-    a ValueError.
+    A directory is as timm and transformers save one: model.safetensors, or the index of several. FileNotFoundError says where
+    it looked and what command fetches the file; a format that could run code on reading is a ValueError.
     """
     if weights == "cache":
         return _cached(cfg, model)
     path = Path(weights).expanduser()
+    if path.is_dir():
+        there = [path / name for name in IN_DIRECTORY if (path / name).is_file()]
+        if not there:
+            raise FileNotFoundError(
+                f"backbone.weights={weights}: none of {', '.join(IN_DIRECTORY)} is in this directory"
+            )
+        return there[0]
     if path.suffix not in FORMATS:
         raise ValueError(
-            f"backbone.weights={weights}: expected random, cache, or a file ending in {', '.join(FORMATS)}"
+            f"backbone.weights={weights}: expected random, cache, a directory of timm or transformers, or a file ending in "
+            f"{', '.join(FORMATS)}"
         )
     if not path.is_file():
         raise FileNotFoundError(f"backbone.weights={weights}: no such file (looked for {path.absolute()})")
     return path
 
 
+def statistics(weights: str) -> tuple[list[float], list[float]] | None:
+    """The mean and std that the model in a directory (or that of a file) was trained with, of images from 0 to 1.
+
+    By transformers' preprocessor_config.json or timm's config.json; None where neither says.
+    """
+    path = Path(weights).expanduser()
+    folder = path if path.is_dir() else path.parent
+    for name, inside, keys in SAYS_STATISTICS:
+        try:
+            found: Any = read_json(folder / name)
+            found = found[inside] if inside else found
+            mean, std = ([float(v) for v in found[key]] for key in keys)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if not found.get("do_rescale", True) or abs(found.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
+            raise ValueError(
+                f"normalise=backbone: {folder / name} rescales images otherwise than by 1/255; give {{mean, std}}"
+            )
+        return mean, std
+    return None
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a weight file by name, without the wrappers that training scripts put around them.
 
-    safetensors, or a PyTorch file read with `weights_only=True`, which builds tensors and plain values only.
+    safetensors, the index of several, or a PyTorch file read with `weights_only=True`, which builds tensors and plain values
+    only.
     """
+    if path.name == INDEX:
+        return {name: x for part in _parts(path) for name, x in read(part).items()}
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -47,7 +90,7 @@ def read(path: Path) -> dict[str, Tensor]:
         try:
             state: dict[str, Tensor] = load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+            raise ValueError(f"{path}: not a readable safetensors file, or cut short ({error})") from error
         return state
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
@@ -84,13 +127,17 @@ def load(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
     model.load_state_dict(dict(state), strict=False)  # strict but for num_batches_tracked, which old files lack
 
 
-def translate(state: Mapping[str, Tensor], model: nn.Module, cfg: Mapping[str, Any]) -> dict[str, Tensor]:
+def translate(state: Mapping[str, Tensor], model: nn.Module, cfg: Mapping[str, Any], source: Path) -> dict[str, Tensor]:
     """`state` in the names and shapes of the timm `model`, without the classifier; unknown layouts pass unchanged."""
     state = {k: v for k, v in state.items() if isinstance(v, Tensor)}
     for prefix in PREFIXES:
         if state and all(k.startswith(prefix) for k in state):
             state = {k.removeprefix(prefix): v for k, v in state.items()}
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    try:
+        state = dinov3.translate(state, model)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
     if convert is not None:
         # a layout that the filter doesn't know may break it: `load` then says what doesn't fit
         with suppress(KeyError, ValueError, RuntimeError, AttributeError, IndexError):
@@ -98,6 +145,20 @@ def translate(state: Mapping[str, Tensor], model: nn.Module, cfg: Mapping[str, A
     names = cfg.get("classifier") or ()
     heads = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
     return {k: v for k, v in state.items() if not k.startswith(heads)}
+
+
+def _parts(index: Path) -> list[Path]:
+    """The files that an index names, all of its own directory."""
+    try:
+        named = sorted({str(name) for name in read_json(index)["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{index}: not an index of safetensors files ({type(error).__name__}: {error})") from error
+    for name in named:
+        if Path(name).name != name or not name.endswith(".safetensors") or not (index.parent / name).is_file():
+            raise ValueError(
+                f"{index}: names {name!r}, which is no safetensors file beside it; is the download complete?"
+            )
+    return [index.parent / name for name in named]
 
 
 def _unwrapped(found: Any, path: Path) -> dict[str, Tensor]:
@@ -124,6 +185,12 @@ def _cached(cfg: Mapping[str, Any], model: str) -> Path:
             if isinstance(found, str):
                 return Path(found)
         looked.append(f"{repository} in {constants.HF_HUB_CACHE}")
+        if published := dinov3.repository(model):
+            for name in IN_DIRECTORY[:2]:
+                found = try_to_load_from_cache(published, name)
+                if isinstance(found, str):
+                    return Path(found)
+            looked.append(published)
     if url.endswith(FORMATS):
         path = _torch_cache() / url.rpartition("/")[2]
         if path.is_file():

@@ -19,7 +19,12 @@ OF_DATA = "provenance/data_fingerprint"
 OLDER = "recorded by a version that left out the middle of files over 1 MiB"  # a fingerprint of another rule
 JUDGE = "provenance/judge"  # the evaluator whose predictions a run is judged by
 BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "objective", "study"}
-TRAINED = {"weights", "runs"}  # keys whose values name files of weights, or runs that hold them
+TRAINED = {
+    "weights",
+    "runs",
+    "tokens",
+}  # keys whose values name files of weights or a tokenizer, or runs that hold them
+OF_A_MODEL = ("*.safetensors", "pytorch_model.bin", "config.json", "tokenizer.json")  # in a directory
 
 
 def judge(summary: Mapping[str, Any]) -> str:
@@ -67,11 +72,13 @@ def source_hash_of(*parts: str) -> str:
 
 
 def weights_hash(path: Path) -> list[str]:
-    """Digests of a file of weights, or of the weights in a run's checkpoints; none where there is neither."""
+    """Digests of a file of weights, of those in a model's directory or in a run's checkpoints; none where there is neither."""
     path = path.expanduser()
     if path.is_file():
         at = path.stat()
         return [_of_large(path, at.st_size, at.st_mtime_ns)]
+    if own := [p for pattern in OF_A_MODEL for p in sorted(path.glob(pattern)) if p.is_file()]:
+        return [digest for p in own for digest in weights_hash(p)]
     return [digest for p in sorted(path.glob("checkpoints/*/manifest.json")) for digest in _in_checkpoint(p)]
 
 

@@ -197,7 +197,7 @@ def test_missing_weights_say_where_and_how(tmp_path, monkeypatch):
         build("test_vit_relpos", stream("R"), weights="cache")
     with pytest.raises(FileNotFoundError, match="no such file"):
         build("test_vit", stream("R"), weights=str(tmp_path / "none.safetensors"))
-    with pytest.raises(ValueError, match="expected random, cache, or a file"):
+    with pytest.raises(ValueError, match="expected random, cache, a directory of timm or transformers, or a file"):
         build("test_vit", stream("R"), weights="imagenet")
 
 
@@ -268,3 +268,16 @@ def test_checkpointing_and_drop_path_are_passed_on():
     net = build("test_vit", stream("R"), drop_path=0.2, checkpointing=True)
     assert net.model.grad_checkpointing
     assert max(getattr(m, "drop_prob", 0) for m in net.modules()) == pytest.approx(0.2)
+
+
+def test_the_weights_own_mean_and_std_are_told(tmp_path, pretrained):
+    how = {"pretrained_bands": RGB, "model": "vit_base_patch16_clip_224.openai"}
+    found = Image.normalisation(weights="cache", **how)
+    assert found["mean"] == pytest.approx([0.481, 0.458, 0.408], abs=1e-3)  # CLIP's, not ImageNet's
+    assert found["bands"] == RGB
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text('{"pretrained_cfg": {"mean": [0.1, 0.2, 0.3], "std": [1, 2, 3]}}')
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        assert Image.normalisation(weights=str(path), **how)["mean"] == [0.1, 0.2, 0.3]
+    with pytest.raises(ValueError, match=r"weights=random have no mean and std of their own"):
+        Image.normalisation(weights="random", **how)
