@@ -39,6 +39,7 @@ SEEN = (
     "size",
     "resize",
     "resize_mode",
+    "crop_pct",
     "background",
     "nodata",
 )  # how stored numbers become inputs: the same for all of a run's files

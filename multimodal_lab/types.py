@@ -30,12 +30,14 @@ class Stream:
     """All that a backbone must know of one input.
 
     image: (N, C, H, W) float, C = len(bands), H = W = `size`; vector: (N, C) float; text: (N, L) int64 tokens below
-    `vocab`, 0 where padded, L = `length`; another kind: what its `shape` says. With `steps`, T, there is a time axis behind
+    `vocab`, `pad` where padded, L = `length`; another kind: what its `shape` says. With `steps`, T, there is a time axis behind
     the bands: a vector is (N, C, T), such as a recording of C channels, an image (N, C, T, H, W), a video; a recording that is
     shorter is padded at its end, see `Batch.valid`. `rate`: its steps in Hz, None where nobody says it. `mean` and `std` are
     per band, from the training split; the System normalises with them. `fill` is per band what a pixel without a value holds
     (outside the specimen or the frame, nodata), 0 where empty. `unit` is what an augmentation takes for 1: the full range of
-    the values. `field` names the column or file of the data set that the stream is cut from ("" = its only one).
+    the values. `field` names the column or file of the data set that the stream is cut from ("" = its only one). Of a
+    tokenizer: `pad`, `bos` and `eos`, the ids that fill, begin and end a text (None: nothing begins or ends it), and `digest`,
+    see `files.tokenizer_digest`.
     """
 
     name: str
@@ -51,6 +53,10 @@ class Stream:
     fill: tuple[float, ...] = ()
     unit: float = 1.0
     field: str = ""
+    pad: int = 0
+    bos: int | None = None
+    eos: int | None = None
+    digest: str = ""
 
     @property
     def channels(self) -> int:

@@ -20,7 +20,7 @@ from multimodal_lab.runs import directory
 from multimodal_lab.runs.hashes import SUMMARY
 from multimodal_lab.runs.records import DATA, read_config, read_record
 from multimodal_lab.system import System
-from multimodal_lab.text import expected_one_of, nearest
+from multimodal_lab.text import expected_one_of, nearest, show
 
 EACH = "backbones.each."
 freezes = {"freeze": {True: ("backbones",), False: ()}}
@@ -154,6 +154,12 @@ def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:
         if (then := choice(run.record, key)) != now:
             raise EncoderError(f"data.{key}: {now} here, but {run.folder} was trained with {then}")
     fitted, before = data.reader.fitted[name], run.record["streams"][its]
+    own, theirs = data.reader.plans[name].resize, before.get("resize", {})
+    if own != theirs:
+        raise EncoderError(
+            f"modality.{name}: resized by {show(own) if own else 'data.size'} here, but {run.folder} read {its} resized by "
+            f"{show(theirs) if theirs else 'data.size'}"
+        )
     if fitted.tokenizer != before["tokenizer"]:
         here, there = (
             hashlib.sha256(text.encode()).hexdigest()[:8] for text in (fitted.tokenizer, before["tokenizer"])

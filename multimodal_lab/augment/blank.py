@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from multimodal_lab.augment.draw import constant
 from multimodal_lab.augment.op import RowIndex, holds, on_rows
@@ -20,12 +21,8 @@ def blanked(batch: Batch, images: Sequence[str], streams: Mapping[str, Stream]) 
     for name in images if mask is not None else ():
         assert mask is not None
         x = inputs[name]
-        if mask.shape[-2:] != x.shape[-2:]:
-            raise ValueError(
-                f"augmentation: the mask is {list(mask.shape[-2:])} pixels and stream {name} is "
-                f"{list(x.shape[-2:])}; expected equal sizes, as one mask serves all image streams"
-            )
-        fill, shown = fill_of(streams[name], x), mask if x.dim() == 4 else mask[:, :, None]
+        fill, shown = fill_of(streams[name], x), _of_size(mask, x)
+        shown = shown if x.dim() == 4 else shown[:, :, None]
         inputs[name] = x * shown if fill is None else torch.where(shown > 0, x, fill)
     for name, real in valid.items():
         x = inputs[name]
@@ -53,3 +50,8 @@ def _per_band(values: tuple[float, ...], x: Tensor) -> Tensor:
 
 def _nothing(x: Tensor, rows: RowIndex) -> Tensor:
     return torch.zeros_like(x[rows])
+
+
+def _of_size(mask: Tensor, x: Tensor) -> Tensor:
+    """The mask (N, 1, H, W) at the size of `x`: of streams of several sizes, which show the same, it is of the largest."""
+    return mask if mask.shape[-2:] == x.shape[-2:] else functional.interpolate(mask, x.shape[-2:], mode="nearest-exact")

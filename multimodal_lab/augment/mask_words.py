@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from multimodal_lab.augment.batchwise import Batchwise, one_stream
 from multimodal_lab.augment.draw import Draw
@@ -13,7 +14,7 @@ from multimodal_lab.augment.op import number
 from multimodal_lab.bounds import Fraction, Natural
 from multimodal_lab.types import Batch, Stream
 
-FIRST_WORD = 3  # before it stand padding, begin and end, which are never covered
+FIRST_WORD = 3  # of a tokenizer trained here; before it stand padding, begin and end, which are never covered
 
 
 class MaskWords(Batchwise):
@@ -43,11 +44,15 @@ class MaskWords(Batchwise):
             )
         self.covered, self.swapped, self.mask, self.stream, self.target = covered, swapped, mask, stream, target
         self.vocab = 0
+        self.marks: list[int] = []  # of a tokenizer of a file: what pads, begins and ends a text, wherever they stand
 
     def prepare(self, name: str, streams: Mapping[str, Stream], classes: Mapping[str, int]) -> None:
         """Find the text stream and its vocabulary."""
         self.stream = one_stream(name, self.stream, [n for n, s in streams.items() if s.vocab], "text")
-        self.vocab = int(streams[self.stream].vocab or 0)
+        own = streams[self.stream]
+        self.vocab = int(own.vocab or 0)
+        marks = {own.pad, *(i for i in (own.bos, own.eos) if i is not None)}
+        self.marks = [] if marks <= {*range(FIRST_WORD)} else sorted(marks)
         if self.mask >= self.vocab:
             raise ValueError(
                 f"augment.ops.{name}.mask={self.mask} is no token of {self.stream}, whose vocabulary has {self.vocab}"
@@ -57,13 +62,20 @@ class MaskWords(Batchwise):
         """`batch.inputs[stream]` with some words covered, and the target."""
         words = batch.inputs[str(self.stream)]
         length = words.shape[1]
-        chosen = (words >= FIRST_WORD) & (draw.fold("chosen").uniform(length) < self.p)
+        chosen = self._is_word(words) & (draw.fold("chosen").uniform(length) < self.p)
         fate = draw.fold("fate").uniform(length)
-        least = FIRST_WORD + 1 if self.vocab > FIRST_WORD + 1 else FIRST_WORD
+        least = 0 if self.marks else FIRST_WORD + 1 if self.vocab > FIRST_WORD + 1 else FIRST_WORD
         other = least + (draw.fold("word").uniform(length) * (self.vocab - least)).long()
+        other = torch.where(self._is_word(other), other, words)
         swapped = torch.where(fate < self.covered + self.swapped, other, words)
         changed = torch.where(fate < self.covered, self.mask, swapped)
         return batch.replace(
             inputs={**batch.inputs, str(self.stream): torch.where(chosen, changed, words)},
             targets={**batch.targets, self.target: torch.where(chosen, words, -1)},
         )
+
+    def _is_word(self, tokens: Tensor) -> Tensor:
+        """Tokens (N, L) to (N, L) bool: those that are no mark."""
+        if not self.marks:
+            return tokens >= FIRST_WORD
+        return ~torch.isin(tokens, tokens.new_tensor(self.marks))

@@ -7,10 +7,9 @@ from torch import Tensor, nn
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
+from multimodal_lab.backbone.padding import real_tokens
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.types import Features, Stream
-
-PAD = 0  # then 1 beginning, 2 end, 3 unknown
 
 
 class Layer(nn.Module):
@@ -56,7 +55,7 @@ class Text(nn.Module):
         if width % heads:
             fit = ", ".join(str(h) for h in range(1, min(width, 32) + 1) if width % h == 0)
             raise ValueError(f"backbone text: heads={heads} doesn't divide width={width}; heads that do: {fit}")
-        self.length, self.dim = int(stream.length or 0), width
+        self.stream, self.length, self.dim = stream, int(stream.length or 0), width
         self.words = nn.Embedding(int(stream.vocab or 0), width)
         self.places = nn.Parameter(torch.randn(1, self.length, width) * 0.02)
         nn.init.normal_(self.words.weight, std=0.02)
@@ -70,7 +69,7 @@ class Text(nn.Module):
         length = x.shape[1]
         if length > self.length:
             raise ValueError(f"backbone text: {length} tokens; the stream says at most length={self.length}")
-        mask = x != PAD
+        mask = real_tokens(x, self.stream)
         attend = mask.clone()
         attend[:, 0] = True  # a softmax needs one key: in a row of pads alone, its first pad
         tokens = self.dropout(self.words(x) + self.places[:, :length])

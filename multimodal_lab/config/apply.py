@@ -17,7 +17,7 @@ from multimodal_lab.config.targets import is_allowed
 from multimodal_lab.runs.aliases import renamed_key
 from multimodal_lab.text import nearest
 
-STREAM = "multimodal_lab.config.schema.StreamConfig"
+STREAM = "multimodal_lab.config.modality.StreamConfig"
 
 
 def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> Problem | None:

@@ -14,10 +14,11 @@ from typing import Any, Literal, Protocol
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from multimodal_lab.bounds import Count, Natural, Positive
+from multimodal_lab.bounds import Natural
 from multimodal_lab.config.annotations import expected, field_problems, problems, value_problems
 from multimodal_lab.config.extensions import extension_problems
 from multimodal_lab.config.kind_facts import kind_problems
+from multimodal_lab.config.modality import StreamConfig
 from multimodal_lab.config.problem import MISSING, UNKNOWN, Problem, is_target, join, unknown_key
 from multimodal_lab.config.rules.losses import ROOTS, is_path
 from multimodal_lab.config.rules.structure import rule_problems
@@ -40,34 +41,6 @@ _LATER = re.compile(r"interpolation type (hydra|now|run_id)\b|HydraConfig was no
 
 class Node(Protocol):
     """A node with a `_target_`."""
-
-
-@dataclass
-class Take:
-    """One rule that takes bands: every n-th, regions in nm, the nearest to wavelengths in nm, places."""
-
-    every: Count | None = None
-    nm: list[tuple[float, float]] | None = None
-    nearest: list[float] | None = None
-    index: list[Natural] | None = None
-
-
-@dataclass
-class StreamConfig:
-    """One entry of a modality: which stored bands or field it is cut from, and as what."""
-
-    kind: str = "image"  # one of `data.kinds`, see `kind_problems`
-    bands: str | list[str] | list[Natural] | Take | None = None
-    field: str | None = None
-    pca: Count | None = None
-    repeat: Count = 1
-    role: Literal["input", "target"] = "input"
-    vocab: Count | None = None
-    length: Count | None = None
-    tokens: Literal["word", "bpe"] | None = None
-    steps: Count | None = None  # given, if null, it is a time axis
-    rate: Positive | None = None
-    longer: Literal["refuse", "cut"] = "refuse"
 
 
 @dataclass

@@ -13,6 +13,8 @@ from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams import steps
 from multimodal_lab.data.streams.measured import both, measured
 from multimodal_lab.data.streams.nodata import Tally, blank
+from multimodal_lab.data.streams.normalise import statistics
+from multimodal_lab.data.streams.scaling import ends
 from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
 
@@ -82,20 +84,30 @@ class Array(Kind):
         if not self.spatial:
             return (steps.gaps(x, samples.nodata) if timed else x), None
         if timed:
-            return self._video(samples, raw, x, fitted)
-        x, seen = samples.resize.sized(x, raw.mask, samples.background == "keep", samples.nodata)
+            return self._video(samples, raw, x, name)
+        x, seen = self._sized(samples, raw, x, name, 1)
         return blank(x, seen, fitted, samples.nodata), seen
 
-    def _video(
-        self, samples: Samples, raw: Raw, x: np.ndarray, fitted: StreamStatistics
+    def _sized(
+        self, samples: Samples, raw: Raw, x: np.ndarray, name: str, frames: int
     ) -> tuple[np.ndarray, np.ndarray | None]:
+        """(C * frames, H, W) brought to size, see `Resize.sized`."""
+        resize, fitted = samples.resizes[name], samples.fitted[name]
+        limits = None
+        if resize.rule == "bicubic" and not samples.plans[name].pca and (stored := raw.inputs[name]) is not None:
+            limits = ends(samples.scaling, stored.dtype, len(stored), fitted.layout["full_scale"], fitted.scaling)
+        limits = None if limits is None else np.repeat(limits, frames, 0)
+        return resize.sized(x, raw.mask, samples.background == "keep", samples.nodata, limits)
+
+    def _video(self, samples: Samples, raw: Raw, x: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         """(C, T, H, W) brought to size, all frames by one mask: with `any`, a pixel is seen where every frame has it."""
         known = self.seen(samples, raw, x)
         real = np.ones(x.shape[1], dtype=bool) if known is None or known.ndim == 2 else known.any((1, 2))
         frames = x[:, real].reshape(-1, *x.shape[2:])  # to the resizing a frame's band is a band
-        small, seen = samples.resize.sized(frames, raw.mask, samples.background == "keep", samples.nodata)
+        small, seen = self._sized(samples, raw, frames, name, int(real.sum()))
         made = np.full((*x.shape[:2], *small.shape[1:]), np.nan, dtype=np.float32)
-        made[:, real] = blank(small.reshape(len(x), -1, *small.shape[1:]), seen, fitted, samples.nodata)
+        small = small.reshape(len(x), -1, *small.shape[1:])
+        made[:, real] = blank(small, seen, samples.fitted[name], samples.nodata)
         return made, seen
 
     def scaled(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
@@ -161,7 +173,8 @@ class Statistics(Learner):
         if x is None:
             return
         if self.samples.background == "keep" and self.kind.spatial and raw.mask is not None:
-            seen = both(seen, self.samples.resize.small(raw.mask))  # shown, but the specimen alone is measured
+            own = self.samples.resizes[self.name].small(raw.mask)
+            seen = both(seen, own)  # shown, but the specimen alone is measured
         self.fitted.size = x.shape[-1] if self.kind.axes else None
         self.longest = max(self.longest, x.shape[1]) if self.plan.timed else 0
         values = inside_mask(x, seen)
@@ -173,9 +186,10 @@ class Statistics(Learner):
         samples, fitted = self.samples, self.fitted
         names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
         mean, std = self.moments.result(f"stream {self.name}", names)
-        fitted.mean, fitted.std, fitted.missing = mean.tolist(), std.tolist(), self.tally.facts()
+        fitted.mean, fitted.std = statistics(self.plan, fitted, samples.scaling, mean, std)
+        fitted.missing = self.tally.facts()
         fitted.steps = (self.plan.stored.steps or self.longest) if self.plan.timed else None
-        fitted.fill = mean.tolist() if self.kind.spatial and samples.background != "zero" else []
+        fitted.fill = fitted.mean if self.kind.spatial and samples.background != "zero" else []
         if not self.plan.pca and (unit := getattr(samples.scaling, "unit", None)):
             fitted.unit = unit(self.high, fitted.layout["full_scale"])
 
@@ -195,12 +209,13 @@ def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np
     layout = samples.fitted[name].layout
     if not layout:
         layout = samples.fitted[name].layout = found | ({"rate": raw.rates.get(name)} if timed else {})
-    resized = samples.resize.size is not None and samples.resize.rule == "area"
+    resize = samples.resizes[name]
+    resized = resize.size is not None and resize.rule != "none"
     for fact, first in layout.items():
         if fact in found and found[fact] != first and not (fact == "shape" and resized):
             said = {"masked": ("a mask", "no mask")}.get(fact)
             now, then = (said[not found[fact]], said[not first]) if said else (f"{fact} {found[fact]}", f"{first}")
-            hint = "; set data.size to resize them" if fact == "shape" else ""
+            hint = f"; set {resize.key} to resize them" if fact == "shape" else ""
             raise DataError(f"stream {name} has {now}, the samples before it {then}{hint}")
     samples.layouts[name] = seen
 

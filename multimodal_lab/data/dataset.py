@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multimodal_lab.bounds import Count, Fraction, Natural
+from multimodal_lab.bounds import Count, Fraction, Margin, Natural
 from multimodal_lab.data import record
 from multimodal_lab.data.fitted_cache import FittedCache, known_good, learn, note, remember_good
 from multimodal_lab.data.kind import Background, StreamPlan
@@ -37,24 +37,22 @@ Resplit = Literal["never", "others", "always", "test"]
 class Data:
     """A source and the choices that make inputs of it; `prepare` cuts the streams of a modality and learns their facts.
 
-    source: a reader. root: the folder its paths are relative to. size, resize, resize_mode: see `Resize`; None keeps the stored
-    size. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample table, `auto` or
-    None for all that can be learnt: see `split.auto` for `auto` here and in the split. batch_size: samples of one step over
-    all ranks. workers: processes that load (threads, where the data lie packed or in memory), 0 loads in this one.
-    cache: keep finished arrays in memory. background: what a pixel outside the specimen holds: the `mean` of its band over
-    the training split, so that it is 0 to a network, `zero`, or (`keep`) what was photographed. A pixel that was not
-    measured or lies outside the frame holds the mean, or with `zero` 0. nodata: a pixel was not measured where `any` of a
-    stream's bands has no value (declared nodata, NaN), or where `all` have none.
-    verify: `all` reads every sample before training, so that a bad one stops the run then; `headers` meets bad
-    held-out ones when it comes to them, and `none` leaves out the headers of files too, but the first good one.
-    fingerprint: see `readers.fingerprint`. statistics: what scaling, mean and deviation are learnt from: the whole training
-    split (`train`), so many of its samples, evenly spaced, or nothing, where a `Preset` knows them. on_error: what a sample
-    that can't be read does: `raise` stops the run, `skip` makes it one with every stream missing and no label, `substitute`
-    does so too but in training, where the next readable sample of the split stands in for it; both read every sample
-    first, and stop above the share `max_bad`, but not at one.
-    shuffle: re-pairs one stream among the samples of each split, see `Shuffle`: a negative control. items: {stream: column}
-    whose equal values mark rows that hold the same thing in that stream, which retrieval ranks once; a reader of captions
-    knows its images.
+    source: a reader. root: what its paths are relative to. size, resize, resize_mode, crop_pct: see `Resize`; None keeps the
+    stored size; a stream may have its own. scaling: a policy of `scaling`. split: a `Split`. labels: columns of the sample
+    table, `auto` or None for all that can be learnt: see `split.auto` for `auto` here and in the split. batch_size: samples
+    of one step over all ranks. workers: processes that load (threads, where the data lie packed or in memory), 0 loads in
+    this one. cache: keep finished arrays in memory. background: what a pixel outside the specimen holds: the `mean` of its
+    band over the training split, so that it is 0 to a network, `zero`, or (`keep`) what was photographed. A pixel that was
+    not measured or lies outside the frame holds the mean, or with `zero` 0. nodata: a pixel was not measured where `any` of a
+    stream's bands has no value (declared nodata, NaN), or where `all` have none. verify: `all` reads every sample before
+    training, so that a bad one stops the run; `headers` meets bad held-out ones when it comes to them, and `none` leaves out
+    the headers of files too, but the first good one. fingerprint: see `readers.fingerprint`. statistics: what scaling, mean
+    and deviation are learnt from: the whole training split (`train`), so many of its samples, evenly spaced, or nothing,
+    where a `Preset` knows them. on_error: what a sample that can't be read does: `raise` stops the run, `skip` makes it one
+    with every stream missing and no label, `substitute` does so too but in training, where the next readable one of the split
+    stands in; both read every sample first, and stop above the share `max_bad`, not at one. shuffle: re-pairs one stream
+    among the samples of each split, see `Shuffle`: a negative control. items: {stream: column} whose equal values mark rows
+    that hold the same thing in that stream, which retrieval ranks once; a reader of captions knows its images.
     """
 
     def __init__(
@@ -66,8 +64,9 @@ class Data:
         labels: list[str] | Literal["auto"] | None,
         root: str | None = None,
         size: Count | None = None,
-        resize: Literal["area", "none"] = "area",
-        resize_mode: Literal["pad", "stretch"] = "pad",
+        resize: Literal["area", "bicubic", "none"] = "area",
+        resize_mode: Literal["pad", "stretch", "crop"] = "pad",
+        crop_pct: Margin = 1.0,
         batch_size: Count = 64,
         workers: Natural = 0,
         cache: bool = False,
@@ -82,7 +81,7 @@ class Data:
         items: dict[str, str] | None = None,
     ) -> None:
         self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
-        self.resize = Resize(size, resize, resize_mode)
+        self.resize = Resize(size, resize, resize_mode, crop_pct)
         self.batch_size, self.workers, self.cache = batch_size, workers, cache
         self.background, self.nodata = background, nodata
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
@@ -217,6 +216,7 @@ class Data:
                 *chosen.notes,
                 *bad.notes(self.on_error, len(self.source.samples)),
                 *learnt_notes.of_nodata(samples.fitted, samples.nodata),
+                *learnt_notes.of_normalise(samples.plans),
                 *learnt_notes.of_ranges(samples.fitted),
             ],
         }

@@ -153,7 +153,7 @@ def choices(samples: SampleReader) -> dict[str, Any]:
     """How stored numbers become inputs: the scaling policy and its arguments, the resizing, the masking."""
     scaling = {"policy": type(samples.scaling).__name__, **vars(samples.scaling)}
     masking = {"background": samples.background, "nodata": samples.nodata}
-    return {"scaling": scaling, "resize": vars(samples.resize), **masking}
+    return {"scaling": scaling, "resize": samples.resize.facts(), **masking}
 
 
 def nameless(plan: StreamPlan) -> dict[str, Any]:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from multimodal_lab.data.streams.scaling import Scaling
 
 
+TRAINED = ("word", "bpe")  # models of tokenizers that are trained on the training split
 Background = Literal["mean", "zero", "keep"]
+Normalise = Literal["train", "imagenet", "backbone"] | dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class StreamPlan:
     """One stream: `stored` is what the reader is asked for, the rest says what is made of it.
 
     timed: it has a time axis, of `stored.steps` steps, None: as many as the longest recording of the training split has.
-    longer: what one with more steps does, `refuse` or `cut` at the end.
+    longer: what one with more steps does, `refuse` or `cut` at the end. model: `word` or `bpe`, or the path of a tokenizer,
+    whose file has the hash `tokenizer`. resize: what it has of its own of `Resize.keys`. normalise: see `streams.normalise`.
     """
 
     stored: Stream
@@ -40,6 +43,9 @@ class StreamPlan:
     model: str = "word"
     timed: bool = False
     longer: Literal["refuse", "cut"] = "refuse"
+    tokenizer: str = ""
+    resize: dict[str, Any] = field(default_factory=dict)
+    normalise: Normalise = "train"
 
 
 @dataclass
@@ -48,15 +54,17 @@ class StreamStatistics:
 
     layout: `shape` (time left out), `dtype`, `full_scale`, `masked` of what is stored, and `rate` where there is a time axis.
     scaling: facts of the policy, or whatever else a kind of another package learns. pca: `mean` (C,) and `components` (k, C).
-    tokenizer: its JSON text. mean, std: per band of the finished stream. fill, unit: see `Stream`. missing: of how many training
-    samples (`of`) `some` have pixels or steps without a value, which `share` of theirs, and how many have `none` with one; empty
-    where all have all. size: its pixels a side. steps: how many the finished stream has, where it has a time axis.
+    tokenizer: its JSON text; marks: the ids of one from a file, see `Marks`. mean, std: per band of the finished stream. fill,
+    unit: see `Stream`. missing: of how many training samples (`of`) `some` have pixels or steps without a value, which `share`
+    of theirs, and how many have `none` with one; empty where all have all. size: its pixels a side. steps: how many the
+    finished stream has, where it has a time axis.
     """
 
     layout: dict[str, Any] = field(default_factory=dict)
     scaling: dict[str, Any] = field(default_factory=dict)
     pca: dict[str, Any] = field(default_factory=dict)
     tokenizer: str = ""
+    marks: dict[str, Any] = field(default_factory=dict)
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
     fill: list[float] = field(default_factory=list)
@@ -71,7 +79,7 @@ class Samples(Protocol):
     """What a kind sees of the samples: each stream's plan and what is learnt of it, and the choices of the run.
 
     tokens[stream]: its tokenizer. background: what lies outside the specimen, see `Data`. nodata: whether a pixel is missing
-    where `any` band of a stream is, or where `all` are.
+    where `any` band of a stream is, or where `all` are. resizes[stream]: what brings it to size.
     """
 
     plans: dict[str, StreamPlan]
@@ -80,7 +88,7 @@ class Samples(Protocol):
     kinds: dict[str, Kind]
     layouts: dict[str, tuple[Any, ...]]
     scaling: Scaling
-    resize: Resize
+    resizes: dict[str, Resize]
     background: Background
     nodata: Literal["any", "all"]
 
@@ -122,7 +130,7 @@ class Kind:
     def check(self, samples: Samples, name: str, x: Any, raw: Raw) -> None:
         """Refuse (`DataError`) a stored value that can't be used; the caller names the sample."""
 
-    def require(self, samples: Samples, x: Any) -> None:
+    def require(self, samples: Samples, name: str, x: Any) -> None:
         """Refuse (`DataError`) a stored value that `finish` could not bring to size; cheaper than `finish`."""
 
     def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -18,7 +18,7 @@ from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.text import show
 from multimodal_lab.types import Stream
 
-RESIZING = {"size": "size", "rule": "resize", "fit": "resize_mode"}  # a `Resize`'s own names: keys of `data`
+RESIZING = {"rule": "resize", "fit": "resize_mode"}  # a `Resize`'s own names, where keys of `data` have others
 BEFORE = {"nodata": "any"}  # choices that runs of earlier versions did not have
 CHOICES = {policy.__name__: policy.choice for policy in vars(scaling).values() if hasattr(policy, "choice")}
 
@@ -56,6 +56,8 @@ def _stream(plan: StreamPlan, done: Stream, fitted: StreamStatistics) -> dict[st
         "stored": [[b.name, b.nm, b.unit] for b in plan.stored.bands],
         "bands": [[b.name, b.nm, b.unit] for b in done.bands],
         "length": done.length,
+        "resize": plan.resize,
+        "normalise": plan.normalise,
         **asdict(fitted),
     }
 
@@ -80,6 +82,9 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
                 f"modality.{name}: takes bands {', '.join(bands)}, but the run was trained on {', '.join(trained)}"
             )
         _require_steps(name, plan, facts.get("steps"))
+        if (now := plan.resize) != (then := facts.get("resize", {})):
+            here, was = (show(own) if own else "data.size" for own in (now, then))
+            raise DataError(f"modality.{name}: resized by {here} here, but the run was trained with {was}")
         known = {
             k: facts[k] for k in StreamStatistics.__dataclass_fields__ if k in facts
         }  # an earlier version had fewer
@@ -103,7 +108,8 @@ def _differences(key: str, now: Any, then: Any) -> Iterator[str]:
     if not isinstance(now, dict):
         yield _sentence(f"data.{key}", now, then)
     elif key == "resize":
-        yield from (_sentence(f"data.{RESIZING[k]}", now[k], then[k]) for k in now if now[k] != then[k])
+        both = ((k, now.get(k, 1.0), then.get(k, 1.0)) for k in {**then, **now})
+        yield from (_sentence(f"data.{RESIZING.get(k, k)}", here, was) for k, here, was in both if here != was)
     elif now["policy"] == then["policy"]:
         yield from (_sentence(f"data.{key}.{k}", now[k], then.get(k)) for k in now if now[k] != then.get(k))
     else:

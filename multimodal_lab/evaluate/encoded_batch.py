@@ -56,8 +56,9 @@ def encode(
     others: dict[str, list[np.ndarray]] = {}
     shaped: dict[str, list[np.ndarray]] = {}
     for name, values in batch.others.items():
+        pad = getattr(getattr(system, "streams", {}).get(name), "pad", 0)
         for x in values.unbind(1):
-            rows = (x != 0).flatten(1).any(1)
+            rows = (x != pad).flatten(1).any(1)
             again = batch.replace(inputs={**batch.inputs, name: x}, present={**batch.present, name: rows})
             found, said = system.encode(again)
             for kept, y in ((others, found[name].pooled), (shaped, _projected(said).get(name))):

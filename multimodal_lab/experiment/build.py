@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -25,16 +26,57 @@ from multimodal_lab.system import System
 def require_backbones(cfg: DictConfig) -> None:
     """Refuse, before data are read, what a backbone says that it can't be: by its class's `require_possible`, if it has one.
 
-    That is given its own arguments and the images' size, None where only the files tell.
+    That is given its own arguments and, where it asks for them, the images' `size`, None where only the files tell, and the
+    `tokens` and `length` of a text.
     """
-    kinds = wiring.streams(as_plain(cfg))
-    own = {name: safe_instantiate(node) for name, node in cfg.backbones.items()}
-    rest = [safe_instantiate(cfg.backbone)] if any(name not in own for name in kinds) else []
     source = cfg.data.get("source") or {}
     size = cfg.data.get("size") or (source.get("size") if "size" in source else None)
-    for factory in (*rest, *own.values()):
-        if check := getattr(getattr(factory, "func", None), "require_possible", None):
-            check(**{"size": size if isinstance(size, int) else None, **factory.keywords})
+    asked: list[tuple[Any, Any]] = []
+    for name, factory in _backbones(cfg).items():
+        check = getattr(getattr(factory, "func", None), "require_possible", None)
+        if check is None:
+            continue
+        own = cfg.modality[name]
+        side = own.get("size") or size
+        facts = {
+            "size": side if isinstance(side, int) else None,
+            "tokens": own.get("tokens"),
+            "length": own.get("length"),
+        }
+        known = inspect.signature(check).parameters
+        facts = {k: v for k, v in facts.items() if k == "size" or k in known}
+        if (factory, facts) not in asked:
+            asked.append((factory, facts))
+            check(**{**facts, **factory.keywords})
+
+
+def modality(cfg: DictConfig) -> dict[str, Any]:
+    """The modality of a config as plain values, `normalise: backbone` replaced by what the backbone says.
+
+    That is what its class's `normalisation` gives for the backbone's own arguments, see `data.streams.normalise`.
+    """
+    found: dict[str, Any] = as_plain(cfg)["modality"]
+    asks = [name for name, own in found.items() if own.get("normalise") == "backbone"]
+    factories = _backbones(cfg) if asks else {}
+    for name in asks:
+        own = getattr(factories.get(name), "func", None)
+        tell = getattr(own, "normalisation", None)
+        if tell is None:
+            what = getattr(own, "__module__", "none").rpartition(".")[2]
+            raise ValueError(
+                f"modality.{name}.normalise=backbone: its backbone ({what}) has no weights with a mean and std of their own; "
+                "choose train, imagenet or {mean, std}"
+            )
+        found[name] = {**found[name], "normalise": tell(**factories[name].keywords)}
+    return found
+
+
+def _backbones(cfg: DictConfig) -> dict[str, Any]:
+    """{input stream: the factory of its backbone}; streams that share a choice share the object."""
+    own = {name: safe_instantiate(node) for name, node in cfg.backbones.items()}
+    streams = wiring.streams(as_plain(cfg))
+    rest = safe_instantiate(cfg.backbone) if any(name not in own for name in streams) else None
+    return {name: own.get(name, rest) for name in streams}
 
 
 def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:

@@ -28,6 +28,7 @@ from multimodal_lab.experiment.build import (
     build_system,
     build_trackers,
     feature_cache,
+    modality,
     require_backbones,
 )
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
@@ -65,7 +66,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         require_backbones(cfg)
     memory = cache or StartCache()
     with stage("reading data"):
-        data = safe_instantiate(cfg.data).prepare(plain["modality"], cfg.seed, memory=memory, encodes=cache is not None)
+        data = safe_instantiate(cfg.data).prepare(modality(cfg), cfg.seed, memory=memory, encodes=cache is not None)
     require_eval_split(cfg.eval_split, data)
     _require_scores(plain, data)
     system = build_system(cfg, data).to(device)

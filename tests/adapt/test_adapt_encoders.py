@@ -153,6 +153,7 @@ def test_a_run_that_is_not_there_or_not_finished_is_told_before_anything_is_buil
 def test_an_encoder_of_another_tokenizer_is_refused(before, said):
     reader = SimpleNamespace(scaling=DtypeMax(), resize=Resize(None, "area", "pad"), background="mean", nodata="any")
     reader.fitted = {"text": StreamStatistics(tokenizer="{b}", vocab=30)}
+    reader.plans = {"text": SimpleNamespace(resize={})}
     data = SimpleNamespace(reader=reader, streams={"text": Stream("text", "text", length=8)})
     facts = {**asdict(reader.fitted["text"]), "length": 8, **before}
     run = encoders.Trained(Path("old"), {"choices": choices(reader), "streams": {"words": facts}}, {}, Path("old"))

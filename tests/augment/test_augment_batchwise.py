@@ -14,7 +14,7 @@ from multimodal_lab.augment.mix import CutMix, Mixup, circle
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.loss.classification import cross_entropy, nll
-from multimodal_lab.types import Batch
+from multimodal_lab.types import Batch, Stream
 
 MADE = [
     contract.Made("mask_words", MaskWords, contract.BOTH),
@@ -102,6 +102,20 @@ def test_words_are_covered_as_the_paper_says():
     kept = (seen == words)[chosen].float().mean().item()
     assert kept == pytest.approx(0.1 + 0.1 / 16, abs=0.03)
     assert int(seen.max()) < 20
+
+
+def test_the_marks_of_a_tokenizer_of_a_file_are_never_covered_nor_drawn():
+    stream = Stream("words", "text", vocab=12, length=9, pad=7, bos=5, eos=7)
+    words = torch.randint(0, 4, (300, 9), generator=torch.Generator().manual_seed(0))
+    words[:, 0], words[:, 6:] = 5, 7
+    rows = torch.arange(300)
+    batch = Batch({"words": words}, {}, {"words": rows >= 0}, rows, rows)
+    op = MaskWords(p=0.5, covered=0.2, swapped=0.8, mask=11)
+    out = Augment({"words": stream}, ops={"m": op}, views=1)(batch, 0, 0)
+    seen, chosen = out.inputs["words"], out.targets["masked_words"] >= 0
+    assert chosen[words < 4].float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert not chosen[(words == 5) | (words == 7)].any()
+    assert not ((seen == 5) | (seen == 7))[chosen].any()
 
 
 @pytest.mark.parametrize("weight", [None, [1.0, 2.0, 0.5]])

@@ -95,13 +95,6 @@ def test_principal_components_are_refused_where_an_op_needs_a_range_and_only_the
     Augment(parts, ops={"flip": geometry.RandomHorizontalFlip(p=0.5)})
 
 
-def test_a_mask_of_another_size_is_refused():
-    b = batch()
-    b = b.replace(mask=b.mask[..., :12, :12])
-    with pytest.raises(ValueError, match="the mask is"):
-        Augment(STREAMS, ops={})(b, 1, 2)
-
-
 @pytest.mark.parametrize(
     ("make", "says"),
     [

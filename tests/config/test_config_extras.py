@@ -36,11 +36,6 @@ def absent(monkeypatch):
 @pytest.mark.parametrize(
     ("package", "words", "said"),
     [
-        (
-            "tokenizers",
-            ["modality=image_text", "data=pairs", "data.root=/x"],
-            r"modality\.text\.kind=text: .*e '\.\[text\]'",
-        ),
         ("umap", ["figures=[pca,umap]"], r"figures\.1=umap: needs the package umap.*pip install -e '\.\[viz\]'"),
         (
             "tensorboard",
@@ -67,7 +62,7 @@ def test_a_launcher_that_is_not_there_names_its_extra(absent):
 
 
 def test_the_command_is_that_of_a_checkout():
-    assert install_command("text") == "pip install -e '.[text]'"
+    assert install_command("viz") == "pip install -e '.[viz]'"
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -19,6 +19,7 @@ from multimodal_lab.config.rules.losses import (
 )
 from multimodal_lab.config.rules.run import RUN_RULES
 from multimodal_lab.config.rules.steps import STEP_RULES
+from multimodal_lab.config.rules.towers import TOWER_RULES
 from multimodal_lab.config.rules.unused import USE_RULES
 from multimodal_lab.config.rules.wiring import (
     Tree,
@@ -220,5 +221,5 @@ RULES = (
     some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, label, loss_paths,
     target_shapes, names_clash, two_views, enough_samples, some_weight,
     augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
-    root_is_read, components_in_range, *STEP_RULES, *RUN_RULES, *USE_RULES, *EXTRA_RULES,
+    root_is_read, components_in_range, *STEP_RULES, *RUN_RULES, *USE_RULES, *EXTRA_RULES, *TOWER_RULES,
 )  # fmt: skip

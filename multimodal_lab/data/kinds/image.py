@@ -22,9 +22,9 @@ class Image(Array):
     pictured: ClassVar[bool] = True
     default_backbone: ClassVar[str] = "convnet"
 
-    def require(self, samples: Samples, x: Any) -> None:
+    def require(self, samples: Samples, name: str, x: Any) -> None:
         """Its height and width can become the wanted size."""
-        samples.resize.require(x.shape[1:])
+        samples.resizes[name].require(x.shape[-2:])
 
     def picture(self, x: Tensor, stream: Stream) -> Tensor:
         """The bands R, G, B where there are such, else the first three; of two the second is green and blue.

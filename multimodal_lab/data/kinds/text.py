@@ -1,15 +1,17 @@
-"""The `text` kind: one text column as token ids (L,), tokenizer trained on the training split."""
+"""The `text` kind: one text column as token ids (L,), by a tokenizer trained on the training split or one of a file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+from torch import Tensor
 
-from multimodal_lab.data.kind import Kind, Learner
+from multimodal_lab.data.kind import TRAINED, Kind, Learner, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.text import install_command
+from multimodal_lab.files import tokenizer_digest
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ class Text(Kind):
     stored: ClassVar[Literal["bands", "column", "own"]] = "column"
     keys: ClassVar[tuple[str, ...]] = ("vocab", "length", "tokens")
     default_backbone: ClassVar[str] = "text"
-    requires: ClassVar[dict[str, str]] = {"tokenizers": "text"}
 
     def several(self, samples: Samples, raw: Raw, name: str) -> list[str]:
         """All texts of one sample, stripped; empty where missing."""
@@ -43,7 +44,7 @@ class Text(Kind):
 
     def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
         """A tokenizer."""
-        return Vocabulary(samples, name)
+        return Vocabulary(samples, name) if samples.plans[name].model in TRAINED else FromFile(samples, name)
 
     def notes(
         self, samples: Samples, name: str, read: Callable[[int], Raw], splits: Mapping[str, np.ndarray]
@@ -64,21 +65,38 @@ class Text(Kind):
             worst, longest = max(worst, cut, unknown), max(longest, most)
             if cut or unknown:
                 told.append(f"{cut:.1%} of texts are cut and {unknown:.1%} of words are unknown in {split}")
+        of_file = _of_file(samples, name)
         if not told:
-            return []
-        length = samples.plans[name].length
-        cure = (
-            [f"modality.{name}.length={longest + 2} keeps the longest (length is {length})"]
-            if longest + 2 > length
-            else []
-        )
-        cure.append(f"modality.{name}.tokens=bpe and a larger vocab know more words")
-        return [f"{'warning: ' if worst > 0.01 else ''}text {name}: {'; '.join(told)}; {', '.join(cure)}"]
+            return of_file
+        length, marks = samples.plans[name].length, samples.tokens[name].marks
+        whole = longest + len(marks.begin) + len(marks.end)
+        cure = [f"modality.{name}.length={whole} keeps the longest (length is {length})"] if whole > length else []
+        if samples.plans[name].model in TRAINED:
+            cure.append(f"modality.{name}.tokens=bpe and a larger vocab know more words")
+        return [
+            *of_file,
+            f"{'warning: ' if worst > 0.01 else ''}text {name}: {'; '.join([*told, *([', '.join(cure)] if cure else [])])}",
+        ]
 
     def restore(self, samples: Samples, name: str) -> None:
         """The tokenizer of the record."""
         if name not in samples.tokens:
-            samples.tokens[name] = _tokens().from_json(samples.fitted[name].tokenizer, samples.plans[name].length)
+            from multimodal_lab.data.streams.tokenizer import OWN, Marks, Tokens
+
+            fitted, length = samples.fitted[name], samples.plans[name].length
+            own = {k: tuple(v) if isinstance(v, list) else v for k, v in fitted.marks.items()}
+            samples.tokens[name] = Tokens.from_json(fitted.tokenizer, length, Marks(**own) if own else OWN)
+
+    def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
+        """With the facts of its tokenizer; one that was trained here has `tokenizer.OWN`."""
+        marks = fitted.marks or {"pad": 0, "begin": [1], "end": [2]}
+        bos, eos = (marks[side][at] if marks[side] else None for side, at in (("begin", 0), ("end", -1)))
+        digest = tokenizer_digest(fitted.tokenizer) if fitted.tokenizer else ""
+        return replace(super().stream(plan, fitted), pad=marks["pad"], bos=bos, eos=eos, digest=digest)
+
+    def empty(self, stream: Stream, rows: int) -> Tensor:
+        """All padding."""
+        return super().empty(stream, rows) + stream.pad
 
     def shape(self, stream: Stream) -> tuple[int, ...]:
         """(L,)."""
@@ -101,14 +119,33 @@ class Vocabulary(Learner):
         plan, fitted = self.samples.plans[self.name], self.samples.fitted[self.name]
         if not self.texts:
             raise DataError(f"stream {self.name}: no sample of the training split has text in {plan.stored.field!r}")
-        trained = _tokens().train(self.texts, plan.vocab, plan.length, plan.model)
+        from multimodal_lab.data.streams.tokenizer import Tokens
+
+        trained = Tokens.train(self.texts, plan.vocab, plan.length, plan.model)
         self.samples.tokens[self.name] = trained
         fitted.tokenizer, fitted.vocab = trained.to_json(), trained.vocab
 
 
-def _tokens() -> Any:
-    try:
-        from multimodal_lab.data.streams.tokenizer import Tokens
-    except ImportError as error:
-        raise DataError(f"modality: text streams need the package tokenizers: {install_command('text')}") from error
-    return Tokens
+class FromFile(Learner):
+    """Takes the tokenizer of a file, whatever the texts are."""
+
+    def finish(self) -> None:
+        """The tokenizer, its text and its marks for the record."""
+        from multimodal_lab.data.streams.tokenizer_file import load
+
+        plan, fitted = self.samples.plans[self.name], self.samples.fitted[self.name]
+        found = load(plan.model, plan.length, f"modality.{self.name}.tokens")
+        self.samples.tokens[self.name] = found
+        fitted.tokenizer, fitted.vocab = found.to_json(), found.vocab
+        fitted.marks = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(found.marks).items()}
+
+
+def _of_file(samples: Samples, name: str) -> list[str]:
+    """Which tokenizer a stream has, where it is one of a file: no `vocab` is then asked for."""
+    fitted = samples.fitted[name]
+    if not fitted.marks:
+        return []
+    digest = tokenizer_digest(fitted.tokenizer)[:8]
+    return [
+        f"text {name}: tokenizer {digest} of {samples.plans[name].model}, {fitted.vocab} entries, padding {fitted.marks['pad']}"
+    ]

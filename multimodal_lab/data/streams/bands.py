@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.kind import StreamPlan
+from multimodal_lab.data.kind import TRAINED, Kind, StreamPlan
 from multimodal_lab.data.source import DataError
+from multimodal_lab.files import file_hash, tokenizer_file
 from multimodal_lab.text import MANY, expected_one_of
 from multimodal_lab.types import Band, Stream
 
-KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens", "steps", "rate", "longer")
+RESIZING = ("size", "resize", "resize_mode", "crop_pct")
+TIME = ("steps", "rate", "longer")
+KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens", *TIME, *RESIZING, "normalise")
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
@@ -33,12 +36,36 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
     for key in ("vocab", "length", "tokens"):
         if key in facts and key not in kind.keys:
             raise DataError(f"modality.{name}: {key} belongs to a text stream, this one is {stored.kind}")
-    if facts.get("tokens", "word") not in ("word", "bpe"):
-        raise DataError(f"modality.{name}.tokens: {facts['tokens']!r}; there are word, bpe")
+    for key in ("pca", "vocab", "length", *(["steps"] if facts.get("steps") is not None else [])):
+        if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
+            raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
+    text |= _of_tokens(name, facts, role)
+    more = {**text, **_of_time(name, facts, kind), **_of_network(name, facts, kind)}
+    stored = replace(stored, steps=facts.get("steps"), rate=facts.get("rate"))
+    return StreamPlan(stored, role == "target", facts.get("pca", 0), **more)
+
+
+def _of_tokens(name: str, facts: dict[str, Any], role: str) -> dict[str, Any]:
+    """What tokenizer a text has."""
+    model = facts.get("tokens") or "word"
+    if model in TRAINED:
+        return {"model": model}
+    if role == "target":
+        raise DataError(
+            f"modality.{name}.tokens: {model}, but what a head writes it writes by a tokenizer trained here; choose word or bpe"
+        )
+    file = tokenizer_file(model)
+    return {"model": model, "tokenizer": file_hash(file) if file.is_file() else ""}
+
+
+def _of_time(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """Whether a stream has a time axis, and what a longer recording does."""
     timed = "steps" in facts
-    for key in ("steps", "rate", "longer"):
+    for key in TIME:
         if key in facts and not kind.steps:
-            raise DataError(f"modality.{name}: {key} belongs to a stream of bands, this one is {stored.kind}")
+            raise DataError(
+                f"modality.{name}: {key} belongs to a stream of bands, this one is {facts.get('kind', Stream.kind)}"
+            )
         if key in facts and not timed:
             raise DataError(
                 f"modality.{name}: {key} without steps; steps=null gives it a time axis, as long as the training split's "
@@ -46,12 +73,18 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
             )
     if facts.get("longer", "refuse") not in ("refuse", "cut"):
         raise DataError(f"modality.{name}.longer: {facts['longer']!r}; there are refuse, cut")
-    for key in ("pca", "vocab", "length", *(["steps"] if facts.get("steps") is not None else [])):
-        if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
-            raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
-    stored = replace(stored, steps=facts.get("steps"), rate=facts.get("rate"))
-    more: dict[str, Any] = {"timed": timed, "longer": facts.get("longer", "refuse"), **text}
-    return StreamPlan(stored, role == "target", facts.get("pca", 0), model=facts.get("tokens", "word"), **more)
+    return {"timed": timed, "longer": facts.get("longer", "refuse")}
+
+
+def _of_network(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """What a network was trained to see: its size and its normalisation."""
+    own = {k: facts[k] for k in RESIZING if facts.get(k) is not None}
+    normalise = facts.get("normalise") or "train"
+    for key, fits in (*((k, kind.spatial) for k in own), ("normalise", kind.learns_statistics or normalise == "train")):
+        if not fits:
+            what = "an image" if key in RESIZING else "a stream with bands"
+            raise DataError(f"modality.{name}: {key} belongs to {what}, this one is {facts.get('kind', Stream.kind)}")
+    return {"resize": own, "normalise": normalise}
 
 
 def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:

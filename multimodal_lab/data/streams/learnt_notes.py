@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multimodal_lab.data.kind import StreamStatistics
+from multimodal_lab.data.kind import StreamPlan, StreamStatistics
+from multimodal_lab.data.streams import normalise
 from multimodal_lab.data.streams.measured import NodataRule
 
 
@@ -24,6 +25,11 @@ def of_nodata(learnt: Mapping[str, StreamStatistics], rule: NodataRule) -> list[
         parts += [f"{none} of {of} {images} have no value at all and are missing"] if none else []
         said.append(f"nodata: {'; '.join(parts)}: they are left out of statistics, augmentation and pictures")
     return said
+
+
+def of_normalise(plans: Mapping[str, StreamPlan]) -> list[str]:
+    """What a run says of streams that are normalised by other statistics than the training split's."""
+    return [said for plan in plans.values() if (said := normalise.note(plan))]
 
 
 def of_ranges(learnt: Mapping[str, StreamStatistics]) -> list[str]:

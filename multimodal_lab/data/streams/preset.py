@@ -24,7 +24,12 @@ class Preset:
         self.name, self.bands, self.samples = name, dict(bands), samples
 
     def apply(self, stream: str, plan: StreamPlan, fitted: StreamStatistics) -> None:
-        """Put mean and deviation in the place of those of the samples that were read; `DataError` for an unknown band."""
+        """Put mean and deviation in the place of those of the samples that were read; `DataError` for an unknown band.
+
+        A stream that is normalised otherwise than by the training split (`normalise`) keeps its own.
+        """
+        if plan.normalise != "train":
+            return
         if plan.pca:
             raise DataError(
                 f"modality.{stream}.pca: components are learnt; data.statistics={self.name} knows bands alone"

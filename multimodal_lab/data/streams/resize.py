@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,37 +14,77 @@ from torch.nn import functional as F
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
 
-Rule = Literal["area", "none"]
-Fit = Literal["pad", "stretch"]
+Rule = Literal["area", "bicubic", "none"]
+Fit = Literal["pad", "stretch", "crop"]
+Mode = Literal["area", "bicubic", "nearest"]
+
+
+def at_size(mask: np.ndarray, side: int) -> np.ndarray:
+    """A square mask (S, S) at another size, nearest neighbour."""
+    if mask.shape[-1] == side:
+        return mask
+    at = ((np.arange(side) + 0.5) * len(mask) / side).astype(np.int64)
+    return mask[at[:, None], at]
 
 
 class Resize:
-    """To (size, size): `area` averages (antialiased) where it shrinks, interpolates where it grows; `none` only checks.
+    """To (size, size), by `rule`; None leaves images as they are, which must be square then.
 
-    `mode="pad"` keeps the shape of a non-square image and puts blank pixels around it, `mode="stretch"` doesn't.
-    `size=None` leaves images as they are; they must be square then.
+    `area` averages where it shrinks and interpolates where it grows (antialiased bilinear, PIL's BILINEAR); `bicubic` is
+    PIL's BICUBIC, antialiased; `none` only checks. `fit="pad"` keeps the shape of a non-square image and puts blank pixels
+    around it, "stretch" doesn't, and "crop" takes the centre of it: the shorter side goes to floor(size / crop_pct), then the
+    middle size x size is cut out, as timm's and torchvision's Resize and CenterCrop do.
     """
 
-    def __init__(self, size: int | None, rule: Rule, mode: Fit) -> None:
-        self.size, self.rule, self.fit = size, rule, mode
+    def __init__(self, size: int | None, rule: Rule, fit: Fit, crop_pct: float = 1.0, key: str = "data.size") -> None:
+        self.size, self.rule, self.fit, self.crop_pct = size, rule, fit, crop_pct
+        self.key = key  # for messages: where the size is set
+        if crop_pct != 1 and (fit != "crop" or rule == "none"):
+            raise DataError(
+                f"{key.replace('size', 'crop_pct')}={crop_pct:g} goes with resize_mode=crop and a resize of area or bicubic, "
+                f"found resize_mode={fit} and resize={rule}"
+            )
+
+    def of(self, stream: str, own: Mapping[str, Any]) -> Resize:
+        """This one, but for the keys that a stream has of its own, by their names in a modality."""
+        if not own:
+            return self
+        facts = {key: own.get(key, value) for key, value in self.keys().items()}
+        key = f"modality.{stream}.size" if "size" in own else self.key
+        return Resize(facts["size"], facts["resize"], facts["resize_mode"], facts["crop_pct"], key)
+
+    def keys(self) -> dict[str, Any]:
+        """Its choices by the keys of `data` and of a modality."""
+        return {"size": self.size, "resize": self.rule, "resize_mode": self.fit, "crop_pct": self.crop_pct}
+
+    def facts(self) -> dict[str, Any]:
+        """Its choices for a record; a `crop_pct` of 1, which runs of earlier versions all had, is left out."""
+        own = {"size": self.size, "rule": self.rule, "fit": self.fit}
+        return own if self.crop_pct == 1 else {**own, "crop_pct": self.crop_pct}
 
     def sized(
-        self, x: np.ndarray, mask: np.ndarray | None, keep: bool, missing: NodataRule
+        self,
+        x: np.ndarray,
+        mask: np.ndarray | None,
+        keep: bool,
+        missing: NodataRule,
+        limits: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(C, H, W), NaN where nothing was measured, at the size that networks see; and (size, size) bool, None: everywhere.
 
         That one is True where a pixel is seen: measured, in the frame and, unless `keep`, inside `mask`. Averages are of
         seen pixels alone. Where a pixel is seen all the same (`missing=all`), a band without a value stays NaN.
+        limits: see `image`.
         """
         known = measured(x, missing)
         seen = known if keep else both(mask, known)
         if self._keeps(x.shape[1:]):
             return x, seen
         if seen is None and self.fit == "pad" and x.shape[1] != x.shape[2]:
-            return self.image(x, None), self.mask(np.ones(x.shape[1:], dtype=bool))
+            return self.image(x, None, limits), self.mask(np.ones(x.shape[1:], dtype=bool))
         bands = None if known is None or missing == "any" else ~np.isnan(x)
         small = None if seen is None else self.small(seen)
-        x = self.image(x, seen if bands is None else bands & seen)
+        x = self.image(x, seen if bands is None else bands & seen, limits)
         if bands is not None:
             x = np.where(self._nearest(bands), x, np.float32(np.nan))
         return x, small
@@ -51,19 +93,33 @@ class Resize:
         """`mask`; one of which nothing is left is a `DataError`."""
         small = self.mask(mask)
         if not small.any():
-            raise DataError(f"nothing is left of its mask ({mask.sum()} pixels) at data.size {self.size}")
+            raise DataError(f"nothing is left of its mask ({mask.sum()} pixels) at {self.key} {self.size}")
         return small
 
-    def image(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """(C, H, W) to (C, size, size) float32; what lies outside `mask`, (H, W) or (C, H, W), has no part in the averages."""
+    def image(self, x: np.ndarray, mask: np.ndarray | None, limits: np.ndarray | None = None) -> np.ndarray:
+        """(C, H, W) to (C, size, size) float32; what lies outside `mask`, (H, W) or (C, H, W), has no part in the averages.
+
+        limits (C, 2): the least and the most that the stored type can hold, scaled: what `bicubic` overshoots at an edge is
+        cut there, as by PIL and torchvision; None, as of floats: it is kept.
+        """
         if self._keeps(x.shape[1:]):
             return x
+        mode: Mode = "bicubic" if self.rule == "bicubic" else "area"
         if mask is None:
-            return self._fitted(torch.from_numpy(np.ascontiguousarray(x)), soft=True).numpy()
-        weight = torch.from_numpy(mask.astype(np.float32)).view(-1, *mask.shape[-2:])
-        inside = torch.from_numpy(np.ascontiguousarray(np.where(mask, x, np.float32(0))))
-        share = self._fitted(weight, soft=True)
-        return (self._fitted(inside, soft=True) / share.clamp_min(1e-6)).numpy()
+            found = self._fitted(torch.from_numpy(np.ascontiguousarray(x)), mode).numpy()
+        else:
+            weight = torch.from_numpy(mask.astype(np.float32)).view(-1, *mask.shape[-2:])
+            inside = torch.from_numpy(np.ascontiguousarray(np.where(mask, x, np.float32(0))))
+            found = self._average(inside, weight, mode).numpy()
+        return found if mode == "area" or limits is None else found.clip(*limits.T[:, :, None, None])
+
+    def _average(self, inside: Tensor, weight: Tensor, mode: Mode) -> Tensor:
+        share = self._fitted(weight, mode)
+        found = self._fitted(inside, mode) / share.clamp_min(1e-6)
+        if mode == "area":
+            return found
+        # weights of a cubic may be negative: by the border of the mask, where few add up to little, the mean is taken
+        return torch.where(share > 0.5, found, self._average(inside, weight, "area"))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """(H, W) to (size, size) bool, nearest neighbour."""
@@ -76,29 +132,39 @@ class Resize:
     def _keeps(self, shape: tuple[int, ...]) -> bool:
         height, width = shape
         wanted = self.size or height
-        if height == width == wanted:
+        if height == width == wanted and self.crop_pct == 1:
             return True
         if self.size is None:
             raise DataError(
-                f"{height} x {width} pixels is not square; set data.size, and data.resize_mode to pad or stretch"
+                f"{height} x {width} pixels is not square; set {self.key}, and data.resize_mode to pad, stretch or crop"
             )
         if self.rule == "none":
-            raise DataError(f"{height} x {width} pixels, expected data.size {wanted}; data.resize=area would resize it")
+            raise DataError(
+                f"{height} x {width} pixels, expected {self.key} {wanted}; data.resize=area would resize it"
+            )
         return False
 
     def _nearest(self, mask: np.ndarray) -> np.ndarray:
-        return np.asarray(self._fitted(torch.from_numpy(mask.astype(np.float32)), soft=False).numpy() > 0.5)
+        return np.asarray(self._fitted(torch.from_numpy(mask.astype(np.float32)), "nearest").numpy() > 0.5)
 
-    def _fitted(self, x: Tensor, soft: bool) -> Tensor:
+    def _fitted(self, x: Tensor, mode: Mode) -> Tensor:
+        """(C, H, W) to (C, size, size), blank pixels 0."""
         side = int(self.size or 0)
         height, width = x.shape[1:]
         high, wide = side, side
         if self.fit == "pad":
             scale = side / max(height, width)
             high, wide = max(1, round(height * scale)), max(1, round(width * scale))
-        if soft:
-            y = F.interpolate(x[None], (high, wide), mode="bilinear", antialias=True, align_corners=False)[0]
-        else:
+        elif self.fit == "crop":
+            short = math.floor(side / self.crop_pct)
+            high, wide = (int(short * n / min(height, width)) for n in (height, width))
+        if mode == "nearest":
             y = F.interpolate(x[None], (high, wide), mode="nearest-exact")[0]
+        else:
+            by = "bilinear" if mode == "area" else "bicubic"
+            y = F.interpolate(x[None], (high, wide), mode=by, antialias=True, align_corners=False)[0]
+        if self.fit == "crop":
+            top, left = round((high - side) / 2), round((wide - side) / 2)
+            return y[:, top : top + side, left : left + side]
         top, left = (side - high) // 2, (side - wide) // 2
         return F.pad(y, (left, side - wide - left, top, side - high - top))

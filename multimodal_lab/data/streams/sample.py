@@ -16,7 +16,7 @@ from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams import nodata, steps
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
-from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.data.streams.resize import Resize, at_size
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.files import retried
 from multimodal_lab.stage import place
@@ -55,6 +55,10 @@ class SampleReader:
         self.source, self.plans, self.scaling, self.resize = source, plans, scaling, resize
         self.background, self.nodata = background, missing
         self.kinds = {name: kinds.of(p.stored) for name, p in plans.items()}
+        self.resizes = {name: resize.of(name, p.resize) for name, p in plans.items()}
+        self.images = [name for name, kind in self.kinds.items() if kind.spatial]
+        # a pixel of one is where that of another is: only then may one mask be of all
+        self.one_frame = len({(self.resizes[n].fit, self.resizes[n].crop_pct) for n in self.images}) < 2
         self.table: pd.DataFrame = source.samples
         self.names = [str(i) for i in self.table["id"]]
         self.paths = list(self.table["path"]) if "path" in self.table else []
@@ -121,12 +125,14 @@ class SampleReader:
         raw = self.raw(row)
         try:
             if raw.mask is not None and any(not kind.drawn_each_epoch for kind in self.kinds.values()):
-                self.resize.small(raw.mask)
+                self._largest().small(raw.mask)
             for name, kind in self.kinds.items():
                 if (x := raw.inputs[name]) is not None:
-                    kind.require(self, x)
+                    kind.require(self, name, x)
                     if kind.spatial and (seen := measured(x, self.nodata)) is not None:
-                        self.resize.small(seen if self.background == "keep" or raw.mask is None else seen & raw.mask)
+                        self.resizes[name].small(
+                            seen if self.background == "keep" or raw.mask is None else seen & raw.mask
+                        )
         except DataError as error:
             raise self.named(row, error) from error
 
@@ -145,7 +151,7 @@ class SampleReader:
                 if self.plans[name].timed and (x := inputs[name]) is not None:
                     inputs[name], valid[name] = steps.filled(x, self._fill(name))
             if not seen and raw.mask is not None and inputs and self.background != "keep":  # its images are missing
-                return Sample(inputs, texts, self.resize.small(raw.mask), valid)
+                return Sample(inputs, texts, self._largest().small(raw.mask) if self.one_frame else None, valid)
             return Sample(inputs, texts, self._together(inputs, seen), valid)
         except DataError as error:
             raise self.named(row, error) from error
@@ -157,10 +163,15 @@ class SampleReader:
         return np.asarray(fill or [0.0] * len(fitted.mean), dtype=np.float32)
 
     def _together(self, inputs: dict[str, Any], seen: dict[str, np.ndarray | None]) -> np.ndarray | None:
-        """One mask for all images of a sample, which are made blank outside it: what is seen in each (`any`) or in one."""
-        masks = list(seen.values())
-        if len({m.shape for m in masks if m is not None}) > 1:  # sizes of their own: there is no one mask
-            return masks[0]
+        """One mask for all images of a sample, which are made blank outside it: what is seen in each (`any`) or in one.
+
+        Of the size of the largest; None where they show other parts of what is stored, each blank by its own alone.
+        """
+        if not self.one_frame:
+            return None
+        side = max((self.fitted[name].size or 0 for name in self.images), default=0)
+        of = {name: None if m is None else at_size(m, side or m.shape[-1]) for name, m in seen.items()}
+        masks = list(of.values())
         if self.nodata == "all":
             known = [m for m in masks if m is not None]
             return np.logical_or.reduce(known) if known and len(known) == len(masks) else None
@@ -169,10 +180,16 @@ class SampleReader:
             mask = both(mask, one)
         if mask is not None and not mask.any():
             raise DataError(f"no pixel is measured in all of {', '.join(seen)}; data.nodata=all takes those of any")
-        for name, one in seen.items():
+        for name, one in of.items():
             if one is not mask:
-                inputs[name] = nodata.blank(inputs[name], mask, self.fitted[name], self.nodata)
+                own = None if mask is None else at_size(mask, inputs[name].shape[-1])
+                inputs[name] = nodata.blank(inputs[name], own, self.fitted[name], self.nodata)
         return mask
+
+    def _largest(self) -> Resize:
+        """What brings the image of most pixels to size; that of the data where there is no image."""
+        names = sorted(self.images, key=lambda name: -(self.fitted[name].size or self.resizes[name].size or 0))
+        return self.resizes[names[0]] if names else self.resize
 
     def drop(self, row: int) -> None:
         """Drop the stored arrays of one sample."""

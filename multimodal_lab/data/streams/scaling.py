@@ -200,6 +200,14 @@ class PerPixelStandardise:
         return np.asarray((y - mean) / np.where(std > 0, std, 1.0), dtype=np.float32)
 
 
+def ends(scaling: Scaling, dtype: np.dtype[Any], bands: int, full_scale: float, facts: Facts) -> np.ndarray | None:
+    """(bands, 2): the least and the most that a stored integer type can hold, scaled; None where none are known."""
+    if dtype.kind not in "ui" or not getattr(scaling, "elementwise", False):
+        return None
+    held = np.iinfo(dtype)
+    return scaling.apply(np.tile(np.array([held.min, held.max], dtype=dtype), (bands, 1)), None, full_scale, facts)
+
+
 def _affine(x: np.ndarray, low: Values, factor: Values) -> np.ndarray:
     shape = (-1,) + (1,) * (x.ndim - 1)
     shift, scale = np.reshape(low, shape), np.reshape(factor, shape)

@@ -1,8 +1,9 @@
-"""A small word tokenizer trained on the training split's text."""
+"""Tokenizers: small ones trained on the training split's text, and those of files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,12 +17,27 @@ PAD, BOS, EOS, UNK = range(4)
 Model = Literal["word", "bpe"]
 
 
-class Tokens:
-    """Text to (length,) int64 and back: PAD 0, BOS 1, EOS 2, UNK 3, then words or word pieces; lower case."""
+@dataclass(frozen=True)
+class Marks:
+    """The ids that fill (`pad`), begin and end a text, and of what is unknown, None where everything is known."""
 
-    def __init__(self, tokenizer: Tokenizer, length: int) -> None:
+    pad: int = PAD
+    begin: tuple[int, ...] = (BOS,)
+    end: tuple[int, ...] = (EOS,)
+    unk: int | None = UNK
+
+
+OWN = Marks()
+
+
+class Tokens:
+    """Text to (length,) int64 and back. A trained one: PAD 0, BOS 1, EOS 2, UNK 3, then words or word pieces; lower case."""
+
+    def __init__(self, tokenizer: Tokenizer, length: int, marks: Marks = OWN) -> None:
         self.tokenizer = tokenizer
         self.length = length
+        self.marks = marks
+        self.room = length - len(marks.begin) - len(marks.end)  # for words
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab: int, length: int, model: Model = "word") -> Tokens:
@@ -40,32 +56,34 @@ class Tokens:
         return cls(tokenizer, length)
 
     @classmethod
-    def from_json(cls, text: str, length: int) -> Tokens:
+    def from_json(cls, text: str, length: int, marks: Marks = OWN) -> Tokens:
         """The tokenizer that `to_json` wrote."""
-        return cls(Tokenizer.from_str(text), length)
+        return cls(Tokenizer.from_str(text), length, marks)
 
     def to_json(self) -> str:
-        """All of it as JSON text, for the run's record."""
+        """All of it but its marks as JSON text, for the run's record."""
         return str(self.tokenizer.to_str())
 
     @property
     def vocab(self) -> int:
-        """V: how many entries it has, the four marks among them."""
-        return int(self.tokenizer.get_vocab_size())
+        """V: one more than the largest id, the marks among them."""
+        return 1 + max(self.tokenizer.get_vocab().values())
 
     def encode(self, text: str) -> np.ndarray:
-        """(length,) int64: BOS, words, EOS, then PAD; what is too long loses its end but keeps EOS."""
-        words = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.length - 2]
-        out = np.full(self.length, PAD, dtype=np.int64)
-        out[: len(words) + 2] = [BOS, *words, EOS]
+        """(length,) int64: what begins, words, what ends, then padding; what is too long loses its end but keeps that mark."""
+        words = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.room]
+        ids = [*self.marks.begin, *words, *self.marks.end]
+        out = np.full(self.length, self.marks.pad, dtype=np.int64)
+        out[: len(ids)] = ids
         return out
 
     def lost(self, texts: Sequence[str]) -> tuple[float, float, int]:
         """The share of texts that `encode` cuts, the share of words that are unknown, and the most words of a text."""
         found = [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
         lengths = [len(ids) for ids in found]
-        cut = sum(n > self.length - 2 for n in lengths) / max(1, len(found))
-        return cut, sum(ids.count(UNK) for ids in found) / max(1, sum(lengths)), max(lengths, default=0)
+        cut = sum(n > self.room for n in lengths) / max(1, len(found))
+        unknown = 0 if self.marks.unk is None else sum(ids.count(self.marks.unk) for ids in found)
+        return cut, unknown / max(1, sum(lengths)), max(lengths, default=0)
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """The text up to the first EOS, marks left out, words parted by one space."""

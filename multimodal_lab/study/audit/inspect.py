@@ -38,7 +38,9 @@ def audit_data(
     }
     if known is not None and known["of"] == of:
         return dict(known)
-    data = factory.prepare(of["streams"], 0)
+    # no network looks at them, and a backbone that would tell its mean is not built
+    modality = {name: {k: v for k, v in own.items() if k != "normalise"} for name, own in of["streams"].items()}
+    data = factory.prepare(modality, 0)
     splits = repeats(factory, data, study.splits) if len(study.splits) > 1 else None
     found = audit(data, splits, labels=study.labels or None).record()
     grouped = len(set(data.groups.tolist())) < len(data.groups)

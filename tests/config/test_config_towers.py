@@ -1,0 +1,41 @@
+"""What a stream asks of a pretrained tower is checked before torch is imported."""
+
+import pytest
+
+from multimodal_lab.config import schema
+
+TEXT = ["modality=image_text", "data=pairs", "data.root=/x", "backbone=convnet", "+backbone@backbones.text=text"]
+IMAGE = ["modality=rgb", "fusion=separate"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([*TEXT, "modality.text.tokens=bqe"], "modality.text.tokens=bqe: no tokenizer there; expected word, bpe"),
+        ([*TEXT, "modality.text.tokens=/nowhere"], "modality.text.tokens=/nowhere: no tokenizer there"),
+        ([*TEXT, "modality.text.tokens=3"], "modality.text.tokens=3: expected text"),
+        ([*IMAGE, "+modality.rgb.resize=cubic"], "nearest: modality.rgb.resize=bicubic"),
+        ([*IMAGE, "+modality.rgb.resize_mode=centre"], "expected one of pad, stretch, crop"),
+        ([*IMAGE, "+modality.rgb.crop_pct=1.2"], "modality.rgb.crop_pct=1.2: expected a number in (0, 1]"),
+        ([*IMAGE, "+modality.rgb.size=0"], "modality.rgb.size=0: expected an integer >= 1"),
+        ([*IMAGE, "+modality.rgb.normalise=imagnet"], "nearest: modality.rgb.normalise=imagenet"),
+        ([*IMAGE, "+modality.rgb.normalise={mean: 1}"], "modality.rgb.normalise.std=null: missing"),
+        ([*IMAGE, "+modality.rgb.normalise={mean: 1, std: [1, 0]}"], "modality.rgb.normalise.std"),
+        (["data.resize=lanczos"], "expected one of area, bicubic, none"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_told_with_what_can(composed, words, said):
+    found = [str(p) for p in schema.check(composed(*words, small=False))]
+    assert [p for p in found if said in p], found
+
+
+def test_what_can_be_passes(composed, tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    own = {"size": 224, "resize": "bicubic", "resize_mode": "crop", "crop_pct": 0.875}
+    words = [
+        *(f"+modality.image.{k}={v}" for k, v in own.items()),
+        "+modality.image.normalise={mean: [1, 2, 3], std: 1}",
+    ]
+    for path in (tmp_path, tmp_path / "tokenizer.json"):
+        cfg = composed(*TEXT, *words, f"modality.text.tokens={path}", small=False)
+        assert not [p for p in schema.check(cfg) if p.key.startswith("modality")]
