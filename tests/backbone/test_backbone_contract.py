@@ -1,9 +1,12 @@
 """Every backbone of conf/: shape, width, gradients, independence of rows. A new file there tests itself."""
 
-from functools import partial
+import tempfile
+from functools import cache, partial
+from pathlib import Path
 
 import pytest
 import timm
+import torch
 from contract import backbone
 from contract.owed import CONF, called, factory
 from torch import nn
@@ -16,6 +19,24 @@ from multimodal_lab.types import Features
 
 NAMES = sorted(p.stem for p in (CONF / "backbone").glob("*.yaml"))
 TINY = ("test_vit", "test_resnet", "test_convnext")  # of timm: a class token, batch norm, neither
+
+
+@cache
+def tiny(kind):
+    """A directory with a tiny random model of a kind, for the streams of the contract: 7 words below 11, images of 32 px."""
+    from transformers import BertConfig, BertModel, ViTConfig, ViTModel
+
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    torch.manual_seed(0)
+    model = (
+        BertModel(BertConfig(vocab_size=11, max_position_embeddings=9, **size, **still))
+        if kind == "text"
+        else ViTModel(ViTConfig(image_size=32, patch_size=8, **size, **still))
+    )
+    folder = Path(tempfile.mkdtemp()) / kind
+    model.save_pretrained(folder)
+    return folder
 
 
 def cases():
@@ -35,6 +56,8 @@ def made(name, knobs):
     several = "streams" in signature(node["_target_"]).parameters
     kind = fact(node["_target_"], "kinds")[0]
     steps = backbone.STEPS if fact(node["_target_"], "steps") else None
+    if node.get("weights") == "???":  # a directory of transformers
+        knobs = {**knobs, "weights": str(tiny(kind))}
     return backbone.made(name, factory("backbone", name, **knobs), kind, several=several, steps=steps)
 
 

@@ -1,0 +1,131 @@
+"""Any image model of transformers from a local directory, with any number of input bands: ViT, CLIP's, SigLIP's, DINO, …"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from multimodal_lab.backbone import transformers_model as towers
+from multimodal_lab.backbone import weights as files
+from multimodal_lab.backbone.freeze import freeze as freeze_module
+from multimodal_lab.backbone.inflate import inflate
+from multimodal_lab.backbone.kind import require
+from multimodal_lab.bounds import Fraction
+from multimodal_lab.types import Features, Stream
+
+
+class TransformersImage(nn.Module):
+    """The image model in the directory `weights`, or the vision half of one of images and texts.
+
+    pool: "pooler", the model's own `pooler_output`; "cls", its class token; "mean" of the grid. Tokens are the grid, in row
+    order. Its first convolution is widened to the bands of the stream, by name, see `inflate`.
+    """
+
+    kinds = ("image",)
+    steps = False
+
+    model: Any  # of transformers: its parts are known to no type
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        weights: str,
+        pretrained_bands: list[str],
+        new_bands: Literal["mean", "nearest", "zero", "random"] = "mean",
+        band_correlation: Fraction = 0.0,
+        pool: Literal["pooler", "cls", "mean"] = "pooler",
+        checkpointing: bool = False,
+        freeze: bool = False,
+    ) -> None:
+        super().__init__()
+        require(self, stream)
+        self.pool, unused = pool, () if pool == "pooler" else ("pooler", "head")
+        self.model = towers.load(weights, "vision", optional=unused)
+        for name in unused:
+            if getattr(self.model, name, None) is not None:
+                setattr(self.model, name, None)  # nothing would train it
+        if unused and hasattr(self.model, "use_head"):  # SigLIP's, which asks no other than this
+            self.model.use_head = False
+        config = self.model.config
+        self.dim = int(getattr(config, "hidden_size", 0) or config.hidden_sizes[-1])
+        conv = next((m for m in self.model.modules() if isinstance(m, nn.Conv2d)), None)
+        if conv is None:
+            raise ValueError(f"backbone.weights={weights}: a {config.model_type} has no convolution to read bands with")
+        kernels = inflate(conv.weight.detach(), stream, pretrained_bands, new_bands, band_correlation)
+        conv.weight, conv.in_channels = nn.Parameter(kernels), stream.channels
+        for part in self.model.modules():  # some compare it with what they are given
+            if isinstance(getattr(part, "num_channels", None), int):
+                part.num_channels = stream.channels
+        self.step = int(conv.stride[0])
+        own = getattr(config, "image_size", stream.size)
+        resampled = own != stream.size and towers.takes(self.model, "interpolate_pos_encoding")
+        self.extra: dict[str, Any] = {"interpolate_pos_encoding": True} if resampled else {}
+        self._require_size(stream, weights)
+        if checkpointing:
+            towers.checkpointed(self.model, weights)
+        if freeze:
+            freeze_module(self)
+
+    @torch.no_grad()
+    def _require_size(self, stream: Stream, weights: str) -> None:
+        """Refuse a size that the model can't take, or whose last rows it would leave out."""
+        size = stream.size or 0
+        if not size or size % self.step:
+            below = size // self.step * self.step
+            fit = f"{below} or {below + self.step}" if below else str(self.step)
+            raise ValueError(
+                f"backbone.weights={weights}: its patch of {self.step} doesn't divide images of {size} px; sizes that do: {fit}"
+            )
+        try:
+            found = self.model(pixel_values=torch.zeros(1, stream.channels, size, size), **self.extra)
+        except Exception as error:  # whatever a model says of a size that it was not made for
+            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ValueError(f"backbone.weights={weights}: can't take images of {size} px: {said[:160]}") from error
+        if self.pool == "pooler" and getattr(found, "pooler_output", None) is None:
+            raise ValueError("backbone.pool=pooler: this model has no pooler_output; choose cls or mean")
+
+    @staticmethod
+    def require_possible(weights: str, **_: Any) -> None:
+        """`ValueError` in one sentence, before data are read, for a directory without such a model."""
+        config = towers.config_of(weights, "vision")
+        if not getattr(config, "num_channels", None):
+            raise ValueError(
+                f"backbone.weights={weights}: a {config.model_type} reads no images; choose an image model"
+            )
+
+    @staticmethod
+    def normalisation(weights: str, pretrained_bands: list[str], **_: Any) -> dict[str, Any]:
+        """What the weights were trained to be normalised by: mean and std, 0 to 1, of the `bands` that they know, and `of`."""
+        mean, std = files.statistics(weights) or (None, None)
+        if mean is None or std is None:
+            raise ValueError(
+                f"normalise=backbone: {weights} has no preprocessor_config.json with image_mean and image_std; give {{mean, std}}"
+            )
+        return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights}
+
+    def forward(self, x: Tensor) -> Features:
+        """x (N, C, H, W) to grid tokens (N, L, D) in row order, without class and register tokens, and pooled (N, D)."""
+        found = self.model(pixel_values=x, **self.extra)
+        hidden = found.last_hidden_state
+        if hidden.ndim == 4:
+            hidden = hidden.flatten(2).transpose(1, 2)
+        grid, cls = _grid(hidden, x.shape[-1])
+        if self.pool == "pooler":
+            pooled = found.pooler_output.flatten(1)
+        elif self.pool == "mean":
+            pooled = grid.mean(1)
+        elif cls is None:
+            raise ValueError("backbone.pool=cls: this model has no class token; choose pooler or mean")
+        else:
+            pooled = cls
+        return towers.features(grid, pooled, torch.ones(grid.shape[:2], dtype=torch.bool, device=x.device))
+
+
+def _grid(hidden: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
+    """The square grid at the end of the tokens (N, L, D), and the first of those before it, if any."""
+    side = int(hidden.shape[1] ** 0.5)
+    prefix = hidden.shape[1] - side * side
+    return hidden[:, prefix:], hidden[:, 0] if prefix else None

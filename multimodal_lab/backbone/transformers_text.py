@@ -1,0 +1,133 @@
+"""Any text model of transformers from a local directory: BERT, RoBERTa, CLIP's, T5's encoder, GPT-2, …"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from multimodal_lab.backbone import transformers_model as towers
+from multimodal_lab.backbone.freeze import freeze as freeze_module
+from multimodal_lab.backbone.kind import require
+from multimodal_lab.backbone.padding import real_tokens
+from multimodal_lab.files import tokenizer_digest, tokenizer_file
+from multimodal_lab.types import Features, Stream
+
+TRAINED = ("word", "bpe")
+
+
+class TransformersText(nn.Module):
+    """The text model in the directory `weights`, or the text half of one of images and texts.
+
+    pool: "mean" of the real tokens; the "first" (BERT's class token) or the "last" real one (of a model that reads from left
+    to right); "pooler", the model's own `pooler_output` (CLIP: the token that ends the text). The stream must be read by the
+    tokenizer that the model was trained with, which is checked by its digest where the directory holds it, else by its size.
+    """
+
+    kinds = ("text",)
+
+    model: Any  # of transformers: its parts are known to no type
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        weights: str,
+        pool: Literal["mean", "first", "last", "pooler"] = "mean",
+        checkpointing: bool = False,
+        freeze: bool = False,
+    ) -> None:
+        super().__init__()
+        require(self, stream)
+        self.stream, self.pool = stream, pool
+        self.model = towers.load(weights, "text", optional=() if pool == "pooler" else ("pooler",))
+        if pool != "pooler" and getattr(self.model, "pooler", None) is not None:
+            self.model.pooler = None  # nothing would train it
+        self.dim = int(self.model.config.hidden_size)
+        self._require_tokenizer(weights)
+        if checkpointing:
+            towers.checkpointed(self.model, weights)
+        if freeze:
+            freeze_module(self)
+
+    def _require_tokenizer(self, weights: str) -> None:
+        stream, config, at = self.stream, self.model.config, f"modality.{self.stream.name}"
+        own, table = _digest(weights), int(self.model.get_input_embeddings().num_embeddings)
+        if own and own != stream.digest:
+            raise ValueError(
+                f"{at}.tokens: tokenizer {stream.digest[:8]} of {stream.vocab} entries, but the model in {weights} was trained "
+                f"with {own[:8]} of its own directory: the same numbers mean other words; give {at}.tokens={weights}"
+            )
+        if int(stream.vocab or 0) > table or (not own and stream.vocab != table):
+            raise ValueError(
+                f"{at}.tokens: a tokenizer of {stream.vocab} entries, but the model in {weights} has a table of {table}; give "
+                "the tokenizer that it was trained with"
+            )
+        offset = _offset(self.model)
+        if offset is not None and stream.pad != config.pad_token_id:
+            raise ValueError(
+                f"{at}.tokens: texts are padded with {stream.pad}, and the model in {weights} counts its places by padding of "
+                f"{config.pad_token_id}; give the tokenizer that it was trained with"
+            )
+        _require_length(int(stream.length or 0), config, offset, f"{at}.length", weights)
+
+    @staticmethod
+    def require_possible(weights: str, tokens: str | None = None, length: int | None = None, **_: Any) -> None:
+        """`ValueError` in one sentence, before data are read, for a directory, a tokenizer or a length that can't be."""
+        config = towers.config_of(weights, "text")
+        if not getattr(config, "vocab_size", None):
+            raise ValueError(f"backbone.weights={weights}: a {config.model_type} reads no text; choose a text model")
+        own = _digest(weights)
+        if own and (tokens or "word") in TRAINED:
+            raise ValueError(
+                f"tokens={tokens or 'word'} is trained on these data, but the model in {weights} reads by its own tokenizer; "
+                f"give tokens={weights} to the modality's text stream"
+            )
+        if length:
+            _require_length(length, config, None, "length", weights)
+
+    def forward(self, x: Tensor) -> Features:
+        """x (N, L) int64 to tokens (N, L, D), zero where padded, and pooled (N, D)."""
+        mask = real_tokens(x, self.stream)
+        attend = mask.clone()
+        attend[:, 0] = True  # a softmax needs one key: in a row of padding alone, its first
+        found = self.model(input_ids=x, attention_mask=attend.long())
+        tokens = found.last_hidden_state
+        if self.pool == "pooler":
+            pooled = getattr(found, "pooler_output", None)
+            if pooled is None:
+                raise ValueError("backbone.pool=pooler: this model has no pooler_output; choose mean, first or last")
+        elif self.pool == "mean":
+            real = torch.where(mask[..., None], tokens, tokens.new_zeros(()))
+            pooled = real.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        else:
+            at = (mask.sum(1) - 1).clamp(min=0) if self.pool == "last" else mask.new_zeros(len(x), dtype=torch.long)
+            pooled = tokens[torch.arange(len(x), device=x.device), at]
+        return towers.features(tokens, pooled, mask)
+
+
+def _digest(weights: str) -> str:
+    """That of the tokenizer in the model's directory; "" where there is none."""
+    file = tokenizer_file(str(Path(weights).expanduser()))
+    if not file.is_file():
+        return ""
+    from tokenizers import Tokenizer
+
+    return tokenizer_digest(Tokenizer.from_file(str(file)).to_str())
+
+
+def _offset(model: nn.Module) -> int | None:
+    """The place of a text's first token in a table whose places are counted by padding, as RoBERTa's; else None."""
+    for name, part in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(part, nn.Embedding) and part.padding_idx is not None:
+            return part.padding_idx + 1
+    return None
+
+
+def _require_length(length: int, config: Any, offset: int | None, key: str, weights: str) -> None:
+    places = getattr(config, "max_position_embeddings", None)
+    if isinstance(places, int) and 0 < places < length + (offset or 0):
+        most = places - (offset or 0)
+        raise ValueError(f"{key}: {length} tokens, but the model in {weights} has places for {most}; at most {most}")
