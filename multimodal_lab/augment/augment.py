@@ -15,6 +15,7 @@ from multimodal_lab.augment.blank import blanked, fill_of
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, holds, listed, on_rows
+from multimodal_lab.augment.temporal import Temporal
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.data import kinds
@@ -173,16 +174,19 @@ class Augment(nn.Module):
             self._checked.add(name)
 
     def _change(self, batch: Batch, name: str, draw: Draw, theirs: frozenset[int]) -> Batch:
-        inputs, op = dict(batch.inputs), self.photometric[name]
+        inputs, valid, op = dict(batch.inputs), dict(batch.valid), self.photometric[name]
         for key in self.targets[name] if op.p else ():
             x, unit = inputs[key], self.streams[key].unit
+            if isinstance(op, Temporal):
+                inputs[key], valid[key] = op.moved(x, batch.valid[key], draw.fold(key), self.streams[key])
+                continue
             seen = x if x.dim() == 4 else x.reshape(*x.shape, *[1] * (4 - x.dim()))  # (N, C, T) as (N, C, T, 1)
             own = holds(x) and x.data_ptr() not in theirs
             if unit != 1:  # a power of two: exact
                 seen, own = seen / unit, True
             made = op(seen, draw.fold(key), self.streams[key], own).reshape(x.shape)
             inputs[key] = made if unit == 1 else made * unit
-        return batch.replace(inputs=inputs)
+        return batch.replace(inputs=inputs, valid=valid)
 
     def _warp(self, batch: Batch, names: list[str], draw: Draw) -> Batch:
         """Compose the named geometric ops, then read every image and the mask once."""

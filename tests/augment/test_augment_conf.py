@@ -13,13 +13,14 @@ CONF = Path(__file__).parents[2] / "conf" / "augment"
 EVERY = sorted(CONF.glob("*.yaml"))
 # those with an op on whole batches need labels or words: test_augment_batchwise.py has them
 FILES = [p for p in EVERY if not any(fact(op._target_, "adds_targets") for op in OmegaConf.load(p).ops.values())]
-SIZE = 20
+SIZE, STEPS = 20, 25
 
 
 def streams(conf):
     """Streams that every op of a preset acts on: spectra where all of them take vectors; every kind where there is no op."""
     kinds = [set(fact(op._target_, "kinds", ("image",))) for op in conf.ops.values()]
-    vector = {"spectrum": Stream("spectrum", "vector", tuple(Band(f"{i}") for i in range(12)))}
+    steps = STEPS if any(".time_" in op._target_ for op in conf.ops.values()) else None
+    vector = {"spectrum": Stream("spectrum", "vector", tuple(Band(f"{i}") for i in range(12)), steps=steps)}
     text = {"text": Stream("text", "text", vocab=9, length=5)}
     image = {
         "rgb": Stream("rgb", "image", tuple(Band(b) for b in "RGB"), SIZE),
@@ -34,11 +35,16 @@ def batch(of, rows=40):
     torch.manual_seed(0)
     shape = {"image": (SIZE, SIZE), "vector": ()}
     inputs = {
-        k: torch.randint(1, 9, (rows, 5)) if s.kind == "text" else torch.rand(rows, s.channels, *shape[s.kind])
+        k: torch.rand(rows, s.channels, s.steps)
+        if s.steps
+        else torch.randint(1, 9, (rows, 5))
+        if s.kind == "text"
+        else torch.rand(rows, s.channels, *shape[s.kind])
         for k, s in of.items()
     }
     present = {k: torch.ones(rows, dtype=torch.bool) for k in of}
-    return Batch(inputs, {}, present, torch.arange(rows), torch.arange(rows))
+    valid = {k: torch.ones(rows, s.steps, dtype=torch.bool) for k, s in of.items() if s.steps}
+    return Batch(inputs, {}, present, torch.arange(rows), torch.arange(rows), valid=valid)
 
 
 def load(path):

@@ -1,0 +1,75 @@
+"""`Temporal`, the base class of the ops that move steps in time, and with them what says which steps are real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from multimodal_lab.augment.draw import Draw, constant
+from multimodal_lab.augment.op import Params, Photometric, listed
+from multimodal_lab.types import KindName, Stream
+
+
+class Temporal(Photometric):
+    """An op on series (N, C, T): `places` says where in the input each step is read, `read_at` reads there.
+
+    Streams without steps are left alone. Values are moved, not changed, so that any unit will do.
+    """
+
+    kinds: ClassVar[tuple[KindName, ...]] = ("vector",)
+    steps: ClassVar[bool] = True
+
+    def targets(self, name: str, streams: Mapping[str, Stream]) -> list[str]:
+        """Those of `Photometric` that have steps; none is a `ValueError`."""
+        timed = {key: stream for key, stream in streams.items() if stream.steps is not None}
+        if not timed:
+            raise ValueError(
+                f"augment.ops.{name} moves steps in time, and no stream has steps; {listed(streams)}. Remove it, or give one "
+                "steps: modality.STREAM.steps=null"
+            )
+        return super().targets(name, timed)
+
+    def places(self, length: Tensor, steps: int, params: Params) -> tuple[Tensor, Tensor]:
+        """Where each of `steps` steps is read, (N, T) float, and (N, T) bool, which are inside the recording.
+
+        length: (N,) how many steps there are up to the last real one.
+        """
+        raise NotImplementedError
+
+    def moved(self, x: Tensor, valid: Tensor, draw: Draw, stream: Stream) -> tuple[Tensor, Tensor]:
+        """x (N, C, T) and valid (N, T) bool to the same, acting on each row with probability `p`.
+
+        Outside the recording x is the stream's mean, as where a batch was padded. A row that would be left without one
+        real step stays as it is.
+        """
+        if self.p == 0:
+            return x, valid
+        on = draw.fold("p").uniform(1) < self.p
+        step = torch.arange(1, x.shape[2] + 1, device=x.device)
+        length = (step * valid).amax(1)
+        place, inside = self.places(length, x.shape[2], self.params(draw, x.shape, stream))
+        y, real = read_at(x, valid, place)
+        real &= inside
+        on = on & real.any(1, keepdim=True)
+        mean = constant((stream.mean or (0.0,),), x.device).to(x.dtype)[..., None]
+        y = torch.where(inside[:, None], y, mean)
+        return torch.where(on[:, None], y, x), torch.where(on, real, valid)
+
+
+def read_at(x: Tensor, valid: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+    """x (N, C, T) at `place` (N, T') in steps, linear between two; real only where both are, or one stands there exactly."""
+    last = x.shape[2] - 1
+    low = place.floor().clamp(0, last)
+    part = place - low
+    left, right = low.long(), (low.long() + 1).clamp(max=last)
+    wide = x.shape[1]
+
+    def at(index: Tensor) -> Tensor:
+        return x.gather(2, index[:, None].expand(-1, wide, -1))
+
+    a = at(left)
+    y = torch.where(part[:, None] > 0, a + (at(right) - a) * part[:, None].to(x.dtype), a)
+    return y, valid.gather(1, left) & (valid.gather(1, right) | (part <= 0))
