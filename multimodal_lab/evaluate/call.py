@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.pool import pooled
 
 
 def call(evaluator: Callable[..., dict[str, float]], **given: Any) -> dict[str, float]:
@@ -22,3 +25,14 @@ def asks(evaluator: Callable[..., Any], name: str) -> bool:
     """Whether `call` gives an evaluator this one."""
     asked = inspect.signature(evaluator).parameters
     return name in asked or (name in ("train", "test") and not asked.keys() & {"train", "test"})
+
+
+def seen_by(evaluator: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, with recordings for rows where an evaluator's `pool` names their column, see `pool.pooled`."""
+    column = getattr(evaluator, "pool", None)
+    if column is None:
+        return {**given}
+    name = type(evaluator).__name__.lower()
+    return {
+        k: pooled(e, given["data"].samples, column, name) if isinstance(e, Embeddings) else e for k, e in given.items()
+    }

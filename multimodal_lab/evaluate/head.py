@@ -27,6 +27,7 @@ class Head:
     split (see `metric.multilabel`). Numbers: as they are, in the label's unit, with their variance where a head gives one
     (see `metric.regression`). Scores: `head/<head>/<label>/…`; `SCORE@CLASS` and `confusion@TRUTH>ANSWER`, counts
     above 0, of labels of at most `per_class` classes. Words that a head writes are kept in `predictions`, and not scored.
+    pool: see `pool.pooled`.
     """
 
     by = "label"
@@ -43,9 +44,16 @@ class Head:
     predicts = True
 
     def __init__(
-        self, *, threshold: Fraction = 0.5, tune_threshold: bool = False, per_class: Count = 50, bins: Count = 15
+        self,
+        *,
+        threshold: Fraction = 0.5,
+        tune_threshold: bool = False,
+        per_class: Count = 50,
+        bins: Count = 15,
+        pool: str | None = None,
     ) -> None:
         self.threshold, self.tune_threshold, self.per_class, self.bins = threshold, tune_threshold, per_class, bins
+        self.pool = pool
         self.predictions: list[Predicted] = []  # of the last call
 
     def __call__(self, test: Embeddings, val: Embeddings | None = None, data: Any = None) -> dict[str, float]:

@@ -17,7 +17,7 @@ class KNN:
     """Majority vote of the k nearest training rows, for every name and class label.
 
     Scores: `knn/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, and k, the neighbours asked: fewer than
-    configured where there are fewer training rows.
+    configured where there are fewer training rows. pool: see `pool.pooled`.
     """
 
     by = "label"
@@ -26,8 +26,8 @@ class KNN:
     beside_chance = True
     stand_in = True
 
-    def __init__(self, *, k: Count = 5, metric: Metric = "cosine") -> None:
-        self.k, self.metric = k, metric
+    def __init__(self, *, k: Count = 5, metric: Metric = "cosine", pool: str | None = None) -> None:
+        self.k, self.metric, self.pool = k, metric, pool
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""

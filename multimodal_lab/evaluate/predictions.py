@@ -22,6 +22,7 @@ class Predicted:
     truth, predicted: class index (n,), 0/1 (n, K), values (n,) or (n, P). probability (n,) of the truth, NaN where the
     evaluator gives none. score (n,), whose mean is the score of all: 1 or 0 for a class; the share of the K labels that
     are right; for values 1 - squared error / variance, so that the mean is R². Texts (n,) have neither of the two.
+    of: what `rows` are places in, where that is not the samples themselves but recordings of several.
     """
 
     evaluator: str
@@ -32,6 +33,7 @@ class Predicted:
     predicted: np.ndarray
     probability: np.ndarray
     score: np.ndarray
+    of: Embeddings | None = None
 
 
 def of_classes(truth: np.ndarray, predicted: np.ndarray, seen: np.ndarray, chances: np.ndarray) -> dict[str, Any]:
@@ -63,8 +65,7 @@ def write(path: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
     Columns: id, group, evaluator, stream, label, truth, predicted, probability, score. A class is its name, several
     labels their names joined by `+`, a number its decimal form.
     """
-    ids = np.asarray(test.ids, dtype=object)
-    parts = [_rows(p, ids, test.groups, test.classes.get(p.label, [])) for p in found]
+    parts = [_rows(p, p.of or test) for p in found]
     table = pa.concat_tables(parts) if parts else _SCHEMA.empty_table()
     files.atomic_write(path, lambda file: pq.write_table(table, file))
 
@@ -76,7 +77,8 @@ _SCHEMA = pa.schema(
 )  # fmt: skip
 
 
-def _rows(p: Predicted, ids: np.ndarray, groups: np.ndarray, classes: list[str]) -> pa.Table:
+def _rows(p: Predicted, of: Embeddings) -> pa.Table:
+    ids, groups, classes = np.asarray(of.ids, dtype=object), of.groups, of.classes.get(p.label, [])
     words = [pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(p.rows), np.int32)), [w]) for w in
              (p.evaluator, p.stream, p.label)]  # fmt: skip
     said = [_words(v, classes) for v in (p.truth, p.predicted)]

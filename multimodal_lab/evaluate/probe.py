@@ -38,7 +38,7 @@ class Probe:
     `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or macro_ap with n_absent (classes without a
     positive, left out) and labels_right (the share of labels right), or r2; C, the strength chosen; and `chance/<label>`
     (see `chance`). Where nothing is fused,
-    `late` is what the probes of all streams say together (see `late_fusion`).
+    `late` is what the probes of all streams say together (see `late_fusion`). pool: see `pool.pooled`.
     """
 
     by = "label"
@@ -53,11 +53,16 @@ class Probe:
     adds = ("late",)
 
     def __init__(
-        self, *, strengths: Sequence[Positive] = (0.001, 0.01, 0.1, 1.0), folds: Count = 3, seed: Natural = 0
+        self,
+        *,
+        strengths: Sequence[Positive] = (0.001, 0.01, 0.1, 1.0),
+        folds: Count = 3,
+        seed: Natural = 0,
+        pool: str | None = None,
     ) -> None:
         if not strengths or min(strengths) <= 0:
             raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")
-        self.strengths, self.folds, self.seed = sorted(strengths), folds, seed
+        self.strengths, self.folds, self.seed, self.pool = sorted(strengths), folds, seed, pool
         self.predictions: list[Predicted] = []  # of the last call
         self._told: dict[str, list[LateFusionInputs]] = {}  # by label, of the last call
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 
 from multimodal_lab.device import distributed
 from multimodal_lab.evaluate import chance, predictions
-from multimodal_lab.evaluate.call import asks, call
+from multimodal_lab.evaluate.call import asks, call, seen_by
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.progress import track
@@ -42,7 +43,8 @@ def validator(
             given = {"train": found.select("train") if fits else None, "test": found.select("val"), "val": None}
             for name, evaluator in chosen.items():
                 with stage(f"scoring the validation split by evaluator {name}"):
-                    own = call(evaluator, **given, data=data, system=system, device=device)
+                    seen = seen_by(evaluator, {**given, "data": data})
+                    own = call(evaluator, **seen, system=system, device=device)
                     scores |= {f"val/{k}": v for k, v in own.items()}
         return scores
 
@@ -112,10 +114,12 @@ def evaluate(
     )  # the first is empty where all is held out
     val = found.select("val") if "val" in splits and eval_split != "val" else None
     scores: Scores = {}
+    kept: list[predictions.Predicted] = []
     for name, evaluator in track(evaluators.items(), "scoring", len(evaluators)):
         with stage(f"scoring by evaluator {name}"):
-            scores |= call(evaluator, train=train, test=test, val=val, data=data, system=system, device=device)
-    scores |= chance.beside(scores, train, test)
-    kept = [p for e in evaluators.values() for p in getattr(e, "predictions", ())]
+            seen = seen_by(evaluator, {"train": train, "test": test, "val": val, "data": data})
+            own = call(evaluator, **seen, system=system, device=device)
+            scores |= own | chance.beside(scores | own, seen["train"], seen["test"])
+            kept += [replace(p, of=seen["test"]) for p in getattr(evaluator, "predictions", ())]
     predictions.write(folder / PREDICTIONS, test, kept)
     return scores if eval_split == "test" else {f"{eval_split}/{key}": value for key, value in scores.items()}
