@@ -12,7 +12,7 @@ import pandas as pd
 from contract.owed import owed
 from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError, Source
-from multimodal_lab.types import Stream
+from multimodal_lab.types import Band, Stream
 
 KINDS = ("image", "vector", "text")
 ROWS = 4  # of each set that are read
@@ -31,13 +31,19 @@ class Made:
 def whole(source: Source, field: str = "") -> Stream:
     """A stream of all that is stored, of the first kind that the reader gives."""
     for kind in ("image", "vector"):
-        stream = Stream("whole", kind, source.bands, field=field)
+        stream = Stream("whole", kind, stored(source, field), field=field)
         try:
             source.read(0, [stream])
             return stream
         except DataError:
             continue
     raise AssertionError("a reader gives an image or a vector of all its bands; each was refused")
+
+
+def stored(source: Source, field: str = "") -> tuple[Band, ...]:
+    """The bands of the field, where fields have bands of their own."""
+    found: tuple[Band, ...] = getattr(source, "field_bands", {}).get(field, source.bands)
+    return found
 
 
 def sample_table(one: Made) -> None:
@@ -58,17 +64,17 @@ def bands_as_asked(one: Made) -> None:
     source = one.open(one.folder)
     stream = whole(source, one.field)
     every = np.asarray(source.read(0, [stream]).inputs["whole"])
-    told, wanted = f"reader {one.name}", {"image": 3, "vector": 1}[stream.kind]
+    told, wanted, bands = f"reader {one.name}", {"image": 3, "vector": 1}[stream.kind], stored(source, one.field)
     owed(
-        every.ndim == wanted and len(every) == len(source.bands),
-        f"{told}: gives {every.shape}; expected {len(source.bands)} bands first, in {wanted} axes ({stream.kind})",
+        every.ndim in (wanted, wanted + 1) and len(every) == len(bands),  # one more is time
+        f"{told}: gives {every.shape}; expected {len(bands)} bands first, in {wanted} axes ({stream.kind})",
     )
-    order = [*range(len(source.bands))][::-2]
-    some = Stream("some", stream.kind, tuple(source.bands[i] for i in order), field=one.field)
+    order = [*range(len(bands))][::-2]
+    some = Stream("some", stream.kind, tuple(bands[i] for i in order), field=one.field)
     both = source.read(0, [some, stream]).inputs
     owed(set(both) == {"some", "whole"}, f"{told}: asked for streams some and whole, it gives {', '.join(both)}")
     right = np.array_equal(both["some"], every[order]) and np.array_equal(both["whole"], every)
-    owed(right, f"{told}: bands {[source.bands[i].name for i in order]} are not in the order asked; use bands.indices")
+    owed(right, f"{told}: bands {[bands[i].name for i in order]} are not in the order asked; use bands.indices")
 
 
 def any_order(one: Made) -> None:
@@ -99,7 +105,7 @@ def other_kinds(one: Made) -> None:
     """A kind that the format has not is refused by a `DataError` that names the stream."""
     source, refused = one.open(one.folder), 0
     for kind in KINDS:
-        bands = () if kind == "text" else source.bands
+        bands = () if kind == "text" else stored(source, one.field)
         try:
             source.read(0, [Stream("asked", kind, bands, field=one.field)])
         except DataError as error:

@@ -14,16 +14,21 @@ from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.envi import Envi
 from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.images import Images
+from multimodal_lab.data.readers.long_table import LongTable
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.scene import Scene
+from multimodal_lab.data.readers.series_arrays import SeriesArrays
 from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
+from multimodal_lab.data.readers.ts import Ts
+from multimodal_lab.data.synthetic.motions import Motions
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.data.synthetic.trifeature import Trifeature
 
 NAMES = ["a", "b", "c"]
 BANDS = ["R", "G", "B", "NIR"]
-FIELD = {"pairs": "photo", "trifeature": "image_1"}  # of an image, where a set has several columns of them
+# of an image or a sensor, where a set has several
+FIELD = {"pairs": "photo", "trifeature": "image_1", "motions": "wrist"}
 
 
 def pixels(i, bands=4):
@@ -93,3 +98,36 @@ def specimens(folder):
 
 def trifeature(folder):
     return Trifeature(train=40, val=8, test=40, size=32, side=16)
+
+
+def series(i):
+    return np.random.default_rng(i).random((4, 5 + i)).astype(np.float32)
+
+
+def ts(folder):
+    head = "@problemName p\n@univariate false\n@classLabel true x y\n@data\n"
+    lines = [":".join(",".join(f"{v:.6f}" for v in band) for band in series(i)) + ":x\n" for i in range(3)]
+    (folder / "p.ts").write_text(head + "".join(lines))
+    return Ts(str(folder))
+
+
+def long_table(folder):
+    parts = [
+        pd.DataFrame(series(i).T, columns=[f"c{k}" for k in range(4)]).assign(
+            recording=name, time=np.arange(5 + i) / 10
+        )
+        for i, name in enumerate(NAMES)
+    ]
+    pd.concat(parts).to_csv(folder / "long.csv", index=False)
+    return LongTable(str(folder), file="long.csv", pattern=r"c\d", recording=["recording"])
+
+
+def series_arrays(folder):
+    (folder / "each").mkdir(exist_ok=True)
+    for i, name in enumerate(NAMES):
+        np.save(folder / "each" / f"{name}.npy", series(i))
+    return SeriesArrays(str(folder), arrays={"s": "each/*.npy"}, axes="CT")
+
+
+def motions(folder):
+    return Motions(subjects=1, gaps=0.0)

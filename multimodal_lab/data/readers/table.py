@@ -60,7 +60,7 @@ class Table:
             rows, self.notes = typed(found, id, None, {*(na_values or ())}, file, [])
         else:
             rows, self.notes = read_table(path, id, limits, na_values or ())
-        rows = _kept(rows, where or {}, file)
+        rows = keep_where(rows, where or {}, file)
         places, bands = bands_of_columns(rows, pattern, unit, wavelength_unit, file)
         limits.check(file, bands=len(places), itemsize=4)
         limits.count(file, len(rows))
@@ -85,7 +85,8 @@ class Table:
         return Raw({s.name: self._values[index, indices(s, self.bands)] for s in streams})
 
 
-def _kept(rows: pd.DataFrame, where: dict[str, Any], file: str) -> pd.DataFrame:
+def keep_where(rows: pd.DataFrame, where: dict[str, Any], file: str) -> pd.DataFrame:
+    """The rows whose columns have the values that `where` says; none is a `DataError`."""
     for column, value in where.items():
         require_column(rows, column, file, "data.source.where")
         found = rows[column].map(str, na_action="ignore")

@@ -12,7 +12,9 @@ import pandas as pd
 from multimodal_lab.data.split.split import NO_STRATUM, Split
 
 AUTO = "auto"
-BOOKKEEPING = {"id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left", "tiles"}
+BOOKKEEPING = {
+    "id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left", "tiles", "recording", "start",
+}  # fmt: skip
 GROUP, STRATUM = "individual", "species"
 
 
@@ -46,11 +48,12 @@ def choose(
     overlapping = table.attrs.get("overlapping")
     if split.by == AUTO:
         made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else together
-        if overlapping and not split.column and not _whole(table, made.by, "path"):
+        if overlapping and not split.column and not _keeps(table, made.by, overlapping):
             made.by = overlapping
     if overlapping and _torn(table, made, overlapping):
+        what = "windows of one recording" if overlapping == "recording" else "crops that share pixels"
         notes.append(
-            f"warning: crops that share pixels may stand in two splits (data.split.by={made.by or 'null'}), so that scores are "
+            f"warning: {what} may stand in two splits (data.split.by={made.by or 'null'}), so that scores are "
             f"too good; data.split.by={overlapping} keeps them apart"
         )
     table = table.iloc[made.placed(table)]
@@ -146,9 +149,14 @@ def _told(split: Split, unfit: dict[str, str]) -> str:
 
 
 def _torn(table: pd.DataFrame, split: Split, overlapping: str) -> bool:
-    """Whether rows that share pixels may stand in two splits: by what is held out neither blocks nor files are whole."""
-    official = not table[overlapping].isna().any() and _whole(table, split.column, overlapping)
-    return not (split.by == overlapping or official or any(_whole(table, k, "path") for k in (split.by, split.column)))
+    """Whether rows that share pixels or steps may stand in two splits."""
+    return not any(_keeps(table, column, overlapping) for column in (split.by, split.column))
+
+
+def _keeps(table: pd.DataFrame, column: str | None, overlapping: str) -> bool:
+    """Whether rows of one value of the column, held out as one, keep files, or blocks that every row is in, whole."""
+    inside = not table[overlapping].isna().any() and _whole(table, column, overlapping)
+    return column == overlapping or inside or _whole(table, column, "path")
 
 
 def _whole(table: pd.DataFrame, column: str | None, unit: str) -> bool:
