@@ -72,6 +72,8 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
             pytest.skip(f"{name} needs its data set, and {root} is absent")
         words = [f"data.root={root}", "evaluate=[collapse]", "log=none", "figures=[]", *QUICK]
         cfg = composed(f"experiment={name}", *words, *RANDOM.get(name, []), small=False)
+    elif "/data: motions" in text:
+        cfg = composed(f"experiment={name}", "data.source.subjects=4", "log=none", "figures=[]", *QUICK, small=False)
     elif "/data: trifeature" in text:
         own = ["data.source.train=64", "data.source.test=32", "log=none", "figures=[]"]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
