@@ -70,7 +70,7 @@ class System(nn.Module):
         numbers = dict(numbers or {})
         self.scales = {label: f"std_{i}" for i, label in enumerate(numbers)}
         for label, name in self.scales.items():  # buffers, so that they lie where the batches do
-            self.register_buffer(name, numbers[label][1], persistent=False)
+            self.register_buffer(name, numbers[label][1].clone(), persistent=False)  # a head's own is saved
         self.streams = dict(streams)
         self.normalise = nn.ModuleDict({name: Normalise(s) for name, s in streams.items()})
         self.backbones = Backbones(streams, backbone, backbones or {})
