@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,13 @@ from multimodal_lab.bounds import NonNegative
 from multimodal_lab.text import expected_one_of
 
 Scope = Mapping[str, Any]
+
+
+class Terms(NamedTuple):
+    """What a loss may return that is a sum: the total, a scalar, and by name each term before its own weight, to be logged."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
 
 
 def lookup(scope: Scope, path: str) -> Any:
@@ -54,11 +63,12 @@ class Keyed(nn.Module):
 
     Each keyword is a path (a string: looked up), a module (called with the training progress in [0, 1]: a learned
     temperature, a schedule), or a constant. Labels that stand for `ids` make each unlabelled
-    sample its own class. `fn` may be a function, a `functools.partial` or a module with parameters.
+    sample its own class. `fn` may be a function, a `functools.partial` or a module with parameters, and gives a scalar or
+    `Terms`.
     """
 
     def __init__(
-        self, fn: Callable[..., Tensor], weight: NonNegative = 1.0, name: str | None = None, **arguments: Any
+        self, fn: Callable[..., Tensor | Terms], weight: NonNegative = 1.0, name: str | None = None, **arguments: Any
     ) -> None:
         super().__init__()
         self.fn = fn
@@ -69,12 +79,25 @@ class Keyed(nn.Module):
         self.constants = {k: v for k, v in arguments.items() if k not in self.paths and k not in self.knobs}
 
     def forward(self, scope: Scope) -> Tensor:
-        """Scope to a scalar; unweighted terms are not kept: what is logged is what is summed."""
+        """Scope to a scalar: what is logged is what is summed."""
+        return self.with_parts(scope)[0]
+
+    def with_parts(self, scope: Scope) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same, and the terms that it is made of, as the function gives them: before any weight, without a graph."""
         found = {k: lookup(scope, path) for k, path in self.paths.items()}
         if self.paths.get("ids", "").startswith("batch.targets."):
             found["ids"] = own_class(found["ids"], scope["batch"].ids)
         knobs = {k: module(scope["progress"]) for k, module in self.knobs.items()}
-        return self.weight * self.fn(**found, **knobs, **self.constants)
+        said = self.fn(**found, **knobs, **self.constants)
+        if isinstance(said, Tensor):
+            return self.weight * said, {}
+        return self.weight * said.total, {name: x.detach() for name, x in said.parts.items()}
+
+    def scalars(self, progress: float) -> dict[str, float]:
+        """The numbers that it is made with, by name: learned or scheduled ones, and what its function states as `weights`."""
+        fixed = {k: v for k, v in self.constants.items() if k in getattr(_owner(self.fn), "weights", ())}
+        moving = {k: module(progress) for k, module in self.knobs.items()}
+        return {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in (moving | fixed).items()}
 
 
 def own_class(labels: Tensor, samples: Tensor) -> Tensor:
@@ -88,6 +111,10 @@ def own_class(labels: Tensor, samples: Tensor) -> Tensor:
 
 
 def _file_of(fn: Any) -> str:
+    return str(_owner(fn).__name__).rpartition(".")[2]
+
+
+def _owner(fn: Any) -> ModuleType:
+    """The module that a function, or the class of an object, is of: where it states its facts."""
     owner = getattr(fn, "func", fn)
-    module = getattr(owner, "__module__", type(owner).__module__)
-    return str(module).rpartition(".")[2]
+    return sys.modules[getattr(owner, "__module__", type(owner).__module__)]

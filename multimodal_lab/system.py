@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from multimodal_lab.backbone.backbones import Backbones, Factory
 from multimodal_lab.build import asks, build
 from multimodal_lab.checkpoint import tied
+from multimodal_lab.checkpoint.state import Adapter
 from multimodal_lab.data import kinds
 from multimodal_lab.keyed import Earlier, Keyed, Scope
 from multimodal_lab.stage import stage
 from multimodal_lab.types import Batch, Features, Stream
+
+T = TypeVar("T")
 
 
 class Normalise(nn.Module):
@@ -87,6 +90,7 @@ class System(nn.Module):
         told = {name: _tells(self.heads[name], factory) for name, factory in named.items()}
         self.labels: dict[str, str] = {name: label for name, label in told.items() if label}
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
+        self.adapter: Adapter | None = None  # what `adapt` gave to act while training
         tied.save_once(self)
 
     def _head(self, factory: Factory, facts: Mapping[str, Any]) -> nn.Module:
@@ -128,7 +132,7 @@ class System(nn.Module):
     def forward(
         self, batch: Batch, progress: float = 0.0, shares: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The weighted loss terms by name and their sum, `total`. `progress` in [0, 1] drives scheduled weights.
+        """The weighted loss terms by name, what they are made of, and their sum, `total`; `progress` in [0, 1] drives schedules.
 
         shares {term: factor}: what the terms of one batch of several count beside the others, see `train.accumulate`.
         """
@@ -143,9 +147,13 @@ class System(nn.Module):
     ) -> dict[str, Tensor]:
         """What `forward` returns, from features that are there already."""
         scope = self._scope(features, batch, progress)
-        terms: dict[str, Tensor] = {name: term(scope) for name, term in self.losses.items()}
+        found: dict[str, tuple[Tensor, dict[str, Tensor]]] = {k: x.with_parts(scope) for k, x in self.losses.items()}
+        terms = {name: value for name, (value, _) in found.items()}
+        parts = _unique(
+            [(name, part, x) for name, (_, own) in found.items() for part, x in own.items()], {*terms, "total"}
+        )
         terms |= {name: share * terms[name] for name, share in (shares or {}).items()}
-        return {**terms, "total": torch.stack(list(terms.values())).sum()}
+        return {**terms, **parts, "total": torch.stack(list(terms.values())).sum()}
 
     def scope(self, batch: Batch, progress: float = 0.0) -> Scope:
         """What losses find their arguments in, by `Keyed`."""
@@ -159,14 +167,11 @@ class System(nn.Module):
                 "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
 
     def loss_scalars(self, progress: float) -> dict[str, float]:
-        """The scalars of the losses that are modules, learned or scheduled, by name: `temperature`.
+        """The scalars of the losses, learned, scheduled or weights of their terms, by name: `temperature`, `cross_weight`.
 
         `TERM/temperature` where several terms have one.
         """
-        own = [(term, k, m) for term, loss in self.losses.items() for k, m in getattr(loss, "knobs", {}).items()]
-        names = [k for _, k, _ in own]
-        found = {k if names.count(k) == 1 else f"{term}/{k}": m(progress) for term, k, m in own}
-        return {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in found.items()}
+        return _unique([(term, k, v) for term, loss in self.losses.items() for k, v in loss.scalars(progress).items()])
 
     def unused(self) -> list[str]:
         """After a backward: the modules whose trainable parameters got no gradient, as short as tells them apart."""
@@ -183,6 +188,12 @@ def check_used(system: System) -> None:
 def prefixes(system: nn.Module) -> set[str]:
     """Every module name that a config may name as a prefix: `backbones`, `backbones.each.rgb`, `fusion`, …"""
     return {name for name, _ in system.named_modules() if name}
+
+
+def _unique(found: Sequence[tuple[str, str, T]], taken: Collection[str] = ()) -> dict[str, T]:
+    """{name: value} of (term, name, value); `TERM/name` where several terms have the name, or it is taken."""
+    names = [name for _, name, _ in found]
+    return {k if names.count(k) == 1 and k not in taken else f"{term}/{k}": value for term, k, value in found}
 
 
 def _clean(x: Tensor, rows: Tensor) -> Tensor:

@@ -63,8 +63,20 @@ def test_the_total_is_the_sum_of_the_weighted_terms(composed):
     )
     s.eval()
     terms = s(batch())
-    assert set(terms) == {"cross_modal", "label", "total"}
+    assert set(terms) == {"cross_modal", "cross", "intra", "label", "total"}
+    assert terms["cross_modal"].item() == pytest.approx(terms["cross"].item() + 0.5 * terms["intra"].item(), rel=1e-6)
+    assert not terms["cross"].requires_grad
     assert terms["total"].item() == pytest.approx(terms["cross_modal"].item() + terms["label"].item(), rel=1e-6)
+
+
+def test_parts_of_several_terms_are_told_apart(composed):
+    words = ["+loss@losses.more=cross_modal_curriculum", "+loss@losses.cross=simclr"]
+    s = system(composed, *words)
+    assert set(s(batch())) == {"cross_modal", "cross", "more", "total", *(f"{k}/{p}" for k in ("cross_modal", "more")
+                                                                          for p in ("cross", "intra"))}  # fmt: skip
+    weights = [v for k, v in s.loss_scalars(0.5).items() if k.endswith("_weight")]
+    assert sorted(weights) == [0.5, 0.5, 0.5, 1.0]
+    assert s.loss_scalars(0.5)["more/cross_weight"] == 0.5
 
 
 def test_every_part_of_a_used_system_gets_a_gradient(composed):

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from multimodal_lab.backbone.backbones import Backbones
 from multimodal_lab.fusion.separate import Separate
-from multimodal_lab.system import Backbones, System
+from multimodal_lab.system import System
 from multimodal_lab.types import Band, Batch, Features, Stream
 
 N, T = 3, 5

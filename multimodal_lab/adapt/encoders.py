@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from multimodal_lab.adapt.freeze import freeze as freeze_modules
-from multimodal_lab.checkpoint.store import CheckpointStore, weights
+from multimodal_lab.checkpoint.store import CheckpointStore, left_out, weights
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.record import choice
 from multimodal_lab.runs import directory
@@ -51,27 +51,34 @@ class Trained:
 
 
 def encoders(
-    system: System, *, data: Any, runs: list[str], freeze: bool = True, strict: bool | dict[str, bool] = True
+    system: System,
+    *,
+    data: Any,
+    runs: list[str],
+    freeze: bool = True,
+    strict: bool | dict[str, bool] = True,
+    rebuild: bool = False,
 ) -> None:
     """Give each stream the backbone, and the normalisation, of the run in `runs` that was trained on the same bands.
 
     freeze: they stay as they are; else they are where the training begins. strict, of all streams or {stream: …}: every tensor
     comes from a run; where it is false, what fits is taken, and a stream that no run has a backbone for starts from scratch.
-    data: what `system` will be trained and judged on; None where its weights will be loaded anyhow. Raises `EncoderError` where
-    no run has a stream's bands, a run isn't finished, saw its inputs otherwise than this one, or was trained on samples or
-    groups that are held out here.
+    data: what `system` will be trained and judged on; None where its weights will be loaded anyhow, with rebuild all but the
+    frozen ones. Raises `EncoderError` where no run has a stream's bands, a run isn't finished, saw its inputs otherwise than
+    this one, or was trained on samples or groups that are held out here.
     """
     if system.backbones.shared is not None:
         raise EncoderError("adapt=encoders: a shared backbone reads several streams; choose one for each")
     names = list(system.backbones.each)
     if isinstance(strict, dict) and (odd := [name for name in strict if name not in names]):
         raise EncoderError(f"adapt.strict.{odd[0]}: no such stream; {expected_one_of(odd[0], names)}")
-    if data is not None:
+    if data is not None or (rebuild and freeze):
         found = [load(run) for run in runs]
         whole = {name: strict.get(name, True) if isinstance(strict, dict) else strict for name in names}
         taken = [_give(system, data, name, found, whole[name], freeze) for name in names]
         for run in {id(run): run for run in taken if run is not None}.values():
-            require_unseen(run, data)
+            if data is not None:
+                require_unseen(run, data)
     if freeze:
         freeze_modules(system, modules=["backbones"])
 
@@ -95,12 +102,17 @@ def _loaded(folder: Path, _: int) -> Trained:
     path = (store.best() if monitor else None) or store.newest()
     if path is None:
         raise EncoderError(f"adapt.runs: {folder} has no checkpoint")
+    if backbones := [name for name in left_out(path).get("names", ()) if name.startswith(EACH)]:
+        raise EncoderError(
+            f"adapt.runs: {path} holds the trained weights alone (train.save=trained), without {backbones[0]}; give the run, or "
+            "the weights, that its frozen backbones came from"
+        )
     return Trained(folder, record, weights(path), path)
 
 
 def _give(system: System, data: Any, name: str, found: Sequence[Trained], strict: bool, freeze: bool) -> Trained | None:
     """Load the backbone of one stream; the run that it is of, None where it starts from scratch."""
-    stream = data.streams[name]
+    stream, notes = system.streams[name], [] if data is None else data.notes
     bands = [b.name for b in stream.bands]
     giver = next(((t, s) for t in found if (s := t.stream(bands, stream.kind, name)) is not None), None)
     if giver is None:
@@ -109,10 +121,11 @@ def _give(system: System, data: Any, name: str, found: Sequence[Trained], strict
         if strict:
             raise EncoderError(f"adapt.runs: {said}")
         _require_trained(name, freeze, said)
-        data.notes.append(f"encoder: {name} starts from scratch")
+        notes.append(f"encoder: {name} starts from scratch")
         return None
     run, its = giver
-    _require_same_inputs(run, its, data, name)
+    if data is not None:
+        _require_same_inputs(run, its, data, name)
     backbone, normalise = system.backbones.each[name], system.normalise[name]
     own = {k.removeprefix(f"{EACH}{its}."): v for k, v in run.weights.items() if k.startswith(f"{EACH}{its}.")}
     there = backbone.state_dict()
@@ -136,7 +149,7 @@ def _give(system: System, data: Any, name: str, found: Sequence[Trained], strict
     normalise.load_state_dict({k.removeprefix(prefix): v for k, v in run.weights.items() if k.startswith(prefix)})
     how = "frozen" if freeze else "to be trained on"
     less = f", but for {len(left)} of {len(there)} tensors, such as {left[0]}" if left else ""
-    data.notes.append(f"encoder: {name} is {its} of {run.checkpoint}{less}, {how}")
+    notes.append(f"encoder: {name} is {its} of {run.checkpoint}{less}, {how}")
     return run
 
 

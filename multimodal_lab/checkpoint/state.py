@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +13,26 @@ from torch import Tensor, nn
 from multimodal_lab.text import expected_one_of
 
 PARTS = ("model", "optimizer", "scaler", "ema", "meters", "state")
+ADAPTER = "adapter"  # the part of a training whose `adapt` acts while it trains
+
+
+class Adapter(Protocol):
+    """What an `adapt` may give: it acts after each optimizer step, while the gradients are still there.
+
+    AdaLoRA (Zhang et al. 2023) moves its ranks so; `step` counts from 0, up to `total` - 1.
+    """
+
+    def after_gradient(self, step: int, total: int) -> None:
+        """Look at the gradients of the step just made, and change what it changes; alike on every rank."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it has learnt, but what parameters and buffers of the system hold."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Load it."""
+        ...
 
 
 class Stateful(Protocol):
@@ -58,13 +78,17 @@ class State:
             setattr(self, name, value)
 
 
-def require_parts(found: Mapping[str, Any], doing: str) -> None:
-    """Refuse a dict whose names are not exactly `PARTS`: a resume without one of them would not be exact."""
-    for name in found.keys() - set(PARTS):
-        raise ValueError(f"{doing}: unknown part {name!r}; {expected_one_of(name, PARTS)}")
-    for name in PARTS:
+def require_parts(found: Mapping[str, Any], doing: str, like: Collection[str] | None = None) -> None:
+    """Refuse a dict whose names are not exactly `PARTS`, or those and `ADAPTER`: a resume without one of them is not exact.
+
+    like: the names of a training that it must have.
+    """
+    wanted = PARTS if ADAPTER not in (found if like is None else like) else (*PARTS, ADAPTER)
+    for name in found.keys() - set(wanted):
+        raise ValueError(f"{doing}: unknown part {name!r}; {expected_one_of(name, wanted)}")
+    for name in wanted:
         if name not in found:
-            raise ValueError(f"{doing}: the part {name!r} is missing; the parts are {', '.join(PARTS)}")
+            raise ValueError(f"{doing}: the part {name!r} is missing; the parts are {', '.join(wanted)}")
 
 
 def require_same(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

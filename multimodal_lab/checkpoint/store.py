@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.checkpoint.frozen import FROZEN, require_known
 from multimodal_lab.checkpoint.manifest import CORRUPT, MANIFEST, CheckpointError, manifest, verify
 from multimodal_lab.checkpoint.safetensors_reader import read as read_tensors
 from multimodal_lab.checkpoint.safetensors_writer import write
@@ -164,7 +165,7 @@ def load(folder: Path, parts: TrainingState) -> None:
     """Load a verified checkpoint into `parts`; one that is missing, unknown or does not fit is an error that names it."""
     require_parts(parts, "resuming")
     plain = _plain(folder)
-    require_parts(plain, str(folder / STATE))
+    require_parts(plain, str(folder / STATE), like=parts)
     for name, part in parts.items():
         file = folder / f"{name}.safetensors"
         state = join(plain[name], read_tensors(file) if file.exists() else {})
@@ -176,8 +177,22 @@ def load(folder: Path, parts: TrainingState) -> None:
 
 
 def load_weights(folder: Path, system: nn.Module, rename: Callable[[str], str] | None = None) -> None:
-    """Load a checkpoint's weights into `system`, each renamed by `rename`. Every name must match."""
-    system.load_state_dict({rename(k) if rename else k: v for k, v in weights(folder).items()})
+    """Load a checkpoint's weights into `system`, each renamed by `rename`. Every name must match.
+
+    Of a checkpoint without frozen weights the rest must be in `system`, bit for bit; else `CheckpointError`.
+    """
+    found = {rename(k) if rename else k: v for k, v in weights(folder).items()}
+    if left := left_out(folder):
+        require_known(system.state_dict(), left, folder)
+        found = {**system.state_dict(), **found}
+    system.load_state_dict(found)
+
+
+def left_out(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says of the frozen weights that it does not hold: digest and names; {} where it holds all."""
+    model = _plain(folder).get("model")
+    found = model.get(FROZEN) if isinstance(model, dict) else None
+    return found if isinstance(found, dict) and isinstance(found.get("names"), list) and "digest" in found else {}
 
 
 def weights(folder: Path) -> dict[str, Tensor]:

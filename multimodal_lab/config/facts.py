@@ -65,7 +65,7 @@ STAGES: dict[str, dict[str, Fact]] = {
     },
     "loss": {
         "views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS, "samples": COUNT, "weights": NAMES,
-        "targets": NAMES,
+        "targets": NAMES, "terms": NAMES,
     },
     "evaluate": {
         "scores": SCORES, "either_way": NAMES, "by": one_of("label", "pair", "name"), "prefix": TEXT, "shown": WORDS,
@@ -73,7 +73,7 @@ STAGES: dict[str, dict[str, Fact]] = {
         "stand_in": FLAG, "beside_chance": FLAG, "predicts": FLAG, "also": NAMES, "adds": NAMES,
     },
     "op": {"kinds": NAMES, "ranged": FLAG, "adds_targets": WORDS, "steps": FLAG},
-    "adapt": {"freezes": PARTS, "freezes_argument": TEXT, "runs_argument": TEXT},
+    "adapt": {"freezes": PARTS, "freezes_argument": TEXT, "runs_argument": TEXT, "after_gradient": FLAG},
     "system": {"parts": NAMES},
     "log": {"requires": WORDS},
 }  # fmt: skip

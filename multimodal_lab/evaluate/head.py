@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -100,9 +101,15 @@ class Head:
     ) -> tuple[Found, dict[str, Any]]:
         chances, k = _sigmoid(values), y.shape[1]
         at = np.full(k, self.threshold)
-        if self.tune_threshold and val is not None:
-            e, head = val
-            said = e.said[head]
+        said = val[0].said.get(val[1]) if val is not None else None
+        if self.tune_threshold and (val is None or said is None or not said.rows.any()):
+            warnings.warn(
+                "evaluate.head.tune_threshold=true, and there is no validation split to tune on (data.split.val; none is left "
+                f"with eval_split=val): labels are given above threshold={self.threshold:g}",
+                stacklevel=2,
+            )
+        elif self.tune_threshold and val is not None and said is not None:
+            e = val[0]
             at = multilabel.best_thresholds(
                 _sigmoid(said.values[said.rows]), e.targets[said.label][said.rows], self.threshold
             )

@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.build import asks, build
+from multimodal_lab.checkpoint.state import Adapter
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
@@ -88,8 +89,12 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
+        # a checkpoint without frozen weights needs them from where they came
+        rebuild = trained and cfg.train.get("save") == "trained"
+        facts = {"data": None if trained else data, "rebuild": rebuild}
         with stage("adapting the system"):
-            build(adapt, system=system, **({"data": None if trained else data} if asks(adapt, "data") else {}))
+            given = build(adapt, system=system, **{k: v for k, v in facts.items() if asks(adapt, k)})
+        vars(system)["adapter"] = adapter(given, cfg.train.get("shard"))  # a module too keeps its state to itself
     return system
 
 
@@ -102,6 +107,22 @@ def _untrained(cfg: DictConfig) -> dict[str, Any]:
         begins = fact(target(backbone), "initial", {})
         backbone |= {name: value for name, value in begins.items() if name in backbone}
     return node  # type: ignore[no-any-return]
+
+
+def adapter(given: Any, shard: bool = False) -> Adapter | None:
+    """What an `adapt` has given, if it acts while training; `ValueError` for one that a resume could not continue."""
+    if not hasattr(given, "after_gradient"):
+        return None
+    name = type(given).__name__
+    if lacking := [k for k in ("state_dict", "load_state_dict") if not hasattr(given, k)]:
+        raise ValueError(
+            f"adapt: {name} has after_gradient and no {' and no '.join(lacking)}: what it learns would be lost in a resume; "
+            "a state_dict of {} says that it learns nothing"
+        )
+    if shard:
+        raise ValueError(f"adapt: {name} changes whole weights, and train.shard=true cuts them; give train.shard=false")
+    found: Adapter = given
+    return found
 
 
 def _require_targets(system: System, data: Any, added: Iterable[str], trained: bool) -> None:

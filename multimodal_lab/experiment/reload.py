@@ -54,6 +54,7 @@ def load_trained(cfg: DictConfig, folder: Path, data: Any, device: torch.device)
     path = (store.best() if cfg.train.monitor else None) or store.newest()
     if path is None:
         raise CheckpointError(f"{store.folder}: no checkpoint here; was the run trained to its end?")
+    torch.manual_seed(cfg.seed)  # frozen weights that were never trained are those of the seed
     system = build_system(cfg, data, trained=True).to(device)
     load_weights(path, system, upgrade_weight if is_previous(folder) else None)
     return system, path

@@ -125,6 +125,14 @@ def _classes(logits: Tensor, target: Tensor, loss: str) -> tuple[Tensor, Tensor]
             f"target of {tuple(target.shape)} {target.dtype}; for several labels a row use loss=bce"
         )
     known = (target >= 0).all(1)
+    whole = (~known | ((target.sum(1) - 1).abs() < 1e-3)).all()
+    said = f"{loss}: the shares of each class add up to 1 in a row; for several labels a row use loss=bce"
+    if not whole.is_cpu:
+        torch._assert_async(
+            whole, said
+        )  # by the device when it gets there: to read the answer would make the host wait
+    elif not whole:
+        raise ValueError(said)
     return torch.where(known[:, None], target, 0.0).to(logits.dtype), known
 
 

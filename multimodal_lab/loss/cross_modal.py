@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative, Positive
+from multimodal_lab.keyed import Terms
 from multimodal_lab.loss.contrastive import info_nce
 from multimodal_lab.loss.simclr import simclr
 from multimodal_lab.loss.streams import mean_of, stream_pairs
@@ -15,6 +16,7 @@ views = {"intra_weight": {0: 1, ...: 2}}
 pairs = {"intra_weight": {0: True, ...: False}}
 samples = 2
 weights = ("cross_weight", "intra_weight")
+terms = ("cross", "intra")
 joins = {"cross_weight": {0: False, ...: True}}
 
 
@@ -25,18 +27,20 @@ def cross_modal(
     cross_weight: NonNegative,
     intra_weight: NonNegative,
     temperature: Positive | Tensor,
-) -> Tensor:
+) -> Terms:
     """`cross_weight` · mean over stream pairs of InfoNCE + `intra_weight` · mean over names of NT-Xent: a scalar.
 
     z {name: (N, D)}, ids (N,), present {name: (N,) bool}. `fused` has seen both sides of a pair, so it has an intra
     term only. The intra term needs two views (repeated ids): with one, no row has a positive and it is 0. The cross
     term needs two streams: with one it is 0, and what is left is weighted SimCLR. A row whose partner modality is
-    missing is no anchor across, but still a negative.
+    missing is no anchor across, but still a negative. The terms `cross` and `intra` are logged apart.
     """
-    total = intra_weight * simclr(z, ids, present, temperature)
+    parts = {"intra": simclr(z, ids, present, temperature)}
+    total = intra_weight * parts["intra"]
     pairs = stream_pairs(z)
     if pairs:
-        total = total + cross_weight * mean_of(
+        parts["cross"] = mean_of(
             info_nce(z[a], z[b], ids, ids, temperature, present_a=present[a], present_b=present[b]) for a, b in pairs
         )
-    return total
+        total = total + cross_weight * parts["cross"]
+    return Terms(total, parts)

@@ -33,6 +33,7 @@ class TrainConfig:
     monitor: str | None = None  # a score of the validation pass: its best checkpoint is kept
     mode: Literal["auto", "min", "max"] = "auto"  # whether less or more of `monitor` is better
     patience: Count | None = None  # stop after so many validations without a better `monitor`
+    save: Literal["all", "trained"] = "all"  # trained: checkpoints hold trained weights and a digest of the frozen ones
     save_every: Count = 1  # epochs between checkpoints
     keep_last: Count = 2  # newest checkpoints kept, besides the best
     log_every: Count = 10  # steps between rows of metrics

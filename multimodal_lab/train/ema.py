@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
@@ -20,9 +20,11 @@ class Average:
     weights are soon forgotten. Integer buffers are copied. `decay` None: nothing is averaged, and nothing is kept.
     """
 
-    def __init__(self, system: nn.Module, decay: float | None) -> None:
+    def __init__(self, system: nn.Module, decay: float | None, leave: Collection[str] = ()) -> None:
+        """leave: the names of what never changes and is not kept."""
         self.decay, self.count = decay, 0
-        self.live: dict[str, Tensor] = {} if decay is None else system.state_dict()
+        state: dict[str, Tensor] = {} if decay is None else system.state_dict()
+        self.live = {k: v for k, v in state.items() if k not in leave}
         self.kept = {k: v.clone() for k, v in self.live.items()}
 
     def update(self) -> None:

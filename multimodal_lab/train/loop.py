@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
-from multimodal_lab.checkpoint.state import State, TrainingState, Unsaved
+from multimodal_lab.checkpoint.frozen import Trained
+from multimodal_lab.checkpoint.state import ADAPTER, State, Stateful, Unsaved
 from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
@@ -27,6 +28,7 @@ from multimodal_lab.train.fsdp import Shards, require_possible
 from multimodal_lab.train.interrupt import Stop
 from multimodal_lab.train.length import LEARNS_BY, epochs_for, told
 from multimodal_lab.train.meters import Meters
+from multimodal_lab.train.monitor import require_monitor, select
 from multimodal_lab.train.resume import Resume, resume_from
 from multimodal_lab.train.step import Step, prepare_model
 from multimodal_lab.types import Batch
@@ -82,17 +84,36 @@ def fit(
     notes = prepare_model(system, config.channels_last, config.compile, config.sync_batchnorm)
     if config.compile and isinstance(augment, torch.nn.Module):
         augment.compile()
+    trained = Trained.of(system) if config.save == "trained" else None
     shards = Shards(system, optimizer) if config.shard else None
     system = system if shards is None else shards.system
 
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    average, meters, state = Average(system, config.ema), Meters(device), State(facts=dict(facts))
-    parts: TrainingState = {
+    frozen = () if trained is None else trained.record["names"]
+    average, meters, state = Average(system, config.ema, frozen), Meters(device), State(facts=dict(facts))
+    parts: dict[str, Stateful] = {
         "model": system, "optimizer": optimizer, "scaler": scaler, "ema": average, "meters": meters, "state": state,
     }  # fmt: skip
+    if trained is not None:
+        trained.module = system
+        parts["model"] = trained
+        notes.append(trained.note())
+    if system.adapter is not None:
+        parts[ADAPTER] = system.adapter
     saved_parts = parts if shards is None else shards.whole_parts(parts)
     update = Step(
-        system, optimizer, scaler, augment, device, config.precision, seed, config.clip_norm, config.micro_batch, shards
+        system,
+        optimizer,
+        scaler,
+        augment,
+        device,
+        config.precision,
+        seed,
+        config.clip_norm,
+        config.micro_batch,
+        shards,
+        total,
+        system.adapter,
     )
     guard = DivergenceGuard(store.folder.parent, update, meters, config.log_every, min(per_epoch, total, LEARNS_BY))
     unsaved = Unsaved(system=system, augment=augment)
@@ -219,25 +240,3 @@ def groups(data: TrainingData, accumulate: int, epoch: int, offset: int) -> Iter
     )
     while group := list(itertools.islice(batches, accumulate)):
         yield group
-
-
-def require_monitor(monitor: str, scores: Mapping[str, float]) -> None:
-    """Refuse, on every rank together, a score to watch that the validation pass does not give."""
-    if distributed.any_rank(distributed.rank() == 0 and monitor not in scores):
-        names = ", ".join(sorted(scores)) or "nothing: the validation split is empty, or this is not rank 0"
-        raise ValueError(f"train.monitor={monitor}: no such score; the validation pass gives {names}")
-
-
-def select(state: State, scores: Mapping[str, float], monitor: str, mode: str) -> bool:
-    """Whether this is the best so far; one that is not finite never is. Every rank decides as rank 0 does."""
-    require_monitor(monitor, scores)
-    value = distributed.broadcast(float(scores.get(monitor, 0.0)))
-    # a first NaN must not become the best: nothing compares as better than NaN, so it would stay permanently
-    better = math.isfinite(value) and (
-        state.best is None or (value < state.best if mode == "min" else value > state.best)
-    )
-    if better:
-        state.best, state.best_step, state.stale = value, state.step, 0
-    else:
-        state.stale += 1
-    return better

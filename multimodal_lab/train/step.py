@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from multimodal_lab.checkpoint.state import Adapter
 from multimodal_lab.device import distributed
 from multimodal_lab.hashing import splitmix64
 from multimodal_lab.stage import computing, stage
@@ -43,6 +44,8 @@ class Step:
     clip_norm: float | None
     micro_batch: int | None = None
     shards: Shards | None = None
+    total: int = 0  # steps of the whole training
+    adapter: Adapter | None = None  # acts while the gradients are there
 
     def __post_init__(self) -> None:
         alone = self.shards is not None or not distributed.active()
@@ -60,6 +63,9 @@ class Step:
         terms = self.gradient(group, step, epoch, progress)
         norm = self._clip()
         self._update(norm)
+        # while the gradients are there; those of an update that was left out are no gradients
+        if self.adapter is not None and torch.isfinite(norm):
+            self.adapter.after_gradient(step, self.total)
         for p in self.parameters:
             p.grad = None
         return terms, norm

@@ -133,3 +133,11 @@ def test_a_number_is_learnt_and_told_in_its_unit(composed, tmp_path, words):
     assert "R²" in text
     assert "RMSE" in text
     assert found["chance/tail_mm"] == 0
+
+
+@pytest.mark.parametrize("augment", ["mixup", "cutmix"])
+def test_mixed_labels_train_a_classifier_that_is_scored_on_whole_ones(composed, tmp_path, augment):
+    words = ["experiment=classifier", f"augment={augment}", "train.accumulate_steps=2", "data.source.missing=0.3"]
+    _, found, objective = ran(composed, tmp_path / "run", *words)
+    assert objective == found["head/classifier/species/accuracy"]
+    assert 0 < found["test/cross_entropy"] < 10

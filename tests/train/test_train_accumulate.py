@@ -84,3 +84,25 @@ def test_batches_without_any_label_count_nothing():
     alone = gradient(slice(0, 4))
     torch.testing.assert_close(found["species"], alone["species"])
     assert gradient(slice(4, 6), slice(4, 6))["species"] == 0
+
+
+class Asks:
+    """An augmentation that adds the words, some of them; no batch has them before."""
+
+    adds = ("words",)
+
+    def __call__(self, given, *_):
+        kept = torch.where((torch.arange(L) < 2) | (given.ids % 3 == 0)[:, None], WORDS[given.ids], 0)
+        return given.replace(targets={**given.targets, "words": kept})
+
+
+def test_targets_that_the_augmentation_adds_are_counted_as_it_adds_them():
+    def of(*parts):
+        net = Small()
+        step = Step(net, sgd(net), torch.amp.GradScaler("cpu", enabled=False), Asks(), CPU, "fp32", 0, None)
+        bare = [batch(p) for p in parts]
+        bare = [b.replace(targets={k: v for k, v in b.targets.items() if k != "words"}) for b in bare]
+        terms = step.gradient(bare, 0, 0, 0.0)
+        return {**terms, **{k: p.grad for k, p in net.named_parameters()}}
+
+    torch.testing.assert_close(of(slice(0, 4), slice(4, 8), slice(8, 12)), of(slice(0, 12)), rtol=1e-12, atol=1e-12)

@@ -14,11 +14,13 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import nn
 
+from multimodal_lab.adapt.freeze import freeze
 from multimodal_lab.build import build
 from multimodal_lab.checkpoint import store
 from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device import distributed
+from multimodal_lab.keyed import Keyed
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim import optimizers
 from multimodal_lab.optim.schedule import set_rates
@@ -39,17 +41,33 @@ STEPS = 3
 pytestmark = pytest.mark.slow  # two and three ranks, trained in pieces: a minute
 
 
+class Again(nn.Module):
+    """A head that holds a whole backbone, and reads one of its weights by itself."""
+
+    def __init__(self, dims, backbones):
+        super().__init__()
+        self.rgb = backbones["rgb"]
+        self.own = nn.Linear(dims["rgb"], 3)
+
+    def forward(self, features, batch):
+        return self.own(self.rgb(batch.inputs["rgb"]).pooled) + next(self.rgb.parameters()).sum()
+
+
 class Bench:
     """Data prepared once, and one small training after the other over them."""
 
     def __init__(self, cfg, base):
-        self.cfg, self.base = cfg, base
+        self.cfg, self.base, self.tied = cfg, base, False
         self.data = safe_instantiate(cfg.data).prepare(safe_instantiate(cfg.modality), 0)
 
     def build(self):
         torch.manual_seed(0)
         classes = {k: len(v) for k, v in self.data.classes.items()}
         self.system = safe_instantiate(self.cfg.system)(self.data.streams, classes)
+        if self.tied:
+            self.system.heads["again"] = Again(self.system.dims, self.system.backbones.by_stream())
+            self.system.losses["again"] = Keyed(lambda x: x.square().mean(), x="out.again")
+            freeze(self.system, modules=["backbones.each.uv"])
 
     def fit(self, name, *, rule=optimizers.sgd, lr=0.1, validate=lambda: {}, resume="never", **knobs):
         self.build()
@@ -157,10 +175,10 @@ def worker(rank, port, base, cfg):
     bench.fit("whole", **exact)
     interrupted(bench, "parts", 2, **exact)
     found["left"] = sum(p.numel() for p in bench.system.parameters())
-    bench.fit("parts", **exact)
+    bench.fit("parts", resume="auto", **exact)
     interrupted(bench, "cut_first", 2, shard=True, **KNOBS)
     interrupted(bench, "plain_first", 2, **KNOBS)
-    bench.fit("plain_first", shard=True, **KNOBS)
+    bench.fit("plain_first", shard=True, resume="auto", **KNOBS)
     found["plain_first"] = weights(bench.system)
     seen = []
     look = {"validate": lambda: seen.append(weights(bench.system)) or {"val/x": 1.0}, "validate_every": 1}
@@ -168,6 +186,13 @@ def worker(rank, port, base, cfg):
     found["looked"], found["seen"] = weights(bench.system), seen
     diverging(bench, "bad", shard=True)
     found["pieces"] = pieces(bench)
+    bench.tied = True
+    for name, on in (("tied_plain", False), ("tied_cut", True)):
+        bench.fit(name, shard=on, save="trained", **KNOBS)
+        found[name] = weights(bench.system)
+    interrupted(bench, "tied_parts", 2, shard=True, save="trained", **KNOBS)
+    bench.fit("tied_parts", shard=True, save="trained", resume="auto", **KNOBS)
+    found["tied_parts"] = weights(bench.system)
     torch.save(found, base / f"{rank}.pt")
     td.destroy_process_group()
 
@@ -246,10 +271,21 @@ def test_a_run_in_pieces_stopped_and_resumed_ends_with_the_same_bits(trained):
 def test_a_checkpoint_goes_on_in_pieces_or_not_and_with_another_world(trained):
     base, ranks, bench = trained
     close(ranks[1]["plain_first"], ranks[1]["plain"])
-    bench.fit("cut_first", **KNOBS)
+    bench.fit("cut_first", resume="auto", **KNOBS)
     close(weights(bench.system), ranks[0]["cut"])
     store.load_weights(last(base / "cut"), bench.system)
     close(weights(bench.system), ranks[0]["cut"], 0)
+
+
+def test_shared_and_frozen_weights_in_pieces_are_those_of_ddp(trained):
+    base, ranks, _ = trained
+    for found in ranks:
+        close(found["tied_cut"], found["tied_plain"])
+        close(found["tied_parts"], found["tied_cut"], 0)
+        assert not [k for k in found["tied_cut"] if k.startswith("heads.again.rgb")]
+    saved = load_file(last(base / "tied_cut") / "model.safetensors")
+    close(saved, load_file(last(base / "tied_plain") / "model.safetensors"))
+    assert not [k for k in saved if k.startswith("backbones.each.uv") and k.endswith("weight")]
 
 
 def test_rank_0_validates_alone_with_all_the_weights(trained):

@@ -133,7 +133,9 @@ def test_learned_and_scheduled_scalars_of_a_loss_are_logged_and_are_no_losses(co
     series = curves.read(tmp_path / "metrics.jsonl")
     terms = {k.partition("/")[2] for k in series if k.startswith("val/")}
     assert curves._scalar("train/temperature", terms)
-    assert not curves._scalar("train/cross_modal", terms)
+    assert not any(curves._scalar(f"train/{name}", terms) for name in ("cross_modal", "cross", "intra"))
+    assert all(r["train/cross_weight"] == 1 and r["train/intra_weight"] == 0.5 for r in rows if "train/total" in r)
+    assert {"val/cross", "val/intra", "train/cross", "train/intra"} <= series.keys()
 
 
 def test_scalars_of_several_terms_are_told_apart(composed):

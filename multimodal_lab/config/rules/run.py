@@ -10,7 +10,7 @@ from dataclasses import replace
 from multimodal_lab.config.annotations import is_number, is_whole
 from multimodal_lab.config.facts import constant, fact
 from multimodal_lab.config.problem import Problem, is_target, not_one_of
-from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, scored, target, targets, told
+from multimodal_lab.config.rules.wiring import Tree, emitted, file_of, losses, of_loss, scored, target, targets, told
 from multimodal_lab.metric import direction
 from multimodal_lab.metric.direction import Scored
 from multimodal_lab.text import nearest
@@ -73,6 +73,7 @@ def _terms(tree: Tree) -> list[str]:
     """The names of the loss terms, as a validation pass gives them."""
     names = ["total", *(k.rpartition(".")[2] for k in losses(tree))]
     names += [file_of(n["fn"]) for n in losses(tree).values() if is_target(n.get("fn"))]
+    names += [part for n in losses(tree).values() for part in of_loss(n, "terms", ())]
     return [*names, *(n["name"] for n in losses(tree).values() if isinstance(n.get("name"), str))]
 
 

@@ -158,6 +158,9 @@ def adapted(tree: Tree) -> Iterator[Problem]:
             yield Problem(
                 f"adapt.{argument}", [], "an empty list changes nothing; expected one name or more", "adapt=none"
             )
+    if fact(target(node), "after_gradient") and tree["train"].get("shard") is True:
+        expects = f"cuts the weights that adapt={file_of(node)} changes whole"
+        yield Problem("train.shard", True, expects, "train.shard=false")
     modules = node.get("modules")
     for name in modules if isinstance(modules, list) else ():
         yield from one_of("adapt.modules", str(name).split(".")[0], _parts(tree))
