@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from multimodal_lab.augment.batchwise import Batchwise
 from multimodal_lab.augment.blank import blanked, fill_of
 from multimodal_lab.augment.draw import Draw
+from multimodal_lab.augment.dropout import dropped
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.op import Photometric, holds, listed, on_rows
 from multimodal_lab.augment.temporal import Temporal
@@ -235,16 +236,6 @@ def components_refused(op: str, stream: str) -> str:
         f"augment.ops.{op} expects values of about 0 to 1, and modality.{stream}.pca makes principal components, which have "
         "no such range; take augment=none, or geometric ops alone"
     )
-
-
-def dropped(present: dict[str, Tensor], chance: float, draw: Draw) -> dict[str, Tensor]:
-    """Modality dropout: each modality of each row is dropped with `chance`; one that is present always stays."""
-    luck = torch.stack([draw.fold(name).uniform(1)[:, 0] for name in present], 1)
-    there = torch.stack(list(present.values()), 1)
-    luck = torch.where(there, luck, -1.0)
-    best = luck == luck.amax(1, keepdim=True)
-    kept = there & ((luck >= chance) | best)
-    return dict(zip(present, kept.unbind(1), strict=True))
 
 
 def _repeated(batch: Batch, times: int) -> Batch:
