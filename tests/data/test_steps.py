@@ -177,3 +177,39 @@ def test_what_has_no_steps_and_what_has_some_are_told_apart(prepared, data):
 def test_a_modality_that_makes_no_sense_is_refused(data, facts, said):
     with pytest.raises(DataError, match=said):
         data(Series()).prepare({"acc": facts}, seed=0)
+
+
+def test_a_shuffled_stream_brings_its_steps_along(data):
+    plain, control = (
+        data(Series(), scaling=NoScaling(), shuffle=how).prepare({"acc": ACC, "z": {**ACC, "bands": ["z"]}}, seed=0)
+        for how in (None, {"stream": "acc"})
+    )
+    a, b = plain.batch(np.arange(16)), control.batch(np.arange(16))
+    source = control.stack.sources["acc"]
+    assert (source != np.arange(16)).any()
+    assert torch.equal(b.inputs["acc"], a.inputs["acc"][source])
+    assert torch.equal(b.valid["acc"], a.valid["acc"][source])
+    assert torch.equal(b.valid["z"], a.valid["z"])
+
+
+def test_shuffled_bands_are_valid_where_both_recordings_are(data):
+    stacked = {"acc": {**ACC, "bands": "all"}}
+    plain, control = (
+        data(Series(), scaling=NoScaling(), shuffle=how).prepare(stacked, seed=0)
+        for how in (None, {"stream": "acc", "bands": ["z"]})
+    )
+    a, b = plain.batch(np.arange(16)), control.batch(np.arange(16))
+    source = control.stack.sources["acc"]
+    assert torch.equal(b.valid["acc"], a.valid["acc"] & a.valid["acc"][source])
+    assert torch.equal(b.inputs["acc"][:, 2], a.inputs["acc"][source][:, 2])
+    assert torch.equal(b.inputs["acc"][:, :2], a.inputs["acc"][:, :2])
+
+
+def test_a_sample_that_cannot_be_read_has_no_valid_step(data):
+    source = Series()
+    source.arrays[5] = source.arrays[5][:, :0]
+    found = data(source, scaling=NoScaling(), on_error="skip", max_bad=0.5).prepare({"acc": ACC}, seed=0)
+    batch = found.batch(np.arange(16))
+    assert not batch.present["acc"][5]
+    assert not batch.valid["acc"][5].any()
+    assert batch.present["acc"].sum() == 15
