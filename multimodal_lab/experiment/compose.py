@@ -13,7 +13,6 @@ from multimodal_lab.config import resolvers, schema
 from multimodal_lab.config.check import SweepJobs, check_command, refuse
 from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
 from multimodal_lab.config.overrides import choice_problems, groups, parse
-from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.data import kinds
@@ -42,7 +41,7 @@ def build_system(
         refuse(jobs.absent)
         cfg = _composed(overrides)
         torch.manual_seed(cfg.seed)
-        return of_run.build_system(cfg, safe_instantiate(cfg.data).prepare(as_plain(cfg)["modality"], cfg.seed))
+        return of_run.build_system(cfg, safe_instantiate(cfg.data).prepare(of_run.modality(cfg), cfg.seed))
     if odd := [name for name, stream in streams.items() if stream.name != name]:
         raise ConfigError(f"streams[{odd[0]!r}]: the stream is called {streams[odd[0]].name!r}; expected one name")
     cfg = _composed(overrides)
