@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -61,9 +62,8 @@ def pooled(e: Embeddings, samples: pd.DataFrame, column: str, evaluator: str) ->
     )  # fmt: skip
 
 
-def _answer(what: str, one: Said, mean: object) -> np.ndarray:
+def _answer(what: str, one: Said, mean: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """What a head says of each recording, in its own terms: log-probabilities, logits, numbers."""
-    assert callable(mean)
     if what == "classes":
         chances = classes.log_probabilities(torch.as_tensor(one.values)).exp().numpy()
         found = np.log(np.maximum(mean(chances, one.rows), 1e-30))
@@ -76,7 +76,7 @@ def _answer(what: str, one: Said, mean: object) -> np.ndarray:
 
 def _one(target: np.ndarray, home: np.ndarray, first: np.ndarray, names: pd.Index, where: str) -> np.ndarray:
     """The label of each recording: that of its rows that have one."""
-    made = target[first].copy()
+    made: np.ndarray = target[first].copy()
     known = labelled(target)
     rows = np.flatnonzero(known)
     made[home[rows[::-1]]] = target[rows[::-1]]
