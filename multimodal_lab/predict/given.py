@@ -64,6 +64,7 @@ class Given:
             raw = file.read(own)
             found.inputs |= raw.inputs
             found.missing |= raw.missing
+            found.rates |= raw.rates
             found.mask = raw.mask if found.mask is None else found.mask
             assert isinstance(found.full_scale, dict)
             found.full_scale |= {s.name: raw.scale(s.name) for s in own}

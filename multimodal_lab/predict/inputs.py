@@ -24,7 +24,8 @@ class Expected:
     """What a run was trained on in one input stream, as its record has it.
 
     bands: of stored values, in their order. field: the column that it was read from. layout: `shape`, `dtype`, `full_scale` and
-    `masked` of what was stored; empty of a text.
+    `masked` of what was stored; empty of a text. steps: of the finished stream, where it has a time axis: a sample is then
+    (C, T, …), T of at most as many, at the stream's own rate.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Expected:
     bands: tuple[Band, ...]
     field: str
     layout: Mapping[str, Any]
+    steps: int | None = None
 
     @property
     def is_text(self) -> bool:
@@ -41,7 +43,7 @@ class Expected:
     @property
     def axes(self) -> int:
         """How many axes one stored sample has."""
-        return len(self.layout.get("shape", ())) or 1 + kinds.get(self.kind).axes
+        return 1 + kinds.get(self.kind).axes + (self.steps is not None)
 
 
 def of_frame(frame: pd.DataFrame, streams: Mapping[str, Expected]) -> dict[str, Any]:
@@ -145,7 +147,8 @@ def _array(x: np.ndarray, one: Expected) -> np.ndarray:
 
 
 def _shape(one: Expected, band: bool = False) -> str:
-    shape = one.layout.get("shape") or ["C", *"THW"[4 - one.axes :]]
+    first, *rest = one.layout.get("shape") or ["C", *"HW"[2 - kinds.get(one.kind).axes :]]
+    shape = [first, *(["T"] if one.steps is not None else []), *rest]
     return f"({', '.join(map(str, shape[1:] if band else shape))})"
 
 

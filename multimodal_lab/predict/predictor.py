@@ -40,10 +40,11 @@ NOT_OURS = ("source", "root", "shuffle", "items", "workers", "cache", "on_error"
 class Predictor:
     """Embed, predict and retrieve with the run in `folder`; what is given is seen exactly as the run saw its own data.
 
-    Samples are given by stream, `predictor(rgb=…, text=…)`: N arrays (N, C, H, W) or (N, C), {band: array}, files, pictures,
-    texts, lists of these with None where a sample lacks the stream; a stream that is left out is missing in all. Or all
-    streams at once: paths of files that hold whole samples, or a data frame with a column for each stream, or band of a
-    vector. `mask` (N, H, W) bool goes with images that were trained with one. Anything that can't be used is a `DataError`.
+    Samples are given by stream, `predictor(rgb=…, text=…)`: N arrays (N, C, H, W) or (N, C), with a time axis (N, C, T, …),
+    {band: array}, files, pictures, texts, lists of these with None where a sample lacks the stream; a stream that is left out
+    is missing in all. Or all streams at once: paths of files that hold whole samples, or a data frame with a column for each
+    stream, or band of a vector. `mask` (N, H, W) bool goes with images that were trained with one. Anything that can't be
+    used is a `DataError`.
     """
 
     def __init__(self, folder: Path, device: str = "auto", batch_size: int | None = None) -> None:
@@ -188,7 +189,9 @@ def _expected(record: dict[str, Any], modality: Any) -> tuple[dict[str, Expected
         if kinds.get(own["kind"]).has_bands:
             facts[name]["bands"] = "all"
         if not own["target"]:
-            found[name] = Expected(name, own["kind"], bands, modality[name].get("field") or name, own["layout"])
+            found[name] = Expected(
+                name, own["kind"], bands, modality[name].get("field") or name, own["layout"], own.get("steps")
+            )
     return found, facts
 
 

@@ -138,3 +138,23 @@ def test_a_trained_run_needs_no_file_of_pretrained_weights(composed):
     assert build_system(cfg, data, trained=True).backbones.each["rgb"].dim == 512
     with pytest.raises(FileNotFoundError, match="/gone/resnet18"):
         build_system(cfg, data)
+
+
+def test_recordings_have_a_time_axis_of_any_length(composed, tmp_path):
+    words = ["experiment=sensor", "data.source.subjects=4", "train.max_steps=1", "train.validate_every=0", "log=none"]
+    experiment.run(composed(*words, "figures=[]", "evaluate=[head]", small=False), tmp_path)
+    from multimodal_lab.config import compose
+    from multimodal_lab.config.instantiate import safe_instantiate
+
+    source = safe_instantiate(compose.composed(words).data.source)
+    predictor = load(tmp_path)
+    raws = [source.read(i, list(predictor.streams.values())).inputs for i in range(len(source.samples))]
+    said = predictor.predict(**{name: [raw[name] for raw in raws] for name in predictor.streams})
+    table = said.table().assign(id=source.samples.id).set_index("id")
+    own = pq.read_table(tmp_path / "predictions.parquet").to_pandas()
+    assert len({raw["wrist"].shape[1] for raw in raws}) > 1
+    assert list(table.loc[own.id, own.label[0]]) == list(own.predicted)
+    alone = {b.name: raws[0]["wrist"][i] for i, b in enumerate(predictor.streams["wrist"].bands)}
+    assert len(predictor.predict(wrist=alone)) == 1
+    with pytest.raises(DataError, match=r"stream wrist has 9999 steps, expected at most"):
+        predictor(wrist=np.zeros((len(alone), 9999), np.float32))
