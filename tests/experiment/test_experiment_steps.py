@@ -6,15 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.synthetic.motions import Motions
 from multimodal_lab.embed import configured
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.thumbnails import load
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.experiment.reload import embed_files
+from multimodal_lab.predict import load as load_run
+from multimodal_lab.types import Stream
 
 ROOT = Path(__file__).parents[2]
 BASE = [
@@ -104,3 +108,16 @@ def test_new_recordings_are_padded_to_the_steps_of_the_run(ran, tmp_path):
     assert len(Embeddings.load(tmp_path / "long")) == 256
     with pytest.raises((ConfigError, DataError), match="steps"):
         embed_files(configured(folder, ["modality.wrist.steps=7"]), folder, tmp_path / "other")
+
+
+def test_a_predictor_sees_recordings_as_the_run_did(ran):
+    folder = ran()
+    source = Motions(subjects=4, seconds=(0.6, 1.0), missing=0.2)
+    rows = [source.read(i, [Stream("wrist", "vector", source.field_bands["wrist"])]).inputs["wrist"] for i in range(5)]
+    own = Embeddings.load(folder / "embeddings")
+    found = load_run(folder).embed(wrist=rows)  # of unequal lengths
+    at = [list(own.ids).index(name) for name in source.samples["id"][:5]]
+    np.testing.assert_allclose(found.vectors["wrist"], own.vectors["wrist"][at], atol=1e-6)
+    assert not found.present["chest"].any()
+    with pytest.raises(DataError, match=r"stream wrist: an array of shape \(3,\), expected \(3, T\)"):
+        load_run(folder).embed(wrist=rows[0][:, 0])
