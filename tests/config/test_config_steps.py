@@ -6,7 +6,7 @@ import pytest
 
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
-from multimodal_lab.config.rules.steps import backbone_steps, op_steps, timed
+from multimodal_lab.config.rules.steps import backbone_steps, longest, op_steps, timed
 
 BACKBONE = {"_target_": "multimodal_lab.backbone.vector.Vector"}
 OVER_TIME = {"_target_": f"{__name__}.OverTime"}
@@ -66,6 +66,14 @@ def test_a_backbone_meets_the_streams_that_it_states(has, node, expected):
     assert len(found) == bool(expected)
     if expected:
         assert re.search(expected, found[0])
+
+
+def test_the_longest_recording_is_not_known_from_some_of_them():
+    stream = {"s": {"kind": "vector", "steps": None}}
+    assert said(longest, stream, data={"statistics": "train"}) == []
+    assert said(longest, {"s": {"kind": "vector", "steps": 90}}, data={"statistics": 64}) == []
+    (found,) = said(longest, stream, data={"statistics": 64})
+    assert "modality.s.steps=null: the longest of the training split, of which data.statistics reads some" in found
 
 
 def test_an_op_along_time_needs_a_stream_that_has_it():

@@ -55,4 +55,15 @@ def op_steps(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"augment.ops.{name}", file_of(op), f"{expects}; remove it", f"~augment.ops.{name}")
 
 
-STEP_RULES = (timed, backbone_steps, op_steps)
+def longest(tree: Tree) -> Iterator[Problem]:
+    """Who learns from some of the training split does not know its longest recording."""
+    some = (tree.get("data") or {}).get("statistics", "train")
+    for name, node in tree["modality"].items():
+        if "steps" in node and node["steps"] is None and some != "train":
+            expects = (
+                "the longest of the training split, of which data.statistics reads some samples alone; give a number"
+            )
+            yield Problem(f"modality.{name}.steps", None, expects, "data.statistics=train")
+
+
+STEP_RULES = (timed, longest, backbone_steps, op_steps)
