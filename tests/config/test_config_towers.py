@@ -21,12 +21,20 @@ IMAGE = ["modality=rgb", "fusion=separate"]
         ([*IMAGE, "+modality.rgb.normalise=imagnet"], "nearest: modality.rgb.normalise=imagenet"),
         ([*IMAGE, "+modality.rgb.normalise={mean: 1}"], "modality.rgb.normalise.std=null: missing"),
         ([*IMAGE, "+modality.rgb.normalise={mean: 1, std: [1, 0]}"], "modality.rgb.normalise.std"),
+        ([*IMAGE, "+modality.rgb.normalise=backbone"], "backbone=convnet has no weights with a mean and std of their own"),
+        ([*IMAGE, "+modality.rgb.normalise=backbone", "backbone=resnet18"], "backbone.weights=random have no mean and std"),
         (["data.resize=lanczos"], "expected one of area, bicubic, none"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_told_with_what_can(composed, words, said):
     found = [str(p) for p in schema.check(composed(*words, small=False))]
     assert [p for p in found if said in p], found
+
+
+@pytest.mark.parametrize("choice", ["dinov3_small", "transformers_image", "shared_image"])
+def test_a_backbone_with_weights_may_tell_how_it_was_normalised(composed, choice):
+    words = [*IMAGE, "+modality.rgb.normalise=backbone", f"backbone={choice}", "backbone.weights=/x"]
+    assert not [p for p in schema.check(composed(*words, small=False)) if p.key.startswith("modality")]
 
 
 def test_what_can_be_passes(composed, tmp_path):

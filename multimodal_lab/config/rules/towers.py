@@ -1,11 +1,13 @@
-"""Rules of what pretrained towers bring: tokenizers of files."""
+"""Rules of what pretrained towers bring: tokenizers of files, the mean and std of their weights."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.rules.wiring import Tree
+from multimodal_lab.config.rules.wiring import Tree, file_of, streams, target
+from multimodal_lab.config.signature import SourceError, definition
 from multimodal_lab.files import tokenizer_file
 from multimodal_lab.text import meant
 
@@ -27,4 +29,32 @@ def tokenizers(tree: Tree) -> Iterator[Problem]:
             yield Problem(key, path, expects, f"{key}={near}" if near else "")
 
 
-TOWER_RULES = (tokenizers,)
+def own_normalisation(tree: Tree) -> Iterator[Problem]:
+    """A stream that is normalised as its backbone's weights were trained has a backbone with such weights."""
+    for name in (n for n in streams(tree) if tree["modality"][n].get("normalise") == "backbone"):
+        own = (tree.get("backbones") or {}).get(name)
+        node, at = (tree["backbone"], "backbone") if own is None else (own, f"backbones.{name}")
+        key, near = f"modality.{name}.normalise", f"modality.{name}.normalise=imagenet"
+        if not _tells(target(node)):
+            expects = (
+                f"{at}={file_of(node)} has no weights with a mean and std of their own; give imagenet or {{mean, std}}"
+            )
+            yield Problem(key, "backbone", expects, near)
+        elif node.get("weights") == "random":
+            yield Problem(key, "backbone", f"{at}.weights=random have no mean and std of their own; give weights", near)
+
+
+def _tells(backbone: str) -> bool:
+    """Whether a class has a `normalisation`; one whose source or bases are not read is refused nothing."""
+    try:
+        _, node = definition(backbone)
+    except SourceError:
+        return True
+    if not isinstance(node, ast.ClassDef) or any(not ast.unparse(base).endswith("Module") for base in node.bases):
+        return True
+    named = [s.name for s in node.body if isinstance(s, ast.FunctionDef)]
+    named += [t.id for s in node.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)]
+    return "normalisation" in named
+
+
+TOWER_RULES = (tokenizers, own_normalisation)
