@@ -9,7 +9,8 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,17 +26,24 @@ FOR_GOOD = {errno.EACCES, errno.EPERM}  # waiting grants no right
 T = TypeVar("T")
 
 
-def atomic_write(path: Path, fill: Callable[[Any], object]) -> None:
-    """`fill` writes the file, atomically: of concurrent writers one wins, never a mixture."""
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Any]:
+    """A binary file to write to, in place when the block ends well: of concurrent writers one wins, never a mixture."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with beside.open("wb") as file:
-            fill(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, fill: Callable[[Any], object]) -> None:
+    """`fill` writes the file, atomically."""
+    with atomic_file(path) as file:
+        fill(file)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

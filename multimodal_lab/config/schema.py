@@ -60,6 +60,7 @@ class Config:
     adapt: Node | dict[str, Node] | None = None
     cache: Node | dict[str, Node] | None = None
     evaluate: dict[str, Node] = field(default_factory=dict)
+    embed: Node | None = None
     log: dict[str, Node] = field(default_factory=dict)
     backbones: dict[str, Node] = field(default_factory=dict)
     heads: dict[str, Node] = field(default_factory=dict)

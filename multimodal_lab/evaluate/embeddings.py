@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from multimodal_lab.evaluate import parquet
-from multimodal_lab.evaluate.encoded_batch import encode, join
+from multimodal_lab.evaluate.embed_config import EmbedConfig, Format
+from multimodal_lab.evaluate.encoded_batch import EncodedBatch, encode, join
 from multimodal_lab.evaluate.encoder import Encoder
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.said import Said
+from multimodal_lab.evaluate.table_writer import TableWriter
 from multimodal_lab.evaluate.thumbnails import Thumbnails
 from multimodal_lab.progress import Bar
 from multimodal_lab.types import Batch, Stream
@@ -72,7 +74,7 @@ class Embeddings:
         """The projected vectors of `name` if asked for and there are any, else its own."""
         return self.projected.get(name, self.vectors[name]) if projection else self.vectors[name]
 
-    def rows(self, index: np.ndarray) -> Embeddings:
+    def rows(self, index: np.ndarray | slice) -> Embeddings:
         """The samples of `index`: a boolean mask (N,) or row numbers."""
 
         def cut(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -93,22 +95,26 @@ class Embeddings:
             raise ValueError(
                 f"no sample is in split {split!r}; there are {', '.join(sorted(set(self.split.tolist())))}"
             )
-        return self.rows(chosen)
+        at = np.flatnonzero(chosen)
+        whole = at[-1] - at[0] == len(at) - 1
+        return self.rows(slice(int(at[0]), int(at[-1]) + 1) if whole else chosen)  # side by side, nothing is copied
 
-    def save(self, folder: Path) -> list[Path]:
-        """Write `<name>.parquet` and `<name>.csv` for every name (see `parquet`); return the files."""
-        folder.mkdir(parents=True, exist_ok=True)
+    def save(self, folder: Path, formats: Sequence[Format] | None = None) -> list[Path]:
+        """Write a table of every name (see `TableWriter`); return the files. formats: None is as `EmbedConfig` has it."""
+        with TableWriter(folder, formats or EmbedConfig().written(len(self)), len(self)) as writer:
+            self.pour(writer)
+        return writer.paths
+
+    def pour(self, writer: TableWriter) -> None:
+        """Add these rows to tables that are being written."""
         spaces = {**self.vectors, **{f"{k}.projection": v for k, v in self.projected.items()}}
-        paths = []
         for name, x in spaces.items():
-            rows = parquet.rows(self, x, self.present[name.removesuffix(".projection")])
-            paths += parquet.write(folder, name, rows)
-        return paths
+            writer.add(name, parquet.rows(self, x, self.present[name.removesuffix(".projection")]))
 
     @classmethod
-    def load(cls, folder: Path) -> Embeddings:
-        """Read what `save` wrote; the CSV files are not needed."""
-        found = {p.name.removesuffix(".parquet"): parquet.read(p) for p in sorted(folder.glob("*.parquet"))}
+    def load(cls, folder: Path, index: np.ndarray | None = None) -> Embeddings:
+        """Read what `save` wrote, or its rows `index`, ascending; Parquet files alone are needed."""
+        found = {p.name.removesuffix(".parquet"): parquet.read(p, index) for p in sorted(folder.glob("*.parquet"))}
         own = {k: v for k, v in found.items() if not k.endswith(".projection")}
         if not own:
             raise FileNotFoundError(f"{folder} holds no embeddings (expected one .parquet file a stream)")
@@ -136,28 +142,33 @@ def embed(
 
     heads: None, or the splits on which heads that predict, such as captions, are asked too; see `embed_batches`.
     """
-    names = dict(zip(data.ids.tolist(), map(str, data.samples["id"]), strict=True))
+    return embed_batches(
+        system, passed(data, splits, thumbnails), device, names=named(data), classes=data.classes, normalise=normalise,
+        subsets=subsets, heads=heads,
+    )  # fmt: skip
+
+
+def named(data: EmbeddingData) -> dict[int, str]:
+    """What the sample of each id is called."""
+    return dict(zip(data.ids.tolist(), map(str, data.samples["id"]), strict=True))
+
+
+def passed(data: EmbeddingData, splits: Sequence[str], thumbnails: Path | None) -> Iterator[tuple[str, Batch]]:
+    """The batches of `splits` in their order, with a bar; small pictures of them are written to `thumbnails` at the end."""
     pictures = None if thumbnails is None else Thumbnails(data.streams)
-
-    def batches() -> Iterator[tuple[str, Batch]]:
-        # a split that is not the data's own is "all"
-        total = sum(len(data.splits.get(split, data.ids)) for split in splits)
-        with Bar("embedding", total) as bar:
-            done = 0
-            for split in splits:
-                for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
-                    if pictures is not None:
-                        pictures.add(split, batch)
-                    yield split, batch
-                    done += len(batch)
-                    bar.update(done)
-
-    found = embed_batches(
-        system, batches(), device, names=names, classes=data.classes, normalise=normalise, subsets=subsets, heads=heads
-    )
+    # a split that is not the data's own is "all"
+    total = sum(len(data.splits.get(split, data.ids)) for split in splits)
+    with Bar("embedding", total) as bar:
+        done = 0
+        for split in splits:
+            for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
+                if pictures is not None:
+                    pictures.add(split, batch)
+                yield split, batch
+                done += len(batch)
+                bar.update(done)
     if pictures is not None and thumbnails is not None:
         pictures.save(thumbnails)
-    return found
 
 
 def embed_batches(
@@ -180,6 +191,16 @@ def embed_batches(
     """
     with eval_mode(system if isinstance(system, nn.Module) else None), torch.no_grad():
         parts = [encode(system, batch.to(device), split, normalise, subsets, heads) for split, batch in batches]
+    return assembled(parts, names, classes, device)
+
+
+def assembled(
+    parts: Sequence[EncodedBatch],
+    names: Mapping[int, str],
+    classes: Mapping[str, list[str]],
+    device: torch.device | str,
+) -> Embeddings:
+    """Encoded batches as one; a vector that is not finite is a `ValueError`."""
     if not parts:
         raise ValueError("nothing to embed: the loader gave no batch")
     whole = join(parts)

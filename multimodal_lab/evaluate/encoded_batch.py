@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,15 @@ class EncodedBatch:
     others: dict[str, np.ndarray]
     others_projected: dict[str, np.ndarray]
     said: dict[str, Said]
+
+    def cut(self, index: np.ndarray) -> EncodedBatch:
+        """Some of the rows."""
+        made = {name: _cut(held, index) for name, held in vars(self).items() if name != "said"}
+        return EncodedBatch(**made, said={k: v.cut(index) for k, v in self.said.items()})
+
+    def bare(self) -> EncodedBatch:
+        """The same without vectors."""
+        return replace(self, vectors={}, projected={}, others={}, others_projected={})
 
 
 def encode(
@@ -94,6 +103,10 @@ def join(parts: Sequence[EncodedBatch]) -> EncodedBatch:
     _fill(parts)
     arrays = {f: _joined([getattr(p, f) for p in parts]) for f in EncodedBatch.__annotations__ if f != "said"}
     return EncodedBatch(**arrays, said=joined([(len(p.ids), p.said) for p in parts]))
+
+
+def _cut(held: Any, index: np.ndarray) -> Any:
+    return {k: v[index] for k, v in held.items()} if isinstance(held, dict) else held[index]
 
 
 def _fill(parts: Sequence[EncodedBatch]) -> None:

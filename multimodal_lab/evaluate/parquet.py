@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from multimodal_lab import files
@@ -47,16 +47,21 @@ class EmbeddingRows:
     split: np.ndarray
     names: list[str]
 
+    def cut(self, index: np.ndarray | slice) -> EmbeddingRows:
+        """Some of the rows."""
+        targets = {k: v[index] for k, v in self.targets.items()}
+        ids = np.asarray(self.ids, dtype=object)[index].tolist()
+        more = (self.classes, ids, self.groups[index], self.split[index], self.names)
+        return EmbeddingRows(self.x[index], self.present[index], targets, *more)
+
 
 def rows(e: _Truth, x: np.ndarray, present: np.ndarray) -> EmbeddingRows:
     """The table of one name's x (N, D)."""
     return EmbeddingRows(x, present, e.targets, e.classes, e.ids, e.groups, e.split, list(e.vectors))
 
 
-def write(folder: Path, name: str, rows: EmbeddingRows) -> list[Path]:
-    """Write `<name>.parquet` and `<name>.csv`, each to a temporary name first; return both paths."""
-    missing = ~rows.present
-    xs = {f"x{i + 1}": pa.array(column, mask=missing) for i, column in enumerate(rows.x.T.astype(np.float32))}
+def table(rows: EmbeddingRows) -> pa.Table:
+    """The Parquet table of some rows."""
     fixed = {
         "id": pa.array(rows.ids, pa.string()),
         "split": pa.array(rows.split.tolist(), pa.string()),
@@ -65,18 +70,31 @@ def write(folder: Path, name: str, rows: EmbeddingRows) -> list[Path]:
     }
     labels = {_LABEL + k: _stored(v, rows.classes.get(k, [])) for k, v in rows.targets.items()}
     facts = {"classes": rows.classes, "names": rows.names, "dtypes": {k: str(v.dtype) for k, v in rows.targets.items()}}
-    made = pa.table({**fixed, **labels, **xs}).replace_schema_metadata({_KEY: files.as_json(facts).encode()})
-    parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
-    plain = pa.table({"filename": fixed["id"], **xs})
-    files.atomic_write(parquet, lambda file: pq.write_table(made, file))
-    files.atomic_write(csv, lambda file: pa_csv.write_csv(plain, file))
-    return [parquet, csv]
+    return pa.table({**fixed, **labels, **_columns(rows)}).replace_schema_metadata(
+        {_KEY: files.as_json(facts).encode()}
+    )
 
 
-def read(path: Path) -> EmbeddingRows:
-    """Read one Parquet file that `write` made; x is zero where the modality is missing."""
+def plain(rows: EmbeddingRows) -> pa.Table:
+    """The table of a CSV file."""
+    return pa.table({"filename": pa.array(rows.ids, pa.string()), **_columns(rows)})
+
+
+def _columns(rows: EmbeddingRows) -> dict[str, pa.Array]:
+    missing = ~rows.present
+    return {f"x{i + 1}": pa.array(column, mask=missing) for i, column in enumerate(rows.x.T.astype(np.float32))}
+
+
+def splits(path: Path) -> np.ndarray:
+    """(N,) str: the split of each row of a file."""
     files.require_regular(path)
-    whole = pq.read_table(path)
+    return np.asarray(pq.read_table(path, columns=["split"])["split"].to_pylist(), dtype=str)
+
+
+def read(path: Path, index: np.ndarray | None = None) -> EmbeddingRows:
+    """Read one Parquet file of a run, or the rows `index`, ascending, of it; x is zero where the modality is missing."""
+    files.require_regular(path)
+    whole = pq.read_table(path) if index is None else _taken(path, index)
     metadata = whole.schema.metadata or {}
     if _KEY not in metadata:
         raise ValueError(f"{path} was not written by this project: its schema carries no {_KEY.decode()!r} metadata")
@@ -93,6 +111,18 @@ def read(path: Path) -> EmbeddingRows:
     split = np.asarray(whole["split"].to_pylist(), dtype=str)
     ids = whole["id"].to_pylist()
     return EmbeddingRows(x, present, targets, facts["classes"], ids, np.asarray(whole["group"]), split, facts["names"])
+
+
+def _taken(path: Path, index: np.ndarray) -> pa.Table:
+    """Some rows, one row group in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        ends = np.cumsum([0, *(file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))])
+        parts = [file.schema_arrow.empty_table()]
+        for group, (first, last) in enumerate(pairwise(ends)):
+            low, high = np.searchsorted(index, (first, last))
+            if low < high:
+                parts.append(file.read_row_group(group).take(pa.array(index[low:high] - first)))
+    return pa.concat_tables(parts).replace_schema_metadata(parts[0].schema.metadata)
 
 
 def _stored(target: np.ndarray, classes: Sequence[str]) -> Any:

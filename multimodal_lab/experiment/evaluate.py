@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -15,8 +15,10 @@ from omegaconf import DictConfig
 from multimodal_lab.device import distributed
 from multimodal_lab.evaluate import chance, predictions
 from multimodal_lab.evaluate.call import asks, call, seen_by
+from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.evaluate.judged import embed_and_save
 from multimodal_lab.progress import track
 from multimodal_lab.runs.hashes import PREDICTIONS
 from multimodal_lab.stage import computing, stage
@@ -93,33 +95,38 @@ def losses(
     return {f"{split}/{key}": value / rows for key, value in sums.items()}
 
 
+def _given(e: Embeddings, splits: Sequence[str], eval_split: str) -> dict[str, Any]:
+    """What an evaluator is given of embeddings; a training split that is not embedded has no rows."""
+    train = e.select("train") if "train" in splits else e.rows(slice(0, 0))  # or all is held out
+    val = e.select("val") if "val" in splits and eval_split != "val" else None
+    return {"train": train, "test": e.select(eval_split), "val": val}
+
+
 def evaluate(
     system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
-    eval_split: str = "test", pictures: bool = True,
+    eval_split: str = "test", pictures: bool = True, config: EmbedConfig | None = None,
 ) -> Scores:  # fmt: skip
     """Embed every split once, fit on train, score on test: the only pass over test. Embeddings and predictions are saved.
 
-    With `eval_split="val"` that split is scored, by keys that begin with `val/`, and test is not even embedded.
+    With `eval_split="val"` that split is scored, by keys that begin with `val/`, and test is not even embedded. config: which
+    splits, and of large ones how many rows evaluators see; what heads say is scored on all.
     """
-    splits = [s for s in data.splits if len(data.splits[s]) and (eval_split == "test" or s != "test")]
+    config = config or EmbedConfig()
+    splits = config.embedded({name: len(rows) for name, rows in data.splits.items()}, eval_split)
     with computing(system, "embedding the data"):
-        found: Embeddings = embed(
-            system, data, device, splits, thumbnails=folder / "thumbnails.npz" if pictures else None, subsets=subsets,
-            heads=_asked(evaluators, eval_split),
+        found = embed_and_save(
+            system, data, device, splits, folder / "embeddings", config, subsets=subsets,
+            thumbnails=folder / "thumbnails.npz" if pictures else None, heads=_asked(evaluators, eval_split),
         )  # fmt: skip
-    found.save(folder / "embeddings")
-    train, test = (
-        found.rows(found.split == "train"),
-        found.select(eval_split),
-    )  # the first is empty where all is held out
-    val = found.select("val") if "val" in splits and eval_split != "val" else None
-    scores: Scores = {}
+    seen, whole = (_given(e, splits, eval_split) for e in (found.seen, found.whole))
+    scores = found.counts()
     kept: list[predictions.Predicted] = []
     for name, evaluator in track(evaluators.items(), "scoring", len(evaluators)):
         with stage(f"scoring by evaluator {name}"):
-            seen = seen_by(evaluator, {"train": train, "test": test, "val": val, "data": data})
-            own = call(evaluator, **seen, system=system, device=device)
-            scores |= own | chance.beside(scores | own, seen["train"], seen["test"])
-            kept += [replace(p, of=seen["test"]) for p in getattr(evaluator, "predictions", ())]
-    predictions.write(folder / PREDICTIONS, test, kept)
+            own_rows = whole if getattr(evaluator, "reads", "") == "heads" else seen
+            given = seen_by(evaluator, {**own_rows, "data": data})
+            own = call(evaluator, **given, system=system, device=device)
+            scores |= own | chance.beside(scores | own, given["train"], given["test"])
+            kept += [replace(p, of=given["test"]) for p in getattr(evaluator, "predictions", ())]
+    predictions.write(folder / PREDICTIONS, whole["test"], kept)
     return scores if eval_split == "test" else {f"{eval_split}/{key}": value for key, value in scores.items()}

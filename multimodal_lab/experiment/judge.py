@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,10 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
     log.say("\n".join([describe(system, data), *data.notes, *unknown, f"judging {checkpoint}, writing to {out}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     held_out = held_out_losses(system, data, cfg.eval_split, augment, cfg, device)
-    scores = evaluate(system, data, evaluators, device, out, cfg.modality_subsets, cfg.eval_split) | held_out
+    last = replace(safe_instantiate(cfg.embed), splits=None) if cfg.get("embed") else None
+    scores = (
+        evaluate(system, data, evaluators, device, out, cfg.modality_subsets, cfg.eval_split, config=last) | held_out
+    )
     facts = provenance.facts(cfg.seed, data, device, State(), time.monotonic() - began)
     asked = {RUN: str(run), CHECKPOINT: checkpoint.name, **({ALLOWED: len(known)} if known else {})}
     summary = {**scores, **facts, **asked, hashes.JUDGE: judging(plain)}

@@ -69,6 +69,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         data = safe_instantiate(cfg.data).prepare(modality(cfg), cfg.seed, memory=memory, encodes=cache is not None)
     require_eval_split(cfg.eval_split, data)
     _require_scores(plain, data)
+    last, parts = safe_instantiate(cfg.embed), {name: len(rows) for name, rows in data.splits.items()}
     system = build_system(cfg, data).to(device)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, cache, system, data, device)
@@ -79,7 +80,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
         write_record(folder, data.record())
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
-    log.say("\n".join([describe(system, data), *data.notes, *memory.notes, *notes, f"writing to {folder}"]))
+    told_of = [*data.notes, *memory.notes, *last.notes(parts, cfg.eval_split), *notes]
+    log.say("\n".join([describe(system, data), *told_of, f"writing to {folder}"]))
     evaluators = safe_instantiate(cfg.evaluate)
     state = fit(
         system, data, optimizer, safe_instantiate(cfg.train), augment=augment, log=log, store=store, seed=cfg.seed,
@@ -97,7 +99,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     held_out = held_out_losses(system, data, cfg.eval_split, augment, cfg, device)
     require_finite_held_out(held_out)
     subsets, pictures = cfg.modality_subsets, cache is None
-    scores = evaluate(system, data, evaluators, device, folder, subsets, cfg.eval_split, pictures) | held_out
+    scores = evaluate(system, data, evaluators, device, folder, subsets, cfg.eval_split, pictures, last) | held_out
     facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
     write_summary(folder, summary, plain)

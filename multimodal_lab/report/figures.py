@@ -20,6 +20,7 @@ from multimodal_lab.text import expected_one_of
 
 log = logging.getLogger(__name__)
 FIGURES = ("pca", "umap", "neighbours", "similarity", "curves", "explorer")
+BARE = ("curves",)  # read no embeddings
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
 DEFAULT = ("pca", "neighbours", "similarity", "curves")
 _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal_lab.evaluate import thumbnails
+from multimodal_lab.evaluate import parquet, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.report.style import CLASSES
@@ -58,16 +58,17 @@ def shown(folder: Path, split: str = "test", seed: int = 0) -> Shown:
     The split is shown if it has samples, else all are. Beyond 2000 samples a seeded draw is, of those that have a
     picture first.
     """
-    whole = Embeddings.load(folder / "embeddings")
-    held_out = bool((whole.split == split).any())
-    candidates = np.flatnonzero(whole.split == split) if held_out else np.arange(len(whole))
+    paths = sorted((folder / "embeddings").glob("*.parquet"))
+    of = parquet.splits(paths[0]) if paths else np.zeros(0, dtype=str)  # without any, loading says so
+    held_out = bool((of == split).any())
+    candidates = np.flatnonzero(of == split) if held_out else np.arange(len(of))
     file = folder / "thumbnails.npz"
     rows, pictures = thumbnails.load(file) if file.is_file() else (np.zeros(0, dtype=np.int64), {})
-    place = np.full(len(whole), -1)
+    place = np.full(len(of), -1)
     place[rows] = np.arange(len(rows))
     order = np.random.default_rng(seed).permutation(candidates)
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
     called = f"{len(chosen)} of {len(candidates)}" if len(chosen) < len(candidates) else f"{len(chosen)}"
     called += f" held-out ({split}) samples" if held_out else f" samples (there is no {split} split)"
     cut = {name: images[place[chosen]] for name, images in pictures.items() if len(images)}
-    return Shown(whole.rows(chosen), called, cut, place[chosen] >= 0)
+    return Shown(Embeddings.load(folder / "embeddings", chosen), called, cut, place[chosen] >= 0)

@@ -122,7 +122,14 @@ def label(tree: Tree) -> Iterator[Problem]:
 def figures(tree: Tree) -> Iterator[Problem]:
     """Every figure is one that can be drawn: a run would find out after it has trained."""
     known = [*constant("multimodal_lab.report.figures", "FIGURES")]
-    yield from (p for i, name in enumerate(tree.get("figures") or []) for p in one_of(f"figures.{i}", name, known))
+    wanted = tree.get("figures") or []
+    yield from (p for i, name in enumerate(wanted) for p in one_of(f"figures.{i}", name, known))
+    formats, bare = (tree.get("embed") or {}).get("formats"), constant("multimodal_lab.report.figures", "BARE")
+    if isinstance(formats, list) and "parquet" not in formats and (drawn := [n for n in wanted if n not in bare]):
+        why = (
+            f"figures {', '.join(map(str, drawn))} read embeddings as parquet; expected it among them, or fewer figures"
+        )
+        yield Problem("embed.formats", formats, why, f"embed.formats=[{','.join(['parquet', *map(str, formats)])}]")
 
 
 def augmented(tree: Tree) -> Iterator[Problem]:

@@ -45,24 +45,40 @@ def read(folder: Path, seed: int = 0) -> ExplorerData:
     """
     if not folder.is_dir():
         raise ExplorerError(f"run={folder}: no such directory")
-    whole = _embeddings(folder / "embeddings")
-    rows, pictures = _pictures(folder / "thumbnails.npz", len(whole))
-    place = np.full(len(whole), -1)
+    total = _total(folder / "embeddings")
+    rows, pictures = _pictures(folder / "thumbnails.npz", total)
+    place = np.full(total, -1)
     place[rows] = np.arange(len(rows))
-    order = np.random.default_rng(seed).permutation(len(whole))
+    order = np.random.default_rng(seed).permutation(total)
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
     scores, judge = _scores(folder / "summary.json")
-    return ExplorerData(whole.rows(chosen), len(whole), pictures, place[chosen], scores, judge)
+    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, pictures, place[chosen], scores, judge)
 
 
-def _embeddings(folder: Path) -> Embeddings:
+def _total(folder: Path) -> int:
+    """How many rows the files of a run have, which must all have as many."""
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise ExplorerError(f"{folder}: no embeddings here (one .parquet file a stream); a run writes them at its end")
+    counts: list[int] = []
+    for path in files:
+        try:
+            counts.append(len(parquet.splits(path)))
+        except _BAD as error:
+            raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
+        if counts[-1] != counts[0]:
+            raise ExplorerError(
+                f"{path}: its samples are not those of {files[0].name}; all files of a run have the same"
+            )
+    return counts[0]
+
+
+def _embeddings(folder: Path, chosen: np.ndarray) -> Embeddings:
+    files = sorted(folder.glob("*.parquet"))
     first: list[str] | None = None
     for path in files:  # each alone, so that an error names its file
         try:
-            rows = parquet.read(path)
+            rows = parquet.read(path, chosen)
         except _BAD as error:
             raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
         if not np.isfinite(rows.x).all():
@@ -73,7 +89,7 @@ def _embeddings(folder: Path) -> Embeddings:
             )
         first = rows.ids
     try:
-        return Embeddings.load(folder)
+        return Embeddings.load(folder, chosen)
     except _BAD as error:
         raise ExplorerError(f"{folder}: not as a run writes it ({_told(error)})") from error
 
