@@ -27,7 +27,7 @@ GOALS = {"start": (60.0, 1.5), "end": (120.0, 2.0)}  # seconds, GB
 RUN = [
     "data=big", "modality=big", "backbone=vector", "fusion=concat", "head=projection", "loss=cross_modal", "loss.intra_weight=0",
     "augment=none", "log=none", "figures=[pca,curves]", "train.max_steps=20", "train.validate_every=0", "data.batch_size=512",
-    "data.verify=headers", "data.fingerprint=quick", "data.statistics=4096", "embed.limit=10000",
+    "data.verify=headers", "data.fingerprint=quick", "data.statistics=4096", "embed.limit=5000",
 ]  # fmt: skip
 
 
@@ -79,10 +79,10 @@ def watched() -> None:
     fit = story.fit
 
     def between(*args: Any, **kwargs: Any) -> Any:
-        found.update(start_s=time.time() - began, start_gb=_peak())
+        found.update(start_s=time.time() - began, start_cpu=time.process_time(), start_gb=_peak())
         state = fit(*args, **kwargs)
         _restart_peak()
-        found["end_s"] = -time.time()
+        found.update(end_s=-time.time(), end_cpu=-time.process_time())
         return state
 
     story.fit = between
@@ -91,7 +91,7 @@ def watched() -> None:
     try:
         main()
     finally:
-        found["end_s"] = found.get("end_s", 0) + time.time()
+        found.update(end_s=found.get("end_s", 0) + time.time(), end_cpu=found.get("end_cpu", 0) + time.process_time())
         print(json.dumps({**found, "end_gb": _peak()}))
 
 
@@ -128,14 +128,21 @@ def main() -> None:
         folder = Path(words.get("data", temporary))
         make(folder, rows, widths, words.get("dtype", "float16"))
         print(f"{rows:,} rows of {', '.join(map(str, widths))}")
-        print(f"{'':14}{'start s':>9}{'GB':>7}{'end s':>9}{'GB':>7}{'written GB':>12}")
-        goal = [*GOALS["start"], *GOALS["end"]]
-        print(f"{'goal':14}{goal[0]:9.0f}{goal[1]:7.2f}{goal[2]:9.0f}{goal[3]:7.2f}")
+        print(
+            f"{'':12}"
+            + "".join(f"{name:>10}" for name in ("start s", "CPU s", "GB", "end s", "CPU s", "GB", "written GB"))
+        )
+        goal = ((*GOALS["start"], ""), (*GOALS["end"], ""))
+        line("goal", *(x for seconds, memory, none in goal for x in (seconds, none, memory)))
         for i, name in enumerate(("first run", "second run")):
-            f = measured(folder, Path(temporary) / f"run{i}", rest)
-            print(
-                f"{name:14}{f['start_s']:9.1f}{f['start_gb']:7.2f}{f['end_s']:9.1f}{f['end_gb']:7.2f}{f['written_gb']:12.3f}"
-            )
+            found = measured(folder, Path(temporary) / f"run{i}", rest)
+            keys = ("start_s", "start_cpu", "start_gb", "end_s", "end_cpu", "end_gb", "written_gb")
+            line(name, *(found[key] for key in keys))
+
+
+def line(name: str, *numbers: float | str) -> None:
+    """One line of the table."""
+    print(f"{name:12}" + "".join(f"{'' if x == '' else f'{x:.2f}':>10}" for x in numbers), flush=True)
 
 
 if __name__ == "__main__":
