@@ -47,6 +47,8 @@ HELP = """What does each modality know, what do they know together, and does the
   python -m multimodal_lab.run data=multispectral_tiff data.root=/folder your own files
   python -m multimodal_lab.run dir=runs/mine resume=auto                 resume a stopped run
   python -m multimodal_lab.embed run=runs/mine data.root=/folder         embed files with a trained run
+  python -m multimodal_lab.predict run=runs/mine data.root=/folder       tell their labels, in a table
+  python -m multimodal_lab.evaluate run=runs/mine data.root=/folder      judge a trained run on them, without training
 
 Choose from a group with GROUP=CHOICE, set a value with KEY=VALUE (fusion.width=64 train.epochs=20), add a key that is
 not there yet with +KEY=VALUE (+optim.lr_scale.backbones=0.1):

@@ -53,14 +53,15 @@ class Predictor:
         require_readable(folder)
         self.folder, self.device, self.record = folder, pick_device(device), read_record(folder)
         self._cfg = OmegaConf.create(read_config(folder))
-        node = as_plain(self._cfg)["data"]
-        self._source = node["source"]
-        own = {k: v for k, v in node.items() if k not in NOT_OURS}
         try:
-            self.expected, self._modality = _expected(self.record, as_plain(self._cfg)["modality"])
+            plain = as_plain(self._cfg)
+            node, self._source = plain["data"], plain["data"]["source"]
+            own = {k: v for k, v in node.items() if k not in NOT_OURS}
             own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
+            self.expected, self._modality = _expected(self.record, plain["modality"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise LayoutError(f"{folder / DATA}: no whole record of a run ({type(error).__name__}: {error})") from error
+            why = f"{type(error).__name__}: {error}"
+            raise LayoutError(f"{folder}: {DATA} and {CONFIG} are not whole, or not of one run ({why})") from error
         self._data = safe_instantiate(own, source=self._given(["nothing"], {}, None))
         data = self._prepared(self._data.source)
         self.system, self.checkpoint = load_trained(self._cfg, folder, data, self.device)

@@ -1,5 +1,6 @@
 """A trained run is asked about samples without its data: it says what it said when it was judged."""
 
+import json
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.predict import load
+from multimodal_lab.runs.records import LayoutError
 
 CLASSIFY = ["head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[head]", "fusion=concat",
             "train.max_steps=2", "train.validate_every=0"]  # fmt: skip
@@ -112,6 +114,19 @@ def test_a_directory_without_checkpoints_and_one_without_a_run_are_told(run, tmp
     shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("checkpoints"))
     with pytest.raises(CheckpointError, match="no checkpoint here; was the run trained to its end"):
         load(tmp_path / "bare")
+
+
+def test_a_record_that_is_not_whole_is_one_sentence(run, tmp_path):
+    shutil.copytree(run, tmp_path / "broken", ignore=shutil.ignore_patterns("embeddings", "figures"))
+    record = json.loads((run / "data.json").read_text())
+    for spoil in (
+        {"labels": None},
+        {"streams": {"rgb": {}}},
+        {"streams": {**record["streams"], "x": record["streams"]["uv"]}},
+    ):
+        (tmp_path / "broken/data.json").write_text(json.dumps({**record, **spoil}))
+        with pytest.raises(LayoutError, match=r"data\.json and config\.yaml are not whole, or not of one run"):
+            load(tmp_path / "broken")
 
 
 def test_a_run_without_a_head_that_tells_a_label_embeds_and_says_so(composed, tmp_path, specimens):
