@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -147,7 +147,7 @@ class System(nn.Module):
     ) -> dict[str, Tensor]:
         """What `forward` returns, from features that are there already."""
         scope = self._scope(features, batch, progress)
-        found: dict[str, tuple[Tensor, dict[str, Tensor]]] = {k: x.with_parts(scope) for k, x in self.losses.items()}
+        found = {name: term.with_parts(scope) for name, term in self._keyed()}
         terms = {name: value for name, (value, _) in found.items()}
         parts = _unique(
             [(name, part, x) for name, (_, own) in found.items() for part, x in own.items()], {*terms, "total"}
@@ -171,7 +171,11 @@ class System(nn.Module):
 
         `TERM/temperature` where several terms have one.
         """
-        return _unique([(term, k, v) for term, loss in self.losses.items() for k, v in loss.scalars(progress).items()])
+        return _unique([(term, k, v) for term, loss in self._keyed() for k, v in loss.scalars(progress).items()])
+
+    def _keyed(self) -> Iterable[tuple[str, Keyed]]:
+        """Every loss term by name."""
+        return cast(Iterable[tuple[str, Keyed]], self.losses.items())
 
     def unused(self) -> list[str]:
         """After a backward: the modules whose trainable parameters got no gradient, as short as tells them apart."""

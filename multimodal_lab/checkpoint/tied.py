@@ -21,8 +21,8 @@ def aliases(module: nn.Module) -> dict[str, str]:
 
 def save_once(module: nn.Module) -> None:
     """From now on `module.state_dict()` has shared weights under their first name alone, and loading fills in the others."""
-    module.register_state_dict_post_hook(_drop)
-    module.register_load_state_dict_pre_hook(_fill)
+    module.register_state_dict_post_hook(_drop)  # type: ignore[no-untyped-call]
+    module.register_load_state_dict_pre_hook(_fill)  # type: ignore[no-untyped-call]
 
 
 def _drop(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:

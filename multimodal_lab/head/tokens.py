@@ -26,7 +26,8 @@ class Tokens(nn.Module):
         self, dims: dict[str, int], backbones: Mapping[str, nn.Module], *, input: str | None = None, tied: bool = True
     ) -> None:
         super().__init__()
-        readers = {n: m.words for n, m in backbones.items() if isinstance(getattr(m, "words", None), nn.Embedding)}
+        found = {name: getattr(module, "words", None) for name, module in backbones.items()}
+        readers = {name: words for name, words in found.items() if isinstance(words, nn.Embedding)}
         if not readers:
             raise ValueError(
                 f"head=tokens needs a backbone with word vectors (`words`, as backbone=text has), found none among those "

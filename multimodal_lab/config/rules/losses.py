@@ -22,7 +22,7 @@ from multimodal_lab.config.rules.wiring import (
     target,
     targets,
 )
-from multimodal_lab.config.suggest import choices
+from multimodal_lab.config.suggest import nodes
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import nearest
 
@@ -87,7 +87,7 @@ def target_shapes(tree: Tree) -> Iterator[Problem]:
             name = str(path).removeprefix("batch.targets.") if str(path).startswith("batch.targets.") else ""
             op, shape = added(tree).get(name, ("", ""))
             if shape and takes is not None and shape not in takes:
-                able = choices("loss", lambda n, shape=shape: shape in of_loss(n, "targets", ()))
+                able = [n for n, other in nodes("loss").items() if shape in of_loss(other, "targets", ())]
                 expects = (
                     f"augment.ops.{op} makes it {shape}, and {file_of(node['fn'])} takes {' or '.join(takes) or 'none'}"
                 )
