@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics, looked_at
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams import steps
 from multimodal_lab.data.streams.measured import both, measured
@@ -122,6 +122,18 @@ class Array(Kind):
     def seen(self, samples: Samples, raw: Raw, x: np.ndarray) -> np.ndarray | None:
         """(H, W) bool: the pixels of a stored value that are inside the mask and measured; None: all."""
         return both(raw.mask, measured(x, samples.nodata)) if self.spatial else None
+
+    def notes(
+        self, samples: Samples, name: str, read: Callable[[int], Raw], splits: Mapping[str, np.ndarray]
+    ) -> list[str]:
+        """How many recordings are cut (`longer`), of those of each split that are `looked_at`."""
+        plan, limit = samples.plans[name], steps.most(samples.plans[name], samples.fitted[name])
+        found = []
+        for split, rows in splits.items() if plan.longer == "cut" else ():
+            some = [x.shape[1] for row in looked_at(rows) if (x := read(int(row)).inputs[name]) is not None]
+            if count := sum(length > (limit or 0) for length in some):
+                found.append(f"{count} of {len(some)} of {split}, the longest of {max(some)} steps")
+        return [f"recordings of {name} are cut at {limit} steps: {'; '.join(found)}"] if found else []
 
     def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
         """Scaling, components, and moments of the finished bands."""

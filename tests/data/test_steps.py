@@ -1,5 +1,7 @@
 """Streams with a time axis: padded, with gaps, of one rate and of a known length."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,10 @@ def test_a_longer_recording_is_refused_or_cut_as_the_key_says(prepared):
     found = prepared(source, steps=7, longer="cut")
     batch = found.batch(np.arange(6))
     assert batch.valid["acc"][5].all()
+    (note,) = [n for n in found.notes if "are cut" in n]
+    assert re.fullmatch(
+        r"recordings of acc are cut at 7 steps: (\d of \d of \w+, the longest of [89] steps(; )?)+", note
+    )
     assert found.streams["acc"].steps == 7
     np.testing.assert_array_equal(batch.inputs["acc"][5], source.arrays[5][:2, :7])
 

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from multimodal_lab.data.kind import TRAINED, Kind, Learner, StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import TRAINED, Kind, Learner, StreamPlan, StreamStatistics, looked_at
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.files import tokenizer_digest
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
     from multimodal_lab.data.kind import Samples
-
-
-LOOKED_AT = 10_000  # samples of a split, evenly spaced, whose texts are counted: a second or two
 
 
 class Text(Kind):
@@ -51,16 +48,11 @@ class Text(Kind):
     ) -> list[str]:
         """What is lost: the share of texts that are cut at `length`, and of words that the tokenizer does not know.
 
-        Of at most `LOOKED_AT` samples of each split; more than 1 % is a warning.
+        Of the samples of each split that are `looked_at`; more than 1 % is a warning.
         """
         told, worst, longest = [], 0.0, 0
         for split, rows in splits.items():
-            some = (
-                rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(int))]
-                if len(rows)
-                else rows
-            )
-            texts = [t for row in some for t in self.several(samples, read(int(row)), name)]
+            texts = [t for row in looked_at(rows) for t in self.several(samples, read(int(row)), name)]
             cut, unknown, most = samples.tokens[name].lost(texts)
             worst, longest = max(worst, cut, unknown), max(longest, most)
             if cut or unknown:
