@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,15 @@ from multimodal_lab.types import Features, Stream
 class TransformersImage(nn.Module):
     """The image model in the directory `weights`, or the vision half of one of images and texts.
 
-    pool: "pooler", the model's own `pooler_output`; "cls", its class token; "mean" of the grid. Tokens are the grid, in row
-    order. Its first convolution is widened to the bands of the stream, by name, see `inflate`.
+    begin: "pretrained", or "random", built by config.json alone. pool: "pooler", the model's own `pooler_output`; "cls", its
+    class token; "mean" of the grid. Tokens are the grid, in row order. Its first convolution is widened to the bands of the
+    stream, by name, see `inflate`.
     """
 
     kinds = ("image",)
     steps = False
+
+    initial: ClassVar[dict[str, str]] = {"begin": "random"}  # config.json is needed all the same
 
     model: Any  # of transformers: its parts are known to no type
 
@@ -33,6 +36,7 @@ class TransformersImage(nn.Module):
         stream: Stream,
         *,
         weights: str,
+        begin: Literal["pretrained", "random"] = "pretrained",
         pretrained_bands: list[str],
         new_bands: Literal["mean", "nearest", "zero", "random"] = "mean",
         band_correlation: Fraction = 0.0,
@@ -43,7 +47,7 @@ class TransformersImage(nn.Module):
         super().__init__()
         require(self, stream)
         self.pool, unused = pool, () if pool == "pooler" else ("pooler", "head")
-        self.model = towers.load(weights, "vision", optional=unused)
+        self.model = towers.load(weights, "vision", begin, optional=unused)
         for name in unused:
             if getattr(self.model, name, None) is not None:
                 setattr(self.model, name, None)  # nothing would train it

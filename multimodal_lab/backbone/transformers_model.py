@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,17 @@ from multimodal_lab.types import Features
 
 CONFIG = "config.json"
 # of a configuration, what a model of images and texts calls one half of it, and its module of that half
+Begin = Literal["pretrained", "random"]
 HALVES = {"text": ("text_config", "text_model"), "vision": ("vision_config", "vision_model")}
 
 
 def config_of(weights: str, half: str) -> Any:
     """The configuration of the text or vision half of the model in a directory; `ValueError` in one sentence."""
+    config = _config(weights)
+    return getattr(config, HALVES[half][0], None) or config
+
+
+def _config(weights: str) -> Any:
     folder = Path(weights).expanduser()
     if not (folder / CONFIG).is_file():
         raise ValueError(
@@ -29,30 +35,32 @@ def config_of(weights: str, half: str) -> Any:
 
     try:
         read_json(folder / CONFIG)  # of a sane size and depth
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # of many types, by what is wrong
         raise ValueError(
             f"backbone.weights={weights}: {CONFIG} is of no model that transformers knows: {_first(error)}"
         ) from error
-    return getattr(config, HALVES[half][0], None) or config
 
 
-def load(weights: str, half: str, optional: tuple[str, ...] = ()) -> Any:
+def load(weights: str, half: str, begin: Begin = "pretrained", optional: tuple[str, ...] = ()) -> Any:
     """The text or vision half of the model in a directory, in fp32; tensors that are missing are a `ValueError`.
 
-    optional: parts that may be missing, as they are not used.
+    begin: "random", built by config.json alone. optional: parts that may be missing, as they are not used.
     """
-    config_of(weights, half)
+    config = _config(weights)
     from transformers import AutoModel
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    folder = Path(weights).expanduser()
+    info: dict[str, Any] = {"missing_keys": (), "mismatched_keys": ()}
     try:
-        model, info = AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
-            output_loading_info=True,
-        )  # fmt: skip
+        if begin == "random":
+            model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        else:
+            model, info = AutoModel.from_pretrained(
+                Path(weights).expanduser(), local_files_only=True, trust_remote_code=False, use_safetensors=True,
+                dtype=torch.float32, output_loading_info=True,
+            )  # fmt: skip
     except Exception as error:  # of many types, by what is wrong
         raise ValueError(f"backbone.weights={weights}: can't be loaded: {_first(error)}") from error
     name = HALVES[half][1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,15 @@ TRAINED = ("word", "bpe")
 class TransformersText(nn.Module):
     """The text model in the directory `weights`, or the text half of one of images and texts.
 
-    pool: "mean" of the real tokens; the "first" (BERT's class token) or the "last" real one (of a model that reads from left
-    to right); "pooler", the model's own `pooler_output` (CLIP: the token that ends the text). The stream must be read by the
-    tokenizer that the model was trained with, which is checked by its digest where the directory holds it, else by its size.
+    begin: "pretrained", or "random", built by config.json alone. pool: "mean" of the real tokens; the "first" (BERT's class
+    token) or the "last" real one (of a model that reads from left to right); "pooler", the model's own `pooler_output` (CLIP:
+    the token that ends the text). The stream must be read by the tokenizer that the model was trained with, which is checked
+    by its digest where the directory holds it, else by its size.
     """
 
     kinds = ("text",)
+
+    initial: ClassVar[dict[str, str]] = {"begin": "random"}  # config.json is needed all the same
 
     model: Any  # of transformers: its parts are known to no type
 
@@ -35,6 +38,7 @@ class TransformersText(nn.Module):
         stream: Stream,
         *,
         weights: str,
+        begin: Literal["pretrained", "random"] = "pretrained",
         pool: Literal["mean", "first", "last", "pooler"] = "mean",
         checkpointing: bool = False,
         freeze: bool = False,
@@ -42,7 +46,7 @@ class TransformersText(nn.Module):
         super().__init__()
         require(self, stream)
         self.stream, self.pool = stream, pool
-        self.model = towers.load(weights, "text", optional=() if pool == "pooler" else ("pooler",))
+        self.model = towers.load(weights, "text", begin, optional=() if pool == "pooler" else ("pooler",))
         if pool != "pooler" and getattr(self.model, "pooler", None) is not None:
             self.model.pooler = None  # nothing would train it
         self.dim = int(self.model.config.hidden_size)

@@ -248,3 +248,16 @@ def test_what_can_be_known_before_data_are_read_is_told_then(tmp_path):
         TransformersText.require_possible(str(tmp_path / "vit"))
     with pytest.raises(ValueError, match="doesn't divide images of 36 px; sizes that do: 32 or 40"):
         TransformersImage(image(size=36), weights=str(tmp_path / "vit"), pretrained_bands=RGB)
+
+
+def test_a_trained_run_needs_no_weights_but_the_configuration(tmp_path):
+    text_model(tmp_path)
+    stream = stream_of(tmp_path)
+    trained = TransformersText(stream, weights=str(tmp_path)).eval()
+    (tmp_path / "model.safetensors").unlink()
+    again = TransformersText(stream, weights=str(tmp_path), **TransformersText.initial).eval()
+    x = torch.full((1, LENGTH), stream.pad)
+    x[0, :3] = torch.tensor([stream.bos, 9, stream.eos])
+    assert not torch.equal(again(x).pooled, trained(x).pooled)
+    again.load_state_dict(trained.state_dict())
+    assert torch.equal(again(x).pooled, trained(x).pooled)
