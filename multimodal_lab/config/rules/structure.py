@@ -215,15 +215,19 @@ def components_in_range(tree: Tree) -> Iterator[Problem]:
         on = [k for k in ranged if ops[k].get("p") != 0 and name in (ops[k].get("streams") or [name])]
         if on:
             views = (tree.get("augment") or {}).get("views") or 1
-            unranged = choices(
-                "augment", lambda n: not any(fact(target(o), "ranged", False) for o in n["ops"].values())
-            )
+            unranged = choices("augment", lambda n: all(map(_of_any_range, n["ops"].values())))
             expects = (
                 f"augment.ops.{on[0]} expects values of about 0 to 1, and principal components have no such range; "
                 f"choose an augmentation without such ops: {', '.join(unranged)}"
             )
             near = f"augment={unranged[0]}" + (f" augment.views={views}" if views != 1 else "")
             yield Problem(f"modality.{name}.pca", tree["modality"][name]["pca"], expects, near)
+
+
+def _of_any_range(op: Tree) -> bool:
+    """Whether an op works on images of any range, and on nothing but them."""
+    stated = {name: fact(target(op), name, False) for name in ("ranged", "steps", "adds_targets")}
+    return not any(stated.values()) and "image" in fact(target(op), "kinds", ("image",))
 
 
 RULES = (
