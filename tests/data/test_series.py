@@ -17,6 +17,7 @@ from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.labels import require_complete
 from multimodal_lab.types import Stream
 
 REAL = Path(__file__).parents[3] / "shared/data/open/uea_timeseries"
@@ -198,6 +199,13 @@ def test_a_bad_long_table_is_one_sentence(tmp_path, change, more, said):
     written(tmp_path, change(rows(subject=1, act="a")))
     with pytest.raises(DataError, match=said):
         opened(tmp_path, **more)
+
+
+def test_a_label_that_lacks_is_refused_unless_it_may(tmp_path):
+    written(tmp_path, rows(subject=1, act="a", mood="good"), rows(subject=2, act="a", mood=None))
+    with pytest.raises(DataError, match=r"mood.*data\.source\.missing_labels=keep"):
+        require_complete(opened(tmp_path, windows=Windows(1.0)).samples, ["mood"])
+    require_complete(opened(tmp_path, missing_labels="keep").samples, ["mood"])
 
 
 def test_dates_and_milliseconds_are_times(tmp_path):

@@ -17,6 +17,7 @@ from multimodal_lab.data.readers.table import keep_where
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.types import Band
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0}
@@ -31,7 +32,8 @@ class LongTable(Recordings):
     and times of the day; null: rows are steps in their order, at `rate` Hz if that is known. pattern: whole names of the
     columns that are channels; an empty field was not measured. Every other column with one value a recording is a column of
     the samples; those that vary within one are left out, and told. where: {column: value}, the rows to keep.
-    na_values: words that mean missing. windows, max_gap: see `Recordings`.
+    na_values: words that mean missing. missing_labels: whether a label that is learnt may lack.
+    windows, max_gap: see `Recordings`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class LongTable(Recordings):
         rate: Positive | None = None,
         where: dict[str, Any] | None = None,
         na_values: list[str] | None = None,
+        missing_labels: Literal["refuse", "keep"] = "refuse",
         unit: str = "",
         windows: Windows | None = None,
         max_gap: Positive = 3.0,
@@ -72,6 +75,8 @@ class LongTable(Recordings):
         names = list(dict.fromkeys(name for part in parts.values() for name in part.rows_of))
         limits.count(str(folder), len(names))
         table = _facts(names, parts, notes)
+        if missing_labels == "refuse":
+            table.attrs[COMPLETE] = dict.fromkeys(map(str, table.columns), "data.source.missing_labels")
         sensors = {sensor: part.sensor(names, rate) for sensor, part in parts.items()}
         super().__init__(", ".join(files.values()), table, sensors, windows or Windows(), max_gap)
         self.images = [

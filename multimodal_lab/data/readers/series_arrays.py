@@ -15,6 +15,7 @@ from multimodal_lab.data.readers.series_file import ArrayFile, columns_beside, e
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams.labels import COMPLETE
 
 Axes = Literal["NCT", "NTC", "CT", "TC"]
 
@@ -27,8 +28,8 @@ class SeriesArrays(Recordings):
     how many steps it has. Axes behind the channels are channels too: (T, 20, 3) has 60. NaN was not measured.
     table: a row a recording, in the order of the arrays, or for a file a recording `labels` finds its columns by file names
     and folders; without a table, data sets of N values beside an HDF5 array are its columns. id: the column of names; without it
-    recordings are numbered. bands: {sensor: names of its channels} (d000, d001, … without). rates: {sensor: Hz}. windows,
-    max_gap: see `Recordings`.
+    recordings are numbered. bands: {sensor: names of its channels} (d000, d001, … without). rates: {sensor: Hz}.
+    missing_labels: whether a label that is learnt may lack in a row of the table. windows, max_gap: see `Recordings`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SeriesArrays(Recordings):
         bands: dict[str, list[str]] | None = None,
         rates: dict[str, Positive] | None = None,
         na_values: list[str] | None = None,
+        missing_labels: Literal["refuse", "keep"] = "refuse",
         windows: Windows | None = None,
         max_gap: Positive = 3.0,
         limits: Limits | None = None,
@@ -86,7 +88,10 @@ class SeriesArrays(Recordings):
                     "expected a row a recording"
                 )
         limits.count(str(folder), len(rows))
-        super().__init__(", ".join(arrays.values()), _table(rows, id, paths), sensors, windows or Windows(), max_gap)
+        made = _table(rows, id, paths)
+        if table is not None and missing_labels == "refuse":
+            made.attrs[COMPLETE] = dict.fromkeys(map(str, made.columns), "data.source.missing_labels")
+        super().__init__(", ".join(arrays.values()), made, sensors, windows or Windows(), max_gap)
         # files that the fingerprint takes in besides `path`
         self.images = [c for c in self.samples if str(c).startswith("path_")]
         self.notes = [*notes, *([] if labels is None else labels.notes), *self.notes]
