@@ -211,7 +211,8 @@ class Augment(nn.Module):
         def read(x: Tensor, mode: str, fill: Tensor | None = None) -> Tensor:
             if x.dim() == 5:  # every frame of a video is read at the same places: a frame's band is a band
                 spread = None if fill is None else fill.expand(-1, -1, x.shape[2], -1, -1).flatten(1, 2)
-                return read(x.flatten(1, 2), mode, spread).unflatten(1, x.shape[1:3])
+                made = read(x.flatten(1, 2), mode, spread)
+                return made.reshape(*x.shape[:3], *made.shape[-2:])
             before: Size = (x.shape[-2], x.shape[-1])
             size = self._out(before) if sized else before
             if size not in grids:
