@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,16 @@ class Files:
 
     def __init__(self, node: Mapping[str, Any], folder: Path) -> None:
         self.node, self.folder = dict(node), folder
-        self.reader = safe_instantiate({**self.node, "_partial_": True}).func
-        self.alone: tuple[str, ...] | None = getattr(self.reader, "beside", None)
+
+    @cached_property
+    def reader(self) -> Any:
+        """The class of the run's reader."""
+        return safe_instantiate({**self.node, "_partial_": True}).func
+
+    @property
+    def alone(self) -> tuple[str, ...] | None:
+        """What lies beside a file that is a sample by itself; None where no file is."""
+        return getattr(self.reader, "beside", None)
 
     def samples(self, paths: Sequence[Path]) -> list[OfFile]:
         """Whole samples, a file each."""

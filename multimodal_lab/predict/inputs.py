@@ -119,6 +119,11 @@ def _by_band(given: Mapping[str, Any] | pd.DataFrame, one: Expected) -> np.ndarr
     there = [str(k) for k in given]
     if missing := [b.name for b in one.bands if b.name not in there]:
         raise DataError(f"stream {one.name}: no band {missing[0]!r}; {expected_one_of(missing[0], there)}")
+    if isinstance(given, pd.DataFrame):
+        table = given[[b.name for b in one.bands]].to_numpy()
+        if table.dtype.kind not in "fiu":
+            raise DataError(f"stream {one.name}: its columns ({_named(one)}) hold other things than numbers")
+        return table
     parts = [given[b.name] for b in one.bands]
     arrays = [p.detach().cpu().numpy() if isinstance(p, Tensor) else np.asarray(p) for p in parts]
     odd = [(b.name, a.shape) for b, a in zip(one.bands, arrays, strict=True) if a.shape != arrays[0].shape]

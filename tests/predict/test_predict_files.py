@@ -104,6 +104,8 @@ def test_rows_of_a_table_are_seen_as_the_run_saw_its_own(made_run, tmp_path):
     less = made.drop(columns="nm340")
     with pytest.raises(DataError, match=r"stream vis: no band '[^']*340[^']*'; expected one of name, nm300"):
         predictor.predict(less)
+    with pytest.raises(DataError, match=r"stream vis: its columns \(nm300, .*\) hold other things than numbers"):
+        predictor.predict(made.assign(nm340="much"))
     array = made.filter(like="nm").to_numpy().copy()
     assert predictor.predict(array)["length"].value[0] == pytest.approx(
         predictor.predict([*array[0]])["length"].value[0]
