@@ -95,3 +95,17 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path):
     Image.fromarray(X).save(tmp_path / "good.png")
     (tmp_path / "closed").mkdir(mode=0)
     assert Images(str(tmp_path)).notes == ["warning: left out: 1 folders that can't be opened: closed"]
+
+
+def test_a_folder_is_listed_once(tmp_path, monkeypatch):
+    for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(X).save(tmp_path / name, format="png")
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(os.path.relpath(path, tmp_path)), scandir(path))[1])
+    source = Images(root=str(tmp_path))
+    assert sorted(listed) == [".", "a", "b"]
+    assert any("1 files that end in .heic" in note for note in source.notes)
+    (tmp_path / "c").mkdir()
+    Image.fromarray(X).save(tmp_path / "c/5.png")
+    assert len(Images(root=str(tmp_path)).samples) == 4

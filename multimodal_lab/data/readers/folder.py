@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -34,7 +35,8 @@ def find(root: Path, suffixes: Sequence[str]) -> list[str]:
     Raises `DataError` naming the folder and the suffixes if there is none, and what there is instead.
     """
     endings = tuple(s.lower() for s in suffixes)
-    paths = sorted(p for p, entry in _walk(root, []) if p.lower().endswith(endings) and entry.is_file())
+    _seen[root] = _listed(root)
+    paths = sorted(p for p, entry in _seen[root].files if p.lower().endswith(endings) and entry.is_file())
     if not paths:
         instead = "; ".join(left_out(root, (), endings))
         said = f"; {instead}" if instead else ""
@@ -45,13 +47,14 @@ def find(root: Path, suffixes: Sequence[str]) -> list[str]:
 def left_out(root: Path, taken: Collection[str], endings: Collection[str] = ()) -> list[str]:
     """What stands below `root` among the files `taken` and looks like a sample but isn't read, in sentences.
 
-    That are links whose file is not there, pointers of DVC, what is no file (a pipe, a socket, a device), folders that
-    are links or can't be opened, and pictures in formats that the reader doesn't take.
+    What `find` listed just before is not listed again. That are links whose file is not there, pointers of DVC, what is no
+    file (a pipe, a socket, a device), folders that are links or can't be opened, and pictures in formats that the reader
+    doesn't take.
     """
     own = {os.path.splitext(p)[1].lower() for p in taken} | {*endings}
-    have, closed = set(taken), list[str]()
-    found: dict[str, list[str]] = {}
-    for path, entry in _walk(root, closed):
+    have, found = set(taken), dict[str, list[str]]()
+    listing = _seen.pop(root, None) or _listed(root)  # taken away: what is asked later is looked up anew
+    for path, entry in listing.files:
         suffix = os.path.splitext(path)[1].lower()
         if entry.is_symlink() and entry.is_dir():
             found.setdefault("links to folders, which are not followed", []).append(path)
@@ -66,9 +69,24 @@ def left_out(root: Path, taken: Collection[str], endings: Collection[str] = ()) 
             found.setdefault("pipes, sockets or devices, which are no files", []).append(path)
         elif suffix not in own and (own & PICTURES or not taken):  # beside other data, pictures are previews
             found.setdefault(f"files that end in {suffix}, which this reader does not take", []).append(path)
-    if closed:
-        found["folders that can't be opened"] = closed
+    if listing.closed:
+        found["folders that can't be opened"] = listing.closed
     return [f"warning: left out: {len(paths)} {what}: {some(sorted(paths))}" for what, paths in found.items()]
+
+
+class _Listing(NamedTuple):
+    """Everything below a folder by its relative path, and the folders that can't be opened."""
+
+    files: list[tuple[str, os.DirEntry[str]]]
+    closed: list[str]
+
+
+_seen: dict[Path, _Listing] = {}  # by the last `find`: a folder on a network is listed once a start
+
+
+def _listed(root: Path) -> _Listing:
+    closed: list[str] = []
+    return _Listing(list(_walk(root, closed)), closed)
 
 
 def _walk(root: Path, closed: list[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
