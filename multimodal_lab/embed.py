@@ -80,7 +80,21 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
 
 def without_labels(cfg: DictConfig) -> list[str]:
     """Let new files have no labels, as they need none; a sentence where the table of the run's labels is not there."""
-    source, labels = cfg.data.source, cfg.data.source.get("labels")
+    said = [
+        note for member in (cfg.data.source.get("sources") or {}).values() for note in _unlabelled(_reader(member), cfg)
+    ]
+    return [*said, *_unlabelled(cfg.data.source, cfg)]
+
+
+def _reader(member: DictConfig) -> DictConfig:
+    """The reader of one of several sources: itself, or that of a data set."""
+    found = member.get("source", member)
+    assert isinstance(found, DictConfig)
+    return found
+
+
+def _unlabelled(source: DictConfig, cfg: DictConfig) -> list[str]:
+    labels = source.get("labels")
     if OmegaConf.is_list(labels):
         source.labels = []
     if "missing_labels" in source:
@@ -90,10 +104,11 @@ def without_labels(cfg: DictConfig) -> list[str]:
     if "missing_labels" in labels:
         labels.missing_labels = "keep"
     table = labels.get("table")
-    if not table or (Path(str(cfg.data.root)).expanduser() / Path(table).expanduser()).is_file():
+    root = source.get("root") or cfg.data.root
+    if not table or (Path(str(root)).expanduser() / Path(table).expanduser()).is_file():
         return []
     labels.table = None
-    return [f"data.source.labels.table={table} is not in {cfg.data.root}: the files are embedded without labels"]
+    return [f"data.source.labels.table={table} is not in {root}: the files are embedded without labels"]
 
 
 def _composed(words: list[str]) -> DictConfig:
@@ -115,11 +130,8 @@ def _its_choice(folder: Path, otherwise: str) -> str:
 
 def _changed(cfg: DictConfig, values: list[Override], known: dict[str, list[str]]) -> DictConfig:
     """`cfg`, its `data` set as `values` say; `ConfigError` where that can't be or gives no data that can be read."""
-    plain = OmegaConf.to_container(cfg.data, resolve=False)
-    assert isinstance(plain, dict)
     for key in FOLLOW:  # a written config is resolved: they no longer follow
-        if key in plain["source"] and plain["source"][key] == plain.get(key):
-            cfg.data.source[key] = f"${{data.{key}}}"
+        _follow(cfg.data.source, key, cfg.data.get(key))
     OmegaConf.set_struct(cfg, True)
     refuse([p for p in (apply(o, cfg, known) for o in values) if p])
     refuse([p for p in schema.check(cfg) if p.key.split(".")[0] == "data"])
@@ -153,6 +165,20 @@ def opened(folder: Path, rest: list[str], labels: bool = False) -> DictConfig:
     for note in () if labels else without_labels(cfg):
         print(note, file=sys.stderr)
     return cfg
+
+
+def _follow(node: DictConfig, key: str, value: object) -> None:
+    """Have `key` of a source, and of those that it is made of, be that of `data`, or a folder below it, as it was."""
+    own = OmegaConf.to_container(node, resolve=False)
+    here = own.get(key) if isinstance(own, dict) else None
+    if here is not None and here == value:
+        node[key] = f"${{data.{key}}}"
+    elif isinstance(here, str) and isinstance(value, str) and here.startswith(f"{value.rstrip('/')}/"):
+        node[key] = f"${{data.{key}}}{here.removeprefix(value.rstrip('/'))}"
+    for member in (node.get("sources") or {}).values():
+        _follow(member, key, value)
+        if "source" in member:
+            _follow(member.source, key, value)
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ class Array(Kind):
         resize, fitted = samples.resizes[name], samples.fitted[name]
         limits = None
         if resize.rule == "bicubic" and not samples.plans[name].pca and (stored := raw.inputs[name]) is not None:
-            limits = ends(samples.scaling, stored.dtype, len(stored), fitted.layout["full_scale"], fitted.scaling)
+            limits = ends(samples.policy(name), stored.dtype, len(stored), fitted.layout["full_scale"], fitted.scaling)
         limits = None if limits is None else np.repeat(limits, frames, 0)
         return resize.sized(x, raw.mask, samples.background == "keep", samples.nodata, limits)
 
@@ -117,7 +117,7 @@ class Array(Kind):
             return None
         mask = self.seen(samples, raw, x)
         # every sample has the full scale of the first: `check` refuses another
-        return samples.scaling.apply(x, mask, fitted.layout["full_scale"], fitted.scaling), mask
+        return samples.policy(name).apply(x, mask, fitted.layout["full_scale"], fitted.scaling), mask
 
     def seen(self, samples: Samples, raw: Raw, x: np.ndarray) -> np.ndarray | None:
         """(H, W) bool: the pixels of a stored value that are inside the mask and measured; None: all."""
@@ -158,7 +158,7 @@ class Statistics(Learner):
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
         self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
         self.tally, self.high, self.longest = Tally(), 0.0, 0
-        self.fitted.scaling = samples.scaling.fit(self._pixels(train, scaled=False))
+        self.fitted.scaling = samples.policy(name).fit(self._pixels(train, scaled=False))
         if self.plan.pca:
             covariance = Covariance()
             for values in self._pixels(train, scaled=True):
@@ -198,11 +198,11 @@ class Statistics(Learner):
         samples, fitted = self.samples, self.fitted
         names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
         mean, std = self.moments.result(f"stream {self.name}", names)
-        fitted.mean, fitted.std = statistics(self.plan, fitted, samples.scaling, mean, std)
+        fitted.mean, fitted.std = statistics(self.plan, fitted, samples.policy(self.name), mean, std)
         fitted.missing = self.tally.facts()
         fitted.steps = (self.plan.stored.steps or self.longest) if self.plan.timed else None
         fitted.fill = fitted.mean if self.kind.spatial and samples.background != "zero" else []
-        if not self.plan.pca and (unit := getattr(samples.scaling, "unit", None)):
+        if not self.plan.pca and (unit := getattr(samples.policy(self.name), "unit", None)):
             fitted.unit = unit(self.high, fitted.layout["full_scale"])
 
 

@@ -21,8 +21,9 @@ from multimodal_lab.data.split.same_image import require_whole
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams import learnt_notes, whole_rows
-from multimodal_lab.data.streams.bands import doubts, plan
+from multimodal_lab.data.streams.bands import all_doubts, plan, stored_bands
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
+from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
@@ -59,7 +60,7 @@ class Data:
         self,
         source: Source,
         *,
-        scaling: Scaling,
+        scaling: Scaling | OwnScaling,
         split: Split,
         labels: list[str] | Literal["auto"] | None,
         root: str | None = None,
@@ -80,7 +81,8 @@ class Data:
         shuffle: Shuffle | None = None,
         items: dict[str, str] | None = None,
     ) -> None:
-        self.source, self.scaling, self.split, self.labels, self.root = source, scaling, split, labels, root
+        self.source, self.split, self.labels, self.root = source, split, labels, root
+        self.scaling = scaling.filled(source) if isinstance(scaling, OwnScaling) else scaling
         self.resize = Resize(size, resize, resize_mode, crop_pct)
         self.batch_size, self.workers, self.cache = batch_size, workers, cache
         self.background, self.nodata = background, nodata
@@ -158,9 +160,8 @@ class Data:
         """How each stream is cut from what is stored."""
         if not len(self.source.samples):
             raise DataError("data.source: it holds no samples")
-        own = getattr(self.source, "field_bands", {})  # where columns of images have bands of their own
         plans = {
-            name: plan(name, facts, own.get(facts.get("field") or name, self.source.bands))
+            name: plan(name, facts, stored_bands(self.source, name, facts.get("field") or ""))
             for name, facts in modality.items()
         }
         if all(p.target for p in plans.values()):
@@ -182,9 +183,10 @@ class Data:
         table = self.source.samples
         if frozen is not None:
             return auto.frozen(table, self.labels, self.split, frozen)
-        texts = {*getattr(self.source, "text_columns", ()), *(p.stored.field for p in plans.values() if p.stored.field)}
+        texts = {c for of in ("text_columns", "images") for c in getattr(self.source, of, ())}
+        texts |= {p.stored.field for p in plans.values() if p.stored.field}
         found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
-        return replace(found, notes=[*getattr(self.source, "notes", []), *doubts(self.source.bands), *found.notes])
+        return replace(found, notes=[*getattr(self.source, "notes", []), *all_doubts(self.source), *found.notes])
 
     def _split(self, split: Split) -> SplitRows:
         """The rows of each split; none that show one thing are torn apart, unless that is to be measured."""

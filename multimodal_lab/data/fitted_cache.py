@@ -14,8 +14,10 @@ from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams import whole_rows
+from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.sample import SampleReader
+from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.files import json_hash
 
 StatisticsFrom = Literal["train"] | Count | Preset
@@ -151,9 +153,16 @@ def restore(samples: SampleReader, names: Collection[str] | None = None) -> None
 
 def choices(samples: SampleReader) -> dict[str, Any]:
     """How stored numbers become inputs: the scaling policy and its arguments, the resizing, the masking."""
-    scaling = {"policy": type(samples.scaling).__name__, **vars(samples.scaling)}
+    scaling = described(samples.scaling)
     masking = {"background": samples.background, "nodata": samples.nodata}
     return {"scaling": scaling, "resize": samples.resize.facts(), **masking}
+
+
+def described(scaling: Scaling | OwnScaling) -> dict[str, Any]:
+    """A scaling policy and its arguments."""
+    own = scaling.policies if isinstance(scaling, OwnScaling) else None
+    facts = vars(scaling) if own is None else {source: described(policy) for source, policy in own.items()}
+    return {"policy": type(scaling).__name__, **facts}
 
 
 def nameless(plan: StreamPlan) -> dict[str, Any]:

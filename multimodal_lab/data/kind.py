@@ -17,6 +17,7 @@ from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
     from multimodal_lab.data.source import Raw
+    from multimodal_lab.data.streams.own_scaling import OwnScaling
     from multimodal_lab.data.streams.resize import Resize
     from multimodal_lab.data.streams.scaling import Scaling
 
@@ -87,10 +88,14 @@ class Samples(Protocol):
     tokens: dict[str, Any]
     kinds: dict[str, Kind]
     layouts: dict[str, tuple[Any, ...]]
-    scaling: Scaling
+    scaling: Scaling | OwnScaling
     resizes: dict[str, Resize]
     background: Background
     nodata: Literal["any", "all"]
+
+    def policy(self, name: str) -> Scaling:
+        """How the values of a stream are scaled."""
+        ...
 
     def raw(self, row: int) -> Raw:
         """What is stored of one sample, checked."""

@@ -16,6 +16,10 @@ class DataError(ValueError):
     """Bad input, in one sentence: the file or key, what was found, what was expected."""
 
 
+class NoStream(DataError):
+    """A stream that a source has not: of another kind, or of a column that isn't there."""
+
+
 @dataclass
 class Raw:
     """One sample as stored. inputs[stream]: image (C, H, W), vector (C,), text str or list[str]; None where missing.
@@ -56,12 +60,13 @@ class Source(Protocol):
     group or bookkeeping fact (`path`, an official `split`, …); a missing label is None/NaN; `samples.attrs["complete"]`
     may name columns that must have none where they are learnt, see `require_complete`, and `samples.attrs["overlapping"]`
     the column of blocks that share no pixel: rows of one block may, one without a block shares with two. Opening validates
-    headers only. Five more attributes are read where there: `identity` (choices that change pixels) and `card`, whose
+    headers only. More attributes are read where there: `identity` (choices that change pixels) and `card`, whose
     `repr` the data's fingerprint takes in, and `notes`, list[str], what was inferred and a run should tell, and
     `together`, the column whose equal values mark rows that show one thing (captions of one image), and `items`, {field:
-    column}, whose equal values mark rows that hold the same thing in streams of that field (the image itself). So is a
-    method `read_rows(index, streams) -> Rows | None`: what `read` would give of many rows (n,) of vectors, at once; None
-    where they must be read one by one.
+    column}, whose equal values mark rows that hold the same thing in streams of that field (the image itself), and
+    `images`, columns of paths, and `field_bands`, {field: its bands}, where fields have bands of their own. A source made of
+    others names them in `members`. So is a method `read_rows(index, streams) -> Rows | None`: what `read` would give of many
+    rows (n,) of vectors, at once; None where they must be read one by one.
     """
 
     bands: tuple[Band, ...]

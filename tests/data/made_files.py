@@ -14,6 +14,7 @@ from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.envi import Envi
 from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.images import Images
+from multimodal_lab.data.readers.joined import Joined
 from multimodal_lab.data.readers.long_table import LongTable
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.scene import Scene
@@ -28,7 +29,7 @@ from multimodal_lab.data.synthetic.trifeature import Trifeature
 NAMES = ["a", "b", "c"]
 BANDS = ["R", "G", "B", "NIR"]
 # of an image or a sensor, where a set has several
-FIELD = {"pairs": "photo", "trifeature": "image_1", "motions": "wrist"}
+FIELD = {"pairs": "photo", "joined": "image", "trifeature": "image_1", "motions": "wrist"}
 
 
 def pixels(i, bands=4):
@@ -73,6 +74,13 @@ def table(folder):
     rows = pd.DataFrame(np.random.default_rng(0).random((3, 4)), columns=[f"nm{c}" for c in range(300, 340, 10)])
     rows.assign(name=NAMES, species="x").to_csv(folder / "spectra.csv", index=False)
     return Table(str(folder), file="spectra.csv", pattern=r"nm(?P<nm>\d+)", id="name")
+
+
+def joined(folder):
+    """Pictures, and spectra of two of them and of another."""
+    source = table(folder)
+    source.samples["id"] = ["b", "c", "d"]
+    return Joined({"image": images(folder), "spectrum": source}, root=str(folder))
 
 
 def scene(folder):

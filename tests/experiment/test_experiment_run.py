@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from multimodal_lab.experiment import run
 from multimodal_lab.runs.summary import score
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import joined_set  # noqa: E402
+
 QUICK = ["train.max_steps=2", "train.log_every=1"]
 
 
@@ -74,13 +78,17 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
         cfg = composed(f"experiment={name}", *words, *RANDOM.get(name, []), small=False)
     elif "/data: motions" in text:
         cfg = composed(f"experiment={name}", "data.source.subjects=4", "log=none", "figures=[]", *QUICK, small=False)
+    elif "/data: joined" in text:
+        joined_set.make(tmp_path / "set", specimens=72, missing=0.25)
+        words = [f"data.root={tmp_path / 'set'}", "evaluate=[collapse]", "log=none", "figures=[]", *QUICK]
+        cfg = composed(f"experiment={name}", *words, small=False)
     elif "/data: trifeature" in text:
         own = ["data.source.train=64", "data.source.test=32", "log=none", "figures=[]"]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
     else:
         cfg = composed(f"experiment={name}", *QUICK)
-    run.run(cfg, tmp_path)
-    assert summary(tmp_path)["cost/steps"] == 2
+    run.run(cfg, tmp_path / "run")
+    assert summary(tmp_path / "run")["cost/steps"] == 2
 
 
 @pytest.mark.parametrize("fusion", names("fusion"))

@@ -32,7 +32,7 @@ def probe(source: Source) -> Offer:
     A band that no sample has is left out. Raises what the source raises if it gives neither arrays nor texts.
     """
     offer = Offer()
-    columns = [str(c) for c in source.samples.columns]
+    columns = list(dict.fromkeys([*map(str, source.samples.columns), *getattr(source, "field_bands", ())]))
     refused: list[Exception] = []
     for kind in _in_blocks() if source.bands else ():
         if any(kinds.alike(kind, other) for other in offer.fields):
@@ -40,7 +40,7 @@ def probe(source: Source) -> Offer:
         names = _fields(source, kind, columns, refused)
         if names is not None:
             offer.fields[kind] = names
-    for column in columns:
+    for column in map(str, source.samples.columns):
         # A column is packed unchanged in the table, whatever kind reads it later: to ask for its text is enough.
         raw = _gives(source, Stream("x", "text", field=column), refused)
         if raw is not None and isinstance(raw.inputs["x"], str | list | None):

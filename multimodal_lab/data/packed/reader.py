@@ -26,7 +26,7 @@ from multimodal_lab.data.packed.format import (
 )
 from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
 from multimodal_lab.data.readers.folder import existing, readable, some
-from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.types import Band, Stream
 
@@ -54,7 +54,8 @@ class Packed:
         places: dict[str, set[int]] = {}
         for part in self.parts:
             places.setdefault(part.field, set()).update(part.bands)
-        self.field_bands = {name: tuple(self.bands[i] for i in sorted(own)) for name, own in places.items() if name}
+        self._places = {name: sorted(own) for name, own in places.items() if name}
+        self.field_bands = {name: tuple(self.bands[i] for i in own) for name, own in self._places.items()}
         self.texts: list[str] = found["texts"]
         self.notes: list[str] = found["notes"]
         self.together: str | None = found.get("together")
@@ -145,7 +146,7 @@ class Packed:
 
     def _text(self, index: int, stream: Stream) -> Any:
         if stream.field not in self.texts:
-            raise DataError(f"stream {stream.name}: no text {stream.field!r}; there are {some(self.texts) or 'none'}")
+            raise NoStream(f"stream {stream.name}: no text {stream.field!r}; there are {some(self.texts) or 'none'}")
         return as_text(self.samples[stream.field].iloc[index])
 
     def _recipe(self, entry: Any, arrays: list[Stream]) -> Recipe:
@@ -162,14 +163,16 @@ class Packed:
     def _planes(self, stream: Stream) -> Planes:
         kind = next((kind for kind in self.fields if kinds.alike(kind, stream.kind)), None)
         if kind is None:
-            raise DataError(f"stream {stream.name}: {self.root} holds {' and '.join(self.fields)}, not {stream.kind}")
+            raise NoStream(f"stream {stream.name}: {self.root} holds {' and '.join(self.fields)}, not {stream.kind}")
         facts = self.fields[kind]
         named = stream.field or (stream.name if stream.name in facts["names"] else "")
         field = facts["default"] if facts["any"] or not named else named
         if field not in facts["names"]:
             expected = f"one of the {kind} columns: {', '.join(facts['names'])}"
-            raise DataError(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
-        return planes_of(indices(stream, self.bands), self.parts, kind, field)
+            raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
+        own = self._places.get(field) or [*range(len(self.bands))]
+        bands = self.field_bands.get(field, self.bands)
+        return planes_of([own[i] for i in indices(stream, bands)], self.parts, kind, field)
 
     def _file(self, index: int) -> tuple[int, Path]:
         """The open shard of a sample, and its path."""

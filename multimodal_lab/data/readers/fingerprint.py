@@ -22,7 +22,7 @@ def fingerprint(source: Source, root: str | None, how: How = "full") -> str:
 
     Paths count relative to `root`, modification times not at all. With `quick`, `quick:` stands before it, and of a file its
     size and the time of its last change count, not what it holds. A source that knows its `fingerprint` (a packed one) has
-    that of what it was made from.
+    that of what it was made from; one made of `members` has theirs, each of its own folder, and its own `identity`.
     """
     return marked(source, root, how)[0]
 
@@ -35,6 +35,11 @@ def marked(source: Source, root: str | None, how: How = "full") -> tuple[str, bo
     digest = hashlib.sha256()
     facts = [repr(getattr(source, "identity", None)), repr(getattr(source, "card", None)), repr(source.bands)]
     digest.update("\n".join(facts).encode())
+    mark = {"full": LAYOUT, "quick": QUICK}[how]
+    if parts := getattr(source, "members", None):
+        found = {name: marked(member.source, member.root, how) for name, member in parts.items()}
+        digest.update("\n".join(f"{name} {own}" for name, (own, _) in found.items()).encode())
+        return f"{mark}:{digest.hexdigest()}", all(whole for _, whole in found.values())
     base = Path(root).expanduser().resolve() if root else None
     columns = ("path", *getattr(source, "images", ()))
     paths: dict[str, None] = {}
@@ -47,7 +52,6 @@ def marked(source: Source, root: str | None, how: How = "full") -> tuple[str, bo
     known = {"full": content_hashes, "quick": sizes_and_times}[how](base or Path.cwd(), list(paths))
     for path in paths:
         digest.update(f"\n{known.get(path, '')}".encode())
-    mark = {"full": LAYOUT, "quick": QUICK}[how]
     return f"{mark}:{digest.hexdigest()}", bool(paths) and known.keys() == paths.keys()
 
 

@@ -22,7 +22,7 @@ from multimodal_lab.data.readers.pair_rows import (
     the_table,
 )
 from multimodal_lab.data.readers.tables import doubts, frame
-from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.streams.labels import COMPLETE
@@ -138,7 +138,7 @@ class Pairs:
             key = "texts" if choices is self.text_columns else "images"
             none = f"there is none; name some of {some(list(self.samples))} in data.source.{key}"
             expected = f"one of the {stream.kind} columns of {self.file}: {', '.join(choices) or none}"
-            raise DataError(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
+            raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
         return field
 
     def _check_all(self, rows: Rows, needed: Sequence[str]) -> None:

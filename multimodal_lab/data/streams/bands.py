@@ -12,7 +12,7 @@ import numpy as np
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import TRAINED, Kind, StreamPlan
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, NoStream, Source
 from multimodal_lab.files import file_hash, tokenizer_file
 from multimodal_lab.text import MANY, expected_one_of
 from multimodal_lab.types import Band, Stream
@@ -137,6 +137,20 @@ def select(take: Any, bands: tuple[Band, ...], where: str = "bands") -> list[int
     return chosen
 
 
+def stored_bands(source: Source, name: str, field: str) -> tuple[Band, ...]:
+    """The bands that stream `name` may be cut from: those of its field, where fields have bands of their own, else all."""
+    if ask := getattr(source, "bands_of", None):
+        return tuple(ask(name, field))
+    own: dict[str, tuple[Band, ...]] = getattr(source, "field_bands", {})
+    return own.get(field or name, source.bands)
+
+
+def all_doubts(source: Source) -> list[str]:
+    """What to tell of a source's bands, field by field, where fields have bands of their own."""
+    fields = getattr(source, "field_bands", None) or {"": source.bands}
+    return list(dict.fromkeys(note for bands in fields.values() for note in doubts(bands)))
+
+
 def doubts(bands: Sequence[Band]) -> list[str]:
     """What to tell of stored bands of any source; two of one name are a `DataError`: they could not be told apart."""
     names = Counter(band.name for band in bands)
@@ -171,10 +185,10 @@ def indices(stream: Stream, bands: Sequence[Band]) -> list[int]:
 
 
 def need_kind(streams: Sequence[Stream], given: Sequence[str], where: str) -> None:
-    """Refuse (`DataError`) a stream of a kind that the reader of `where` can't give: none of `given`, nor stored as one."""
+    """Refuse (`NoStream`) a stream of a kind that the reader of `where` can't give: none of `given`, nor stored as one."""
     for stream in streams:
         if stream.kind not in given and not any(kinds.alike(stream.kind, kind) for kind in given):
-            raise DataError(f"stream {stream.name}: {where} holds {' or '.join(given)} streams, not {stream.kind}")
+            raise NoStream(f"stream {stream.name}: {where} holds {' or '.join(given)} streams, not {stream.kind}")
 
 
 def _indices(stream: Stream, bands: Sequence[Band]) -> list[int]:

@@ -16,6 +16,7 @@ from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams import nodata, steps
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
+from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.resize import Resize, at_size
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.files import retried
@@ -46,7 +47,7 @@ class SampleReader:
         self,
         source: Source,
         plans: dict[str, StreamPlan],
-        scaling: Scaling,
+        scaling: Scaling | OwnScaling,
         resize: Resize,
         background: Background,
         missing: NodataRule,
@@ -62,6 +63,9 @@ class SampleReader:
         self.table: pd.DataFrame = source.samples
         self.names = [str(i) for i in self.table["id"]]
         self.paths = list(self.table["path"]) if "path" in self.table else []
+        self.policies: dict[str, Any] = {}
+        if isinstance(scaling, OwnScaling):
+            self.policies = {n: scaling.of(p.stored) for n, p in plans.items() if self.kinds[n].has_bands}
         self.fitted = {name: StreamStatistics() for name in plans}
         self.tokens: dict[str, Any] = {}
         self.layouts: dict[str, tuple[Any, ...]] = {}  # of the last sample, so that the next is compared at once
@@ -77,6 +81,10 @@ class SampleReader:
         made.kinds = {name: self.kinds[name] for name in names}
         made.kept, made.last = {}, {}
         return made
+
+    def policy(self, name: str) -> Scaling:
+        """How the values of a stream are scaled."""
+        return self.policies.get(name, self.scaling)
 
     def called(self, row: int) -> str:
         """How messages name a sample."""

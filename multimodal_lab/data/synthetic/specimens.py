@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from multimodal_lab.bounds import Count, Fraction, Natural, NonNegative
-from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.synthetic.plumage import PIGMENTS, REGIONS, TEXTURES, Pose, outline
 from multimodal_lab.types import Band, Stream
@@ -183,7 +183,7 @@ class Specimens:
 
     def _text(self, index: int, stream: Stream) -> str:
         if stream.field not in self.samples:
-            raise DataError(f"stream {stream.name}: specimens have no column {stream.field!r}; they have a `caption`")
+            raise NoStream(f"stream {stream.name}: specimens have no column {stream.field!r}; they have a `caption`")
         return str(self.samples[stream.field].iloc[index])
 
     def _lacks_uv(self, individual: int, side: int) -> bool:

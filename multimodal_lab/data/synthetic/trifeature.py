@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count, Fraction, Natural, Positive
-from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.synthetic.trifeature_draw import COLOURS, SHAPES, TEXTURES, draw
 from multimodal_lab.types import Band, Stream
@@ -110,7 +110,7 @@ class Trifeature:
 
     def _place(self, stream: Stream) -> int:
         if stream.field not in FIELDS:
-            raise DataError(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {' or '.join(FIELDS)}")
+            raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {' or '.join(FIELDS)}")
         return FIELDS.index(stream.field)
 
     def _rule(self) -> np.ndarray:

@@ -1,0 +1,33 @@
+"""Each source's own scaling policy, where several sources are joined: photographs by their type, spectra by statistics."""
+
+from __future__ import annotations
+
+from multimodal_lab.data.source import DataError, Source
+from multimodal_lab.data.streams.scaling import Scaling
+from multimodal_lab.text import expected_one_of
+from multimodal_lab.types import Stream
+
+
+class OwnScaling:
+    """A policy of `scaling` for each source: that which a stream's `field` names, or else its own name.
+
+    policies: {source: policy}; of those that are not given, what the data sets of the joined source say themselves.
+    """
+
+    choice = "own"
+
+    def __init__(self, policies: dict[str, Scaling] | None = None) -> None:
+        self.policies = policies or {}
+
+    def filled(self, source: Source) -> OwnScaling:
+        """The same with the policies that the `members` of a source came with, where none is set here."""
+        own = {name: member.scaling for name, member in getattr(source, "members", {}).items() if member.scaling}
+        return OwnScaling({**own, **self.policies})
+
+    def of(self, stream: Stream) -> Scaling:
+        """The policy of a stream; `DataError` where there is none."""
+        for name in (stream.field.partition(".")[0], stream.name):
+            if name in self.policies:
+                return self.policies[name]
+        near = expected_one_of(stream.field or stream.name, [*self.policies])
+        raise DataError(f"data.scaling.policies: none for stream {stream.name}; {near}")
