@@ -18,6 +18,7 @@ from multimodal_lab.data.readers.fingerprint import marked
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_whole
+from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams import learnt_notes, whole_rows
@@ -53,7 +54,8 @@ class Data:
     with every stream missing and no label, `substitute` does so too but in training, where the next readable one of the split
     stands in; both read every sample first, and stop above the share `max_bad`, not at one. shuffle: re-pairs one stream
     among the samples of each split, see `Shuffle`: a negative control. items: {stream: column} whose equal values mark rows
-    that hold the same thing in that stream, which retrieval ranks once; a reader of captions knows its images.
+    that hold the same thing in that stream, which retrieval ranks once; a reader of captions knows its images. sampling: the
+    shares of an epoch of training, see `Sampling`.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Data:
         max_bad: Fraction = 0.001,
         shuffle: Shuffle | None = None,
         items: dict[str, str] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.source, self.split, self.labels, self.root = source, split, labels, root
         self.scaling = scaling.filled(source) if isinstance(scaling, OwnScaling) else scaling
@@ -90,6 +93,7 @@ class Data:
         self.fingerprint, self.statistics = fingerprint, statistics
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
         self.items = items or {}
+        self.sampling = Sampling(**sampling) if isinstance(sampling, dict) else sampling
 
     def prepare(
         self,
@@ -145,6 +149,7 @@ class Data:
             shuffle=self.shuffle,
             items={name: column for name, column in self.items.items() if column in self.source.samples},
             numbers=None if frozen is None else frozen.get("numbers"),
+            sampling=self.sampling if frozen is None else None,
         )
         prepared.notes += self._told(samples, splits, bad)
         if frozen is None:

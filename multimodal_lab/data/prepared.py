@@ -18,6 +18,7 @@ from multimodal_lab.data.loading.workers import Task, Workers
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import permutation, stable_ids
 from multimodal_lab.data.split.same_image import first_rows, item_rows
+from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.labels import Target, counts, moments
@@ -37,6 +38,7 @@ class Prepared:
     counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of the data.
     notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read. shuffle:
     re-pairs one stream. `numbers` of a trained run are given: {label: [mean, std]}.
+    sampling: the shares of an epoch of training.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Prepared:
         shuffle: Shuffle | None = None,
         items: Mapping[str, str] | None = None,
         numbers: Mapping[str, Any] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.reader, self.splits, self.seed, self.batch_size, self.workers = reader, splits, seed, batch_size, workers
         self.facts, self.bad = facts, bad or Bad()
@@ -77,6 +80,10 @@ class Prepared:
         self.same = None if first is None else self.ids[first]
         own = self.samples[groups or "id"]
         names = own.where(own.notna(), self.samples["id"]).astype(str).to_numpy(dtype=object)  # without a group: itself
+        self.sampling = sampling
+        if sampling:
+            sampling.require(self.samples, splits["train"])
+            self.notes.append(sampling.note(self.samples, splits["train"]))
         sources = {shuffle.stream: shuffle.sources(self.samples, self.ids, splits)} if shuffle else {}
         self.notes += [shuffle.note(sources[shuffle.stream])] if shuffle else []
         bands = {shuffle.stream: shuffle.places(done[shuffle.stream])} if shuffle else {}
@@ -139,7 +146,9 @@ class Prepared:
         size = batch_size or self.batch_size
         self.steps(split, batch_size=size, world=world, drop_last=drop_last)
         rows = self.rows(split)
-        if shuffle:
+        if shuffle and self.sampling:
+            rows = self.sampling.order(self.samples, rows, self.ids, self.seed, epoch)
+        elif shuffle:
             rows = rows[permutation(self.ids[rows], self.seed, epoch)]
         mine = loader.shards(rows, size, drop_last, start, rank, world)
         tasks: list[Task] = [(part, epoch if shuffle else None) for part in mine]

@@ -16,6 +16,7 @@ from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.images import Images
 from multimodal_lab.data.readers.joined import Joined
 from multimodal_lab.data.readers.long_table import LongTable
+from multimodal_lab.data.readers.mixed import Mixed
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.scene import Scene
 from multimodal_lab.data.readers.series_arrays import SeriesArrays
@@ -29,7 +30,7 @@ from multimodal_lab.data.synthetic.trifeature import Trifeature
 NAMES = ["a", "b", "c"]
 BANDS = ["R", "G", "B", "NIR"]
 # of an image or a sensor, where a set has several
-FIELD = {"pairs": "photo", "joined": "image", "trifeature": "image_1", "motions": "wrist"}
+FIELD = {"pairs": "photo", "joined": "image", "mixed": "one", "trifeature": "image_1", "motions": "wrist"}
 
 
 def pixels(i, bands=4):
@@ -81,6 +82,11 @@ def joined(folder):
     source = table(folder)
     source.samples["id"] = ["b", "c", "d"]
     return Joined({"image": images(folder), "spectrum": source}, root=str(folder))
+
+
+def mixed(folder):
+    """Pictures, and spectra."""
+    return Mixed({"one": images(folder), "two": table(folder)}, root=str(folder))
 
 
 def scene(folder):

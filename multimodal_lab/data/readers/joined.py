@@ -122,7 +122,9 @@ class Joined:
             of_column = (
                 kinds.of(stream).stored == "column"
             )  # such a stream always names one: by itself, if nothing else
-            known = self._homes[id(stream)] = (stream, name, replace(stream, field=field or stream.name * of_column))
+            own = replace(stream, field=field or stream.name * of_column)
+            self.members[name].require(own)  # a row that lacks this source could not tell
+            known = self._homes[id(stream)] = (stream, name, own)
         return known[1], known[2]
 
     def _columns(self, attribute: str) -> list[str]:

@@ -123,7 +123,7 @@ def _shared(sources: Mapping[str, Member], label: str, ids: Sequence[str], rows:
 def _paths(sources: Mapping[str, Member], count: int, rows: Rows, root: str | None) -> list[Any]:
     """The file of each row, for messages: that of the first source that has one."""
     found: list[Any] = [None] * count
-    for name, member in reversed(sources.items()):
+    for name, member in reversed(list(sources.items())):
         own = member.table["path"].tolist() if "path" in member.table else []
         for i, row in enumerate(rows[name].tolist() if own else ()):
             if row >= 0:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.folder import some
-from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.source import DataError, NoStream, Raw, Source
 from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.types import Band, Stream
 
@@ -47,6 +47,15 @@ class Member:
         known = [*getattr(self.source, "images", ()), *getattr(self.source, "text_columns", ())]
         known += [getattr(self.source, "together", None), *(getattr(self.source, "items", None) or {}).values()]
         return [c for c in dict.fromkeys(known) if c is not None]
+
+    def require(self, stream: Stream) -> None:
+        """Raise `NoStream` where it has no such stream; one that its first sample is only too bad to give is there."""
+        try:
+            self.source.read(0, [stream])
+        except NoStream:
+            raise
+        except DataError:  # told when it is read
+            pass
 
     def masks(self, streams: Sequence[Stream]) -> bool:
         """Whether its images come with a mask, as its first sample tells."""

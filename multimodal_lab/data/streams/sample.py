@@ -84,7 +84,8 @@ class SampleReader:
 
     def policy(self, name: str) -> Scaling:
         """How the values of a stream are scaled."""
-        return self.policies.get(name, self.scaling)
+        policy: Scaling = self.policies.get(name, self.scaling)
+        return policy
 
     def called(self, row: int) -> str:
         """How messages name a sample."""
