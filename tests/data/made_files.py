@@ -1,10 +1,13 @@
 """Made-up files for each reader of conf/data, by the name of its module: `tiff(folder)` writes and opens them."""
 
+import io
 import json
+import tarfile
 
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 import tifffile
 from made_source import Made
 from PIL import Image
@@ -16,6 +19,7 @@ from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.images import Images
 from multimodal_lab.data.readers.joined import Joined
 from multimodal_lab.data.readers.long_table import LongTable
+from multimodal_lab.data.readers.lmdb import Lmdb
 from multimodal_lab.data.readers.mixed import Mixed
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.scene import Scene
@@ -24,6 +28,7 @@ from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.readers.ts import Ts
 from multimodal_lab.data.synthetic.motions import Motions
+from multimodal_lab.data.readers.webdataset import WebDataset
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.data.synthetic.trifeature import Trifeature
 
@@ -87,6 +92,32 @@ def joined(folder):
 def mixed(folder):
     """Pictures, and spectra."""
     return Mixed({"one": images(folder), "two": table(folder)}, root=str(folder))
+
+
+def webdataset(folder):
+    """Two tars, three pictures."""
+    for number, names in enumerate((NAMES[:2], NAMES[2:])):
+        with tarfile.open(folder / f"{number}.tar", "w") as tar:
+            for name in names:
+                data = io.BytesIO()
+                Image.fromarray((pixels(ord(name), 3) % 256).astype(np.uint8).transpose(1, 2, 0)).save(data, "png")
+                for rest, content in (("png", data.getvalue()), ("txt", b"a picture"), ("cls", b"1")):
+                    member = tarfile.TarInfo(f"{name}.{rest}")
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+    return WebDataset(str(folder), index="make")
+
+
+def lmdb(folder):
+    """Three pictures by key."""
+    library = pytest.importorskip("lmdb", reason="lmdb is not installed: pip install -e '.[lmdb]'")
+    if not (folder / "data.mdb").exists():
+        with library.open(str(folder), map_size=1 << 24) as made, made.begin(write=True) as writing:
+            for name in NAMES:
+                data = io.BytesIO()
+                Image.fromarray((pixels(ord(name), 3) % 256).astype(np.uint8).transpose(1, 2, 0)).save(data, "png")
+                writing.put(name.encode(), data.getvalue())
+    return Lmdb(str(folder))
 
 
 def scene(folder):

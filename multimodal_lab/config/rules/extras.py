@@ -13,16 +13,29 @@ from multimodal_lab.text import install_command
 
 
 def packages(tree: Tree) -> Iterator[Problem]:
-    """Streams whose kind, trackers whose class, and figures that need a package (`requires`, {package: extra}) have it."""
+    """Streams whose kind, sources and trackers whose class, and figures that need a package (`requires`) have it.
+
+    `requires` is {package: extra}.
+    """
     for name, node in tree["modality"].items():
         requires = kind_facts.fact(str(node.get("kind", "image")), "requires")
         yield from _absent(f"modality.{name}.kind", node.get("kind"), requires or {})
+    for key, node in _sources(tree["data"].get("source") or {}, "data.source"):
+        yield from _absent(f"{key}._target_", target(node), fact(target(node), "requires", {}))
     for name, node in (tree.get("log") or {}).items():
         if isinstance(node, dict):
             yield from _absent("log", name, fact(target(node), "requires", {}))
     needs = constant("multimodal_lab.report.figures", "REQUIRES")
     for i, figure in enumerate(tree.get("figures") or []):
         yield from _absent(f"figures.{i}", figure, needs.get(figure, {}))
+
+
+def _sources(node: Tree, key: str) -> Iterator[tuple[str, Tree]]:
+    """A source, and those that it is made of."""
+    yield key, node
+    for name, member in (node.get("sources") or {}).items():
+        inner = isinstance(member.get("source"), dict)
+        yield from _sources(member["source"] if inner else member, f"{key}.sources.{name}{'.source' * inner}")
 
 
 def _absent(key: str, value: object, requires: Mapping[str, str]) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ GREY = ("L", "LA", "I;16", "I;16B")
 COLOUR = ("RGB", "RGBA", "P")
 Colour = Literal["rgb", "grey"]
 Alpha = Literal["refuse", "drop", "mask", "white", "black"]
+Stored = Path | bytes  # a file, or what one holds
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,15 @@ def bands_of(colour: Colour) -> tuple[Band, ...]:
     return (Band("grey"),) if colour == "grey" else (Band("R"), Band("G"), Band("B"))
 
 
-def read_header(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
+def read_header(file: Stored, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
     """Check one image's header against the limits and what is expected of its colour and alpha channel."""
     with readable(name, "image"), _opened(file, name) as image:
         return _checked(image, file, name, colour, alpha, limits)
 
 
-def decode(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> tuple[np.ndarray, np.ndarray | None]:
+def decode(
+    file: Stored, name: str, colour: Colour, alpha: Alpha, limits: Limits
+) -> tuple[np.ndarray, np.ndarray | None]:
     """(C, H, W) uint8 or uint16, and with alpha=mask where alpha > 0 (H, W) bool; the header is checked first."""
     with readable(name, "image: its pixels can't be decoded"), _opened(file, name) as image:
         header = _checked(image, file, name, colour, alpha, limits)
@@ -132,22 +136,30 @@ def decode(file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) 
     return _without_alpha(x[:count], x[count] if header.alpha else None, alpha)
 
 
-def _opened(file: Path, name: str) -> Image.Image:
+def _opened(file: Stored, name: str) -> Image.Image:
     with readable(name, "image (PNG, JPEG, TIFF, WebP, BMP, GIF or PPM)"), warnings.catch_warnings():
         # The limit is ours: it is checked right after, before anything is decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            return Image.open(file, formats=FORMATS)
+            return Image.open(_stream(file), formats=FORMATS)
         except UnidentifiedImageError:
-            with file.open("rb") as stream:
-                if stream.read(len(POINTER)) == POINTER:
-                    raise DataError(
-                        f"{name}: a pointer of Git LFS without its file (git lfs pull fetches it)"
-                    ) from None
+            if _head(file, len(POINTER)) == POINTER:
+                raise DataError(f"{name}: a pointer of Git LFS without its file (git lfs pull fetches it)") from None
             raise
 
 
-def _checked(image: Image.Image, file: Path, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
+def _stream(file: Stored) -> Path | io.BytesIO:
+    return io.BytesIO(file) if isinstance(file, bytes) else file
+
+
+def _head(file: Stored, count: int) -> bytes:
+    if isinstance(file, bytes):
+        return file[:count]
+    with file.open("rb") as stream:
+        return stream.read(count)
+
+
+def _checked(image: Image.Image, file: Stored, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
     if image.mode not in (*GREY, *COLOUR):
         raise DataError(f"{name}: pixels of kind {image.mode}, expected grey or RGB of 8 or 16 bits")
     # A JPEG of several frames is a photograph with its own previews: the first is the photograph.
@@ -161,12 +173,13 @@ def _checked(image: Image.Image, file: Path, name: str, colour: Colour, alpha: A
         raise DataError(
             f"{name}: has an alpha channel; say what it means: data.source.alpha=mask, white, black or drop"
         )
-    bits = _bits(image)
+    bits = _bits(image, file)
     if bits not in (8, 16):
         raise DataError(f"{name}: {bits} bits per value, expected 8 or 16")
     width, height = image.size
     limits.check(name, pixels=width * height, bands=1 if grey else 3, itemsize=bits // 8)
-    limits.swell(name, width * height * (1 if grey else 3) * bits // 8, file.stat().st_size)
+    stored = len(file) if isinstance(file, bytes) else file.stat().st_size
+    limits.swell(name, width * height * (1 if grey else 3) * bits // 8, stored)
     # Asking a PNG for EXIF would decode it; a PNG is taken as stored.
     orientation = 1 if image.format == "PNG" else image.getexif().get(0x0112, 1)
     turned = orientation in (5, 6, 7, 8)
@@ -177,15 +190,14 @@ def _checked(image: Image.Image, file: Path, name: str, colour: Colour, alpha: A
     return Header(width if turned else height, height if turned else width, grey, has_alpha, bits, value)
 
 
-def _bits(image: Image.Image) -> int:
+def _bits(image: Image.Image, file: Stored) -> int:
     if image.mode.startswith("I;16"):
         return 16
     if image.mode == "P":
         return 8
     if image.format == "PNG":
         # Pillow reads 16-bit colour as 8 bits without a word; the depth stands in the file's first chunk.
-        with open(str(getattr(image, "filename", "")), "rb") as file:
-            return max(8, file.read(25)[24])
+        return max(8, _head(file, 25)[24])
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
         return max(8, int(bits[0] if isinstance(bits, tuple) else bits))
@@ -203,16 +215,18 @@ def _shallow(image: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
 
 
-def _deep(file: Path, image: Image.Image) -> np.ndarray:
+def _deep(file: Stored, image: Image.Image) -> np.ndarray:
     """16-bit colour, which Pillow can't hold: (C, H, W) uint16."""
     if image.format == "TIFF":
         import tifffile
 
-        x = tifffile.imread(file, key=0)  # its own pixels, whatever files a description names
+        x = tifffile.imread(_stream(file), key=0)  # its own pixels, whatever files a description names
         return np.ascontiguousarray(x if x.shape[0] in (3, 4) and x.shape[-1] not in (3, 4) else np.moveaxis(x, -1, 0))
-    from torchvision.io import ImageReadMode, decode_png, read_file
+    import torch
+    from torchvision.io import ImageReadMode, decode_png
 
-    return np.asarray(decode_png(read_file(str(file)), ImageReadMode.UNCHANGED).numpy())
+    data = torch.frombuffer(bytearray(file if isinstance(file, bytes) else file.read_bytes()), dtype=torch.uint8)
+    return np.asarray(decode_png(data, ImageReadMode.UNCHANGED).numpy())
 
 
 def _without_alpha(x: np.ndarray, opacity: np.ndarray | None, alpha: Alpha) -> tuple[np.ndarray, np.ndarray | None]:

@@ -100,7 +100,7 @@ class Joined:
             there = [s.name for s in own[name] if kinds.of(s).has_bands and raw.inputs[s.name] is not None]
             scales |= {stream: raw.scale(stream) for stream in there}
         mask = common_mask(raws, lambda: any(self.members[n].masks(s) for n, s in own.items()))
-        return Raw(inputs, mask, scales, missing)
+        return Raw(inputs, mask, scales, missing, {k: rate for raw in raws.values() for k, rate in raw.rates.items()})
 
     def _named(self, stream: str, field: str) -> tuple[str, str]:
         """The source of a stream, and the field that it is in there."""

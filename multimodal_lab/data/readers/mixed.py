@@ -98,7 +98,7 @@ class Mixed:
                 inputs[name] = inputs[name].astype(np.float32) * np.float32(1 / scales[name])
             scales = dict.fromkeys(there, 1.0)
         mask = common_mask({member.name: raw}, lambda: self._masked(streams))
-        return Raw(inputs, mask, scales, raw.missing)
+        return Raw(inputs, mask, scales, raw.missing, raw.rates)
 
     def _masked(self, streams: Sequence[Stream]) -> bool:
         """Whether any set has masks of these streams."""

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.delimited import decode
 from multimodal_lab.data.readers.folder import PICTURES, existing, find, given, readable, some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.name_match import parts
 from multimodal_lab.data.readers.tables import DELIMITED, LINES, read_lines, read_table
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, NoStream
+from multimodal_lab.data.streams.bands import need_kind
+from multimodal_lab.types import Stream
 
 Rows = list[dict[str, Any]]
 TABLES = (*LINES, *DELIMITED, ".parquet", ".json")
@@ -90,6 +93,22 @@ def columns_of_texts(rows: Rows) -> list[str]:
     """The columns of text, by their usual names, the likeliest first."""
     there = _columns(rows)
     return [c for name in TEXTS for c in there if c.lower() == name and all(map(_is_text, _known(rows, c)))]
+
+
+def field_of(stream: Stream, images: Sequence[str], texts: Sequence[str], where: str, columns: Sequence[object]) -> str:
+    """The column that a stream is cut from: that of its `field`, or of its own name, or the only one; else `NoStream`."""
+    need_kind([stream], ["image", "text"], where)
+    of_text = kinds.of(stream).stored == "column"
+    choices = list(texts if of_text else images)
+    unsaid = stream.field in ("", stream.name)  # a text stream without a field is called like its field
+    if unsaid and stream.name not in choices and len(choices) == 1:
+        return choices[0]
+    field = stream.name if unsaid and stream.name in choices else stream.field
+    if field not in choices:
+        none = f"there is none; name some of {some(columns)} in data.source.{'texts' if of_text else 'images'}"
+        expected = f"one of the {stream.kind} columns of {where}: {', '.join(choices) or none}"
+        raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
+    return field
 
 
 def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) -> tuple[str, list[str]]:

@@ -16,15 +16,16 @@ from multimodal_lab.data.readers.pair_rows import (
     Rows,
     columns_of_images,
     columns_of_texts,
+    field_of,
     from_folders,
     from_table,
     name_rows,
     the_table,
 )
 from multimodal_lab.data.readers.tables import doubts, frame
-from multimodal_lab.data.source import DataError, NoStream, Raw
+from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.same_image import group
-from multimodal_lab.data.streams.bands import indices, need_kind
+from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.types import Band, Stream
 
@@ -128,18 +129,7 @@ class Pairs:
         return decode(inside(self.root, value, self.file), value, self.colours[field], self.alpha, self.limits)[0]
 
     def _field(self, stream: Stream) -> str:
-        need_kind([stream], ["image", "text"], self.file)
-        choices = self.text_columns if kinds.of(stream).stored == "column" else self.images
-        unsaid = stream.field in ("", stream.name)  # a text stream without a field is called like its field
-        if unsaid and stream.name not in choices and len(choices) == 1:
-            return choices[0]
-        field = stream.name if unsaid and stream.name in choices else stream.field
-        if field not in choices:
-            key = "texts" if choices is self.text_columns else "images"
-            none = f"there is none; name some of {some(list(self.samples))} in data.source.{key}"
-            expected = f"one of the {stream.kind} columns of {self.file}: {', '.join(choices) or none}"
-            raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
-        return field
+        return field_of(stream, self.images, self.text_columns, self.file, list(self.samples))
 
     def _check_all(self, rows: Rows, needed: Sequence[str]) -> None:
         """Every row's columns, and the headers of its images, which have one bit depth a column."""
