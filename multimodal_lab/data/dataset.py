@@ -17,7 +17,7 @@ from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.split import auto
-from multimodal_lab.data.split.same_image import require_whole
+from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
@@ -30,7 +30,6 @@ from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.progress import track
-from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
 
 Resplit = Literal["never", "others", "always", "test"]
@@ -117,7 +116,7 @@ class Data:
         """
         plans = self._streams(modality)
         if frozen is None:
-            self._require_items(plans)
+            require_items(self.items, plans, self.source.samples)
         how = (self.scaling, self.resize, self.background, self.nodata)
         samples = SampleReader(self.source, plans, *how, self.cache)
         mark, whole = marked(self.source, self.root, self.fingerprint)
@@ -174,14 +173,6 @@ class Data:
         if self.shuffle:
             self.shuffle.require(plans)
         return plans
-
-    def _require_items(self, plans: dict[str, StreamPlan]) -> None:
-        """`DataError` where `items` names no stream of the modality or no column of the table."""
-        for name, column in self.items.items():
-            for what, word, there in (("stream", name, [*plans]), ("column", column, [*self.source.samples])):
-                if word not in there:
-                    near = expected_one_of(word, [str(one) for one in there])
-                    raise DataError(f"data.items: there is no {what} {word!r}; {near}")
 
     def _choose(self, plans: dict[str, StreamPlan], frozen: dict[str, Any] | None) -> auto.Choice:
         """Labels, groups and strata, where the config leaves them to the table or to the trained run."""

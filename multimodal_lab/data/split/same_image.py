@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split.split import SplitRows
+from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
 
 SAME = "same_image"
@@ -56,6 +57,15 @@ def item_rows(source: Source, stream: Stream, column: str | None = None) -> np.n
     paths = values.map(lambda v: posixpath.normpath(v) if isinstance(v, str) else str(v))
     first = np.where(values.isna() | (values == ""), own, _first(paths))
     return None if np.array_equal(first, own) else first
+
+
+def require_items(items: Mapping[str, str], streams: Collection[str], samples: pd.DataFrame) -> None:
+    """`DataError` where `items` {stream: column} names no stream, or no column of the table."""
+    for name, column in items.items():
+        for what, word, there in (("stream", name, [*streams]), ("column", column, [*samples])):
+            if word not in there:
+                near = expected_one_of(word, [str(one) for one in there])
+                raise DataError(f"data.items: there is no {what} {word!r}; {near}")
 
 
 def require_whole(source: Source, splits: SplitRows, official: str | None) -> None:
