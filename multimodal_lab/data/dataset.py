@@ -22,13 +22,14 @@ from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams import learnt_notes, whole_rows
-from multimodal_lab.data.streams.bands import all_doubts, plan, stored_bands
+from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
+from multimodal_lab.data.streams.source_bands import all_doubts, stored_bands
 from multimodal_lab.progress import track
 from multimodal_lab.types import Stream
 

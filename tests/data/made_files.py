@@ -18,8 +18,8 @@ from multimodal_lab.data.readers.envi import Envi
 from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.images import Images
 from multimodal_lab.data.readers.joined import Joined
-from multimodal_lab.data.readers.long_table import LongTable
 from multimodal_lab.data.readers.lmdb import Lmdb
+from multimodal_lab.data.readers.long_table import LongTable
 from multimodal_lab.data.readers.mixed import Mixed
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.scene import Scene
@@ -27,8 +27,8 @@ from multimodal_lab.data.readers.series_arrays import SeriesArrays
 from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.readers.ts import Ts
-from multimodal_lab.data.synthetic.motions import Motions
 from multimodal_lab.data.readers.webdataset import WebDataset
+from multimodal_lab.data.synthetic.motions import Motions
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.data.synthetic.trifeature import Trifeature
 

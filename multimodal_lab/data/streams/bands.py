@@ -12,7 +12,7 @@ import numpy as np
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import TRAINED, Kind, StreamPlan
-from multimodal_lab.data.source import DataError, NoStream, Source
+from multimodal_lab.data.source import DataError, NoStream
 from multimodal_lab.files import file_hash, tokenizer_file
 from multimodal_lab.text import MANY, expected_one_of
 from multimodal_lab.types import Band, Stream
@@ -135,20 +135,6 @@ def select(take: Any, bands: tuple[Band, ...], where: str = "bands") -> list[int
     if twice:
         raise DataError(f"{where}: band {twice[0]} is taken twice by {take}")
     return chosen
-
-
-def stored_bands(source: Source, name: str, field: str) -> tuple[Band, ...]:
-    """The bands that stream `name` may be cut from: those of its field, where fields have bands of their own, else all."""
-    if ask := getattr(source, "bands_of", None):
-        return tuple(ask(name, field))
-    own: dict[str, tuple[Band, ...]] = getattr(source, "field_bands", {})
-    return own.get(field or name, source.bands)
-
-
-def all_doubts(source: Source) -> list[str]:
-    """What to tell of a source's bands, field by field, where fields have bands of their own."""
-    fields = getattr(source, "field_bands", None) or {"": source.bands}
-    return list(dict.fromkeys(note for bands in fields.values() for note in doubts(bands)))
 
 
 def doubts(bands: Sequence[Band]) -> list[str]:
