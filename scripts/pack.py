@@ -59,6 +59,7 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
     from multimodal_lab.data.packed.format import MANIFEST
     from multimodal_lab.data.packed.probe import probe
     from multimodal_lab.data.readers.fingerprint import fingerprint
+    from multimodal_lab.data.streams.own_scaling import spelt_out
 
     try:
         if (out / MANIFEST).is_file():
@@ -73,7 +74,7 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
         splits = finalize.split_of(plan, data.split, data.labels)
         choices = (
             {k: node[k] for k in CHOICES}
-            | {"scaling": own_scaling(node)}
+            | {"scaling": spelt_out(node)}
             | {"split": {k: v for k, v in node["split"].items() if k != "_target_"}}
         )
         made = finalize.finish(plan, mark, choices, splits, duplicates)
@@ -97,15 +98,6 @@ def composed(overrides: list[str]) -> dict[str, Any]:
         refuse(str(error))
     found: Any = OmegaConf.to_container(compose.composed(overrides).data, resolve=True)
     return dict(found)
-
-
-def own_scaling(node: dict[str, Any]) -> dict[str, Any]:
-    """The scaling of a `data` node; each source's own by name, as a store knows no sources."""
-    scaling = dict(node["scaling"])
-    if "policies" in scaling:
-        own = {name: one["scaling"] for name, one in node["source"]["sources"].items() if "scaling" in one}
-        scaling["policies"] = own | (scaling["policies"] or {})
-    return scaling
 
 
 def verify(folder: Path, workers: int) -> None:

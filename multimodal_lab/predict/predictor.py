@@ -19,6 +19,7 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.data import kinds
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams.own_scaling import spelt_out
 from multimodal_lab.device.placement import pick_device
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.experiment.reload import load_trained
@@ -59,6 +60,7 @@ class Predictor:
             own = {k: v for k, v in node.items() if k not in NOT_OURS}
             own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
             self.expected, self._modality = _expected(self.record, plain["modality"])
+            own["scaling"] = spelt_out(node)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"{type(error).__name__}: {error}"
             raise LayoutError(f"{folder}: {DATA} and {CONFIG} are not whole, or not of one run ({why})") from error

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import tifffile
 from made_source import Made
+from omegaconf import OmegaConf
 from PIL import Image
 
 from multimodal_lab.data.dataset import Data
@@ -19,7 +20,7 @@ from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
-from multimodal_lab.data.streams.own_scaling import OwnScaling
+from multimodal_lab.data.streams.own_scaling import OwnScaling, spelt_out
 from multimodal_lab.data.streams.scaling import DatasetStats, DtypeMax
 from multimodal_lab.types import Band, Stream
 
@@ -171,6 +172,14 @@ def test_each_stream_is_scaled_as_its_data_set_says(both):
     other = Data(joined(both), scaling=OwnScaling({"image": DtypeMax()}), split=split, labels=[])
     with pytest.raises(DataError, match=r"data.scaling.policies: none for stream spectrum; expected one of image"):
         other.prepare(MODALITY, 0)
+
+
+def test_scaling_is_spelt_out_for_where_its_sources_are_not(composed):
+    words = ["experiment=joined", "data.root=/nowhere"]
+    node = OmegaConf.to_container(composed(*words, small=False).data, resolve=True)
+    policies = {name: one["_target_"].rpartition(".")[2] for name, one in spelt_out(node)["policies"].items()}
+    assert policies == {"image": "DtypeMax", "spectrum": "DatasetStats"}
+    assert spelt_out({"scaling": {"_target_": "x"}, "source": {}}) == {"_target_": "x"}
 
 
 def test_the_fingerprint_is_of_every_source_and_of_the_join(both):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.text import expected_one_of
@@ -31,3 +34,13 @@ class OwnScaling:
                 return self.policies[name]
         near = expected_one_of(stream.field or stream.name, [*self.policies])
         raise DataError(f"data.scaling.policies: none for stream {stream.name}; {near}")
+
+
+def spelt_out(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The scaling of a plain `data` node, with each source's own by name, for where these sources are not."""
+    scaling = dict(node["scaling"])
+    if "policies" in scaling:
+        sources = node["source"].get("sources") or {}
+        own = {name: one["scaling"] for name, one in sources.items() if "scaling" in one}
+        scaling["policies"] = own | (scaling["policies"] or {})
+    return scaling
