@@ -14,17 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import progress, stage
-from multimodal_lab.config import compose, resolvers, schema
+from multimodal_lab.config import compose, redact, resolvers, schema
 from multimodal_lab.config.apply import apply
 from multimodal_lab.config.check import check_command, refuse, sweep_problems
-from multimodal_lab.config.hydra_node import absent
+from multimodal_lab.config.directories import absent
 from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError
-from multimodal_lab.files import read_json
 from multimodal_lab.runs import directory
+from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.runs.records import read_config, require_readable
-from multimodal_lab.text import key_values, plain_output
+from multimodal_lab.text import key_values, plain_output, printable
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
 
@@ -163,7 +163,7 @@ def opened(folder: Path, rest: list[str], labels: bool = False) -> DictConfig:
     cfg = configured(folder, rest)
     refuse([*absent(cfg)])
     for note in () if labels else without_labels(cfg):
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     return cfg
 
 
@@ -193,9 +193,9 @@ def main() -> None:
         progress.show(True)
         print(embed_files(cfg, folder, Path(words.get("out", folder / "embedded"))))
     except OmegaConfBaseException as error:
-        sys.exit(f"error: {error}")
+        sys.exit(redact.text(f"error: {error}"))
     except Exception as error:
-        stage.leave(error)
+        stage.leave(error, redact.text)
 
 
 if __name__ == "__main__":

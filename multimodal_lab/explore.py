@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from multimodal_lab import stage
+from multimodal_lab.config import redact
 from multimodal_lab.runs.records import DATA, require_readable
 from multimodal_lab.text import expected_one_of, key_values, plain_output
 
@@ -62,7 +63,7 @@ def main() -> None:
 
         path = explorer.write(folder, Path(words["out"]) if "out" in words else None, method)
     except Exception as error:
-        stage.leave(error)
+        stage.leave(error, redact.text)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -81,16 +82,28 @@ def finite(content: Any) -> Any:
 
 DEEPEST = 64  # far below what Python's own recursion bears
 WIDEST = 200_000  # a level
+DIGITS = 100  # of a whole number: one of 309 overflows where it becomes a float
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file; `OSError` if it cannot be read, `ValueError` if it is no JSON or nested too deeply."""
+    return parse_json(read_bytes(path))
+
+
+def parse_json(text: bytes | str) -> Any:
+    """A JSON value; `ValueError` for no JSON, one nested too deeply, or with a whole number of many digits."""
     try:
-        found = json.loads(read_bytes(path))
+        found = json.loads(text, parse_int=_whole)
     except RecursionError:
         raise ValueError(f"nested more than {DEEPEST} deep") from None
     require_shallow(found)
     return found
+
+
+def _whole(word: str) -> int:
+    if len(word) > DIGITS:
+        raise ValueError(f"a number of {len(word):,} digits")
+    return int(word)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -141,6 +154,19 @@ def require_shallow(content: Any) -> None:
 
 def _inside(node: Any) -> Any:
     return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+
+
+def require_name(name: str) -> str:
+    """The name of a file to be written, if it is one: no path, not hidden, no control characters; else `ValueError`."""
+    if not name or name.startswith(".") or {*"/\\"} & {*name} or not name.isprintable():
+        raise ValueError(f"{name!r} names a file: expected a plain name, no path")
+    return name
+
+
+def named(text: str) -> str:
+    """A name for the file of something that may be called anything, such as a label; distinct texts have distinct ones."""
+    plain = re.sub(r"[^\w.@+-]", "_", text).lstrip(".")[:100] or "_"
+    return plain if plain == text else f"{plain}_{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def user_cache() -> Path:

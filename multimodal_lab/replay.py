@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import stage
-from multimodal_lab.config import resolvers
+from multimodal_lab.config import redact, resolvers
 from multimodal_lab.runs.records import BATCH, read_batch, read_config, read_record, require_readable
 from multimodal_lab.text import plain_output
 
@@ -37,7 +37,7 @@ def repeat(folder: Path) -> str:
     from omegaconf import OmegaConf
 
     from multimodal_lab.config.check import refuse
-    from multimodal_lab.config.hydra_node import absent
+    from multimodal_lab.config.directories import absent
 
     cfg = OmegaConf.create(read_config(folder.parent))
     refuse([*absent(cfg)])
@@ -82,7 +82,7 @@ def main() -> None:
     try:
         print(repeat(folder))
     except Exception as error:
-        stage.leave(error)
+        stage.leave(error, redact.text)
 
 
 if __name__ == "__main__":

@@ -17,26 +17,23 @@ from typing import Any
 if __name__ == "__main__":
     gc.disable()  # what is made before a job begins stays: looking through it for garbage takes a tenth of the time
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab import sweep_table
-from multimodal_lab.config import redact, resolvers
+from multimodal_lab.config import redact, redacted_files, resolvers
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.runs.records import JOBS
 from multimodal_lab.stage import TOLD, deliberate, sentence
-from multimodal_lab.text import distinct, plain_output
+from multimodal_lab.text import distinct, plain_output, printable
 
 resolvers.register()
 # Threads that wait by spinning make a training on shared cores several times slower; read when torch loads OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-SHOW = {"--cfg", "-c", "--info", "-i"}  # flags with which Hydra prints something and stops
 
 HELP = """What does each modality know, what do they know together, and does the second one add anything?
 
@@ -68,6 +65,7 @@ def job(cfg: DictConfig) -> float:
     """
     gc.enable()
     plain_output()  # a launcher's process has streams of its own
+    redacted_files.of_log_records()
     own = HydraConfig.get()
     folder = Path(own.runtime.output_dir)
     if own.mode == RunMode.MULTIRUN and cfg.get("study") is None:
@@ -76,13 +74,14 @@ def job(cfg: DictConfig) -> float:
             own.overrides.task, resolve=False
         )  # values of the environment stay out of sight
         print(
-            f"job {own.job.num + 1}{'' if of == '0' else f' of {of}'}: {redact.text(' '.join(typed))}",
+            f"job {own.job.num + 1}{'' if of == '0' else f' of {of}'}: {' '.join(map(redact.line, typed))}",
             flush=True,
         )
     try:
         from multimodal_lab.study.ledger import ledger
 
         directory.claim(folder, cfg.resume != "never")
+        redacted_files.of_job(own, folder)
         if cfg.resume != "never" and cfg.get("study") is None and os.environ.get("RANK", "0") == "0":
             print(directory.nothing_to_resume(folder), end="", flush=True)
         if cfg.get("study") is not None and not ledger.begin(folder, hashes.config_key(as_plain(cfg))):
@@ -126,27 +125,26 @@ def leave(number: int, _: object) -> None:
 
 def start(argv: list[str]) -> None:
     """Compose and check every job, then run them; flags that only show something are Hydra's."""
-    if not SHOW & {word.partition("=")[0] for word in argv}:
-        from multimodal_lab.config.check import check_command, refuse
+    from multimodal_lab.config.check import check_command, refuse
 
-        if (jobs := check_command(argv)) is not None:
-            refuse(distinct(jobs.absent))
-            os.environ[JOBS] = str(jobs.count)
-            try:
-                jobs.run(job)
-            except BaseException:
-                sweep_table.unfinished()
-                raise
-            return
-    from multimodal_lab.config.overrides import quoted_pattern
+    if (jobs := check_command(argv)) is None:
+        from multimodal_lab.config.show import show
 
-    sys.argv[1:] = [quoted_pattern(word) for word in argv]
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+        show(argv)
+        return
+    refuse(distinct(jobs.absent))
+    os.environ[JOBS] = str(jobs.count)
+    try:
+        jobs.run(job)
+    except BaseException:
+        sweep_table.unfinished()
+        raise
 
 
 def main() -> None:
     """The command line: exit 0 when done, 2 for a configuration that can't run, 75 when stopped and saved, 1 otherwise."""
     plain_output()
+    redacted_files.of_log_records()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGUSR1, leave)
@@ -160,12 +158,12 @@ def main() -> None:
     try:
         start(sys.argv[1:])
     except ConfigError as error:
-        print(redact.text(f"error: {error}"), file=sys.stderr)
+        print(printable(redact.text(f"error: {error}")), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     except StudyError as error:
-        sys.exit(redact.text(f"error: {error}"))
+        sys.exit(printable(redact.text(f"error: {error}")))
     except Exception as error:
         sys.exit(redact.text(f"error: {last_words(error)}"))
 

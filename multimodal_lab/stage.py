@@ -12,11 +12,13 @@ import dis
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
+
+from multimodal_lab.text import printable
 
 PACKAGE = Path(__file__).resolve().parent
 TOLD = "told when the job failed"  # a note: a sweep need not say it again
@@ -54,23 +56,26 @@ def sentence(error: BaseException, see: str) -> str:
     """One sentence for `error`, never empty; `see` is where its traceback is to be found."""
     words = _words(error)
     if words and deliberate(error):
-        return words
+        return printable(words)
     first = next((line.strip() for line in words.splitlines() if line.strip()), "")
     said = f"{type(error).__name__} '{first}'" if first else type(error).__name__
     found, stages = place(error), stages_of(error)
     said += f" in {found}" if found else ""
     if stages:
         said += f" while {stages[0]}" + (f" ({', '.join(stages[1:])})" if stages[1:] else "")
-    return f"{said}; see {see}"
+    return printable(f"{said}; see {see}")
 
 
-def leave(error: Exception) -> NoReturn:
-    """End a command that has no run directory of its own: exit 1 with the sentence, a traceback before it where it refers."""
+def leave(error: Exception, hide: Callable[[str], str] = str) -> NoReturn:
+    """End a command that has no run directory of its own: exit 1 with the sentence, a traceback before it where it refers.
+
+    hide: takes secrets out of what is printed.
+    """
     if isinstance(error, OSError) and error.filename and error.strerror and _is_file_access(error):
-        sys.exit(f"error: {error.filename}: {error.strerror}")
+        sys.exit(printable(hide(f"error: {error.filename}: {error.strerror}"), one_line=True))
     if not (_words(error) and deliberate(error)):
-        traceback.print_exception(error)
-    sys.exit(f"error: {sentence(error, 'the traceback above')}")
+        print(printable(hide("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
+    sys.exit(hide(f"error: {sentence(error, 'the traceback above')}"))
 
 
 def deliberate(error: BaseException) -> bool:

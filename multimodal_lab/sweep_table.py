@@ -10,8 +10,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from multimodal_lab import stage
+from multimodal_lab.config import redact, redacted_files
 from multimodal_lab.runs.records import LayoutError, read_config
-from multimodal_lab.text import key_values, plain_output
+from multimodal_lab.text import key_values, plain_output, printable
 
 USAGE = """usage: python -m multimodal_lab.sweep_table DIR
 
@@ -30,6 +31,7 @@ class Table(Callback):
         """Hydra calls this when all jobs have ended well; where one raised, `unfinished` does the same."""
         _begun.clear()
         folder = Path(config.hydra.sweep.dir)
+        redacted_files.rewrite(folder / redacted_files.MULTIRUN)
         if folder.is_dir() and config.get("study") is None:  # a study has tables of its own
             show(folder)
 
@@ -57,7 +59,7 @@ def evaluated(folder: Path) -> dict[str, Any]:
         try:
             node = read_config(path.parent).get("evaluate")
         except LayoutError as error:
-            print(f"left out: {error}", file=sys.stderr)
+            print(printable(f"left out: {error}", one_line=True), file=sys.stderr)
             continue
         found |= node if isinstance(node, dict) else {}
     return {"evaluate": found}
@@ -81,7 +83,7 @@ def main() -> None:
     try:
         show(folder)
     except Exception as error:
-        stage.leave(error)
+        stage.leave(error, redact.text)
 
 
 if __name__ == "__main__":

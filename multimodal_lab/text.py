@@ -6,6 +6,7 @@ import codecs
 import difflib
 import io
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Container, Iterable
@@ -30,6 +31,16 @@ ASCII = {
 MANY = 16  # names: more of them are counted, not listed
 
 
+# Signs that a terminal obeys or that reorder what is read: names of files, streams and classes may hold any.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: object, one_line: bool = False) -> str:
+    """A text with its control characters escaped, as `\\x1b`; with `one_line` ends of lines and tabs, too."""
+    found = _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), str(text))
+    return found.replace("\n", "\\n").replace("\t", "\\t") if one_line else found
+
+
 def show(value: object) -> str:
     """A value as it would be typed."""
     if value is None or isinstance(value, bool):
@@ -39,7 +50,7 @@ def show(value: object) -> str:
     elif isinstance(value, list):
         text = "[" + ", ".join(show(v) for v in value) + "]"
     else:
-        text = str(value)
+        text = printable(value, one_line=True)
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -67,18 +67,26 @@ def cli():
 def failing(monkeypatch):
     """`failing(name, times)`: to open a file of that name fails so often, as on a disk or network that has a bad moment."""
     monkeypatch.setattr(files, "WAITS", (0, 0, 0))
-    whole = Path.open
+    whole, handle = Path.open, os.open
 
     def arrange(name: str, times: int = 1, code: int = errno.EIO):
         left = [times]
 
-        def opened(self, *args, **options):
-            if self.name == name and left[0]:
+        def failed(path):
+            if Path(path).name == name and left[0]:
                 left[0] -= 1
-                raise OSError(code, os.strerror(code), str(self))
+                raise OSError(code, os.strerror(code), str(path))
+
+        def opened(self, *args, **options):
+            failed(self)
             return whole(self, *args, **options)
 
+        def opened_handle(path, *args, **options):
+            failed(path)
+            return handle(path, *args, **options)
+
         monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr(os, "open", opened_handle)
         return left
 
     return arrange

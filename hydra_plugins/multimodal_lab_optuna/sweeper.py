@@ -22,8 +22,8 @@ DIRECTIONS = ("auto", "maximize", "minimize")
 CONF = {
     "_target_": f"{__name__}.OptunaSweeper", "n_trials": 20, "n_jobs": 1, "direction": "auto", "seed": 0, "params": {},
 }  # fmt: skip
-if find_spec("hydra_plugins.hydra_optuna_sweeper") is None:  # it has a sweeper of that name, for Optuna 2
-    ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=CONF, provider="multimodal_lab")
+# In place of hydra-optuna-sweeper's, for Optuna 2, where that is installed: it is imported before this one.
+ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=CONF, provider="multimodal_lab")
 
 
 class OptunaSweeper(Sweeper):

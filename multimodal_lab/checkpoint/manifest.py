@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from multimodal_lab.files import file_hash, json_hash, read_failure, require_regular, retried
+from multimodal_lab.files import json_hash, parse_json, read_failure, retried
+from multimodal_lab.runs.guarded import file_hash, read_bytes
 
 MANIFEST = "manifest.json"
 CORRUPT = ".corrupt"
@@ -36,9 +37,8 @@ def verify(folder: Path) -> str | None:
 def _damage(folder: Path) -> str | None:
     """What differs from what was written; a failure to read is raised."""
     try:
-        require_regular(folder / MANIFEST)
-        text = (folder / MANIFEST).read_bytes()
-        found = json.loads(text)
+        text = read_bytes(folder / MANIFEST)
+        found = parse_json(text)
         # written anew and compared byte by byte: an added or reordered key is damage, too
         if text != manifest(found["checkpoint"], found["files"]):
             return f"{MANIFEST}: not as it was written"

@@ -19,7 +19,9 @@ from multimodal_lab.checkpoint.manifest import CORRUPT, MANIFEST, CheckpointErro
 from multimodal_lab.checkpoint.safetensors_reader import read as read_tensors
 from multimodal_lab.checkpoint.safetensors_writer import write
 from multimodal_lab.checkpoint.state import TrainingState, join, require_parts, require_same, split
-from multimodal_lab.files import read_json, retried, write_bytes
+from multimodal_lab.files import retried, write_bytes
+from multimodal_lab.runs.guarded import read_json
+from multimodal_lab.text import printable
 
 STATE = "state.json"
 NAME = re.compile(r"step_\d+(_\d\d+)?")
@@ -79,7 +81,8 @@ class CheckpointStore:
         for path in reversed(found):
             if (reason := verify(path)) is None:
                 return path
-            print(f"checkpoint {path} is damaged ({reason}); set aside as {self._quarantine(path).name}", flush=True)
+            told = printable(f"checkpoint {path} is damaged ({reason})", one_line=True)
+            print(f"{told}; set aside as {self._quarantine(path).name}", flush=True)
         if found or (self.folder.exists() and any(CORRUPT in name for name in os.listdir(self.folder))):
             raise CheckpointError(f"{self.folder}: all checkpoints are damaged; start a new run")
         return None

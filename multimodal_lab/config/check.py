@@ -18,12 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config import compose, schema
 from multimodal_lab.config.apply import apply
-from multimodal_lab.config.hydra_node import absent, at_home, hydra_problems, misplaced
+from multimodal_lab.config.directories import absent, at_home, misplaced
+from multimodal_lab.config.hydra_allowlist import Refused
 from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import ConfigError, Problem, not_one_of
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.targets import conf_dir
-from multimodal_lab.text import expected_one_of, nearest
+from multimodal_lab.text import distinct, expected_one_of, nearest
 
 SHOWN = 12
 
@@ -34,10 +35,10 @@ def check_command(argv: Sequence[str]) -> SweepJobs | None:
     Raises `ConfigError` that lists every problem: key, value, what was expected, the nearest valid choice. Flags that
     only show something (`--help`, `--cfg`, `--info`, …) are left to Hydra: None. Imports neither torch nor any component.
     """
-    args = _flags(argv)
-    if args is None:
+    args = flags(argv)
+    if shows(args):
         return None
-    folders = (Path(args.config_path).resolve() if args.config_path else conf_dir(), *_extra(args))
+    folders = config_folders(args)
     known = groups(folders)
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
     overrides, found = parse(args.overrides, top, known)
@@ -68,7 +69,7 @@ class SweepJobs:
         )
         try:
             cfg, found = self.configured(self.lines, mode)
-            if found := found or list(hydra_problems(cfg.hydra)):
+            if found:
                 return found
             self.several = cfg.hydra.mode == RunMode.MULTIRUN
             self.absent = list(absent(cfg))
@@ -81,9 +82,8 @@ class SweepJobs:
                 found = self.of_sweep(cfg, overrides)
             else:
                 found = schema.check(cfg)
-        except ImportError as error:
-            what = f"can't be imported: {str(error).splitlines()[0].rstrip(':')}"
-            return [Problem("hydra.sweeper._target_", cfg.hydra.sweeper._target_, what, "hydra/sweeper=basic")]
+        except Refused as error:
+            return distinct(error.problems)
         except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
             return [problem_of(error, self.lines, self.known)]
         if self.absent:  # whatever else could not be read there
@@ -121,7 +121,7 @@ class SweepJobs:
     def _of_job(self, lines: list[str]) -> list[Problem]:
         cfg, found = self.configured(lines)
         self.absent += absent(cfg)
-        return found or [*hydra_problems(cfg.hydra), *schema.check(cfg)]
+        return found or schema.check(cfg)
 
     def configured(self, lines: list[str], mode: RunMode = RunMode.RUN) -> tuple[DictConfig, list[Problem]]:
         """The config of these lines as Hydra composes it, and the problems of those that can't be set in it."""
@@ -164,27 +164,33 @@ def representative(jobs: list[list[str]]) -> list[list[str]]:
     return chosen
 
 
-def _flags(argv: Sequence[str]) -> argparse.Namespace | None:
-    """The flags, or None where Hydra only shows something; an unknown flag is a `ConfigError`."""
+def flags(argv: Sequence[str]) -> argparse.Namespace:
+    """Hydra's flags; an unknown one is a `ConfigError`."""
     parser = get_args_parser()
     args, rest = parser.parse_known_intermixed_args(list(argv))
-    flags = [option for action in parser._actions for option in action.option_strings]
+    known = [option for action in parser._actions for option in action.option_strings]
     if unknown := [r for r in rest if r.startswith("-")]:
-        near = expected_one_of(unknown[0].partition("=")[0], [f for f in flags if f.startswith("--")])
+        near = expected_one_of(unknown[0].partition("=")[0], [f for f in known if f.startswith("--")])
         raise ConfigError(f"{unknown[0]}: no such flag; {near}")
     if args.experimental_rerun:
         raise ConfigError("--experimental-rerun: refused, it unpickles a file; type the overrides instead")
-    shows = (args.help, args.hydra_help, args.cfg, args.info, args.shell_completion)
-    return None if any(shows) else args
+    return args
 
 
-def _extra(args: argparse.Namespace) -> list[Path]:
+def shows(args: argparse.Namespace) -> bool:
+    """Whether Hydra only shows something."""
+    return any((args.help, args.hydra_help, args.cfg, args.info, args.shell_completion))
+
+
+def config_folders(args: argparse.Namespace) -> tuple[Path, ...]:
+    """The config tree, and a further one where `--config-dir` names it; `ConfigError` where that is not there."""
+    first = Path(args.config_path).resolve() if args.config_path else conf_dir()
     if not args.config_dir:
-        return []
+        return (first,)
     folder = Path(args.config_dir).resolve()
     if not folder.is_dir():
         raise ConfigError(f"--config-dir={args.config_dir}: no such folder")
-    return [folder]
+    return (first, folder)
 
 
 def sweep_problems(

@@ -14,14 +14,17 @@ from typing import Any
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from multimodal_lab.config.hydra_allowlist import NO_VARIABLES, Refused, hydra_problems, searchpath_problems
+from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.targets import conf_dir
 
 # Our launcher of that name is called as joblib's plugin, whose schema is there too where that is installed.
@@ -61,15 +64,32 @@ class CachingLoader(ConfigLoaderImpl):
         chosen = [str(o.input_line) for o in parsed if not any(o is v for v in values)]
         base = (*map(str, self.config_search_path.get_path()), config_name, *chosen, run_mode)
         if base not in _composed:
-            _composed[base] = super().load_configuration(
-                config_name, chosen, run_mode, from_shell, validate_sweep_overrides
-            )
+            try:
+                _composed[base] = super().load_configuration(
+                    config_name, chosen, run_mode, from_shell, validate_sweep_overrides
+                )
+            except KeyError as error:  # of a variable that the environment lacks
+                raise Refused([Problem("hydra.job.env_copy", error.args[0], NO_VARIABLES)]) from error
         cfg = copy.deepcopy(_composed[base])
         # Hydra has no public way to set parsed overrides in a config, and a second one would come to differ from it.
         self._apply_overrides_to_config(values, cfg)
         _record(cfg, parsed)
+        if found := [*hydra_problems(cfg.hydra, {o.key_or_group for o in parsed})]:
+            raise Refused(found)
         self._first = self._first or (key, copy.deepcopy(cfg))
         return cfg
+
+    def _process_config_searchpath(
+        self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository
+    ) -> None:
+        """Hydra's method of this name; a package on the search path would be imported by it."""
+        typed = [o.value() for o in parsed_overrides if o.key_or_group == "hydra.searchpath"]
+        loaded = None if config_name is None else repo.load_config(config_name)
+        node = loaded.config if loaded is not None else None
+        in_file = OmegaConf.select(node, "hydra.searchpath") if isinstance(node, DictConfig) else None
+        if found := [p for folders in (*typed, in_file) for p in searchpath_problems(folders)]:
+            raise Refused(found)
+        super()._process_config_searchpath(config_name, parsed_overrides, repo)
 
     def _sets_value(self, override: Override) -> bool:
         """Whether it changes a value, and not which files are composed."""

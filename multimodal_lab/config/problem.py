@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from multimodal_lab.config import redact
 from multimodal_lab.runs.aliases import VALUES, renamed_choice, renamed_key, renamed_value
 from multimodal_lab.text import nearest
 from multimodal_lab.text import show as show
@@ -40,7 +41,8 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f" (nearest: {self.near})" if self.near else ""
-        return f"{self.key}={show(self.found)}: {self.expected}{hint}"
+        found = redact.line(self.found) if isinstance(self.found, str) else self.found  # before it is cut short
+        return f"{self.key}={show(found)}: {self.expected}{hint}"
 
 
 def not_one_of(key: str, found: object, choices: list[str], before: str = "") -> Problem:

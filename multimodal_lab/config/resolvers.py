@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.resolvers import oc
 
+from multimodal_lab.config import redact
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.aliases import upgrade_config
 
@@ -43,8 +46,16 @@ def packed(root: Any, key: str, before: Any = None) -> Any:
     return found
 
 
+def env(name: str, *default: Any) -> Any:
+    """OmegaConf's `oc.env`, which remembers what it gave: it is hidden where an error repeats it."""
+    if name in os.environ:
+        redact.note_read(name, os.environ[name])
+    return oc.env(name, *default)
+
+
 def register() -> None:
     """Make the resolvers known; a composed config keeps the one run id that it was given."""
+    OmegaConf.register_new_resolver("oc.env", env, replace=True)
     OmegaConf.register_new_resolver("run_id", directory.run_id, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("first_label", first_label, replace=True)
     OmegaConf.register_new_resolver("first", first, replace=True)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import progress, stage
-from multimodal_lab.config import compose, resolvers, schema
+from multimodal_lab.config import compose, redact, resolvers, schema
 from multimodal_lab.config.apply import apply
 from multimodal_lab.config.check import refuse, sweep_problems
 from multimodal_lab.config.instantiate import conf_dir
@@ -97,7 +97,7 @@ def main() -> None:
     except OmegaConfBaseException as error:
         raise SystemExit(f"error: {error}") from None
     except Exception as error:
-        stage.leave(error)
+        stage.leave(error, redact.text)
     finally:
         directory.release(out)
 

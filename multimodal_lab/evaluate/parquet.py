@@ -8,7 +8,7 @@ is missing.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,12 +17,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from multimodal_lab import files
+from multimodal_lab.runs.guarded_arrays import open_parquet, read_parquet
 
 _KEY = b"multimodal_lab"
 _LABEL = "label."
+_DTYPE = re.compile(r"u?int(8|16|32|64)|float(16|32|64)|bool")
 
 
 class _Truth(Protocol):
@@ -87,18 +88,16 @@ def _columns(rows: EmbeddingRows) -> dict[str, pa.Array]:
 
 def splits(path: Path) -> np.ndarray:
     """(N,) str: the split of each row of a file."""
-    files.require_regular(path)
-    return np.asarray(pq.read_table(path, columns=["split"])["split"].to_pylist(), dtype=str)
+    return np.asarray(read_parquet(path, ["split"])["split"].to_pylist(), dtype=str)
 
 
 def read(path: Path, index: np.ndarray | None = None) -> EmbeddingRows:
     """Read one Parquet file of a run, or the rows `index`, ascending, of it; x is zero where the modality is missing."""
-    files.require_regular(path)
-    whole = pq.read_table(path) if index is None else _taken(path, index)
+    whole = read_parquet(path) if index is None else _taken(path, index)
     metadata = whole.schema.metadata or {}
     if _KEY not in metadata:
         raise ValueError(f"{path} was not written by this project: its schema carries no {_KEY.decode()!r} metadata")
-    facts = json.loads(metadata[_KEY])
+    facts = _facts(metadata[_KEY])
     present = np.asarray(whole["present"].to_pylist(), dtype=bool)
     width = sum(n.startswith("x") and n[1:].isdigit() for n in whole.column_names)
     x = np.zeros((len(whole), width), dtype=np.float32)
@@ -115,7 +114,7 @@ def read(path: Path, index: np.ndarray | None = None) -> EmbeddingRows:
 
 def _taken(path: Path, index: np.ndarray) -> pa.Table:
     """Some rows, one row group in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         ends = np.cumsum([0, *(file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))])
         parts = [file.schema_arrow.empty_table()]
         for group, (first, last) in enumerate(pairwise(ends)):
@@ -123,6 +122,16 @@ def _taken(path: Path, index: np.ndarray) -> pa.Table:
             if low < high:
                 parts.append(file.read_row_group(group).take(pa.array(index[low:high] - first)))
     return pa.concat_tables(parts).replace_schema_metadata(parts[0].schema.metadata)
+
+
+def _facts(text: bytes) -> dict[str, Any]:
+    """The classes, names and types of labels that `table` put into the schema; `ValueError` for anything else."""
+    found: dict[str, Any] = files.parse_json(text)
+    if not all(isinstance(name, str) for name in found["names"]):
+        raise ValueError("names: expected a list of names")
+    if wrong := [d for d in found["dtypes"].values() if not _DTYPE.fullmatch(d)]:
+        raise ValueError(f"a label of type {wrong[0]!r}: expected numbers")
+    return found
 
 
 def _stored(target: np.ndarray, classes: Sequence[str]) -> Any:

@@ -45,7 +45,8 @@ class TableWriter:
         self._stack.__exit__(kind, error, trace)
 
     def add(self, name: str, rows: parquet.EmbeddingRows) -> None:
-        """More rows of one name."""
+        """More rows of one name, which is that of the files; `ValueError` for a path."""
+        files.require_name(name)
         for form in self.formats:
             if (name, form) not in self._open:
                 self._open[name, form] = getattr(self, f"_{form}")(name, rows)

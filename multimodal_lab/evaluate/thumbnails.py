@@ -14,6 +14,7 @@ from torch import Tensor
 
 from multimodal_lab import files
 from multimodal_lab.data import kinds
+from multimodal_lab.runs.guarded_arrays import read_npz
 from multimodal_lab.types import Batch, Stream
 
 ROWS = "rows"
@@ -60,8 +61,8 @@ class Thumbnails:
 
 def load(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The rows that have pictures, and the pictures by stream."""
-    with np.load(path, allow_pickle=False) as f:
-        return f[ROWS], {k: f[k] for k in f.files if k != ROWS}
+    found = read_npz(path)
+    return found.pop(ROWS), found
 
 
 def stretched(x: Tensor) -> np.ndarray:

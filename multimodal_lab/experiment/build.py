@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.build import asks, build
 from multimodal_lab.checkpoint.state import Adapter
+from multimodal_lab.config import redact
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
@@ -168,7 +169,7 @@ def _require_labels(term: str, argument: str, label: str, data: Any) -> None:
 
 def build_trackers(cfg: DictConfig, folder: Path, told: dict[str, Any]) -> list[Any]:
     """The trackers of a config, each behind a thread of its own; `told`: the config without its secrets."""
-    trackers = safe_instantiate(cfg.log)
+    trackers = safe_instantiate(redact.plain(as_plain(cfg.log)))  # an entity or a tag is written as it is given
     name = told["name"] or folder.name
     return [Background(k, partial(factory, folder=folder, name=name, config=told)) for k, factory in trackers.items()]
 

@@ -152,7 +152,7 @@ def _write_config(cfg: DictConfig, folder: Path, config: str) -> None:
     write_text(folder / directory.CONFIG, config)
     if HydraConfig.initialized() and cfg.get("study") is None:
         typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-        typed = [redact.text(line) for line in typed]
+        typed = [redact.line(line) for line in typed]
         write_job(folder, typed, int(os.environ.get(JOBS, "0")))
 
 

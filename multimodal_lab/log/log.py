@@ -12,6 +12,7 @@ from rich.console import Console
 from multimodal_lab.files import as_json
 from multimodal_lab.log.tracker import Tracker
 from multimodal_lab.progress import Bar
+from multimodal_lab.text import printable
 
 
 class Log:
@@ -46,7 +47,7 @@ class Log:
 
     def say(self, text: str) -> None:
         """One line to the terminal."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(printable(text), highlight=False, markup=False)
 
     def start(self, step: int, total: int) -> None:
         """Begin the progress display of the training, from the first step on."""

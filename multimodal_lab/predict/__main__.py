@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import progress, stage
-from multimodal_lab.config import resolvers
+from multimodal_lab.config import redact, resolvers
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.embed import asked, opened
 from multimodal_lab.text import expected_one_of, plain_output
@@ -96,7 +96,7 @@ def main() -> None:
     except OmegaConfBaseException as error:
         sys.exit(f"error: {error}")
     except Exception as error:
-        stage.leave(error)
+        stage.leave(error, redact.text)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from multimodal_lab.metric.direction import Scored, usual
 from multimodal_lab.report import style
+from multimodal_lab.runs.guarded import MOST_LOG, read_bytes
 
 log = logging.getLogger(__name__)
 Series = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -24,7 +25,7 @@ def read(path: Path) -> Series:
 
     A last line cut short by a crash is left out; one that is broken before the end is an error that names it.
     """
-    lines = path.read_text().splitlines()
+    lines = read_bytes(path, MOST_LOG).decode().splitlines()
     found: dict[str, list[tuple[float, float]]] = {}
     for number, line in enumerate(lines, 1):
         try:

@@ -13,14 +13,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from multimodal_lab.files import read_json, write_text
+from multimodal_lab.files import write_text
 from multimodal_lab.metric.direction import Scored, shown
 from multimodal_lab.report import choices
 from multimodal_lab.report.summary import words
 from multimodal_lab.runs.directory import CONFIG, ERROR, holder, last_error
+from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.runs.hashes import SUMMARY
 from multimodal_lab.runs.records import JOB, read_job
 from multimodal_lab.runs.summary import of_split
+from multimodal_lab.text import printable
 
 NOTHING = "no summary.json"  # nor an error: killed, or stopped
 
@@ -100,7 +102,7 @@ def _labels(runs: pd.DataFrame, groups: list[str], e: Scored, title: str) -> Tab
             by = f"chance/{label}" if e.way(word) == "max" else ""
             chance = [_spread(part, by)] if e.beside_chance else []
             cells = [_spread(part, f"{e.name}/{stream}/{label}/{word}") for stream in streams]
-            drawn.add_row(*head, f"{label} {word}" if several else label, *chance, *cells)
+            drawn.add_row(*map(printable, (*head, f"{label} {word}" if several else label, *chance, *cells)))
     return drawn
 
 
@@ -113,14 +115,14 @@ def _others(runs: pd.DataFrame, groups: list[str], e: Scored) -> Table:
     titles = [c.split("/")[1] if one else " ".join(c.split("/")[1:]) for c in columns]
     drawn = _table([*groups, "runs"], titles, f"{e.title or e.name}: {', '.join(last)}")
     for head, part in _parts(runs, groups):
-        drawn.add_row(*head, *(_spread(part, c) for c in columns))
+        drawn.add_row(*map(printable, head), *(_spread(part, c) for c in columns))
     return drawn
 
 
 def _table(left: list[str], right: list[str], title: str) -> Table:
     drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for column in left:
-        drawn.add_column(column)
+        drawn.add_column(printable(column))
     for column in right:
         drawn.add_column(column, justify="right", no_wrap=True)
     return drawn

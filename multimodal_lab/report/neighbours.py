@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind
+from multimodal_lab.files import named
 from multimodal_lab.report import style
 from multimodal_lab.report.run_view import Shown
 
@@ -33,9 +34,8 @@ def neighbours(folder: Path, shown: Shown, label: str | None, seed: int = 0) -> 
             log.warning("no neighbours of %s in %s: no common space, or fewer than 2 samples that have both", a, b)
             continue
         with style.look():
-            paths.append(
-                style.save(_figure(shown, a, b, *found, _classes(shown, label)), folder / f"neighbours_{a}_to_{b}.png")
-            )
+            path = folder / f"neighbours_{named(a)}_to_{named(b)}.png"
+            paths.append(style.save(_figure(shown, a, b, *found, _classes(shown, label)), path))
     return paths
 
 

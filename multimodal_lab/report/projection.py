@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy.linalg import eigh
 
 from multimodal_lab.evaluate.tasks import kind, labelled
+from multimodal_lab.files import named
 from multimodal_lab.report import style
 from multimodal_lab.report.run_view import Shown
 from multimodal_lab.text import install_command
@@ -39,7 +40,7 @@ def maps(folder: Path, shown: Shown, method: Method, label: str | None, seed: in
         return []
     with style.look():
         labels: list[str | None] = [*shown.labels(label)[:_LABELS]] or [None]
-        paths = [folder / f"{method}{'' if one is None else f'_{one}'}.png" for one in labels]
+        paths = [folder / f"{method}{'' if one is None else f'_{named(one)}'}.png" for one in labels]
         return [style.save(_figure(shown, drawn, method, one), p) for one, p in zip(labels, paths, strict=True)]
 
 

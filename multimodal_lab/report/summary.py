@@ -16,6 +16,7 @@ from rich.text import Text
 
 from multimodal_lab.metric.direction import Scored, shown
 from multimodal_lab.runs.summary import of_split
+from multimodal_lab.text import printable
 
 
 def table(summary: Mapping[str, Any], scored: Sequence[Scored] = ()) -> RenderableType:
@@ -63,7 +64,7 @@ def _labels(summary: Mapping[str, Any], e: Scored) -> Table | None:
     labels = dict.fromkeys(key.split("/")[2] for key in summary if key.startswith(f"{e.name}/") and key.count("/") > 2)
     drawn = Table(title=e.title, box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("label", "score", "n"):
-        drawn.add_column(column, justify="right" if column == "n" else "left")
+        drawn.add_column(printable(column), justify="right" if column == "n" else "left")
     for column in (*(["chance"] if e.beside_chance else []), *streams):
         drawn.add_column(column, justify="right", style="dim" if column == "chance" else "")
     for label in labels:
@@ -73,9 +74,11 @@ def _labels(summary: Mapping[str, Any], e: Scored) -> Table | None:
         given = [word for word in columns if any(f"{stem}/{word}" in summary for stem in stems)]
         for word in given:
             by = [chance if e.way(word) == "max" else "–"] if e.beside_chance else []  # chance is of a share or of R²
-            drawn.add_row(label, columns[word], str(count), *by, *_cells(summary, e, stems, word))
+            drawn.add_row(printable(label), columns[word], str(count), *by, *_cells(summary, e, stems, word))
         if not given:
-            drawn.add_row(label, _reason(summary, stems), str(count), *["–"] * (e.beside_chance + len(streams)))
+            drawn.add_row(
+                printable(label), _reason(summary, stems), str(count), *["–"] * (e.beside_chance + len(streams))
+            )
     return drawn
 
 
@@ -106,7 +109,7 @@ def _pairs(summary: Mapping[str, Any], e: Scored) -> Table | None:
         drawn.add_column(title, justify="right", style="dim" if title == "chance" else "")
     for pair in pairs:
         cells = [_figure(e, word, summary.get(f"{e.name}/{pair}/{word}")) for word in columns]
-        drawn.add_row(pair.replace("->", " → "), *cells)
+        drawn.add_row(printable(pair.replace("->", " → ")), *cells)
     return drawn
 
 

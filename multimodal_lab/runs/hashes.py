@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from multimodal_lab.files import file_hash, json_hash, read_failure, read_json, retried
+from multimodal_lab.files import file_hash, json_hash, read_failure, retried
+from multimodal_lab.runs import guarded
 
 # Keys that change no number: where files lie, how they are loaded, what is kept.
 MAY_MOVE = {"data": {"root", "workers", "cache"}, "train": {"keep_last", "save_every"}, "cache": {"root"}}
@@ -84,12 +85,12 @@ def weights_hash(path: Path) -> list[str]:
 
 def _in_checkpoint(manifest: Path) -> list[str]:
     try:
-        files = read_json(manifest)["files"]
+        files = guarded.read_json(manifest)["files"]
         return [digest for name, digest in sorted(files.items()) if name.startswith(("model.", "ema."))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if read_failure(error):
             raise
-        return [file_hash(manifest)]  # damaged: whoever loads it says so
+        return [guarded.file_hash(manifest)]  # damaged: whoever loads it says so
 
 
 @cache

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from multimodal_lab.files import read_bytes, read_json, require_shallow, write_json
+from multimodal_lab.files import write_json
 from multimodal_lab.runs.aliases import LAYOUT, rename_values, renamed_target, upgrade_config, upgrade_record
-from multimodal_lab.runs.directory import CONFIG
+from multimodal_lab.runs.directory import CHECKPOINTS, CONFIG
+from multimodal_lab.runs.guarded import open_file, read_json, read_yaml, require_inside
 
 DATA, JOB, BATCH = "data.json", "job.json", "batch.json"  # the last in a directory of a kept step
 JOBS = "MULTIMODAL_LAB_JOBS"  # the environment variable that tells a job of how many it is one
@@ -19,7 +18,6 @@ LAYOUT_FIRST = re.compile(rb'\s*\{\s*"layout"\s*:\s*([^\s,}]+)')
 HEAD = 200  # bytes
 OF_CONFIG = ("data", "modality", "system", "train")  # what the config, and the record, of any run have
 OF_DATA = ("choices", "splits", "streams")
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's has the same grammar and is much faster
 
 
 class LayoutError(ValueError):
@@ -29,9 +27,8 @@ class LayoutError(ValueError):
 def read_config(folder: Path) -> dict[str, Any]:
     """The resolved config of the run in `folder` under today's names; `LayoutError` where it can't be read as one."""
     try:
-        found = yaml.load(read_bytes(folder / CONFIG).decode(), Loader)
-        require_shallow(found)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        found = read_yaml(folder / CONFIG)
+    except (OSError, ValueError) as error:
         raise LayoutError(f"{folder / CONFIG}: can't be read ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(found, dict):
         what = "nothing" if found is None else type(found).__name__
@@ -76,10 +73,46 @@ def write_batch(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def require_readable(folder: Path) -> None:
     """Refuse, before anything heavy is imported, a run whose config and record this version can't read; `LayoutError`."""
+    try:
+        steps = folder.glob(f"{CHECKPOINTS}/*")
+        require_inside(folder, (folder / CHECKPOINTS, folder / "embeddings", *steps))
+    except OSError as error:
+        raise LayoutError(f"{folder}: can't be read ({error})") from error
     record, config = read_record(folder), read_config(folder)
     for file, found, keys in ((CONFIG, config, OF_CONFIG), (DATA, record, OF_DATA)):
         if missing := [key for key in keys if not isinstance(found.get(key), dict)]:
             raise LayoutError(f"{folder / file}: expected the mapping {missing[0]} in it; is {folder} a run directory?")
+    for file, names in ((CONFIG, config["modality"]), (DATA, record["streams"])):
+        for name in names:  # they name files
+            if not str(name).isidentifier():
+                raise LayoutError(f"{folder / file}: a stream is called {name!r}; expected letters, digits and _")
+    for file, wrong in ((CONFIG, _unlike_config(config)), (DATA, _unlike_record(record))):
+        if wrong:
+            raise LayoutError(f"{folder / file}: not as a run writes it: {wrong}")
+
+
+def _unlike_config(config: Mapping[str, Any]) -> str:
+    """What of a config has another form than that of any run, "" for nothing."""
+    if not isinstance(config["data"].get("source", {}), dict):
+        return "data.source is no mapping"
+    return next((f"modality.{k} is no mapping" for k, v in config["modality"].items() if not isinstance(v, dict)), "")
+
+
+def _unlike_record(record: Mapping[str, Any]) -> str:
+    """The same of a record."""
+    for name, own in record["streams"].items():
+        bands = [b for key in ("stored", "bands") for b in own.get(key, ())] if _is_stream(own) else [None]
+        if not all(isinstance(b, list) and b and isinstance(b[0], str) for b in bands):
+            return f"stream {name!r} has no kind, or no bands by their names"
+    for name, ids in record["splits"].items():
+        if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+            return f"split {name!r} is no list of ids"
+    return ""
+
+
+def _is_stream(own: Any) -> bool:
+    lists = isinstance(own, dict) and all(isinstance(own.get(key, []), list) for key in ("stored", "bands"))
+    return lists and isinstance(own.get("kind"), str)
 
 
 def require_known_layout(folder: Path) -> None:
@@ -88,8 +121,11 @@ def require_known_layout(folder: Path) -> None:
     The layout stands first in a record, whose head alone is read: a study has hundreds.
     """
     if (folder / DATA).is_file():
-        with (folder / DATA).open("rb") as file:
-            found = LAYOUT_FIRST.match(file.read(HEAD))
+        try:
+            with open_file(folder / DATA) as file:
+                found = LAYOUT_FIRST.match(file.read(HEAD))
+        except OSError as error:
+            raise LayoutError(f"{folder / DATA}: can't be read ({error})") from error
         if found and found[1] != str(LAYOUT).encode():
             raise _other(folder / DATA, found[1].decode(errors="replace"))
 

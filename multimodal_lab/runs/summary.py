@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
-from multimodal_lab.files import file_hash, read_failure, retried
+from multimodal_lab.files import read_failure, retried
 from multimodal_lab.runs import hashes
+from multimodal_lab.runs.guarded import file_hash, read_json
 
 
 def write_summary(folder: Path, summary: dict[str, Any], plain: Mapping[str, Any]) -> None:
@@ -24,7 +25,7 @@ def read_summary(folder: Path, key: str) -> dict[str, Any]:
     An `OSError` where the disk does not let it be read: the run may be finished all the same.
     """
     try:
-        summary: dict[str, Any] = files.read_json(folder / hashes.SUMMARY)
+        summary: dict[str, Any] = read_json(folder / hashes.SUMMARY)
         own = summary[hashes.OF_PREDICTIONS] == retried(lambda: file_hash(folder / hashes.PREDICTIONS))
         return summary if own and summary[hashes.OF_CONFIG] == key else {}
     except (OSError, ValueError, KeyError, TypeError) as error:

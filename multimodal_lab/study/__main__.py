@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 from multimodal_lab import stage
+from multimodal_lab.config import redact
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.launch.status import table
 from multimodal_lab.study.ledger import ledger
-from multimodal_lab.text import key_values, plain_output
+from multimodal_lab.text import key_values, plain_output, printable
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
        python -m multimodal_lab.study status runs=DIR [watch=true]   the state of every cell
@@ -54,7 +55,7 @@ def look(words: list[str]) -> int:
         from multimodal_lab.study.audit.standalone import audited
 
         known = audited(words)
-    print("\n".join(record.lines(known, shown=None)))
+    print("\n".join(printable(line, one_line=True) for line in record.lines(known, shown=None)))
     return 3 if any(f["void"] for f in known["findings"]) else 0
 
 
@@ -70,7 +71,7 @@ def main() -> None:
         try:
             sys.exit(look(sys.argv[2:]))
         except Exception as error:
-            stage.leave(error)
+            stage.leave(error, redact.text)
     if verbs not in (["status"], []) or "runs" not in words or unknown or ("watch" in words and not verbs):
         wrong = (
             f"no {unknown[0]}=…"
@@ -88,7 +89,7 @@ def main() -> None:
 
         conclude(Path(words["runs"]))
     except Exception as error:
-        stage.leave(error)
+        stage.leave(error, redact.text)
     except KeyboardInterrupt:
         sys.exit(130)
 

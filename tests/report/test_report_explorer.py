@@ -14,6 +14,7 @@ from PIL import Image
 from multimodal_lab import explore
 from multimodal_lab.report import explorer, figures
 from multimodal_lab.report.explorer import content, near, page, source, sprites
+from multimodal_lab.runs import guarded_arrays
 
 TYPES = {"f": "<f4", "i": "<i4", "u": "<u2"}
 
@@ -185,12 +186,12 @@ def bomb(path):
      ("thumbnails.npz", pictures(rows=np.arange(99)), r"rows must be places among the 48 samples"),
      ("thumbnails.npz", pictures(rows=np.arange(2), rgb=np.zeros((1, 4, 4))), r"rgb is float64 \(1, 4, 4\), expected uint8 \(2"),
      ("thumbnails.npz", pictures(rows=np.array([{}])), r"thumbnails\.npz: not whole"),
-     ("thumbnails.npz", bomb, r"the limit is 0")],
+     ("thumbnails.npz", bomb, r"expected at most 1,000 of 1,000,000")],
 )  # fmt: skip
 def test_damage_is_told_by_file(tmp_path, monkeypatch, file, harm, says):
     run(tmp_path)
     if harm is bomb:
-        monkeypatch.setattr(source, "UNPACKED", 1_000_000)
+        monkeypatch.setattr(guarded_arrays, "MOST_NPZ", 1_000_000)
     harm(tmp_path / file)
     with pytest.raises(explorer.ExplorerError, match=says):
         source.read(tmp_path)

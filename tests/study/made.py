@@ -36,13 +36,14 @@ def study(
     classes=("f", "m"),
     retrained=None,
     tested=lambda cell: 0,
+    arms_more=(),
     **more,
 ):
     """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
-    arms = {arm: [f"modality={arm}"] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
+    arms = {arm: [f"modality={arm}", *arms_more] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
     named = Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
     cells = [
-        Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".replace("_", "").ljust(16, "0"), [])
+        Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".replace("_", "").ljust(16, "0"), [*arms_more])
         for r in splits
         for s in seeds
         for arm in levels

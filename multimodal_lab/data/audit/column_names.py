@@ -129,7 +129,9 @@ HOW = frozenset(
 NOT_HOW = frozenset(["type", "class", "kind", "species", "sex", "label"])
 VIEWS = "left|right|dorsal|ventral|lateral|front|back|top|bottom"
 MADE = r"copy|kopie|copie|dup|duplicate|aug(?:mented)?\d*|flip(?:ped)?|rot(?:ated)?\d*|crop(?:ped)?\d*"
-_TAIL = re.compile(rf"(?:[\s_.-]+(?:{VIEWS}|{MADE})|\s*\(\d+\))$")
+# each run of marks is looked at once, from its beginning, so that the time is linear whatever stands there
+_TAIL = re.compile(rf"(?:(?<![\s_.-])[\s_.-]++(?:{VIEWS}|{MADE})|(?<!\s)\s*+\(\d++\))$")
+_LONGEST = 1000  # letters at the end of a name that are looked at for tails
 _SUFFIX = re.compile(r"\.(?:tiff?|png|jpe?g|npy|bil|bip|bsq|img|wav|flac|ogg|mp4)$")
 
 
@@ -159,9 +161,10 @@ def plain(name: str) -> str:
 def stem(name: str) -> str:
     """A sample's name without what tells views, copies and augmented versions of one thing apart."""
     found = _SUFFIX.sub("", unicodedata.normalize("NFKC", name).casefold().strip())
+    head, found = found[:-_LONGEST], found[-_LONGEST:]
     while (shorter := _TAIL.sub("", found)) != found and shorter:
         found = shorter
-    return plain(found)
+    return plain(head + found)
 
 
 def classes(table: pd.DataFrame, skip: Collection[str]) -> list[str]:

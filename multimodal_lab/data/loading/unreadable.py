@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import re
 import signal
 import time
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from multimodal_lab.data.loading.orphan import end_with
 from multimodal_lab.data.readers.folder import counted
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import SplitRows
@@ -22,6 +24,7 @@ from multimodal_lab.progress import Bar
 
 TIMEOUT = 300.0  # seconds that one sample may take
 LOOK = 10.0  # seconds
+MOST = 4000  # letters of an error that are looked at
 OnError = Literal["raise", "skip", "substitute"]
 
 
@@ -112,7 +115,7 @@ def _scan(samples: SampleReader, first: int, why: dict[int, str], passing: set[i
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     end, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_read, args=(samples, first, theirs), daemon=True)
+    process = context.Process(target=_read, args=(samples, first, theirs, os.getpid()), daemon=True)
     process.start()
     theirs.close()
     row = first
@@ -143,7 +146,8 @@ def _scan(samples: SampleReader, first: int, why: dict[int, str], passing: set[i
         process.join()
 
 
-def _read(samples: SampleReader, first: int, end: Any) -> None:
+def _read(samples: SampleReader, first: int, end: Any, parent: int) -> None:
+    end_with(parent)
     for row in range(first, len(samples.table)):
         said, passes = None, False
         try:
@@ -168,7 +172,7 @@ def stand_ins(found: Bad, splits: SplitRows) -> Bad:
 
 def _reason(text: str) -> str:
     """An error without the names and numbers of its sample."""
-    plain = re.sub(r"sample '[^']*'( \([^)]*\))?: ", "", text)
+    plain = re.sub(r"sample '[^']*'( \([^)]*\))?: ", "", text[:MOST])  # it may quote any length of a stranger's file
     plain = re.sub(r"^\S+\.\w+: ", "", plain)
     plain = re.sub(r"[0-9a-f]{32}|'[^']*'|\S*/\S+", "…", plain)
     return re.sub(r"\d[\d,.]*", "#", plain)[:80]

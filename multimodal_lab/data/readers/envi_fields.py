@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +43,25 @@ def fields(file: Path, name: str) -> dict[str, str]:
         text = stored.decode("latin-1")
     if text.count("{") != text.count("}"):
         raise DataError(f"{name}: its header {file.name} has {{ without }}")
-    found = re.findall(r"^[ \t]*([^=;\n{}]+?)[ \t]*=[ \t]*(\{[^}]*\}|[^\n]*)", text, re.MULTILINE)
-    return filled(dict(found))
+    return filled(dict(_pairs(text)))
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """(field, value) of every line `field = value`, where the value is the rest of the line, or a list over several.
+
+    A scan, not a regular expression, which would try every way to part a line of blanks: the time is linear.
+    """
+    at, last = 0, text.rfind("}")
+    while at < len(text):
+        end = text.find("\n", at) % (len(text) + 1)  # the end of the text where it finds none
+        field, equals, rest = text[at:end].partition("=")
+        if equals and field.strip() and not {*field} & {*";{}"}:
+            begins = end - len(rest.lstrip(" \t"))
+            if text.startswith("{", begins) and begins < last:
+                close = text.find("}", begins)
+                rest, end = text[begins : close + 1], text.find("\n", close) % (len(text) + 1)
+            yield field, rest
+        at = end + 1
 
 
 def filled(keys: Mapping[str, str]) -> dict[str, str]:
@@ -132,7 +149,8 @@ def _guessed(values: list[float]) -> tuple[tuple[float, ...], str]:
 def _named(bands: tuple[str, ...], count: int) -> tuple[tuple[float, ...], str]:
     """The centres that band names tell, such as `Band 1 (420.0 nm)`, where all do."""
     units = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
-    found = [re.search(rf"(\d+(?:\.\d+)?)\s*({units})s?\b", band.lower()) for band in bands]
+    # whole numbers and blanks, none of which is tried again in parts
+    found = [re.search(rf"(?<!\d)(\d++(?:\.\d++)?+)\s*+({units})s?\b", band.lower()) for band in bands]
     if len(bands) != count or not all(found):
         return (), ""
     return _rounded([float(m[1]) * UNITS[m[2]] for m in found if m]), "wavelengths are those of the band names"

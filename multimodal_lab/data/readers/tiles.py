@@ -14,7 +14,8 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
 
 # `plot7_0000_0032`, `plot7_y0_x32`: what was cut, a number, and another one at the end.
-PLACE = re.compile(r"(.*?)(\d+)(\D+)(\d+)")
+# Whole runs of digits, each looked at once: the time is linear whatever a name holds.
+PLACE = re.compile(r"(.*?)(?<!\d)(\d++)(\D++)(\d++)")
 PAIRS = 3  # neighbours that are compared down and across
 ALIKE = 0.98  # correlation from which compressed pixels are the same
 BETTER = 0.01  # by which it must be above that without the step: two photographs of one thing are alike where they lie

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from pyarrow import ArrowException
 
 from multimodal_lab.evaluate import parquet, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.files import read_json
 from multimodal_lab.runs import hashes
+from multimodal_lab.runs.guarded import read_json, require_inside
 
 POINTS = 20_000
-UNPACKED = 1 << 31  # bytes that the pictures may claim to be
-_BAD = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, zipfile.BadZipFile)
+_BAD = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    ArrowException,
+    OverflowError,
+    MemoryError,
+)
 
 
 class ExplorerError(ValueError):
@@ -57,6 +66,10 @@ def read(folder: Path, seed: int = 0) -> ExplorerData:
 
 def _total(folder: Path) -> int:
     """How many rows the files of a run have, which must all have as many."""
+    try:
+        require_inside(folder.parent, [folder])
+    except OSError as error:
+        raise ExplorerError(f"{folder}: can't be read ({error})") from error
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise ExplorerError(f"{folder}: no embeddings here (one .parquet file a stream); a run writes them at its end")
@@ -98,10 +111,6 @@ def _pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]
     if not path.is_file():
         return np.zeros(0, dtype=np.int64), {}
     try:
-        with zipfile.ZipFile(path) as packed:
-            size = sum(entry.file_size for entry in packed.infolist())
-        if size > UNPACKED:
-            raise ValueError(f"{size / 2**30:.1f} GiB unpacked, the limit is {UNPACKED / 2**30:.0f}")
         rows, pictures = thumbnails.load(path)
     except _BAD as error:
         raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error

@@ -155,7 +155,7 @@ def _save(folder: Path, name: str, figure: Any) -> list[Path]:
         for suffix, metadata in FORMATS:
             made = io.BytesIO()
             figure.savefig(made, format=suffix, metadata=metadata)
-            paths.append(folder / f"{name}.{suffix}")
+            paths.append(folder / f"{files.named(name)}.{suffix}")
             files.write_bytes(paths[-1], made.getvalue())
     plt.close(figure)
     return paths

@@ -10,6 +10,7 @@ from typing import Any
 from multimodal_lab import files
 from multimodal_lab.report.study import page, plots
 from multimodal_lab.report.study.sections import build_report
+from multimodal_lab.runs.guarded import read_json
 
 SOURCE = "study.json"
 EXPLORER = "explorer.html"  # beside the report where there is one
@@ -38,7 +39,7 @@ def write(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        made = files.read_json(path)
+        made = read_json(path)
     except FileNotFoundError:
         raise ReportError(f"{path}: not there; python -m multimodal_lab.study runs={path.parent} writes it") from None
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from multimodal_lab.config.study import Study
+from multimodal_lab.runs.guarded import parse_yaml
 from multimodal_lab.stats.bootstrap import Bootstrap, hierarchical
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
@@ -150,15 +151,14 @@ def control_name(study: Study, control: str, label: str) -> str:
 
 def within(lines: Sequence[str]) -> str | None:
     """The column inside which a control's overrides re-pair; None: among all."""
-    import yaml
-
     column = None
     for line in lines:
         name, _, value = line.lstrip("+").partition("=")
         if name == "data.shuffle":
-            column = (yaml.safe_load(value) or {}).get("within")
+            found = parse_yaml(value)
+            column = found.get("within") if isinstance(found, dict) else None
         elif name == "data.shuffle.within":
-            column = yaml.safe_load(value)
+            column = parse_yaml(value)
     return None if column is None else str(column)
 
 

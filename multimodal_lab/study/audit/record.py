@@ -13,6 +13,7 @@ from typing import Any
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
+from multimodal_lab.runs.guarded import read_json
 
 FILE = "audit.json"
 LOCK = "audit.lock"
@@ -23,7 +24,7 @@ Configs = Mapping[str, Mapping[str, Any]]  # {arm: its plain config}
 def load(folder: Path) -> dict[str, Any] | None:
     """The audit record of the study in `folder`; None if it has not been audited."""
     try:
-        found: dict[str, Any] = files.read_json(folder / FILE)
+        found: dict[str, Any] = read_json(folder / FILE)
     except (OSError, ValueError) as error:
         if files.read_failure(error):
             raise

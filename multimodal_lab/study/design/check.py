@@ -119,6 +119,8 @@ def _checked(
     wrong = [*unread, *(p for o in lines for p in choice_problems(o, jobs.known))]
     wrong += [Problem(o.get_key_element(), o.get_value_string(), "an arm is one config, not several")
               for o in lines if o.is_sweep_override()]  # fmt: skip
+    wrong += [Problem(o.get_key_element(), o.get_value_string(), "is the study's, for all arms; type it on the command line")
+              for o in lines if o.is_hydra_override() and not wrong]  # fmt: skip
     if wrong:
         return {}, wrong
     cfg, wrong = jobs.configured([*jobs.lines, *(str(o.input_line) for o in lines)])

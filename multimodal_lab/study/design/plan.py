@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
+from multimodal_lab.config import redact
 from multimodal_lab.config.annotations import expected
 from multimodal_lab.config.annotations import problems as value_problems
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.study import Role, Study, problems, read
+from multimodal_lab.runs.guarded import read_json, require_inside
 from multimodal_lab.runs.records import LayoutError, require_known_layout
 
 FILE = "plan.json"
@@ -65,17 +67,18 @@ class StudyPlan:
 def write(folder: Path, plan: StudyPlan) -> None:
     """Write `plan.json` in `folder`, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / FILE, asdict(plan))
+    files.write_json(folder / FILE, redact.plain(asdict(plan)))
 
 
 def load(folder: Path) -> StudyPlan:
     """The plan in `folder`; `StudyError` if there is none that can be read."""
     try:
-        found: dict[str, Any] = files.read_json(folder / FILE)
+        found: dict[str, Any] = read_json(folder / FILE)
         _require_sound(found)
         cells, tuning = ([Cell(**c) for c in found[k]] for k in ("cells", "tuning"))
         for cell in (*tuning, *cells):
-            require_known_layout(folder / cell.folder)
+            require_inside(folder, [own := folder / cell.folder, own / "embeddings"])
+            require_known_layout(own)
         return StudyPlan(
             read(found["study"]), cells, found["typed"], found["warnings"], tuning, found["chosen"], found["retrained"]
         )

@@ -16,6 +16,7 @@ from multimodal_lab.report import study as report
 from multimodal_lab.study.analysis import judge, results
 from multimodal_lab.study.launch.explore import explore
 from multimodal_lab.study.ledger import outcomes
+from multimodal_lab.text import printable
 
 
 def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     console.print(_table(made))
     for said in found.warnings:
-        console.print(f"warning: {said}", highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(f"warning: {said}"), highlight=False, markup=False, soft_wrap=True)
     if why:
         console.print(f"no explorer: {why}", highlight=False, markup=False, soft_wrap=True)
     held = [results.FILE, *sorted({p.relative_to(folder).parts[0] for p in drawn})]
@@ -53,11 +54,11 @@ def _table(made: dict[str, Any]) -> Table:
     for column in ("label", "verdict", "why"):
         drawn.add_column(column, no_wrap=column != "why")
     for label, own in made["labels"].items():
-        drawn.add_row(label, f"[bold]{own['verdict']['kind']}[/bold]", _escaped(own["verdict"]["sentence"]))
+        drawn.add_row(printable(label), f"[bold]{own['verdict']['kind']}[/bold]", _escaped(own["verdict"]["sentence"]))
     return drawn
 
 
 def _escaped(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))

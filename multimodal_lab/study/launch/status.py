@@ -18,6 +18,7 @@ from multimodal_lab.runs.summary import of_split
 from multimodal_lab.study.design.plan import StudyPlan
 from multimodal_lab.study.ledger import ledger
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry, State
+from multimodal_lab.text import printable
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
 SHOWN = 10
@@ -32,10 +33,10 @@ def lines(folder: Path, made: StudyPlan, found: Sequence[Entry]) -> Iterator[str
     if made.tuning and not made.cells:
         yield "every arm is tuned first: its cells are planned when these are finished"
     failed = [e for e in found if e.state == "failed"]
-    yield from (f"failed: {e.folder.name}: {e.why}" for e in failed[:SHOWN])
+    yield from (printable(f"failed: {e.folder.name}: {e.why}", one_line=True) for e in failed[:SHOWN])
     if len(failed) > SHOWN:
         yield f"and {len(failed) - SHOWN} more failed"
-    yield from (f"warning: {said}" for said in [*ledger.mixed(found), *ledger.versions(found)])
+    yield from (printable(f"warning: {said}") for said in [*ledger.mixed(found), *ledger.versions(found)])
     if old := ledger.others(folder, made):
         yield f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"
 
@@ -50,7 +51,7 @@ def table(folder: Path, made: StudyPlan, found: Sequence[Entry], console: Consol
     for column in ("arm", "is", *(["tuned"] if made.tuning else []), "cells"):
         drawn.add_column(column, no_wrap=True)
     for label in made.study.labels:
-        drawn.add_column(label, justify="right", no_wrap=True)
+        drawn.add_column(printable(label), justify="right", no_wrap=True)
     for arm in dict.fromkeys([*made.study.overrides(), *made.retrained.values(), *made.study.leaks()]):
         own = [e for e in found if e.cell.arm == arm and e.cell.role != "tuning"]
         tried = [e for e in found if e.cell.arm == arm and e.cell.role == "tuning"]
@@ -62,7 +63,7 @@ def table(folder: Path, made: StudyPlan, found: Sequence[Entry], console: Consol
         drawn.add_row(arm, role, *tuned, _states(own), *(_spread(values) for values in scores))
     console.print(drawn)
     for line in [*lines(folder, made, found), *(f"warning: {w}" for w in made.warnings)]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def score(entry: Entry, label: str, judge: str | None = None) -> float | None:

@@ -14,9 +14,11 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from multimodal_lab.config import redact
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import key, read, warnings
-from multimodal_lab.runs import hashes
+from multimodal_lab.runs import directory, hashes
+from multimodal_lab.runs.lease import wait_for_renewal
 from multimodal_lab.study import helpers
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
@@ -60,8 +62,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
             _tune(folder, made, launcher)
             made = planned(config, compose, typed)
             plan.write(folder, made)
-        left = [e.cell for e in ledger.entries(folder, made.cells) if e.state != "finished"]
-        returns = launcher.launch(Todo(folder, made, left), initial_job_idx=len(made.tuning)) if left else []
+        returns = _train(folder, made, launcher)
     after = ledger.entries(folder, made.every)
     status.table(folder, made, after)
     if any(e.state == "finished" and e.cell.role != "tuning" for e in after) and not helpers.is_helper():
@@ -71,7 +72,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
 
         found = conclude(folder)
         if (wandb := OmegaConf.select(config, "log.wandb")) is not None:
-            send(folder, found, {str(k): v for k, v in wandb.items()})
+            send(folder, found, redact.plain({str(k): v for k, v in wandb.items()}))
     if failed := [e for e in after if e.state == "failed"]:
         raise StudyError(f"{len(failed)} of {len(after)} cells failed; the same command runs them again")
     return returns
@@ -124,6 +125,23 @@ def _tune(folder: Path, made: StudyPlan, launcher: Launcher) -> None:
             "No arm is trained before all have tried the same: the same command runs them again; an option that can't be "
             "trained is taken out of study.tune.options for all"
         )
+
+
+def _train(folder: Path, made: StudyPlan, launcher: Launcher) -> Any:
+    """Train the cells that are compared. One whose launcher died on another machine is free once its lease has ended."""
+    returns: Any = []
+    left = [e.cell for e in ledger.entries(folder, made.cells) if e.state != "finished"]
+    while left:
+        returns = launcher.launch(Todo(folder, made, left), initial_job_idx=len(made.tuning))
+        passed = [
+            e for e in ledger.entries(folder, left) if e.state == "running"
+        ]  # by another launcher, or so it seems
+        wait_for_renewal(e.folder for e in passed)
+        free = [
+            e.cell for e in ledger.entries(folder, [e.cell for e in passed]) if e.state not in ("finished", "running")
+        ]
+        left = [cell for cell in free if not directory.last_error(folder / cell.folder)]
+    return returns
 
 
 class Todo(list[list[str]]):

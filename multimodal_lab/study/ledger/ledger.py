@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.files import read_failure, read_json
+from multimodal_lab.files import read_failure
 from multimodal_lab.runs import directory, hashes
+from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.runs.summary import read_summary
 from multimodal_lab.study.design.plan import Cell, StudyPlan
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.runs import hashes
+from multimodal_lab.runs.guarded_arrays import read_parquet
 from multimodal_lab.study.ledger.ledger import Entry
 
 KEYS = ("evaluator", "stream", "label", "id")  # of a row; no two have the same
@@ -79,7 +79,7 @@ def not_so(path: Path, why: str) -> StudyError:
 def _table(path: Path, seal: str) -> Any:
     """A cell's predictions; `seal` is of their content, so that another file of this name is another table."""
     try:
-        table: Any = pq.read_table(path)
+        table: Any = read_parquet(path)
         if lacking := {*KEYS, *WORDS, *NUMBERS, "group"} - set(table.column_names):
             raise not_so(path, f"no column {', '.join(sorted(lacking))}")
         kinds = {
@@ -97,8 +97,8 @@ def _table(path: Path, seal: str) -> Any:
         keys = table.select(KEYS).set_column(3, "id", pc.utf8_rtrim(table["id"], "\0"))  # as NumPy has it
         if twice := len(table) - len(keys.group_by([*KEYS]).aggregate([])):
             raise not_so(path, f"{twice} rows of an id, label and stream that another row has; ids must be unique")
-    except (pa.ArrowException, OSError) as error:
-        raise StudyError(f"{path}: can't be read ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise StudyError(f"{path}: can't be read ({str(error).partition(chr(10))[0]})") from None
     return table
 
 

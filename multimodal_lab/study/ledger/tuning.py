@@ -10,7 +10,7 @@ from typing import Any
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
-from multimodal_lab.files import read_json
+from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.runs.records import DATA
 from multimodal_lab.study.design.plan import Chosen, StudyPlan
 from multimodal_lab.study.launch.status import score as label_score

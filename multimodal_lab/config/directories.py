@@ -1,9 +1,8 @@
-"""Check what Hydra's own node holds: classes to build, and the directories that runs are written to; and where data lie."""
+"""Check the directories of a command: those that runs are written to, and those that data lie in."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,49 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config.overrides import quoted
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.targets import is_allowed
 from multimodal_lab.text import meant
-
-# Hydra itself builds only registered plugins as these two; the classes of logging, by their whole names: a prefix would let
-# `logging.os.system` through.
-PLUGIN = re.compile(r"(hydra\._internal\.core_plugins|hydra_plugins)\.[\w.]+")
-SAMPLER = re.compile(r"optuna\.(samplers|pruners)\.[A-Z]\w+")
-LOGGING = {"logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter"}
-LOGGING |= {"logging.handlers.RotatingFileHandler", "colorlog.ColoredFormatter"}
-STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
-
-
-def hydra_problems(node: DictConfig) -> Iterator[Problem]:
-    """Names in Hydra's own node that would be built or imported: registered plugins, ours, and plain logging; no other."""
-    plain: Any = OmegaConf.to_container(node, resolve=False)
-    for key, name in _names(plain, "hydra"):
-        if not _may_be_built(key, str(name)):
-            yield Problem(key, name, "not a class that Hydra may build here; remove it")
-    for name, value in ((plain.get("job") or {}).get("env_set") or {}).items():
-        yield Problem(
-            f"hydra.job.env_set.{name}", value, "a config sets no variables of the environment; set it in the shell"
-        )
-
-
-def _may_be_built(key: str, name: str) -> bool:
-    if key in ("hydra.launcher._target_", "hydra.sweeper._target_"):
-        return bool(PLUGIN.fullmatch(name))
-    if key.startswith("hydra.sweeper."):
-        return bool(SAMPLER.fullmatch(name))
-    if key.startswith(("hydra.job_logging", "hydra.hydra_logging")):
-        return name in LOGGING | STREAMS
-    return is_allowed(name)
-
-
-def _names(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """(key, name) of all that names a class or, behind `ext://` or `cfg://`, any object."""
-    if isinstance(value, str) and value.startswith(("ext://", "cfg://")):
-        yield key, value
-    for k, v in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        if k in ("_target_", "()", "class", "factory"):
-            yield f"{key}.{k}", v
-        elif k != "help":
-            yield from _names(v, f"{key}.{k}")
 
 
 def misplaced(cfg: DictConfig, overrides: list[Override], several: bool) -> Iterator[Problem]:
