@@ -144,7 +144,7 @@ def _members(file: Any, name: str, size: int) -> Iterator[tarfile.TarInfo]:
             at = file.tell()
             yield member
             file.seek(at)
-            tar.members = []  # else every header stays in memory
+            tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
 
 
 def _text(file: Any, member: tarfile.TarInfo, name: str) -> Any:

@@ -66,7 +66,9 @@ def finished(reader: SampleReader, rows: np.ndarray) -> dict[str, np.ndarray] | 
         return None
     scales = {name: fitted.layout["full_scale"] for name, fitted in reader.fitted.items()}
     # bands first, as a policy takes them: one that treats each value by itself gives the same bits
-    return {n: reader.scaling.apply(x.T, None, scales[n], reader.fitted[n].scaling).T for n, x in found.inputs.items()}
+    return {
+        n: reader.policy(n).apply(x.T, None, scales[n], reader.fitted[n].scaling).T for n, x in found.inputs.items()
+    }
 
 
 def _plain(reader: SampleReader, name: str) -> bool:
