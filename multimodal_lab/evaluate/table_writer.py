@@ -62,7 +62,10 @@ class TableWriter:
 
     def _parquet(self, name: str, rows: parquet.EmbeddingRows) -> Write:
         schema = parquet.table(rows.cut(slice(0, 1))).schema
-        writer = self._stack.enter_context(pq.ParquetWriter(self._file(f"{name}.parquet"), schema))
+        words = [column for column in schema.names if pa.types.is_string(schema.field(column).type)]
+        # a dictionary of numbers that are all different would be half a table more
+        file = pq.ParquetWriter(self._file(f"{name}.parquet"), schema, use_dictionary=words)
+        writer = self._stack.enter_context(file)
         return lambda more: writer.write_table(parquet.table(more))
 
     def _csv(self, name: str, rows: parquet.EmbeddingRows) -> Write:
