@@ -28,8 +28,6 @@ ARMS = {
     "inertial, vector": [*VECTORS, "fusion=separate"],
     "skeleton, series": [*SERIES, "modality=skeleton_series", "fusion=separate"],
     "skeleton, vector": [*VECTORS, "fusion=separate", "modality=skeleton"],
-    "both, series": [*SERIES, "modality=inertial_skeleton_series"],
-    "both, vector": [*VECTORS, "modality=inertial_skeleton", "fusion=concat"],
 }
 
 
@@ -43,11 +41,10 @@ def accuracies(arm: str, root: str, split: int, out: Path) -> dict[str, float]:
         if done.returncode:
             sys.exit(f"error: {arm}, split {split}: {done.stderr[-2000:]}")
     found = json.loads((folder / "summary.json").read_text())
-    fused = "fused" if arm.startswith("both") else arm.split(",")[0]
     label = "name" if arm.endswith("series") else "action"
     return {
         "head": found[f"head/classifier/{label}/accuracy"],
-        "probe": found[f"probe/{fused}/{label}/accuracy"],
+        "probe": found[f"probe/{arm.split(',')[0]}/{label}/accuracy"],
     }
 
 
