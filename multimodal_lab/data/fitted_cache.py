@@ -69,8 +69,9 @@ def learn(
         fit(samples, some, [name for name in unknown if learns[name]])
         if rest := [name for name in unknown if not learns[name]]:
             fit(samples.only(rest), rows)
-    for name in unknown if memory is not None else ():
-        memory.put(facts[name], asdict(samples.fitted[name]))
+    if memory is not None:
+        for name in unknown:
+            memory.put(facts[name], asdict(samples.fitted[name]))
     if isinstance(statistics, Preset):
         for name in (name for name, does in learns.items() if does):
             statistics.apply(name, samples.plans[name], samples.fitted[name])

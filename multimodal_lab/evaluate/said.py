@@ -27,7 +27,7 @@ class Said:
     values: np.ndarray
     rows: np.ndarray
 
-    def cut(self, index: np.ndarray) -> Said:
+    def cut(self, index: np.ndarray | slice) -> Said:
         """The same of some samples."""
         return Said(self.label, self.values[index], self.rows[index])
 

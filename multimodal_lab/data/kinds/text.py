@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
@@ -76,7 +76,7 @@ class Text(Kind):
             from multimodal_lab.data.streams.tokenizer import OWN, Marks, Tokens
 
             fitted, length = samples.fitted[name], samples.plans[name].length
-            own = {k: tuple(v) if isinstance(v, list) else v for k, v in fitted.marks.items()}
+            own: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fitted.marks.items()}
             samples.tokens[name] = Tokens.from_json(fitted.tokenizer, length, Marks(**own) if own else OWN)
 
     def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
@@ -113,7 +113,8 @@ class Vocabulary(Learner):
             raise DataError(f"stream {self.name}: no sample of the training split has text in {plan.stored.field!r}")
         from multimodal_lab.data.streams.tokenizer import Tokens
 
-        trained = Tokens.train(self.texts, plan.vocab, plan.length, plan.model)
+        model: Literal["word", "bpe"] = "bpe" if plan.model == "bpe" else "word"
+        trained = Tokens.train(self.texts, plan.vocab, plan.length, model)
         self.samples.tokens[self.name] = trained
         fitted.tokenizer, fitted.vocab = trained.to_json(), trained.vocab
 

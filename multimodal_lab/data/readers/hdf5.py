@@ -193,7 +193,7 @@ class Hdf5:
         size = self.crop or 0
         window = (slice(top, top + size), slice(left, left + size)) if self.crop else (slice(None),) * (data.ndim - 2)
         place = {"n": (row,), "c": (band,), "h": window[:1], "w": window[1:]}
-        values = data[tuple(p for a in self.axes for p in place[a])]
+        values: np.ndarray = data[tuple(p for a in self.axes for p in place[a])]
         # A view of interleaved values: the copy into a batch is quicker at turning them round.
         values = np.moveaxis(values, -1, 0) if self.axes.endswith("c") and values.ndim > 1 else values
         return values if pick is None else values[pick]

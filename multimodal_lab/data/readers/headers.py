@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import pandas as pd
 
@@ -15,6 +15,16 @@ from multimodal_lab.files import retried
 H = TypeVar("H")
 Verify = Literal["all", "headers", "none"]
 Read = Callable[[str, tuple[str, H] | None], H]
+
+
+@overload
+def headers(paths: Sequence[str], read: Read[H], on_error: str) -> list[H | DataError]: ...
+
+
+@overload
+def headers(
+    paths: Sequence[str], read: Read[H], on_error: str, verify: Verify
+) -> list[H | DataError] | LazyHeaders: ...
 
 
 def headers(
@@ -50,18 +60,17 @@ class LazyHeaders:
 
     def __init__(self, paths: Sequence[str], read: Read[Any]) -> None:
         self.paths, self.read = paths, read
-        self.first: tuple[str, Any] | None = None
         self.known: dict[int, Any] = {}
-        for i, path in enumerate(paths):
-            if not isinstance(self[i], DataError):
-                self.first = path, self[i]
-                return
-        raise DataError(f"{len(paths)} files, none of which can be read: {self[0]}")
+        self._first: tuple[str, Any] | None = None
+        good = next((i for i in range(len(paths)) if not isinstance(self[i], DataError)), None)
+        if good is None:
+            raise DataError(f"{len(paths)} files, none of which can be read: {self[0]}")
+        self.first = self._first = paths[good], self[good]
 
     def __getitem__(self, index: int) -> Any:
         if index not in self.known:
             try:
-                self.known[index] = retried(partial(self.read, self.paths[index], self.first))
+                self.known[index] = retried(partial(self.read, self.paths[index], self._first))
             except DataError as error:
                 self.known[index] = error
         return self.known[index]
@@ -82,7 +91,7 @@ def sized(paths: Sequence[str], suffixes: Sequence[str], found: Sequence[object]
     """`table` with the `height` and `width` of each file's header, 0 where it could not be read; of the first, where the
     others wait."""
     if isinstance(found, LazyHeaders):
-        _, first = found.first or ("", None)
+        _, first = found.first
         return table(paths, suffixes).assign(height=first.height, width=first.width)
     sizes = {name: [getattr(header, name, 0) for header in found] for name in ("height", "width")}
     return table(paths, suffixes).assign(**sizes)

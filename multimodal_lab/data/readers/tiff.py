@@ -56,13 +56,13 @@ class Tiff:
         self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
         stored = [b.name for b in card.bands]
         self._stored = [stored.index(b.name) for b in self.bands]
-        lazy = isinstance(self._headers, LazyHeaders)
-        read_now = [self._headers.first] if lazy else zip(paths, self._headers)
+        waiting = self._headers if isinstance(self._headers, LazyHeaders) else None
+        read_now = [waiting.first] if waiting else zip(paths, self._headers)  # type: ignore[arg-type]  # else a list
         good = [(p, h) for p, h in read_now if isinstance(h, Header)]
         nodata.check(card, self._stored, good[0][1].dtype)
         if card.nodata is None:
             self.notes = [*self.notes, *nodata.notes([(p, h.why) for p, h in good if h.why], len(paths))]
-        self.notes = [*self.notes, self._headers.note()] if lazy else self.notes
+        self.notes = [*self.notes, waiting.note()] if waiting else self.notes
         self._paths, self._files = paths, [str(self.root / p) for p in paths]
         self._mask_at = [] if card.mask_band is None else [stored.index(card.mask_band)]
         tiles.mark(self)

@@ -32,7 +32,7 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
     kind = kinds.of(stored)
     if role not in ("input", "target") or (role == "target" and not kind.producible):
         raise DataError(f"modality.{name}.role: {role!r}; a text stream may be input or target, all others are input")
-    text = {k: facts[k] for k in ("vocab", "length") if k in facts}
+    text: dict[str, Any] = {k: facts[k] for k in ("vocab", "length") if k in facts}
     for key in ("vocab", "length", "tokens"):
         if key in facts and key not in kind.keys:
             raise DataError(f"modality.{name}: {key} belongs to a text stream, this one is {stored.kind}")

@@ -28,7 +28,7 @@ def audit_data(
         found_data = fingerprint(factory.source, factory.root, factory.fingerprint)
     except DataError as error:
         raise StudyError(f"no cell can be trained: {error}") from error
-    of = {
+    of: dict[str, Any] = {
         "data": found_data,
         "config": hashes.config_key({"data": {**plain, "split": {**plain["split"], "seed": None}}}),
         "splits": list(study.splits),
