@@ -55,6 +55,15 @@ def test_every_key_is_a_picture(write, tmp_path):
     np.testing.assert_array_equal(source.read(1, [Stream("a", bands=RGB[::2])]).inputs["a"], picture(1)[0][::2])
 
 
+def test_two_readers_of_one_process_may_read_one_file(write, tmp_path):
+    write(tmp_path, {f"p{i}": picture(i)[1] for i in range(3)})
+    first, second = Lmdb(str(tmp_path)), Lmdb(str(tmp_path))
+    for source in (first, second, first):
+        np.testing.assert_array_equal(source.read(2, [Stream("a", bands=RGB)]).inputs["a"], picture(2)[0])
+    del first
+    np.testing.assert_array_equal(second.read(0, [Stream("a", bands=RGB)]).inputs["a"], picture(0)[0])
+
+
 def test_tensors_are_bands_and_a_table_names_their_keys(write, tmp_path):
     from safetensors.numpy import save
 

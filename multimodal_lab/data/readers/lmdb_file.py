@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.source import DataError
@@ -28,7 +29,7 @@ class LmdbFile:
         self.path, self.name = path, name
         self.data = path / DATA if path.is_dir() else path
         require_whole(self.data, name)
-        self._open: tuple[int, Any] | None = None
+        self._open: _Environment | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": None}
@@ -51,18 +52,41 @@ class LmdbFile:
             yield from reading.cursor().iternext(keys=True, values=False)
 
     def _environment(self) -> Any:
-        """That of this process: one that was opened before a fork must not be used after it."""
-        if self._open is None or self._open[0] != os.getpid():
-            try:
-                import lmdb
-            except ImportError as error:
-                raise DataError(f"{self.name}: needs the package lmdb: {install_command('lmdb')}") from error
+        """That of this process."""
+        if self._open is None or self._open.process != os.getpid():
+            if self._open is not None:  # of the process that forked this one: not to be used here
+                self._open.close()
             require_whole(self.data, self.name)
-            folder = self.path.is_dir()
-            # without a lock: nothing is written here, and the folder may be read-only
-            made = lmdb.open(str(self.path), subdir=folder, readonly=True, lock=False, readahead=False, meminit=False)
-            self._open = (os.getpid(), made)
-        return self._open[1]
+            stat = self.data.stat()
+            key = (os.getpid(), stat.st_dev, stat.st_ino)
+            self._open = SHARED.get(key) or SHARED.setdefault(key, _Environment(self.path, self.name))
+        return self._open.environment
+
+
+class _Environment:
+    """An open LMDB, closed with its last user: the library opens a file but once a process."""
+
+    environment: Any = None
+
+    def __init__(self, path: Path, name: str) -> None:
+        try:
+            import lmdb
+        except ImportError as error:
+            raise DataError(f"{name}: needs the package lmdb: {install_command('lmdb')}") from error
+        self.process = os.getpid()
+        # without a lock: nothing is written here, and the folder may be read-only
+        how: dict[str, bool] = {"readonly": True, "lock": False, "readahead": False, "meminit": False}
+        self.environment = lmdb.open(str(path), subdir=path.is_dir(), **how)
+
+    def close(self) -> None:
+        """Leave the file; twice does nothing."""
+        if self.environment is not None:
+            self.environment.close()
+
+    __del__ = close
+
+
+SHARED: WeakValueDictionary[tuple[int, int, int], _Environment] = WeakValueDictionary()  # by process, device and inode
 
 
 def require_whole(data: Path, name: str) -> None:
