@@ -16,8 +16,8 @@ from multimodal_lab.types import Batch, Stream
 class Longer(Batch):
     """A batch of a later version: two more fields, of the two shapes that a field can have."""
 
-    valid: dict[str, Tensor] = field(default_factory=dict)
-    items: Tensor | None = None
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    sites: Tensor | None = None
 
 
 def made(**more):
@@ -28,8 +28,8 @@ def made(**more):
         {"rgb": rows > 0, "words": rows > 1},
         rows * 10,
         rows // 2,
-        valid={"rgb": torch.rand(4, 7) > 0.5},
-        items=rows + 3,
+        weights={"rgb": torch.rand(4, 7)},
+        sites=rows + 3,
         **more,
     )
 
@@ -41,7 +41,12 @@ def same(a, b):
 
 
 def test_named_gives_every_tensor_of_every_field():
-    batch = made(mask=torch.ones(4, 1, 5, 5), same=torch.zeros(4), others={"words": torch.zeros(4, 2, 6)})
+    rest = {
+        "others": {"words": torch.zeros(4, 2, 6)},
+        "items": {"rgb": torch.zeros(4)},
+        "valid": {"rgb": torch.ones(4, 7)},
+    }
+    batch = made(mask=torch.ones(4, 1, 5, 5), same=torch.zeros(4), **rest)
     assert {place.partition(".")[0] for place in batch.named()} == {one.name for one in fields(batch)}
     assert all(len(x) == len(batch) for x in batch.named().values())
 
@@ -58,10 +63,10 @@ def test_map_reaches_every_tensor_and_keeps_what_is_absent(change):
 def test_a_new_field_is_moved_cut_and_repeated_with_the_others():
     batch = made()
     assert all(x.device.type == "meta" for x in batch.to(torch.device("meta")).named().values())
-    assert gradcache.part(batch, slice(1, 3)).items.tolist() == [4, 5]
+    assert gradcache.part(batch, slice(1, 3)).sites.tolist() == [4, 5]
     views = Augment({"rgb": Stream("rgb"), "words": Stream("words", "text")}, ops={}, views=2)(batch, 0, 0)
-    assert views.valid["rgb"].equal(batch.valid["rgb"].repeat(2, 1))
-    assert views.items.tolist() == [3, 4, 5, 6] * 2
+    assert views.weights["rgb"].equal(batch.weights["rgb"].repeat(2, 1))
+    assert views.sites.tolist() == [3, 4, 5, 6] * 2
 
 
 def test_a_batch_written_by_place_is_read_back_empty_dicts_and_dotted_names_too(tmp_path):

@@ -104,7 +104,7 @@ def test_losses_take_captions_of_one_image_for_positives(captioned, composed, lo
     from multimodal_lab.experiment.build import build_system
 
     found = data(pairs(captioned()))
-    cfg = composed("modality=image_text", "experiment=clip", f"loss={loss}", small=False)
+    cfg = composed("modality=image_text", "experiment=clip", f"loss={loss}", "data.root=/pairs", small=False)
     torch.manual_seed(0)
     system = build_system(cfg, found).eval()
     batch = found.batch(np.array([0, 1, 20, 21]))

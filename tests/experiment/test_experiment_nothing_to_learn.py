@@ -35,17 +35,21 @@ class System:
 )
 def test_a_target_that_teaches_nothing_is_refused(values, classes, words):
     with pytest.raises(ValueError, match=words):
-        build._require_targets(System(target="batch.targets.species"), Labelled(values, classes), trained=False)
-    build._require_targets(System(target="batch.targets.species"), Labelled(values, classes), trained=True)
+        build._require_targets(
+            System(target="batch.targets.species"), Labelled(values, classes), added=(), trained=False
+        )
+    build._require_targets(System(target="batch.targets.species"), Labelled(values, classes), added=(), trained=True)
 
 
 def test_labels_that_teach_something_pass():
     for values, classes in (([0, 1, -1, -1], ["ant", "bee"]), ([0.5] * 4, []), ([[1.0, 0.0]] * 4, ["ant", "bee"])):
-        build._require_targets(System(target="batch.targets.species"), Labelled(values, classes), trained=False)
+        build._require_targets(
+            System(target="batch.targets.species"), Labelled(values, classes), added=(), trained=False
+        )
     # as ids, what has no label is a class of its own; all of one class is refused
-    build._require_targets(System(ids="batch.targets.species"), Labelled([1, -1, 1, 1]), trained=False)
+    build._require_targets(System(ids="batch.targets.species"), Labelled([1, -1, 1, 1]), added=(), trained=False)
     with pytest.raises(ValueError, match="nothing to tell apart"):
-        build._require_targets(System(ids="batch.targets.species"), Labelled([1, 1, 1, 1, 0]), trained=False)
+        build._require_targets(System(ids="batch.targets.species"), Labelled([1, 1, 1, 1, 0]), added=(), trained=False)
 
 
 def test_a_gradient_of_zero_at_every_step_ends_the_run(composed, tmp_path, monkeypatch):

@@ -142,9 +142,8 @@ def test_the_summary_has_flat_scores_for_every_stream_and_its_provenance(finishe
     for key in ("provenance/seed", "provenance/data_fingerprint", "provenance/torch", "provenance/device", "cost/wall_s",
                 "cost/peak_memory_mb", "cost/images_per_s", "chance/sex"):  # fmt: skip
         assert key in found, key
-    terms = {k: v for k, v in found.items() if k.startswith("test/") and k != "test/total"}
-    assert terms
-    assert found["test/total"] == pytest.approx(sum(terms.values()))
+    assert found["test/total"] == pytest.approx(found["test/cross_modal"])
+    assert found["test/cross_modal"] == pytest.approx(found["test/cross"] + 0.5 * found["test/intra"])
     assert all(not isinstance(v, dict | list) for v in found.values())
 
 

@@ -171,8 +171,8 @@ def test_a_wrong_line_is_one_sentence(cli, words, said):
 def test_two_that_find_a_dead_owners_lock_are_not_both_let_in(tmp_path):
     """The slow look makes the race certain where nothing guards it: each would unlink the lock that another just made."""
     script = (
-        "import sys,pathlib,time\nfrom multimodal_lab.runs import directory as rundir\nlook = rundir._living\n"
-        "def slow(path):\n    found = look(path)\n    time.sleep(0.05)\n    return found\nrundir._living = slow\n"
+        "import sys,pathlib,time\nfrom multimodal_lab.runs import directory as rundir, lease\nlook = lease._living\n"
+        "def slow(path, now):\n    found = look(path, now)\n    time.sleep(0.05)\n    return found\nlease._living = slow\n"
         "while time.time() < float(sys.argv[2]):\n    pass\n"
         "for own in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n    try:\n"
         "        rundir.claim(own, True)\n        print(own.name)\n    except rundir.Held:\n        pass\ntime.sleep(1)"

@@ -32,13 +32,18 @@ def head_reads(tree: Tree) -> Iterator[Problem]:
             yield from one_of(f"{key}.input", reads, emitted(tree))
         elif of_head(node, "takes") == "fused" and len(streams(tree)) > 1 and not may_emit(tree, "fused"):
             alone = ", ".join(f"{key}.input={s}" for s in streams(tree))
-            every = one("head", lambda other: of_head(other, "takes") == "streams")
+            every = _like(node)
             fusions = choices("fusion", lambda other: "fused" in fact(target(other), "emits", ()))
             expects = (
                 f"reads fused, which fusion={file_of(tree['fusion'])} does not give; choose head={every}, a fusion that "
                 f"gives it ({', '.join(fusions)}), or, where something else reads the other streams, {alone}"
             )
             yield Problem(f"{key}.input", None, expects, f"fusion={fusions[0]}" if fusions else "")
+
+
+def _like(node: Tree) -> str:
+    """The head of every stream that, like this one of a fusion, tells a label or does not."""
+    return one("head", lambda other: of_head(other, "takes") == "streams" and ("label" in other) == ("label" in node))
 
 
 def head_targets(tree: Tree) -> Iterator[Problem]:
