@@ -83,7 +83,7 @@ def main() -> None:
         own = [word for word in rest if any(_begins(word, key) for key in OWN)]
         of_data = [word for word in rest if word not in own]
         if wrong := [word for word in of_data if not word.startswith(WORDS)]:
-            can = ", ".join(f"{key}=…" for key in ("data", *OWN))
+            can = ", ".join(f"{key}=…" for key in ("out", "data", *OWN))
             raise ConfigError(f"{wrong[0]}: only {can} can be given; the rest is the run's own")
         cfg = changed(opened(folder, of_data, labels=True), own)
         resplit = any(word.lstrip("+").startswith("data.split") for word in of_data)

@@ -144,7 +144,7 @@ def _facts(summary: Mapping[str, Any]) -> Text | None:
         "on": summary.get("provenance/device"),
         "wall time": _with(summary.get("cost/wall_s"), "s"),
         "peak memory": _with(summary.get("cost/peak_memory_mb"), "MB"),
-        "speed": _with(summary.get("cost/images_per_s"), "samples/s"),
+        "speed": _with(summary.get("cost/images_per_s") or None, "samples/s"),
     }
     said = [f"{k} {v}" for k, v in known.items() if v is not None]
     return Text(" · ".join(said), style="dim") if said else None
