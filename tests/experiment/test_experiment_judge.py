@@ -85,7 +85,7 @@ def test_with_every_sample_held_out_what_needs_no_training_is_scored(judged, cap
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train.epochs=3"], "error: train.epochs=3: only data=…, evaluate=…, eval_split=…"),
+        (["train.epochs=3"], "error: train.epochs=3: only out=…, data=…, evaluate=…, eval_split=…"),
         (["split=tset"], "error: split=tset: expected one of test; nearest: test"),
         (["evaluate=[prob]"], "(nearest: evaluate=probe)"),
         (["eval_split=tset"], "eval_split=tset"),
