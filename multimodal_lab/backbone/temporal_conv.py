@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.backbone.temporal import mask_of_groups, pooled, where_valid
+from multimodal_lab.backbone.masked import pooled, where_valid
+from multimodal_lab.backbone.temporal import mask_of_groups
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.types import Features, Stream
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
+from multimodal_lab.backbone.masked import pooled, where_valid
 from multimodal_lab.backbone.padding import real_tokens
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.types import Features, Stream
@@ -75,6 +76,5 @@ class Text(nn.Module):
         tokens = self.dropout(self.words(x) + self.places[:, :length])
         for layer in self.layers:
             tokens = layer(tokens, attend[:, None, None, :])
-        tokens = torch.where(mask[..., None], self.norm(tokens), tokens.new_zeros(()))
-        pooled = tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-        return Features(tokens, pooled, mask)
+        tokens = where_valid(self.norm(tokens), mask)
+        return Features(tokens, pooled(tokens, mask), mask)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.backbone.masked import where_valid
 from multimodal_lab.files import read_json
 from multimodal_lab.types import Features
 
@@ -92,7 +93,7 @@ def takes(model: nn.Module, argument: str) -> bool:
 
 def features(tokens: Tensor, pooled: Tensor, mask: Tensor) -> Features:
     """tokens (N, L, D), zero where not real; pooled (N, D)."""
-    tokens = torch.where(mask[..., None], tokens, tokens.new_zeros(()))
+    tokens = where_valid(tokens, mask)
     if pooled.requires_grad:
         # what pooled alone passes gets a gradient of 0 from a reader of tokens: none at all would be an unused part
         tokens = tokens + 0 * pooled[:, None, :1]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.backbone import masked
 from multimodal_lab.backbone import transformers_model as towers
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
@@ -104,8 +105,7 @@ class TransformersText(nn.Module):
             if pooled is None:
                 raise ValueError("backbone.pool=pooler: this model has no pooler_output; choose mean, first or last")
         elif self.pool == "mean":
-            real = torch.where(mask[..., None], tokens, tokens.new_zeros(()))
-            pooled = real.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+            pooled = masked.pooled(masked.where_valid(tokens, mask), mask)
         else:
             at = (mask.sum(1) - 1).clamp(min=0) if self.pool == "last" else mask.new_zeros(len(x), dtype=torch.long)
             pooled = tokens[torch.arange(len(x), device=x.device), at]

@@ -1,0 +1,16 @@
+"""Tokens of which some are not real: zeros there, and means over the others alone."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def where_valid(x: Tensor, valid: Tensor) -> Tensor:
+    """x (N, L, D) with zeros, NaN included, wherever valid (N, L) is False."""
+    zero = x.new_zeros(())
+    return zero.where(~valid[..., None], x)
+
+
+def pooled(tokens: Tensor, mask: Tensor) -> Tensor:
+    """(N, L, D), zero outside mask (N, L), to the mean of the real tokens (N, D); 0 where there is none."""
+    return tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
