@@ -15,15 +15,20 @@ from multimodal_lab.types import Features, Stream
 
 
 class Stems(nn.Module):
-    """The first convolution of each stream, in place of the model's own; `current` is the stream that passes."""
+    """The first convolution of each stream, in place of the model's own; `current` is the stream that passes, if one does."""
 
     def __init__(self, stems: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.stems = nn.ModuleDict(stems)
-        self.current = next(iter(stems))
+        self.current: str | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) of the current stream to what the first convolution gives."""
+        if self.current is None:  # a stem of any stream would do its part, and the gradients would be wrong
+            raise RuntimeError(
+                "backbone.checkpointing=true: this model computes its first convolution again in the backward pass, where the "
+                "stream is no longer known; set backbone.checkpointing=false, or take backbone=image"
+            )
         found: Tensor = self.stems[self.current](x)
         return found
 
@@ -66,12 +71,13 @@ class SharedImage(nn.Module):
             "dynamic_img_size": several or dynamic_img_size,
         }  # fmt: skip
         # the convolution of each is what `image` makes for it alone; of all but the first only that is kept
-        built = [Image(stream, **how) for stream in streams.values()]
-        self.trunk = built[0]
+        first_stream, *others = streams
+        self.trunk = Image(streams[first_stream], **how)
         first = self.trunk.model.pretrained_cfg["first_conv"]
         if not isinstance(first, str):
             raise ValueError(f"backbone.model={model}: it has no single first convolution to give each stream its own")
-        stems = {name: one.model.get_submodule(first) for name, one in zip(streams, built)}
+        stems = {first_stream: self.trunk.model.get_submodule(first)}
+        stems |= {name: Image(streams[name], **how).model.get_submodule(first) for name in others}
         self.first = first
         parent, _, name = first.rpartition(".")
         setattr(self.trunk.model.get_submodule(parent), name, Stems(stems))
@@ -93,5 +99,8 @@ class SharedImage(nn.Module):
         found = {}
         for name, x in inputs.items():
             self.stems.current = name
-            found[name] = self.trunk(x)
+            try:
+                found[name] = self.trunk(x)
+            finally:
+                self.stems.current = None
         return found

@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+import torch.utils.checkpoint
 from safetensors.torch import save_file
 
 from multimodal_lab.backbone.image import Image
@@ -87,3 +88,24 @@ def test_a_saved_one_is_loaded_again_and_a_copy_passes_its_own_stream():
     x = draw()
     assert torch.equal(other(x)["uv"].pooled, net(x)["uv"].pooled)
     assert torch.equal(net({"rgb": x["rgb"]})["rgb"].pooled, other(x)["rgb"].pooled)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_gradient_checkpointing_gives_every_first_convolution_its_own_gradient(model):
+    grads = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        net = shared(model, checkpointing=checkpointing)
+        sum(f.pooled.square().sum() for f in net(draw()).values()).backward()
+        grads.append({n: p.grad for n, p in net.named_parameters()})
+    for name, grad in grads[0].items():
+        torch.testing.assert_close(grads[1][name], grad, msg=name)
+
+
+def test_a_model_that_computes_its_first_convolution_again_is_refused_rather_than_given_another_streams():
+    net = shared("test_resnet")
+    whole = net.trunk.forward
+    net.trunk.forward = lambda x: torch.utils.checkpoint.checkpoint(whole, x, use_reentrant=False)
+    found = net(draw())
+    with pytest.raises(RuntimeError, match=r"set backbone\.checkpointing=false"):
+        found["rgb"].pooled.sum().backward()
