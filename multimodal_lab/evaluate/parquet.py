@@ -82,8 +82,9 @@ def plain(rows: EmbeddingRows) -> pa.Table:
 
 
 def _columns(rows: EmbeddingRows) -> dict[str, pa.Array]:
-    missing = ~rows.present
-    return {f"x{i + 1}": pa.array(column, mask=missing) for i, column in enumerate(rows.x.T.astype(np.float32))}
+    missing = None if rows.present.all() else ~rows.present
+    columns = np.ascontiguousarray(rows.x.T, dtype=np.float32)  # a strided column is copied number by number
+    return {f"x{i + 1}": pa.array(column, mask=missing) for i, column in enumerate(columns)}
 
 
 def splits(path: Path) -> np.ndarray:

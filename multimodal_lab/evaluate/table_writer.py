@@ -63,8 +63,10 @@ class TableWriter:
     def _parquet(self, name: str, rows: parquet.EmbeddingRows) -> Write:
         schema = parquet.table(rows.cut(slice(0, 1))).schema
         words = [column for column in schema.names if pa.types.is_string(schema.field(column).type)]
-        # a dictionary of numbers that are all different would be half a table more
-        file = pq.ParquetWriter(self._file(f"{name}.parquet"), schema, use_dictionary=words)
+        # numbers that are all different gain nothing by compression or bounds, and a dictionary would be half a table more
+        file = pq.ParquetWriter(
+            self._file(f"{name}.parquet"), schema, use_dictionary=words, compression="none", write_statistics=False
+        )
         writer = self._stack.enter_context(file)
         return lambda more: writer.write_table(parquet.table(more))
 
