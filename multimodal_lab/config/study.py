@@ -17,11 +17,15 @@ Role = Literal["baseline", "fused", "control", "subsets", "retrained", "tuning",
 
 @dataclass
 class Control:
-    """An arm that can't know more than the baselines: what changes (`set`) of the fused arm `of`, whose capacity it has."""
+    """An arm that can't know more than the baselines: what changes (`set`) of the fused arm `of`, whose capacity it has.
+
+    keeps: the baseline whose modality a duplicate sees several times; None is found from the configs where one is cut alike.
+    """
 
     of: str
     kind: Literal["shuffled", "duplicate"]
     set: list[str]
+    keeps: str | None = None
 
 
 @dataclass
@@ -112,6 +116,7 @@ def problems(study: Study) -> Iterator[Problem]:
     for where, name in named:
         if name not in study.arms:
             yield Problem(where, name, f"no such arm; there are {', '.join(study.arms)}", nearest(name, study.arms)[0])
+    yield from _keeps(study)
     if study.subsets in study.baselines:
         yield Problem("study.subsets", study.subsets, "is a baseline; name an arm of several modalities")
     if not study.baselines or not study.fused:
@@ -126,6 +131,19 @@ def problems(study: Study) -> Iterator[Problem]:
     if study.tune is not None:
         own = {**study.arms, **{name: c.set for name, c in study.controls.items()}}
         yield from tune_problems(study.tune, own, study.seeds)
+
+
+def _keeps(study: Study) -> Iterator[Problem]:
+    for name, control in study.controls.items():
+        where = f"study.controls.{name}.keeps"
+        if control.keeps is None:
+            continue
+        if control.kind != "duplicate":
+            what = f"of a {control.kind} control: expected null, only a duplicate keeps one modality"
+            yield Problem(where, control.keeps, what, f"{where}=null")
+        elif study.baselines and control.keeps not in study.baselines:
+            what = f"no such baseline; there are {', '.join(study.baselines)}"
+            yield Problem(where, control.keeps, what, nearest(control.keeps, study.baselines)[0])
 
 
 def warnings(study: Study) -> list[str]:

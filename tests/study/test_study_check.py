@@ -45,6 +45,11 @@ WRONG = [
     ),
     ({"baselines: [rgb]": "baselines: [rgb, concat]"}, "at least one arm among the baselines and one that is not"),
     ({"of: concat": "of: concta"}, "study.controls.shuffled.of=concta: no such arm"),
+    (
+        {"kind: shuffled": "keeps: rbg, kind: duplicate"},
+        "study.controls.shuffled.keeps=rbg: no such baseline; there are rgb (nearest: rgb)",
+    ),
+    ({"kind: shuffled": "keeps: rgb, kind: shuffled"}, "keeps=rgb: of a shuffled control: expected null"),
     ({"kind: shuffled": "kind: mixed"}, "expected one of shuffled, duplicate"),
     ({"stream: uv": "stream: nir"}, "data.shuffle.stream=nir"),
     ({"seeds: [0, 1]": "seeds: [0, 0]"}, "none twice"),

@@ -113,6 +113,24 @@ def test_a_shuffle_is_called_by_what_it_keeps(lines, label, name):
     assert compare.control_name(named, "c", label) == name
 
 
+def test_the_duplicate_of_the_better_modality_guards_and_the_other_is_told(tmp_path):
+    """uv is the better one: first twice loses to it, and says nothing of what capacity adds to it; uv twice does."""
+    first = {"first": Control("fused", "duplicate", ["modality=rgb_rgb"], "rgb"), "shuffled": CONTROLS["shuffled"]}
+    both = {**first, "second": Control("fused", "duplicate", ["modality=uv_uv"], "uv")}
+    levels = {"rgb": 0.5, "uv": 0.7, "fused": 0.9, "shuffled": 0.5, "first": 0.5, "second": 0.7}
+    _, alone = one(study(tmp_path / "a", {k: v for k, v in levels.items() if k != "second"}, controls=first))
+    assert "none shows what capacity alone would add" in alone.headline.verdict.sentence
+    _, answer = one(study(tmp_path / "b", levels, controls=both))
+    assert answer.headline.verdict.kind == "adds"
+    assert "none shows" not in answer.headline.verdict.sentence
+    names = {g.arm: g.name for g in answer.headline.of.controls}
+    assert names == {"first": "duplicate of rgb", "shuffled": REQUIRED[0], "second": REQUIRED[1]}
+    _, capacity = one(study(tmp_path / "c", {**levels, "second": 0.95}, controls=both))
+    assert capacity.headline.verdict.kind == "invalid"
+    _, told = one(study(tmp_path / "d", {**levels, "first": 0.95}, controls=both))
+    assert told.headline.verdict.kind == "adds"
+
+
 def test_shapley_values_sum_to_the_score_less_the_prior(tmp_path):
     levels = {**LEVELS, "drop": 0.0}
     folder = study(tmp_path, levels=levels, subsets="drop", labels=("sex", "species"))

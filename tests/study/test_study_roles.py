@@ -134,6 +134,24 @@ def test_a_stream_s_own_backbone_follows_the_name_that_it_has_in_a_duplicate():
     assert [p.key for p in roles.problems(study, {**arms, "twice": smaller})] == ["backbones.again.widths"]
 
 
+def test_a_duplicate_says_which_baseline_it_keeps_by_what_it_sees_and_no_other():
+    controls = {
+        n: Control("both", "duplicate", [], keeps) for n, keeps in (("first", None), ("second", None), ("other", None))
+    }
+    study = Study({"rgb": [], "uv": [], "both": []}, ["rgb", "uv"], ["sex"], controls)
+    plain = {"rgb": tree({"rgb": "R"}), "uv": tree({"uv": "UV"}), "both": tree({"rgb": "R", "uv": "UV"})}
+    seen = {"first": {"rgb": "R", "again": "R"}, "second": {"stacked": "UV"}, "other": {"g": "G", "again": "G"}}
+    plain |= {name: tree(own) for name, own in seen.items()}
+    plain["second"]["modality"]["stacked"]["repeat"] = 2
+    found = roles.keeping(study, plain)
+    assert {n: c.keeps for n, c in found.controls.items()} == {"first": "rgb", "second": "uv", "other": None}
+    wrong = Study(study.arms, study.baselines, ["sex"], {"first": Control("both", "duplicate", [], "uv")})
+    assert [str(p) for p in roles.problems(wrong, {k: plain[k] for k in ("rgb", "uv", "both", "first")})] == [
+        "study.controls.first.keeps=uv: control first sees [rgb, again], cut otherwise than the input of that baseline "
+        "(nearest: rgb)"
+    ]
+
+
 def test_a_stream_that_no_other_arm_has_is_held_against_the_first_arm():
     study = Study({"rgb": [], "early": []}, ["rgb"], ["sex"])
     arms = {"rgb": tree({"rgb": "R"}), "early": tree({"stacked": ["R", "UV"]}, backbone={"widths": [8]})}

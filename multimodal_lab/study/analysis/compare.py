@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -140,11 +140,17 @@ def test(scores: Scores, baseline: np.ndarray, arm: np.ndarray, test_per_train: 
     return crossed(paired(baseline, arm, scores.groups), test_per_train)
 
 
-def control_name(study: Study, control: str, label: str) -> str:
-    """What a control is to a label: a re-pairing within another column is reported, and guards nothing."""
+def control_name(study: Study, control: str, label: str, best: str = "", there: Collection[str] | None = None) -> str:
+    """What a control is to a label whose better baseline is `best`: what guards nothing has a name of its own, and is reported.
+
+    That is a re-pairing within another column, and a duplicate that doesn't keep `best` beside one that does (among `there`:
+    the controls that were judged; None is all).
+    """
     facts = study.controls[control]
     if facts.kind == "duplicate":
-        return REQUIRED[1]
+        beside = [c for n, c in study.controls.items() if c.of == facts.of and (there is None or n in there)]
+        keep = best != "" and any(c.keeps == best for c in beside)
+        return REQUIRED[1] if not keep or facts.keeps == best else f"duplicate of {facts.keeps or 'no baseline'}"
     column = within(facts.set)
     return REQUIRED[0] if column is None else WITHIN if column == label else f"shuffled within {column}"
 
@@ -166,8 +172,8 @@ def _pair(study: Study, scores: Scores, arm: str, baseline: str, best: str, test
     own, base, top = (scores.score[name] for name in (arm, baseline, best))
     pairs = paired(base, own, scores.groups)
     guards = [
-        Guard(name, control_name(study, name, scores.label), test(scores, top, scores.score[name], test_per_train),
-              test(scores, scores.score[name], own, test_per_train))
+        Guard(name, control_name(study, name, scores.label, best, scores.score),
+              test(scores, top, scores.score[name], test_per_train), test(scores, scores.score[name], own, test_per_train))
         for name, facts in study.controls.items()
         if facts.of == arm and name in scores.score
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from multimodal_lab.config.facts import fact
@@ -29,7 +30,27 @@ def problems(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
     for name, control in study.controls.items():
         check = _shuffled if control.kind == "shuffled" else _duplicate
         wrong = list(check(name, control.of, plain[name], plain[control.of]))
-        yield from wrong or _changes(name, control.kind, control.of, plain[name], plain[control.of])
+        wrong = wrong or list(_changes(name, control.kind, control.of, plain[name], plain[control.of]))
+        if not wrong and control.keeps and control.keeps not in (kept := _kept(study, plain, name)):
+            what = (
+                f"control {name} sees {show(list(inputs(plain[name])))}, cut otherwise than the input of that baseline"
+            )
+            yield Problem(f"study.controls.{name}.keeps", control.keeps, what, (kept or ["null"])[0])
+        yield from wrong
+
+
+def keeping(study: Study, plain: Mapping[str, Tree]) -> Study:
+    """The study whose duplicates say which baseline they keep, the first that is cut alike; `plain` as for `problems`."""
+    kept = {n: c.keeps or next(iter(_kept(study, plain, n)), None) for n, c in study.controls.items()}
+    return replace(study, controls={n: replace(c, keeps=kept[n]) for n, c in study.controls.items()})
+
+
+def _kept(study: Study, plain: Mapping[str, Tree], name: str) -> list[str]:
+    """The baselines whose only input is cut as every input of a duplicate is."""
+    if study.controls[name].kind != "duplicate":
+        return []
+    mine = [_cut(stream) for stream in inputs(plain[name]).values()]
+    return [b for b in study.baselines if [_cut(s) for s in inputs(plain[b]).values()] * len(mine) == mine]
 
 
 def unlike(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:

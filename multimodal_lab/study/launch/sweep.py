@@ -22,9 +22,9 @@ from multimodal_lab.runs.lease import wait_for_renewal
 from multimodal_lab.study import helpers
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.design import plan
-from multimodal_lab.study.design.cells import Cells, Compose, looked_at
+from multimodal_lab.study.design.cells import Cells, Compose, looked_at, streams
 from multimodal_lab.study.design.plan import Cell, StudyPlan
-from multimodal_lab.study.design.roles import judge_of
+from multimodal_lab.study.design.roles import judge_of, keeping
 from multimodal_lab.study.launch import status
 from multimodal_lab.study.launch.wandb import send
 from multimodal_lab.study.ledger import ledger
@@ -83,6 +83,7 @@ def planned(config: DictConfig, compose: Compose, typed: Sequence[str]) -> Study
     node: Any = OmegaConf.to_container(config.study, resolve=True)
     study = read(node)
     study = replace(study, evaluator=judge_of(study, looked_at(study, compose)) or None)
+    study = keeping(study, {arm: {"modality": streams(compose(own))} for arm, own in study.overrides().items()})
     made = Cells(study, compose)
     tuning = made.tuning()
     chosen = tuning_ledger.chosen(study, ledger.entries(Path(config.hydra.sweep.dir), tuning))
