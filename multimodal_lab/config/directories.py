@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from multimodal_lab.config.facts import fact
 from multimodal_lab.config.overrides import quoted
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.text import meant
@@ -45,7 +46,8 @@ def at_home(cfg: DictConfig, several: bool) -> list[str]:
 
 def absent(cfg: DictConfig) -> Iterator[Problem]:
     """A folder of data that is not there; nothing is known of the folders of a cluster's machines."""
-    if "submitit" in str(OmegaConf.select(cfg, "hydra.launcher._target_")):
+    launcher: Any = OmegaConf.to_container(cfg.hydra.launcher) if OmegaConf.select(cfg, "hydra.launcher") else {}
+    if fact(str(launcher.get("_target_")), "remote", False, launcher):
         return
     for key in ("data.root", "data.source.root"):
         try:

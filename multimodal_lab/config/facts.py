@@ -76,6 +76,7 @@ STAGES: dict[str, dict[str, Fact]] = {
     "adapt": {"freezes": PARTS, "freezes_argument": TEXT, "runs_argument": TEXT, "after_gradient": FLAG},
     "system": {"parts": NAMES},
     "log": {"requires": WORDS},
+    "launcher": {"requires": WORDS, "remote": SWITCH},
 }  # fmt: skip
 FACTS = {name: known for stage in STAGES.values() for name, known in stage.items()}
 

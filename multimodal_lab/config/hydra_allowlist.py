@@ -20,22 +20,25 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import ConfigError, Problem
+from multimodal_lab.config.rules.extras import absent_packages
 from multimodal_lab.text import nearest
 
 CALLBACK = {"_target_": "multimodal_lab.sweep_table.Table"}
 LAUNCHERS = {
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
-    "hydra_plugins.multimodal_lab_joblib.launcher.JoblibLauncher",
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
+    "hydra_plugins.multimodal_lab_launcher.joblib_launcher.JoblibLauncher",
+    "hydra_plugins.multimodal_lab_launcher.ray_launcher.RayLauncher",
+    "hydra_plugins.multimodal_lab_launcher.submitit_launcher.LocalLauncher",
+    "hydra_plugins.multimodal_lab_launcher.submitit_launcher.SubmititLauncher",
 }
 SWEEPERS = {
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
     "hydra_plugins.multimodal_lab_optuna.sweeper.OptunaSweeper",
     "hydra_plugins.multimodal_lab_study.sweeper.Study",
 }
-# Values of submitit's launcher that are no plain words, and are its own.
+# Values of the shipped launchers that are no plain words.
 SHIPPED = {"${hydra.sweep.dir}/.submitit/%j", "${hydra.job.name}"}
 NO_VARIABLES = "a config sets no variables of the environment; set them in the shell"
 LEVELS = {*logging.getLevelNamesMapping()}
@@ -63,6 +66,7 @@ def hydra_problems(node: DictConfig, typed: Container[str] = ()) -> Iterator[Pro
         yield from _logging(name, plain.get(name))
     yield from _plugin("launcher", plain.get("launcher"), LAUNCHERS, typed)
     yield from _plugin("sweeper", plain.get("sweeper"), SWEEPERS, typed)
+    yield from _packages(plain)
     yield from _job(plain.get("job"))
     yield from _directories(plain)
     yield from searchpath_problems(plain.get("searchpath"))
@@ -142,6 +146,14 @@ def _plugin(name: str, node: Any, allowed: set[str], typed: Container[str]) -> I
         elif own != "_target_" and not (_is_plain(value) or _is_typed(value, f"{key}.{own}", typed)):
             what = "a file gives numbers and plain words here; type this on the command line"
             yield Problem(f"{key}.{own}", value, what)
+
+
+def _packages(plain: dict[str, Any]) -> Iterator[Problem]:
+    """What a shipped launcher `requires` and is not installed."""
+    target = (plain.get("launcher") or {}).get("_target_")
+    if target in LAUNCHERS:
+        chosen = ((plain.get("runtime") or {}).get("choices") or {}).get("hydra/launcher", target)
+        yield from absent_packages("hydra/launcher", chosen, fact(target, "requires", {}))
 
 
 def _is_plain(value: Any) -> bool:

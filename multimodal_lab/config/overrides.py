@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from collections.abc import Iterator
@@ -18,12 +17,11 @@ from multimodal_lab.config.annotations import expected
 from multimodal_lab.config.compose import read
 from multimodal_lab.config.problem import Problem, not_one_of, show
 from multimodal_lab.config.signature import signature
-from multimodal_lab.text import distinct, install_command, nearest
+from multimodal_lab.text import distinct, nearest
 
 # What of Hydra's own node may be set from the command line; the rest names classes or files to load.
 HYDRA = ["run.dir", "sweep.dir", "sweep.subdir", "job.name", "job.chdir", "job.num", "job.id", "output_subdir"]
 HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.root.level"]
-LAUNCHERS = {"slurm": "hydra_submitit_launcher"}  # and the packages that they are in, where those are of an extra
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
 CONFIG = "multimodal_lab.config.schema.Config"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
@@ -167,22 +165,11 @@ def _hydra_problems(group: str, override: Override, values: list[Any]) -> Iterat
         yield from (p for v in values for p in list_problems(group, v, []))
     rest = group.removeprefix("hydra").lstrip("./")
     safe = group.startswith("hydra/") or any(rest == k or rest.startswith(f"{k}.") for k in HYDRA)
-    for value in values:
-        plugin = LAUNCHERS.get(str(value)) if group == "hydra/launcher" else None
-        if plugin and not _installed(plugin):
-            yield Problem(group, value, f"needs the package {plugin.replace('_', '-')}: {install_command('sweep')}")
     if not safe or "_target_" in group or any(_names_code(v) for v in values):
         near = nearest(rest, HYDRA)[0]
         yield Problem(
             group, values[0] if values else None, f"can't be set here; hydra has {', '.join(HYDRA)}", f"hydra.{near}=…"
         )
-
-
-def _installed(plugin: str) -> bool:
-    try:
-        return importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _names_code(value: Any) -> bool:

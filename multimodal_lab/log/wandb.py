@@ -67,7 +67,9 @@ def start_wandb(folder: Path, mode: Mode, **facts: Any) -> tuple[Any, Any]:
         return wandb, wandb.init(mode="disabled")
     if not own.exists():
         own.parent.mkdir(parents=True, exist_ok=True)
-        own.write_text(secrets.token_hex(8))
+        # an agent of a sweep waits for the run that it has named; a study's cells would all get one name
+        given = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+        own.write_text(given or secrets.token_hex(8))
     resume: Literal["allow"] | None = "allow" if mode == "online" else None
     settings = wandb.Settings(silent=True, x_disable_stats=True, x_disable_meta=True)  # no argv, no environment
     run = wandb.init(id=own.read_text(), resume=resume, dir=str(folder), mode=mode, settings=settings, **facts)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from multimodal_lab.device import distributed
 
 T = TypeVar("T")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+PASSED_ON = signal.SIGUSR2  # at which submitit queues the job again
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, PASSED_ON)
 AGAIN = 2.0  # seconds after which a second Ctrl-C is one more wish of the user, not the launcher's echo of the first
 
 
@@ -24,7 +25,7 @@ class _Cut(BaseException):
 
 
 class Stop:
-    """Ctrl-C, SIGTERM and SIGUSR1 set a flag that the loop polls; every rank sees it at the same step."""
+    """Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 set a flag that the loop polls; every rank sees it at the same step."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -41,6 +42,8 @@ class Stop:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.name == PASSED_ON.name and callable(self._before.get(PASSED_ON)):
+            signal.raise_signal(PASSED_ON)  # whoever started this run waits for it, and all is saved
 
     def _flag(self, number: int, _: object) -> None:
         # the user insists: end at once, without a save

@@ -67,7 +67,7 @@ def fit(
 
     `augment(batch, seed, epoch)` runs on the device; `validate()` scores the validation split; `facts` must not change
     between a run and its resume. Randomness is a function of (seed, epoch or step, rank, sample id) alone: neither a
-    restart, nor a validation pass, nor the number of workers changes it. Ctrl-C, SIGTERM and SIGUSR1 save, then raise
+    restart, nor a validation pass, nor the number of workers changes it. Ctrl-C, SIGTERM and SIGUSR save, then raise
     `Interrupted`. A training whose loss is not finite ends with `FloatingPointError`.
     With `config.ema` the system is validated, and at the end left, with the EMA of its weights. With
     `config.shard` it is empty meanwhile, but for rank 0's in a validation: see `Shards`.

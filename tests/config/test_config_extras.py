@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from multimodal_lab.config import schema
+from multimodal_lab.config.check import check_command
 from multimodal_lab.config.compose import read
-from multimodal_lab.config.overrides import choice_problems, groups, parse, quoted_pattern
+from multimodal_lab.config.overrides import groups, parse, quoted_pattern
+from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import install_command
 
@@ -52,13 +54,13 @@ def test_a_package_that_is_not_there_is_told_before_data_are_read(composed, abse
     assert re.search(said, found)
 
 
-def test_a_launcher_that_is_not_there_names_its_extra(absent):
-    known = groups((conf_dir(),))
-    (override,), _ = parse(["hydra/launcher=slurm"], [], known)
-    absent("hydra_plugins.hydra_submitit_launcher")
-    assert "needs the package hydra-submitit-launcher: pip install -e '.[sweep]'" in str(
-        next(choice_problems(override, known))
-    )
+@pytest.mark.parametrize(("choice", "package", "extra"), [("slurm", "submitit", "sweep"), ("ray", "ray", "ray")])
+def test_a_launcher_that_is_not_there_names_its_extra(absent, choice, package, extra):
+    absent(package)
+    with pytest.raises(ConfigError) as error:
+        check_command(["-m", "seed=0,1", f"hydra/launcher={choice}"])
+    said = f"hydra/launcher={choice}: needs the package {package}, which is not installed: pip install -e '.[{extra}]'"
+    assert str(error.value) == said
 
 
 def test_the_command_is_that_of_a_checkout():

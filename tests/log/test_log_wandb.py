@@ -1,10 +1,15 @@
 """`WANDB_MODE` is honoured where it asks for less than the config."""
 
+import re
 import sys
 import types
+from pathlib import Path
 
 import pytest
+import yaml
 
+from multimodal_lab.config.check import check_command
+from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.log.wandb import start_wandb
 
 
@@ -38,3 +43,28 @@ def test_an_unknown_mode_is_refused(asked, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "off")
     with pytest.raises(ValueError, match="WANDB_MODE=off: expected one of disabled, offline, online"):
         start_wandb(tmp_path, "offline")
+
+
+@pytest.mark.parametrize(("sweep", "named"), [("e/p/s", True), (None, False)])
+def test_a_run_of_a_sweeps_agent_has_the_id_that_the_agent_waits_for(asked, tmp_path, monkeypatch, sweep, named):
+    monkeypatch.setenv("WANDB_RUN_ID", "a1b2c3d4")
+    if sweep:
+        monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
+    else:
+        monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    start_wandb(tmp_path, "offline", name="x")
+    assert (asked[0]["id"] == "a1b2c3d4") == named
+
+
+def test_the_pages_sweep_gives_commands_that_pass_the_check():
+    utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils")
+    page = (Path(__file__).parents[2] / "docs" / "wandb.md").read_text()
+    sweep = yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    drawn = {k: {"value": v.get("min", v.get("values", [None])[0])} for k, v in sweep["parameters"].items()}
+    given = utils.create_sweep_command_args({"args": drawn})["args_no_hyphens"]
+    assert sweep["command"][:4] == ["${env}", "python", "-m", "${program}"]
+    assert sweep["command"][-1] == "${args_no_hyphens}"
+    jobs = check_command([*sweep["command"][4:-1], *given])
+    assert jobs is not None
+    with pytest.raises(ConfigError, match=r"optim\.weight_decy"):
+        check_command([*sweep["command"][4:-1], "optim.weight_decy=0.1"])

@@ -29,7 +29,9 @@ def launch(tmp_path_factory):
         shutil.copytree(ROOT / part, place / part, ignore=shutil.ignore_patterns("__pycache__"))
 
     def start(*words):
-        command = [sys.executable, "-m", "multimodal_lab.run", *words, *FEWER]
+        given = {word.partition("=")[0] for word in words}
+        fewer = [line for line in FEWER if line.partition("=")[0] not in given]
+        command = [sys.executable, "-m", "multimodal_lab.run", *words, *fewer]
         env = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -19,15 +19,15 @@ def packages(tree: Tree) -> Iterator[Problem]:
     """
     for name, node in tree["modality"].items():
         requires = kind_facts.fact(str(node.get("kind", "image")), "requires")
-        yield from _absent(f"modality.{name}.kind", node.get("kind"), requires or {})
+        yield from absent_packages(f"modality.{name}.kind", node.get("kind"), requires or {})
     for key, node in _sources(tree["data"].get("source") or {}, "data.source"):
-        yield from _absent(f"{key}._target_", target(node), fact(target(node), "requires", {}))
+        yield from absent_packages(f"{key}._target_", target(node), fact(target(node), "requires", {}))
     for name, node in (tree.get("log") or {}).items():
         if isinstance(node, dict):
-            yield from _absent("log", name, fact(target(node), "requires", {}))
+            yield from absent_packages("log", name, fact(target(node), "requires", {}))
     needs = constant("multimodal_lab.report.figures", "REQUIRES")
     for i, figure in enumerate(tree.get("figures") or []):
-        yield from _absent(f"figures.{i}", figure, needs.get(figure, {}))
+        yield from absent_packages(f"figures.{i}", figure, needs.get(figure, {}))
 
 
 def _sources(node: Tree, key: str) -> Iterator[tuple[str, Tree]]:
@@ -38,7 +38,8 @@ def _sources(node: Tree, key: str) -> Iterator[tuple[str, Tree]]:
         yield from _sources(member["source"] if inner else member, f"{key}.sources.{name}{'.source' * inner}")
 
 
-def _absent(key: str, value: object, requires: Mapping[str, str]) -> Iterator[Problem]:
+def absent_packages(key: str, value: object, requires: Mapping[str, str]) -> Iterator[Problem]:
+    """A problem for each of {package: extra} that is not installed."""
     for package, extra in requires.items():
         if importlib.util.find_spec(package) is None:
             yield Problem(key, value, f"needs the package {package}, which is not installed: {install_command(extra)}")

@@ -28,7 +28,7 @@ HINTS: dict[int, str] = {
     signal.SIGSEGV: " (a decoder crashed)",
     signal.SIGBUS: " (out of shared memory? /dev/shm holds batches on their way)",
 }
-LEFT_TO_MAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+LEFT_TO_MAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 Task = tuple[np.ndarray, int | None]
 
 
@@ -40,7 +40,7 @@ class Workers:
     """`count` processes that each call `fetch(rows, epoch, watch)`, which calls `watch(row)` before it reads a sample.
 
     called: how messages name a row. timeout: seconds that one sample may take. The processes are forked where that can
-    be done, at the first pass, and see `fetch` as it was then; they leave SIGTERM, SIGINT and SIGUSR1 to the main
+    be done, at the first pass, and see `fetch` as it was then; they leave such signals to the main
     process, which is to save first.
     """
 

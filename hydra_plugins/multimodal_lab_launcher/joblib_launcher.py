@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from pathlib import Path
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
+
+from hydra_plugins.multimodal_lab_launcher.job import execute, failed
 
 SAVING = 60  # seconds
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -75,45 +74,6 @@ class JoblibLauncher(Launcher):
                 slot.shutdown(wait=False, kill_workers=True)
 
     def _died(self, number: int, lines: list[str], error: Exception) -> JobReturn:
-        from multimodal_lab.runs import directory
-        from multimodal_lab.stage import TOLD
-
         codes = re.search(r"exit codes of the workers are \{([^}]*)\}", str(error))
         said = f"its process died ({codes[1] if codes else type(error).__name__}); out of memory?"
-        node = composed(self.context.config_loader, self.config, number, lines).hydra.sweep
-        folder = Path(str(node.dir)) / str(node.subdir)
-        directory.note_failure(folder, f"{said}\n")
-        print(f"error: {said} ({folder})", file=sys.stderr, flush=True)
-        failure = RuntimeError(said)
-        failure.add_note(TOLD)
-        made = JobReturn(overrides=lines, status=JobStatus.FAILED)
-        made.return_value = failure
-        return made
-
-
-def composed(loader: ConfigLoader, config: DictConfig, number: int, lines: list[str]) -> DictConfig:
-    """The config of one job of a sweep."""
-    made = loader.load_sweep_config(config, lines)
-    with open_dict(made):
-        made.hydra.job.id, made.hydra.job.num = f"{made.hydra.job.name}_{number}", number
-    return made
-
-
-def execute(
-    number: int,
-    lines: list[str],
-    context: HydraContext,
-    config: DictConfig,
-    task: TaskFunction,
-    state: dict[Any, Any],
-) -> JobReturn:
-    """Run one job, in a process of its own."""
-    setup_globals()
-    Singleton.set_state(state)
-    return run_job(
-        hydra_context=context,
-        task_function=task,
-        config=composed(context.config_loader, config, number, lines),
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+        return failed(self.context.config_loader, self.config, number, lines, said)
