@@ -79,13 +79,18 @@ def test_every_number_is_there(tmp_path, made):
     text = " ".join(Tags(files["report.html"].read_text()).words)
     plain = files["report.md"].read_text().replace("\\", "")
     for label, own in made["labels"].items():
-        wanted = [label, own["verdict"]["sentence"], *(spread(a) for a in own["arms"].values())]
+        wanted = [
+            label,
+            own["answer"]["sentence"],
+            own["verdict"]["sentence"],
+            *(spread(a) for a in own["arms"].values()),
+        ]
         for c in own["comparisons"]:
             wanted += [points(c["gain"]), pvalue(c["gain"]["p"]), c["need"], *c["notes"], "/".join(map(str, c["wins"]))]
             wanted += [points(k[what]) for k in c["controls"] if c["better"] for what in ("gain", "lead")]
-        head = own["verdict"]
-        wanted += [f"{c['arm']} over {c['baseline']} {c['verdict']['kind']}" for c in own["comparisons"]
-                   if c["better"] and c["arm"] != head["arm"]]  # fmt: skip
+        for d in own["answer"]["directions"]:
+            wanted += [d["sentence"], f"{d['kind']} over {d['over']}", f"{d['arm']}: {points(d['gain'])}"]
+        assert len(own["answer"]["directions"]) == 2
         wanted += [spread(v) for v in made["subsets"][label]["shapley"].values()]
         wanted += [number(m) for c in own["by_class"].values() for m in c["mean"].values()]
         for word in [
@@ -107,7 +112,12 @@ def test_every_number_is_there(tmp_path, made):
         assert said in text, said
         assert said in plain, said
     assert {"arms.svg", "gains.pdf", "shapley.svg", "missing.pdf"} <= files.keys()
-    assert text.index(made["labels"]["sex"]["verdict"]["sentence"]) < text.index("What each arm knows")
+    answer = made["labels"]["sex"]["answer"]
+    assert (
+        text.index(answer["sentence"])
+        < text.index(answer["directions"][0]["sentence"])
+        < text.index("What each arm knows")
+    )
 
 
 def test_two_writings_are_the_same_bytes(tmp_path, made):
@@ -119,12 +129,13 @@ def test_two_writings_are_the_same_bytes(tmp_path, made):
 def test_hostile_words_never_become_markup(tmp_path, made):
     """In the place of every word that a file can choose, one field after another."""
     clean = Tags(written(tmp_path / "clean", made)["report.html"].read_text())
-    for start in range(0, len(HOSTILE), 20):
-        words = iter(HOSTILE[start : start + 20])
+    for start in range(0, len(HOSTILE), 24):
+        words = iter((HOSTILE * 2)[start : start + 24])
         bad = json.loads(json.dumps(made))
         own = bad["labels"]["sex"]
-        bad["study"], bad["command"], own["verdict"]["sentence"] = next(words), next(words), next(words)
-        own["verdict"]["kind"], own["arms"]["rgb"]["role"], own["arms"]["rgb"]["stream"] = (
+        bad["study"], bad["command"], own["answer"]["sentence"] = next(words), next(words), next(words)
+        own["answer"]["directions"][0] |= {k: next(words) for k in ("kind", "over", "arm", "sentence")}
+        own["answer"]["directions"][1]["kind"], own["arms"]["rgb"]["role"], own["arms"]["rgb"]["stream"] = (
             next(words),
             "baseline",
             next(words),

@@ -37,11 +37,14 @@ def study(
     retrained=None,
     tested=lambda cell: 0,
     arms_more=(),
+    more_baselines=(),
     **more,
 ):
     """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
     arms = {arm: [f"modality={arm}", *arms_more] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
-    named = Study(arms, ["rgb", "uv"], list(labels), controls, seeds=list(seeds), splits=list(splits), **more)
+    named = Study(
+        arms, ["rgb", "uv", *more_baselines], list(labels), controls, seeds=list(seeds), splits=list(splits), **more
+    )
     cells = [
         Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".replace("_", "").ljust(16, "0"), [*arms_more])
         for r in splits
@@ -67,7 +70,7 @@ def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
         {}, {}, {}, dict.fromkeys(labels, classes), [f"s{i:03d}" for i in rows], rows // PER_GROUP,
         np.full(len(rows), "test"),
     )  # fmt: skip
-    streams = {cell.arm if cell.arm in ("rgb", "uv") else "fused": level}
+    streams = {cell.arm if cell.arm in named.baselines else "fused": level}
     if cell.arm == named.subsets:
         streams = SUBSETS
     found, seal = [], {}

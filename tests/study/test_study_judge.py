@@ -11,8 +11,9 @@ from multimodal_lab.config.study import Control, Study
 from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
-from multimodal_lab.stats.verdict import REQUIRED, WITHIN
-from multimodal_lab.study.analysis import compare, judge, results
+from multimodal_lab.stats.score import named
+from multimodal_lab.stats.verdict import REQUIRED, WITHIN, Difference
+from multimodal_lab.study.analysis import compare, judge, modalities, results, sentence
 from multimodal_lab.study.launch.conclude import conclude
 from multimodal_lab.study.ledger import outcomes
 
@@ -27,6 +28,10 @@ def one(folder):
     return found, answer
 
 
+def led(found, answer):
+    return sentence.lead(answer, modalities.modalities(found), sentence.Unit(named("accuracy"), 0.5))
+
+
 def test_a_gain_over_both_baselines_and_both_controls_adds(tmp_path):
     found, answer = one(study(tmp_path))
     head = answer.headline
@@ -39,26 +44,84 @@ def test_a_gain_over_both_baselines_and_both_controls_adds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "says"),
+    ("change", "kind", "says", "lead"),
     [
-        ({"levels": {**LEVELS, "fused": 0.2}}, "harms", "loses to rgb"),
-        ({"levels": {**LEVELS, "duplicate": 0.9}}, "invalid", "the control duplicate gains as much"),
-        ({"levels": {**LEVELS, "shuffled": 0.9}}, "invalid", "the control shuffled across classes gains as much"),
-        ({"levels": {**LEVELS, "fused": 0.6}}, "underpowered", "neither surely"),
-        ({"levels": dict.fromkeys(LEVELS, 1.0)}, "underpowered", "neither surely"),
-        ({"levels": dict.fromkeys(LEVELS, 1.0), "groups": 400}, "redundant", "within 2 points"),
-        ({"seeds": (0, 1)}, "underpowered", "2 seeds cannot"),
+        ({"levels": {**LEVELS, "fused": 0.2}}, "harms", "loses to rgb", "adding uv to rgb costs 38 points"),
+        ({"levels": {**LEVELS, "duplicate": 0.9}}, "invalid", "the control duplicate gains as much",
+         "what they add cannot be told: a control that knows nothing new gains as much"),
+        ({"levels": {**LEVELS, "shuffled": 0.9}}, "invalid", "the control shuffled across classes gains as much",
+         "what they add cannot be told: a control that knows nothing new gains as much"),
+        ({"levels": {**LEVELS, "fused": 0.6}}, "underpowered", "neither surely", "adding uv to rgb changes is not known (+2.4"),
+        ({"levels": dict.fromkeys(LEVELS, 1.0)}, "underpowered", "neither surely", "what adding uv to rgb changes is not known"),
+        ({"levels": dict.fromkeys(LEVELS, 1.0), "groups": 400}, "redundant", "within 2 points",
+         "adding uv to rgb changes nothing that matters"),
+        ({"seeds": (0, 1)}, "underpowered", "2 seeds cannot", "what adding uv to rgb changes is not known"),
         ({"controls": {"shuffled": CONTROLS["shuffled"]}, "levels": {k: v for k, v in LEVELS.items() if k != "duplicate"}},
-         "invalid", "without the control duplicate"),
-        ({"sources": lambda cell: "b" if cell.arm == "uv" else "a"}, "invalid", "cells of different source"),
-        ({"tested": lambda cell: 4 * (cell.arm == "uv")}, "invalid", "not trained and tested on the same samples of split 0"),
-        ({"classes": ("f",)}, "invalid", "has one class of sex only"),
+         "invalid", "without the control duplicate", "what they add cannot be told: a control is missing"),
+        ({"sources": lambda cell: "b" if cell.arm == "uv" else "a"}, "invalid", "cells of different source", "no answer for sex"),
+        ({"tested": lambda cell: 4 * (cell.arm == "uv")}, "invalid", "not trained and tested on the same samples of split 0",
+         "no answer for sex: the comparison does not stand."),
+        ({"classes": ("f",)}, "invalid", "has one class of sex only", "no answer for sex: the comparison does not stand."),
     ],
 )  # fmt: skip
-def test_every_word_has_its_study(tmp_path, change, kind, says):
-    _, answer = one(study(tmp_path, **change))
+def test_every_word_has_its_study_and_its_clause(tmp_path, change, kind, says, lead):
+    found, answer = one(study(tmp_path, **change))
     assert answer.headline.verdict.kind == kind
     assert says in answer.headline.verdict.sentence
+    assert lead in led(found, answer).sentence
+
+
+@pytest.mark.parametrize(
+    ("levels", "says", "words"),
+    [
+        ({"rgb": 0.5, "uv": 1.0, "fused": 1.0, "shuffled": 0.5, "duplicate": 0.5},
+         "uv alone tells sex (1.00, chance .50); adding rgb to uv changes nothing that matters; "
+         "adding uv to rgb (.50) adds 50 points.", "redundant over uv; adds over rgb"),
+        ({"rgb": 0.97, "uv": 0.5, "fused": 0.97, "shuffled": 0.97, "duplicate": 0.97},
+         "rgb alone tells sex (.97, chance .50); adding uv to rgb changes nothing that matters; "
+         "adding rgb to uv (.51) gains 47 points, which rgb alone may give.", "redundant over rgb; no evidence over uv"),
+        ({"rgb": 0.5, "uv": 0.5, "fused": 0.9, "shuffled": 0.5, "duplicate": 0.5},
+         "neither uv nor rgb alone is shown to tell sex (.51, .50, chance .50); adding rgb to uv adds 40 points; "
+         "adding uv to rgb adds 41 points.", "adds over uv; adds over rgb"),
+    ],
+)  # fmt: skip
+def test_the_answer_is_told_in_both_directions(tmp_path, levels, says, words):
+    """With synergy, with the label in one modality alone, whichever it is, and with a control that keeps that one."""
+    found, answer = one(study(tmp_path, levels=levels, groups=400))
+    told = led(found, answer)
+    assert (told.sentence, told.words) == (says, words)
+
+
+def test_of_three_modalities_every_set_is_told_over_the_best_of_its_parts(tmp_path):
+    """Among them one that no arm sees alone, and arms of one set that disagree: the one that adds answers."""
+    levels = {**LEVELS, "nir": 0.5, "pair": 0.6, "every": 0.6}
+    _, answer = one(study(tmp_path, levels=levels, groups=400, more_baselines=("nir",)))
+    seen = {"rgb": ("rgb",), "uv": ("uv",), "nir": ("nir",), "fused": ("rgb", "uv"), "pair": ("uv", "nir"),
+            "every": ("rgb", "uv", "nir", "depth")}  # fmt: skip
+    told = sentence.lead(answer, seen, sentence.Unit(named("accuracy"), 0.5))
+    assert [(d.over, d.added, d.judged.of.arm) for d in told.directions] == [
+        ("rgb", ("uv",), "fused"), ("uv", ("nir",), "pair"), ("rgb", ("uv", "nir", "depth"), "every"),
+    ]  # fmt: skip
+    assert told.sentence.startswith("sex from one modality: rgb .59, ")
+    assert "uv .51 (not shown to be above chance)" in told.sentence
+    assert "; chance .50; adding uv to rgb adds 32 points; what adding nir to uv changes" in told.sentence
+    assert told.words.startswith("adds over rgb (rgb + uv); invalid over uv (uv + nir)")
+
+
+def test_a_gain_in_another_score_is_told_in_its_unit():
+    unit = sentence.Unit(named("accuracy"))
+    assert [unit.size(x) for x in (0.01, 0.034, 0.512, -0.0351)] == [
+        "1 point",
+        "3.4 points",
+        "51 points",
+        "3.51 points",
+    ]
+    assert unit.range(Difference(0.004, -np.inf, np.inf, 1.0)) == "+0.4 points"
+    r2, loss = sentence.Unit(named("r2")), sentence.Unit(named("log_loss"))
+    assert (r2.level(0.412), r2.changes(0.12, "adds", "costs"), r2.least) == ("R² .41", "adds 12 points of R²", 0.0)
+    assert (loss.level(-0.412), loss.least) == ("log loss .412", None)
+    assert loss.changes(0.034, "adds", "costs") == "lowers log loss by 0.034"
+    assert loss.range(Difference(-0.034, -0.1, 0.03, 0.2)) == "-0.034, -0.1 to +0.03"
 
 
 def test_gains_are_corrected_over_the_report_and_leads_over_their_kind(tmp_path):

@@ -14,11 +14,13 @@ def test_tables_hold_what_the_record_holds(tmp_path):
         [*rows(made)] for rows in (wandb._verdicts, wandb._arms, wandb._comparisons, wandb._controls)
     )
     assert [v[:4] for v in verdicts] == [[k, "adds", "fused", "rgb"] for k in ("sex", "species")]
+    answers = [*wandb._answers(made)]
+    assert answers[0] == ["sex", made["labels"]["sex"]["answer"]["sentence"], "adds over rgb; adds over uv"]
     assert verdicts[0][4] == made["labels"]["sex"]["comparisons"][0]["gain"]["mean"]
     assert len(arms) == 10
     assert len(pairs) == 4
     assert [c[2] for c in controls] == ["shuffled", "duplicate"] * 2
-    for rows, names in ((verdicts, wandb.VERDICTS), (arms, wandb.ARMS), (pairs, wandb.COMPARISONS),
+    for rows, names in ((answers, wandb.ANSWERS), (verdicts, wandb.VERDICTS), (arms, wandb.ARMS), (pairs, wandb.COMPARISONS),
                         (controls, wandb.CONTROLS)):  # fmt: skip
         assert {len(row) for row in rows} == {len(names)}
 
@@ -30,4 +32,7 @@ def test_it_is_sent_as_one_more_run_of_the_group(tmp_path):
     wandb.send(folder, made, {"_target_": "multimodal_lab.log.wandb.Wandb", "mode": "offline"})
     (written,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
     content = written.read_bytes()
-    assert all(word in content for word in (b"study/verdicts", b"mine verdict", b"sex/verdict"))
+    assert all(
+        word in content
+        for word in (b"study/answers", b"sex/answer", b"study/verdicts", b"mine verdict", b"sex/verdict")
+    )

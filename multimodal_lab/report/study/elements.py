@@ -32,15 +32,18 @@ class Section:
 
 
 @dataclass(frozen=True)
-class VerdictCard:
-    """The verdict of a label: `mark` tells it where colours don't; others: of the other arms, and over the other modality."""
+class Word:
+    """One verdict: `mark` tells it where colours don't. over: a modality; gain: of which arm, and how much; why: its sentence."""
 
-    label: str
     kind: str
-    sentence: str
+    over: str
     gain: str
-    knows: str
-    others: str = ""
+    why: str
+
+    @property
+    def title(self) -> str:
+        """`redundant over uv`."""
+        return f"{self.kind} over {self.over}" if self.over else self.kind
 
     @property
     def mark(self) -> str:
@@ -54,11 +57,22 @@ class VerdictCard:
 
 
 @dataclass(frozen=True)
+class AnswerCard:
+    """The answer for a label: a sentence, the verdict of every direction, what arms score; others: the other arms' verdicts."""
+
+    label: str
+    sentence: str
+    words: Sequence[Word]
+    knows: str
+    others: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole report; explorer: the name of the page beside it to look around in, if there is one."""
 
     title: str
-    cards: Sequence[VerdictCard]
+    cards: Sequence[AnswerCard]
     sections: Sequence[Section] = field(default_factory=list)
     explorer: str = ""
 

@@ -32,11 +32,14 @@ def markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"# {_plain(report.title)}: does the second modality add anything?"
+    yield f"# {_plain(report.title)}: what does each modality add?"
     yield ""
     for card in report.cards:
-        yield f"- **{_plain(card.label)}: {card.mark} {_plain(card.kind)}.** {_plain(card.sentence)}"
-        yield from (f"  {_plain(text)}." for text in (card.knows, card.others) if text)
+        yield f"- **{_plain(card.label)}: {_plain(card.sentence)}**"
+        for word in card.words:
+            gain = f" ({_plain(word.gain)})" if word.gain else ""
+            yield f"  - {word.mark} **{_plain(word.title)}**{gain}: {_plain(word.why)}"
+        yield from (f"  - {_plain(text)}." for text in (card.knows, card.others) if text)
     if report.explorer:
         yield from ("", f"[Look around in the embeddings]({report.explorer}) of one fused run.")
     for section in report.sections:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.report.study.elements import (
+    AnswerCard,
     Report,
     Section,
     Table,
-    VerdictCard,
+    Word,
     figure,
     number,
     points,
@@ -44,17 +45,19 @@ def build_report(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report
     return Report(str(made["study"]), cards, parts)
 
 
-def _card(label: str, own: Mapping[str, Any]) -> VerdictCard:
-    v = own["verdict"]
-    pair = next((c for c in own["comparisons"] if (c["arm"], c["baseline"]) == (v["arm"], v["baseline"])), None)
-    gain = "" if pair is None else f"{v['arm']} over {v['baseline']}: {points(pair['gain'])}"
+def _card(label: str, own: Mapping[str, Any]) -> AnswerCard:
+    said, v = own["answer"], own["verdict"]
+    words = [Word(str(d["kind"]), str(d["over"]), f"{d['arm']}: {points(d['gain'])}", str(d["sentence"]))
+             for d in said["directions"]]  # fmt: skip
+    shown = {(d["arm"], d["over"]) for d in said["directions"]}
     singles = [f"{arm} {spread(a)}" for arm, a in own["arms"].items() if a["role"] == "baseline"]
     best = f"; {v['arm']} {spread(own['arms'][v['arm']])}" if v["arm"] in own["arms"] else ""
     chance = f"; chance {number(own['chance'])}" if own["chance"] is not None else ""
     others = [f"{c['arm']} over {c['baseline']} {c['verdict']['kind']}" for c in own["comparisons"]
-              if c is not pair and (c["better"] or c["arm"] == v["arm"])]  # fmt: skip
+              if (c["arm"], c["baseline"]) not in shown]  # fmt: skip
     knows = f"{', '.join(singles)}{best}{chance}" if singles else ""
-    return VerdictCard(label, str(v["kind"]), str(v["sentence"]), gain, knows, "; ".join(others))
+    words = words or [Word(str(v["kind"]), "", "", str(v["sentence"]))]
+    return AnswerCard(label, str(said["sentence"]), words, knows, "; ".join(others))
 
 
 def _warned(made: Mapping[str, Any]) -> Iterator[Section]:

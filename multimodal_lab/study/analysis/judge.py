@@ -19,12 +19,13 @@ from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
 
 @dataclass(frozen=True)
 class Judged:
-    """A comparison with its verdict; gain and controls with their Holm-adjusted p."""
+    """A comparison with its verdict; gain and controls with their Holm-adjusted p; problems: what makes it void."""
 
     of: Comparison
     verdict: Verdict
     gain: Difference
     controls: Sequence[ControlEvidence]
+    problems: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _judged(
         gain, c.equivalence, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
         need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better,
     )  # fmt: skip
-    return Judged(c, verdict(evidence), gain, controls)
+    return Judged(c, verdict(evidence), gain, controls, evidence.problems)
 
 
 def _small(guard: Guard, c: Comparison) -> bool:

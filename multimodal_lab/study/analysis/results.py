@@ -11,11 +11,14 @@ import numpy as np
 
 from multimodal_lab.runs import hashes
 from multimodal_lab.stats.crossed import Crossed
+from multimodal_lab.stats.score import named
 from multimodal_lab.stats.verdict import Difference
 from multimodal_lab.study.analysis.compare import Comparison
 from multimodal_lab.study.analysis.judge import Answer, Judged, problems
 from multimodal_lab.study.analysis.leak_gap import leak_gap
+from multimodal_lab.study.analysis.modalities import modalities
 from multimodal_lab.study.analysis.overlap import alike
+from multimodal_lab.study.analysis.sentence import Lead, Seen, Unit, lead
 from multimodal_lab.study.analysis.shapley import retrained, shares
 from multimodal_lab.study.audit.record import warnings
 from multimodal_lab.study.ledger import ledger, metric, tuning
@@ -27,7 +30,7 @@ GROUPS = 20  # told one by one
 
 def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
     """The whole of `study.json`; what is not finite is null."""
-    study = found.plan.study
+    study, seen = found.plan.study, modalities(found)
     made: dict[str, Any] = {
         "study": found.folder.name,
         "command": " ".join(["python -m multimodal_lab.run", *found.plan.typed]),
@@ -42,7 +45,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
         "problems": problems(found),
         "tuning": tuning.tuning_record(found.plan, found.tried),
         "warnings": [*found.plan.warnings, *found.warnings, *_others(found), *warnings(found.audit, found.data)],
-        "labels": {a.label: _label(found, a) for a in answers},
+        "labels": {a.label: _label(found, a, seen) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
         "retrained": {a.label: told for a in answers if (told := retrained(found, a.label))} or None,
         "overlap": alike(found),
@@ -90,28 +93,43 @@ def _others(found: Outcomes) -> list[str]:
     return [f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"]
 
 
-def _label(found: Outcomes, answer: Answer) -> dict[str, Any]:
+def _label(found: Outcomes, answer: Answer, seen: Seen) -> dict[str, Any]:
     head, scores = answer.headline, answer.scores
+    first = found.finished[0].summary
+    name = metric.metric(first, found.evaluator, answer.label)
+    chance = metric.chance(first, found.evaluator, answer.label)
+    said = _lead(lead(answer, seen, Unit(named("r2" if name == "r2" else "accuracy"), chance)))
     if scores is None or head is None:
         return {
+            "answer": said,
             "verdict": {"kind": "invalid", "arm": None, "baseline": None, "sentence": answer.why}, "classes": [],
             "metric": None, "chance": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [], "arms": {},
             "comparisons": [], "by_class": {}, "by_group": {"most": [], "count": 0},
         }  # fmt: skip
     classes = sorted(set(scores.truth.tolist()))
-    first = found.finished[0].summary
     return {
+        "answer": said,
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
         "classes": classes if len(classes) <= max(2, len(scores.ids) // 2) else [],
-        "metric": metric.metric(first, found.evaluator, answer.label),
-        "chance": metric.chance(first, found.evaluator, answer.label),
+        "metric": name, "chance": chance,
         "n": len(scores.ids), "groups": len(np.unique(scores.groups)), "left_out": scores.left_out,
         "seeds": scores.seeds, "splits": scores.splits,
         "arms": {arm: _arm(found, scores, arm, answer.means[arm]) for arm in scores.score},
         "comparisons": [_comparison(j) for j in answer.judged],
         "by_class": _by_class(scores, classes),
         "by_group": _by_group(scores, head.of),
+    }  # fmt: skip
+
+
+def _lead(told: Lead) -> dict[str, Any]:
+    return {
+        "sentence": told.sentence, "words": told.words,
+        "directions": [
+            {"over": d.over, "added": list(d.added), "arm": d.judged.of.arm, "kind": d.judged.verdict.kind, "clause": d.clause,
+             "sentence": d.judged.verdict.sentence, "gain": _difference(d.judged.gain, d.judged.of.gain)}
+            for d in told.directions
+        ],
     }  # fmt: skip
 
 

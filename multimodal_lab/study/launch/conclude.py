@@ -50,11 +50,16 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
 
 
 def _table(made: dict[str, Any]) -> Table:
-    drawn = Table(box=box.SIMPLE_HEAD, title="Does the second modality add anything?", title_justify="left")
-    for column in ("label", "verdict", "why"):
-        drawn.add_column(column, no_wrap=column != "why")
+    drawn = Table(box=box.SIMPLE_HEAD, title="What does each modality add?", title_justify="left")
+    drawn.add_column("label", no_wrap=True)
+    drawn.add_column("answer, its verdicts and why")
     for label, own in made["labels"].items():
-        drawn.add_row(printable(label), f"[bold]{own['verdict']['kind']}[/bold]", _escaped(own["verdict"]["sentence"]))
+        said = own["answer"]
+        why = [f"[bold]{_escaped(d['kind'])} over {_escaped(d['over'])}[/bold]: {_escaped(d['sentence'])}"
+               for d in said["directions"]]  # fmt: skip
+        drawn.add_row(
+            _escaped(label), "\n".join([f"[bold]{_escaped(said['sentence'])}[/bold]", *why]), end_section=True
+        )
     return drawn
 
 

@@ -11,6 +11,7 @@ from multimodal_lab.log.background import Background
 from multimodal_lab.log.wandb import start_wandb
 
 Rows = Iterator[list[Any]]
+ANSWERS = ("label", "answer", "verdicts")
 VERDICTS = ("label", "verdict", "arm", "baseline", "gain", "low", "high", "p", "why")
 ARMS = ("label", "arm", "role", "stream", "mean", "low", "high", "runs")
 COMPARISONS = ("label", "arm", "baseline", "verdict", "gain", "low", "high", "p", "equivalent", "detectable")
@@ -46,14 +47,21 @@ class Board:
         """A study has no steps."""
 
     def finish(self, summary: Mapping[str, Any], figures: Iterable[Path]) -> None:
-        """Log the tables; `<label>/verdict`, `<label>/gain` and `<label>/p` are the run's summary."""
-        parts = {"verdicts": (VERDICTS, _verdicts), "arms": (ARMS, _arms), "comparisons": (COMPARISONS, _comparisons),
-                 "controls": (CONTROLS, _controls)}  # fmt: skip
+        """Log the tables; `<label>/answer`, `<label>/verdict`, `<label>/gain` and `<label>/p` are the run's summary."""
+        parts = {"answers": (ANSWERS, _answers), "verdicts": (VERDICTS, _verdicts), "arms": (ARMS, _arms),
+                 "comparisons": (COMPARISONS, _comparisons), "controls": (CONTROLS, _controls)}  # fmt: skip
         tables = {k: self._wandb.Table(list(names), [*rows(summary)]) for k, (names, rows) in parts.items()}
         self._run.log({f"study/{name}": table for name, table in tables.items()})
+        for label, answer, words in _answers(summary):
+            self._run.summary.update({f"{label}/answer": answer, f"{label}/verdicts": words})
         for label, verdict, _, _, gain, _, _, p, _ in _verdicts(summary):
             self._run.summary.update({f"{label}/verdict": verdict, f"{label}/gain": gain, f"{label}/p": p})
         self._run.finish(exit_code=0)
+
+
+def _answers(made: Mapping[str, Any]) -> Rows:
+    for label, own in made["labels"].items():
+        yield [label, own["answer"]["sentence"], own["answer"]["words"]]
 
 
 def _verdicts(made: Mapping[str, Any]) -> Rows:
