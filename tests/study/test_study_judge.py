@@ -46,7 +46,7 @@ def test_a_gain_over_both_baselines_and_both_controls_adds(tmp_path):
 @pytest.mark.parametrize(
     ("change", "kind", "says", "lead"),
     [
-        ({"levels": {**LEVELS, "fused": 0.2}}, "harms", "loses to rgb", "adding uv to rgb costs 38 points"),
+        ({"levels": {**LEVELS, "fused": 0.2}}, "harms", "loses to rgb", "adding uv to rgb costs 39 points"),
         ({"levels": {**LEVELS, "duplicate": 0.9}}, "invalid", "the control duplicate gains as much",
          "what they add cannot be told: a control that knows nothing new gains as much"),
         ({"levels": {**LEVELS, "shuffled": 0.9}}, "invalid", "the control shuffled across classes gains as much",
@@ -119,7 +119,7 @@ def test_a_gain_in_another_score_is_told_in_its_unit():
     assert unit.range(Difference(0.004, -np.inf, np.inf, 1.0)) == "+0.4 points"
     r2, loss = sentence.Unit(named("r2")), sentence.Unit(named("log_loss"))
     assert (r2.level(0.412), r2.changes(0.12, "adds", "costs"), r2.least) == ("R² .41", "adds 12 points of R²", 0.0)
-    assert (loss.level(-0.412), loss.least) == ("log loss .412", None)
+    assert (loss.level(-0.412), loss.least) == ("log loss .41", None)
     assert loss.changes(0.034, "adds", "costs") == "lowers log loss by 0.034"
     assert loss.range(Difference(-0.034, -0.1, 0.03, 0.2)) == "-0.034, -0.1 to +0.03"
 
