@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
@@ -18,6 +18,7 @@ from multimodal_lab.stage import stage
 from multimodal_lab.types import Batch, Features, Stream
 
 T = TypeVar("T")
+Watch = Callable[[Mapping[str, Features], Batch], None]
 
 
 class Normalise(nn.Module):
@@ -50,7 +51,8 @@ class System(nn.Module):
     them; losses find the second at `std.label`. `labels`: {head: the label it tells}.
     `head` is called by its file name (`out.projection`), `heads` and `losses` add more under names of their own. Heads speak
     in that order: one whose `forward` has `out` gets what those before it said. One that asks for `backbones` gets the
-    built modules, {stream: module}; weights that it keeps of them stay theirs: one name, saved and trained once.
+    built modules, {stream: module}, one that asks for `fusion` that module; weights that it keeps of them stay theirs: one
+    name, saved and trained once.
     """
 
     parts = ("backbones", "fusion", "heads", "losses", "normalise")
@@ -80,7 +82,8 @@ class System(nn.Module):
         with stage("building fusion"):
             self.fusion = build(fusion, dims=dict(self.backbones.dims))
         self.dims: dict[str, int] = dict(self.fusion.dims)
-        facts = {"classes": dict(classes), "numbers": numbers, "backbones": self.backbones.by_stream()}
+        facts = {"classes": dict(classes), "numbers": numbers, "backbones": self.backbones.by_stream(),
+                 "fusion": self.fusion}  # fmt: skip
         named = {_file(head): head, **(heads or {})}
         self.heads = nn.ModuleDict()
         for name, factory in named.items():
@@ -91,6 +94,7 @@ class System(nn.Module):
         self.labels: dict[str, str] = {name: label for name, label in told.items() if label}
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
         self.adapter: Adapter | None = None  # what `adapt` gave to act while training
+        self.watch: Watch | None = None  # sees the features of training batches
         tied.save_once(self)
 
     def _head(self, factory: Factory, facts: Mapping[str, Any]) -> nn.Module:
@@ -146,6 +150,8 @@ class System(nn.Module):
         shares: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """What `forward` returns, from features that are there already."""
+        if self.watch is not None and self.training:
+            self.watch(features, batch)
         scope = self._scope(features, batch, progress)
         found = {name: term.with_parts(scope) for name, term in self._keyed()}
         terms = {name: value for name, (value, _) in found.items()}

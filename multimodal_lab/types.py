@@ -188,3 +188,9 @@ class Features:
         tokens = torch.where(mask[..., None], self.tokens, zero)
         pooled = torch.where(rows[:, None], self.pooled, zero)
         return Features(tokens, pooled, mask, self.weights)
+
+
+def alone(features: Mapping[str, Features], name: str) -> dict[str, Features]:
+    """{stream: Features} in which every stream but `name` is missing, for a fusion to read; `fused` is left out."""
+    none = torch.zeros_like(features[name].present)
+    return {k: f if k == name else f.keep(none) for k, f in features.items() if k != "fused"}

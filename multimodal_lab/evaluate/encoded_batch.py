@@ -89,8 +89,9 @@ def encode(
 
 
 def _projected(out: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    """What the first head says that says something of each name: what losses of several names compare."""
-    return next((said for said in out.values() if isinstance(said, Mapping)), {})
+    """What the first head says that says something of each name: the vectors (N, D) that losses of several names compare."""
+    said = next((said for said in out.values() if isinstance(said, Mapping)), {})
+    return {name: x for name, x in said.items() if x.ndim == 2}
 
 
 def _array(x: Tensor) -> np.ndarray:

@@ -18,7 +18,8 @@ class Attention(nn.Module):
 
     Each stream is projected to `width` by its own Linear; then `layers` blocks act on the joined tokens with the pairs
     of one stream barred, so that one call is rgb to uv and uv to rgb. The keys hold an always-present learned token, so
-    that there is never one key alone nor none. With a single stream its tokens query themselves.
+    that there is never one key alone nor none. With a single stream its tokens query themselves; with `own` those of
+    every stream see each other besides, one self-attention over all tokens (CoMM, Dufumier et al. 2025, section 3).
 
     `fused` has the tokens of all streams in order (L = Σ L_i), pooled by their masked mean, and shows the last layer's
     weights["attention"] (N, heads, L, 1 + L): rows are queries, column 0 is the learned token, then the tokens in
@@ -29,11 +30,18 @@ class Attention(nn.Module):
     acts_on = ("fused",)
 
     def __init__(
-        self, dims: dict[str, int], *, width: Count = 128, heads: Count = 4, layers: Count = 1, dropout: Fraction = 0.0
+        self,
+        dims: dict[str, int],
+        *,
+        width: Count = 128,
+        heads: Count = 4,
+        layers: Count = 1,
+        dropout: Fraction = 0.0,
+        own: bool = False,
     ) -> None:
         super().__init__()
         check_heads("fusion=attention", width, heads)
-        self.names = list(dims)
+        self.names, self.own = list(dims), own
         self.dims = with_fused(dims, width)
         self.project = nn.ModuleDict({name: nn.Linear(dim, width) for name, dim in dims.items()})
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
@@ -53,8 +61,8 @@ class Attention(nn.Module):
         return {**features, "fused": Features(x, masked_mean(x, mask), mask, {"attention": weights})}
 
     def _blocked(self, features: Mapping[str, Features], device: torch.device) -> Tensor | None:
-        """(L, L) bool, True between tokens of one stream; None for a single stream."""
-        if len(self.names) == 1:
+        """(L, L) bool, True between tokens of one stream; None for a single stream, and where they see each other."""
+        if len(self.names) == 1 or self.own:
             return None
         tokens = [features[n].mask.shape[1] for n in self.names]
         owner = torch.cat([torch.full((count,), i, device=device) for i, count in enumerate(tokens)])

@@ -35,7 +35,7 @@ def aligned(
     if between not in ("views", "modalities", "both"):
         raise ValueError(f"{loss}: between must be one of views, modalities, both, found {between!r}")
     if between != "modalities":
-        half = _half(ids, loss)
+        half = halves(ids, loss)
         found += [_match(x[:half], x[half:], present[n][:half] & present[n][half:]) for n, x in z.items()]
     if between != "views":
         found += [_match(z[a], z[b], present[a] & present[b]) for a, b in required_pairs(z, loss)]
@@ -47,7 +47,8 @@ def _match(x: Tensor, y: Tensor, valid: Tensor) -> Aligned:
     return Aligned(distributed.gather(x), distributed.gather(y), distributed.gather(valid))
 
 
-def _half(ids: Tensor, loss: str) -> int:
+def halves(ids: Tensor, loss: str) -> int:
+    """N / 2, where rows i and i + N/2 are views of one sample; `ValueError` where they are not."""
     half, odd = divmod(len(ids), 2)
     message = f"{loss} needs two views stacked along N, rows i and i + N/2 with equal ids"
     if odd:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from multimodal_lab.bounds import Count, Decay, Epochs, Fraction, Natural, Positive
+from multimodal_lab.train.balance import Kind
 from multimodal_lab.train.step import Precision
 
 
@@ -20,6 +21,9 @@ class TrainConfig:
     precision: Precision = "fp32"  # of the forward pass; weights stay fp32
     accumulate_steps: Count = 1  # batches per optimizer step
     micro_batch: Count | None = None  # rows that backbones see at a time; the gradient is that of the whole batch
+    balance: Kind = "none"  # of the encoders of streams, one of which learns faster: see `balance.Balance`
+    balance_alpha: Positive = 0.3  # how much it slows the encoder that is ahead
+    balance_end: Fraction = 0.5  # share of the training in which it acts
     clip_norm: Positive | None = 1.0  # largest gradient norm; None: no clipping
     warmup: Fraction = 0.05  # share of all steps in which the rates rise linearly
     schedule: Literal["cosine", "constant"] = "cosine"  # of the rates after the warm-up

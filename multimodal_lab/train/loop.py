@@ -20,6 +20,7 @@ from multimodal_lab.metric import direction
 from multimodal_lab.optim.schedule import factor, set_rates
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
+from multimodal_lab.train.balance import Balance
 from multimodal_lab.train.config import TrainConfig
 from multimodal_lab.train.divergence import DivergenceGuard, require_sound
 from multimodal_lab.train.dtensor import gather
@@ -114,6 +115,7 @@ def fit(
         shards,
         total,
         system.adapter,
+        None if config.balance == "none" else Balance(system, config.balance, config.balance_alpha, config.balance_end),
     )
     guard = DivergenceGuard(store.folder.parent, update, meters, config.log_every, min(per_epoch, total, LEARNS_BY))
     unsaved = Unsaved(system=system, augment=augment)

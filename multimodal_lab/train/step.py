@@ -20,11 +20,13 @@ from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System, check_used
 from multimodal_lab.train import gradcache
 from multimodal_lab.train.accumulate import LabelShares
+from multimodal_lab.train.balance import Balance
 from multimodal_lab.train.fsdp import Shards
 from multimodal_lab.train.sync_batchnorm import synchronise
 from multimodal_lab.types import Batch
 
 Precision = Literal["fp32", "bf16", "fp16"]
+BALANCE = 2**40  # no rank: what a step draws for its gradients is alike on all
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Step:
     shards: Shards | None = None
     total: int = 0  # steps of the whole training
     adapter: Adapter | None = None  # acts while the gradients are there
+    balance: Balance | None = None  # scales the gradients of encoders
 
     def __post_init__(self) -> None:
         alone = self.shards is not None or not distributed.active()
@@ -61,6 +64,10 @@ class Step:
     ) -> tuple[dict[str, Tensor], Tensor]:
         """The mean terms over `group`, detached scalars, and the norm of their gradient before it was clipped."""
         terms = self.gradient(group, step, epoch, progress)
+        # what acts on the gradient acts on the true one, not on the one times the loss scale; without fp16 a no-op
+        self.scaler.unscale_(self.optimizer)
+        if self.balance is not None:
+            terms |= self.balance.modulate(mix_seed(self.seed, step, BALANCE), progress)
         norm = self._clip()
         self._update(norm)
         # while the gradients are there; those of an update that was left out are no gradients
@@ -72,8 +79,6 @@ class Step:
 
     def _clip(self) -> Tensor:
         """The norm of all gradients together, which are then scaled so that it is at most `clip_norm` (Pascanu et al. 2013)."""
-        # the norm and the clipping are of the true gradient, not of the one times the loss scale; without fp16 a no-op
-        self.scaler.unscale_(self.optimizer)
         if self.shards is None:
             norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         else:
@@ -88,6 +93,8 @@ class Step:
         # by the step's number, so that dropout draws the same after a resume, whatever ran in between
         seed_step(self.device, mix_seed(self.seed, step, self._rank))
         found: list[dict[str, Tensor]] = []
+        if self.balance is not None:
+            self.balance.start()
         if self.shards is not None:
             self.shards.share_buffers()
         shares: Sequence[Mapping[str, Tensor]] = [{}]

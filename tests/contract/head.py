@@ -14,6 +14,7 @@ from contract.fusion import features
 from contract.owed import owed
 from multimodal_lab.backbone.text import Text
 from multimodal_lab.build import asks
+from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.types import Batch, Features, Stream
 
 DIMS = {"a": 8, "b": 12, "c": 8, "d": 5, "fused": 10}
@@ -52,6 +53,11 @@ def backbones() -> dict[str, nn.Module]:
     """{stream: module} for heads that ask for the built backbones: two small text transformers."""
     texts = {name: Stream(name, "text", vocab=9, length=5) for name in ("a", "b")}
     return {name: Text(stream, width=DIMS[name], layers=1, heads=1, dropout=0.0) for name, stream in texts.items()}
+
+
+def fusion() -> nn.Module:
+    """A fusion for heads that ask for the built one, of the widths of `DIMS`."""
+    return Concat({name: dim for name, dim in DIMS.items() if name != "fused"}, width=DIMS["fused"])
 
 
 def tensors(out: Said) -> list[Tensor]:

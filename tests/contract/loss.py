@@ -21,6 +21,7 @@ from multimodal_lab.types import Batch
 
 STREAMS = ("a", "b", "c", "d")
 K, V, L, D = 3, 7, 5, 6  # classes, words, tokens, width
+NAMED = ("projection", "subsets", "factorcl")  # heads that speak by name
 Scope = dict[str, Any]
 
 
@@ -81,7 +82,7 @@ def scope(
     batch = Batch({}, {"species": labels, **words, "mass": mass}, {s: present[s] for s in streams}, ids, ids)
     said |= {"tokens": leaf(rows, L, V), "match": leaf(rows, 3)}
     known = (here.sum(1) > 1)[:, None].repeat(1, 3) & torch.tensor([True, n > 1, n > 1])
-    out = {"projection": projection, **said, "match": {"logits": said["match"], "known": known}}
+    out = {**named(projection), **said, "match": {"logits": said["match"], "known": known}}
     found = {
         "batch": batch,
         "features": {},
@@ -91,6 +92,12 @@ def scope(
         "std": {"mass": torch.tensor([2.0])},
     }
     return found, [*z.values(), *said.values()]
+
+
+def named(z: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """What every head that speaks by name says, made of the same (N, D) of each name: (N, 10, D) by factorcl."""
+    factors = torch.randn(10, D, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return {**dict.fromkeys(NAMED, z), "factorcl": {name: x[:, None] * factors for name, x in z.items()}}
 
 
 def gradients(one: Made, term: Keyed, value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
@@ -183,7 +190,7 @@ def missing_row(one: Made) -> None:
     for noise in (0.0, 1e6, float("nan")):
         given, leaves = scope(8, pattern)
         z, there = given["out"]["projection"], given["present"]
-        given["out"]["projection"] = {k: x + torch.where(there[k], 0.0, noise)[:, None] for k, x in z.items()}
+        given["out"] |= named({k: x + torch.where(there[k], 0.0, noise)[:, None] for k, x in z.items()})
         value = term(given)
         found.append([value, *gradients(one, term, value, leaves)])
     same = all(torch.equal(x, y) for other in found[1:] for x, y in zip(found[0], other, strict=True))
@@ -208,5 +215,6 @@ PROJECTED: tuple[Check, ...] = (compares, of_one_stream, leaves_out, presence, m
 
 def checks(one: Made) -> tuple[Check, ...]:
     """Those that its arguments call for: of outputs by name, of labels."""
-    labelled = one.reads("batch.targets") and not one.reads("out.projection")
-    return (learns, *(PROJECTED if one.reads("out.projection") else ()), *((unlabelled,) if labelled else ()))
+    projected = any(one.reads(f"out.{head}") for head in NAMED)
+    labelled = one.reads("batch.targets") and not projected
+    return (learns, *(PROJECTED if projected else ()), *((unlabelled,) if labelled else ()))

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as td
 import torch.multiprocessing as mp
 
-from contract.loss import Made, Scope, scope
+from contract.loss import NAMED, Made, Scope, named, scope
 from contract.owed import owed
 from multimodal_lab.types import Batch
 
@@ -52,10 +52,10 @@ def _share(samples: range) -> tuple[Scope, list[torch.Tensor]]:
     own = [x.detach()[rows].requires_grad_() for x in leaves]
     present = {k: x[rows] for k, x in whole["present"].items()}
     z = {k: torch.where(present[k][:, None], x, 0.0) for k, x in zip(present, own, strict=False)}
-    said = dict(zip([k for k in whole["out"] if k != "projection"], own[len(z) :], strict=True))
+    said = dict(zip([k for k in whole["out"] if k not in NAMED], own[len(z) :], strict=True))
     said["match"] = {"logits": said["match"], "known": whole["out"]["match"]["known"][rows]}
     batch: Batch = whole["batch"].map(lambda x: x[rows])
-    return {**whole, "batch": batch, "out": {"projection": z, **said}, "present": present}, own
+    return {**whole, "batch": batch, "out": {**named(z), **said}, "present": present}, own
 
 
 def _result(one: Made, found: Scope, leaves: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:

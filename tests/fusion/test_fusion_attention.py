@@ -77,3 +77,10 @@ def test_both_ways(build, make):
     for changed, other in (("rgb", slice(2, None)), ("uv", slice(0, 2))):
         moved = fusion({**one, changed: two[changed]})["fused"].tokens
         assert ((moved - base)[:, other].abs().amax((1, 2)) > 1e-6).all()  # the other stream's tokens took it in
+
+
+def test_tokens_see_those_of_their_own_stream_where_they_are_told_to(build, make):
+    features = make(DIMS, 2, None, TOKENS)
+    weights = build("attention", DIMS, width=8, heads=2, own=True)(features)["fused"].weights["attention"]
+    assert (weights > 0).all()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 6))

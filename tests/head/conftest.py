@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from contract.head import backbones
+from contract.head import backbones, fusion
 from torch import Tensor, nn
 
 from multimodal_lab.types import Batch, Features
@@ -62,6 +62,8 @@ def build() -> Callable[..., Any]:
             kept |= {"label": "mass", "numbers": {"mass": (torch.tensor([700.0]), torch.tensor([20.0]))}}
         if "backbones" in asked:
             kept |= {"backbones": backbones()}
+        if "fusion" in asked:
+            kept |= {"fusion": fusion()}
         if "vocab" in kept:
             kept |= {"vocab": 9}
         made: nn.Module = getattr(importlib.import_module(module), cls)(dims=dims, **{**kept, **knobs})

@@ -251,3 +251,59 @@ def assert_same(ours, theirs, rtol, atol=0.0):
         assert x.shape == y.shape
         scale = float(y.abs().max())
         assert float((x - y).abs().max()) <= rtol * scale + atol, (float((x - y).abs().max()), scale)
+
+
+def comm(z, ids, present, fused_weight, alone_weight, temperature):
+    """Dufumier 2025 eq. 5-7, as their code averages: NT-Xent of two sets of rows, each set a view of the samples."""
+    half, streams = len(ids) // 2, [n for n in z if n != "fused"]
+
+    def between(a, b):
+        """a and b: (name, 0 or 1 for the view)."""
+        at = [(n, i + view * half) for n, view in (a, b) for i in range(half)]
+        rows = torch.stack([z[n][i] for n, i in at])
+        seen = torch.tensor([bool(present[n][i]) for n, i in at])
+        return info_nce(rows, rows, ids, ids, temperature, seen, seen, True)
+
+    def term(n):
+        return (between((n, 0), ("fused", 1)) + between((n, 1), ("fused", 0))) / 2
+
+    total = fused_weight * term("fused") + alone_weight * sum(term(n) for n in streams)
+    return total / (len(streams) + 1)
+
+
+def factorcl(z, ids, present, shared_weight, unique_weight, temperature):
+    """Liang 2023 eq. 4-8; z (N, 10, D): see `multimodal_lab/loss/factorcl.py` for what stands where."""
+    half = len(ids) // 2
+
+    def seen(n, at, view):
+        """{sample: what the critic is given}, of the samples that are there."""
+        rows = {i: (i + view * half, i + (1 - view) * half) for i in range(half)}
+        if len(at) == 1:
+            return {i: z[n][row, at[0]] for i, (row, _) in rows.items() if present[n][row]}
+        both = {i: pair for i, pair in rows.items() if present[n][pair[0]] and present[n][pair[1]]}
+        return {i: z[n][row, at[0]] + z[n][other, at[1]] for i, (row, other) in both.items()}
+
+    def lower(x, y):
+        """- mean of log(exp f(x, y) / sum over y' of exp f(x, y')), both ways."""
+        ways = []
+        for a, b in ((x, y), (y, x)):
+            e = {(i, j): torch.exp(cos(a[i], b[j]) / temperature) for i in a for j in b}
+            ways.append(mean(-torch.log(e[i, i] / sum(e[i, j] for j in b)) for i in a if i in b))
+        return (ways[0] + ways[1]) / 2
+
+    def upper(x, y):
+        both = [i for i in x if i in y]
+        apart = mean(cos(x[i], y[j]) / temperature for i in both for j in both)
+        return mean(cos(x[i], y[i]) / temperature for i in both) - apart
+
+    def both_views(bound, a, b, at):
+        return mean(bound(seen(a, at, view), seen(b, at, view)) for view in (0, 1))
+
+    total = []
+    for a, b in pairs(z):
+        shared = both_views(lower, a, b, (0,)) + both_views(upper, a, b, (1, 2))
+        own = sum(lower(seen(n, (5,), 0), seen(n, (5,), 1)) for n in (a, b))
+        unique = own + both_views(lower, a, b, (6, 7)) + both_views(upper, a, b, (8,))
+        critic = both_views(lower, a, b, (3, 4)) + both_views(lower, a, b, (9,))
+        total.append(shared_weight * shared + unique_weight * unique + critic)
+    return mean(total)

@@ -11,8 +11,10 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from multimodal_lab.loss import comm as of_fused
 from multimodal_lab.loss import contrastive
 from multimodal_lab.loss import cross_modal as of_terms
+from multimodal_lab.loss import factorcl as of_factors
 from multimodal_lab.loss.barlow_twins import barlow_twins
 from multimodal_lab.loss.caption import caption
 from multimodal_lab.loss.classification import asymmetric, bce, cross_entropy, focal, nll
@@ -32,6 +34,17 @@ def cross_modal(*arguments, **knobs):
     return of_terms.cross_modal(*arguments, **knobs).total
 
 
+def comm(*arguments):
+    return of_fused.comm(*arguments, fused_weight=0.7, alone_weight=0.4, temperature=0.2).total
+
+
+def factorcl(z, ids, present):
+    """Every factor another stretch of the same vector."""
+    factors = torch.linspace(-1, 1, 50, dtype=torch.float64).view(10, 5).cos()
+    z = {name: x[:, None] * factors for name, x in z.items()}
+    return of_factors.factorcl(z, ids, present, shared_weight=0.7, unique_weight=0.4, temperature=0.2).total
+
+
 N, D, K, L = 6, 5, 3, 4  # samples of both ranks together
 NAMES = ("rgb", "uv", "fused")
 CONTRASTIVE = {
@@ -47,6 +60,8 @@ CONTRASTIVE = {
     "siglip": siglip,
     "supcon": partial(supcon, temperature=0.1),
     "dcl": partial(dcl, temperature=0.1),
+    "comm": comm,
+    "factorcl": factorcl,
     "hardest": partial(triplet, margin=0.3),
     "semi_hard": partial(triplet, margin=0.3, mining="semi_hard"),
     "vicreg": partial(vicreg, invariance=25.0, variance=25.0, covariance=1.0),

@@ -88,21 +88,36 @@ def head_pairs(tree: Tree) -> Iterator[Problem]:
             yield Problem(key_of(tree, name), file_of(node), expects, "a modality of two streams")
 
 
+def heads_of_fusion(tree: Tree) -> Iterator[Problem]:
+    """A head that asks for the fusion asks it again about the streams: it gives fused, and leaves the streams as they are."""
+    acts_on = fact(target(tree["fusion"]), "acts_on", ())
+    if may_emit(tree, "fused") and "streams" not in acts_on:
+        return
+    able = choices("fusion", lambda n: [*fact(target(n), "acts_on", ())] == ["fused"])
+    for name, node in heads(tree).items():
+        if asks(target(node), "fusion"):
+            why = "which changes the streams" if "streams" in acts_on else "which gives none"
+            expects = f"head={name} fuses each stream alone by fusion={file_of(tree['fusion'])}, {why}"
+            near = [f"fusion={one}" for one in able]
+            yield Problem("fusion", file_of(tree["fusion"]), expects, ", ".join(near))
+
+
 def heads_of_cached(tree: Tree) -> Iterator[Problem]:
     """A head that asks for the backbones has them; cached features leave them without inputs."""
     if not target(tree.get("cache") or {}):
         return
     for name, node in heads(tree).items():
-        if _asks(target(node), "backbones"):
+        if asks(target(node), "backbones"):
             expects = "asks for the backbones, and cache=features replaces them by what they gave"
             yield Problem(key_of(tree, name), file_of(node), expects, "cache=none")
 
 
-def _asks(of: str, argument: str) -> bool:
+def asks(of: str, argument: str) -> bool:
+    """Whether a class takes an argument."""
     try:
         return argument in signature(of).parameters
     except SourceError:
         return False
 
 
-HEAD_RULES = (head_reads, head_targets, heads_in_order, head_pairs, heads_of_cached)
+HEAD_RULES = (head_reads, head_targets, heads_in_order, head_pairs, heads_of_fusion, heads_of_cached)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from multimodal_lab.config.facts import constant, fact, problems
 from multimodal_lab.config.problem import Problem, is_target
+from multimodal_lab.config.rules.balance import BALANCE_RULES
 from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
 from multimodal_lab.config.rules.extras import EXTRA_RULES
 from multimodal_lab.config.rules.heads import HEAD_RULES
@@ -236,4 +237,5 @@ RULES = (
     target_shapes, names_clash, two_views, enough_samples, some_weight,
     augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
     root_is_read, components_in_range, *STEP_RULES, *RUN_RULES, *USE_RULES, *EXTRA_RULES, *TOWER_RULES,
+    *BALANCE_RULES,
 )  # fmt: skip
