@@ -18,7 +18,8 @@ class Collapse:
 
     Scores: `collapse/<name>/` rankme (effective rank, with `width`, its upper bound together with n), uniformity (of
     unit rows; 0 is a collapse); `collapse/<a>-<b>/` alignment (of the same samples in two names; only where widths
-    agree). With `projection`, names that have a projection head's output are judged there (projected = 1).
+    agree). Over all rows and pairs, those of one group too: a study tells both by groups (`stats.sphere`). With `projection`,
+    names that have a projection head's output are judged there (projected = 1).
     """
 
     by = "pair"

@@ -17,7 +17,8 @@ class RSA:
     """Spearman correlation of the two cosine-similarity matrices, for every two names, over held-out samples with both.
 
     Scores: `rsa/<a>-<b>/` spearman, p (one-sided, by permuting samples; 0 permutations: none), n, n_missing, n_used: at
-    most `limit` samples, drawn by `seed` (the cost grows with their square). Widths may differ.
+    most `limit` samples, drawn by `seed` (the cost grows with their square). Widths may differ. Over all pairs, those of one
+    group too: a study tells it over pairs of different groups (`stats.rsa`).
     """
 
     by = "pair"

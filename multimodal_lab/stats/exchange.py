@@ -9,8 +9,8 @@ LEAST = 7  # groups of one size: 7! = 5040 arrangements; 3! = 6 could give no p 
 
 def too_few(count: int) -> str:
     """Why so few groups have no null; "" if there are enough."""
-    said = f"{count} groups, expected {LEAST} or more: whole groups are exchanged, so that fewer give no p and no chance level"
-    return said if count < LEAST else ""
+    said = "whole groups are exchanged and left out, so that fewer give no p, no chance level and no interval"
+    return f"{count} groups, expected {LEAST} or more: {said}" if count < LEAST else ""
 
 
 class Exchange:

@@ -1,8 +1,13 @@
-"""Geometry of two modalities on the unit sphere: mutual neighbours, modality gap, alignment, uniformity."""
+"""Geometry of two modalities on the unit sphere: mutual neighbours, modality gap, alignment, uniformity.
+
+With groups each of them counts the same.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+
+from multimodal_lab.stats.grouped import apart, means, numbered, shares
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -11,45 +16,58 @@ def unit(x: np.ndarray) -> np.ndarray:
     return rows
 
 
-def mutual_knn(x: np.ndarray, y: np.ndarray, k: int = 10) -> float:
-    """Mean share of the k nearest neighbours by cosine that both spaces name, 0 to 1; chance is k / (N - 1).
+def mutual_knn(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, *, k: int = 10) -> float:
+    """Mean share of the k nearest neighbours by cosine that both spaces name, 0 to 1; chance is near k / N.
 
-    x (N, D), y (N, E), N > k; a row isn't its own neighbour. Huh et al. 2024, appendix A.
+    x (N, D), y (N, E); a row of the same group (N,) isn't a neighbour (None: a row isn't its own): that rows of one individual
+    are alike in both spaces says nothing of others. ValueError where a row has fewer than k of them. Huh et al. 2024, appendix A.
     """
-    if not 1 <= k < len(x):
-        raise ValueError(f"k={k}, expected 1 to {len(x) - 1} for {len(x)} samples")
-    return float((_neighbours(x, k) & _neighbours(y, k)).sum() / (k * len(x)))
+    index = numbered(groups, len(x))
+    others = len(x) - int(np.bincount(index).max())
+    if not 1 <= k <= others:
+        raise ValueError(f"k={k}, expected 1 to {others} for {len(x)} samples")
+    both = (_neighbours(x, k, index) & _neighbours(y, k, index)).sum(1)
+    return float(shares(index) @ both / k)
 
 
 def modality_gap(x: np.ndarray, y: np.ndarray) -> float:
-    """Distance between the centres of two unit embeddings of one width, 0 to 2. Liang et al. 2022."""
+    """Distance between the centres of two unit embeddings of one width, 0 to 2. Liang et al. 2022.
+
+    Above 0 for centres that are one, by the scatter of both; `gap_squared` is not.
+    """
     _one_width(x, y)
     return float(np.linalg.norm(unit(x).mean(0) - unit(y).mean(0)))
 
 
-def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
-    """`metric.hypersphere.alignment` of x, y (N, D): 0 is best."""
-    # Imported here, as torch takes a second that the rest of `stats` does without.
-    import torch
+def gap_squared(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """The square of the modality gap without the bias of few groups (N,); below 0 by chance where there is none.
 
-    from multimodal_lab.metric import hypersphere
-
+    The mean of d_g . d_h over two different groups, d_g the mean difference of the unit rows of x and y (N, D) in group g: the
+    unbiased estimate of a squared mean (the U-statistic of degree 2, Hoeffding 1948).
+    """
     _one_width(x, y)
-    return hypersphere.alignment(torch.tensor(x), torch.tensor(y), alpha)
+    own = means(unit(x) - unit(y), numbered(groups, len(x)))
+    whole = own.sum(0)
+    return float((whole @ whole - (own**2).sum()) / (len(own) * (len(own) - 1)))
 
 
-def uniformity(x: np.ndarray, t: float = 2.0) -> float:
-    """`metric.hypersphere.uniformity` of x (N, D): lower spreads more."""
-    import torch  # see `alignment`
-
-    from multimodal_lab.metric import hypersphere
-
-    return hypersphere.uniformity(torch.tensor(x), t)
+def alignment(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """`metric.hypersphere.alignment` (alpha 2) of x, y (N, D), the mean of groups' means: 0 is best, 4 the worst."""
+    _one_width(x, y)
+    return float(shares(numbered(groups, len(x))) @ ((unit(x) - unit(y)) ** 2).sum(1))
 
 
-def _neighbours(x: np.ndarray, k: int) -> np.ndarray:
+def uniformity(x: np.ndarray, groups: np.ndarray | None = None, *, t: float = 2.0) -> float:
+    """`metric.hypersphere.uniformity` of x (N, D) over pairs of two groups (N,): lower spreads more. None: each row is one."""
+    index = numbered(groups, len(x))
+    between = means(means(np.exp(2 * t * (unit(x) @ unit(x).T - 1)), index).T, index)
+    np.fill_diagonal(between, 0)
+    return float(np.log(between.sum() / (len(between) * (len(between) - 1))))
+
+
+def _neighbours(x: np.ndarray, k: int, index: np.ndarray) -> np.ndarray:
     near = unit(x) @ unit(x).T
-    np.fill_diagonal(near, -np.inf)
+    near[~apart(index)] = -np.inf
     named = np.zeros(near.shape, bool)
     np.put_along_axis(named, np.argpartition(-near, k - 1, axis=1)[:, :k], True, axis=1)
     return named

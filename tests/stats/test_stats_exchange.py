@@ -8,7 +8,7 @@ from multimodal_lab.stats.joint import spread, together
 from multimodal_lab.stats.overlap import measures, overlap
 from multimodal_lab.stats.pid import estimate, resampled_estimate
 from multimodal_lab.stats.resample import Through, resampled
-from multimodal_lab.stats.sphere import alignment, modality_gap, uniformity
+from multimodal_lab.stats.sphere import alignment, gap_squared, modality_gap, uniformity
 
 UNEQUAL = np.repeat(np.arange(20), [9, 9, 8, 8, 8, 7, 7, 6, 6, 5, 5, 5, 4, 4, 3, 3, 2, 1, 1, 1])
 EQUAL = np.repeat(np.arange(20), 5)
@@ -24,7 +24,7 @@ def test_independent_spaces_with_group_effects_are_rarely_told_alike(groups):
     draw, low = np.random.default_rng(0), dict.fromkeys(measures(), 0)
     for seed in range(40):
         x, y = effects(draw, groups), effects(draw, groups)
-        for name, one in overlap(x, y, groups, draws=0, permutations=19, seed=seed).items():
+        for name, one in overlap(x, y, groups, intervals=False, permutations=19, seed=seed).items():
             low[name] += one.p <= 0.05
     assert all(count <= 6 for count in low.values()), low
 
@@ -33,7 +33,7 @@ def test_independent_spaces_with_group_effects_are_rarely_told_alike(groups):
 def test_related_spaces_with_group_effects_are_told_alike(groups):
     draw = np.random.default_rng(0)
     x = effects(draw, groups)
-    found = overlap(x, x @ draw.normal(size=(6, 6)), groups, draws=0, permutations=39)
+    found = overlap(x, x @ draw.normal(size=(6, 6)), groups, intervals=False, permutations=39)
     assert all(one.p == 1 / 40 for one in found.values()), found
 
 
@@ -47,7 +47,7 @@ def test_information_of_noise_with_group_effects_is_none():
         by_row.append(estimate(x1, x2, y).total)
     assert np.mean(by_group) < 0.1, by_group
     assert np.mean(by_row) > 0.2, by_row
-    found = resampled_estimate(x1, x2, y, groups, draws=4, permutations=19)
+    found = resampled_estimate(x1, x2, y, groups, permutations=19)
     assert sum(one.value for one in found.values()) < 0.2
 
 
@@ -79,13 +79,13 @@ def test_groups_of_rare_sizes_are_cut_to_a_size_that_seven_have():
 def test_too_few_groups_have_no_p_and_say_why():
     groups, draw = np.repeat(np.arange(LEAST - 1), 10), np.random.default_rng(0)
     x, y = effects(draw, groups), effects(draw, groups)
-    found = resampled(measures()["linear_cka"], x, y, groups, draws=10)
-    assert np.isnan([found.p, found.null]).all()
-    assert found.low < found.value < found.high
+    found = resampled(measures()["linear_cka"].of, x, y, groups)
+    assert np.isnan([found.p, found.null, found.low, found.high]).all()
+    assert found.value > -1
     assert too_few(6).startswith("6 groups, expected 7 or more")
     assert too_few(7) == ""
     code = (x[:, 0] > 0).astype(int)
-    assert all(np.isnan(one.value) for one in resampled_estimate(code, code, code, groups, draws=4).values())
+    assert all(np.isnan(one.value) for one in resampled_estimate(code, code, code, groups).values())
     with pytest.raises(ValueError, match="6 groups"):
         estimate(code, code, code, groups=groups)
 
@@ -93,10 +93,10 @@ def test_too_few_groups_have_no_p_and_say_why():
 @pytest.mark.parametrize("name", ["linear_cka", "kernel_cka", "rsa"])
 def test_matrices_of_the_rows_that_take_part_give_the_same(name):
     draw = np.random.default_rng(1)
-    x, y, one = effects(draw, UNEQUAL), effects(draw, UNEQUAL), measures()[name]
+    x, y, one = effects(draw, UNEQUAL), effects(draw, UNEQUAL), measures()[name].of
     assert isinstance(one, Through)
-    known = resampled(lambda a, b: one(a, b), x, y, UNEQUAL, draws=5, permutations=9)
-    found = resampled(one, x, y, UNEQUAL, draws=5, permutations=9)
+    known = resampled(lambda a, b, index: one(a, b, index), x, y, UNEQUAL, permutations=9)
+    found = resampled(one, x, y, UNEQUAL, permutations=9)
     assert (found.p, found.n) == (known.p, known.n)
     assert [found.null, found.low, found.high] == pytest.approx([known.null, known.low, known.high], abs=1e-12)
 
@@ -111,8 +111,8 @@ def test_rows_are_drawn_as_many_a_group():
 
 def test_the_spread_of_one_space_has_an_interval():
     x = effects(np.random.default_rng(0), EQUAL)
-    found = spread(x, EQUAL, draws=50)
-    assert found.value == pytest.approx(uniformity(x), abs=1e-12)
+    found = spread(x, EQUAL)
+    assert found.value == pytest.approx(uniformity(x, EQUAL), abs=1e-12)
     assert found.low < found.value < found.high < 0
     assert np.isnan([found.p, found.null]).all()
 
@@ -121,11 +121,13 @@ def test_gap_and_alignment_of_one_space():
     draw = np.random.default_rng(0)
     x = effects(draw, EQUAL)
     y = x + 0.3 * draw.normal(size=x.shape)
-    near, far = together(x, y, EQUAL, draws=20, permutations=39), together(x, y + 1, EQUAL, draws=20, permutations=39)
+    near, far = together(x, y, EQUAL, permutations=39), together(x, y + 1, EQUAL, permutations=39)
     assert near["alignment"].value == pytest.approx(alignment(x, y), abs=1e-12)
     assert near["alignment"].p == 1 / 40
     assert near["alignment"].low < near["alignment"].value < near["alignment"].high < near["alignment"].null
-    assert far["modality_gap"].value == pytest.approx(modality_gap(x, y + 1), abs=1e-12)
+    assert far["modality_gap"].value == pytest.approx(gap_squared(x, y + 1, EQUAL) ** 0.5, abs=1e-12)
+    assert far["modality_gap"].value < modality_gap(x, y + 1)
     assert far["modality_gap"].p == 1 / 40
     assert near["modality_gap"].p > 0.05
+    assert near["modality_gap"].low == 0
     assert near["modality_gap"].null < 0.2 < far["modality_gap"].low
