@@ -12,10 +12,11 @@ from torch import nn
 
 from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.evaluate.embeddings import EmbeddingData, Embeddings, assembled, embed, named, passed
-from multimodal_lab.evaluate.encoded_batch import EncodedBatch, encode
+from multimodal_lab.evaluate.encoded_batch import EncodedBatch, encode, join
 from multimodal_lab.evaluate.encoder import Encoder
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.table_writer import TableWriter
+from multimodal_lab.evaluate.trim import trim
 
 CHUNK = 16_384  # rows in memory before they are written, where not all are kept
 
@@ -65,8 +66,9 @@ def embed_and_save(
     with TableWriter(folder, formats, sum(sizes.values())) as writer:
         for chunk in _chunks(_encoded(system, data, device, splits, thumbnails, subsets, heads)):
             assembled(chunk, names, data.classes, device).pour(writer)
-            bare += [batch.bare() for batch in chunk]
+            bare.append(join([batch.bare() for batch in chunk]))
             seen += [batch for batch in _cut(chunk, places) if len(batch.ids)]
+            trim()
     kept, every = (assembled(parts, names, data.classes, device) for parts in (seen, bare))
     return Judged(kept, every, places)
 
