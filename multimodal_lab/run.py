@@ -126,7 +126,11 @@ def leave(number: int, _: object) -> None:
 def start(argv: list[str]) -> None:
     """Compose and check every job, then run them; flags that only show something are Hydra's."""
     from multimodal_lab.config.check import check_command, refuse
+    from multimodal_lab.study.compare import derive, request
 
+    if request.wanted(argv):
+        argv = derive.derived(argv)
+        sys.argv[1:] = argv  # launchers beside this one, and what a report tells, run the study that was written
     if (jobs := check_command(argv)) is None:
         from multimodal_lab.config.show import show
 

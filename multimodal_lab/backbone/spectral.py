@@ -22,6 +22,7 @@ class Spectral(nn.Module):
     """
 
     kinds = ("vector",)
+    wavelengths = True
     steps = False
 
     def __init__(self, stream: Stream, *, widths: list[Count], kernel: Count = 7, freeze: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -183,14 +184,15 @@ def shows(args: argparse.Namespace) -> bool:
 
 
 def config_folders(args: argparse.Namespace) -> tuple[Path, ...]:
-    """The config tree, and a further one where `--config-dir` names it; `ConfigError` where that is not there."""
+    """The config tree, and those that `--config-dir` names, separated by `:`; `ConfigError` where one is not there."""
     first = Path(args.config_path).resolve() if args.config_path else conf_dir()
     if not args.config_dir:
         return (first,)
-    folder = Path(args.config_dir).resolve()
-    if not folder.is_dir():
-        raise ConfigError(f"--config-dir={args.config_dir}: no such folder")
-    return (first, folder)
+    more = [Path(name).resolve() for name in args.config_dir.split(os.pathsep)]
+    for folder in more:
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir={args.config_dir}: no such folder: {folder}")
+    return (first, *more)
 
 
 def sweep_problems(

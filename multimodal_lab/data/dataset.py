@@ -23,7 +23,14 @@ from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams import learnt_notes, whole_rows
 from multimodal_lab.data.streams.bands import plan
-from multimodal_lab.data.streams.labels import Target, encode, refuse_single, require_complete
+from multimodal_lab.data.streams.labels import (
+    LabelKind,
+    Target,
+    encode,
+    refuse_single,
+    require_complete,
+    require_kinds,
+)
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.resize import Resize
@@ -55,7 +62,8 @@ class Data:
     stands in; both read every sample first, and stop above the share `max_bad`, not at one. shuffle: re-pairs one stream
     among the samples of each split, see `Shuffle`: a negative control. items: {stream: column} whose equal values mark rows
     that hold the same thing in that stream, which retrieval ranks once; a reader of captions knows its images. sampling: the
-    shares of an epoch of training, see `Sampling`.
+    shares of an epoch of training, see `Sampling`. kinds: {label: class or number} where the type of a column does not tell:
+    codes stored as numbers, counts stored as integers.
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class Data:
         shuffle: Shuffle | None = None,
         items: dict[str, str] | None = None,
         sampling: Sampling | None = None,
+        kinds: dict[str, LabelKind] | None = None,
     ) -> None:
         self.source, self.split, self.labels, self.root = source, split, labels, root
         self.scaling = scaling.filled(source) if isinstance(scaling, OwnScaling) else scaling
@@ -92,7 +101,7 @@ class Data:
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
         self.fingerprint, self.statistics = fingerprint, statistics
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
-        self.items = items or {}
+        self.items, self.kinds = items or {}, kinds or {}
         self.sampling = Sampling(**sampling) if isinstance(sampling, dict) else sampling
 
     def prepare(
@@ -197,7 +206,8 @@ class Data:
         table, classes = self.source.samples, None if frozen is None else frozen["classes"]
         if frozen is None:
             require_complete(table, chosen.labels)
-        targets = {label: encode(table, label, classes and classes.get(label)) for label in chosen.labels}
+            require_kinds(table, self.kinds)
+        targets = {k: encode(table, k, classes and classes.get(k), self.kinds.get(k)) for k in chosen.labels}
         if frozen is None and chosen.split.min_class_policy == "refuse":
             for label, target in targets.items():
                 refuse_single(table, label, target)

@@ -84,9 +84,9 @@ class Prepared:
         if sampling:
             sampling.require(self.samples, splits["train"])
             self.notes.append(sampling.note(self.samples, splits["train"]))
-        sources = {shuffle.stream: shuffle.sources(self.samples, self.ids, splits)} if shuffle else {}
-        self.notes += [shuffle.note(sources[shuffle.stream])] if shuffle else []
-        bands = {shuffle.stream: shuffle.places(done[shuffle.stream])} if shuffle else {}
+        sources = {n: shuffle.sources(self.samples, self.ids, splits, n) for n in shuffle.streams} if shuffle else {}
+        self.notes += [shuffle.note(own, n) for n, own in sources.items()] if shuffle else []
+        bands = {n: shuffle.places(done[n]) for n in shuffle.streams} if shuffle else {}
         self.stack = Collator(reader, done, self.ids, seed, self.bad.why, sources, bands)
         home = {n: item_rows(reader.source, reader.plans[n].stored, (items or {}).get(n)) for n in self.streams}
         # a row that takes another's stream holds its item; one that mixes the two holds its own

@@ -22,6 +22,8 @@ def share_cores(count: int) -> None:
     if count > 1 and not is_helper():
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // count)))
+        if "torch" in sys.modules:  # of a study that was derived from its data
+            sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @contextmanager

@@ -169,6 +169,24 @@ def test_labels_of_every_sort(data, made):
     assert sum(split["kind"].get("missing", 0) for split in prepared.counts.values()) == 1
 
 
+def test_kinds_say_what_the_type_of_a_column_does_not(data, made):
+    source = made()
+    source.samples["eggs"] = pd.array([3, 11, None] * 8, dtype="Int64")
+    source.samples["stage"] = [2.0, 1.0, None] * 8
+    kinds = {"eggs": "number", "stage": "class"}
+    prepared = data(source, labels=[*kinds], kinds=kinds).prepare(CUBE, 0)
+    assert prepared.classes == {"eggs": [], "stage": ["1", "2"]}
+    assert prepared.batch(np.array([0, 1])).targets["eggs"].tolist() == [3.0, 11.0]
+    assert prepared.batch(np.array([0, 1, 2])).targets["stage"].tolist() == [1, 0, -1]
+    kept = json.loads(json.dumps(prepared.record()))
+    again = data(source, labels=[*kinds]).prepare(CUBE, 0, kept)  # as a trained run knows them
+    assert again.batch(np.array([0, 1])).targets["eggs"].tolist() == [3.0, 11.0]
+    for wrong, said in (({"egs": "number"}, r"data.kinds: no column 'egs'.*nearest: eggs"),
+                        ({"kind": "number"}, r"data.kinds.kind: number, but kind holds 'moth'")):  # fmt: skip
+        with pytest.raises(DataError, match=said):
+            data(source, labels=["kind"], kinds=wrong).prepare(CUBE, 0)
+
+
 def test_a_record_makes_new_files_look_as_the_training_files_did(data, made):
     trained = data(made(), scaling=DatasetStats()).prepare(TEXT, 0)
     kept = json.loads(json.dumps(trained.record(), allow_nan=False))

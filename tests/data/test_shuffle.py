@@ -97,3 +97,12 @@ def test_it_is_told_and_recorded(data, rgb_uv):
 def test_what_is_not_there_is_named(data, rgb_uv, shuffle, words):
     with pytest.raises(DataError, match=words):
         data(shuffle=shuffle).prepare(rgb_uv, 0)
+
+
+def test_several_streams_are_re_paired_each_by_itself(data):
+    modality = {n: {"kind": "image", "bands": [b]} for n, b in (("one", "R"), ("two", "G"), ("three", "UV1"))}
+    mixed = data(shuffle=Shuffle(["two", "three"])).prepare(modality, 0)
+    two, three = (mixed.stack.sources[n] for n in ("two", "three"))
+    assert "one" not in mixed.stack.sources
+    assert (two != three).any()
+    assert np.array_equal(two, data(shuffle=Shuffle("two")).prepare(modality, 0).stack.sources["two"])

@@ -132,6 +132,8 @@ def test_a_stream_s_own_backbone_follows_the_name_that_it_has_in_a_duplicate():
     assert [*roles.problems(study, {**arms, "twice": follows}), *roles.unlike(study, {**arms, "twice": follows})] == []
     smaller = tree({"rgb": "R", "again": "R"})
     assert [p.key for p in roles.problems(study, {**arms, "twice": smaller})] == ["backbones.again.widths"]
+    arms["both"]["modality"]["uv"]["kind"] = "text"  # which no backbone of images reads: the other is read as it is
+    assert [*roles.problems(study, {**arms, "twice": smaller})] == []
 
 
 def test_a_duplicate_says_which_baseline_it_keeps_by_what_it_sees_and_no_other():

@@ -181,10 +181,11 @@ def _parts(tree: Tree) -> list[str]:
 
 def shuffled(tree: Tree) -> Iterator[Problem]:
     """The stream that `data.shuffle` re-pairs is one of several inputs: alone it would be re-paired with its own labels."""
-    stream = (tree["data"].get("shuffle") or {}).get("stream")
-    if isinstance(stream, str):
+    found = (tree["data"].get("shuffle") or {}).get("stream")
+    named = [found] if isinstance(found, str) else list(found or ())
+    for stream in named:
         yield from one_of("data.shuffle.stream", stream, list(streams(tree)))
-        if list(streams(tree)) == [stream] and not tree["data"]["shuffle"].get("bands"):
+        if {*streams(tree)} <= {*named} and not tree["data"]["shuffle"].get("bands"):
             near = f"data.shuffle={{stream: {stream}, bands: ['UV*']}}"
             yield Problem(
                 "data.shuffle.stream", stream, "the only stream; another must stay, or some of its bands", near

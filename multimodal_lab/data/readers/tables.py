@@ -25,6 +25,9 @@ NUMBER = r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 COMMA = NUMBER.replace(r"\.", ",")
 # Words that other programs write for a missing value, and that are classes of some data set too (Namibia, a control).
 DOUBTFUL = {"na", "n/a", "#n/a", "nan", "none", "null", "nil", "unknown", "missing", "?", "-"}
+# The cells of a study read one file after the other in one process, and typing 400 columns takes as long as training on them.
+KEPT, REMEMBERED = 4, 64 * 2**20  # tables, and bytes of a file
+_known: dict[tuple[object, ...], tuple[pd.DataFrame, list[str]]] = {}
 CLASSES = 50  # more different values are no classes: they are not searched for spellings of one
 
 
@@ -40,6 +43,30 @@ def read_table(
     """
     limits = limits or Limits()
     limits.file(str(path), path)
+    with readable(str(path), "table"):
+        at = path.stat()
+    mark = (
+        str(path.absolute()),
+        at.st_ino,
+        at.st_size,
+        at.st_mtime_ns,
+        at.st_ctime_ns,
+        key,
+        tuple(na_values),
+        str(limits),
+    )
+    if mark not in _known:
+        found = _read(path, key, limits, na_values)
+        if at.st_size > REMEMBERED:
+            return found
+        while len(_known) >= KEPT:
+            del _known[next(iter(_known))]
+        _known[mark] = found
+    rows, notes = _known[mark]
+    return rows.copy(), [*notes]
+
+
+def _read(path: Path, key: str | None, limits: Limits, na_values: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     suffix = path.suffix.lower()
     notes: list[str] = []
     with readable(str(path), f"{suffix[1:]} table"):

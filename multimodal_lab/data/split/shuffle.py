@@ -19,20 +19,26 @@ from multimodal_lab.types import Stream
 
 @dataclass(frozen=True)
 class Shuffle:
-    """Rows of `stream` come from another sample of the same split, their presence with them; labels stay where they are.
+    """Rows of `stream`, or of several, come from another sample of the same split, their presence with them; labels stay.
 
     within: a column of the samples, such as a label: the other sample has the same value there, so that the stream still
-    tells that label but nothing more of this sample. seed: of the re-pairing. bands: those that move, by name or pattern such as
+    tells that label but nothing more of this sample. Several streams are re-paired each by itself, so that no two of them belong
+    together. seed: of the re-pairing. bands: those that move, by name or pattern such as
     `UV*`, where one stream holds both modalities; None: all.
     """
 
-    stream: str
+    stream: str | list[str]
     within: str | None = None
     seed: Natural = 0
     bands: list[str] | None = None
 
-    def sources(self, samples: pd.DataFrame, ids: np.ndarray, splits: SplitRows) -> np.ndarray:
-        """(N,) the row that each row takes its stream from: a permutation of each split, of ids and seed alone.
+    @property
+    def streams(self) -> list[str]:
+        """All that are re-paired."""
+        return [self.stream] if isinstance(self.stream, str) else list(self.stream)
+
+    def sources(self, samples: pd.DataFrame, ids: np.ndarray, splits: SplitRows, stream: str = "") -> np.ndarray:
+        """(N,) the row that each row takes `stream` from: a permutation of each split, of ids, seed and the stream's place alone.
 
         No row keeps its own but one that is alone in its split and class; rows of no split keep theirs.
         `DataError` where there is no column `within`.
@@ -44,10 +50,11 @@ class Shuffle:
                 raise DataError(f"data.shuffle.within: no column {self.within!r}; there are {there}")
             classes = pd.factorize(samples[self.within])[0].astype(np.int64)
         found = np.arange(len(ids))
+        mark = stable_id("shuffle") + (self.streams.index(stream) if stream in self.streams else 0)
         for rows in splits.values():
             for value in np.unique(classes[rows]):
                 members = rows[classes[rows] == value]
-                circle = members[np.argsort(keys(ids[members], self.seed, stable_id("shuffle")), kind="stable")]
+                circle = members[np.argsort(keys(ids[members], self.seed, mark), kind="stable")]
                 found[circle] = np.roll(circle, 1)  # a random circle: uniform, and nobody is next to itself
         return found
 
@@ -64,15 +71,17 @@ class Shuffle:
         return [i for i, name in enumerate(names) if any(fnmatchcase(name, pattern) for pattern in self.bands)]
 
     def require(self, streams: Iterable[str]) -> None:
-        """`DataError` unless `stream` is among `streams`."""
-        if self.stream not in (names := list(streams)):
-            raise DataError(f"data.shuffle.stream: no stream {self.stream!r}; the modality has {', '.join(names)}")
+        """`DataError` unless all that are re-paired are among `streams`."""
+        names = list(streams)
+        for stream in self.streams:
+            if stream not in names:
+                raise DataError(f"data.shuffle.stream: no stream {stream!r}; the modality has {', '.join(names)}")
 
-    def note(self, sources: np.ndarray) -> str:
-        """The sentence that a run prints."""
+    def note(self, sources: np.ndarray, stream: str) -> str:
+        """The sentence that a run prints of one stream."""
         among = "of the same split" + (f" and {self.within}" if self.within else "")
         moved = int((sources != np.arange(len(sources))).sum())
-        what = f"{self.stream} ({', '.join(self.bands)})" if self.bands else self.stream
+        what = f"{stream} ({', '.join(self.bands)})" if self.bands else stream
         return (
             f"shuffled: {what} of {moved} of {len(sources)} samples is another sample's, {among} "
             f"(seed {self.seed}): a negative control"

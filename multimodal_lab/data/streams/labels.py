@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import expected_one_of
 
+LabelKind = Literal["class", "number"]
 COMPLETE = "complete"  # of a sample table's `attrs`: {column: the key of the config that lets it have gaps}
 
 
@@ -24,9 +26,12 @@ class Target:
     classes: list[str]
 
 
-def encode(samples: pd.DataFrame, label: str, classes: Sequence[str] | None = None) -> Target:
+def encode(
+    samples: pd.DataFrame, label: str, classes: Sequence[str] | None = None, kind: LabelKind | None = None
+) -> Target:
     """Column `label` as a `Target`: floats stay numbers, lists become several-hot, everything else a class.
 
+    kind: what the values are where the type does not tell: codes stored as numbers are classes, counts are numbers.
     Classes are sorted (integers by size) over all rows, unless `classes` of a trained run are given: then an
     unknown class is -1, and an absent column is all missing. Raises `DataError` for an absent column, or one with no
     values.
@@ -36,17 +41,39 @@ def encode(samples: pd.DataFrame, label: str, classes: Sequence[str] | None = No
             raise DataError(f"data.labels: no column {label!r}; there are {', '.join(map(str, samples.columns))}")
         return Target(np.full(len(samples), -1, dtype=np.int64), list(classes))
     column = samples[label]
+    if kind == "class" and pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")  # codes that a gap in their column made floats
     values = [None if _missing(v) else v for v in column]
     kept = [v for v in values if v is not None]
     if not kept and classes is None:
         raise DataError(f"data.labels: column {label!r} holds no values")
     if any(isinstance(v, list | tuple | np.ndarray | set) for v in kept):
         return _several(values, label, classes)
-    if pd.api.types.is_float_dtype(column) and not classes:
+    if kind == "number" or (classes is not None and not classes):
+        return Target(_numbers(column, label), [])
+    if kind is None and pd.api.types.is_float_dtype(column) and not classes:
         return Target(column.to_numpy(dtype=np.float32, na_value=np.nan), [])
     names = list(classes) if classes is not None else _sorted(kept)
     places = {name: i for i, name in enumerate(names)}
     return Target(np.array([-1 if v is None else places.get(str(v), -1) for v in values], dtype=np.int64), names)
+
+
+def require_kinds(samples: pd.DataFrame, kinds: Mapping[str, LabelKind]) -> None:
+    """Refuse (`DataError`) a kind of a label that is no column."""
+    for label in kinds:
+        if label not in samples:
+            raise DataError(f"data.kinds: no column {label!r}; {expected_one_of(label, map(str, samples.columns))}")
+
+
+def _numbers(column: pd.Series, label: str) -> np.ndarray:
+    """(N,) float32, NaN where missing; `DataError` names a value that is no number."""
+    found = pd.to_numeric(column, errors="coerce")
+    if (wrong := found.isna() & column.notna()).any():
+        value = column[wrong].iloc[0]
+        raise DataError(
+            f"data.kinds.{label}: number, but {label} holds {value!r}; data.kinds.{label}=class takes names"
+        )
+    return np.asarray(found.to_numpy(dtype=np.float32, na_value=np.nan))
 
 
 def require_complete(samples: pd.DataFrame, labels: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
     study, seen = found.plan.study, modalities(found)
     made: dict[str, Any] = {
         "study": found.folder.name,
-        "command": " ".join(["python -m multimodal_lab.run", *found.plan.typed]),
+        "command": " ".join(["python -m multimodal_lab.run", *_folder_of(found), *found.plan.typed]),
         "question": asdict(study),
         **_made_of(found),
         "cells": {
@@ -54,6 +54,12 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
     plain = _plain(made)
     assert isinstance(plain, dict)
     return plain
+
+
+def _folder_of(found: Outcomes) -> list[str]:
+    """The flag that adds the study's own config folder, where it was derived and lies beside its cells."""
+    own = found.folder / "conf"
+    return [f"--config-dir={own}"] if (own / "study").is_dir() else []
 
 
 def _audit(found: Outcomes) -> dict[str, Any] | None:

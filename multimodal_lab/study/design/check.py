@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def study_problems(jobs: SweepJobs, typed: list[Override]) -> list[Problem]:
     """What is wrong with a study or with any of its arms."""
-    if found := [p for o in typed for p in _swept(o)]:
+    if found := [p for o in typed for p in swept_problems(o)]:
         return found
     cfg, found = jobs.configured(jobs.lines)
     top = signature(f"{schema.__name__}.Config").parameters
@@ -148,7 +148,8 @@ def _moved(first: Plain, plain: Plain) -> Iterator[Problem]:
             yield Problem(name, after.get(name), "can't be tuned: it changes what is compared or how it is judged")
 
 
-def _swept(override: Override) -> Iterator[Problem]:
+def swept_problems(override: Override) -> Iterator[Problem]:
+    """A line that sweeps, or sets what differs from cell to cell."""
     key = override.key_or_group
     if override.is_sweep_override():
         yield Problem(key, override.get_value_string(), "a study runs its own arms, seeds and splits; give one value")

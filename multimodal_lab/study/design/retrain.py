@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.study import Study, key
+from multimodal_lab.config.study import Study, key, under
 
 Streams = Mapping[str, Mapping[str, Any]]
 JOIN = "+"  # as in `fused@rgb+uv`
@@ -54,4 +54,5 @@ def _arm(study: Study, streams: Streams, part: Sequence[str]) -> str:
 
 
 def _but_modality(study: Study, arm: str) -> list[str]:
-    return sorted(line for line in study.arms[arm] if key(line) != "modality")
+    """What an arm sets besides its streams and their backbones."""
+    return sorted(x for x in study.arms[arm] if not any(under(key(x), top) for top in ("modality", "backbones")))

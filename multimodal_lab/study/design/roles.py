@@ -155,11 +155,25 @@ def _duplicate(name: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
         yield Problem(f"modality.{only}.repeat", 1, what)
 
 
+def _one_backbone(own: Tree, arm: Tree) -> bool:
+    """Whether a duplicate of an arm of several kinds reads every input as its arm reads the one that it is cut like.
+
+    The backbone of an image can't read a text; where one could read the other, it stays in its place.
+    """
+    if len({(s.get("kind", "image"), "steps" in s) for s in inputs(arm).values()}) < 2:
+        return False
+    kept = next((n for n, s in inputs(arm).items() if _cut(s) == _cut(next(iter(inputs(own).values())))), None)
+    return kept is not None and all(backbone == _backbones(arm)[kept] for backbone in _backbones(own).values())
+
+
 def _changes(name: str, kind: str, of: str, own: Tree, arm: Tree) -> Iterator[Problem]:
     """What a control changes of its arm besides what its kind may; names of streams follow a duplicate's modality."""
     names = dict(zip(_without(inputs(arm), inputs(own)), _without(inputs(own), inputs(arm)), strict=True))
-    mine, theirs = _facts(own), _facts({k: _renamed(v, names) for k, v in arm.items()})
+    # what the data call their own parts is no name of a stream
+    mine, theirs = _facts(own), _facts({k: v if k == "data" else _renamed(v, names) for k, v in arm.items()})
     found = _differ(mine, theirs)
+    if kind == "duplicate" and _one_backbone(own, arm):
+        found = [key for key in found if not any(under(key, f"{top}backbones") for top in ("", "system."))]
     for key in found:
         if under(key, "data.shuffle") or key.removeprefix("system.") in {*found} - {key}:
             continue

@@ -1,0 +1,118 @@
+"""The labels of a derived study: which, of what kind, and why one can't be studied."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.split import auto
+from multimodal_lab.data.streams.labels import Target, encode
+from multimodal_lab.study.compare.facts import Label
+from multimodal_lab.study.compare.request import Request
+from multimodal_lab.text import nearest
+
+CODES = 12  # distinct whole numbers: so few may be codes of classes
+RARELY = 0.1  # of the groups: a label that differs in so few is the same for all others, and these look like slips
+HELD = 2  # groups of a class: one to learn from, one to hold out
+
+
+def choose(table: pd.DataFrame, data: Data, asked: Request) -> list[str]:
+    """The labels to study: those asked for, else those of the data set, else every column that can be one."""
+    columns = [c for c in map(str, table.columns) if c not in auto.BOOKKEEPING]
+    wanted = asked.study.get("labels")
+    if wanted is not None:
+        if not isinstance(wanted, list) or not wanted or not all(isinstance(w, str) for w in wanted):
+            raise StudyError(f"study.labels={wanted}: expected a list of names, such as study.labels=[{columns[0]}]")
+        for name in wanted:
+            if name not in table:
+                near = nearest(name, columns)[0] if columns else ""
+                raise StudyError(
+                    f"study.labels: no column {name!r} in the data; there are {', '.join(columns) or 'none'} (nearest: {near})"
+                )
+        return wanted
+    found = data.labels
+    if not isinstance(found, list) or not found:
+        found = auto.choose(table, auto.AUTO, data.split).labels
+    usable = [name for name in found if name in table and table[name].astype(object).map(str).nunique() > 1]
+    if not usable:
+        raise StudyError(
+            f"study.labels: the data have no column with two values to tell apart; there are {', '.join(columns) or 'none'}: "
+            "labels stand in file names, folders or a table (data.source.labels)"
+        )
+    return usable
+
+
+def describe(table: pd.DataFrame, name: str, groups: np.ndarray, by: str | None, data: Data, asked: Request) -> Label:
+    """The kind of a label; `StudyError` for one that nothing can be learnt of."""
+    target = encode(table, name, kind=data.kinds.get(name))
+    found = Label(name, "number" if not target.classes else "several" if target.values.ndim == 2 else "class",
+                  len(target.classes))  # fmt: skip
+    if found.kind == "number":
+        _require_number(target.values, name, data)
+    elif found.kind == "class":
+        _require_classes(table[name], target, name, groups, by, data)
+    if by is not None and found.kind != "several" and name not in asked.asked.differ:
+        _require_alike(table, name, groups, by)
+    return found
+
+
+def _require_number(values: np.ndarray, name: str, data: Data) -> None:
+    known = values[np.isfinite(values)]
+    kinds = np.unique(known)
+    if len(kinds) < 2:
+        raise StudyError(
+            f"study.labels: {name} is the one number {kinds[0]:g} in all {len(known)} samples: nothing to tell"
+        )
+    if name not in data.kinds and len(kinds) <= CODES and (kinds == np.round(kinds)).all():
+        listed = ", ".join(f"{k:g}" for k in kinds)
+        raise StudyError(
+            f"study.labels: {name} holds {len(kinds)} whole numbers ({listed}): codes of classes, or amounts? Say which: "
+            f"+data.kinds.{name}=class or +data.kinds.{name}=number"
+        )
+
+
+def _require_classes(
+    column: pd.Series, target: Target, name: str, groups: np.ndarray, by: str | None, data: Data
+) -> None:
+    known = target.values >= 0
+    counts = Counter(target.values[known].tolist())
+    if len(counts) < 2:
+        only = target.classes[next(iter(counts))] if counts else "none"
+        raise StudyError(
+            f"study.labels: {name} has one class, {only!r}, in all {int(known.sum())} samples: there is nothing to tell apart"
+        )
+    if len(counts) > known.sum() / 2 and name not in data.kinds and pd.api.types.is_integer_dtype(column.dropna()):
+        raise StudyError(
+            f"study.labels: {name} holds {len(counts)} whole numbers in {int(known.sum())} samples: amounts, or codes? Say "
+            f"which: +data.kinds.{name}=number or +data.kinds.{name}=class"
+        )
+    unit = by or "sample"
+    held = {c: len(np.unique(groups[known & (target.values == c)])) for c in counts}
+    if sum(n >= HELD for n in held.values()) < 2:
+        one = target.classes[min(held, key=lambda c: held[c])]
+        raise StudyError(
+            f"study.labels: {name} {one!r} is in one {unit} only, and so are all classes but one at most: none could be both "
+            f"learnt and held out; expected two classes of {HELD} {unit}s or more"
+        )
+
+
+def _require_alike(table: pd.DataFrame, name: str, groups: np.ndarray, by: str) -> None:
+    """A label that is the same within nearly every group, and differs in a few, is wrong somewhere in these."""
+    known = table[name].notna().to_numpy()
+    values = table[name][known].astype(str).to_numpy()
+    frame = pd.DataFrame({"group": groups[known], "value": values, "id": table["id"][known].to_numpy()})
+    several = frame.groupby("group").filter(lambda own: len(own) > 1)
+    distinct = several.groupby("group")["value"].nunique()
+    wrong = distinct[distinct > 1]
+    if not len(wrong) or len(wrong) > RARELY * len(distinct):
+        return
+    own = several[several["group"] == wrong.index[0]].drop_duplicates("value")
+    (a, x), (b, y) = list(zip(own["value"], own["id"], strict=True))[:2]
+    raise StudyError(
+        f"study.labels: {name} differs among the samples of {len(wrong)} of {len(distinct)} {by}s, such as {by} "
+        f"{wrong.index[0]!r}: {a!r} in {x}, {b!r} in {y}; correct them, or say that it may: study.differ=[{name}]"
+    )

@@ -1,0 +1,71 @@
+"""Refuse data that no study can be made of, in one sentence, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from multimodal_lab.config.problem import StudyError
+from multimodal_lab.data.prepared import Prepared
+
+MOST = 20_000  # samples looked at, evenly spaced
+FEWEST, FEWEST_GROUPS = 10, 4  # samples, groups: below, no held-out part says anything
+
+
+def require_samples(table: pd.DataFrame) -> None:
+    """At least `FEWEST` samples."""
+    if len(table) < FEWEST:
+        raise StudyError(
+            f"study=compare: the data hold {len(table)} sample{'s' * (len(table) != 1)}; a study learns from some and is judged "
+            f"on others: expected at least {FEWEST}"
+        )
+
+
+def require_groups(groups: np.ndarray, by: str | None) -> None:
+    """At least `FEWEST_GROUPS`, so that two of either part differ."""
+    if (found := len(np.unique(groups))) < FEWEST_GROUPS:
+        raise StudyError(
+            f"study=compare: the {len(groups)} samples are of {found} {by or 'sample'}{'s' * (found != 1)}, and whole ones are "
+            f"held out: expected at least {FEWEST_GROUPS}, or another column in data.split.by"
+        )
+
+
+def require_streams(data: Prepared, labels: Sequence[str]) -> None:
+    """Every stream varies, and every class has some samples with every stream."""
+    every = np.arange(len(data.samples))
+    looked = every if len(every) <= MOST else np.unique(np.linspace(0, len(every) - 1, MOST).astype(int))
+    present = {name: np.zeros(len(data.samples), dtype=bool) for name in data.streams}
+    first: dict[str, np.ndarray] = {}
+    varies: set[str] = set()
+    size = data.batch_size
+    for start in range(0, len(looked), size):
+        rows = looked[start : start + size]
+        made = data.batch(rows)
+        for name, there in made.present.items():
+            present[name][rows] = there.numpy()
+            values = made.inputs[name][there].numpy()
+            if len(values) and name not in varies:
+                same = first.setdefault(name, values[0])
+                varies |= {name} if (values != same).any() else set()
+    for name in data.streams:
+        if not present[name].any():
+            raise StudyError(f"modality.{name}: no sample has it; take it out: ~modality.{name}")
+        if name not in varies:
+            raise StudyError(
+                f"modality.{name}: the same in all {int(present[name].sum())} samples, so that it can tell nothing; take "
+                "another stream or other bands"
+            )
+        for label in labels:
+            _require_present(data, name, label, present[name][looked], data.targets[label][looked])
+
+
+def _require_present(data: Prepared, stream: str, label: str, present: np.ndarray, values: np.ndarray) -> None:
+    for place, called in enumerate(data.classes[label]):
+        own = values == place
+        if own.any() and not present[own].any():
+            raise StudyError(
+                f"modality.{stream}: none of the {int(own.sum())} samples of {label} {called!r} has it, so that its absence "
+                f"would tell the class; take {label} off study.labels, or this class out of the data"
+            )

@@ -1,0 +1,207 @@
+"""`study=compare`: what it derives, writes, prints and refuses."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from omegaconf import OmegaConf
+from own_table import table, write
+
+from multimodal_lab.config.check import check_command
+from multimodal_lab.config.problem import ConfigError, StudyError
+from multimodal_lab.config.study import read
+from multimodal_lab.study.compare import plans, size
+from multimodal_lab.study.compare.arms import Design, Parts, arms
+from multimodal_lab.study.compare.budget import seconds, told
+from multimodal_lab.study.compare.derive import derived
+from multimodal_lab.study.compare.facts import Facts, Input, Label
+from multimodal_lab.study.compare.request import request
+from multimodal_lab.study.compare.trial import Timing
+from multimodal_lab.study.design.cells import Cells
+
+
+def facts(count=2, groups=60, **more):
+    """Of `count` modalities of three bands each."""
+    bands = [tuple(f"{n}{i}" for i in range(3)) for n in "abc"[:count]]
+    inputs = tuple(Input(n, "vector", {"kind": "vector", "bands": list(b)}, bands=b, numbers=3)
+                   for n, b in zip("abc", bands, strict=False))  # fmt: skip
+    own = {"stacked": {"kind": "vector", "bands": [x for b in bands for x in b]}, "apart": ""}
+    labels = (Label("sex", "class", 2), Label("kind", "class", 2))
+    return Facts(inputs, labels, 120, 84, 36, groups, "individual", False, {}, **{**own, **more})
+
+
+FULL = Design(True, ("late", "concat", "attention"), False, ("sex", "kind"), (0, 1, 2), (0, 1, 2, 3, 4))
+
+
+def test_every_fused_arm_has_each_modality_as_often_as_it_has_inputs_and_a_shuffle():
+    made = arms(facts(), FULL, Parts({}))
+    assert [*made.arms] == ["a", "b", "early", "late", "concat", "attention"]
+    assert made.baselines == ["a", "b"]
+    for arm in ("early", "late", "concat", "attention"):
+        own = {n: c for n, c in made.controls.items() if c["of"] == arm and "within" not in n}
+        assert [*own] == [f"{arm}_shuffled", f"{arm}_a_again", f"{arm}_b_again"]
+        assert [c.get("keeps") for c in own.values()] == [None, "a", "b"]
+    assert made.controls["concat_within_sex"]["set"] == ["data.shuffle={stream: b, within: sex}"]
+    assert made.controls["early_shuffled"]["set"] == ["data.shuffle={stream: stacked, bands: [b0, b1, b2]}"]
+
+
+def test_of_three_modalities_every_two_are_fused_and_all_but_the_first_are_shuffled():
+    made = arms(facts(3), Design(True, ("late", "concat"), True, (), (0, 1, 2), (0,)), Parts({}))
+    assert {"concat_a_b", "concat_a_c", "concat_b_c", "concat", "late", "early"} <= {*made.arms}
+    assert made.arms["concat_a_c"] == ["~modality.b", "fusion=concat"]
+    assert made.controls["concat_shuffled"]["set"] == ["data.shuffle={stream: [b, c]}"]
+    again = made.controls["concat_b_again"]["set"]
+    assert [line.partition("=")[0] for line in again] == [
+        "~modality.a", "~modality.c", "+modality.again", "+modality.again_2",
+    ]  # fmt: skip
+
+
+def test_the_largest_plan_that_fits_says_what_it_left_out():
+    timing = Timing(1.0, dict.fromkeys(["a", "b", "early", "late", "concat", "attention"], 1.0))
+    asked = request(["study=compare"])
+
+    def found(own=asked):
+        return plans.plans(FULL, lambda design: arms(facts(), design, Parts({})), own)
+
+    whole = plans.largest(found(), timing, None, "", 1)
+    assert (whole.cells, whole.left_out) == ((6 + 12 + 2) * 15, ())
+    fits = plans.largest(found(), timing, 200.0, "", 1)
+    assert fits.seconds(timing) == fits.cells <= 200
+    assert fits.left_out[0] == "pairs shuffled within a class"
+    sizes = [p.seconds(timing) for p in found()]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 18  # two single modalities, one fused arm, three controls, three seeds
+    typed = plans.largest(found(request(["study=compare", "study.splits=[0,1,2,3,4]"])), timing, 100.0, "", 1)
+    assert typed.design.splits == (0, 1, 2, 3, 4)
+    with pytest.raises(
+        StudyError, match=r"study.budget=5s: the smallest plan, a, b, concat .* 3 seeds, has 18 cells.* 18 s"
+    ):
+        plans.largest(found(), timing, 5.0, "5s", 1)
+
+
+def test_a_budget_is_a_time():
+    assert [seconds(text) for text in ("30m", "1h30m", "1.5h", "45s", "30", "")] == [1800, 5400, 5400, 45, None, None]
+
+
+def test_a_time_is_told_as_it_is_said():
+    assert [told(t) for t in (40, 700, 12_600, 200_000)] == ["40 s", "12 min", "3.5 h", "2.3 days"]
+
+
+def test_small_data_have_more_splits_and_fewer_seeds():
+    assert size.repeats(facts(groups=60)) == (3, 5)
+    assert size.repeats(facts(groups=3000)) == (5, 1)
+
+
+def keys(argv):
+    """{cell's folder} of a command line, as its plan has them."""
+    jobs = check_command(argv)
+    cfg, found = jobs.configured(jobs.lines)
+    assert not found
+    study = read(OmegaConf.to_container(cfg.study, resolve=True))
+    return [c.folder for c in Cells(study, lambda lines: jobs.configured([*jobs.lines, *lines])[0]).compared({})]
+
+
+def test_one_command_is_a_whole_study_and_the_file_that_it_wrote_is_the_same_one(tmp_path, cli):
+    words = [*write(tmp_path), "study.seeds=[0]", "study.splits=[0]", "train.max_steps=4", "study.labels=[sex]"]
+    words += ["study.fusions=[concat]"]
+    said = cli(*words, small=False).stdout
+    plan = said.partition("audit of")[0]
+    assert "60 samples of 20 individuals" in plan
+    assert "3 arms and 4 controls × 1 seed × 1 split = 7" in plan
+    file = tmp_path / "runs" / "conf" / "study" / "table_a_b.yaml"
+    written = yaml.safe_load(file.read_text())
+    assert written["train"]["max_steps"] == 4
+    assert written["study"]["seeds"] == [0]
+    ran = {p.parent.name for p in (tmp_path / "runs").glob("*/summary.json")}
+    folders = f"--config-dir={tmp_path / 'conf'}:{file.parents[1]}"
+    assert sorted(keys([folders, f"study={file.stem}"])) == sorted(ran)
+    verdicts = json.loads((tmp_path / "runs" / "study.json").read_text())["labels"]
+    assert verdicts["sex"]["arms"].keys() >= {"a", "b", "concat", "concat_a_again", "concat_b_again"}
+    again = derived(words)
+    assert again == [folders, f"study={file.stem}", f"hydra.sweep.dir={tmp_path / 'runs'}"]
+    file.write_text(file.read_text().replace("margin: 0.02", "margin: 0.05"))
+    assert derived(words) == again  # edited, and still what these words run
+    with pytest.raises(StudyError, match=r"table_a_b.yaml: was edited, and this command asks for another study"):
+        derived([*words, "train.epochs=3"])
+
+
+def changed(**columns):
+    """The table with columns exchanged, each by a function of it."""
+    made = table()
+    for name, value in columns.items():
+        made[name] = value(made)
+    return made
+
+
+def some(made, rows, value, of="sex"):
+    return [value if i in rows else v for i, v in enumerate(made[of])]
+
+
+BAD = {
+    "one class": (changed(sex=lambda t: "f"), [], r"sex has one class, 'f', in all 60 samples"),
+    "codes": (
+        changed(stage=lambda t: np.arange(60) % 3 + np.where(np.arange(60) == 0, np.nan, 0.0)),
+        ["study.labels=[stage]"],
+        r"stage holds 3 whole numbers \(0, 1, 2\): codes of classes, or amounts\? Say which: \+data.kinds.stage=class",
+    ),
+    "amounts": (changed(eggs=lambda t: np.arange(60) + 3), ["study.labels=[eggs]"],
+                r"eggs holds 60 whole numbers in 60 samples: amounts, or codes\? .*\+data.kinds.eggs=number"),
+    "copies": (changed(sex=lambda t: some(t, {1}, "f" if t.sex[1] == "m" else "m")), [],
+               r"sex differs among the samples of 1 of 20 individuals, such as individual 'p0': .* study.differ=\[sex\]"),
+    "two samples": (table(1, 2), [], r"the data hold 2 samples; .* expected at least 10"),
+    "constant": (changed(b_0=lambda t: 1.0, b_1=lambda t: 1.0, b_2=lambda t: 1.0),
+                 ["study.labels=[sex]", "data/scaling=none"],
+                 r"stream b: band b_0 is constant \(1\) over the training split"),
+    "no such label": (table(), ["study.labels=[sexx]"], r"no column 'sexx' in the data; there are .* \(nearest: sex\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_no_study_can_be_made_of_is_one_sentence(tmp_path, case):
+    made, more, expected = BAD[case]
+    words = write(tmp_path, made)
+    words += more or ["study.labels=[sex]"]
+    with pytest.raises(StudyError, match=expected) as error:
+        derived(words)
+    assert "\n" not in str(error.value)
+
+
+def test_a_modality_that_a_class_never_has_would_tell_the_class(tmp_path):
+    words = write(tmp_path)
+    made = table()
+    made.drop(columns=[c for c in made if c.startswith("b_")]).to_csv(tmp_path / "a.csv", index=False)
+    made[made.sex == "m"].drop(columns=[c for c in made if c.startswith("a_")]).to_csv(tmp_path / "b.csv", index=False)
+    fields = "".join(
+        f"{n}: {{kind: vector, bands: ['{n}_*'], field: {of}}}\n" for n, of in (("a", "image"), ("b", "spectrum"))
+    )
+    (tmp_path / "conf" / "modality" / "a_b.yaml").write_text(fields)
+    (tmp_path / "conf" / "data").mkdir()
+    both = "defaults: [joined, {override /data@source.sources.image: table}, _self_]\n"
+    (tmp_path / "conf" / "data" / "both.yaml").write_text(both)
+    words = [w for w in words if not w.startswith(("data=", "data.source"))]
+    words += ["data=both", "study.labels=[sex]"]
+    for source, file in (("image", "a"), ("spectrum", "b")):
+        at = f"data.source.sources.{source}.source"
+        words += [f"{at}.file={file}.csv", f"{at}.pattern='[ab]_\\d'", f"{at}.id=id"]
+    with pytest.raises(StudyError, match=r"modality.b: none of the 30 samples of sex 'f' has it"):
+        derived(words)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("study.budget=soon", r"study.budget=soon: expected a time such as 45s, 30m, 8h or 2d"),
+        ("fusion=weighted", r"chooses fusion itself.*nearest: study.fusions=\[weighted\]"),
+        ("study.fusions=[blend]", r"study.fusions=blend: expected one of early, late, concat, attention"),
+        ("seed=3", r"a study has several; give study.seeds"),
+        ("experiment=clip", r"an experiment chooses head, loss and fusion"),
+        ("study.seds=[0]", r"study.seds=\[0\]: no such key.*nearest: study.seeds"),
+    ],
+)
+def test_words_that_a_derived_study_can_not_follow_are_refused(tmp_path, word, expected):
+    words = [*write(tmp_path), "study.labels=[sex]", word]
+    with pytest.raises(ConfigError) as error:
+        derived(words)
+    assert re.search(expected, str(error.value))
