@@ -39,6 +39,9 @@ class Silhouette:
             if len(np.unique(y[paired])) < 2:
                 ledger.skip(task.key, "fewer_than_two_classes_of_two")
             else:
-                rows, labels = torch.as_tensor(x[paired]), torch.as_tensor(y[paired])
-                ledger.put(task.key, score=silhouette(rows, labels, self.metric))
+                score = silhouette(torch.as_tensor(x[paired]), torch.as_tensor(y[paired]), self.metric)
+                if np.isnan(score):
+                    ledger.skip(task.key, "embeddings_are_one_point")
+                else:
+                    ledger.put(task.key, score=score)
         return ledger.scores

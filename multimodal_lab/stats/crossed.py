@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +36,11 @@ class Crossed:
     least: float = 0.0
 
     @property
+    def p_above(self) -> float:
+        """The one-sided p of a mean above 0."""
+        return self.p / 2 if self.mean > 0 else 1 - self.p / 2
+
+    @property
     def cautious(self) -> Crossed:
         """The same with a standard error of at least `least`, for claims that a difference is small or detectable."""
         if self.se >= self.least:
@@ -42,14 +48,23 @@ class Crossed:
         return replace(self, se=self.least, fixed_variance=self.least**2, seed_variance=0.0)
 
 
+@dataclass(frozen=True)
+class Source:
+    """The variance of a mean from one source, and the degrees of freedom of its estimate."""
+
+    variance: float
+    df: float
+
+
 def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0.95) -> Crossed:
     """Test of the mean difference of two arms with seeds and groups as crossed random effects.
 
     Seeds that share a test part share its luck: a t-test over seeds takes the groups for the whole world. Here the
-    variance of the mean is V = V_seed + V_group - V_both (two-way clustering: Cameron, Gelbach & Miller 2011), never
-    below either; V_group from leaving one group out (CV3: MacKinnon, Nielsen & Webb 2023),
-    which holds with unequal sizes. With more than one split, V_group gives way to Nadeau & Bengio's variance of the
-    splits where that is larger. t has Satterthwaite's degrees of freedom, of S - 1 and G* - 1, where G* = 1 / sum of
+    variance of the mean is that of seed and group together, V_both, and what seeds and groups have beyond it: see `combined`
+    (two-way clustering: Cameron, Gelbach & Miller 2011). V_seed and V_both are those of both arms, each over its own seeds:
+    the seeds of two arms are different draws. V_group comes from leaving one group out (CV3: MacKinnon, Nielsen & Webb 2023),
+    which holds with unequal sizes. With more than one split, what Nadeau & Bengio's variance of the splits has beyond these
+    is added. t has Satterthwaite's degrees of freedom; groups have G* - 1, where G* = 1 / sum of
     squared shares counts unequal groups as fewer (Carter, Schnepel & Steigerwald 2017).
 
     test_per_train: test samples per training sample; needed with more than one split.
@@ -59,35 +74,56 @@ def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0
         raise ValueError(f"{splits} splits overlap in training: expected test_per_train (0.25 for 80/20), found none")
     if seeds < 2 or groups < 2:
         return unknown(pairs.mean, pairs.sums.shape)
-    seed, both = float(pairs.by_seed.var(ddof=1)) / seeds, both_variance(moved(pairs))
-    rest, rest_df = group_variance(pairs), 1 / float((pairs.shares**2).sum()) - 1
+    seed = seed_source(pairs.each)
+    both = sum(both_variance(moved(arm)) for arm in pairs.each)
+    group = Source(group_variance(pairs), 1 / float((pairs.shares**2).sum()) - 1)
+    folds = None
     if splits > 1 and test_per_train is not None:
-        folds = corrected_variance(pairs.by_split, test_per_train)
-        rest, rest_df = (folds, splits - 1.0) if folds > rest else (rest, rest_df)
-    found = combined(pairs.mean, pairs.sums.shape, seed, both, rest, rest_df, level)
+        folds = Source(corrected_variance(pairs.by_split, test_per_train), splits - 1.0)
+    found = combined(pairs.mean, pairs.sums.shape, seed, both, group, folds, level)
     return replace(found, least=least_se(pairs))
 
 
-def combined(
-    mean: float, shape: tuple[int, ...], seed: float, both: float, rest: float, rest_df: float, level: float = 0.95
-) -> Crossed:
-    """A mean with the variances that it has from seeds, from seed and group together, and from groups or splits (`rest`).
+def seed_source(arms: Sequence[Paired]) -> Source:
+    """What the seeds of all arms give to the variance of their difference, with Welch's degrees of freedom."""
+    seeds = len(arms[0].sums)
+    own = np.array([arm.by_seed.var(ddof=1) / seeds for arm in arms])
+    whole = float(own.sum())
+    return Source(whole, (seeds - 1) * whole**2 / float((own**2).sum()) if whole > 0 else seeds - 1.0)
 
-    shape: seeds, splits, groups.
+
+def combined(
+    mean: float,
+    shape: tuple[int, ...],
+    seed: Source,
+    both: float,
+    group: Source,
+    folds: Source | None = None,
+    level: float = 0.95,
+) -> Crossed:
+    """A mean with the variances that it has from seeds, from groups, and from seed and group together, which both contain.
+
+    V = V_both + (V_seed - V_both) + (V_group - V_both) + (V_splits - V_group), each bracket at least 0. A source whose
+    bracket is 0 costs no degrees of freedom; V_splits costs as many as its bracket has of it. shape: seeds, splits, groups.
     """
     seeds, splits, groups = shape
-    variance = max(seed + rest - both, seed, rest)
+    more = max(seed.variance - both, 0.0)
+    fixed = max(group.variance - both, 0.0)
+    sources = [Source(both, seed.df * group.df), *([seed] if more else []), *([group] if fixed else [])]
+    least = min(seed.df, group.df)
+    if folds is not None and (beyond := folds.variance - max(group.variance, both)) > 0:
+        fixed += beyond
+        sources.append(Source((folds.variance * beyond) ** 0.5, folds.df))
+        least = min(least, folds.df)
+    variance = both + more + fixed
     if variance <= 0:
-        p = 1.0 if mean == 0 else min(1.0, 2.0**-rest_df)  # all groups on one side by luck: the sign test
-        return Crossed(mean, 0.0, rest_df, p, mean, mean, seeds, splits, groups, 0.0, 0.0)
-    # V_both is taken off above and not below: Satterthwaite's ratio could fall under both sources' own degrees
-    least = min(seeds - 1.0, rest_df)
-    df = max(variance**2 / (seed**2 / (seeds - 1) + rest**2 / rest_df), least)
+        p = 1.0 if mean == 0 else min(1.0, 2.0**-group.df)  # all groups on one side by luck: the sign test
+        return Crossed(mean, 0.0, group.df, p, mean, mean, seeds, splits, groups, 0.0, 0.0)
+    df = max(variance**2 / sum(s.variance**2 / s.df for s in sources), least)
     se = variance**0.5
     reach = se * float(stats.t.ppf((1 + level) / 2, df))
     p = float(2 * stats.t.sf(abs(mean) / se, df))
-    fixed = max(rest - both, 0.0)
-    return Crossed(mean, se, df, p, mean - reach, mean + reach, seeds, splits, groups, variance - fixed, fixed)
+    return Crossed(mean, se, df, p, mean - reach, mean + reach, seeds, splits, groups, both + more, fixed)
 
 
 def unknown(mean: float, shape: tuple[int, ...]) -> Crossed:

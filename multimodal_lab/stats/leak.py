@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from multimodal_lab.stats.crossed import Crossed, both_variance, combined, jackknife, moved, unknown, without
+from multimodal_lab.stats.crossed import (
+    Crossed,
+    Source,
+    both_variance,
+    combined,
+    jackknife,
+    moved,
+    seed_source,
+    unknown,
+    without,
+)
 from multimodal_lab.stats.folds import corrected_variance
 from multimodal_lab.stats.paired import Paired
 
@@ -14,10 +24,10 @@ def gap(random: Paired, grouped: Paired, test_per_train: float | None = None, le
 
     random, grouped: the scores of the samples as `paired(0, score, groups)` gives them, of the same seeds and the same
     number of splits; `names` are groups of one data set. The test parts differ, so that no sample is its own pair: the
-    means are. What is paired all the same is the seed and the group: V_seed is that of the seeds' gaps, and V_group comes
-    from leaving a group out of both means at once, so that a hard group in both test parts is not counted twice. The rest,
-    splits and degrees of freedom among it, is as in `crossed`, which it equals where both test parts are the same; of both
-    the fewer groups count. test_per_train: needed with more than one split.
+    means are. What is paired all the same is the group: V_group comes from leaving a group out of both means at once, so
+    that a hard group in both test parts is not counted twice. The rest, splits and degrees of freedom among it, is as in
+    `crossed`, which it equals where both test parts are the same; of both the fewer groups count. test_per_train: needed
+    with more than one split.
     """
     seeds, splits, _ = random.sums.shape
     if random.sums.shape[:2] != grouped.sums.shape[:2]:
@@ -30,15 +40,14 @@ def gap(random: Paired, grouped: Paired, test_per_train: float | None = None, le
     shape = (seeds, splits, len(names))
     if seeds < 2 or min(len(random.names), len(grouped.names)) < 2:
         return unknown(mean, shape)
-    seed = float((random.by_seed - grouped.by_seed).var(ddof=1)) / seeds
-    both = both_variance(_placed(random, moved(random), names, 0) - _placed(grouped, moved(grouped), names, 0))
+    seed = seed_source([*random.each, *grouped.each])
+    both = sum(both_variance(moved(arm)) for arm in (*random.each, *grouped.each))
     left = [_placed(pairs, without(pairs)[None], names, pairs.mean)[0] for pairs in (random, grouped)]
-    rest = jackknife(left[0] - left[1], mean)
-    rest_df = min(1 / float((pairs.shares**2).sum()) for pairs in (random, grouped)) - 1
+    df = min(1 / float((pairs.shares**2).sum()) for pairs in (random, grouped)) - 1
+    group, folds = Source(jackknife(left[0] - left[1], mean), df), None
     if splits > 1 and test_per_train is not None:
-        folds = corrected_variance(random.by_split - grouped.by_split, test_per_train)
-        rest, rest_df = (folds, splits - 1.0) if folds > rest else (rest, rest_df)
-    return combined(mean, shape, seed, both, rest, rest_df, level)
+        folds = Source(corrected_variance(random.by_split - grouped.by_split, test_per_train), splits - 1.0)
+    return combined(mean, shape, seed, both, group, folds, level)
 
 
 def _placed(pairs: Paired, values: np.ndarray, names: np.ndarray, absent: float) -> np.ndarray:

@@ -12,12 +12,19 @@ class Paired:
     """Summed differences of two arms over the test samples of every seed, split and group.
 
     sums (S, R, G): arm minus baseline, summed over the samples of a group; counts (R, G): how many samples of the group
-    stand in the test part of the split; names (G,): the groups.
+    stand in the test part of the split; names (G,): the groups. arms (2, S, R, G): the sums of the baseline's and of the arm's
+    own scores, whose difference `sums` is; None where only differences are known.
     """
 
     sums: np.ndarray
     counts: np.ndarray
     names: np.ndarray
+    arms: np.ndarray | None = None
+
+    @property
+    def each(self) -> list[Paired]:
+        """Baseline and arm alone, as differences from 0; the pair itself where they are not known."""
+        return [self] if self.arms is None else [Paired(own, self.counts, self.names) for own in self.arms]
 
     @property
     def runs(self) -> np.ndarray:
@@ -75,8 +82,11 @@ def paired(baseline: np.ndarray, arm: np.ndarray, groups: np.ndarray | None = No
     order = np.argsort(index, kind="stable")
     # -1 before it, so that the first group starts, too
     starts = np.flatnonzero(np.diff(index[order], prepend=-1))
-    sums = np.add.reduceat(np.nan_to_num(arm - baseline)[..., order], starts, axis=2)
-    return Paired(sums, np.add.reduceat(tested[0][:, order].astype(float), starts, axis=1), names)
+    sums, *arms = (
+        np.add.reduceat(np.nan_to_num(x)[..., order], starts, axis=2) for x in (arm - baseline, baseline, arm)
+    )
+    counts = np.add.reduceat(tested[0][:, order].astype(float), starts, axis=1)
+    return Paired(sums, counts, names, np.stack(arms))
 
 
 def _refuse_unequal(baseline: np.ndarray, arm: np.ndarray) -> None:

@@ -9,127 +9,81 @@ A study is a baseline, a fused arm and two controls, their seeds, and a test par
 group are (shared by all arms), how well the arm suits the group (shared by its seeds), the luck of the seed, of the seed on that
 group, and noise. Under the null all arms draw these from the same distributions, as where the second modality is shuffled.
 
-test: a gain by `crossed` at .05 two-sided, alone. verdict: *adds*, which asks for a sure lead over both controls as well.
+test: a gain by `crossed` at .05 two-sided, alone. adds: a gain and leads over both controls, each sure one-sided: where the
+controls are as good as the baseline, where both are weak, and where fusion gains no more than one control does, while the
+other is as good as the baseline. (That a sure gain may also be *redundant* or *invalid* can only make *adds* rarer.)
 Beside them the t-test over seeds, which takes the groups for the whole world, and sign flips of groups, which take
-the seeds for it.
+the seeds for it. oracle: a z-test of the gain at .05 two-sided that knows its true variance; limit: *adds* with all three
+variances known.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
+from _many_studies import WORLDS, Studies, Tests, World, draw_studies
 from scipy import stats
 
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.equivalence import equivalence, tost
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.permutation import sign_flip
-from multimodal_lab.stats.power import detectable
-from multimodal_lab.stats.verdict import REQUIRED, ControlEvidence, Evidence, difference, verdict
+from multimodal_lab.stats.verdict import ONE_SIDED
 
-MARGIN = 0.01
-
-
-@dataclass(frozen=True)
-class World:
-    """Standard deviations of the latent score's parts, and the shape of the test part."""
-
-    name: str
-    suits: float = 0.5
-    seed: float = 0.15
-    both: float = 0.3
-    train: float = 0.0
-    groups: int = 24
-    spread: float = 1.0
-    splits: int = 1
-    share: float = 0.25
+WEAK, CAPACITY = -0.4, 0.9  # of the latent score: some 8 points less and 16 more than the baseline has
+GAINS = (0.1, 0.2, 0.4, 0.6, 0.9)
+BASELINE, FUSED, FIRST, SECOND = range(4)
 
 
-WORLDS = (
-    World("groups and seeds matter"),
-    World("groups matter much", suits=1.0, seed=0.05),
-    World("seeds matter much", suits=0.1, seed=0.5),
-    World("neither matters", suits=0.0, seed=0.0, both=0.0),
-    World("8 groups, very unequal", groups=8, spread=1.2),
-    World("60 groups", groups=60),
-    World("3 splits, 40 groups", groups=40, splits=3, train=0.15),
-    World("5 splits, 40 groups", groups=40, splits=5, train=0.15),
-    World("5 splits, training part rules", groups=40, splits=5, train=0.4),  # beyond what the test can promise
-)
+def differences(studies: Studies, gain: float, first: float = 0.0, second: float = 0.0) -> list[Tests]:
+    """Of the gain and of the leads over both controls, which have these shifts."""
+    fused = FUSED, gain
+    return [studies.test(low, fused) for low in ((BASELINE, 0.0), (FIRST, first), (SECOND, second))]
 
 
-def study(world: World, seeds: int, gain: float, draw: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
-    """Scores (S, R, N) of baseline, fused and two controls, and groups (N,); fused has `gain` more latent score."""
-    size = np.maximum(1, np.round(draw.lognormal(2.0, world.spread, world.groups))).astype(int)
-    groups = np.repeat(np.arange(world.groups), size)
-    hard = 0.7 + draw.normal(size=world.groups)[groups] + draw.normal(size=len(groups))
-    tested = _test_parts(world, draw)
-    mask = np.where(tested[:, groups], 1.0, np.nan)[None]
-    arms = []
-    for shift in (0.0, gain, 0.0, 0.0):
-        suits = world.suits * draw.normal(size=world.groups)
-        luck = world.seed * draw.normal(size=(seeds, world.splits, 1))
-        both = world.both * draw.normal(size=(seeds, world.splits, world.groups))
-        helps = world.train * draw.normal(size=world.groups)
-        train = np.array([helps[~t].sum() / max(1, (~t).sum()) ** 0.5 for t in tested])[None, :, None]
-        noise = draw.normal(size=(seeds, world.splits, len(groups)))
-        arms.append((hard + shift + suits[groups] + luck + both[:, :, groups] + train + noise > 0) * mask)
-    return arms, groups
+def adds(found: list[Tests]) -> int:
+    """How many studies are sure of the gain and of both leads."""
+    return int((np.max([one.above for one in found], axis=0) < ONE_SIDED).sum())
 
 
-def _test_parts(world: World, draw: np.random.Generator) -> np.ndarray:
-    tested = np.zeros((world.splits, world.groups), bool)
-    for part in tested:
-        part[draw.permutation(world.groups)[: round(world.share * world.groups)]] = True
-    return tested if world.splits > 1 else np.ones_like(tested)
-
-
-def ratio(world: World) -> float | None:
-    """Test samples per training sample."""
-    return world.share / (1 - world.share) if world.splits > 1 else None
-
-
-def finds(world: World, arms: list[np.ndarray], groups: np.ndarray) -> dict[str, bool]:
-    """By each test: a gain, at .05 two-sided."""
-    baseline, fused, *controls = arms
-    pairs = paired(baseline, fused, groups)
-    up, runs = pairs.mean > 0, pairs.runs.ravel()
-    gain = crossed(pairs, ratio(world))
-    seed_only = up if np.ptp(runs) < 1e-12 else up and stats.ttest_1samp(runs, 0).pvalue < 0.05
+def null_rates(world: World, seeds: int, studies: int, first: int = 0) -> dict[str, int]:
+    """How many of the studies find what is not there."""
+    drawn = draw_studies(world, seeds, studies, (WEAK, 0.0, CAPACITY), first)
+    equal, weak, capacity = (
+        differences(drawn, g, a, b) for g, a, b in ((0, 0, 0), (0, WEAK, WEAK), (CAPACITY, CAPACITY, 0))
+    )
+    gain = equal[0]
+    up, runs = gain.mean > 0, gain.runs.reshape(studies, -1)
+    still = np.ptp(runs, axis=1) < 1e-12
+    over_seeds = np.where(
+        still, 0.0, stats.ttest_1samp(np.where(still[:, None], np.eye(1, runs.shape[1]), runs), 0, axis=1).pvalue
+    )
+    flips = [sign_flip(own, draws=499).p < 0.05 for own, more in zip(gain.by_group, up, strict=True) if more]
     return {
-        "test": up and gain.p < 0.05,
-        "verdict": up and gain.p < 0.05 and _verdict(world, gain, baseline, fused, controls, groups) == "adds",
-        "t over seeds": bool(seed_only),
-        "flips of groups": up and sign_flip(pairs.by_group, draws=999).p < 0.05,
+        "test": int((up & (gain.p < 0.05)).sum()),
+        "equal": adds(equal),
+        "weak": adds(weak),
+        "capacity": adds(capacity),
+        "t over seeds": int((up & (over_seeds < 0.05)).sum()),
+        "flips of groups": sum(flips),
     }
 
 
-def _verdict(
-    world: World, gain: Crossed, baseline: np.ndarray, fused: np.ndarray, controls: list[np.ndarray], groups: np.ndarray
-) -> str:
-    steps = [(baseline, c) for c in controls] + [(c, fused) for c in controls]
-    found = [gain, *(crossed(paired(a, b, groups), ratio(world)) for a, b in steps)]
-    gained, *others = (difference(f, f.p) for f in found)
-    judged = [ControlEvidence(name, *both) for name, *both in zip(REQUIRED, others[:2], others[2:])]
-    equal = equivalence(gain, MARGIN)
-    return verdict(Evidence(gained, equal, judged, detectable(gain.se, gain.df), gain.seeds)).kind
-
-
-def rates(world: World, seeds: int, studies: int, gain: float = 0.0, first: int = 0) -> tuple[dict[str, int], float]:
-    """How many of the studies find a gain, by each test; and the mean difference of accuracies."""
-    found: dict[str, int] = {}
-    means = []
-    for i in range(studies):
-        draw = np.random.default_rng([first, seeds, i])
-        arms, groups = study(world, seeds, gain, draw)
-        means.append(np.nanmean(arms[1] - arms[0]))
-        for test, hit in finds(world, arms, groups).items():
-            found[test] = found.get(test, 0) + hit
-    return found, float(np.mean(means))
+def power_rates(world: World, seeds: int, studies: int, first: int = 0) -> list[tuple[float, ...]]:
+    """For every gain: the mean difference of accuracies, and the rates of test, *adds*, oracle and limit."""
+    drawn = draw_studies(world, seeds, studies, (0.0, *GAINS), first)
+    rows = []
+    for size in GAINS:
+        found = differences(drawn, size)
+        gain, beyond = found[0], stats.norm.isf(ONE_SIDED)
+        limit = np.min([one.oracle for one in found], axis=0) > beyond
+        sure = (gain.mean > 0) & (gain.p < 0.05)
+        oracle = gain.oracle > stats.norm.isf(0.025)
+        rows.append((gain.mean.mean(), sure.mean(), adds(found) / studies, oracle.mean(), limit.mean()))
+    return [tuple(map(float, row)) for row in rows]
 
 
 def upper(hits: int, studies: int) -> float:
@@ -139,26 +93,23 @@ def upper(hits: int, studies: int) -> float:
 
 def null(studies: int) -> None:
     """The rate of *adds* where nothing is added."""
-    print(f"Rate of *adds* over {studies} null studies a row (upper 95 % bound); at most .05 (.07) is asked")
-    print(f"{'world':34} {'seeds':>5} {'test':>14} {'verdict':>14} {'t over seeds':>14} {'flips of groups':>16}")
+    print(f"Rates over {studies} null studies a row (upper 95 % bound); at most .05 (.07) is asked of adds")
+    heads = ("test", "adds", "controls weak", "capacity", "t over seeds", "flips of groups")
+    print(f"{'world':30} {'seeds':>5} " + " ".join(f"{head:>15}" for head in heads))
     for world in WORLDS:
         for seeds in (3, 5, 10):
-            found, _ = rates(world, seeds, studies)
-            cells = [f"{n / studies:.3f} ({upper(n, studies):.3f})" for n in found.values()]
-            print(f"{world.name:34} {seeds:5} {cells[0]:>14} {cells[1]:>14} {cells[2]:>14} {cells[3]:>16}", flush=True)
+            cells = [f"{n / studies:.3f} ({upper(n, studies):.3f})" for n in null_rates(world, seeds, studies).values()]
+            print(f"{world.name:30} {seeds:5} " + " ".join(f"{cell:>15}" for cell in cells), flush=True)
 
 
 def power(studies: int) -> None:
     """How often a true gain is found."""
-    print(f"\nRate found over {studies} studies a row, by the true gain in points: by the test / by the verdict")
-    gains = (0.1, 0.2, 0.4, 0.6, 0.9)
+    print(f"\nRates over {studies} studies a cell, by the true gain in points: test / adds / oracle (limit of adds)")
     for world in WORLDS:
         for seeds in (3, 5, 10):
-            cells = []
-            for gain in gains:
-                found, points = rates(world, seeds, studies, gain)
-                cells.append(f"{100 * points:+5.1f}: {found['test'] / studies:.2f}/{found['verdict'] / studies:.2f}")
-            print(f"{world.name:34} {seeds:5}   {'   '.join(cells)}", flush=True)
+            rows = power_rates(world, seeds, studies)
+            cells = [f"{100 * points:+.1f}: {t:.2f}/{a:.2f}/{o:.2f} ({most:.2f})" for points, t, a, o, most in rows]
+            print(f"{world.name:30} {seeds:5}   {'   '.join(cells)}", flush=True)
 
 
 def equal(studies: int) -> None:
@@ -203,7 +154,7 @@ def main() -> None:
     if given.table in ("null", "all"):
         null(given.studies)
     if given.table in ("power", "all"):
-        power(max(1, given.studies // 5))
+        power(given.studies)
     if given.table in ("equal", "all"):
         equal(given.studies)
 

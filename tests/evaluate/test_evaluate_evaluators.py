@@ -195,6 +195,10 @@ def test_silhouette_leaves_single_samples_out(both):
     assert scores["silhouette/rgb/species/n_single"] == 2
     assert scores["silhouette/rgb/species/skipped/fewer_than_two_classes_of_two"] == 1
     assert Silhouette(limit=30)(train, test)["silhouette/rgb/coin/n_used"] == 30
+    test.vectors["rgb"] = np.ones_like(test.vectors["rgb"])
+    collapsed = Silhouette()(train, test)
+    assert collapsed["silhouette/rgb/coin/skipped/embeddings_are_one_point"] == 1
+    assert "silhouette/rgb/coin/score" not in collapsed
 
 
 def test_retrieval_between_names_uses_the_projection_and_skips_other_widths(both):

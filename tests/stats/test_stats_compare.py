@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,7 +11,7 @@ from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.effect import correction, hedges_g_av, hedges_g_z, wins
 from multimodal_lab.stats.equivalence import tost
 from multimodal_lab.stats.holm import holm
-from multimodal_lab.stats.power import detectable, power, seeds_needed
+from multimodal_lab.stats.power import Asked, OneSided, chance, detectable, seeds_needed
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -74,14 +76,38 @@ def test_tost_at_the_ends():
         tost(0, 1, 4, 0)
 
 
-def test_power_and_detectable_effect_are_statsmodels():
+def test_the_power_of_a_one_sided_test_is_statsmodels():
     known = TTestPower()
     for n in (3, 5, 10):
-        assert power(0.9, 1 / n**0.5, n - 1) == pytest.approx(known.power(0.9, n, 0.05), abs=1e-8)
-        solved = known.solve_power(nobs=n, alpha=0.05, power=0.8)
-        assert detectable(1 / n**0.5, n - 1) == pytest.approx(solved, abs=1e-6)
-    assert power(0, 1, 9) == pytest.approx(0.05)
-    assert (power(1, 0, 5), power(1, float("inf"), 5), detectable(float("inf"), 5)) == (1, 0, float("inf"))
+        one = OneSided(1 / n**0.5, n - 1, 0.05)
+        assert one.power(0.9) == pytest.approx(known.power(0.9, n, 0.05, alternative="larger"), abs=1e-8)
+        solved = known.solve_power(nobs=n, alpha=0.05, power=0.8, alternative="larger")
+        assert detectable([one], most=10) == pytest.approx(solved, abs=1e-5)
+    assert (OneSided(0, 5, 0.05).power(1), OneSided(float("inf"), 5, 0.05).power(1)) == (1, 0)
+    assert OneSided(0.1, 5, 0.05, less=0.3).power(0.5) == pytest.approx(OneSided(0.1, 5, 0.05).power(0.2))
+
+
+def test_the_chance_of_several_tests_of_one_arm_is_that_of_its_simulation():
+    """Arms that vary alike: gain and two leads share the fused arm, and at most their estimates of the variance."""
+    draw = np.random.default_rng(0)
+    fused, *others = draw.normal(0, 0.02 / 2**0.5, (4, 200_000))
+    tests = [OneSided(0.02, 8, 0.05)] * 3
+    for estimates in (1, 3):
+        spread = (draw.chisquare(8, (estimates, 200_000)) / 8) ** 0.5
+        t = (0.05 + fused - np.array(others)) / (0.02 * spread)
+        found = (t > stats.t.ppf(0.95, 8)).all(0).mean()
+        assert chance(0.05, tests) == pytest.approx(found, abs=0.03)
+    assert chance(0.05, tests[:1]) > chance(0.05, tests) + 0.1
+    assert chance(detectable(tests), tests) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_no_gain_beyond_the_whole_score_is_told_and_none_takes_long():
+    began = time.perf_counter()
+    for df in (0.05, 0.3, 1.2, 4, 1e4):
+        found = detectable([OneSided(0.02, df, 0.05 / 16)] * 3)
+        assert 0 < found <= 1 or found == float("inf")
+    assert time.perf_counter() - began < 0.5  # .1 s each
+    assert detectable([OneSided(0.02, 0.05, 0.05)]) == float("inf")  # a t of so few degrees would need 1e23
 
 
 def study(seed_variance, fixed, seeds=5):
@@ -89,21 +115,25 @@ def study(seed_variance, fixed, seeds=5):
     return Crossed(0.01, se, 10.0, 0.5, 0.0, 0.02, seeds, 1, 20, seed_variance, fixed)
 
 
+def asked(*facts):
+    return [Asked(study(*facts), 0.025), Asked(study(*facts), 0.05)]
+
+
 def test_the_seeds_still_needed_are_the_least_that_do():
-    found = study(1e-4, 1e-7)
-    needed = seeds_needed(found, 0.01)
+    needed = seeds_needed(asked(1e-4, 1e-7), 0.01)
 
     def seen(seeds):
         df = 10 + (seeds - 5) * 1e-4 / (1e-4 + 1e-7)
-        return detectable((1e-7 + 1e-4 * 5 / seeds) ** 0.5, df) <= 0.01
+        se = (1e-7 + 1e-4 * 5 / seeds) ** 0.5
+        return chance(0.01, [OneSided(se, df, 0.025), OneSided(se, df, 0.05)]) >= 0.8
 
     least = next(s for s in range(5, 1000) if seen(s))
     assert needed.more == least - 5
-    assert needed.sentence == f"{least - 5} more seeds would let it see 1 point"
+    assert needed.sentence == f"{least - 5} more seeds would find a gain of 1 point with 80 % chance"
 
 
 def test_no_seeds_help_where_the_groups_are_too_few():
-    assert seeds_needed(study(1e-6, 1e-4), 0.01).more is None
-    assert "needs more groups" in seeds_needed(study(1e-6, 1e-4), 0.01).sentence
-    assert seeds_needed(study(1e-8, 1e-8), 0.01).more == 0
-    assert "nothing can be forecast" in seeds_needed(study(float("inf"), float("inf"), 1), 0.01).sentence
+    assert seeds_needed(asked(1e-6, 1e-4), 0.01).more is None
+    assert "needs more groups" in seeds_needed(asked(1e-6, 1e-4), 0.01).sentence
+    assert seeds_needed(asked(1e-8, 1e-8), 0.01).more == 0
+    assert "nothing can be forecast" in seeds_needed(asked(float("inf"), float("inf"), 1), 0.01).sentence

@@ -58,26 +58,44 @@ def test_with_groups_of_one_and_equal_seeds_the_crossed_test_is_the_paired_t_tes
     assert (found.low, found.high) == pytest.approx(tuple(known.confidence_interval()), abs=1e-9)
 
 
-def test_where_only_seeds_differ_the_crossed_test_is_the_t_test_over_seeds():
-    luck = np.random.default_rng(1).normal(size=(5, 1, 1)) + 0.8
-    pairs = paired(np.zeros((5, 1, 40)), np.tile(luck, (1, 1, 40)), np.arange(40) % 8)
-    found, known = crossed(pairs), stats.ttest_1samp(luck.ravel(), 0)
-    assert (found.df, found.p) == (pytest.approx(4), pytest.approx(known.pvalue, abs=1e-9))
+def test_where_only_seeds_differ_the_crossed_test_is_welchs_over_seeds():
+    """The seeds of two arms are different draws: two samples of seeds, not pairs."""
+    luck = np.random.default_rng(1).normal(size=(2, 5, 1, 1)) * [[[[1]]], [[[0.5]]]] + 0.8
+    a, b = (np.tile(own, (1, 1, 40)) for own in luck)
+    found = crossed(paired(a, b, np.arange(40) % 8))
+    known = stats.ttest_ind(luck[1].ravel(), luck[0].ravel(), equal_var=False)
+    assert (found.df, found.p) == (pytest.approx(known.df), pytest.approx(known.pvalue, abs=1e-9))
+
+
+def slow_parts(d, group):
+    """What seeds give to the variance of the mean of d (S, N), and seed and group together."""
+    n, names = d.shape[1], sorted(set(group))
+    part = {
+        (s, g): sum(d[s, i] - d[s].mean() for i in range(n) if group[i] == g) / n for s in range(len(d)) for g in names
+    }
+    centre = {g: mean(part[s, g] for s in range(len(d))) for g in names}
+    both = sum((part[s, g] - centre[g]) ** 2 for s in range(len(d)) for g in names) / (len(d) * (len(d) - 1))
+    return variance([row.mean() for row in d]) / len(d), both
 
 
 def test_the_crossed_variance_is_that_of_the_slow_formulas():
     a, b, group = scores(3)
     pairs, d = paired(a, b, group), (b - a)[:, 0]
-    whole, n, names = d.mean(), d.shape[1], sorted(set(group))
-    seed = variance([row.mean() for row in d]) / 4
+    (seed_a, both_a), (seed_b, both_b) = slow_parts(a[:, 0], group), slow_parts(b[:, 0], group)
+    seed, both = seed_a + seed_b, both_a + both_b
+    whole, names = d.mean(), sorted(set(group))
     without = [d[:, group != g].mean() for g in names]
     by_group = 6 / 7 * sum((w - whole) ** 2 for w in without)
-    part = {(s, g): sum(d[s, i] - d[s].mean() for i in range(n) if group[i] == g) / n for s in range(4) for g in names}
-    centre = {g: mean(part[s, g] for s in range(4)) for g in names}
-    both = sum((part[s, g] - centre[g]) ** 2 for s in range(4) for g in names) / 12
+    shares = [np.mean(group == g) for g in names]
+    df_seed, df_group = 3 * seed**2 / (seed_a**2 + seed_b**2), 1 / sum(s**2 for s in shares) - 1
+    total, spent = both, both**2 / (df_seed * df_group)
+    for own, df in ((seed, df_seed), (by_group, df_group)):
+        if own > both:
+            total, spent = total + own - both, spent + own**2 / df
     found = crossed(pairs)
     assert group_variance(pairs) == pytest.approx(by_group, abs=1e-12)
-    assert found.se**2 == pytest.approx(max(seed + by_group - both, seed, by_group), abs=1e-12)
+    assert found.se**2 == pytest.approx(total, abs=1e-12)
+    assert found.df == pytest.approx(max(total**2 / spent, min(df_seed, df_group)))
     assert found.seed_variance + found.fixed_variance == pytest.approx(found.se**2, abs=1e-12)
 
 

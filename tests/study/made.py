@@ -36,6 +36,8 @@ def study(
     classes=("f", "m"),
     retrained=None,
     tested=lambda cell: 0,
+    at=lambda cell: None,
+    seed_of=lambda cell: cell.seed,
     arms_more=(),
     more_baselines=(),
     **more,
@@ -53,12 +55,13 @@ def study(
     ]
     for cell in cells:
         if cell.arm not in skip:
-            _cell(folder, cell, levels[cell.arm], labels, groups, sources(cell), list(classes), named, tested(cell))
+            level = levels[cell.arm] if at(cell) is None else at(cell)
+            _cell(folder, cell, level, labels, groups, sources(cell), list(classes), named, tested(cell), seed_of(cell))
     plan.write(folder, StudyPlan(named, cells, ["study=made"], warnings(named), retrained=retrained or {}))
     return folder
 
 
-def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
+def _cell(folder, cell, level, labels, groups, source, classes, named, fewer, drawn):
     rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))
     if cell.role == "leak":
         rows = np.sort(np.random.default_rng([cell.split, 1]).permutation(groups * PER_GROUP)[: len(rows)])
@@ -77,10 +80,10 @@ def _cell(folder, cell, level, labels, groups, source, classes, named, fewer):
     for i, label in enumerate(labels):
         for stream, chance in streams.items():
             chance = chance[label] if isinstance(chance, dict) else chance
-            draw = np.random.default_rng([cell.seed, cell.split, i, *map(ord, cell.arm + stream)])
+            draw = np.random.default_rng([drawn, cell.split, i, *map(ord, cell.arm + stream)])
             right = draw.random(len(rows)) < chance
             said = np.where(right, truths[label], (truths[label] + 1) % max(2, len(classes)))
-            chances = np.full(len(rows), 0.5)
+            chances = draw.uniform(0.5, 1, len(rows))  # no two seeds tell the same
             found.append(
                 Predicted(
                     "probe", stream, label, np.arange(len(rows)), truths[label], said % len(classes), chances, right

@@ -12,7 +12,7 @@ from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.score import named
-from multimodal_lab.stats.verdict import REQUIRED, WITHIN, Difference
+from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED, WITHIN, Difference
 from multimodal_lab.study.analysis import compare, judge, modalities, results, sentence
 from multimodal_lab.study.launch.conclude import conclude
 from multimodal_lab.study.ledger import outcomes
@@ -129,7 +129,11 @@ def test_gains_are_corrected_over_the_report_and_leads_over_their_kind(tmp_path)
     _, told = answers(study(tmp_path, levels=levels, labels=("sex", "species")))
     judged = [j for a in told for j in a.judged]
     assert len(judged) == 4  # two labels, one fused arm, two baselines
-    assert np.allclose([j.gain.p for j in judged], holm(np.array([j.of.gain.p for j in judged])))
+    for better in (True, False):  # the question of the study is one family, the weaker modality another
+        own = [j for j in judged if j.of.better == better]
+        assert np.allclose([j.gain.p for j in own], holm(np.array([j.of.gain.p for j in own])))
+        assert np.allclose([j.gain.one_sided for j in own], holm(np.array([j.of.gain.p_above for j in own])))
+        assert {j.of.alpha for j in own} == {ONE_SIDED / 2}
     leads = {(j.of.label, c.name): (g.lead.p, c.lead.p) for j in judged for g, c in zip(j.of.controls, j.controls)}
     for name in REQUIRED:
         raw, adjusted = zip(*(v for k, v in leads.items() if k[1] == name))
@@ -192,6 +196,38 @@ def test_the_duplicate_of_the_better_modality_guards_and_the_other_is_told(tmp_p
     assert capacity.headline.verdict.kind == "invalid"
     _, told = one(study(tmp_path / "d", {**levels, "first": 0.95}, controls=both))
     assert told.headline.verdict.kind == "adds"
+
+
+def test_a_seed_that_collapsed_is_named_and_the_verdict_without_it_stands_beside(tmp_path):
+    """One of five at chance hides a gain of 15 points: two sentences, and what counts is still all five."""
+    levels = {**LEVELS, "fused": 0.75}
+    folder = study(tmp_path, levels=levels, at=lambda cell: 0.5 if (cell.arm, cell.seed) == ("fused", 3) else None)
+    found, answer = one(folder)
+    assert answer.headline.verdict.kind != "adds"
+    assert answer.headline.of.gain.seeds == 5
+    assert [(c.arm, c.seed, c.split) for c in answer.collapsed] == [("fused", 3, 0)]
+    assert answer.without.verdict.kind == "adds"
+    assert answer.without.of.gain.seeds == 4
+    made = results.record(found, [answer])
+    told = [w for w in made["warnings"] if "seed 3" in w]
+    assert "collapsed: it scores ." in told[0]
+    assert "without seed 3 the verdict would be adds" in told[1]
+    assert made["labels"]["sex"]["without"]["verdict"]["kind"] == "adds"
+    sound = results.record(*answers(study(tmp_path / "sound", levels=levels)))
+    assert sound["labels"]["sex"]["without"] is None
+
+
+def test_seeds_of_the_same_predictions_count_as_one_and_it_is_said(tmp_path):
+    _, answer = one(study(tmp_path / "all", seed_of=lambda cell: 0))
+    assert answer.headline.of.gain.seeds == 1
+    assert answer.headline.verdict.kind == "underpowered"
+    assert "4 seeds have the very predictions of another in both arms" in answer.headline.verdict.sentence
+    _, two = one(study(tmp_path / "two", seed_of=lambda cell: min(cell.seed, 3)))
+    assert two.headline.of.gain.seeds == 4
+    assert two.headline.verdict.kind == "adds"
+    frozen = {"rgb", "uv"}  # arms without chance beside one with it: every seed is its own
+    _, some = one(study(tmp_path / "some", seed_of=lambda cell: 0 if cell.arm in frozen else cell.seed))
+    assert some.headline.of.gain.seeds == 5
 
 
 def test_shapley_values_sum_to_the_score_less_the_prior(tmp_path):

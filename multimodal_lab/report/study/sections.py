@@ -28,8 +28,9 @@ RESTS = (
     "Intervals are 95 % each and unadjusted (90 % where a verdict says that a difference is within the margin). p of an arm's "
     "gain (p Holm) and of its leads over controls are adjusted by Holm, in verdicts' sentences too; p of a control's own gain "
     "is not.",
-    "The verdict rests on gain and p Holm, on the test of equivalence, on the controls' gains and the arm's leads over them, "
-    "and on the smallest difference that the study sees with 80 % chance (sees); the others stand beside it.",
+    "The verdict rests on the gain (one-sided, at .045, where it is claimed; two-sided, at .05, where a loss is), on the test of "
+    "equivalence, on the controls' gains and the arm's leads over them, and on the smallest gain at which it would be adds with "
+    "80 % chance (sees); the others stand beside it.",
     "The interval of effect takes runs (seeds and splits) for independent. least: the lowest p that so many pairs can give.",
 )
 

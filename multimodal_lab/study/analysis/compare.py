@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,8 +16,8 @@ from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
 from multimodal_lab.stats.equivalence import Equivalence, equivalence
 from multimodal_lab.stats.paired import Paired, paired
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
-from multimodal_lab.stats.power import Needed, detectable, seeds_needed
-from multimodal_lab.stats.verdict import REQUIRED, WITHIN
+from multimodal_lab.stats.power import Asked, Needed, detectable, seeds_needed
+from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED, WITHIN
 from multimodal_lab.study.ledger.outcomes import Scores
 
 ALPHA = 0.05
@@ -37,7 +37,9 @@ class Guard:
 class Comparison:
     """A pair of arms on one label; `better`: the baseline is the best single modality of this label.
 
-    alpha: the level at which a gain is found, corrected for how many are asked.
+    alpha, lead_alpha: the levels at which a gain, and a lead over a control of each name, are found, corrected for how many
+    are asked. behind: by how much the baseline's score is below that of the better one, whose score a control has.
+    repeated: how many seeds have the predictions of another in both arms, and count as one with it.
     """
 
     label: str
@@ -50,22 +52,32 @@ class Comparison:
     gain: Crossed
     controls: Sequence[Guard]
     margin: float
-    alpha: float = ALPHA
+    behind: float = 0.0
+    repeated: int = 0
+    alpha: float = ONE_SIDED
+    lead_alpha: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def equivalence(self) -> Equivalence:
         """Whether the difference is shown to be within the margin."""
         return equivalence(self.gain, self.margin, ALPHA)
 
+    @property
+    def asked(self) -> list[Asked]:
+        """The tests that *adds* takes: of the gain, and of the lead over each control that guards it."""
+        leads = [Asked(g.lead.cautious, self.lead_alpha.get(g.name, ONE_SIDED), self.behind)
+                 for g in self.controls if g.name in REQUIRED]  # fmt: skip
+        return [Asked(self.gain.cautious, self.alpha), *leads]
+
     @cached_property
     def detectable(self) -> float:
-        """The smallest difference that is found with 80 % chance, at `alpha`."""
-        return detectable(self.gain.cautious.se, self.gain.df, alpha=self.alpha)
+        """The smallest true gain at which the verdict is *adds* with 80 % chance."""
+        return detectable([one.at(one.found.seeds) for one in self.asked])
 
     @cached_property
     def need(self) -> Needed:
-        """Seeds to add to see one point, at `alpha`."""
-        return seeds_needed(self.gain.cautious, alpha=self.alpha)
+        """Seeds to add for *adds* with 80 % chance at a gain that matters: twice the margin."""
+        return seeds_needed(self.asked, 2 * self.margin)
 
     @cached_property
     def bootstrap(self) -> Bootstrap:
@@ -97,12 +109,18 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """What the tests could not have shown whatever the data."""
-        found = []
+        found = [repeats(self.repeated)] if self.repeated else []
         for test, what, name in ((self.ranks, "seeds", "exact Wilcoxon"), (self.flips, "groups", "sign-flip")):
             if test.hopeless:
                 least = f"{test.smallest:.4f}".lstrip("0")
                 found.append(f"{test.n} {what} that differ: no data could bring the {name} p over {what} below {least}")
         return found
+
+
+def repeats(count: int) -> str:
+    """What is told of seeds that repeat another."""
+    few = "1 seed has" if count == 1 else f"{count} seeds have"
+    return f"{few} the very predictions of another in both arms, and count{'s' if count == 1 else ''} as one with it"
 
 
 def compare(study: Study, scores: Scores, test_per_train: float | None) -> list[Comparison]:
@@ -136,8 +154,11 @@ def mean(scores: Scores, arm: str, test_per_train: float | None) -> Crossed:
 
 
 def test(scores: Scores, baseline: np.ndarray, arm: np.ndarray, test_per_train: float | None) -> Crossed:
-    """The study's test of arm - baseline, both (S, R, N)."""
-    return crossed(paired(baseline, arm, scores.groups), test_per_train)
+    """The study's test of arm - baseline, both (S, R, N); of scores from 0 to 1 no bound of the interval is beyond 1."""
+    found = crossed(paired(baseline, arm, scores.groups), test_per_train)
+    if np.isfinite(found.se) and all(np.nanmin(x) >= 0 and np.nanmax(x) <= 1 for x in (baseline, arm)):
+        return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+    return found
 
 
 def control_name(study: Study, control: str, label: str, best: str = "", there: Collection[str] | None = None) -> str:
@@ -168,16 +189,26 @@ def within(lines: Sequence[str]) -> str | None:
     return None if column is None else str(column)
 
 
+def distinct(scores: Scores, *arms: str) -> np.ndarray:
+    """The places of the seeds whose predictions differ from those of every seed before, in at least one of the arms."""
+    codes = np.stack([scores.same_as.get(arm, np.arange(len(scores.seeds))) for arm in arms])
+    return np.sort(np.unique(codes, axis=1, return_index=True)[1])
+
+
 def _pair(study: Study, scores: Scores, arm: str, baseline: str, best: str, test_per_train: float | None) -> Comparison:
-    own, base, top = (scores.score[name] for name in (arm, baseline, best))
-    pairs = paired(base, own, scores.groups)
+    def tested(low: str, high: str) -> Crossed:
+        own = distinct(scores, low, high)
+        return test(scores, scores.score[low][own], scores.score[high][own], test_per_train)
+
+    seeds = distinct(scores, baseline, arm)
+    own, base = (scores.score[name][seeds] for name in (arm, baseline))
     guards = [
-        Guard(name, control_name(study, name, scores.label, best, scores.score),
-              test(scores, top, scores.score[name], test_per_train), test(scores, scores.score[name], own, test_per_train))
+        Guard(name, control_name(study, name, scores.label, best, scores.score), tested(best, name), tested(name, arm))
         for name, facts in study.controls.items()
         if facts.of == arm and name in scores.score
-    ]  # fmt: skip
+    ]
+    behind = float(runs(scores.score[best]).mean() - runs(scores.score[baseline]).mean())
     return Comparison(
-        scores.label, arm, baseline, baseline == best, pairs, runs(base).ravel(), runs(own).ravel(),
-        crossed(pairs, test_per_train), guards, study.margin,
+        scores.label, arm, baseline, baseline == best, paired(base, own, scores.groups), runs(base).ravel(), runs(own).ravel(),
+        tested(baseline, arm), guards, study.margin, behind, len(scores.seeds) - len(seeds),
     )  # fmt: skip

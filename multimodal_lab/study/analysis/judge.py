@@ -11,10 +11,15 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import equivalence
 from multimodal_lab.stats.holm import holm
-from multimodal_lab.stats.verdict import ControlEvidence, Difference, Evidence, Verdict, difference, verdict
-from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean
+from multimodal_lab.stats.verdict import ONE_SIDED, ControlEvidence, Difference, Evidence, Verdict, difference, verdict
+from multimodal_lab.study.analysis.collapse import Collapse, collapsed, without
+from multimodal_lab.study.analysis.compare import Comparison, Guard, compare, mean, repeats
 from multimodal_lab.study.audit import record
+from multimodal_lab.study.ledger import metric
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
+
+Key = tuple[str, str, str]
+Adjusted = dict[Key, tuple[float, float]]  # p, and p above 0
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,29 @@ class Judged:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a study for one label. why: the reason where nothing could be compared; then there are no comparisons."""
+    """The answer of a study for one label. why: the reason where nothing could be compared; then there are no comparisons.
+
+    collapsed: runs near chance whose siblings are not; without: the headline of the comparisons without their seeds.
+    """
 
     label: str
     scores: Scores | None
     means: dict[str, Crossed] = field(default_factory=dict)
     judged: Sequence[Judged] = ()
     why: str = ""
+    collapsed: Sequence[Collapse] = ()
+    without: Judged | None = None
+
+    @property
+    def beside(self) -> list[str]:
+        """What is told of collapsed runs, a sentence each."""
+        told = [f"{one}." for one in self.collapsed]
+        seeds = ", ".join(str(s) for s in sorted({one.seed for one in self.collapsed}))
+        few = f"{self.label}: without seed {seeds} too few are left for a verdict beside."
+        if self.without is not None:
+            v = self.without.verdict
+            few = f"{self.label}: without seed {seeds} the verdict would be {v.kind}: {v.sentence} What counts has all seeds."
+        return [*told, few] if told else []
 
     @property
     def headline(self) -> Judged | None:
@@ -46,23 +67,41 @@ class Answer:
 
 
 def judge(found: Outcomes) -> list[Answer]:
-    """Every label's answer. Gains are corrected over the whole report, leads over all leads of the same control."""
-    ratio = found.test_per_train if found.finished else None
+    """Every label's answer. Gains over the better modality are corrected over the report, leads over all of the same control.
+
+    Where runs collapsed, the verdict without their seeds stands beside.
+    """
     asked = [_scores(found, label) for label in found.plan.study.labels]
+    answers = _answers(found, asked)
+    lost = [collapsed(a.scores, _chance(found, a.label)) if a.scores else [] for a in asked]
+    if not any(lost):
+        return answers
+    fewer = [without(a.scores, some) if a.scores and some else a.scores for a, some in zip(asked, lost, strict=True)]
+    again = _answers(found, [replace(a, scores=scores) for a, scores in zip(asked, fewer, strict=True)])
+    return [
+        replace(answer, collapsed=some, without=other.headline if some else None)
+        for answer, some, other in zip(answers, lost, again, strict=True)
+    ]
+
+
+def _answers(found: Outcomes, asked: Sequence[Answer]) -> list[Answer]:
+    ratio = found.test_per_train if found.finished else None
     pairs = [compare(found.plan.study, a.scores, ratio) if a.scores else [] for a in asked]
-    strict = ALPHA / max(1, sum(map(len, pairs)))  # what Holm's correction may leave of it
-    pairs = [[replace(c, alpha=strict) for c in own] for own in pairs]
     every = [c for own in pairs for c in own]
-    gains = dict(zip(map(id, every), _adjusted([c.gain.p for c in every]), strict=True))
-    leads = _leads(every)
+    gains, leads = _gains(every), _leads(every)
+    pairs = [[_corrected(c, every, leads) for c in own] for own in pairs]
     return [
         replace(
             answer,
             means={arm: mean(answer.scores, arm, ratio) for arm in answer.scores.score} if answer.scores else {},
-            judged=[_judged(found, answer, c, gains[id(c)], leads) for c in own],
+            judged=[_judged(found, answer, c, gains, leads) for c in own],
         )
         for answer, own in zip(asked, pairs, strict=True)
     ]
+
+
+def _chance(found: Outcomes, label: str) -> float | None:
+    return metric.chance(found.finished[0].summary, found.evaluator, label)
 
 
 def problems(found: Outcomes, label: str | None = None) -> list[str]:
@@ -83,19 +122,20 @@ def _scores(found: Outcomes, label: str) -> Answer:
     return Answer(label, scores)
 
 
-def _judged(
-    found: Outcomes, answer: Answer, c: Comparison, p: float, leads: dict[tuple[str, str, str], float]
-) -> Judged:
-    gain = difference(c.gain, p)
+def _judged(found: Outcomes, answer: Answer, c: Comparison, gains: Adjusted, leads: dict[str, Adjusted]) -> Judged:
+    gain = difference(c.gain, *gains[c.label, c.arm, c.baseline])
     controls = [
         ControlEvidence(
-            g.name, difference(g.gain, g.gain.p), difference(g.lead, leads[c.label, c.arm, g.arm]), _small(g, c)
+            g.name,
+            difference(g.gain, g.gain.p),
+            difference(g.lead, *leads[g.name][c.label, c.arm, g.arm]),
+            _small(g, c),
         )
         for g in c.controls
     ]
     evidence = Evidence(
         gain, c.equivalence, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
-        need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better,
+        need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better, note=repeats(c.repeated) if c.repeated else "",
     )  # fmt: skip
     return Judged(c, verdict(evidence), gain, controls, evidence.problems)
 
@@ -112,14 +152,32 @@ def _one_class(answer: Answer) -> list[str]:
     return [f"the test part of split {r} has one class of {answer.label} only" for r in alone]
 
 
-def _leads(comparisons: Sequence[Comparison]) -> dict[tuple[str, str, str], float]:
-    """{(label, arm, control arm): adjusted p of the lead}: one correction for each kind of control."""
-    found: dict[str, dict[tuple[str, str, str], float]] = {}
+def _gains(comparisons: Sequence[Comparison]) -> Adjusted:
+    """{(label, arm, baseline): adjusted p}: gains over the better modality are one family, those over weaker ones another."""
+    found: Adjusted = {}
+    for best in (True, False):
+        found |= _adjusted({(c.label, c.arm, c.baseline): c.gain for c in comparisons if c.better == best})
+    return found
+
+
+def _leads(comparisons: Sequence[Comparison]) -> dict[str, Adjusted]:
+    """{kind of control: {(label, arm, control arm): adjusted p of the lead}}: one correction for each kind."""
+    found: dict[str, dict[Key, Crossed]] = {}
     for c in comparisons:  # the lead is the same whatever the baseline
         for g in c.controls:
-            found.setdefault(g.name, {})[c.label, c.arm, g.arm] = g.lead.p
-    return {key: p for own in found.values() for key, p in zip(own, _adjusted(list(own.values())), strict=True)}
+            found.setdefault(g.name, {})[c.label, c.arm, g.arm] = g.lead
+    return {name: _adjusted(own) for name, own in found.items()}
 
 
-def _adjusted(p: list[float]) -> list[float]:
-    return [float(x) for x in holm(np.asarray(p))] if p else []
+def _corrected(c: Comparison, all_of: Sequence[Comparison], leads: dict[str, Adjusted]) -> Comparison:
+    """The comparison with the strictest levels that Holm's correction may leave of its tests."""
+    alike = sum(other.better == c.better for other in all_of)
+    return replace(c, alpha=ONE_SIDED / alike, lead_alpha={name: ONE_SIDED / len(own) for name, own in leads.items()})
+
+
+def _adjusted(found: dict[Key, Crossed]) -> Adjusted:
+    """The two-sided and the one-sided p of each difference, by Holm among themselves."""
+    if not found:
+        return {}
+    both, above = (holm(np.array(p)) for p in ([c.p for c in found.values()], [c.p_above for c in found.values()]))
+    return {key: (float(p), float(q)) for key, p, q in zip(found, both, above, strict=True)}

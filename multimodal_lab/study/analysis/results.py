@@ -44,7 +44,13 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
         },
         "problems": problems(found),
         "tuning": tuning.tuning_record(found.plan, found.tried),
-        "warnings": [*found.plan.warnings, *found.warnings, *_others(found), *warnings(found.audit, found.data)],
+        "warnings": [
+            *found.plan.warnings,
+            *found.warnings,
+            *_others(found),
+            *warnings(found.audit, found.data),
+            *(said for a in answers for said in a.beside),
+        ],
         "labels": {a.label: _label(found, a, seen) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
         "retrained": {a.label: told for a in answers if (told := retrained(found, a.label))} or None,
@@ -117,6 +123,7 @@ def _label(found: Outcomes, answer: Answer, seen: Seen) -> dict[str, Any]:
         "answer": said,
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
+        "without": _without(answer),
         "classes": classes if len(classes) <= max(2, len(scores.ids) // 2) else [],
         "metric": name, "chance": chance,
         "n": len(scores.ids), "groups": len(np.unique(scores.groups)), "left_out": scores.left_out,
@@ -137,6 +144,16 @@ def _lead(told: Lead) -> dict[str, Any]:
             for d in told.directions
         ],
     }  # fmt: skip
+
+
+def _without(answer: Answer) -> dict[str, Any] | None:
+    """The collapsed runs and the verdict without their seeds."""
+    if not answer.collapsed:
+        return None
+    own = answer.without
+    verdict = None if own is None else {"kind": own.verdict.kind, "arm": own.of.arm, "baseline": own.of.baseline,
+                                        "sentence": own.verdict.sentence}  # fmt: skip
+    return {"runs": [asdict(one) for one in answer.collapsed], "verdict": verdict}
 
 
 def _arm(found: Outcomes, scores: Scores, arm: str, mean: Crossed) -> dict[str, Any]:
@@ -171,7 +188,14 @@ def _comparison(judged: Judged) -> dict[str, Any]:
 
 
 def _difference(told: Difference, raw: Crossed) -> dict[str, float]:
-    return {"mean": told.mean, "low": told.low, "high": told.high, "p": told.p, "p_raw": raw.p}
+    return {
+        "mean": told.mean,
+        "low": told.low,
+        "high": told.high,
+        "p": told.p,
+        "p_raw": raw.p,
+        "p_above": told.one_sided,
+    }
 
 
 def _by_class(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:

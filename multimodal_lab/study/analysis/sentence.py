@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from multimodal_lab.stats.score import Score
 from multimodal_lab.stats.verdict import REQUIRED, Difference
-from multimodal_lab.study.analysis.compare import ALPHA
 from multimodal_lab.study.analysis.judge import Answer, Judged
 
 Seen = Mapping[str, tuple[str, ...]]
@@ -130,7 +129,7 @@ def _clause(j: Judged, adding: str, better: str, unit: Unit) -> str:
         return f"{adding} changes nothing that matters"
     if kind == "invalid":
         return f"what {adding} changes cannot be told: {_void(j)}"
-    if kind == "no evidence" and gain.above(ALPHA):
+    if kind == "no evidence" and gain.above():
         alone = f"{better} alone" if better else "more capacity alone"
         return f"{adding} {unit.changes(gain.mean, 'gains', 'loses')}, which {alone} may give"
     told = unit.range(gain)

@@ -26,7 +26,8 @@ class Scores:
 
     score[arm] (S, R, N) float, NaN where the sample is not in the split's test part; seeds (S,), splits (R,) and ids
     (N,) name the axes; groups (N,) int64; truth (N,) class names; stream[arm]: what was read. left_out: how many of a
-    split's samples were judged in some arm or seed but not in all (a missing modality), by split.
+    split's samples were judged in some arm or seed but not in all (a missing modality), by split. same_as[arm] (S,): the place
+    of the first seed with the same predictions on every split, its own where there is none before.
     """
 
     label: str
@@ -38,6 +39,7 @@ class Scores:
     groups: np.ndarray
     truth: np.ndarray
     left_out: list[int]
+    same_as: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -214,4 +216,18 @@ def _aligned(
             places = np.searchsorted(ids, common[j][mine])
             score[arm][i, j, places] = outcome.score[theirs]
             groups[places], truth[places] = outcome.groups[theirs], outcome.truth[theirs]
-    return Scores(label, score, stream, seeds, splits, ids, groups, truth, left_out)
+    same = {a: _same([[found[a, s, r] for r in splits] for s in seeds]) for a in arms}
+    return Scores(label, score, stream, seeds, splits, ids, groups, truth, left_out, same)
+
+
+def _same(runs: Sequence[Sequence[Outcome]]) -> np.ndarray:
+    """Of every seed the place of the first one whose answers, and their probabilities, are the same to the bit."""
+    told = [[part for o in own for part in (o.ids, o.predicted, o.probability)] for own in runs]
+    firsts = [next(j for j, other in enumerate(told) if _equal(own, other)) for own in told]
+    return np.array(firsts)
+
+
+def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return some is others or all(
+        np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(some, others, strict=True)
+    )
