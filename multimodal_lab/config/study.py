@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from multimodal_lab.bounds import Count, Margin, Natural
+from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.study_score import of_label, score_problems
+from multimodal_lab.stats.names import ScoreName
 from multimodal_lab.text import nearest
 
 FEWEST_SEEDS = 3
@@ -33,8 +35,10 @@ class Study:
     """One question: does an arm know more than the better of its baselines?
 
     arms: {name: overrides as typed on the command line}. baselines: those with one modality. controls: see `Control`.
-    seeds, splits: values of `seed` and `data.split.seed`. labels: those that are judged. margin: a difference smaller
-    than this is none. unequal: keys in which arms may differ though they are part of the budget or of the backbones. tune: what
+    seeds, splits: values of `seed` and `data.split.seed`. labels: those that are judged. score: what judges
+    them, one name or {label: name} (None: by the kind of each label, see docs/verdict.md). margin: a difference smaller than this
+    is none, in the unit of the score, for all labels or {label: margin} (None: 0.02 of a share, 2 % of a loss of the best
+    constant answer). unequal: keys in which arms may differ though they are part of the budget or of the backbones. tune: what
     every arm tries before its cells (see `Tune`); an arm then has its own best option, a control that of its arm. mixed: whether
     cells of other source or data may stand in one directory. subsets: an arm in no comparison, trained with modality dropout,
     whose score on every subset of its modalities and Shapley values are reported. retrain: a fused arm that is trained anew on
@@ -50,7 +54,8 @@ class Study:
     controls: dict[str, Control] = field(default_factory=dict)
     seeds: list[Natural] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     splits: list[Natural] = field(default_factory=lambda: [0])
-    margin: Margin = 0.02
+    score: ScoreName | dict[str, ScoreName] | None = None
+    margin: Positive | dict[str, Positive] | None = None
     unequal: list[str] = field(default_factory=list)
     tune: Tune | None = None
     mixed: bool = False
@@ -72,6 +77,14 @@ class Study:
         if arm in self.leaks():
             return "leak"
         return "control" if arm in self.controls else "baseline" if arm in self.baselines else "fused"
+
+    def scored_by(self, label: str) -> ScoreName | None:
+        """The score that is asked for; None: the default of the label's kind."""
+        return of_label(self.score, label)
+
+    def margin_of(self, label: str) -> float | None:
+        """The margin that is asked for; None: the default of the label's score."""
+        return of_label(self.margin, label)
 
     def overrides(self) -> dict[str, list[str]]:
         """{arm or control: its overrides}; a control has those of its arm, then its own."""
@@ -125,6 +138,7 @@ def problems(study: Study) -> Iterator[Problem]:
     for where, values in (("seeds", study.seeds), ("splits", study.splits), ("labels", study.labels)):
         if not values or len(set(values)) < len(values):  # type: ignore[arg-type]
             yield Problem(f"study.{where}", values, "expected at least one, and none twice")
+    yield from score_problems(study.labels, study.score, study.margin)
     if study.retrain in (*study.baselines, *([study.subsets] if study.subsets else [])):
         yield Problem("study.retrain", study.retrain, "expected a fused arm, which is compared with the baselines",
                       study.fused[0] if study.fused else "")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 from multimodal_lab import files
 from multimodal_lab.evaluate.embeddings import Embeddings
 
+MOST = 100  # classes whose probabilities are all kept, for scores that need more than that of the truth
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -22,6 +25,7 @@ class Predicted:
     truth, predicted: class index (n,), 0/1 (n, K), values (n,) or (n, P). probability (n,) of the truth, NaN where the
     evaluator gives none. score (n,), whose mean is the score of all: 1 or 0 for a class; the share of the K labels that
     are right; for values 1 - squared error / variance, so that the mean is R². Texts (n,) have neither of the two.
+    outputs: the probability of every class (n, C), of which there are at most `MOST`, or that of every label (n, K).
     of: what `rows` are places in, where that is not the samples themselves but recordings of several.
     """
 
@@ -33,14 +37,20 @@ class Predicted:
     predicted: np.ndarray
     probability: np.ndarray
     score: np.ndarray
+    outputs: np.ndarray | None = None
     of: Embeddings | None = None
 
 
 def of_classes(truth: np.ndarray, predicted: np.ndarray, seen: np.ndarray, chances: np.ndarray) -> dict[str, Any]:
-    """The last four of `Predicted`: chances (n, K) of the classes `seen` (K,); a class not among them has none."""
+    """The last five of `Predicted`: chances (n, K) of the classes `seen` (K,); a class not among them has none."""
     place = np.searchsorted(seen, truth).clip(max=len(seen) - 1)
     probability = np.where(seen[place] == truth, chances[np.arange(len(truth)), place], 0.0)
-    return {"truth": truth, "predicted": predicted, "probability": probability, "score": predicted == truth}
+    outputs = None
+    if (count := int(seen.max()) + 1) <= MOST:
+        outputs = np.zeros((len(truth), count))
+        outputs[:, seen] = chances
+    return {"truth": truth, "predicted": predicted, "probability": probability, "score": predicted == truth,
+            "outputs": outputs}  # fmt: skip
 
 
 def of_labels(truth: np.ndarray, chances: np.ndarray, threshold: float | np.ndarray = 0.5) -> dict[str, Any]:
@@ -48,7 +58,8 @@ def of_labels(truth: np.ndarray, chances: np.ndarray, threshold: float | np.ndar
     predicted = chances > threshold
     own = np.where(truth > 0, chances, 1 - chances)
     right = (predicted == (truth > 0)).mean(1)
-    return {"truth": truth, "predicted": predicted.astype(int), "probability": own.prod(1), "score": right}
+    return {"truth": truth, "predicted": predicted.astype(int), "probability": own.prod(1), "score": right,
+            "outputs": chances}  # fmt: skip
 
 
 def of_values(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
@@ -62,18 +73,24 @@ def of_values(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 def write(path: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
     """Write a Parquet table, at once or not at all.
 
-    Columns: id, group, evaluator, stream, label, truth, predicted, probability, score. A class is its name, several
-    labels their names joined by `+`, a number its decimal form.
+    Columns: id, group, evaluator, stream, label, truth, predicted, probability, score, outputs, targets. A class is its name,
+    several labels their names joined by `+`, a number its decimal form. outputs: a list, the probabilities of the classes or
+    labels in the order that the table's metadata give under `classes`, or the numbers that were told; targets: the true
+    numbers, or 0/1 of each label. Null of texts, and of more than `MOST` classes.
     """
+    found = list(found)
     parts = [_rows(p, p.of or test) for p in found]
     table = pa.concat_tables(parts) if parts else _SCHEMA.empty_table()
+    names = {p.label: own for p in found if 0 < len(own := (p.of or test).classes.get(p.label, [])) <= MOST}
+    table = table.replace_schema_metadata({"classes": json.dumps(names)})
     files.atomic_write(path, lambda file: pq.write_table(table, file))
 
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 _SCHEMA = pa.schema(
     [("id", pa.string()), ("group", pa.int64()), ("evaluator", _WORD), ("stream", _WORD), ("label", _WORD),
-     ("truth", _WORD), ("predicted", _WORD), ("probability", pa.float32()), ("score", pa.float64())]
+     ("truth", _WORD), ("predicted", _WORD), ("probability", pa.float32()), ("score", pa.float64()),
+     ("outputs", pa.list_(pa.float64())), ("targets", pa.list_(pa.float64()))]
 )  # fmt: skip
 
 
@@ -84,7 +101,19 @@ def _rows(p: Predicted, of: Embeddings) -> pa.Table:
     said = [_words(v, classes) for v in (p.truth, p.predicted)]
     numbers = [pa.array(p.probability.astype(np.float32)), pa.array(p.score.astype(np.float64))]
     columns = [pa.array(ids[p.rows], pa.string()), pa.array(groups[p.rows], pa.int64()), *words, *said, *numbers]
-    return pa.table(columns, schema=_SCHEMA)
+    several = p.truth.dtype.kind != "O" and (p.truth.dtype.kind == "f" or p.truth.ndim > 1)
+    outputs = p.predicted if p.truth.dtype.kind == "f" else p.outputs
+    lists = [_lists(outputs, len(p.rows)), _lists(p.truth if several else None, len(p.rows))]
+    return pa.table([*columns, *lists], schema=_SCHEMA)
+
+
+def _lists(values: np.ndarray | None, rows: int) -> pa.Array:
+    """(n,) or (n, K) numbers as n lists; None: as many nulls."""
+    if values is None:
+        return pa.nulls(rows, pa.list_(pa.float64()))
+    flat = values.reshape(rows, -1).astype(np.float64)
+    ends = np.arange(rows + 1, dtype=np.int32) * flat.shape[1]
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.ravel()))
 
 
 def _words(values: np.ndarray, classes: list[str]) -> pa.DictionaryArray:

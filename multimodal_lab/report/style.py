@@ -21,6 +21,7 @@ MARKERS = ("o", "^", "s", "D", "v", "P")
 GREY = "#9A9A9A"
 INK = "#222222"
 CLASSES = len(PALETTE) * len(MARKERS)
+LONGEST = 28  # letters of a name on an axis
 _LOOK = {
     "figure.dpi": 110,
     "savefig.dpi": 150,
@@ -54,6 +55,12 @@ def colour(index: int) -> str:
 def marker(index: int) -> str:
     """The marker of class `index`: it changes when the colours have been through once."""
     return MARKERS[max(index, 0) // len(PALETTE) % len(MARKERS)]
+
+
+def short(name: str) -> str:
+    """A name as it may stand on an axis: printable, not too long, and no formula."""
+    text = "".join(c if c.isprintable() else " " for c in str(name)).replace("$", r"\$")
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -76,7 +76,7 @@ def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0
         return unknown(pairs.mean, pairs.sums.shape)
     seed = seed_source(pairs.each)
     both = sum(both_variance(moved(arm)) for arm in pairs.each)
-    group = Source(group_variance(pairs), 1 / float((pairs.shares**2).sum()) - 1)
+    group = Source(group_variance(pairs), group_df(pairs))
     folds = None
     if splits > 1 and test_per_train is not None:
         folds = Source(corrected_variance(pairs.by_split, test_per_train), splits - 1.0)
@@ -136,6 +136,17 @@ def unknown(mean: float, shape: tuple[int, ...]) -> Crossed:
 def group_variance(pairs: Paired) -> float:
     """Variance of the mean from the groups, (G - 1) / G x sum of (mean without g - mean)^2; (S, R, G) with G >= 2."""
     return jackknife(without(pairs), pairs.mean)
+
+
+def group_df(pairs: Paired) -> float:
+    """Degrees of freedom of `group_variance`: G* - 1, and of a score over classes no more than Satterthwaite's of theirs.
+
+    A class of six samples brings its share of the variance with five degrees of freedom, however many groups others have.
+    """
+    own = [(weight**2 * group_variance(of), of.effective_groups - 1) for weight, of in pairs.strata]
+    whole = sum(v for v, _ in own)
+    every = pairs.effective_groups - 1
+    return min(every, whole**2 / sum(v**2 / df for v, df in own)) if whole > 0 else every
 
 
 def jackknife(left: np.ndarray, mean: float) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+Reach = Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -13,13 +16,16 @@ class Paired:
 
     sums (S, R, G): arm minus baseline, summed over the samples of a group; counts (R, G): how many samples of the group
     stand in the test part of the split; names (G,): the groups. arms (2, S, R, G): the sums of the baseline's and of the arm's
-    own scores, whose difference `sums` is; None where only differences are known.
+    own scores, whose difference `sums` is; None where only differences are known. strata: of a score over classes, for each of
+    these how much of the score it holds and its own differences, from which the degrees of freedom and the floor of `rare`
+    follow.
     """
 
     sums: np.ndarray
     counts: np.ndarray
     names: np.ndarray
     arms: np.ndarray | None = None
+    strata: tuple[tuple[float, Paired], ...] = ()
 
     @property
     def each(self) -> list[Paired]:
@@ -42,6 +48,11 @@ class Paired:
         """The weight of every group in the mean, (G,), summing to 1."""
         shares: np.ndarray = (self.counts / self.counts.sum(1, keepdims=True)).mean(0)
         return shares
+
+    @property
+    def effective_groups(self) -> float:
+        """How many equal groups the unequal ones count as (Carter, Schnepel & Steigerwald 2017)."""
+        return 1 / float((self.shares**2).sum())
 
     @property
     def by_group(self) -> np.ndarray:
@@ -87,6 +98,25 @@ def paired(baseline: np.ndarray, arm: np.ndarray, groups: np.ndarray | None = No
     )
     counts = np.add.reduceat(tested[0][:, order].astype(float), starts, axis=1)
     return Paired(sums, counts, names, np.stack(arms))
+
+
+def stratified(
+    pairs: Paired, baseline: np.ndarray, arm: np.ndarray, groups: np.ndarray, strata: np.ndarray, reach: Reach
+) -> Paired:
+    """The same pairs with the differences of every class beside them.
+
+    baseline, arm (S, R, N): what each sample shows by itself, see `stats.score.Score.each`; strata (N,): the class of each;
+    reach: how much of the score one of so many classes holds. Classes that stand in one group are left
+    out, as they are of the score.
+    """
+    found = []
+    for k in np.unique(strata):
+        rows = strata == k
+        tested = (~np.isnan(baseline[0][:, rows])).any(1)
+        if tested.any() and len(np.unique(groups[rows])) > 1:
+            own = paired(baseline[:, tested][:, :, rows], arm[:, tested][:, :, rows], groups[rows])
+            found.append(own)
+    return replace(pairs, strata=tuple((reach(len(found)), own) for own in found))
 
 
 def _refuse_unequal(baseline: np.ndarray, arm: np.ndarray) -> None:

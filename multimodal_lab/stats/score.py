@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from multimodal_lab.stats import influence, loss
 from multimodal_lab.stats.answers import Answers, Kind
+from multimodal_lab.stats.names import ScoreName
+from multimodal_lab.stats.paired import Reach
 from multimodal_lab.text import nearest
 
-ScoreName = Literal[
-    "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "brier", "r2",
-    "squared_error", "absolute_error",
-]  # fmt: skip
 MARGIN = 0.02
 
 
@@ -41,7 +38,7 @@ class Score:
     higher_is_better: bool = True
     share: bool = True
     outputs: bool = True
-    reach: Callable[[int], float] | None = None
+    reach: Reach | None = None
 
     @property
     def sign(self) -> int:
@@ -83,17 +80,26 @@ class Score:
         return MARGIN if self.share else MARGIN * abs(constant) or MARGIN
 
 
+def _mean(classes: int) -> float:
+    return 1 / classes
+
+
+def _against_the_rest(classes: int) -> float:
+    """A sample counts for its own class, and against another in that one's score."""
+    return min(1.0, 2 / classes)
+
+
 _CLASSES: tuple[Kind, ...] = ("classes", "labels")
 _EVERY = {
     s.name: s
     for s in (
         Score("accuracy", "accuracy", _CLASSES, loss.right, outputs=False),
         Score("balanced_accuracy", "balanced accuracy", _CLASSES, loss.right, influence.balanced_accuracy, outputs=False,
-              reach=lambda k: 1 / k),
-        Score("macro_f1", "macro F1", _CLASSES, loss.right, influence.macro_f1, outputs=False, reach=lambda k: 1 / k),
-        Score("auroc", "AUROC", _CLASSES, influence.ranked_above, influence.auroc, reach=lambda k: min(1, 2 / k)),
+              reach=_mean),
+        Score("macro_f1", "macro F1", _CLASSES, loss.right, influence.macro_f1, outputs=False, reach=_mean),
+        Score("auroc", "AUROC", _CLASSES, influence.ranked_above, influence.auroc, reach=_against_the_rest),
         Score("average_precision", "average precision", _CLASSES, influence.precision_at, influence.average_precision,
-              reach=lambda k: min(1, 2 / k)),
+              reach=_against_the_rest),
         Score("log_loss", "log loss", _CLASSES, loss.log_loss, higher_is_better=False, share=False),
         Score("brier", "Brier score", _CLASSES, loss.brier, higher_is_better=False, share=False),
         Score("r2", "R²", ("values",), loss.r2, outputs=False),
@@ -102,6 +108,7 @@ _EVERY = {
     )
 }  # fmt: skip
 NAMES = tuple(_EVERY)
+ACCURACY = _EVERY["accuracy"]
 
 
 def named(name: str) -> Score:

@@ -58,6 +58,12 @@ WRONG = [
     ({"labels: [species, sex]": "labels: [species, sox]"}, "study.labels=sox: the data have no such label"),
     ({"margin: 0.02": "margin: big"}, "study.margin=big"),
     ({"margin: 0.02": "margins: 0.02"}, "study.margins=0.02: no such key"),
+    ({"margin: 0.02": "margin: 2"}, "study.margin=2: of species: expected less than 1 (0.02 is 2 points)"),
+    ({"margin: 0.02": "score: aurocc"}, "(nearest: study.score=auroc)"),
+    (
+        {"margin: 0.02": "score: {specie: auroc}"},
+        "study.score.specie=auroc: no such label; there are species, sex",
+    ),
     ({"    rgb: [": "    r-g: ["}, "not a name"),
     ({"    shuffled: {": "    rgb: {"}, "is an arm already"),
     (tune("[[optim.lr=1e-4]]"), "at least two to choose among"),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.stats.score import ACCURACY, Score, named
+
 MARKS = {"adds": "▲", "redundant": "=", "harms": "▼", "no evidence": "?", "underpowered": "…", "invalid": "✕"}
 Cell = str
 
@@ -96,20 +98,28 @@ def spread(x: Mapping[str, Any]) -> str:
     return number(x["mean"]) + (f" [{number(x['low'])}, {number(x['high'])}]" if known else "")
 
 
-def signed(x: Any) -> str:
-    """Points: `+1.2`."""
-    return "–" if x is None else f"{100 * x:+.1f}"
+def score_of(own: Mapping[str, Any]) -> Score:
+    """The score that judged a label, by its part of `study.json`."""
+    return named(str(own["score"]["name"])) if own.get("score") else ACCURACY
 
 
-def points(x: Mapping[str, Any]) -> str:
-    """`+1.2 points [+0.4, +2.0]`."""
+def signed(x: Any, score: Score = ACCURACY) -> str:
+    """A difference of a score: in points `+1.2`, or as a plain number `+0.034`."""
+    return "–" if x is None else score.signed(float(x), unit=False)
+
+
+def points(x: Mapping[str, Any], score: Score = ACCURACY) -> str:
+    """`+1.2 points [+0.4, +2.0]`, `+0.034 [+0.02, +0.05]`."""
     known = x["low"] is not None and x["high"] is not None
-    return f"{signed(x['mean'])} points" + (f" [{signed(x['low'])}, {signed(x['high'])}]" if known else "")
+    unit = f" {score.unit}" if score.unit else ""
+    return f"{signed(x['mean'], score)}{unit}" + (
+        f" [{signed(x['low'], score)}, {signed(x['high'], score)}]" if known else ""
+    )
 
 
-def size_of(x: Any) -> str:
-    """A size in points."""
-    return "–" if x is None else f"{100 * x:.1f}"
+def size_of(x: Any, score: Score = ACCURACY) -> str:
+    """A size in points, or as a plain number."""
+    return "–" if x is None else f"{100 * x:.1f}" if score.share else score.size(float(x))
 
 
 def pvalue(p: Any) -> str:

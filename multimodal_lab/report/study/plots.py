@@ -8,28 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab import files
+from multimodal_lab.report.study import calibration
 
 FORMATS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("svg", {"Date": None, "Creator": None}), ("pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 )  # fmt: skip
-LONGEST = 28  # letters of a name on an axis
 PANEL, WHOLE = 2.9, 7.0  # inches: of a label among several, and the least of all together
 
 
 def draw(folder: Path, made: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """{name: [svg, pdf]} of `arms`, `gains`, `shapley`, `missing`, `retrained`: those that there is something for."""
+    """{name: [svg, pdf]} of arms, gains, shapley, missing, retrained, reliability: those that there is something for."""
     labels = {k: v for k, v in made["labels"].items() if v["arms"]}
     found = {}
     if labels:
         found["arms"] = _save(folder, "arms", _arms(labels))
     gains = {k: _differences(v) for k, v in labels.items()}
     if any(gains.values()):
-        found["gains"] = _save(folder, "gains", _gains(gains, float(made["question"]["margin"])))
+        found["gains"] = _save(folder, "gains", _gains(gains, {k: v["score"] for k, v in labels.items()}))
     if made.get("subsets"):
         found["shapley"] = _save(folder, "shapley", _shapley(made["subsets"]))
         found["missing"] = _save(folder, "missing", _missing(made["subsets"]))
     if made.get("retrained"):
         found["retrained"] = _save(folder, "retrained", _shapley(made["retrained"]))
+    if (reliability := calibration.draw(made)) is not None:
+        found["reliability"] = _save(folder, "reliability", reliability)
     return found
 
 
@@ -47,8 +49,8 @@ def _arms(labels: Mapping[str, Any]) -> Any:
             if own["chance"] is not None:
                 ax.axvline(own["chance"], color=style.GREY, lw=0.8, ls=":")
             _rows(ax, names if ax is axes[0][0] else [""] * len(names))
-            ax.set_title(_short(label))
-            ax.set_xlabel("score, dotted: chance")
+            ax.set_title(style.short(label))
+            ax.set_xlabel(f"{own['metric']}, dotted: chance")
     return figure
 
 
@@ -61,23 +63,26 @@ def _differences(own: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], S
     return found
 
 
-def _gains(gains: Mapping[str, Sequence[Any]], margin: float) -> Any:
+def _gains(gains: Mapping[str, Sequence[Any]], by: Mapping[str, Mapping[str, Any]]) -> Any:
     from multimodal_lab.report import style
 
     names = list(dict.fromkeys(name for own in gains.values() for name, *_ in own))
     with style.look():
         figure, axes = style.panels(1, len(gains), _width(gains), 0.6 + 0.27 * len(names))
         for ax, (label, own) in zip(axes[0], gains.items(), strict=True):
-            ax.axvspan(-100 * margin, 100 * margin, color="#0072B2", alpha=0.08, lw=0)
+            points = by[label]["unit"] == "points"
+            scale = 100 if points else 1
+            margin = scale * by[label]["margin"]
+            ax.axvspan(-margin, margin, color="#0072B2", alpha=0.08, lw=0)
             ax.axvline(0, color=style.GREY, lw=0.8)
             for name, gain, seeds, control in own:
                 i = names.index(name)
                 shade = style.GREY if control else style.INK
-                _bar(ax, {k: None if gain[k] is None else 100 * gain[k] for k in ("mean", "low", "high")}, i, shade)
-                ax.plot([100 * s for s in seeds], [i + 0.22] * len(seeds), "o", ms=2.5, color=shade, alpha=0.5)
+                _bar(ax, {k: None if gain[k] is None else scale * gain[k] for k in ("mean", "low", "high")}, i, shade)
+                ax.plot([scale * s for s in seeds], [i + 0.22] * len(seeds), "o", ms=2.5, color=shade, alpha=0.5)
             _rows(ax, names if ax is axes[0][0] else [""] * len(names))
-            ax.set_title(_short(label))
-            ax.set_xlabel("points over the better modality")
+            ax.set_title(style.short(label))
+            ax.set_xlabel("points over the better modality" if points else "gain over the better modality")
     return figure
 
 
@@ -94,7 +99,7 @@ def _shapley(subsets: Mapping[str, Any]) -> Any:
                     ax.barh(i, v["mean"], color=style.colour(i), alpha=0.6, height=0.6)
                     _bar(ax, v, i, style.INK)
             _rows(ax, names if ax is axes[0][0] else [""] * len(names))
-            ax.set_title(_short(label))
+            ax.set_title(style.short(label))
             ax.set_xlabel("Shapley value")
     return figure
 
@@ -110,7 +115,7 @@ def _missing(subsets: Mapping[str, Any]) -> Any:
             ax.fill_between(
                 x, *([c[k] for c in own["curve"]] for k in ("low", "high")), color=style.colour(i), alpha=0.12, lw=0
             )
-            ax.plot(x, mean, style.marker(i) + "-", color=style.colour(i), label=_short(label))
+            ax.plot(x, mean, style.marker(i) + "-", color=style.colour(i), label=style.short(label))
         ax.set_xticks(x)
         ax.set_xlabel("modalities present (band: worst to best subset)")
         ax.set_ylabel("score")
@@ -132,18 +137,15 @@ def _bar(ax: Any, x: Mapping[str, Any], row: int, colour: str) -> None:
 
 
 def _rows(ax: Any, names: Sequence[str]) -> None:
-    ax.set_yticks(range(len(names)), [_short(n) for n in names])
+    from multimodal_lab.report import style
+
+    ax.set_yticks(range(len(names)), [style.short(n) for n in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
 
 
 def _place(names: Sequence[str], arm: str, labels: Mapping[str, Any]) -> int:
     controls = {a for own in labels.values() for a, facts in own["arms"].items() if facts["role"] == "control"}
     return [n for n in names if n not in controls].index(arm)
-
-
-def _short(name: str) -> str:
-    text = "".join(c if c.isprintable() else " " for c in str(name)).replace("$", r"\$")
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _save(folder: Path, name: str, figure: Any) -> list[Path]:

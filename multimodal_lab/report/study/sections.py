@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.report.study.calibration import calibration
 from multimodal_lab.report.study.elements import (
     AnswerCard,
     Report,
@@ -16,6 +17,7 @@ from multimodal_lab.report.study.elements import (
     number,
     points,
     pvalue,
+    score_of,
     signed,
     size_of,
     spread,
@@ -40,15 +42,15 @@ def build_report(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report
     cards = [_card(label, own) for label, own in made["labels"].items()]
     parts = [
         *_warned(made), *_arms(made, figures), *tuning(made), *_controls(made, figures), *_comparisons(made),
-        *subsets(made, figures), *retrained(made, figures), *_overlap(made), *_classes(made), *_groups(made), *_audit(made),
-        *_cells(made), _made_of(made), _rules(),
+        *subsets(made, figures), *retrained(made, figures), *calibration(made, figures), *_overlap(made), *_classes(made),
+        *_groups(made), *_audit(made), *_cells(made), _made_of(made), _rules(),
     ]  # fmt: skip
     return Report(str(made["study"]), cards, parts)
 
 
 def _card(label: str, own: Mapping[str, Any]) -> AnswerCard:
     said, v = own["answer"], own["verdict"]
-    words = [Word(str(d["kind"]), str(d["over"]), f"{d['arm']}: {points(d['gain'])}", str(d["sentence"]))
+    words = [Word(str(d["kind"]), str(d["over"]), f"{d['arm']}: {points(d['gain'], score_of(own))}", str(d["sentence"]))
              for d in said["directions"]]  # fmt: skip
     shown = {(d["arm"], d["over"]) for d in said["directions"]}
     singles = [f"{arm} {spread(a)}" for arm, a in own["arms"].items() if a["role"] == "baseline"]
@@ -73,7 +75,10 @@ def _arms(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Sect
             [arm, a["role"], a["stream"], spread(a), str(sum(map(len, a["runs"])))] for arm, a in own["arms"].items()
         ]
         left = f"; {sum(own['left_out'])} samples left out that some arm did not judge" if any(own["left_out"]) else ""
-        scored = f"{own.get('metric') or 'score'}, chance {number(own['chance'])}"
+        judged = (
+            f", margin {score_of(own).size(own['score']['margin'])}, {own['score']['why']}" if own.get("score") else ""
+        )
+        scored = f"{own.get('metric') or 'score'}, chance {number(own['chance'])}{judged}"
         said = f"{label}: {own['n']} samples in {own['groups']} groups, {scored}{left}"
         tables.append(Table(("arm", "is", "read from", "mean [95 %]", "runs"), rows, said))
     yield Section("What each arm knows", ["Scores of held-out samples; intervals take seeds and groups for draws from many."],
@@ -81,9 +86,11 @@ def _arms(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Sect
 
 
 def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:
-    pairs = [(label, c) for label, own in made["labels"].items() for c in own["comparisons"] if c["better"]]
-    rows = [[label, c["arm"], k["arm"], k["name"], points(k["gain"]), points(k["lead"])]
-            for label, c in pairs for k in c["controls"]]  # fmt: skip
+    pairs = [
+        (label, c, score_of(own)) for label, own in made["labels"].items() for c in own["comparisons"] if c["better"]
+    ]
+    rows = [[label, c["arm"], k["arm"], k["name"], points(k["gain"], by), points(k["lead"], by)]
+            for label, c, by in pairs for k in c["controls"]]  # fmt: skip
     head = ("label", "arm", "control", "is", "gains over the better modality", "the arm leads it by")
     said = "A control has the capacity of its arm without the information; what it gains is not information."
     drawn = figure("Each fused arm minus the better single modality; controls in grey", "gains", figures)
@@ -95,13 +102,15 @@ def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
             "bootstrap", "sign flips p (least)", "Wilcoxon p (least)")  # fmt: skip
     rows, notes = [], []
     for label, own in made["labels"].items():
+        by = score_of(own)
         for c in own["comparisons"]:
             e, boot, flip, rank = c["effect"], c["bootstrap"], c["sign_flip"], c["wilcoxon"]
             size = f"{number(e['size'])} [{number(e['low'])}, {number(e['high'])}]"
             equal = f"{'yes' if c['equivalence']['shown'] else 'no'}, p {pvalue(c['equivalence']['p'])}"
-            rows.append([label, c["arm"], c["baseline"], c["verdict"]["kind"], points(c["gain"]), pvalue(c["gain"]["p"]),
-                         pvalue(c["gain"]["p_raw"]), equal, size_of(c["detectable"]), size, "/".join(map(str, c["wins"])),
-                         f"{signed(boot['low'])} to {signed(boot['high'])}", f"{pvalue(flip['p'])} ({pvalue(flip['smallest'])})",
+            rows.append([label, c["arm"], c["baseline"], c["verdict"]["kind"], points(c["gain"], by), pvalue(c["gain"]["p"]),
+                         pvalue(c["gain"]["p_raw"]), equal, size_of(c["detectable"], by), size, "/".join(map(str, c["wins"])),
+                         f"{signed(boot['low'], by)} to {signed(boot['high'], by)}",
+                         f"{pvalue(flip['p'])} ({pvalue(flip['smallest'])})",
                          f"{pvalue(rank['p'])} ({pvalue(rank['smallest'])})"])  # fmt: skip
             notes += [f"{label}, {c['arm']} over {c['baseline']}: {n}" for n in [*c["notes"], c["need"]] if n]
     if rows:
@@ -167,7 +176,7 @@ def _audit(made: Mapping[str, Any]) -> Iterator[Section]:
         return
     rows = [[f["kind"], f["where"], "voids" if f["void"] else "warns", f["sentence"]] for f in found["findings"]]
     tables = [Table(("found", "where", "", "what"), rows)] if rows else []
-    gaps = [[label, number(g["random"]), number(g["grouped"]), points({**g, "mean": g["gap"]})]
+    gaps = [[label, number(g["random"]), number(g["grouped"]), points({**g, "mean": g["gap"]}, score_of(g))]
             for label, g in (found.get("leak_gap") or {}).items()]  # fmt: skip
     if gaps:
         tables.append(Table(("label", "random split", "grouped split", "leak gap"), gaps))

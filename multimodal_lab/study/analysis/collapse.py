@@ -52,8 +52,10 @@ def without(scores: Scores, found: Sequence[Collapse]) -> Scores | None:
     if len(keep) < 2:
         return None
     seeds = [scores.seeds[i] for i in keep]
-    score, same = ({arm: of[keep] for arm, of in some.items()} for some in (scores.score, scores.same_as))
-    return replace(scores, score=score, same_as=same, seeds=seeds)
+    score, each, same = (
+        {arm: of[keep] for arm, of in some.items()} for some in (scores.score, scores.each, scores.same_as)
+    )
+    return replace(scores, score=score, each=each, same_as=same, seeds=seeds)
 
 
 def _of_arm(scores: Scores, arm: str, runs: np.ndarray, chance: float) -> Iterator[Collapse]:

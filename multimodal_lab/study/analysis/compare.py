@@ -14,11 +14,12 @@ from multimodal_lab.stats.bootstrap import Bootstrap, hierarchical
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
 from multimodal_lab.stats.equivalence import Equivalence, equivalence
-from multimodal_lab.stats.paired import Paired, paired
+from multimodal_lab.stats.paired import Paired, paired, stratified
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Asked, Needed, detectable, seeds_needed
 from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED, WITHIN
 from multimodal_lab.study.ledger.outcomes import Scores
+from multimodal_lab.study.ledger.scoring import Scoring
 
 ALPHA = 0.05
 
@@ -37,6 +38,7 @@ class Guard:
 class Comparison:
     """A pair of arms on one label; `better`: the baseline is the best single modality of this label.
 
+    margin: in the unit of the score, which `by` names.
     alpha, lead_alpha: the levels at which a gain, and a lead over a control of each name, are found, corrected for how many
     are asked. behind: by how much the baseline's score is below that of the better one, whose score a control has.
     repeated: how many seeds have the predictions of another in both arms, and count as one with it.
@@ -52,6 +54,7 @@ class Comparison:
     gain: Crossed
     controls: Sequence[Guard]
     margin: float
+    by: Scoring
     behind: float = 0.0
     repeated: int = 0
     alpha: float = ONE_SIDED
@@ -149,16 +152,28 @@ def runs(score: np.ndarray) -> np.ndarray:
 
 def mean(scores: Scores, arm: str, test_per_train: float | None) -> Crossed:
     """An arm's own mean with its interval, over seeds and groups."""
-    own = scores.score[arm]
-    return test(scores, np.where(np.isnan(own), np.nan, 0.0), own, test_per_train)
+    return test(scores, None, arm, test_per_train)
 
 
-def test(scores: Scores, baseline: np.ndarray, arm: np.ndarray, test_per_train: float | None) -> Crossed:
-    """The study's test of arm - baseline, both (S, R, N); of scores from 0 to 1 no bound of the interval is beyond 1."""
-    found = crossed(paired(baseline, arm, scores.groups), test_per_train)
-    if np.isfinite(found.se) and all(np.nanmin(x) >= 0 and np.nanmax(x) <= 1 for x in (baseline, arm)):
+def test(scores: Scores, baseline: str | None, arm: str, test_per_train: float | None) -> Crossed:
+    """The study's test of arm - baseline (None: from 0); of a share no bound of the interval is beyond 1."""
+    found = crossed(pair(scores, baseline, arm), test_per_train)
+    if np.isfinite(found.se) and scores.by.score.share and scores.by.score.name != "r2":
         return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
     return found
+
+
+def pair(scores: Scores, baseline: str | None, arm: str) -> Paired:
+    """The differences arm - baseline (None: from 0); with those of each class where the score is over classes."""
+    seeds = distinct(scores, arm) if baseline is None else distinct(scores, baseline, arm)
+    own, each = scores.score[arm][seeds], scores.each[arm][seeds]
+    other, beside = (np.where(np.isnan(x), np.nan, 0.0) for x in (own, each))
+    if baseline is not None:
+        other, beside = scores.score[baseline][seeds], scores.each[baseline][seeds]
+    pairs, reach = paired(other, own, scores.groups), scores.by.score.reach
+    if reach is None or scores.by.kind != "classes":
+        return pairs
+    return stratified(pairs, beside, each, scores.groups, scores.truth.astype(str), reach)
 
 
 def control_name(study: Study, control: str, label: str, best: str = "", there: Collection[str] | None = None) -> str:
@@ -197,10 +212,9 @@ def distinct(scores: Scores, *arms: str) -> np.ndarray:
 
 def _pair(study: Study, scores: Scores, arm: str, baseline: str, best: str, test_per_train: float | None) -> Comparison:
     def tested(low: str, high: str) -> Crossed:
-        own = distinct(scores, low, high)
-        return test(scores, scores.score[low][own], scores.score[high][own], test_per_train)
+        return test(scores, low, high, test_per_train)
 
-    seeds = distinct(scores, baseline, arm)
+    pairs, seeds = pair(scores, baseline, arm), distinct(scores, baseline, arm)
     own, base = (scores.score[name][seeds] for name in (arm, baseline))
     guards = [
         Guard(name, control_name(study, name, scores.label, best, scores.score), tested(best, name), tested(name, arm))
@@ -209,6 +223,6 @@ def _pair(study: Study, scores: Scores, arm: str, baseline: str, best: str, test
     ]
     behind = float(runs(scores.score[best]).mean() - runs(scores.score[baseline]).mean())
     return Comparison(
-        scores.label, arm, baseline, baseline == best, paired(base, own, scores.groups), runs(base).ravel(), runs(own).ravel(),
-        tested(baseline, arm), guards, study.margin, behind, len(scores.seeds) - len(seeds),
+        scores.label, arm, baseline, baseline == best, pairs, runs(base).ravel(), runs(own).ravel(), tested(baseline, arm),
+        guards, scores.by.margin, scores.by, behind, len(scores.seeds) - len(seeds),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from multimodal_lab.study.analysis.compare import Comparison, Guard, compare, me
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.ledger import metric
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
+from multimodal_lab.study.ledger.scoring import RECORDED
 
 Key = tuple[str, str, str]
 Adjusted = dict[Key, tuple[float, float]]  # p, and p above 0
@@ -101,7 +102,11 @@ def _answers(found: Outcomes, asked: Sequence[Answer]) -> list[Answer]:
 
 
 def _chance(found: Outcomes, label: str) -> float | None:
-    return metric.chance(found.finished[0].summary, found.evaluator, label)
+    """Of a share; None of a loss, whose scale says nothing of how far a run is from its siblings."""
+    by = found.scoring(label)
+    if by.score.name in RECORDED:
+        return metric.chance(found.finished[0].summary, found.evaluator, label)
+    return by.constant if by.score.share else None
 
 
 def problems(found: Outcomes, label: str | None = None) -> list[str]:

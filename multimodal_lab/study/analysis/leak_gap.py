@@ -32,7 +32,8 @@ def leak_gap(found: Outcomes) -> dict[str, dict[str, Any]]:
             dealt, held = _alone(random, f"{arm}_random", seeds), _alone(own, arm, seeds)
             one = gap(dealt, held, found.test_per_train)
             told[label if len(study.leak) == 1 else f"{label}, {arm}"] = {
-                "arm": arm, "random": dealt.mean, "grouped": held.mean, "gap": one.mean, "low": one.low,
+                "arm": arm, "score": {"name": own.by.score.name}, "random": dealt.mean, "grouped": held.mean,
+                "gap": one.mean, "low": one.low,
                 "high": one.high, "p": one.p, "seeds": seeds,
             }  # fmt: skip
     return told
@@ -41,4 +42,5 @@ def leak_gap(found: Outcomes) -> dict[str, dict[str, Any]]:
 def _alone(scores: Scores, arm: str, seeds: list[int]) -> Paired:
     """An arm's own scores, by seed, split and group."""
     own = scores.score[arm][[scores.seeds.index(s) for s in seeds]]
+    own = scores.by.score.sign * own  # as it is told: of a loss, random splits flatter where the gap is below 0
     return paired(np.where(np.isnan(own), np.nan, 0.0), own, scores.groups)

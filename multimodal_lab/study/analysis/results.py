@@ -11,8 +11,9 @@ import numpy as np
 
 from multimodal_lab.runs import hashes
 from multimodal_lab.stats.crossed import Crossed
-from multimodal_lab.stats.score import named
+from multimodal_lab.stats.score import ACCURACY
 from multimodal_lab.stats.verdict import Difference
+from multimodal_lab.study.analysis.calibration import calibration
 from multimodal_lab.study.analysis.compare import Comparison
 from multimodal_lab.study.analysis.judge import Answer, Judged, problems
 from multimodal_lab.study.analysis.leak_gap import leak_gap
@@ -23,6 +24,7 @@ from multimodal_lab.study.analysis.shapley import retrained, shares
 from multimodal_lab.study.audit.record import warnings
 from multimodal_lab.study.ledger import ledger, metric, tuning
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
+from multimodal_lab.study.ledger.scoring import RECORDED
 
 FILE = "study.json"
 GROUPS = 20  # told one by one
@@ -50,6 +52,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
             *_others(found),
             *warnings(found.audit, found.data),
             *(said for a in answers for said in a.beside),
+            *(said for a in answers if a.scores for said in a.scores.by.left_out),
         ],
         "labels": {a.label: _label(found, a, seen) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
@@ -108,28 +111,34 @@ def _others(found: Outcomes) -> list[str]:
 def _label(found: Outcomes, answer: Answer, seen: Seen) -> dict[str, Any]:
     head, scores = answer.headline, answer.scores
     first = found.finished[0].summary
-    name = metric.metric(first, found.evaluator, answer.label)
     chance = metric.chance(first, found.evaluator, answer.label)
-    said = _lead(lead(answer, seen, Unit(named("r2" if name == "r2" else "accuracy"), chance)))
+    if scores is not None and scores.by.score.name not in RECORDED:
+        chance = scores.by.constant
+    score = scores.by.score if scores is not None else ACCURACY
+    said = _lead(lead(answer, seen, Unit(score, None if chance is None else score.sign * chance)))
     if scores is None or head is None:
         return {
             "answer": said,
             "verdict": {"kind": "invalid", "arm": None, "baseline": None, "sentence": answer.why}, "classes": [],
-            "metric": None, "chance": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [], "arms": {},
-            "comparisons": [], "by_class": {}, "by_group": {"most": [], "count": 0},
+            "metric": None, "chance": None, "score": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [],
+            "arms": {}, "comparisons": [], "calibration": None, "by_class": {}, "by_group": {"most": [], "count": 0},
         }  # fmt: skip
     classes = sorted(set(scores.truth.tolist()))
+    by = scores.by
     return {
         "answer": said,
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
         "without": _without(answer),
         "classes": classes if len(classes) <= max(2, len(scores.ids) // 2) else [],
-        "metric": name, "chance": chance,
+        "metric": by.title, "chance": chance,
+        "score": {"name": by.score.name, "unit": by.score.unit, "higher_is_better": by.score.higher_is_better,
+                  "margin": by.margin, "why": by.why},
         "n": len(scores.ids), "groups": len(np.unique(scores.groups)), "left_out": scores.left_out,
         "seeds": scores.seeds, "splits": scores.splits,
         "arms": {arm: _arm(found, scores, arm, answer.means[arm]) for arm in scores.score},
         "comparisons": [_comparison(j) for j in answer.judged],
+        "calibration": calibration(found, scores),
         "by_class": _by_class(scores, classes),
         "by_group": _by_group(scores, head.of),
     }  # fmt: skip
@@ -157,16 +166,12 @@ def _without(answer: Answer) -> dict[str, Any] | None:
 
 
 def _arm(found: Outcomes, scores: Scores, arm: str, mean: Crossed) -> dict[str, Any]:
-    role = found.plan.study.role(arm)
-    runs = np.nanmean(scores.score[arm], axis=2).tolist()
+    sign = scores.by.score.sign  # a loss is told as it is
+    low, high = sorted((sign * mean.low, sign * mean.high))
     return {
-        "role": role,
-        "stream": scores.stream[arm],
-        "mean": mean.mean,
-        "low": mean.low,
-        "high": mean.high,
-        "runs": runs,
-    }
+        "role": found.plan.study.role(arm), "stream": scores.stream[arm], "mean": sign * mean.mean, "low": low, "high": high,
+        "runs": (sign * np.nanmean(scores.score[arm], axis=2)).tolist(),
+    }  # fmt: skip
 
 
 def _comparison(judged: Judged) -> dict[str, Any]:
@@ -213,9 +218,7 @@ def _by_group(scores: Scores, head: Comparison) -> dict[str, Any]:
 
 def _share(scores: Scores, rows: np.ndarray) -> dict[str, Any]:
     tested = rows & ~np.isnan(next(iter(scores.score.values()))[0]).all(0)
-    means = {
-        arm: float(np.nanmean(score[:, :, tested])) if tested.any() else None for arm, score in scores.score.items()
-    }
+    means = {arm: float(np.nanmean(each[:, :, tested])) if tested.any() else None for arm, each in scores.each.items()}
     return {"n": int(rows.sum()), "mean": means}
 
 

@@ -19,6 +19,7 @@ from multimodal_lab.stats.shapley import Subset, interactions, missing_curve, sh
 from multimodal_lab.study.design.retrain import JOIN
 from multimodal_lab.study.ledger import metric
 from multimodal_lab.study.ledger.outcomes import Outcomes
+from multimodal_lab.study.ledger.scoring import RECORDED
 
 Told = dict[str, Any]
 
@@ -31,9 +32,11 @@ def shares(found: Outcomes, label: str) -> Told | None:
     was not recorded. Samples that lack a modality are left out: they have no score on every subset.
     """
     arm = found.plan.study.subsets
-    if arm is None or not (streams := _streams(found, arm, label)) or _prior(found, arm, label) is None:
+    if arm is None or not (streams := _streams(found, arm, label)):
         return None
     try:
+        if _prior(found, arm, label) is None:
+            return None
         scores = {subset: found.scores(label, [arm], {arm: name}) for subset, name in streams.items()}
     except StudyError:
         return None
@@ -69,7 +72,8 @@ def retrained(found: Outcomes, label: str) -> Told | None:
 
 def _game(found: Outcomes, label: str, arm: str, value: Mapping[Subset, np.ndarray], groups: np.ndarray) -> Told:
     """value[subset] (S, R, N): the scores of the samples, whose groups are (N,); what answers for the whole is `arm`."""
-    ratio = found.test_per_train
+    ratio, by = found.test_per_train, found.scoring(label)
+    title = by.title
     empty = _prior(found, arm, label)
     assert empty is not None
     order = [name for one in sorted((s for s in value if len(s) == 1), key=list(value).index) for name in one]
@@ -81,7 +85,7 @@ def _game(found: Outcomes, label: str, arm: str, value: Mapping[Subset, np.ndarr
 
     means = {subset: float(np.nanmean(v, axis=2).mean()) for subset, v in value.items()}
     return {
-        "metric": next(metric.metric(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm),
+        "metric": title if by.score.higher_is_better else f"{title}, its sign turned",
         "empty": empty,
         "n": len(groups),
         "scores": {JOIN.join(sorted(s, key=order.index)): test(v) for s, v in value.items()},
@@ -112,6 +116,10 @@ def _linear(value: Mapping[Subset, np.ndarray], empty: float, of: Callable[..., 
 
 
 def _prior(found: Outcomes, arm: str, label: str) -> float | None:
+    """What no modality scores, more being better as in `Scores`; of others than accuracy and R² the best constant answer."""
+    by = found.scoring(label)
+    if by.score.name not in RECORDED:
+        return by.score.sign * by.constant if np.isfinite(by.constant) else None
     own = [metric.prior(e.summary, found.evaluator, label) for e in found.finished if e.cell.arm == arm]
     known = [p for p in own if p is not None]
     return float(np.mean(known)) if known and len(known) == len(own) else None

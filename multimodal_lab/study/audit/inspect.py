@@ -12,6 +12,7 @@ from multimodal_lab.data.audit.audit import audit, repeats
 from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError
 from multimodal_lab.runs import hashes
+from multimodal_lab.stats.answers import Kind
 
 
 def audit_data(
@@ -44,7 +45,13 @@ def audit_data(
     splits = repeats(factory, data, study.splits) if len(study.splits) > 1 else None
     found = audit(data, splits, labels=study.labels or None).record()
     grouped = len(set(data.groups.tolist())) < len(data.groups)
-    return {"of": of, "grouped": grouped, **found}
+    kinds = {label: _kind(data, label) for label in study.labels if label in data.targets}
+    return {"of": of, "grouped": grouped, "kinds": kinds, **found}
+
+
+def _kind(data: Any, label: str) -> Kind:
+    several = data.targets[label].ndim > 1
+    return "values" if not data.classes[label] else "labels" if several else "classes"
 
 
 def streams(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
 
     One launcher looks, others wait for it. todo: whether a cell is to be trained; then data, splits, streams or source
     that differ from those looked at are looked at anew. What can't be read is reported, and left to the cells, which name the
-    arm that it is of. `StudyError` where a leak gap is asked for and every sample is a group by itself.
+    arm that it is of. `StudyError` where a leak gap is asked for and every sample is a group by itself, or `study.score` is not
+    of a label's kind.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
@@ -65,6 +66,10 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
                 (folder / FILE).unlink(missing_ok=True)
                 return [f"warning: the data were not audited: {error}"]
             files.write_json(folder / FILE, known)
+        if study.score is not None and isinstance(known.get("kinds"), dict):
+            from multimodal_lab.study.ledger.scoring import require_fitting
+
+            require_fitting(study, known["kinds"])
     if study.leak and not known["grouped"]:
         raise StudyError(
             f"study.leak=[{', '.join(study.leak)}]: every sample is a group by itself, so that the split is random as it is "

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from multimodal_lab.stats.answers import Kind
+
 RIGHT = "share of labels right"
+KINDS: dict[str, Kind] = {"accuracy": "classes", RIGHT: "labels", "r2": "values"}
 NAMES = {"accuracy": "accuracy", "labels_right": RIGHT, "macro_ap": RIGHT, "r2": "r2"}
 
 

@@ -15,9 +15,10 @@ from multimodal_lab.runs import hashes
 from multimodal_lab.study.audit import record as audit_record
 from multimodal_lab.study.design import plan
 from multimodal_lab.study.design.plan import StudyPlan
-from multimodal_lab.study.ledger import ledger, same_samples, tuning
+from multimodal_lab.study.ledger import ledger, metric, same_samples, tuning
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry
-from multimodal_lab.study.ledger.predictions import Outcome, not_so, read, require_scores
+from multimodal_lab.study.ledger.predictions import Outcome, not_so, read, same_as
+from multimodal_lab.study.ledger.scoring import Scoring, require_scores, scoring, values
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,16 @@ class Scores:
 
     score[arm] (S, R, N) float, NaN where the sample is not in the split's test part; seeds (S,), splits (R,) and ids
     (N,) name the axes; groups (N,) int64; truth (N,) class names; stream[arm]: what was read. left_out: how many of a
-    split's samples were judged in some arm or seed but not in all (a missing modality), by split. same_as[arm] (S,): the place
+    split's samples were judged in some arm or seed but not in all (a missing modality), by split. More of a score is better,
+    and its mean over samples is that of the run, by `by` (see `scoring`); each[arm] (S, R, N) is what a sample shows by itself,
+    in the score's own direction, such as 1 or 0 for a right or wrong answer. same_as[arm] (S,): the place
     of the first seed with the same predictions on every split, its own where there is none before.
     """
 
     label: str
+    by: Scoring
     score: dict[str, np.ndarray]
+    each: dict[str, np.ndarray]
     stream: dict[str, str]
     seeds: list[int]
     splits: list[int]
@@ -58,6 +63,7 @@ class Outcomes:
     warnings: list[str] = field(default_factory=list)
     audit: dict[str, Any] | None = None
     _read: dict[tuple[str, str, str], Outcome | None] = field(default_factory=dict, repr=False)
+    _by: dict[str, Scoring] = field(default_factory=dict, repr=False)
 
     @cached_property
     def finished(self) -> list[Entry]:
@@ -103,6 +109,20 @@ class Outcomes:
             self._read[key] = read(entry, self.evaluator, label, stream)
         return self._read[key]
 
+    def scoring(self, label: str) -> Scoring:
+        """By what a label is scored. `StudyError` where `study.score` doesn't fit it."""
+        if label not in self._by:
+            judged = self.judged(label)
+            first: dict[int, Outcome] = {}
+            for e in self.finished:
+                if e.cell.role != "leak" and (o := judged[e.cell.folder]) is not None:
+                    first.setdefault(e.cell.split, o)
+            name = next(
+                (m for e in self.finished if (m := metric.metric(e.summary, self.evaluator, label)) != "score"), ""
+            )
+            self._by[label] = scoring(self.plan.study, label, metric.KINDS.get(name, "classes"), [*first.values()])
+        return self._by[label]
+
     def scores(self, label: str, arms: Sequence[str] | None = None, streams: dict[str, str] | None = None) -> Scores:
         """Scores of a label, of every arm and control that has any finished cell.
 
@@ -113,10 +133,10 @@ class Outcomes:
         wanted = list(arms or self.plan.study.overrides())
         there = [a for a in wanted if any(e.cell.arm == a for e in self.finished)]
         chosen = {a: (streams or {}).get(a) or self.speaks(a, label) for a in there}
-        found = {}
+        found, by = {}, self.scoring(label)
         for e in self.finished:
             if e.cell.arm in chosen and (o := self.outcome(e, label, chosen[e.cell.arm])) is not None:
-                require_scores(e.folder / hashes.PREDICTIONS, o)
+                require_scores(o, by)
                 found[e.cell.arm, e.cell.seed, e.cell.split] = o
         arms = [a for a in there if any(key[0] == a for key in found)]
         pairs = [(s, r) for s in self.plan.study.seeds for r in self.plan.study.splits]
@@ -126,7 +146,7 @@ class Outcomes:
             raise StudyError(
                 f"{self.folder}: {label}: no seed has been finished by all of {', '.join(there) or 'no arm'}"
             )
-        return _aligned(f"{self.folder}: {label}", label, found, arms, {a: chosen[a] for a in arms}, seeds, splits)
+        return _aligned(f"{self.folder}: {label}", label, by, found, arms, {a: chosen[a] for a in arms}, seeds, splits)
 
 
 def load(folder: Path, evaluator: str | None = None) -> Outcomes:
@@ -191,6 +211,7 @@ def _rectangle(whole: Sequence[tuple[int, int]], order: Sequence[int]) -> tuple[
 def _aligned(
     where: str,
     label: str,
+    by: Scoring,
     found: dict[tuple[str, int, int], Outcome],
     arms: list[str],
     stream: dict[str, str],
@@ -208,26 +229,14 @@ def _aligned(
             raise StudyError(f"{where}: no sample of split {r} was judged in every cell of {', '.join(arms)}")
     ids = np.unique(np.concatenate(common))
     groups, truth = np.zeros(len(ids), np.int64), np.empty(len(ids), dtype=object)
-    score = {a: np.full((len(seeds), len(splits), len(ids)), np.nan) for a in arms}
+    score, each = ({a: np.full((len(seeds), len(splits), len(ids)), np.nan) for a in arms} for _ in range(2))
     for (arm, seed, split), outcome in found.items():
         if arm in score and seed in seeds and split in splits:
             i, j = seeds.index(seed), splits.index(split)
             _, mine, theirs = np.intersect1d(common[j], outcome.ids, assume_unique=True, return_indices=True)
             places = np.searchsorted(ids, common[j][mine])
-            score[arm][i, j, places] = outcome.score[theirs]
-            groups[places], truth[places] = outcome.groups[theirs], outcome.truth[theirs]
-    same = {a: _same([[found[a, s, r] for r in splits] for s in seeds]) for a in arms}
-    return Scores(label, score, stream, seeds, splits, ids, groups, truth, left_out, same)
-
-
-def _same(runs: Sequence[Sequence[Outcome]]) -> np.ndarray:
-    """Of every seed the place of the first one whose answers, and their probabilities, are the same to the bit."""
-    told = [[part for o in own for part in (o.ids, o.predicted, o.probability)] for own in runs]
-    firsts = [next(j for j, other in enumerate(told) if _equal(own, other)) for own in told]
-    return np.array(firsts)
-
-
-def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
-    return some is others or all(
-        np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(some, others, strict=True)
-    )
+            shared = outcome.rows(theirs)
+            score[arm][i, j, places], each[arm][i, j, places] = values(by, shared)
+            groups[places], truth[places] = shared.groups, shared.truth
+    same = {a: same_as([[found[a, s, r] for r in splits] for s in seeds]) for a in arms}
+    return Scores(label, by, score, each, stream, seeds, splits, ids, groups, truth, left_out, same)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from multimodal_lab.study.ledger.ledger import Entry
 KEYS = ("evaluator", "stream", "label", "id")  # of a row; no two have the same
 WORDS = ("truth", "predicted")
 NUMBERS = ("probability", "score")
-LEAST, MOST = -1e60, 1 + 1e-9  # of a score: R² has no bound below, but its squares must be numbers
+LISTS = ("outputs", "targets")  # tables from before scores other than accuracy lack them
+LARGEST = 1e60  # of a number, whose squares must be numbers
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Outcome:
     """One cell, one label, one stream: per held-out sample, in the order of ids.
 
     ids (n,) str; groups (n,) int64, as `Batch.groups`; truth, predicted (n,) str; score (n,) and probability (n,) as in
-    `evaluate.predictions.Predicted`.
+    `evaluate.predictions.Predicted`. outputs, targets: what `evaluate.predictions.write` keeps of each sample (n, K), None
+    where nothing was; classes: what the places of outputs are called. path: the table.
     """
 
     arm: str
@@ -41,14 +45,25 @@ class Outcome:
     predicted: np.ndarray
     probability: np.ndarray
     score: np.ndarray
+    outputs: np.ndarray | None = None
+    targets: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    path: Path = Path()
+
+    def rows(self, places: np.ndarray) -> Outcome:
+        """Some of its samples, in another order."""
+        own = {k: v[places] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, **own)
 
 
 def read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | None:
     """One label read from one stream of a finished cell; None where it was not judged.
 
-    `StudyError` where the table is not as a run writes it. Scores may still be no numbers: see `require_scores`.
+    `StudyError` where the table is not as a run writes it. Scores may still be no numbers: see `scoring.require_scores`.
     """
-    table = _table(entry.folder / hashes.PREDICTIONS, entry.summary[hashes.OF_PREDICTIONS])
+    path = entry.folder / hashes.PREDICTIONS
+    table = _table(path, entry.summary[hashes.OF_PREDICTIONS])
+    names = (table.schema.metadata or {}).get(b"classes", b"{}")
     for column, value in (("evaluator", evaluator), ("label", label), ("stream", stream)):
         table = table.filter(pc.equal(table[column], value))
     if not len(table):
@@ -56,18 +71,24 @@ def read(entry: Entry, evaluator: str, label: str, stream: str) -> Outcome | Non
     table = table.sort_by("id")
     ids, truth, predicted = (np.asarray(table[k].to_numpy()).astype(str) for k in ("id", *WORDS))
     groups, probability, score = (np.asarray(table[k].to_numpy()) for k in ("group", *NUMBERS))
+    outputs, targets = (_matrix(path, table, k) for k in LISTS)
     return Outcome(
-        entry.cell.arm, entry.cell.seed, entry.cell.split, label, stream, ids, groups, truth, predicted, probability, score
+        entry.cell.arm, entry.cell.seed, entry.cell.split, label, stream, ids, groups, truth, predicted, probability, score,
+        outputs, targets, _classes(path, names, label), path,
     )  # fmt: skip
 
 
-def require_scores(path: Path, outcome: Outcome) -> None:
-    """`StudyError` where a score is no finite number that a score can be; `path` is the cell's table."""
-    if wrong := int((~((outcome.score >= LEAST) & (outcome.score <= MOST))).sum()):
-        raise StudyError(
-            f"{path}: {outcome.label}, {outcome.stream}: {wrong} of {len(outcome.score)} scores are no finite numbers of "
-            "at most 1 (a label of numbers that has one value only in a test part has no R²)"
-        )
+def same_as(runs: Sequence[Sequence[Outcome]]) -> np.ndarray:
+    """Of every seed the place of the first one whose answers, and their probabilities, are the same to the bit."""
+    told = [[part for o in own for part in (o.ids, o.predicted, o.probability)] for own in runs]
+    firsts = [next(j for j, other in enumerate(told) if _equal(own, other)) for own in told]
+    return np.array(firsts)
+
+
+def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return some is others or all(
+        np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(some, others, strict=True)
+    )
 
 
 def not_so(path: Path, why: str) -> StudyError:
@@ -90,7 +111,9 @@ def _table(path: Path, seal: str) -> Any:
         for name, kind in kinds.items():
             if not _like(table.schema.field(name).type, kind):
                 raise not_so(path, f"{name} is {table.schema.field(name).type}, expected {kind}")
-        table = pa.table({name: table[name].cast(kind) for name, kind in kinds.items()})
+        lists = [name for name in LISTS if name in table.column_names]
+        kinds |= dict.fromkeys(lists, pa.list_(pa.float64()))
+        table = pa.table({name: table[name].cast(kind) for name, kind in kinds.items()}, metadata=table.schema.metadata)
         for name in (*KEYS, *WORDS, "group"):
             if table[name].null_count:
                 raise not_so(path, f"{table[name].null_count} rows have no {name}")
@@ -100,6 +123,27 @@ def _table(path: Path, seal: str) -> Any:
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise StudyError(f"{path}: can't be read ({str(error).partition(chr(10))[0]})") from None
     return table
+
+
+def _matrix(path: Path, table: Any, name: str) -> np.ndarray | None:
+    """A column of lists as (n, K); None where there is no such column, or no list in it."""
+    if name not in table.column_names or table[name].null_count:
+        return None
+    lists = table[name].combine_chunks()
+    widths = pc.unique(pc.list_value_length(lists)).to_pylist()
+    if len(widths) != 1 or not widths[0]:
+        raise not_so(path, f"{name} are lists of {widths} numbers, expected as many in every row of a label")
+    found = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), float).reshape(len(table), -1)
+    if not (np.isfinite(found) & (np.abs(found) < LARGEST)).all():
+        raise not_so(path, f"{name} hold no finite numbers")
+    return found
+
+
+def _classes(path: Path, text: bytes, label: str) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, json.loads(text).get(label, [])))
+    except (ValueError, AttributeError, TypeError):
+        raise not_so(path, "its metadata name no classes") from None
 
 
 def _like(found: pa.DataType, kind: pa.DataType) -> bool:

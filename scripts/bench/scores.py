@@ -1,0 +1,207 @@
+"""Whether the study's test and interval hold for every score, in simulated studies.
+
+python scripts/bench/scores.py             # 1,000 studies a row; some minutes on one core
+python scripts/bench/scores.py 200 rare    # fewer, of the worlds whose name holds a word
+
+A study is a baseline and a fused arm, five seeds each, on one test part. A class is told by a logit: how clear the class
+is, how well the arm suits the group (shared by its seeds), the luck of the seed, of the seed on that group, and noise; a
+number is told with the same errors. False: how often a difference is found (two-sided, .05) where both arms are drawn from
+the same distributions. Covered: how often the 95 % interval holds the true difference where fusion is better, which is
+that of 20 studies of 100 times as many groups. Redundant: how often the difference is shown to be within the margin,
+where the margin is the true difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass, replace
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+import numpy as np
+from scipy import special, stats
+
+from multimodal_lab.stats.answers import Answers, Kind, usable
+from multimodal_lab.stats.crossed import Crossed, crossed
+from multimodal_lab.stats.equivalence import equivalence
+from multimodal_lab.stats.paired import paired, stratified
+from multimodal_lab.stats.score import NAMES, Score, named
+
+SEEDS = 5
+GAIN = 0.5  # of the fused arm's clearness
+
+
+@dataclass(frozen=True)
+class World:
+    """groups of about `size` samples (equal to 1: single samples); share: of each class; the rest are standard deviations."""
+
+    name: str
+    kind: Kind
+    groups: int
+    size: float = 1.0
+    share: tuple[float, ...] = (0.5, 0.5)
+    clear: float = 1.0
+    suits: float = 0.0
+    seed: float = 0.1
+    both: float = 0.2
+    heavy: bool = False
+
+
+WORLDS = (
+    World("single samples", "classes", 200),
+    World("24 unequal groups", "classes", 24, 8, suits=0.5),
+    World("4 classes, 40 groups", "classes", 40, 5, share=(0.4, 0.3, 0.2, 0.1), suits=0.3),
+    World("rare class, 12 of 400 samples", "classes", 400, share=(0.97, 0.03)),
+    World("rare class, 6 of 60 groups", "classes", 60, 5, share=(0.9, 0.1), suits=0.3),
+    World("several labels, single samples", "labels", 200, share=(0.4, 0.25, 0.15)),
+    World("several labels, 24 unequal groups", "labels", 24, 8, share=(0.4, 0.25, 0.15), suits=0.5),
+    World("numbers, single samples", "values", 200),
+    World("numbers, 24 unequal groups", "values", 24, 8, suits=0.5),
+    World("numbers, heavy tails", "values", 100, 2, suits=0.2, heavy=True),
+)
+Runs = list[list[Answers]]  # of each arm, its seeds
+
+
+def study(world: World, gain: float, draw: np.random.Generator) -> Runs:
+    """The answers of a baseline and of an arm that is clearer by `gain`."""
+    size = np.ones(world.groups, int)
+    if world.size > 1:
+        size = np.maximum(1, np.round(draw.lognormal(np.log(world.size) - 0.3, 0.8, world.groups))).astype(int)
+    groups = np.repeat(np.arange(world.groups), size)
+    truth = _truth(world, groups, draw)
+    width = truth.shape[1] if truth.ndim > 1 else len(world.share)
+    hard = draw.normal(size=(len(groups), width))
+    arms = []
+    for more in (0.0, gain):
+        suits = world.suits * draw.normal(size=(world.groups, width))[groups]
+        runs = []
+        for _ in range(SEEDS):
+            luck = world.seed * draw.normal() + world.both * draw.normal(size=(world.groups, width))[groups]
+            noise = draw.standard_t(3, (len(groups), width)) if world.heavy else draw.normal(size=(len(groups), width))
+            runs.append(_answers(world, truth, groups, more, hard, suits + luck, noise))
+        arms.append(runs)
+    return arms
+
+
+def _truth(world: World, groups: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    if world.kind == "values":
+        return np.asarray(draw.normal(size=(len(groups), 1)) + 0.5 * draw.normal(size=(world.groups, 1))[groups])
+    if world.kind == "labels":
+        return np.asarray(draw.random((world.groups, len(world.share)))[groups] < world.share, int)
+    counts = np.round(np.array(world.share) * world.groups).astype(int)
+    counts[0] += world.groups - counts.sum()
+    return np.asarray(draw.permutation(np.repeat(np.arange(len(counts)), counts))[groups])
+
+
+def _answers(world: World, truth: np.ndarray, groups: np.ndarray, more: float, hard: np.ndarray, luck: np.ndarray,
+             noise: np.ndarray) -> Answers:  # fmt: skip
+    if world.kind == "values":
+        said = truth + 0.5 * hard + (1 - more / 2) * (luck + noise)
+        return Answers("values", truth, said, said, groups)
+    own = np.eye(len(world.share))[truth] if world.kind == "classes" else truth
+    logit = (world.clear + more) * (2 * own - 1) + hard + luck + 0.5 * noise + np.log(world.share) * 0.3
+    if world.kind == "labels":
+        said = special.expit(logit)
+        return Answers("labels", truth, (said > 0.5).astype(int), said, groups)
+    return Answers("classes", truth, logit.argmax(1), special.softmax(logit, 1), groups)
+
+
+def tested(score: Score, runs: Runs) -> Crossed:
+    """The study's test of a score."""
+    one = runs[0][0]
+    baseline, arm = (np.stack([score.values(a) for a in own])[:, None] for own in runs)
+    pairs = paired(baseline, arm, one.groups)
+    if score.reach is not None and one.kind == "classes":
+        beside, each = (np.stack([score.each(a) for a in own])[:, None] for own in runs)
+        pairs = stratified(pairs, beside, each, one.groups, one.truth, score.reach)
+    return crossed(pairs)
+
+
+def true(score: Score, world: World) -> float:
+    """The difference in the long run."""
+    large = replace(world, groups=100 * world.groups)
+    found = []
+    for i in range(4):
+        runs = study(large, GAIN, np.random.default_rng([7, i]))
+        means = [np.mean([score.values(a).mean() for a in arm]) for arm in runs]
+        found.append(means[1] - means[0])
+    return float(np.mean(found))
+
+
+def bound(hits: int, studies: int, upper: bool) -> float:
+    """One-sided 95 % bound of a rate. Clopper & Pearson 1934."""
+    if upper:
+        return 1.0 if hits == studies else float(stats.beta.ppf(0.95, hits + 1, studies - hits))
+    return 0.0 if hits == 0 else float(stats.beta.ppf(0.05, hits, studies - hits + 1))
+
+
+def row(world: World, studies: int) -> None:
+    """Print the rates of every score that fits the world."""
+    scores = [named(name) for name in NAMES if world.kind in named(name).kinds]
+    truth = {s.name: true(s, world) for s in scores}
+    counts = {s.name: np.zeros(4, int) for s in scores}
+    for i in range(studies):
+        none, some = (study(world, gain, np.random.default_rng([i, int(gain > 0)])) for gain in (0.0, GAIN))
+        for s in scores:
+            if s.pseudo and not all(len(usable(a.kind, a.truth, a.groups)) for a in (none[0][0], some[0][0])):
+                continue
+            null, gain, at = tested(s, none), tested(s, some), truth[s.name]
+            counts[s.name] += [1, null.p < 0.05, gain.low <= at <= gain.high, equivalence(gain, abs(at)).shown]
+    for s in scores:
+        n, false, covered, equal = (int(x) for x in counts[s.name])
+        told = f"{false / n:.3f} ({bound(false, n, True):.3f})   {covered / n:.3f} ({bound(covered, n, False):.3f})"
+        print(f"{world.name:36} {s.name:18} {truth[s.name]:+.3f}   {told}   {equal / n:.3f} ({bound(equal, n, True):.3f})",
+              flush=True)  # fmt: skip
+
+
+def recall(studies: int) -> None:
+    """The rate of *redundant* where fusion finds .6 of a class of 1.5 % that the baseline never does, by two scores."""
+    print(
+        f"\n{studies} studies a row: a class of 1.5 % whose recall rises from 0 to .6 is called redundant (margin 2 points)"
+    )
+    print(
+        f"{'samples':>8} {'in groups of':>13}   {'by accuracy':>11}   {'by balanced accuracy':>20}   gain surely found by it"
+    )
+    for samples, size in ((400, 1), (800, 1), (2000, 1), (800, 4), (2000, 4)):
+        counts = np.zeros(3, int)
+        for i in range(studies):
+            runs = _rare(samples, size, np.random.default_rng([samples, size, i]))
+            accuracy, balanced = (tested(named(name), runs) for name in ("accuracy", "balanced_accuracy"))
+            counts += [
+                equivalence(accuracy, 0.02).shown,
+                equivalence(balanced, 0.02).shown,
+                balanced.mean > 0 and balanced.p < 0.05,
+            ]
+        told = [f"{c / studies:.3f}" for c in counts]
+        print(f"{samples:8} {size:13}   {told[0]:>11}   {told[1]:>20}   {told[2]}", flush=True)
+
+
+def _rare(samples: int, size: int, draw: np.random.Generator) -> Runs:
+    groups = np.arange(samples) // size
+    rare = np.zeros(groups.max() + 1, int)
+    rare[draw.permutation(len(rare))[: round(0.015 * len(rare))]] = 1
+    truth, arms = rare[groups], []
+    for found in (0.0, 0.6):
+        said = [np.where(truth == 1, draw.random(samples) < found, draw.random(samples) < 0.01) for _ in range(SEEDS)]
+        arms.append([Answers("classes", truth, s.astype(int), None, groups) for s in said])
+    return arms
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("studies", nargs="?", type=int, default=1000)
+    ask.add_argument("word", nargs="?", default="")
+    given = ask.parse_args()
+    print(
+        f"{given.studies} studies a row: false differences, at most .05 (bound .07) | covered, .95 | false redundant, at most .05"
+    )
+    print(f"{'world':36} {'score':18} {'true':6}   {'false':13}   {'covered':13}   redundant at the margin")
+    for world in WORLDS:
+        if given.word in world.name:
+            row(world, given.studies)
+    if given.word in "recall":
+        recall(max(1, given.studies // 5))
+
+
+if __name__ == "__main__":
+    main()
