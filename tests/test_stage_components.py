@@ -26,7 +26,7 @@ TOLD = {
     "fusion step": STEP.format("join", "fusion", "training step 1"),
     "head step": STEP.format("sign", "head sign", "training step 1"),
     "loss step": STEP.format("pull", "loss pull", "training step 1"),
-    "loss held out": "the held-out loss is not finite at the end of the training: val/pull = nan; lower optim.lr, ",
+    "loss held out": "the validation loss is not finite at the end of the training: val/pull = nan; lower optim.lr, ",
     "loss held out; train: {validate_every: 0}":
         "the held-out loss is not finite after the training: test/pull = nan; lower optim.lr, ",
     "evaluator": "KeyError 'rbg' in own_slip/judge.py:# while scoring by evaluator judge; ",

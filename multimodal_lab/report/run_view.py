@@ -1,4 +1,4 @@
-"""The held-out embeddings and thumbnails that a run's figures show, subsampled."""
+"""The embeddings and thumbnails of the scored split that a run's figures show, subsampled."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.report.style import CLASSES
 
 POINTS = 2000
+CALLED = {"test": "held-out (test)", "val": "validation"}
 log = logging.getLogger(__name__)
 
 
@@ -52,16 +53,16 @@ class Shown:
         return len(np.unique(known)) > 1 and int(known.max()) < CLASSES
 
 
-def shown(folder: Path, split: str = "test", seed: int = 0) -> Shown:
+def shown(folder: Path, seed: int = 0) -> Shown:
     """Read `embeddings/` and `thumbnails.npz` of a run.
 
-    The split is shown if it has samples, else all are. Beyond 2000 samples a seeded draw is, of those that have a
-    picture first.
+    The test split is shown if it was embedded; else, as with `eval_split=val`, the validation split; else all samples.
+    Beyond 2000 samples a seeded draw is, of those that have a picture first.
     """
     paths = sorted((folder / "embeddings").glob("*.parquet"))
     of = parquet.splits(paths[0]) if paths else np.zeros(0, dtype=str)  # without any, loading says so
-    held_out = bool((of == split).any())
-    candidates = np.flatnonzero(of == split) if held_out else np.arange(len(of))
+    split = next((name for name in CALLED if (of == name).any()), None)
+    candidates = np.arange(len(of)) if split is None else np.flatnonzero(of == split)
     file = folder / "thumbnails.npz"
     rows, pictures = thumbnails.load(file) if file.is_file() else (np.zeros(0, dtype=np.int64), {})
     place = np.full(len(of), -1)
@@ -69,6 +70,6 @@ def shown(folder: Path, split: str = "test", seed: int = 0) -> Shown:
     order = np.random.default_rng(seed).permutation(candidates)
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
     called = f"{len(chosen)} of {len(candidates)}" if len(chosen) < len(candidates) else f"{len(chosen)}"
-    called += f" held-out ({split}) samples" if held_out else f" samples (there is no {split} split)"
+    called += " samples (there is no test or val split)" if split is None else f" {CALLED[split]} samples"
     cut = {name: images[place[chosen]] for name, images in pictures.items() if len(images)}
     return Shown(Embeddings.load(folder / "embeddings", chosen), called, cut, place[chosen] >= 0)

@@ -92,7 +92,7 @@ class DivergenceGuard:
                 )
         if distributed.any_rank(bool(found := not_finite({k: v for k, v in scores.items() if k.count("/") == 1}))):
             raise FloatingPointError(
-                f"the held-out loss is not finite at the end of the training: {found or 'see rank 0'}; {TRY}"
+                f"the validation loss is not finite at the end of the training: {found or 'see rank 0'}; {TRY}"
             )
 
     def _kept(self) -> str:
@@ -108,10 +108,11 @@ class DivergenceGuard:
 
 
 def require_finite_held_out(scores: Mapping[str, float]) -> None:
-    """Refuse held-out loss terms (`SPLIT/TERM`) that are not finite: the scores of such a system mean nothing."""
+    """Refuse loss terms (`SPLIT/TERM`) of a scored split that are not finite: the scores of such a system mean nothing."""
     if found := not_finite(scores):
+        of = "validation" if all(key.startswith("val/") for key in scores) else "held-out"
         raise FloatingPointError(
-            f"the held-out loss is not finite after the training: {found}; {TRY}. Checkpoints and metrics.jsonl are kept; "
+            f"the {of} loss is not finite after the training: {found}; {TRY}. Checkpoints and metrics.jsonl are kept; "
             "nothing was scored"
         )
 

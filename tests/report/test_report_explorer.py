@@ -84,6 +84,13 @@ def test_the_page_holds_every_sample_label_and_score(made):
     assert [p["scores"] for p in told["panels"]] == [{}, {"species": "probe accuracy 0.88, chance 0.25"}, {}]
 
 
+def test_validation_scores_are_called_so(tmp_path):
+    run(tmp_path)
+    (tmp_path / "summary.json").write_text('{"val/probe/uv/species/accuracy": 0.875, "val/chance/species": 0.25}')
+    told = content.content(source.read(tmp_path), "mine", "pca")
+    assert told["panels"][1]["scores"] == {"species": "validation probe accuracy 0.88, chance 0.25"}
+
+
 def test_maps_are_the_figures_own(made):
     e, told, _ = made
     for panel in told["panels"]:

@@ -15,7 +15,7 @@ OWN = Scored("spread", {"radius": "min", "share": "max", "n": None})
 N = 60
 
 
-def run(folder, *, pictures=True, labels=True, width=8, n=N):
+def run(folder, *, pictures=True, labels=True, width=8, n=N, scored="test"):
     rng = np.random.default_rng(0)
     species, x = rng.integers(0, 3, n), rng.normal(size=(n, width)).astype(np.float32)
     species[0] = -1
@@ -25,7 +25,7 @@ def run(folder, *, pictures=True, labels=True, width=8, n=N):
     e = Embeddings(
         {"rgb": x, "uv": x * seen[:, None], "fused": x}, {"rgb": whole, "uv": seen, "fused": whole}, targets,
         {"species": ["a", "b", "c"]} if labels else {}, [f"dir/{i}.tif" for i in range(n)], np.arange(n),
-        np.where(np.arange(n) < n // 3, "train", "test"),
+        np.where(np.arange(n) < n // 3, "train", scored),
     )  # fmt: skip
     e.save(folder / "embeddings")
     if pictures:
@@ -94,7 +94,9 @@ def test_shown_is_the_test_split_bounded_and_its_pictures_stay_aligned(tmp_path,
     assert few.has_picture.all()
     assert few.called == "25 of 40 held-out (test) samples"
     assert [int(i.split("/")[1][:-4]) for i in few.embeddings.ids] == few.pictures["rgb"][:, 0, 0, 0].tolist()
-    assert run_view.shown(tmp_path, "val").called == "25 of 60 samples (there is no val split)"
+    for scored, called in (("val", "40 validation samples"), ("train", "60 samples (there is no test or val split)")):
+        run(tmp_path / scored, scored=scored)
+        assert run_view.shown(tmp_path / scored).called == f"25 of {called}"
 
 
 def test_labels_with_more_classes_than_the_palette_are_left_out(tmp_path):

@@ -64,6 +64,10 @@ def test_a_held_out_loss_that_is_not_finite_is_refused_by_its_term():
         FloatingPointError, match=r"held-out loss is not finite after the training: test/clip = nan; lower"
     ):
         divergence.require_finite_held_out({"test/total": math.nan, "test/clip": math.nan, "test/other": 1.0})
+    with pytest.raises(
+        FloatingPointError, match=r"^the validation loss is not finite after the training: val/clip = nan"
+    ):
+        divergence.require_finite_held_out({"val/total": math.nan, "val/clip": math.nan})
 
 
 def test_an_undefined_score_is_null_in_the_summary_and_the_run_ends_well(composed, tmp_path, monkeypatch):

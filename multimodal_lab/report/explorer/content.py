@@ -108,7 +108,8 @@ def _score(source: ExplorerData, name: str, label: str) -> str:
         for metric in ("accuracy", "macro_ap", "r2"):
             if (value := source.scores.get(f"{judge}/{name}/{label}/{metric}")) is not None:
                 chance = source.scores.get(f"chance/{label}") if metric == "accuracy" else None
-                return f"{judge} {metric} {value:.2f}" + (f", chance {chance:.2f}" if chance is not None else "")
+                of = "validation " if source.split == "val" else ""
+                return f"{of}{judge} {metric} {value:.2f}" + (f", chance {chance:.2f}" if chance is not None else "")
     return ""
 
 

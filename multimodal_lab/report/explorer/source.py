@@ -12,6 +12,7 @@ from multimodal_lab.evaluate import parquet, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.runs import hashes
 from multimodal_lab.runs.guarded import read_json, require_inside
+from multimodal_lab.runs.summary import of_split
 
 POINTS = 20_000
 _BAD = (
@@ -35,14 +36,15 @@ class ExplorerError(ValueError):
 class ExplorerData:
     """Embeddings of the samples shown, at most 20,000 of `total`.
 
-    pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; scores: `summary.json`'s,
-    judge: the evaluator that the run is judged by.
+    pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; split: the one that was
+    scored; scores: `summary.json`'s, without its name; judge: the evaluator that the run is judged by.
     """
 
     embeddings: Embeddings
     total: int
     pictures: dict[str, np.ndarray]
     place: np.ndarray
+    split: str = "test"
     scores: dict[str, float] = field(default_factory=dict)
     judge: str = ""
 
@@ -60,8 +62,8 @@ def read(folder: Path, seed: int = 0) -> ExplorerData:
     place[rows] = np.arange(len(rows))
     order = np.random.default_rng(seed).permutation(total)
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
-    scores, judge = _scores(folder / "summary.json")
-    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, pictures, place[chosen], scores, judge)
+    own = _scores(folder / "summary.json")
+    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, pictures, place[chosen], *own)
 
 
 def _total(folder: Path) -> int:
@@ -123,14 +125,16 @@ def _pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]
     return rows, pictures
 
 
-def _scores(path: Path) -> tuple[dict[str, float], str]:
-    """The numbers of a summary and who judged; one that is damaged costs the page its scores and no more."""
+def _scores(path: Path) -> tuple[str, dict[str, float], str]:
+    """The split that was scored, the numbers of a summary and who judged; a damaged one costs the page its scores alone."""
     try:
         found = read_json(path)
-        scores = {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
-        return scores, hashes.judge(found)
+        split, scores = of_split(
+            {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
+        )
+        return split, scores, hashes.judge(found)
     except (OSError, ValueError, AttributeError):
-        return {}, ""
+        return "test", {}, ""
 
 
 def _told(error: BaseException) -> str:
