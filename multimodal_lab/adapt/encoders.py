@@ -9,11 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from multimodal_lab.adapt.freeze import freeze as freeze_modules
+from multimodal_lab.adapt.unseen import seen
 from multimodal_lab.checkpoint.store import CheckpointStore, left_out, weights
+from multimodal_lab.data.content import LEARNT_FROM, learnt_from
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.record import choice
 from multimodal_lab.runs import directory
@@ -75,10 +76,13 @@ def encoders(
     if data is not None or (rebuild and freeze):
         found = [load(run) for run in runs]
         whole = {name: strict.get(name, True) if isinstance(strict, dict) else strict for name in names}
-        taken = [_give(system, data, name, found, whole[name], freeze) for name in names]
-        for run in {id(run): run for run in taken if run is not None}.values():
+        taken: dict[int, tuple[Trained, dict[str, str]]] = {}
+        for name in names:
+            if (given := _give(system, data, name, found, whole[name], freeze)) is not None:
+                taken.setdefault(id(given[0]), (given[0], {}))[1][name] = given[1]
+        for run, streams in taken.values():
             if data is not None:
-                require_unseen(run, data)
+                require_unseen(run, data, streams)
     if freeze:
         freeze_modules(system, modules=["backbones"])
 
@@ -110,8 +114,10 @@ def _loaded(folder: Path, _: int) -> Trained:
     return Trained(folder, record, weights(path), path)
 
 
-def _give(system: System, data: Any, name: str, found: Sequence[Trained], strict: bool, freeze: bool) -> Trained | None:
-    """Load the backbone of one stream; the run that it is of, None where it starts from scratch."""
+def _give(
+    system: System, data: Any, name: str, found: Sequence[Trained], strict: bool, freeze: bool
+) -> tuple[Trained, str] | None:
+    """Load the backbone of one stream; the run and the stream that it is of, None where it starts from scratch."""
     stream, notes = system.streams[name], [] if data is None else data.notes
     bands = [b.name for b in stream.bands]
     giver = next(((t, s) for t in found if (s := t.stream(bands, stream.kind, name)) is not None), None)
@@ -150,7 +156,7 @@ def _give(system: System, data: Any, name: str, found: Sequence[Trained], strict
     how = "frozen" if freeze else "to be trained on"
     less = f", but for {len(left)} of {len(there)} tensors, such as {left[0]}" if left else ""
     notes.append(f"encoder: {name} is {its} of {run.checkpoint}{less}, {how}")
-    return run
+    return run, its
 
 
 def _require_trained(name: str, freeze: bool, said: str) -> None:
@@ -195,25 +201,28 @@ def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:
             )
 
 
-def require_unseen(run: Trained, data: Any) -> None:
-    """No held-out sample, nor another of its group, took part in training or choosing the encoder."""
-    for held in ("test", "val"):
-        if found := seen(run.record, data, held):
-            raise EncoderError(
-                f"adapt.runs: {run.folder} was trained on {len(found)} of the {len(data.splits[held])} {held} samples here, or "
-                f"on others of their groups (such as {found[0]}): scores would be of what the encoder has seen. Train encoders "
-                f"on this split{_differs(run, data.facts)}"
-            )
+def require_unseen(run: Trained, data: Any, streams: Mapping[str, str]) -> None:
+    """No held-out sample, nor another of its group, took part in training or choosing the encoder.
 
-
-def seen(record: Mapping[str, Any], data: Any, held: str) -> list[str]:
-    """The names of a held-out split's samples that the run of `record` was trained or chosen on, or on others of their groups."""
-    parts = {"test": ("train", "val"), "val": ("train",)}.get(held, ())
-    used = {i for part in parts for i in record["splits"].get(part, ())}
-    names = [str(i) for i in data.samples["id"]]
-    known = np.fromiter((name in used for name in names), bool, len(names))
-    rows = data.splits.get(held, np.zeros(0, dtype=np.int64))
-    return [names[row] for row in rows[known[rows] | np.isin(data.groups[rows], np.unique(data.groups[known]))]]
+    streams: {stream here: that of the run}. A sample is known by its name and, in these streams, by what it holds.
+    """
+    try:
+        for held in ("test", "val"):
+            if found := seen(run.record, data, held, streams):
+                raise EncoderError(
+                    f"adapt.runs: {run.folder} was trained on {len(found)} of the {len(data.splits[held])} {held} samples here, "
+                    f"or on others of their groups (such as {found[0]}): scores would be of what the encoder has seen. Train "
+                    f"encoders on this split{_differs(run, data.facts)}"
+                )
+    except ValueError as error:
+        if isinstance(error, EncoderError):
+            raise
+        raise EncoderError(f"adapt.runs: {run.folder}: the digests of its samples are damaged ({error})") from error
+    if any(learnt_from(run.record, its, LEARNT_FROM) is None for its in streams.values()):
+        data.notes.append(
+            f"warning: {run.folder} keeps no digests of the samples that it was trained on, as runs of an earlier version don't: "
+            "whether it has seen held-out ones is known by their names alone"
+        )
 
 
 def _differs(run: Trained, facts: Mapping[str, Any]) -> str:

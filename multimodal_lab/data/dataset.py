@@ -10,7 +10,7 @@ import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Margin, Natural
 from multimodal_lab.data import record
-from multimodal_lab.data.fitted_cache import FittedCache, known_good, learn, note, remember_good
+from multimodal_lab.data.fitted_cache import FittedCache, known_good, learn, note, remember_good, restore_content
 from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
@@ -168,6 +168,8 @@ class Data:
                 self._read(prepared, memory, checked=frozen is None and self.verify == "all")
             except SampleError as error:
                 raise with_count(samples, error) from error
+        prepared.remember_content = partial(restore_content, samples, memory, mark)
+        prepared.remember_content()
         return prepared
 
     def _streams(self, modality: dict[str, dict[str, Any]]) -> dict[str, StreamPlan]:

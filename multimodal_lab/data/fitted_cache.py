@@ -10,6 +10,7 @@ import numpy as np
 
 from multimodal_lab import progress
 from multimodal_lab.bounds import Count
+from multimodal_lab.data.content import packed, unpacked
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.source import DataError
@@ -87,6 +88,19 @@ def remember_good(samples: SampleReader, memory: FittedCache | None, mark: str) 
     """Remember that every sample has been read."""
     if memory is not None:
         memory.put(_verified(samples, mark), {"samples": len(samples.names)})
+
+
+def restore_content(samples: SampleReader, memory: FittedCache | None, mark: str) -> None:
+    """Take the digests of rows that an earlier start has read, and remember those that this one has."""
+    for name, digests in samples.content.digests.items() if memory is not None else ():
+        assert memory is not None
+        facts = {**_same(samples, mark), "of": "content", "stream": nameless(samples.plans[name])}
+        known = memory.get(facts)
+        before = np.zeros_like(digests) if known is None else unpacked(known["digests"])
+        new = (before == 0) & (digests > 0)
+        digests[digests == 0] = before[digests == 0]
+        if new.any():
+            memory.put(facts, {"digests": packed(digests)})
 
 
 def _verified(samples: SampleReader, mark: str) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Prepared:
                       if first is not None and bands.get(n) is None}  # fmt: skip
         self.groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
         self._workers: Workers | None = None
+        self.remember_content: Callable[[], None] = lambda: None
 
     def record(self) -> dict[str, Any]:
         """All that was chosen and learnt, in plain JSON types; `Data.prepare(frozen=…)` reads it back."""
@@ -101,7 +102,18 @@ class Prepared:
         several = [label for label, values in self.targets.items() if self.classes[label] and values.ndim > 1]
         numbers = {label: [x.tolist() for x in own] for label, own in self.numbers.items()}
         more = {"classes": self.classes, "several": several, "numbers": numbers, "counts": self.counts}
+        more["content"] = self.reader.content.recorded(self.splits)
         return record.record(self.reader, streams, self.splits, self.bad.why, **self.facts, **more)
+
+    def content(self, stream: str, rows: np.ndarray) -> np.ndarray:
+        """(n,) uint64 digests of what `rows` hold in a stream, see `Content`; rows that have not been read are."""
+        known: np.ndarray = self.reader.content.digests[stream]
+        unread = [row for row in rows[known[rows] == 0].tolist() if row not in self.bad.why]
+        for row in unread:
+            self.reader.raw(row)
+        if unread:
+            self.remember_content()
+        return np.asarray(known[rows])
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of a split, ascending; an unknown one is a `DataError`."""
@@ -165,7 +177,7 @@ class Prepared:
         return self._workers
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_workers": None}
+        return {**self.__dict__, "_workers": None, "remember_content": None}
 
     def batch(self, rows: np.ndarray, epoch: int | None = None) -> Batch:
         """The given rows as one batch; `epoch` draws among several captions, None takes the first, the rest are `others`.

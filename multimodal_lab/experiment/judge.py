@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from multimodal_lab.adapt.encoders import seen
+from multimodal_lab.adapt.unseen import seen
 from multimodal_lab.checkpoint.state import State
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate

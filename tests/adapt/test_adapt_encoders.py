@@ -6,13 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from multimodal_lab.adapt import encoders
 from multimodal_lab.adapt.encoders import EncoderError
 from multimodal_lab.checkpoint import store
 from multimodal_lab.config import schema
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.data.content import packed, unpacked
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.kind import StreamStatistics
 from multimodal_lab.data.streams.resize import Resize
@@ -49,6 +53,9 @@ def use(composed, trained, tmp_path):
         experiment.run(composed(*USE, f"adapt.runs=[{runs or trained}]", *overrides), folder)
         return folder
 
+    run.data = lambda: safe_instantiate(composed(*USE, "fusion=concat").data).prepare(
+        OmegaConf.to_container(composed(*USE, "fusion=concat").modality, resolve=True), 0
+    )
     return run
 
 
@@ -109,6 +116,38 @@ def test_another_of_the_same_group_counts_as_seen(use, trained, tmp_path):
         EncoderError, match=r"was trained on 2 of the \d+ test samples here, or on others of their groups"
     ):
         use("fusion=concat", runs=other)
+
+
+def test_what_the_encoder_has_seen_is_known_by_its_pixels_under_any_name(use, trained, tmp_path):
+    """The run's samples have other names in its record; one picture of its training is in the test part here."""
+    record = json.loads((trained / "data.json").read_text())
+    kept = {part: len(unpacked(text)) for part, text in record["content"]["rgb"].items()}
+    assert kept == {part: len(record["splits"][part]) for part in ("train", "val")}
+    record["splits"] = {part: [f"renamed_{i}" for i in ids] for part, ids in record["splits"].items()}
+    own = dict(record["content"]["rgb"])
+
+    def noted(name, content):
+        other = tmp_path / name
+        shutil.copytree(trained, other)
+        (other / "data.json").write_text(json.dumps({**record, "content": content}))
+        shutil.rmtree(tmp_path / "use", ignore_errors=True)
+        return " ".join(json.loads((use("fusion=concat", runs=other) / "data.json").read_text())["notes"])
+
+    assert "digests" not in noted("same", record["content"])  # none of it is held out here
+    leaked = packed(np.append(unpacked(own["train"]), _held_out(use)))
+    with pytest.raises(
+        EncoderError, match=r"was trained on 2 of the \d+ test samples here, or on others of their groups"
+    ):
+        noted("leaked", {**record["content"], "rgb": {**own, "train": leaked}})
+    with pytest.raises(EncoderError, match=r"damaged: the digests of its samples are damaged"):
+        noted("damaged", {"rgb": {"train": "?"}})
+    assert noted("earlier", {}).count("keeps no digests of the samples that it was trained on") == 1
+
+
+def _held_out(use):
+    """The digest of one picture of the test part."""
+    data = use.data()
+    return data.content("rgb", data.splits["test"][:1])
 
 
 WRONG = {

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.content import Content
 from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
+from multimodal_lab.data.packed.format import best_hash, hasher
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams import nodata, steps
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
@@ -69,6 +71,8 @@ class SampleReader:
         self.fitted = {name: StreamStatistics() for name in plans}
         self.tokens: dict[str, Any] = {}
         self.layouts: dict[str, tuple[Any, ...]] = {}  # of the last sample, so that the next is compared at once
+        digest = hasher(best_hash())
+        self.content = Content([n for n, kind in self.kinds.items() if kind.has_bands], len(self.names), digest)
         self.kept: dict[int, Raw] = {}
         self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
         self.cache = cache
@@ -117,6 +121,7 @@ class SampleReader:
                     raise DataError(f"the reader gave no stream {name!r}")
                 if (x := raw.inputs[name]) is not None:
                     kind.check(self, name, x, raw)
+            self.content.see(row, raw)
             nodata.mark(self, raw)
             for name, plan in self.plans.items():
                 if plan.longer == "cut" and (x := raw.inputs[name]) is not None:

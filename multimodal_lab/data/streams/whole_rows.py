@@ -51,12 +51,12 @@ def raws(reader: SampleReader, rows: np.ndarray) -> Iterator[tuple[int, Raw]]:
         part = rows[first : first + ROWS]
         found = read(reader, part) if whole else None
         for i, row in enumerate(part.tolist()):
-            yield (
-                row,
-                reader.raw(row)
-                if found is None
-                else Raw({n: x[i] for n, x in found.inputs.items()}, None, found.full_scale),
-            )
+            if found is None:
+                yield row, reader.raw(row)
+                continue
+            raw = Raw({n: x[i] for n, x in found.inputs.items()}, None, found.full_scale)
+            reader.content.see(row, raw)
+            yield row, raw
 
 
 def finished(reader: SampleReader, rows: np.ndarray) -> dict[str, np.ndarray] | None:
