@@ -10,13 +10,14 @@ import numpy as np
 from multimodal_lab.study.ledger.outcomes import Scores
 
 FEWEST = 3  # seeds of an arm: of two, either may be the odd one
-LEAST = 0.1  # of a score
+LEAST = 0.15  # of a score: what is no more than this above chance can't be told from a collapse by one run
+NEAR = 0.25  # of what siblings have above chance
 SPREADS = 5.0
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """A run whose score is far below those of its arm's other seeds on the split, and nearer to chance than to their median."""
+    """A run near chance on a split where its arm's other seeds, whose scores are from `low` to `high`, are not."""
 
     label: str
     arm: str
@@ -36,8 +37,8 @@ class Collapse:
 def collapsed(scores: Scores, chance: float | None) -> list[Collapse]:
     """The collapsed runs of every arm of a label; none where chance is not known.
 
-    A run counts as such where it is below the median of its arm's other seeds on the split by at least half of what that
-    median has above chance, 10 points, and 5 of their spreads (1.4826 x the median absolute deviation: Hampel 1974).
+    A run counts as such where the median of its arm's other seeds on the split is 15 points above chance or more, and it keeps
+    at most a quarter of that and is below the median by 5 of their spreads (1.4826 x the median absolute deviation: Hampel 1974).
     """
     if chance is None or len(scores.seeds) < FEWEST:
         return []
@@ -64,7 +65,8 @@ def _of_arm(scores: Scores, arm: str, runs: np.ndarray, chance: float) -> Iterat
             others = np.delete(runs[:, r], s)
             middle = float(np.median(others))
             spread = 1.4826 * float(np.median(np.abs(others - middle)))
-            if middle - runs[s, r] >= max(LEAST, SPREADS * spread, (middle - chance) / 2):
+            above = middle - chance
+            if above >= LEAST and middle - runs[s, r] >= max(SPREADS * spread, (1 - NEAR) * above):
                 yield Collapse(
                     scores.label, arm, seed, split, float(runs[s, r]), float(others.min()), float(others.max()), chance
                 )
