@@ -15,7 +15,7 @@ from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
-from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
@@ -38,7 +38,6 @@ from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.data.streams.source_bands import all_doubts, stored_bands
 from multimodal_lab.progress import track
-from multimodal_lab.types import Stream
 
 Resplit = Literal["never", "others", "always", "test"]
 
@@ -160,7 +159,7 @@ class Data:
             numbers=None if frozen is None else frozen.get("numbers"),
             sampling=self.sampling if frozen is None else None,
         )
-        prepared.notes += self._told(samples, splits, bad)
+        prepared.notes += learnt_notes.of_kinds(samples, splits, bad)
         if frozen is None:
             prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
         if not encodes:
@@ -231,20 +230,6 @@ class Data:
                 *learnt_notes.of_ranges(samples.fitted),
             ],
         }
-
-    def _told(self, samples: SampleReader, splits: SplitRows, bad: Bad) -> list[str]:
-        """What each kind has to tell of its stream, such as how many texts are cut."""
-        rows = {split: bad.good(own) for split, own in (splits or {"all": np.arange(len(samples.table))}).items()}
-        found = []
-        for name, kind in samples.kinds.items():
-            found += kind.notes(samples, name, partial(self._alone, samples, samples.plans[name].stored), rows)
-        return found
-
-    def _alone(self, samples: SampleReader, stream: Stream, row: int) -> Raw:
-        try:
-            return self.source.read(row, [stream])
-        except DataError as error:
-            raise samples.named(row, error) from error
 
     def _read(self, prepared: Prepared, memory: FittedCache | None, checked: bool) -> None:
         """Finish every sample where it is kept in memory; else read those that `learn` has not, where all are checked."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
+from multimodal_lab.data.loading.unreadable import Bad
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams import normalise
 from multimodal_lab.data.streams.measured import NodataRule
+from multimodal_lab.data.streams.sample import SampleReader
+from multimodal_lab.types import Stream
 
 
 def of_nodata(learnt: Mapping[str, StreamStatistics], rule: NodataRule) -> list[str]:
@@ -42,3 +50,19 @@ def of_ranges(learnt: Mapping[str, StreamStatistics]) -> list[str]:
         for unit, names in found.items()
         if unit != 1
     ]
+
+
+def of_kinds(samples: SampleReader, splits: SplitRows, bad: Bad) -> list[str]:
+    """What each kind has to tell of its stream, such as how many texts are cut."""
+    rows = {split: bad.good(own) for split, own in (splits or {"all": np.arange(len(samples.table))}).items()}
+    found = []
+    for name, kind in samples.kinds.items():
+        found += kind.notes(samples, name, partial(_alone, samples, samples.plans[name].stored), rows)
+    return found
+
+
+def _alone(samples: SampleReader, stream: Stream, row: int) -> Raw:
+    try:
+        return samples.source.read(row, [stream])
+    except DataError as error:
+        raise samples.named(row, error) from error
