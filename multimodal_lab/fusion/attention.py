@@ -19,7 +19,7 @@ class Attention(nn.Module):
     Each stream is projected to `width` by its own Linear; then `layers` blocks act on the joined tokens with the pairs
     of one stream barred, so that one call is rgb to uv and uv to rgb. The keys hold an always-present learned token, so
     that there is never one key alone nor none. With a single stream its tokens query themselves; with `own` those of
-    every stream see each other besides, one self-attention over all tokens (CoMM, Dufumier et al. 2025, section 3).
+    every stream see each other besides, one self-attention over all tokens (CoMM, Dufumier et al. 2025).
 
     `fused` has the tokens of all streams in order (L = Σ L_i), pooled by their masked mean, and shows the last layer's
     weights["attention"] (N, heads, L, 1 + L): rows are queries, column 0 is the learned token, then the tokens in

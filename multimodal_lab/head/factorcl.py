@@ -23,7 +23,7 @@ FACTORS = {
 
 
 class FactorCL(nn.Module):
-    """(N, 10, dim) of every stream: what each critic of loss=factorcl sees (Liang et al. 2023, section 3; their `RUSAugment`).
+    """(N, 10, dim) of every stream: what each critic of loss=factorcl sees (Liang et al. 2023; their `RUSAugment`).
 
     Each of five factors has a projection (Linear, ReLU, Linear) and a linear critic of the projection; a critic given the
     other view is linear in both, and gives the part of each. Where a bound is an upper one the critic stands twice: with

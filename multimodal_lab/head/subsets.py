@@ -13,7 +13,7 @@ from multimodal_lab.types import Batch, Features, alone
 
 
 class Subsets(nn.Module):
-    """One MLP on the fused vector of each stream alone and of all streams (CoMM, Dufumier et al. 2025, section 3.2).
+    """One MLP on the fused vector of each stream alone and of all streams (CoMM, Dufumier et al. 2025).
 
     The system's own `fusion` is asked again with every other stream missing; so z of a stream lies in the space of the
     fused vector, which is what loss=comm aligns. Published: an MLP of three layers with batch norms; here of two.

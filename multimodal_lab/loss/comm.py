@@ -28,7 +28,7 @@ def comm(
     alone_weight: NonNegative,
     temperature: Positive | Tensor,
 ) -> Terms:
-    """(`fused_weight`·L + `alone_weight`·sum of L_i over the n streams) / (n + 1): a scalar (Dufumier et al. 2025, eq. 5-7).
+    """(`fused_weight`·L + `alone_weight`·sum of L_i over the n streams) / (n + 1): a scalar (Dufumier et al. 2025).
 
     L is NT-Xent between the fused vectors of two views: with good augmentations a bound on all that both streams say,
     redundancy, uniqueness and synergy. L_i is NT-Xent between stream i alone in one view and `fused` in the other, the

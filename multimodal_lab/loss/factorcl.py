@@ -38,7 +38,7 @@ def factorcl(
     unique_weight: NonNegative,
     temperature: Positive | Tensor,
 ) -> Terms:
-    """Mean over pairs of streams of `shared_weight`·S + `unique_weight`·U + C: a scalar (Liang et al. 2023, eq. 4-8).
+    """Mean over pairs of streams of `shared_weight`·S + `unique_weight`·U + C: a scalar (Liang et al. 2023).
 
     With x, y the streams and x', y' their other views, and each factor in a projection of its own:
     S = -I(x; y) + J(x; y | x', y'), U = -I(x; x') - I(y; y') - I(x; y | x', y') + J(x; y). I is the InfoNCE lower bound,

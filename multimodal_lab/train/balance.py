@@ -20,7 +20,7 @@ Kind = Literal["none", "ogm", "ogm_ge"]
 
 @dataclass
 class Balance:
-    """OGM-GE (Peng et al. 2022, CVPR, eq. 8-10 and 13): scale the gradients of the encoders of one training.
+    """OGM-GE (Peng et al. 2022, CVPR, eq. 10): scale the gradients of the encoders of one training.
 
     s of a stream is the sum, over the samples of a step that have every stream and a class, of the probability of their
     class, as the head `head` tells it of that stream alone. rho is s over the mean s of the other streams, and the
@@ -104,7 +104,7 @@ class Balance:
             noise = torch.Generator(device).manual_seed(seed)
             for name, factor in found.items():
                 for grad in (p.grad for p in self.weights[name] if p.grad is not None):
-                    spread = grad.std() + 1e-8 if self.kind == "ogm_ge" and grad.ndim > 1 else None
+                    spread = grad.std() + 1e-8 if self.kind == "ogm_ge" and grad.ndim > 1 and grad.numel() > 1 else None
                     grad.mul_(factor.to(grad.dtype))
                     if spread is not None:
                         drawn = torch.randn(grad.shape, generator=noise, device=grad.device, dtype=grad.dtype)

@@ -254,7 +254,7 @@ def assert_same(ours, theirs, rtol, atol=0.0):
 
 
 def comm(z, ids, present, fused_weight, alone_weight, temperature):
-    """Dufumier 2025 eq. 5-7, as their code averages: NT-Xent of two sets of rows, each set a view of the samples."""
+    """Dufumier 2025, as their code averages: NT-Xent of two sets of rows, each set a view of the samples."""
     half, streams = len(ids) // 2, [n for n in z if n != "fused"]
 
     def between(a, b):
@@ -272,7 +272,7 @@ def comm(z, ids, present, fused_weight, alone_weight, temperature):
 
 
 def factorcl(z, ids, present, shared_weight, unique_weight, temperature):
-    """Liang 2023 eq. 4-8; z (N, 10, D): see `multimodal_lab/loss/factorcl.py` for what stands where."""
+    """Liang 2023; z (N, 10, D): see `multimodal_lab/loss/factorcl.py` for what stands where."""
     half = len(ids) // 2
 
     def seen(n, at, view):

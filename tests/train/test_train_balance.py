@@ -79,8 +79,8 @@ def test_factors_are_the_papers():
     features, score = seen(one, given), {}
     for name in ("rgb", "uv"):
         logits = one.heads["late_fusion"].experts[name](features[name]).detach()
-        score[name] = sum(float(logits[i].softmax(0)[i % K]) for i in range(N))  # eq. 8
-    rho = {"rgb": score["rgb"] / score["uv"], "uv": score["uv"] / score["rgb"]}  # eq. 9
+        score[name] = sum(float(logits[i].softmax(0)[i % K]) for i in range(N))
+    rho = {"rgb": score["rgb"] / score["uv"], "uv": score["uv"] / score["rgb"]}
     for name, r in rho.items():
         k = 1 - math.tanh(alpha * r) if r > 1 else 1.0  # eq. 10
         assert told[f"balance/{name}"] == pytest.approx(k, rel=1e-5)
