@@ -9,6 +9,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from multimodal_lab.stats.crossed import Crossed
+from multimodal_lab.stats.score import ACCURACY, Score
 
 _MOST = 10_000
 _SHARED = 0.5  # correlation of two differences from one arm, where all arms vary alike
@@ -87,13 +88,13 @@ class Asked:
         return OneSided(_se(c.fixed_variance, c.seed_variance, c.seeds, seeds), _df(c, seeds), self.alpha, self.less)
 
 
-def seeds_needed(asked: Sequence[Asked], effect: float, at: float = 0.8) -> Needed:
+def seeds_needed(asked: Sequence[Asked], effect: float, at: float = 0.8, score: Score = ACCURACY) -> Needed:
     """How many more seeds would let a study find a true gain of `effect` with chance `at`: by all tests that are asked.
 
     Only the seeds' part of the variance falls as 1 / seeds; what the groups in the test part bring stays, and sets a
     floor. The parts and the degrees of freedom are those estimated here, so it is a forecast.
     """
-    points = f"a gain of {100 * effect:.3g} point{'' if effect == 0.01 else 's'} with {100 * at:.0f} % chance"
+    points = f"a gain of {score.size(effect)} with {100 * at:.0f} % chance"
     seeds, groups = asked[0].found.seeds, asked[0].found.groups
 
     def enough(count: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import Equivalence
+from multimodal_lab.stats.score import ACCURACY, Score
 
 VerdictKind = Literal["adds", "redundant", "harms", "no evidence", "underpowered", "invalid"]
 REQUIRED = ("shuffled across classes", "duplicate")
@@ -20,6 +21,7 @@ ONE_SIDED = 0.045  # of a gain and of a lead; at .05 a world of the table was wr
 class Difference:
     """A mean difference, its 95 % interval, and its two-sided p, Holm-adjusted as docs/verdict.md says.
 
+    score: in whose unit it is told, more being better.
     p_above: the one-sided p of a difference above 0, adjusted among such; None is half of a positive difference's p.
     """
 
@@ -28,6 +30,7 @@ class Difference:
     high: float
     p: float
     p_above: float | None = None
+    score: Score = ACCURACY
 
     @property
     def one_sided(self) -> float:
@@ -44,13 +47,17 @@ class Difference:
         return self.p < alpha
 
     def __str__(self) -> str:
-        return f"{_points(self.mean)} points ({_points(self.low)} to {_points(self.high)}, p {_p(self.p)})"
+        return f"{self.score.signed(self.mean)} ({self.plain(self.low)} to {self.plain(self.high)}, p {_p(self.p)})"
+
+    def plain(self, x: float) -> str:
+        """A difference in this unit, without the unit's name."""
+        return self.score.signed(x, unit=False)
 
     @property
     def claimed(self) -> str:
         """The same with the one-sided p."""
-        span = f"{_points(self.low)} to {_points(self.high)}"
-        return f"{_points(self.mean)} points ({span}, one-sided p {_p(self.one_sided)})"
+        span = f"{self.plain(self.low)} to {self.plain(self.high)}"
+        return f"{self.score.signed(self.mean)} ({span}, one-sided p {_p(self.one_sided)})"
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Evidence:
     (None: twice the margin); problems: what makes the comparison void
     (unequal splits or budgets, a label confounded with a group, mixed data), as sentences; need: the sentence of `power`;
     note: what any sentence ends with.
-    Differences are fractions of 1: 0.01 is one point.
+    Differences are in the unit of the gain's score, more being better: of a share 0.01 is one point.
     """
 
     gain: Difference
@@ -107,9 +114,9 @@ class Verdict:
     sentence: str
 
 
-def difference(found: Crossed, p: float, p_above: float | None = None) -> Difference:
+def difference(found: Crossed, p: float, p_above: float | None = None, score: Score = ACCURACY) -> Difference:
     """A crossed test's result with its Holm-adjusted p."""
-    return Difference(found.mean, found.low, found.high, p, p_above)
+    return Difference(found.mean, found.low, found.high, p, p_above, score)
 
 
 def verdict(e: Evidence) -> Verdict:
@@ -136,18 +143,16 @@ def _first(e: Evidence) -> Verdict:
         if unsure:
             return Verdict("no evidence", _unsure(e, unsure[0]))
         return Verdict("adds", _adds(e))
-    worth = 2 * e.equivalence.margin if e.worth is None else e.worth
+    worth, size = 2 * e.equivalence.margin if e.worth is None else e.worth, e.gain.score.size
     unseen = f"{e.fused} against {e.baseline}: {e.gain}, neither surely other than 0 nor surely within the margin of "
-    unseen += _margin(e.equivalence.margin)
+    unseen += size(e.equivalence.margin)
     if e.detectable > worth:
         need = f"; {e.need}" if e.need else ""
-        sees = (
-            f"of a study of this size 80 % would find a gain of {_size(e.detectable)} points, and {_size(worth)} matter"
-        )
+        sees = f"of a study of this size 80 % would find a gain of {size(e.detectable)}, and {size(worth, unit=False)} matter"
         if e.detectable == float("inf"):
-            sees = f"no gain, however large, would be found by 80 % of studies of this size, and {_size(worth)} points matter"
+            sees = f"no gain, however large, would be found by 80 % of studies of this size, and {size(worth)} matter"
         return Verdict("underpowered", f"{unseen}; {sees}{need}.")
-    sees = f"though a gain of {_size(e.detectable)} points would have been found with 80 % chance"
+    sees = f"though a gain of {size(e.detectable)} would have been found with 80 % chance"
     return Verdict("no evidence", f"{unseen}, {sees}.")
 
 
@@ -173,10 +178,10 @@ def _as_good(e: Evidence) -> str:
 
 
 def _redundant(e: Evidence) -> str:
-    inside = f"the difference from {e.baseline} is within {_margin(e.equivalence.margin)}"
-    shown = f"{_points(e.equivalence.low)} to {_points(e.equivalence.high)}, p {_p(e.equivalence.p)}"
+    inside = f"the difference from {e.baseline} is within {e.gain.score.size(e.equivalence.margin)}"
+    shown = f"{e.gain.plain(e.equivalence.low)} to {e.gain.plain(e.equivalence.high)}, p {_p(e.equivalence.p)}"
     sure = e.gain.differs(e.alpha) or e.gain.above()
-    tail = f" A difference of {_points(e.gain.mean)} is sure, and too small to matter." if sure else ""
+    tail = f" A difference of {e.gain.plain(e.gain.mean)} is sure, and too small to matter." if sure else ""
     return f"{inside} ({shown}).{tail}"
 
 
@@ -197,18 +202,6 @@ def _adds(e: Evidence) -> str:
     if e.better and all(c.gain.mean < 0 and c.gain.differs(e.alpha) and not c.small for c in e.controls if c.guards):
         tail += f" Every control loses to {e.baseline}, so that none shows what capacity alone would add to it."
     return f"{e.fused} gains {e.gain.claimed} over {e.baseline}, and leads its controls: {leads}.{tail}"
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
-
-
-def _size(value: float) -> str:
-    return f"{100 * value:.3g}"
-
-
-def _margin(value: float) -> str:
-    return f"{_size(value)} point{'' if _size(value) == '1' else 's'}"
 
 
 def _p(value: float) -> str:

@@ -98,6 +98,7 @@ def test_a_loss_gains_where_it_falls_and_is_told_as_it_is(tmp_path):
     assert made["verdict"]["kind"] == "adds"
     assert made["comparisons"][0]["gain"]["mean"] == pytest.approx(0.75, abs=0.1)
     assert made["arms"]["fused"]["mean"] == pytest.approx(0.25, abs=0.05)
+    assert "points" not in made["verdict"]["sentence"] + made["answer"]["sentence"]
     assert made["score"]["margin"] == pytest.approx(0.02 * made["chance"])  # of the mean as an answer: the variance
 
 

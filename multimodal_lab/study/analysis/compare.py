@@ -75,12 +75,13 @@ class Comparison:
     @cached_property
     def detectable(self) -> float:
         """The smallest true gain at which the verdict is *adds* with 80 % chance."""
-        return detectable([one.at(one.found.seeds) for one in self.asked])
+        most = 1.0 if self.by.score.share else 1e3 * self.margin
+        return detectable([one.at(one.found.seeds) for one in self.asked], most=most)
 
     @cached_property
     def need(self) -> Needed:
         """Seeds to add for *adds* with 80 % chance at a gain that matters: twice the margin."""
-        return seeds_needed(self.asked, 2 * self.margin)
+        return seeds_needed(self.asked, 2 * self.margin, score=self.by.score)
 
     @cached_property
     def bootstrap(self) -> Bootstrap:

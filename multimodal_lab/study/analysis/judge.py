@@ -128,12 +128,13 @@ def _scores(found: Outcomes, label: str) -> Answer:
 
 
 def _judged(found: Outcomes, answer: Answer, c: Comparison, gains: Adjusted, leads: dict[str, Adjusted]) -> Judged:
-    gain = difference(c.gain, *gains[c.label, c.arm, c.baseline])
+    score = c.by.score
+    gain = difference(c.gain, *gains[c.label, c.arm, c.baseline], score=score)
     controls = [
         ControlEvidence(
             g.name,
-            difference(g.gain, g.gain.p),
-            difference(g.lead, *leads[g.name][c.label, c.arm, g.arm]),
+            difference(g.gain, g.gain.p, score=score),
+            difference(g.lead, *leads[g.name][c.label, c.arm, g.arm], score=score),
             _small(g, c),
         )
         for g in c.controls

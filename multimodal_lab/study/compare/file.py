@@ -35,7 +35,8 @@ def node(facts: Facts, arms: Arms, design: Design, asked: Request) -> dict[str, 
         "labels": [label.name for label in facts.labels],
         "seeds": list(design.seeds),
         "splits": list(design.splits),
-        "margin": 0.02,
+        "score": None,
+        "margin": None if "score" in asked.study else 0.02,  # in the unit of a score that is asked for
         "evaluator": None,
     }
     for name, value in asked.study.items():
