@@ -1,4 +1,4 @@
-"""Commands on a study: `python -m multimodal_lab.study runs=multirun/NAME` analyses; also `status` and `audit`."""
+"""Commands on a study: `python -m multimodal_lab.study runs=multirun/NAME` analyses; also `status`, `plan`, `audit`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from multimodal_lab.text import key_values, plain_output, printable
 
 USAGE = """usage: python -m multimodal_lab.study runs=DIR                       statistics, verdicts, study.json and the report
        python -m multimodal_lab.study status runs=DIR [watch=true]   the state of every cell
+       python -m multimodal_lab.study plan runs=DIR effect=0.03      seeds, groups and samples for 80 % chance of *adds*
        python -m multimodal_lab.study audit runs=DIR                 the audit of its data: leaks, duplicates, confounds
        python -m multimodal_lab.study audit GROUP=CHOICE KEY=VALUE … the same of any data, as multimodal_lab.run takes them;
                                                                      nothing is trained
 
 runs    the directory of a study: multirun/NAME
+effect  the true gain to be found, in the unit of the score: 0.03 is 3 points; label=NAME plans for one label alone
 watch   show the table every two seconds until no cell is running
 
 audit ends with exit code 3 where something voids a comparison; data of the embedded kind: audit study=rgb_vs_uv.
@@ -59,6 +61,21 @@ def look(words: list[str]) -> int:
     return 3 if any(f["void"] for f in known["findings"]) else 0
 
 
+def forecast(words: dict[str, str], typed: list[str]) -> None:
+    """Print how many seeds, groups and samples a study like the one in `runs` needs to find `effect`."""
+    wrong = [w for w in typed if w.partition("=")[0] not in ("runs", "effect", "label") or "=" not in w]
+    if wrong or "runs" not in words:
+        expects = "expected runs=DIR effect=0.03, and label=NAME for one label alone"
+        sys.exit(f"error: plan: {f'no {wrong[0]}' if wrong else 'runs=DIR is missing'}; {expects}")
+    try:
+        plan.load(Path(words["runs"]))  # refused before what is slow to import
+        from multimodal_lab.study.launch.forecast import plan_more
+
+        plan_more(words)
+    except Exception as error:
+        stage.leave(error, redact.text)
+
+
 def main() -> None:
     """The command line."""
     plain_output()
@@ -66,6 +83,9 @@ def main() -> None:
     unknown = sorted(words.keys() - {"runs", "watch"})
     if {"-h", "--help"} & set(verbs):
         print(USAGE)
+        return
+    if sys.argv[1:2] == ["plan"]:
+        forecast(words, sys.argv[2:])
         return
     if sys.argv[1:2] == ["audit"]:
         try:
