@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from multimodal_lab.data.packed.format import best_hash, hasher
 from multimodal_lab.data.source import Raw
 
 ENOUGH = 16  # numbers from which equal content can't be chance
@@ -21,17 +22,18 @@ class Content:
     choice of bands do.
     """
 
-    def __init__(self, streams: Collection[str], rows: int, digest: Callable[[Any], bytes]) -> None:
+    def __init__(self, streams: Collection[str], rows: int) -> None:
         self.digests = {name: np.zeros(rows, dtype=np.uint64) for name in streams}
-        self._digest = digest
+        self._hash = best_hash()  # by its name, which goes to loading processes
 
     def see(self, row: int, raw: Raw) -> None:
         """Take in what was read of a row."""
+        digest = hasher(self._hash)
         for name, known in self.digests.items():
             x = raw.inputs.get(name)
             if isinstance(x, np.ndarray) and not known[row] and x.size >= ENOUGH and (x != x.flat[0]).any():
                 facts = f"{x.dtype.str} {x.shape}".encode()
-                known[row] = np.frombuffer(self._digest(facts + np.ascontiguousarray(x).tobytes())[:8], np.uint64)[0]
+                known[row] = np.frombuffer(digest(facts + np.ascontiguousarray(x).tobytes())[:8], np.uint64)[0]
 
     def recorded(self, splits: Mapping[str, np.ndarray]) -> dict[str, dict[str, str]]:
         """{stream: {part: its digests}} of the parts that a run learns from, for its record."""

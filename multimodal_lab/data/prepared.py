@@ -102,6 +102,7 @@ class Prepared:
         several = [label for label, values in self.targets.items() if self.classes[label] and values.ndim > 1]
         numbers = {label: [x.tolist() for x in own] for label, own in self.numbers.items()}
         more = {"classes": self.classes, "several": several, "numbers": numbers, "counts": self.counts}
+        self.remember_content()  # the next start, that reads no sample, records the same
         more["content"] = self.reader.content.recorded(self.splits)
         return record.record(self.reader, streams, self.splits, self.bad.why, **self.facts, **more)
 

@@ -14,7 +14,6 @@ import pandas as pd
 from multimodal_lab.data import kinds
 from multimodal_lab.data.content import Content
 from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
-from multimodal_lab.data.packed.format import best_hash, hasher
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams import nodata, steps
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
@@ -71,8 +70,7 @@ class SampleReader:
         self.fitted = {name: StreamStatistics() for name in plans}
         self.tokens: dict[str, Any] = {}
         self.layouts: dict[str, tuple[Any, ...]] = {}  # of the last sample, so that the next is compared at once
-        digest = hasher(best_hash())
-        self.content = Content([n for n, kind in self.kinds.items() if kind.has_bands], len(self.names), digest)
+        self.content = Content([n for n, kind in self.kinds.items() if kind.has_bands], len(self.names))
         self.kept: dict[int, Raw] = {}
         self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
         self.cache = cache
