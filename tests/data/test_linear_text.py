@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from multimodal_lab.config import redact
-from multimodal_lab.data.audit import column_names
+from multimodal_lab.data.audit import column_names, spelling
 from multimodal_lab.data.loading.unreadable import _reason
 from multimodal_lab.data.readers import envi_fields, filename_labels, name_match, spectra, tiles
 from multimodal_lab.data.readers.delimited import read_delimited
@@ -40,10 +40,12 @@ READ = {
     "a tile among ids": lambda at: list(
         tiles._pictures(pd.DataFrame({"id": ["1a" * N + "_"], "height": 1, "width": 1}))
     ),
-    "a name of marks": lambda at: column_names.stem("_" * N + "x"),
-    "a name of blanks": lambda at: column_names.stem("a" + " " * N + "x"),
-    "a name of copies": lambda at: column_names.stem("a" + "_copy" * N),
-    "a name of numbered copies": lambda at: column_names.stem("a" + "(1)" * N + "x"),
+    "a name of marks": lambda at: spelling.stem("_" * N + "x"),
+    "a name of blanks": lambda at: spelling.stem("a" + " " * N + "x"),
+    "a name of copies": lambda at: spelling.stem("a" + "_copy" * N),
+    "a name of numbered copies": lambda at: spelling.stem("a" + "(1)" * N + "x"),
+    "a numbered name of marks": lambda at: spelling.series("1" + "_" * N + "x"),
+    "a spelling of digits": lambda at: spelling.key("1" * N + "." + "/0" * N + "x"),
     "a column of capitals": lambda at: column_names.words("aB" * N),
     "a path of dots": lambda at: name_match.parts("a" + ".tif" * N + "/"),
     "a file name of marks": lambda at: presets("a_" * 2000),

@@ -95,14 +95,16 @@ def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None
     columns = [c for c in classes(table, {*BOOKKEEPING, *skip}) if c not in labels]
     if data.facts.get("hold") == "samples":
         yield _random()
-    yield from groups.leaks(table, own, columns)
-    yield from groups.alike(own)
+    leaks = [*groups.leaks(table, own, columns if judged is not None else [*columns, *_labels(data)], _labels(data))]
+    yield from leaks
+    yield from groups.alike(own, _labels(data))
     yield from pixels.shared(data, own)
     yield from copies.exact(seen, own)
     yield from copies.contradictions(seen, own, labels)
     yield from coverage.classes(own, labels, data.classes)
     yield from coverage.modalities(seen, own)
-    yield from confound.confounds(own, labels, confound.candidates(table, seen, own, skip))
+    told = [*skip, *(f.where for f in leaks)]
+    yield from confound.confounds(own, labels, confound.candidates(table, seen, own, told))
     yield from copies.near(seen, own)
     yield from captions.named(seen, own, labels, data.classes)
     yield from coverage.blanks(seen, own)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from multimodal_lab.data.audit.column_names import plain
 from multimodal_lab.data.audit.finding import Finding, listed
 from multimodal_lab.data.audit.membership import Parts
+from multimodal_lab.data.audit.spelling import plain
 from multimodal_lab.data.audit.view import View
 
 SAID = 0.5  # share of samples whose text names a class, and

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection
 
 import pandas as pd
@@ -127,18 +126,26 @@ HOW = frozenset(
     ]
 )
 NOT_HOW = frozenset(["type", "class", "kind", "species", "sex", "label"])
-VIEWS = "left|right|dorsal|ventral|lateral|front|back|top|bottom"
-MADE = r"copy|kopie|copie|dup|duplicate|aug(?:mented)?\d*|flip(?:ped)?|rot(?:ated)?\d*|crop(?:ped)?\d*"
-# each run of marks is looked at once, from its beginning, so that the time is linear whatever stands there
-_TAIL = re.compile(rf"(?:(?<![\s_.-])[\s_.-]++(?:{VIEWS}|{MADE})|(?<!\s)\s*+\(\d++\))$")
-_LONGEST = 1000  # letters at the end of a name that are looked at for tails
-_SUFFIX = re.compile(r"\.(?:tiff?|png|jpe?g|npy|bil|bip|bsq|img|wav|flac|ogg|mp4)$")
+# who or what a sample may be of, where its rows say so too: see `individuals`
+MAYBE_WHO = frozenset(
+    re.findall(
+        r"\w+",
+        "ring band tag id ids colony family tree plant brood clutch pair herd flock hive pup chick host parent mother "
+        "tier vogel individuum tiernummer ringnummer baum pflanze proband oiseau individu sujet bague arbre plante matricule "
+        "ave pájaro pajaro individuo sujeto anillo árbol arbol planta animale uccello albero fugl fågel lintu",
+    )
+)
+# names of classes, which several individuals share
+CLASS = frozenset(
+    ["class", "label", "category", "target", "kind", "type", "species", "subspecies", "genus", "taxon", "sex"]
+)
+RANKS = frozenset(["kingdom", "phylum", "class", "order", "family", "tribe", "genus", "species", "subspecies", "taxon"])
 
 
 def words(column: str) -> list[str]:
     """`museum_no`, `MuseumNo` and `museum no` are museum and no."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", column)
-    return [w for w in re.split(r"[^a-z0-9]+", spaced.lower()) if w]
+    return [w for w in re.split(r"[\W_]+", spaced.lower()) if w]
 
 
 def is_identity(column: str) -> bool:
@@ -153,18 +160,21 @@ def is_how(column: str) -> bool:
     return not HOW.isdisjoint(found) and found[-1] not in NOT_HOW
 
 
-def plain(name: str) -> str:
-    """A name without case, accents' encoding, spaces and punctuation: two spellings of one thing are equal."""
-    return re.sub(r"[\s_.,;:()\[\]-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+def may_be_identity(column: str) -> bool:
+    """Whether a column's name may say of whom or what a sample is: `ring`, `ID`, `oiseau`."""
+    found = set(words(column))
+    return bool(found & (IDENTITY | MAYBE_WHO)) and found <= IDENTITY | MAYBE_WHO | NUMBERED
 
 
-def stem(name: str) -> str:
-    """A sample's name without what tells views, copies and augmented versions of one thing apart."""
-    found = _SUFFIX.sub("", unicodedata.normalize("NFKC", name).casefold().strip())
-    head, found = found[:-_LONGEST], found[-_LONGEST:]
-    while (shorter := _TAIL.sub("", found)) != found and shorter:
-        found = shorter
-    return plain(head + found)
+def is_class(column: str) -> bool:
+    """Whether a column's name says that its values are classes."""
+    return not CLASS.isdisjoint(words(column))
+
+
+def same_meaning(label: str, column: str) -> bool:
+    """Whether a column's name says that it names a label's classes anew, finer or coarser: `kind` and `kind_id`, ranks."""
+    a, b = set(words(label)), set(words(column))
+    return bool(a & b) or bool(b & CLASS and b <= CLASS | NUMBERED) or bool(a & RANKS and b & RANKS)
 
 
 def classes(table: pd.DataFrame, skip: Collection[str]) -> list[str]:

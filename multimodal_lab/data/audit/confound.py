@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.audit import association
-from multimodal_lab.data.audit.column_names import classes, is_how, is_identity
+from multimodal_lab.data.audit.column_names import classes, is_how, is_identity, same_meaning
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.membership import Parts
 from multimodal_lab.data.audit.view import View
@@ -71,8 +71,8 @@ def confounds(
     that. (V of .3 is 65 % right for two classes in two equal batches.) Below that, from .1 on, it warns. Presence of a
     modality voids where it tells the label without fail: samples that lack one are in no comparison. Facts of files warn
     from .3, columns of unknown meaning from .5. A column whose values are all new in the test part tells nothing there,
-    and isn't told; neither is, of a label that is itself a place or batch or of a column of unknown meaning, a finer or
-    coarser name of the same (a genus, a class number). Groups of the split count once. labels[name] (N,): classes, -1
+    and isn't told; neither is a finer or coarser name of the same: of a label that is itself a place or batch any, of others
+    what is coarser (a genus), or is named so (a class number). Groups of the split count once. labels[name] (N,): classes, -1
     where missing.
     """
     tried = [
@@ -116,7 +116,9 @@ def _pair(parts: Parts, name: str, values: np.ndarray, column: Column, seed: int
     if min(counts.shape, default=0) < 2:
         return
     determined, nested = bool(((counts > 0).sum(0) == 1).all()), bool(((counts > 0).sum(1) == 1).all())
-    if (column.role == "other" or is_how(name)) and (determined or nested):
+    if is_how(name) and (determined or nested):
+        return
+    if column.role == "other" and (nested if not determined else same_meaning(name, column.name)):
         return
     there = counts > 0
     pure = float(counts[:, there.sum(0) == 1].sum() / counts.sum())
@@ -172,6 +174,8 @@ def _remedy(pair: Pair) -> str:
         return f"take samples that have {column.removeprefix('presence of ')}, or drop it for all alike"
     if pair.column.role == "fact":
         return "bring all files to one size and type before"
+    if pair.column.role == "other" and pair.determined:
+        return f"unless it is another name of {pair.label}, hold whole ones out (data.split.by={column})"
     one = f"one {column}" if pair.determined else f"one {column}, such as {pair.mixed}"
     return f"compare within {one}, or hold whole ones out (data.split.by={column})"
 

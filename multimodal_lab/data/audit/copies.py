@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from multimodal_lab.data.audit import near_images
 from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.membership import Crossing, Parts, crossing
 from multimodal_lab.data.audit.space import BITS, space, within
@@ -13,6 +14,7 @@ from multimodal_lab.data.audit.view import ENOUGH, Seen, View
 
 DISTANCE = 7  # of 64 bits
 ALIKE = 0.99  # correlation of deviations from which two samples count as copies
+_TURNED = ["", ", turned by 90°", ", turned by 180°", ", turned by 270°", ", mirrored", *[", mirrored and turned"] * 3]
 REMEDY = "keep one of each, or give copies one group (data.split.by)"
 
 
@@ -78,17 +80,27 @@ def contradictions(view: View, parts: Parts, labels: dict[str, np.ndarray]) -> I
 
 
 def near(view: View, parts: Parts) -> Iterator[Finding]:
-    """Near copies across parts, stream by stream: at most 7 of 64 bits apart, and correlated by .99; a warning."""
+    """Near copies across parts, stream by stream; a warning.
+
+    Images: see `near_images`. Others, and videos: at most 7 of 64 bits apart, and correlated by .99.
+    """
     known: list[np.ndarray] = []
     for name, seen in view.streams.items():
-        if seen.signatures is None or any(np.array_equal(seen.signatures, k) for k in known):
+        looks = seen.signatures if seen.thumbs is None else seen.thumbs
+        if looks is None or any(np.array_equal(looks, k) for k in known):
             continue
-        known.append(seen.signatures)
-        found, alike = _near(seen, parts)
+        known.append(looks)
+        if seen.thumbs is None:
+            found, alike = _near(seen, parts)
+            how = np.zeros(len(alike), dtype=int)
+        else:
+            own = near_images.near(seen.thumbs, seen.present & ~seen.blank, seen.content, parts)
+            found, alike, how = Crossing(own.held, own.first, parts), own.alike, own.view
         if found:
             order = np.lexsort((-alike, -parts.home[found.held]))
             ranked = Crossing(found.held[order], found.first[order], parts)
-            pairs = tuple(f"{pair}, r {r:.3f}" for pair, r in zip(ranked.pairs("≈"), alike[order], strict=False))
+            told = zip(ranked.pairs("≈"), alike[order], how[order], strict=False)
+            pairs = tuple(f"{pair}, r {r:.3f}{_TURNED[v]}" for pair, r, v in told)
             yield _leak("near duplicate", name, f"nearly, in stream {name}", ranked, pairs, void=False)
 
 

@@ -45,26 +45,44 @@ def of_steps(x: np.ndarray, valid: np.ndarray, mean: np.ndarray, std: np.ndarray
     return signature(np.stack([x[i][:, frames].mean(0) for i, frames in enumerate(chosen)]))
 
 
-def whole_image(shape: tuple[int, ...]) -> bool:
+def is_image(shape: tuple[int, ...]) -> bool:
     """Whether samples of this shape are looked at as images."""
-    return len(shape) == 3 and shape[-1] >= SMALLEST
+    return len(shape) == 3 and min(shape[1:]) >= SMALLEST
+
+
+def thumbnail(x: np.ndarray) -> np.ndarray:
+    """(n, G, 32, 32) uint8 of images (n, C, S, S): up to 3 groups of bands, each image from its least to its largest value."""
+    down, across = _shrunk(x.shape[2]), _shrunk(x.shape[3])
+    small = down @ _groups(x) @ across.T
+    low, high = (f(small, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+    return np.asarray(np.round(255 * (small - low) / np.maximum(high - low, 1e-12)), dtype=np.uint8)
 
 
 def _transformed(x: np.ndarray) -> np.ndarray:
-    groups = np.array_split(np.arange(x.shape[1]), min(COLOURS, x.shape[1]))
-    grey = np.stack([x[:, g].mean(1) for g in groups], axis=1).astype(np.float32)
     down, across = _basis(x.shape[2]), _basis(x.shape[3])
-    found = down @ grey @ across.T
+    found = down @ _groups(x) @ across.T
     found[..., 0, 0] -= found[..., 0, 0].mean(1, keepdims=True)  # brightness goes, the bands' differences stay
     return np.asarray(found.reshape(len(x), -1))
 
 
+def _groups(x: np.ndarray) -> np.ndarray:
+    """(n, G, S, S): the means of neighbouring bands."""
+    groups = np.array_split(np.arange(x.shape[1]), min(COLOURS, x.shape[1]))
+    return np.stack([x[:, g].mean(1) for g in groups], axis=1).astype(np.float32)
+
+
 @lru_cache(maxsize=16)
-def _basis(size: int) -> np.ndarray:
-    """(12, size): shrink to 32 pixels by a triangle filter, or interpolate, then the orthonormal DCT-II."""
+def _shrunk(size: int) -> np.ndarray:
+    """(32, size): shrink to 32 pixels by a triangle filter, or interpolate."""
     at = (np.arange(SIDE) + 0.5) * size / SIDE - 0.5
     weight = np.maximum(0, 1 - np.abs(np.arange(size) - at[:, None]) / max(1.0, size / SIDE))
-    weight /= weight.sum(1, keepdims=True)
+    return np.asarray(weight / weight.sum(1, keepdims=True), dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def _basis(size: int) -> np.ndarray:
+    """(12, size): to 32 pixels, then the orthonormal DCT-II."""
+    weight = _shrunk(size)
     wave = np.cos(np.pi * (np.arange(SIDE) + 0.5) * np.arange(COEFFICIENTS)[:, None] / SIDE) * (2 / SIDE) ** 0.5
     wave[0] /= 2**0.5
     return np.asarray(wave @ weight, dtype=np.float32)

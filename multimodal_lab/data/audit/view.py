@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.audit.signature import of_steps, signature
+from multimodal_lab.data.audit.signature import is_image, of_steps, signature, thumbnail
 from multimodal_lab.data.loading.collate import Stacked
 from multimodal_lab.data.packed.format import best_hash, hasher
 from multimodal_lab.data.prepared import Prepared
@@ -26,8 +26,8 @@ Tell = Callable[[int, int], None]
 class Seen:
     """One stream. content (N,): equal where its numbers are equal, -1 where it is missing. blank (N,): all numbers equal.
 
-    signatures (N, W) float32, of images (`image`) or of other numbers; texts: where one is drawn of several. size: numbers of
-    a sample.
+    thumbs (N, G, 32, 32) uint8, of images; signatures (N, W) float32, of what else has numbers (`image`: of videos); texts: where
+    one is drawn of several. size: numbers of a sample.
     """
 
     present: np.ndarray
@@ -35,6 +35,7 @@ class Seen:
     blank: np.ndarray
     size: int
     image: bool = False
+    thumbs: np.ndarray | None = None
     signatures: np.ndarray | None = None
     texts: list[list[str]] | None = None
 
@@ -71,14 +72,21 @@ def view(data: Prepared, tell: Tell | None = None) -> View:
             ]
             valid = made.valid[name].numpy() if name in made.valid else None
             blank[name] += _blank(x, valid).tolist()
-            mean, std = (np.asarray(v, dtype=np.float32) for v in (arrays[name].mean, arrays[name].std))
-            signatures[name].append(signature(x) if valid is None else of_steps(x, valid, mean, std))
+            signatures[name].append(_looks(x, valid, arrays[name]))
         _add_texts(texts, made)
         if tell is not None:
             tell(min(rows, start + share), rows)
     streams = {n: _array(marks[n], blank[n], signatures[n], arrays[n]) for n in arrays}
     streams |= {n: _text(found) for n, found in texts.items()}
     return View({n: streams[n] for n in data.streams}, _whole(streams, rows))
+
+
+def _looks(x: np.ndarray, valid: np.ndarray | None, stream: Stream) -> np.ndarray:
+    """The thumbnails of images, the signatures of what else."""
+    if valid is not None:
+        mean, std = (np.asarray(v, dtype=np.float32) for v in (stream.mean, stream.std))
+        return of_steps(x, valid, mean, std)
+    return thumbnail(x) if is_image(x.shape[1:]) else signature(x)
 
 
 def _blank(x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
@@ -96,10 +104,10 @@ def _add_texts(texts: dict[str, list[list[str]]], made: Stacked) -> None:
 
 def _array(marks: list[bytes | None], blank: list[bool], signatures: list[np.ndarray], stream: Stream) -> Seen:
     content = _codes(marks)
-    return Seen(
-        content >= 0, content, np.array(blank) & (content >= 0), _size(stream), kinds.of(stream).spatial,
-        np.concatenate(signatures),
-    )  # fmt: skip
+    looks = np.concatenate(signatures)
+    thumbs, others = (looks, None) if looks.ndim == 4 else (None, looks)
+    blanks = np.array(blank) & (content >= 0)
+    return Seen(content >= 0, content, blanks, _size(stream), kinds.of(stream).spatial, thumbs, others)
 
 
 def _text(texts: list[list[str]]) -> Seen:

@@ -21,16 +21,17 @@ CAPTIONED = {**RGB_UV, "words": {"kind": "text", "field": "caption", "length": 8
 
 
 class Clean:
-    """240 images (4, 24, 24) uint8, two of each individual; kind, batch and site are independent. No fault in it."""
+    """240 images (4, side, side) uint8, two of each individual; kind, batch and site are independent. No fault in it."""
 
     bands = (Band("R", 620.0), Band("G", 540.0), Band("B", 460.0), Band("UV", 370.0))
+    side = SIDE
 
     def __init__(self, individuals=120):
         n = 2 * individuals
         waves = np.random.default_rng(0).normal(size=(n, 4, 6, 6))
         waves[:, :3] = waves[:, :1] + 0.4 * waves[:, :3]  # colours of a photograph go together, and
         waves /= 1 + np.arange(6) + np.arange(6)[:, None]  # large parts weigh more than small ones
-        basis = np.cos(np.pi * (np.arange(SIDE) + 0.5)[:, None] * np.arange(6) / SIDE)
+        basis = np.cos(np.pi * (np.arange(self.side) + 0.5)[:, None] * np.arange(6) / self.side)
         images = basis @ waves @ basis.T
         images = (images - images.min()) / (images.max() - images.min())
         self.cubes = [np.round(255 * one).astype(np.uint8) for one in images]
@@ -58,6 +59,19 @@ class Clean:
                 gone = self.missing[index, 1 if s.name == "uv" else 0]
                 inputs[s.name] = None if gone else self.cubes[index][indices(s, self.bands)]
         return Raw(inputs, None, 255.0)
+
+
+class Small(Clean):
+    """Of 12 pixels, which are compared as lists of numbers, in no time."""
+
+    side = 12
+
+
+class Fewer(Clean):
+    """Images of 60 individuals."""
+
+    def __init__(self):
+        super().__init__(60)
 
 
 class Spectra(Clean):
@@ -176,10 +190,11 @@ def views(case):
 def overlapping(case):
     """Patches of 24 pixels, 24 apart, but for one test patch that lies half over a training one."""
     case.table["path"] = "scene.tif"
-    top, left = SIDE * (np.arange(240) // 16), SIDE * (np.arange(240) % 16)
-    top[case.first("test")] = top[case.first("train")] + SIDE // 2
+    side = case.source.side
+    top, left = side * (np.arange(240) // 16), side * (np.arange(240) % 16)
+    top[case.first("test")] = top[case.first("train")] + side // 2
     left[case.first("test")] = left[case.first("train")]
-    case.source.window = lambda i: (top[i] + np.arange(SIDE), left[i] + np.arange(SIDE))
+    case.source.window = lambda i: (top[i] + np.arange(side), left[i] + np.arange(side))
 
 
 def without(part):
@@ -231,6 +246,16 @@ def column(name, of):
     return spoil
 
 
+def ringed(name):
+    """Individuals under another column name, and a split of single images."""
+
+    def spoil(case):
+        case.source.samples = case.table.rename(columns={"individual": name})
+        case.split = {"by": None, "stratify": "kind"}
+
+    return spoil
+
+
 def gone_from_train(case):
     rows = case.parts["train"][:60]
     case.source.missing[rows, 1] = True
@@ -267,6 +292,9 @@ FAULTS = {
     "re-encoded duplicate": (lambda c: copied(c, jpeg), "near duplicate", "rgb", False, "nearly, in stream rgb"),
     "resized duplicate": (lambda c: copied(c, resized), "near duplicate", "rgb", False, "(test) ≈ "),
     "brightened duplicate": (lambda c: copied(c, brighter), "near duplicate", "rgb", False, "nearly"),
+    "mirrored duplicate": (lambda c: copied(c, lambda x: x[..., ::-1]), "near duplicate", "uv", False, ", mirrored"),
+    "turned duplicate of one stream": (lambda c: copied(c, lambda x: np.rot90(x, 2, (1, 2)), slice(3)), "near duplicate",
+                                       "rgb", False, ", turned by 180°"),
     "rescaled spectrum": (near_spectrum, "near duplicate", "spectrum", False, "keep one of each"),
     "contradictory labels": (contradiction, "contradiction", "kind", False, "with different kind"),
     "group of another column": (one_bird_twice, "group leak", "specimen", True, "data.split.by=specimen keeps each"),
@@ -297,18 +325,27 @@ FAULTS = {
                             "kind × date", False, "part of a score may be read off it"),
     "label by an unnamed column": (column("finish", lambda k, i: "ab"[k if i % 10 > 1 else i // 10 % 2]), "confounded label",
                                    "kind × finish", False, "part of a score may be read off it"),
+    "label by an unnamed column, without fail": (column("finish", lambda k, i: "ab"[k]), "confounded label", "kind × finish",
+                                                 False, "each value of finish has one kind only"),
+    "individuals by a likely name": (ringed("ring"), "group leak", "ring", True, "as those of individuals"),
+    "individuals by their rows alone": (ringed("kuikuko"), "group leak", "kuikuko", False, "share their kind (100% of pairs"),
     "label by presence": (absent_for_moths, "confounded label", "kind × presence of uv", False, "that have uv"),
     "label by file type": (other_files, "confounded label", "kind × file type", False, "one size and type"),
     "label in caption": (told_by_caption, "label in text", "kind × words", False, "no evidence from words"),
     "blank input": (blank, "blank input", "uv", False, "uv is blank"),
     "few groups": (few, "few groups", "individual", False, "fewer than 5"),
 }  # fmt: skip
-SOURCES = {"rescaled spectrum": (Spectra, SPECTRUM), "label in caption": (Clean, CAPTIONED)}
+IMAGES = ["re-encoded", "resized", "brightened", "mirrored", "turned", "exact"]
+SOURCES = {
+    "rescaled spectrum": (Spectra, SPECTRUM),
+    "label in caption": (Small, CAPTIONED),
+    **{name: (Fewer, RGB_UV) for name in FAULTS if name.split()[0] in IMAGES},
+}
 
 
 def spoilt(name):
     """The case of one fault, and what the audit must say of it."""
-    source, modality = SOURCES.get(name, (Clean, RGB_UV))
+    source, modality = SOURCES.get(name, (Small, RGB_UV))
     case = Case(source(), dict(modality))
     spoil, *expected = FAULTS[name]
     spoil(case)

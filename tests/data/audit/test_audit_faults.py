@@ -1,7 +1,7 @@
 """Every planted fault is named, and nothing else voids: T26."""
 
 import pytest
-from planted import CAPTIONED, FAULTS, RGB_UV, SPECTRUM, Case, Clean, Spectra, spoilt
+from planted import CAPTIONED, FAULTS, RGB_UV, SPECTRUM, Case, Clean, Small, Spectra, spoilt
 
 from multimodal_lab.data.audit.audit import audit
 
@@ -14,8 +14,8 @@ WITH = {
 
 @pytest.mark.parametrize(
     ("source", "modality"),
-    [(Clean, RGB_UV), (Clean, CAPTIONED), (Spectra, SPECTRUM)],
-    ids=["images", "texts", "spectra"],
+    [(Clean, RGB_UV), (Small, CAPTIONED), (Spectra, SPECTRUM)],
+    ids=["images", "small images and texts", "spectra"],
 )
 def test_clean_data_have_no_finding(source, modality):
     case = Case(source(), modality)

@@ -10,7 +10,8 @@ from planted import Case
 
 from multimodal_lab.config.instantiate import conf_dir, safe_instantiate
 from multimodal_lab.data.audit.audit import audit, repeats
-from multimodal_lab.data.audit.column_names import is_how, is_identity, stem
+from multimodal_lab.data.audit.column_names import is_how, is_identity
+from multimodal_lab.data.audit.spelling import stem
 from multimodal_lab.data.split.split import Split
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -35,18 +36,25 @@ def shared(folder):
 @pytest.mark.parametrize(
     "words",
     [
-        ["data=specimens", "modality=rgb_uv", "data.source.individuals=256", "data.source.size=32"],
-        ["data=specimens", "modality=rgb_uv", "data.source.individuals=256", "data.source.size=24",
+        ["data=specimens", "modality=rgb_uv", "data.source.individuals=128", "data.source.size=32"],
+        ["data=specimens", "modality=rgb_uv", "data.source.individuals=128", "data.source.size=24",
          "data.source.missing=0.2", "data.source.noise=0"],
-        ["data=trifeature", "modality=tri_1_tri_2", "data.source.train=300", "data.source.test=200", "data.source.size=32",
+        pytest.param(
+            ["data=trifeature", "modality=tri_1_tri_2", "data.source.train=300", "data.source.test=200", "data.source.size=32",
          "data.source.side=22", "data.source.period=8.0", "data.source.matches=5"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["specimens", "specimens with gaps", "trifeature"],
 )  # fmt: skip
 def test_nothing_voids_the_embedded_data(words):
     found = looked(*words)
     assert not found.void, found.void
-    assert not [f for f in found.findings if f.kind in ("near duplicate", "exact duplicate", "contradiction", "id")]
+    assert not [f for f in found.findings if f.kind in ("exact duplicate", "contradiction", "id")]
+    alike = [f.count for f in found.findings if f.kind == "near duplicate"]
+    assert sum(alike) <= (
+        60 if "data=trifeature" in words else 0
+    )  # drawings of one shape: 1 in 1,000 of 300 x 200 pairs
 
 
 def test_habitat_goes_with_locale_on_abaco_but_not_within_little_harbour():

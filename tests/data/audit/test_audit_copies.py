@@ -1,0 +1,135 @@
+"""Near copies are found turned, mirrored, cropped, shifted and in grey; others, and the skins of one species, are none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from multimodal_lab.data.audit import candidates, near_images, registration
+from multimodal_lab.data.audit.membership import parts
+from multimodal_lab.data.audit.signature import thumbnail
+
+SIDE, BASE, OTHERS, COPIES = 64, 90, 90, 10
+
+
+def drawn(bands, seed=0, count=BASE + OTHERS, detail=12, own=1.0):
+    """Smooth images (n, bands, 64, 64) uint8 whose bands go together; own: what of them is not shared."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count + 1, bands, detail, detail)) / (1 + np.arange(detail) + np.arange(detail)[:, None])
+    x = 0.6 * x.mean(1, keepdims=True) + 0.4 * x
+    x = (1 - own) * x[:1] + own * x[1:]
+    wave = np.cos(np.pi * (np.arange(SIDE) + 0.5)[:, None] * np.arange(detail) / SIDE)
+    x = wave @ x @ wave.T
+    return np.round(255 * (x - x.min()) / np.ptp(x)).astype(np.uint8)
+
+
+def pillow(change):
+    return lambda x: np.stack([np.asarray(change(Image.fromarray(band))) for band in x])
+
+
+def crop(part, left, top):
+    size = round(SIDE * part)
+    left, top = round(left * (SIDE - size)), round(top * (SIDE - size))
+    return pillow(lambda i: i.crop((left, top, left + size, top + size)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def shift(down, right):
+    at = [np.clip(np.arange(SIDE) - by, 0, SIDE - 1) for by in (down, right)]
+    return lambda x: x[:, at[0]][:, :, at[1]]
+
+
+def grey(x):
+    mixed = 0.299 * x[0] + 0.587 * x[1] + 0.114 * x[2] if len(x) == 3 else x.mean(0)
+    return np.stack([np.round(mixed).astype(np.uint8)] * len(x))
+
+
+CHANGES = {
+    "mirrored": lambda x: x[..., ::-1],
+    "turned by 90": lambda x: np.rot90(x, 1, (1, 2)),
+    "turned by 180": lambda x: np.rot90(x, 2, (1, 2)),
+    "mirrored and turned": lambda x: np.rot90(x[..., ::-1], 1, (1, 2)),
+    "turned by 5": pillow(lambda i: i.rotate(5, Image.Resampling.BICUBIC)),
+    "turned by -5": pillow(lambda i: i.rotate(-5, Image.Resampling.BICUBIC)),
+    "cropped to 95 %": crop(0.95, 0, 1),
+    "cropped to 85 %": crop(0.85, 0.2, 0.9),
+    "shifted": shift(4, -4),
+    "grey": grey,
+    "smaller": pillow(lambda i: i.resize((45, 45)).resize((SIDE, SIDE))),
+    "darker": lambda x: np.round(x * 0.7 + 5).astype(np.uint8),
+    "noisy": lambda x: np.clip(x + np.random.default_rng(1).normal(0, 3, x.shape), 0, 255).round().astype(np.uint8),
+}
+
+
+def found(images, train):
+    """{row: (its likest of the training rows, its view)}"""
+    rows = {"train": np.arange(train), "test": np.arange(train, len(images))}
+    own = parts(rows, pd.Series([str(i) for i in range(len(images))]), np.arange(len(images)), None)
+    usable, content = np.ones(len(images), dtype=bool), np.arange(len(images))
+    made = near_images.near(thumbnail(images.astype(np.float32)), usable, content, own)
+    return {h: (f, v) for h, f, v in zip(made.held.tolist(), made.first.tolist(), made.view.tolist(), strict=True)}
+
+
+@pytest.mark.parametrize("bands", [3, 1, 7])
+def test_copies_are_found_whatever_was_done_to_them_and_others_are_none(bands):
+    x = drawn(bands)
+    ways = [list(CHANGES)[i] for i in ((*range(len(CHANGES)),) if bands == 3 else (0, 1, 4, 7, 8))]
+    copies = np.stack([CHANGES[way](x[i]) for way in ways for i in range(COPIES)])
+    made = found(np.concatenate([x, copies]), BASE)
+    for k, way in enumerate(ways):
+        first = [made.get(len(x) + k * COPIES + i, (-1, 0))[0] for i in range(COPIES)]
+        assert sum(f == i for i, f in enumerate(first)) >= COPIES - 1, (way, first)
+        if way == "mirrored":
+            assert {made[len(x) + k * COPIES + i][1] for i in range(COPIES)} == {4}
+    assert not [row for row in made if row < len(x)]
+
+
+def test_the_original_may_be_the_later_one():
+    """What was trained on is the turned, cropped or shifted one."""
+    x = drawn(3)
+    ways = ["turned by 90", "turned by 5", "cropped to 85 %", "shifted"]
+    copies = np.stack([CHANGES[way](x[i]) for i, way in enumerate(ways * 5)])
+    made = found(np.concatenate([copies, x[40:], x[: len(copies)]]), len(copies) + len(x[40:90]))
+    assert sum(made.get(len(x) - 20 + i, (-1, 0))[0] == i for i in range(20)) >= 19
+
+
+def test_smooth_skins_of_one_species_are_no_copies():
+    skins = drawn(3, detail=6, own=0.15)
+    assert np.corrcoef(skins[0].ravel(), skins[100].ravel())[0, 1] > 0.9
+    assert not found(skins, BASE)
+    turned = np.concatenate([skins, skins[:COPIES, :, ::-1]])
+    assert {h - len(skins): f for h, (f, _) in found(turned, BASE).items()} == {i: i for i in range(COPIES)}
+
+
+def test_the_windows_of_a_turned_image_are_those_turned():
+    x = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for image, own in zip(candidates.views(x), candidates.turned_windows(candidates.windows(x)), strict=True):
+        torch.testing.assert_close(candidates.windows(image), own)
+
+
+def test_the_transform_is_found():
+    """Of an image laid by a known one, in pixels of 32, by an oracle: `affine_grid` itself."""
+    x = torch.from_numpy(drawn(1, count=20)[:, 0] / 255).float()
+    true = torch.tensor([[1.1, -0.08, 0.1], [0.08, 1.1, -0.06]]).expand(len(x), 2, 3)
+    grid = F.affine_grid(true, [len(x), 1, 32, 32], align_corners=False)
+    fixed = F.grid_sample(x[:, None], grid, align_corners=False, padding_mode="border")[:, 0]
+    moving = F.adaptive_avg_pool2d(x, 32)
+    start = torch.eye(2, 3).expand(len(x), 2, 3)
+    matrix, kept = registration.aligned(fixed, moving, torch.zeros(1, 32, 32), start)
+    assert kept.sum() >= 19
+    assert ((matrix - true[kept]).abs().amax((1, 2)) < 0.02).float().mean() >= 0.9
+
+
+def test_a_search_in_cells_finds_the_likest():
+    """Against every product, in 6,000 directions of which each has one near it."""
+    rng = torch.Generator().manual_seed(0)
+    base = F.normalize(torch.randn(6000, 64, generator=rng), dim=1)
+    query = F.normalize(base[:200] + 0.03 * torch.randn(200, 64, generator=rng), dim=1)
+    cosine, at = candidates.Cells(base).likest(query, 4)
+    exact, where = (query @ base.T).max(1)
+    assert (at[:, 0] == where).float().mean() >= 0.98
+    torch.testing.assert_close(cosine[at[:, 0] == where, 0], exact[at[:, 0] == where])
+    few, none = candidates.Cells(base[:3]).likest(query, 4)
+    assert (none[:, 3] == -1).all()
+    torch.testing.assert_close(few[:, :3], (query @ base[:3].T).sort(dim=1, descending=True).values)
