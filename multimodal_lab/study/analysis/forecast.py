@@ -30,7 +30,7 @@ from multimodal_lab.study.analysis.judge import Answer
 ENOUGH = 0.8
 MANY_SEEDS, MANY_GROUPS, MANY_SAMPLES = 1000, 100_000, 100_000
 SEVERAL = (5, 10, 20)  # seeds that are told with the groups they need
-STUDIES, DRAWS = 400, 400
+STUDIES, DRAWS = 400, 600
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Forecast:
         tests = [self.parts.of(w, design, gain) for w, gain in zip(contrasts, true, strict=True)]
         draw = np.random.default_rng(0)
         normal = draw.normal(size=(DRAWS, arms)) @ root(self.parts.covariance(design)).T @ contrasts.T + true
-        # all tests hold one arm against others, whose luck they share by half where arms vary alike
-        level = special.ndtr((draw.normal(size=(DRAWS, 1)) + draw.normal(size=(DRAWS, len(tests)))) / 2**0.5)
+        # two tests share one arm, so that where arms vary alike their differences are correlated by .5, and the squares by .25
+        level = special.ndtr(0.5 * draw.normal(size=(DRAWS, 1)) + 0.75**0.5 * draw.normal(size=(DRAWS, len(tests))))
         found = [_drawn(test, normal[:, k], level[:, k]) for k, test in enumerate(tests)]
         large = [Equivalence(self.margin, 1.0, -np.inf, np.inf, ALPHA)] * (1 + len(self.names))
         return sum(self._kind([f[i] for f in found], large) == "adds" for i in range(DRAWS)) / DRAWS
