@@ -9,6 +9,8 @@ from typing import Any
 from multimodal_lab.study.compare.facts import Kind, Label
 
 LATE = "late_fusion"
+# Of every head: what only two modalities together tell, such as whether two traits are alike, no linear head reads off them.
+HIDDEN = {"kind": "mlp", "hidden": 64}
 # {kind of a label: its head, its loss, the argument of the loss that reads the head}
 OF: dict[Kind, tuple[str, str, str]] = {
     "class": ("classifier", "cross_entropy", "logits"),
@@ -40,8 +42,8 @@ def values(labels: Sequence[Label]) -> dict[str, Any]:
     heads, losses = {}, {}
     for label in rest:
         name = key_of(label.name)
-        heads[name] = {"label": label.name}
+        heads[name] = {"label": label.name, **HIDDEN}
         losses[name] = {"name": name, OF[label.kind][2]: f"out.{name}", "target": f"batch.targets.{label.name}"}
         if label.kind == "number":
             losses[name]["scale"] = f"std.{label.name}"
-    return {"label": first.name, **({"heads": heads, "losses": losses} if rest else {})}
+    return {"label": first.name, "head": dict(HIDDEN), **({"heads": heads, "losses": losses} if rest else {})}

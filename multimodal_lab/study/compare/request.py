@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 
 from multimodal_lab.config import redact, schema
 from multimodal_lab.config.annotations import expected, problems
-from multimodal_lab.config.check import config_folders, flags, refuse
+from multimodal_lab.config.check import config_folders, flags, refuse, shows
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
 from multimodal_lab.config.problem import Problem, not_one_of, unknown_key
@@ -72,8 +72,8 @@ class Request:
 
 
 def wanted(argv: Sequence[str]) -> bool:
-    """Whether a command line asks for a study to be derived."""
-    return f"study={NAME}" in argv
+    """Whether a command line asks for a study to be derived, and not to be shown something."""
+    return f"study={NAME}" in argv and not shows(flags(argv))
 
 
 def request(argv: Sequence[str]) -> Request:
