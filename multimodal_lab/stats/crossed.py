@@ -19,7 +19,7 @@ class Crossed:
 
     fixed_variance: the part of se^2 that more seeds can't lower (groups, splits); seed_variance: the part that falls as
     1 / seeds. se is infinite (p is 1) with one seed or one group: then nothing says how far either would move the mean.
-    least: an se below which nothing is shown to be small, see `rare`.
+    least: an se below which nothing is detectable, see `rare`.
     """
 
     mean: float
@@ -42,7 +42,7 @@ class Crossed:
 
     @property
     def cautious(self) -> Crossed:
-        """The same with a standard error of at least `least`, for claims that a difference is small or detectable."""
+        """The same with a standard error of at least `least`, for claims that a difference is detectable."""
         if self.se >= self.least:
             return self
         return replace(self, se=self.least, fixed_variance=self.least**2, seed_variance=0.0)

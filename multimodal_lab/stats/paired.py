@@ -11,20 +11,35 @@ Reach = Callable[[int], float]
 
 
 @dataclass(frozen=True)
+class Samples:
+    """By how much an arm is worse, and better, on every sample that was tested: lost and won (N,), at least 0.
+
+    Each is a mean over seeds and over the splits that test the sample, as is `square` (N,), of the squared difference.
+    index (N,): the place of the sample's group in `Paired.names`.
+    """
+
+    lost: np.ndarray
+    won: np.ndarray
+    square: np.ndarray
+    index: np.ndarray
+
+
+@dataclass(frozen=True)
 class Paired:
     """Summed differences of two arms over the test samples of every seed, split and group.
 
     sums (S, R, G): arm minus baseline, summed over the samples of a group; counts (R, G): how many samples of the group
     stand in the test part of the split; names (G,): the groups. arms (2, S, R, G): the sums of the baseline's and of the arm's
-    own scores, whose difference `sums` is; None where only differences are known. strata: of a score over classes, for each of
-    these how much of the score it holds and its own differences, from which the degrees of freedom and the floor of `rare`
-    follow.
+    own scores, whose difference `sums` is; samples: the differences of single samples; both None where they are not known.
+    strata: of a score over classes, for each of these how much of the score it holds and its own differences, from which the
+    degrees of freedom and the floor of `rare` follow.
     """
 
     sums: np.ndarray
     counts: np.ndarray
     names: np.ndarray
     arms: np.ndarray | None = None
+    samples: Samples | None = None
     strata: tuple[tuple[float, Paired], ...] = ()
 
     @property
@@ -93,11 +108,12 @@ def paired(baseline: np.ndarray, arm: np.ndarray, groups: np.ndarray | None = No
     order = np.argsort(index, kind="stable")
     # -1 before it, so that the first group starts, too
     starts = np.flatnonzero(np.diff(index[order], prepend=-1))
-    sums, *arms = (
-        np.add.reduceat(np.nan_to_num(x)[..., order], starts, axis=2) for x in (arm - baseline, baseline, arm)
-    )
+    apart, times = np.nan_to_num(arm - baseline), tested[0].sum(0)
+    sums, *arms = (np.add.reduceat(np.nan_to_num(x)[..., order], starts, axis=2) for x in (apart, baseline, arm))
     counts = np.add.reduceat(tested[0][:, order].astype(float), starts, axis=1)
-    return Paired(sums, counts, names, np.stack(arms))
+    parts = (np.maximum(-apart, 0), np.maximum(apart, 0), apart**2)
+    lost, won, square = (x.mean(0).sum(0)[times > 0] / times[times > 0] for x in parts)
+    return Paired(sums, counts, names, np.stack(arms), Samples(lost, won, square, index[times > 0]))
 
 
 def stratified(

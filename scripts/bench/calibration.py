@@ -2,7 +2,8 @@
 
 python scripts/bench/calibration.py            # all tables; a few minutes on one core
 python scripts/bench/calibration.py null 2000  # the rate of false *adds* alone, 2,000 studies a row
-python scripts/bench/calibration.py equal 2000 # the rate of false *redundant* alone
+python scripts/bench/calibration.py equal 2000 # the rate of false *redundant* alone; some ten minutes
+python scripts/bench/calibration.py own 1000   # the coverage of an arm's own interval
 
 A study is a baseline, a fused arm and two controls, their seeds, and a test part of 24 groups of unequal size
 (log-normal, about 290 samples in all). A sample is right where a latent score is above 0: the sum of how hard sample and
@@ -25,11 +26,10 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from _many_studies import WORLDS, Studies, Tests, World, draw_studies
+from _own import intervals
+from _redundant import chosen, grouped, single, upper
 from scipy import stats
 
-from multimodal_lab.stats.crossed import Crossed, crossed
-from multimodal_lab.stats.equivalence import equivalence, tost
-from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.permutation import sign_flip
 from multimodal_lab.stats.verdict import ONE_SIDED
 
@@ -86,11 +86,6 @@ def power_rates(world: World, seeds: int, studies: int, first: int = 0) -> list[
     return [tuple(map(float, row)) for row in rows]
 
 
-def upper(hits: int, studies: int) -> float:
-    """Upper 95 % bound (one-sided) of a rate. Clopper & Pearson 1934."""
-    return 1.0 if hits == studies else float(stats.beta.ppf(0.95, hits + 1, studies - hits))
-
-
 def null(studies: int) -> None:
     """The rate of *adds* where nothing is added."""
     print(f"Rates over {studies} null studies a row (upper 95 % bound); at most .05 (.07) is asked of adds")
@@ -112,43 +107,9 @@ def power(studies: int) -> None:
             print(f"{world.name:30} {seeds:5}   {'   '.join(cells)}", flush=True)
 
 
-def equal(studies: int) -> None:
-    """The rate of *redundant* where the difference is the margin: single samples that few errors tell apart."""
-    print(
-        f"\nRate of *redundant* over {studies} studies a row whose true difference is the margin; at most .05 is asked"
-    )
-    print(
-        f"{'samples':>7} {'margin':>6} {'errors':>9} {'false':>14} {'without the floor':>18} {'true: no difference':>20}"
-    )
-    for samples, margin in ((10, 0.05), (20, 0.02), (40, 0.02), (100, 0.02), (200, 0.02), (400, 0.02), (800, 0.02)):
-        for alike in (True, False):
-            wrong = bare = right = 0
-            for i in range(studies):
-                draw = np.random.default_rng([samples, i])
-                found = _rare(samples, margin, alike, draw)
-                wrong += equivalence(found, margin).shown
-                bare += tost(found.mean, found.se, found.df, margin).shown
-                right += equivalence(_rare(samples, 0.0, alike, draw), margin).shown
-            told = f"{wrong / studies:.3f} ({upper(wrong, studies):.3f})"
-            kind = "by sample" if alike else "by seed"
-            print(
-                f"{samples:7} {margin:6} {kind:>9} {told:>14} {bare / studies:18.3f} {right / studies:20.3f}",
-                flush=True,
-            )
-
-
-def _rare(samples: int, difference: float, alike: bool, draw: np.random.Generator, seeds: int = 3) -> Crossed:
-    """A fused arm that is wrong on 1 sample in 100, a baseline on `difference` more; alike: in all seeds on the same ones."""
-    shape = (1 if alike else seeds, 1, samples)
-    baseline, fused = (
-        (draw.random(shape) >= p).astype(float).repeat(seeds if alike else 1, 0) for p in (0.01 + difference, 0.01)
-    )
-    return crossed(paired(baseline, fused))
-
-
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("table", nargs="?", choices=("null", "power", "equal", "all"), default="all")
+    ask.add_argument("table", nargs="?", choices=("null", "power", "equal", "own", "all"), default="all")
     ask.add_argument("studies", nargs="?", type=int, default=2000)
     given = ask.parse_args()
     if given.table in ("null", "all"):
@@ -156,7 +117,10 @@ def main() -> None:
     if given.table in ("power", "all"):
         power(given.studies)
     if given.table in ("equal", "all"):
-        equal(given.studies)
+        for table in (grouped, single, chosen):
+            table(given.studies)
+    if given.table in ("own", "all"):
+        intervals(max(1, given.studies // 2))
 
 
 if __name__ == "__main__":

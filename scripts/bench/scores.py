@@ -23,8 +23,8 @@ from scipy import special, stats
 
 from multimodal_lab.stats.answers import Answers, Kind, usable
 from multimodal_lab.stats.crossed import Crossed, crossed
-from multimodal_lab.stats.equivalence import equivalence
-from multimodal_lab.stats.paired import paired, stratified
+from multimodal_lab.stats.equivalence import within
+from multimodal_lab.stats.paired import Paired, paired, stratified
 from multimodal_lab.stats.score import NAMES, Score, named
 
 SEEDS = 5
@@ -106,15 +106,15 @@ def _answers(world: World, truth: np.ndarray, groups: np.ndarray, more: float, h
     return Answers("classes", truth, logit.argmax(1), special.softmax(logit, 1), groups)
 
 
-def tested(score: Score, runs: Runs) -> Crossed:
-    """The study's test of a score."""
+def tested(score: Score, runs: Runs) -> tuple[Paired, Crossed]:
+    """The differences of a score, and the study's test of them."""
     one = runs[0][0]
     baseline, arm = (np.stack([score.values(a) for a in own])[:, None] for own in runs)
     pairs = paired(baseline, arm, one.groups)
     if score.reach is not None and one.kind == "classes":
         beside, each = (np.stack([score.each(a) for a in own])[:, None] for own in runs)
         pairs = stratified(pairs, beside, each, one.groups, one.truth, score.reach)
-    return crossed(pairs)
+    return pairs, crossed(pairs)
 
 
 def true(score: Score, world: World) -> float:
@@ -145,8 +145,9 @@ def row(world: World, studies: int) -> None:
         for s in scores:
             if s.pseudo and not all(len(usable(a.kind, a.truth, a.groups)) for a in (none[0][0], some[0][0])):
                 continue
-            null, gain, at = tested(s, none), tested(s, some), truth[s.name]
-            counts[s.name] += [1, null.p < 0.05, gain.low <= at <= gain.high, equivalence(gain, abs(at)).shown]
+            (_, null), (pairs, gain), at = tested(s, none), tested(s, some), truth[s.name]
+            small = within(pairs, gain, abs(at)) < 0.05
+            counts[s.name] += [1, null.p < 0.05, gain.low <= at <= gain.high, small]
     for s in scores:
         n, false, covered, equal = (int(x) for x in counts[s.name])
         told = f"{false / n:.3f} ({bound(false, n, True):.3f})   {covered / n:.3f} ({bound(covered, n, False):.3f})"
@@ -168,9 +169,9 @@ def recall(studies: int) -> None:
             runs = _rare(samples, size, np.random.default_rng([samples, size, i]))
             accuracy, balanced = (tested(named(name), runs) for name in ("accuracy", "balanced_accuracy"))
             counts += [
-                equivalence(accuracy, 0.02).shown,
-                equivalence(balanced, 0.02).shown,
-                balanced.mean > 0 and balanced.p < 0.05,
+                within(*accuracy, 0.02) < 0.05,
+                within(*balanced, 0.02) < 0.05,
+                balanced[1].mean > 0 and balanced[1].p < 0.05,
             ]
         told = [f"{c / studies:.3f}" for c in counts]
         print(f"{samples:8} {size:13}   {told[0]:>11}   {told[1]:>20}   {told[2]}", flush=True)

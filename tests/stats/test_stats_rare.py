@@ -24,12 +24,12 @@ def test_arms_that_agree_on_few_samples_are_not_shown_to_be_equal(groups):
     assert found.se == 0
     assert found.p == 1
     assert tost(found.mean, found.se, found.df, 0.02).shown
-    assert not equivalence(found, 0.02).shown
+    assert not equivalence(scores(groups), found, 0.02).shown
 
 
 def test_where_nothing_differs_it_is_near_the_rule_of_three():
     assert 3 / 150 == 0.02
-    assert equivalence(crossed(scores(160)), 0.02).shown
+    assert equivalence(scores(160), crossed(scores(160)), 0.02).shown
     groups = 1000
     assert least_se(scores(groups)) * stats.norm.ppf(0.95) == pytest.approx(3 / groups, rel=0.06)
 

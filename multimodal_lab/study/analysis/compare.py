@@ -13,7 +13,8 @@ from multimodal_lab.runs.guarded import parse_yaml
 from multimodal_lab.stats.bootstrap import Bootstrap, hierarchical
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
-from multimodal_lab.stats.equivalence import Equivalence, equivalence
+from multimodal_lab.stats.equivalence import Equivalence, equivalence, rivals
+from multimodal_lab.stats.own import own
 from multimodal_lab.stats.paired import Paired, paired, stratified
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Asked, Needed, detectable, seeds_needed
@@ -26,10 +27,11 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Guard:
-    """A control of the fused arm. gain: over the better baseline; lead: of the fused arm over it."""
+    """A control of the fused arm. gain: over the better baseline, of `pairs`; lead: of the fused arm over it."""
 
     arm: str
     name: str
+    pairs: Paired
     gain: Crossed
     lead: Crossed
 
@@ -41,7 +43,8 @@ class Comparison:
     margin: in the unit of the score, which `by` names.
     alpha, lead_alpha: the levels at which a gain, and a lead over a control of each name, are found, corrected for how many
     are asked. behind: by how much the baseline's score is below that of the better one, whose score a control has.
-    repeated: how many seeds have the predictions of another in both arms, and count as one with it.
+    repeated: how many seeds have the predictions of another in both arms, and count as one with it. among: how many baselines
+    the better one was chosen from.
     """
 
     label: str
@@ -57,13 +60,14 @@ class Comparison:
     by: Scoring
     behind: float = 0.0
     repeated: int = 0
+    among: int = 1
     alpha: float = ONE_SIDED
     lead_alpha: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def equivalence(self) -> Equivalence:
-        """Whether the difference is shown to be within the margin."""
-        return equivalence(self.gain, self.margin, ALPHA)
+        """Whether the difference is shown to be within the margin, of this arm alone."""
+        return equivalence(self.pairs, self.gain, self.margin, ALPHA, self.among)
 
     @property
     def asked(self) -> list[Asked]:
@@ -130,9 +134,11 @@ def repeats(count: int) -> str:
 def compare(study: Study, scores: Scores, test_per_train: float | None) -> list[Comparison]:
     """Every fused arm of a label's scores against every baseline."""
     best = better(study, scores)
+    others = [b for b in study.baselines if b in scores.score and b != best]
+    among = rivals([test(scores, other, best, test_per_train) for other in others])
     there = [arm for arm in study.fused if arm in scores.score]
     return [
-        _pair(study, scores, arm, baseline, best, test_per_train)
+        replace(_pair(study, scores, arm, baseline, best, test_per_train), among=among if baseline == best else 1)
         for arm in there
         for baseline in study.baselines
         if baseline in scores.score
@@ -153,11 +159,14 @@ def runs(score: np.ndarray) -> np.ndarray:
 
 def mean(scores: Scores, arm: str, test_per_train: float | None) -> Crossed:
     """An arm's own mean with its interval, over seeds and groups."""
-    return test(scores, None, arm, test_per_train)
+    found, by = own(pair(scores, None, arm), test_per_train), scores.by.score
+    if np.isfinite(found.se) and by.share and by.name != "r2":
+        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+    return found
 
 
-def test(scores: Scores, baseline: str | None, arm: str, test_per_train: float | None) -> Crossed:
-    """The study's test of arm - baseline (None: from 0); of a share no bound of the interval is beyond 1."""
+def test(scores: Scores, baseline: str, arm: str, test_per_train: float | None) -> Crossed:
+    """The study's test of arm - baseline; of a share no bound of the interval is beyond 1."""
     found = crossed(pair(scores, baseline, arm), test_per_train)
     if np.isfinite(found.se) and scores.by.score.share and scores.by.score.name != "r2":
         return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
@@ -167,11 +176,11 @@ def test(scores: Scores, baseline: str | None, arm: str, test_per_train: float |
 def pair(scores: Scores, baseline: str | None, arm: str) -> Paired:
     """The differences arm - baseline (None: from 0); with those of each class where the score is over classes."""
     seeds = distinct(scores, arm) if baseline is None else distinct(scores, baseline, arm)
-    own, each = scores.score[arm][seeds], scores.each[arm][seeds]
-    other, beside = (np.where(np.isnan(x), np.nan, 0.0) for x in (own, each))
+    values, each = scores.score[arm][seeds], scores.each[arm][seeds]
+    other, beside = (np.where(np.isnan(x), np.nan, 0.0) for x in (values, each))
     if baseline is not None:
         other, beside = scores.score[baseline][seeds], scores.each[baseline][seeds]
-    pairs, reach = paired(other, own, scores.groups), scores.by.score.reach
+    pairs, reach = paired(other, values, scores.groups), scores.by.score.reach
     if reach is None or scores.by.kind != "classes":
         return pairs
     return stratified(pairs, beside, each, scores.groups, scores.truth.astype(str), reach)
@@ -216,14 +225,15 @@ def _pair(study: Study, scores: Scores, arm: str, baseline: str, best: str, test
         return test(scores, low, high, test_per_train)
 
     pairs, seeds = pair(scores, baseline, arm), distinct(scores, baseline, arm)
-    own, base = (scores.score[name][seeds] for name in (arm, baseline))
+    fused, base = (scores.score[name][seeds] for name in (arm, baseline))
     guards = [
-        Guard(name, control_name(study, name, scores.label, best, scores.score), tested(best, name), tested(name, arm))
+        Guard(name, control_name(study, name, scores.label, best, scores.score), pair(scores, best, name),
+              tested(best, name), tested(name, arm))
         for name, facts in study.controls.items()
         if facts.of == arm and name in scores.score
-    ]
+    ]  # fmt: skip
     behind = float(runs(scores.score[best]).mean() - runs(scores.score[baseline]).mean())
     return Comparison(
-        scores.label, arm, baseline, baseline == best, pairs, runs(base).ravel(), runs(own).ravel(), tested(baseline, arm),
+        scores.label, arm, baseline, baseline == best, pairs, runs(base).ravel(), runs(fused).ravel(), tested(baseline, arm),
         guards, scores.by.margin, scores.by, behind, len(scores.seeds) - len(seeds),
     )  # fmt: skip

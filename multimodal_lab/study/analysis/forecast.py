@@ -12,7 +12,7 @@ from scipy import special, stats
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.components import Components, Design, components, root
 from multimodal_lab.stats.crossed import Crossed, crossed
-from multimodal_lab.stats.equivalence import Equivalence, equivalence
+from multimodal_lab.stats.equivalence import Equivalence, within
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.verdict import (
     ONE_SIDED,
@@ -94,8 +94,10 @@ class Forecast:
     def _verdict(self, arms: np.ndarray) -> str:
         fused, baseline, *controls = arms
         pairs = [(baseline, fused), *((baseline, c) for c in controls), *((c, fused) for c in controls)]
-        tests = [crossed(paired(low, high)) for low, high in pairs]
-        return self._kind(tests, [equivalence(test, self.margin) for test in tests[: 1 + len(controls)]])
+        tested = [(own := paired(low, high), crossed(own)) for low, high in pairs]
+        small = [Equivalence(self.margin, within(*one, self.margin), -np.inf, np.inf, ALPHA)
+                 for one in tested[: 1 + len(controls)]]  # fmt: skip
+        return self._kind([test for _, test in tested], small)
 
     def _kind(self, tests: Sequence[Crossed], small: Sequence[Equivalence]) -> str:
         """The word for the gain, the controls' gains and the leads over them; small: whether each gain is."""

@@ -9,11 +9,11 @@ import numpy as np
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed
-from multimodal_lab.stats.equivalence import equivalence
+from multimodal_lab.stats.equivalence import Equivalence, over_arms, within
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.verdict import ONE_SIDED, ControlEvidence, Difference, Evidence, Verdict, difference, verdict
 from multimodal_lab.study.analysis.collapse import Collapse, collapsed, without
-from multimodal_lab.study.analysis.compare import Comparison, Guard, compare, mean, repeats
+from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean, repeats
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.ledger import metric
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
@@ -25,11 +25,12 @@ Adjusted = dict[Key, tuple[float, float]]  # p, and p above 0
 
 @dataclass(frozen=True)
 class Judged:
-    """A comparison with its verdict; gain and controls with their Holm-adjusted p; problems: what makes it void."""
+    """A comparison with its verdict; gain, equivalence and controls with their Holm-adjusted p; problems: what makes it void."""
 
     of: Comparison
     verdict: Verdict
     gain: Difference
+    equivalence: Equivalence
     controls: Sequence[ControlEvidence]
     problems: Sequence[str] = ()
 
@@ -68,7 +69,8 @@ class Answer:
 
 
 def judge(found: Outcomes) -> list[Answer]:
-    """Every label's answer. Gains over the better modality are corrected over the report, leads over all of the same control.
+    """Every label's answer. Gains over the better modality are corrected over the report, leads over all of the same control,
+    equivalence over the arms that are compared with one baseline on one label: one of them answers for it.
 
     Where runs collapsed, the verdict without their seeds stands beside.
     """
@@ -89,13 +91,13 @@ def _answers(found: Outcomes, asked: Sequence[Answer]) -> list[Answer]:
     ratio = found.test_per_train if found.finished else None
     pairs = [compare(found.plan.study, a.scores, ratio) if a.scores else [] for a in asked]
     every = [c for own in pairs for c in own]
-    gains, leads = _gains(every), _leads(every)
+    gains, leads, equal = _gains(every), _leads(every), _equal(every)
     pairs = [[_corrected(c, every, leads) for c in own] for own in pairs]
     return [
         replace(
             answer,
             means={arm: mean(answer.scores, arm, ratio) for arm in answer.scores.score} if answer.scores else {},
-            judged=[_judged(found, answer, c, gains, leads) for c in own],
+            judged=[_judged(found, answer, c, gains, leads, equal) for c in own],
         )
         for answer, own in zip(asked, pairs, strict=True)
     ]
@@ -127,7 +129,14 @@ def _scores(found: Outcomes, label: str) -> Answer:
     return Answer(label, scores)
 
 
-def _judged(found: Outcomes, answer: Answer, c: Comparison, gains: Adjusted, leads: dict[str, Adjusted]) -> Judged:
+def _judged(
+    found: Outcomes,
+    answer: Answer,
+    c: Comparison,
+    gains: Adjusted,
+    leads: dict[str, Adjusted],
+    equal: dict[Key, Equivalence],
+) -> Judged:
     score = c.by.score
     gain = difference(c.gain, *gains[c.label, c.arm, c.baseline], score=score)
     controls = [
@@ -139,15 +148,16 @@ def _judged(found: Outcomes, answer: Answer, c: Comparison, gains: Adjusted, lea
         )
         for g in c.controls
     ]
+    same = equal[c.label, c.arm, c.baseline]
     evidence = Evidence(
-        gain, c.equivalence, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
+        gain, same, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
         need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better, note=repeats(c.repeated) if c.repeated else "",
     )  # fmt: skip
-    return Judged(c, verdict(evidence), gain, controls, evidence.problems)
+    return Judged(c, verdict(evidence), gain, same, controls, evidence.problems)
 
 
 def _small(guard: Guard, c: Comparison) -> bool:
-    return equivalence(guard.gain, c.margin).shown
+    return within(guard.pairs, guard.gain, c.margin) < ALPHA
 
 
 def _one_class(answer: Answer) -> list[str]:
@@ -163,6 +173,16 @@ def _gains(comparisons: Sequence[Comparison]) -> Adjusted:
     found: Adjusted = {}
     for best in (True, False):
         found |= _adjusted({(c.label, c.arm, c.baseline): c.gain for c in comparisons if c.better == best})
+    return found
+
+
+def _equal(comparisons: Sequence[Comparison]) -> dict[Key, Equivalence]:
+    """{(label, arm, baseline): whether they are equal}, adjusted over the arms against the same baseline."""
+    found: dict[Key, Equivalence] = {}
+    for key in dict.fromkeys((c.label, c.baseline) for c in comparisons):
+        own = [c for c in comparisons if (c.label, c.baseline) == key]
+        equal = over_arms([c.equivalence for c in own])
+        found |= {(c.label, c.arm, c.baseline): e for c, e in zip(own, equal, strict=True)}
     return found
 
 

@@ -179,7 +179,7 @@ def _comparison(judged: Judged) -> dict[str, Any]:
     return {
         "arm": c.arm, "baseline": c.baseline, "better": c.better, "verdict": asdict(judged.verdict),
         "gain": {**_difference(judged.gain, c.gain), "se": c.gain.se, "df": c.gain.df},
-        "equivalence": {**asdict(c.equivalence), "shown": c.equivalence.shown},
+        "equivalence": {**asdict(judged.equivalence), "shown": judged.equivalence.shown},
         "detectable": c.detectable, "need": c.need.sentence, "by_seed": c.pairs.by_seed.tolist(),
         "bootstrap": asdict(c.bootstrap), "sign_flip": {**asdict(c.flips), "of": "groups"},
         "wilcoxon": {**asdict(c.ranks), "of": "seeds"}, "effect": {**asdict(c.effect), "name": "Hedges g_av",
