@@ -105,7 +105,7 @@ def keys(argv):
 
 def test_one_command_is_a_whole_study_and_the_file_that_it_wrote_is_the_same_one(tmp_path, cli):
     words = [*write(tmp_path), "study.seeds=[0]", "study.splits=[0]", "train.max_steps=4", "study.labels=[sex]"]
-    words += ["study.fusions=[concat]"]
+    words += ["study.fusions=[concat]", "evaluate=[head]"]
     said = cli(*words, small=False).stdout
     plan = said.partition("audit of")[0]
     assert "60 samples of 20 individuals" in plan
