@@ -1,8 +1,8 @@
 """Error rates of *adds* and *redundant*, and power of *adds*, in simulated studies.
 
-python scripts/bench/calibration.py            # all tables; a few minutes on one core
+python scripts/bench/calibration.py            # all tables; half an hour on one core
 python scripts/bench/calibration.py null 2000  # the rate of false *adds* alone, 2,000 studies a row
-python scripts/bench/calibration.py equal 2000 # the rate of false *redundant* alone; some ten minutes
+python scripts/bench/calibration.py equal 2000 # the rate of false *redundant* alone; some twenty minutes
 python scripts/bench/calibration.py own 1000   # the coverage of an arm's own interval
 
 A study is a baseline, a fused arm and two controls, their seeds, and a test part of 24 groups of unequal size
