@@ -43,7 +43,8 @@ class Study:
     cells of other source or data may stand in one directory. subsets: an arm in no comparison, trained with modality dropout,
     whose score on every subset of its modalities and Shapley values are reported. retrain: a fused arm that is trained anew on
     every subset of its modalities, whose Shapley values stand beside. leak: arms that are trained on random splits too, in no
-    comparison, for the leak gap. jobs: launchers side by side on this machine. evaluator: by whose predictions cells are
+    comparison, for the leak gap. by: columns whose values tell where an arm gains, labels of the data; by default the classes of
+    each label. jobs: launchers side by side on this machine. evaluator: by whose predictions cells are
     judged, such as probe, or head for what was trained; None is the first of the arms' evaluators that judges every label of
     the study in all of them.
     """
@@ -62,6 +63,7 @@ class Study:
     subsets: str | None = None
     retrain: str | None = None
     leak: list[str] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
     jobs: Count = 1
     evaluator: str | None = None
 

@@ -129,8 +129,8 @@ def test_two_writings_are_the_same_bytes(tmp_path, made):
 def test_hostile_words_never_become_markup(tmp_path, made):
     """In the place of every word that a file can choose, one field after another."""
     clean = Tags(written(tmp_path / "clean", made)["report.html"].read_text())
-    for start in range(0, len(HOSTILE), 24):
-        words = iter((HOSTILE * 2)[start : start + 24])
+    for start in range(0, len(HOSTILE), 29):
+        words = iter((HOSTILE * 2)[start : start + 29])
         bad = json.loads(json.dumps(made))
         own = bad["labels"]["sex"]
         bad["study"], bad["command"], own["answer"]["sentence"] = next(words), next(words), next(words)
@@ -149,6 +149,10 @@ def test_hostile_words_never_become_markup(tmp_path, made):
         bad["overlap"]["measures"][0]["name"] = next(words)
         bad["labels"][next(words)] = bad["labels"].pop("species")
         own["by_class"][next(words)] = own["by_class"].pop("f")
+        own["where"][0]["rows"][0]["name"], own["where"][0]["column"], own["acquire"][0]["sentence"] = (
+            next(words) for _ in "abc"
+        )
+        own["only_fusion"]["samples"][0] |= {"id": next(words), "truth": next(words), "picture": "../study.json"}
         files = written(tmp_path / str(start), bad)
         page = files["report.html"].read_text()
         found = Tags(page)

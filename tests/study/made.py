@@ -40,9 +40,12 @@ def study(
     seed_of=lambda cell: cell.seed,
     arms_more=(),
     more_baselines=(),
+    outputs=True,
     **more,
 ):
-    """Write it; levels[arm] is the chance to be right, or {label: chance}. Samples come in groups of 4, half tested."""
+    """Write it; levels[arm] is the chance to be right, a function of the true classes to it, or {label: chance}.
+
+    Samples come in groups of 4, half tested."""
     arms = {arm: [f"modality={arm}", *arms_more] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
     named = Study(
         arms, ["rgb", "uv", *more_baselines], list(labels), controls, seeds=list(seeds), splits=list(splits), **more
@@ -56,12 +59,24 @@ def study(
     for cell in cells:
         if cell.arm not in skip:
             level = levels[cell.arm] if at(cell) is None else at(cell)
-            _cell(folder, cell, level, labels, groups, sources(cell), list(classes), named, tested(cell), seed_of(cell))
+            _cell(
+                folder,
+                cell,
+                level,
+                labels,
+                groups,
+                sources(cell),
+                list(classes),
+                named,
+                tested(cell),
+                seed_of(cell),
+                outputs,
+            )
     plan.write(folder, StudyPlan(named, cells, ["study=made"], warnings(named), retrained=retrained or {}))
     return folder
 
 
-def _cell(folder, cell, level, labels, groups, source, classes, named, fewer, drawn):
+def _cell(folder, cell, level, labels, groups, source, classes, named, fewer, drawn, kept):
     rows = np.flatnonzero(np.isin(np.arange(groups * PER_GROUP) // PER_GROUP, held_out(groups, cell.split)))
     if cell.role == "leak":
         rows = np.sort(np.random.default_rng([cell.split, 1]).permutation(groups * PER_GROUP)[: len(rows)])
@@ -80,14 +95,16 @@ def _cell(folder, cell, level, labels, groups, source, classes, named, fewer, dr
     for i, label in enumerate(labels):
         for stream, chance in streams.items():
             chance = chance[label] if isinstance(chance, dict) else chance
+            chance = chance(truths[label]) if callable(chance) else chance
             draw = np.random.default_rng([drawn, cell.split, i, *map(ord, cell.arm + stream)])
             right = draw.random(len(rows)) < chance
             said = np.where(right, truths[label], (truths[label] + 1) % max(2, len(classes)))
             chances = draw.uniform(0.5, 1, len(rows))  # no two seeds tell the same
+            said, outputs = said % len(classes), None  # the probabilities of both classes
+            if len(classes) == 2 and kept:
+                outputs = np.where(said[:, None] == np.arange(2), chances[:, None], 1 - chances[:, None])
             found.append(
-                Predicted(
-                    "probe", stream, label, np.arange(len(rows)), truths[label], said % len(classes), chances, right
-                )
+                Predicted("probe", stream, label, np.arange(len(rows)), truths[label], said, chances, right, outputs)
             )
             seal |= {f"probe/{stream}/{label}/n": float(len(rows)), f"probe/{stream}/{label}/accuracy": right.mean()}
         seal |= {f"chance/{label}": 0.5, f"chance_prior/{label}": 0.5}

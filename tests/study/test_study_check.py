@@ -56,6 +56,7 @@ WRONG = [
     ({"seeds: [0, 1]": "seeds: []"}, "at least one"),
     ({"seeds: [0, 1]": "seeds: [0, -1]"}, "study.seeds.1=-1"),
     ({"labels: [species, sex]": "labels: [species, sox]"}, "study.labels=sox: the data have no such label"),
+    ({"unequal: []": "unequal: []\n  by: [sox]"}, "study.by=sox: the data have no such label"),
     ({"margin: 0.02": "margin: big"}, "study.margin=big"),
     ({"margin: 0.02": "margins: 0.02"}, "study.margins=0.02: no such key"),
     ({"margin: 0.02": "margin: 2"}, "study.margin=2: of species: expected less than 1 (0.02 is 2 points)"),

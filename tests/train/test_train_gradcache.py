@@ -17,10 +17,12 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
 from multimodal_lab.head.caption_lstm import CaptionLSTM
 from multimodal_lab.head.classifier import Classifier
+from multimodal_lab.head.factorcl import FactorCL
 from multimodal_lab.head.late_fusion import LateFusion
 from multimodal_lab.head.match import Match
 from multimodal_lab.head.projection import Projection
 from multimodal_lab.head.regressor import Regressor
+from multimodal_lab.head.subsets import Subsets
 from multimodal_lab.head.tokens import Tokens
 from multimodal_lab.optim import optimizers
 from multimodal_lab.system import System
@@ -31,7 +33,7 @@ from multimodal_lab.types import Band, Batch, Features, Stream
 
 LOSSES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
 OF_ALL_RANKS = [p for p in LOSSES if p.stem != "match"]  # its negatives are mined in each rank's own batch
-NEEDS_TWO = {"clip", "siglip", "triplet", "match"}
+NEEDS_TWO = {"clip", "siglip", "triplet", "match", "factorcl"}
 NUMBERS = {"mass": (torch.zeros(1), torch.ones(1))}
 HEADS = {
     "regressor": partial(Regressor, label="mass", dropout=0.0),
@@ -40,6 +42,8 @@ HEADS = {
     "late_fusion": partial(LateFusion, label="species", dropout=0.0),
     "match": partial(Match, by="projection", width=8, heads=2, layers=1),
     "tokens": partial(Tokens),
+    "subsets": partial(Subsets, dim=6, hidden=8),
+    "factorcl": partial(FactorCL, dim=6, hidden=8),
     "caption_lstm": partial(CaptionLSTM, vocab=7, width=8, embed=5, dropout=0.0, input="a"),
 }
 N, VIEWS, ROWS = 7, 2, 4  # 14 rows in parts of 4, the last ragged

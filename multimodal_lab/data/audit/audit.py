@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,8 @@ def _of(data: Prepared, seen: View, rows: SplitRows, judged: Collection[str] | N
 def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None) -> Iterator[Finding]:
     table, labels = data.samples, {n: v for n, v in _labels(data).items() if judged is None or n in judged}
     fields = [p.stored.field for p in data.reader.plans.values() if p.stored.field]
-    skip = [*fields, *getattr(data.reader.source, "images", []), *getattr(data.reader.source, "texts", [])]
+    content = (getattr(data.reader.source, of, ()) for of in ("images", "texts", "text_columns"))
+    skip = [*fields, *chain.from_iterable(content)]
     columns = [c for c in classes(table, {*BOOKKEEPING, *skip}) if c not in labels]
     if data.facts.get("hold") == "samples":
         yield _random()

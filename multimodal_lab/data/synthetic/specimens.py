@@ -47,6 +47,7 @@ class Specimens:
     """
 
     bands = BANDS
+    text_columns = ("caption",)
 
     def __init__(
         self,

@@ -57,13 +57,13 @@ def read(folder: Path, seed: int = 0) -> ExplorerData:
     if not folder.is_dir():
         raise ExplorerError(f"run={folder}: no such directory")
     total = _total(folder / "embeddings")
-    rows, pictures = _pictures(folder / "thumbnails.npz", total)
+    rows, images = pictures(folder / "thumbnails.npz", total)
     place = np.full(total, -1)
     place[rows] = np.arange(len(rows))
     order = np.random.default_rng(seed).permutation(total)
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
     own = _scores(folder / "summary.json")
-    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, pictures, place[chosen], *own)
+    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, images, place[chosen], *own)
 
 
 def _total(folder: Path) -> int:
@@ -109,20 +109,22 @@ def _embeddings(folder: Path, chosen: np.ndarray) -> Embeddings:
         raise ExplorerError(f"{folder}: not as a run writes it ({_told(error)})") from error
 
 
-def _pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """`thumbnails.load` of a run of `count` samples; nothing without a file. `ExplorerError` says what is wrong with one."""
     if not path.is_file():
         return np.zeros(0, dtype=np.int64), {}
     try:
-        rows, pictures = thumbnails.load(path)
+        rows, found = thumbnails.load(path)
     except _BAD as error:
         raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
     if rows.ndim != 1 or rows.dtype.kind != "i" or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
         raise ExplorerError(f"{path}: rows must be places among the {count} samples of the embeddings")
-    for name, images in pictures.items():
+    for name, images in found.items():
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[::3] != (len(rows), 3):
-            found = f"{images.dtype} {images.shape}"
-            raise ExplorerError(f"{path}: {name} is {found}, expected uint8 ({len(rows)}, height, width, 3)")
-    return rows, pictures
+            raise ExplorerError(
+                f"{path}: {name} is {images.dtype} {images.shape}, expected uint8 ({len(rows)}, height, width, 3)"
+            )
+    return rows, found
 
 
 def _scores(path: Path) -> tuple[str, dict[str, float], str]:

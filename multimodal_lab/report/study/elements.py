@@ -23,14 +23,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A small PNG of one sample, its name and what it is."""
+
+    path: Path
+    name: str
+    truth: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the report; figures are (what it shows, file)."""
+    """A part of the report; figures are (what it shows, file); pictures stand in a row."""
 
     title: str
     sentences: Sequence[str] = ()
     tables: Sequence[Table] = ()
     figures: Sequence[tuple[str, Path]] = ()
     command: str = ""
+    pictures: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def html(report: Report) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["image"] = _image
+    environment.filters["png"] = _png
     environment.filters["clean"] = clean
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(report=report)
 
@@ -49,6 +50,9 @@ def _lines(report: Report) -> Iterator[str]:
             yield from ("", *_table(table))
         for title, path in section.figures:
             yield from ("", f"![{_plain(title)}](figures/{path.name})")
+        if section.pictures:
+            yield ""
+            yield " ".join(f"![{_plain(p.name)}](gallery/{p.path.name})" for p in section.pictures)
         if section.command:
             yield from ("", "    " + clean(section.command))
 
@@ -73,6 +77,10 @@ def _plain(text: str) -> str:
 def clean(text: object) -> str:
     """On one line, without characters that turn or hide text."""
     return _CONTROL.sub(" ", str(text))
+
+
+def _png(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _image(path: Path) -> str:

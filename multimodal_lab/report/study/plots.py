@@ -17,7 +17,7 @@ PANEL, WHOLE = 2.9, 7.0  # inches: of a label among several, and the least of al
 
 
 def draw(folder: Path, made: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """{name: [svg, pdf]} of arms, gains, shapley, missing, retrained, reliability: those that there is something for."""
+    """{name: [svg, pdf]} of arms, gains, shapley, missing, acquire, retrained, reliability: those that there is something for."""
     labels = {k: v for k, v in made["labels"].items() if v["arms"]}
     found = {}
     if labels:
@@ -28,6 +28,9 @@ def draw(folder: Path, made: Mapping[str, Any]) -> dict[str, list[Path]]:
     if made.get("subsets"):
         found["shapley"] = _save(folder, "shapley", _shapley(made["subsets"]))
         found["missing"] = _save(folder, "missing", _missing(made["subsets"]))
+    curves = [(label, a) for label, own in labels.items() for a in own["acquire"]]
+    if curves:
+        found["acquire"] = _save(folder, "acquire", _acquire(curves))
     if made.get("retrained"):
         found["retrained"] = _save(folder, "retrained", _shapley(made["retrained"]))
     if (reliability := calibration.draw(made)) is not None:
@@ -120,6 +123,38 @@ def _missing(subsets: Mapping[str, Any]) -> Any:
         ax.set_xlabel("modalities present (band: worst to best subset)")
         ax.set_ylabel("score")
         ax.legend(fontsize=8)
+    return figure
+
+
+def _acquire(curves: Sequence[tuple[str, Mapping[str, Any]]]) -> Any:
+    from multimodal_lab.report import style
+
+    with style.look():
+        across = min(2, len(curves))
+        figure, axes = style.panels(-(-len(curves) // across), across, WHOLE / across, 2.6)
+        for ax in axes.flat[len(curves) :]:
+            ax.set_axis_off()
+        for ax, (label, a) in zip(axes.flat, curves, strict=False):
+            x = [100 * p["share"] for p in a["curve"]]
+            for i, (key, name, line) in enumerate(
+                (("doubt", f"least sure by {a['over']}", "-"), ("random", "random", ":"), ("oracle", "oracle", "--"))
+            ):
+                ax.plot(
+                    x,
+                    [p[key] for p in a["curve"]],
+                    line,
+                    color=style.GREY if i else style.INK,
+                    lw=1.4,
+                    label=style.short(name),
+                )
+            known = [p for p in a["curve"] if p["low"] is not None and p["high"] is not None]
+            ax.fill_between([100 * p["share"] for p in known], [p["low"] for p in known], [p["high"] for p in known],
+                            color=style.INK, alpha=0.12, lw=0)  # fmt: skip
+            ax.axhline(a["curve"][-1]["doubt"] - a["margin"], color=style.GREY, lw=0.6)
+            ax.set_title(style.short(f"{label}: {' and '.join(a['added'])} beside {a['over']}"))
+            ax.set_xlabel("% that have it; line: all, less the margin")
+            ax.set_ylabel("accuracy")
+            ax.legend(fontsize=7, loc="lower right")
     return figure
 
 

@@ -24,6 +24,7 @@ from multimodal_lab.report.study.elements import (
 )
 from multimodal_lab.report.study.shares import retrained, subsets
 from multimodal_lab.report.study.tuning import tuning
+from multimodal_lab.report.study.where import acquire, only_fusion, where
 
 EFFECT = "effect, over runs only, not over samples"
 RESTS = (
@@ -37,11 +38,12 @@ RESTS = (
 )
 
 
-def build_report(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Report:
-    """All sections that `study.json` has something for, verdicts first."""
+def build_report(made: Mapping[str, Any], figures: Mapping[str, Path], gallery: Path) -> Report:
+    """All sections that `study.json` has something for, verdicts first; gallery: the folder of pictures that it names."""
     cards = [_card(label, own) for label, own in made["labels"].items()]
     parts = [
         *_warned(made), *_arms(made, figures), *tuning(made), *_controls(made, figures), *_comparisons(made),
+        *where(made), *only_fusion(made, gallery), *acquire(made, figures),
         *subsets(made, figures), *retrained(made, figures), *calibration(made, figures), *_overlap(made), *_classes(made),
         *_groups(made), *_audit(made), *_cells(made), _made_of(made), _rules(),
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from multimodal_lab.report.study.sections import build_report
 from multimodal_lab.runs.guarded import read_json
 
 SOURCE = "study.json"
+GALLERY = "gallery"
 EXPLORER = "explorer.html"  # beside the report where there is one
 
 
@@ -25,7 +26,7 @@ def write(folder: Path) -> list[Path]:
     made = _read(folder / SOURCE)
     try:
         figures = plots.draw(folder / "figures", made)
-        shown = build_report(made, {name: paths[0] for name, paths in figures.items()})
+        shown = build_report(made, {name: paths[0] for name, paths in figures.items()}, folder / GALLERY)
         shown = replace(shown, explorer=EXPLORER if (folder / EXPLORER).is_file() else "")
         texts = {"report.html": page.html(shown), "report.md": page.markdown(shown)}
     except (KeyError, TypeError, AttributeError, IndexError) as error:

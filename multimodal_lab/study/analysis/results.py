@@ -13,6 +13,7 @@ from multimodal_lab.runs import hashes
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.score import ACCURACY
 from multimodal_lab.stats.verdict import Difference
+from multimodal_lab.study.analysis.acquire import acquire
 from multimodal_lab.study.analysis.calibration import calibration
 from multimodal_lab.study.analysis.compare import Comparison
 from multimodal_lab.study.analysis.judge import Answer, Judged, problems
@@ -21,6 +22,7 @@ from multimodal_lab.study.analysis.modalities import modalities
 from multimodal_lab.study.analysis.overlap import alike
 from multimodal_lab.study.analysis.sentence import Lead, Seen, Unit, lead
 from multimodal_lab.study.analysis.shapley import retrained, shares
+from multimodal_lab.study.analysis.where import only_fusion, unknown_columns, where
 from multimodal_lab.study.audit.record import warnings
 from multimodal_lab.study.ledger import ledger, metric, tuning
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
@@ -53,6 +55,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
             *warnings(found.audit, found.data),
             *(said for a in answers for said in a.beside),
             *(said for a in answers if a.scores for said in a.scores.by.left_out),
+            *unknown_columns(found, answers),
         ],
         "labels": {a.label: _label(found, a, seen) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
@@ -115,10 +118,11 @@ def _label(found: Outcomes, answer: Answer, seen: Seen) -> dict[str, Any]:
     if scores is not None and scores.by.score.name not in RECORDED:
         chance = scores.by.constant
     score = scores.by.score if scores is not None else ACCURACY
-    said = _lead(lead(answer, seen, Unit(score, None if chance is None else score.sign * chance)))
+    told = lead(answer, seen, Unit(score, None if chance is None else score.sign * chance))
+    said = _lead(told)
     if scores is None or head is None:
         return {
-            "answer": said,
+            "answer": said, "where": [], "only_fusion": None, "acquire": [],
             "verdict": {"kind": "invalid", "arm": None, "baseline": None, "sentence": answer.why}, "classes": [],
             "metric": None, "chance": None, "score": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [],
             "arms": {}, "comparisons": [], "calibration": None, "by_class": {}, "by_group": {"most": [], "count": 0},
@@ -126,7 +130,8 @@ def _label(found: Outcomes, answer: Answer, seen: Seen) -> dict[str, Any]:
     classes = sorted(set(scores.truth.tolist()))
     by = scores.by
     return {
-        "answer": said,
+        "answer": said, "where": where(found, answer, told), "only_fusion": only_fusion(found, answer, told),
+        "acquire": acquire(found, answer, told),
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
         "without": _without(answer),

@@ -13,6 +13,7 @@ from multimodal_lab.config.study import Study, under
 from multimodal_lab.runs.hashes import config_key, flat
 from multimodal_lab.study.design import retrain
 from multimodal_lab.study.design.plan import Cell, Chosen
+from multimodal_lab.text import nearest
 
 Compose = Callable[[list[str]], DictConfig]
 
@@ -126,6 +127,8 @@ def unequal(study: Study, plain: Mapping[str, Mapping[str, Any]]) -> Iterator[Pr
                 yield Problem(key, budget.get(key), expects, "" if paired else f"study.unequal=[{key}]")
     if len({tuple(sorted(tree["data"].get("labels") or ())) for tree in plain.values()}) == 1:
         labels = plain[first]["data"].get("labels")
-        for label in study.labels if isinstance(labels, list) else ():
+        named = [*(("study.labels", label) for label in study.labels), *(("study.by", name) for name in study.by)]
+        for where, label in named if isinstance(labels, list) else ():
             if label not in labels:
-                yield Problem("study.labels", label, f"the data have no such label; there are {', '.join(labels)}")
+                near = nearest(label, labels)[0] if labels else ""
+                yield Problem(where, label, f"the data have no such label; there are {', '.join(labels)}", near)

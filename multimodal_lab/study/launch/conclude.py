@@ -13,7 +13,7 @@ from rich.table import Table
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.report import study as report
-from multimodal_lab.study.analysis import judge, results
+from multimodal_lab.study.analysis import gallery, judge, results
 from multimodal_lab.study.launch.explore import explore
 from multimodal_lab.study.ledger import outcomes
 from multimodal_lab.text import printable
@@ -35,9 +35,10 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
         )
     answers = judge.judge(found)
     made = results.record(found, answers)
+    pictures = gallery.draw(found, made)
     files.write_json(folder / results.FILE, made)
     page, why = explore(found, answers)
-    drawn = [*report.write(folder), *page]
+    drawn = [*report.write(folder), *page, *pictures]
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     console.print(_table(made))
     for said in found.warnings:
