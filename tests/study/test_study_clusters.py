@@ -46,6 +46,7 @@ def whole(folder):
     assert (folder / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_study_of_submitit_goes_on_with_a_cell_that_was_preempted(launch, tmp_path):
     folder = tmp_path / "out"
     flag = write(tmp_path, LONG)
