@@ -43,7 +43,7 @@ class World:
 
 WORLDS = (
     World("a group has one class, 8 groups each"),
-    World("a group has one class, 3 groups each", groups=36, size=20),
+    World("a group has one class, 5 groups each", groups=60, size=12),
     World("a group has all classes, 24 groups", groups=24, size=32, nested=False),
     World("seeds matter much", suits=0.1, seed=0.5),
     World("single samples", groups=768, size=1, spread=0, suits=0),

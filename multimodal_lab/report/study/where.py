@@ -23,7 +23,7 @@ def where(made: Mapping[str, Any]) -> Iterator[Section]:
         for table in own["where"]:
             rows = [
                 [s["name"], str(s["n"]), str(s["groups"]), points(s["gain"], score_of(own)), pvalue(s["p"]), pvalue(s["q"]),
-                 s["found"] or ("–" if s["q"] is not None else "not tested: one group")]
+                 s["found"] or ("–" if s["q"] is not None else "not tested: too few")]
                 for s in table["rows"]
             ]  # fmt: skip
             head = (table["column"], "n", "groups", f"{table['arm']} over {table['over']}", "p", "q", "found")
