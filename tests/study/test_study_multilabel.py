@@ -64,7 +64,7 @@ def test_a_reader_that_knows_nothing_has_nothing_to_share(blind):
     entry = found.finished[0]
     assert status.score(entry, "tags") == pytest.approx(label["arms"][entry.cell.arm]["runs"][0][0])
     assert entry.summary["chance/tags"] < 0.5  # the run's own table keeps average precision and its chance
-    text = str(build_report(made, {}))
+    text = str(build_report(made, {}, found.folder / "gallery"))
     assert "share of labels right, chance" in text
     assert "share of labels right of nothing (the prior)" in text
 
