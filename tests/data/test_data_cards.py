@@ -68,7 +68,7 @@ def test_a_scene_trains_as_shipped(composed, tmp_path, scene, modality):
     two_steps(composed, tmp_path, "data=indian_pines", "data.source.block=6", "data.source.patch=5", *words)
 
 
-@pytest.mark.parametrize("data", ["eo_samples", "indian_pines"])
+@pytest.mark.parametrize("data", ["eo_samples", pytest.param("indian_pines", marks=pytest.mark.slow)])
 def test_the_real_files_train_as_shipped(composed, tmp_path, data):
     root = SHARED / data
     if not root.is_dir():
