@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from multimodal_lab.stats.exchange import LEAST, Exchange
 from multimodal_lab.stats.grouped import numbered
-from multimodal_lab.stats.jackknife import blocks, jackknife
+from multimodal_lab.stats.jackknife import BLOCKS, blocks, jackknife
 
 Statistic = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 """Of x (N, D), y (N, E) and whole group numbers (N,)."""
@@ -98,22 +98,28 @@ def resampled_together(
     groups: np.ndarray | None = None,
     *,
     interval: bool = True,
+    lots: int = BLOCKS,
+    corrected: bool = False,
     permutations: int = 199,
     level: float = 0.95,
     seed: int = 0,
 ) -> list[Resampled]:
-    """The same for one that is quicker of many pairs of spaces at once, or gives several numbers: M samples to M times (P,)."""
+    """The same for one that is quicker of many pairs of spaces at once, or gives several numbers: M samples to M times (P,).
+
+    corrected: values are the jackknife's, less the bias that falls as 1 / groups, and the variance has the square of that bias
+    added, which is known no better than to its own size; NaN with fewer than 7 groups. lots: so many are left out at most.
+    """
     x, y = two_spaces(x, y)
     index = numbered(groups, len(x))
     draw, exchange = np.random.default_rng(seed), Exchange(index)
     permutations = permutations if len(exchange.rows) else 0
-    lots = blocks(index)
-    left_out = range(int(lots.max()) + 1) if interval and len(np.unique(index)) >= LEAST else range(0)
+    block = blocks(index, lots)
+    left_out = range(int(block.max()) + 1) if interval and len(np.unique(index)) >= LEAST else range(0)
 
     def samples() -> Iterator[Sample]:
         yield x, y, index
         for lot in left_out:
-            yield _kept(x, y, index, lots != lot)
+            yield _kept(x, y, index, block != lot)
         if permutations:
             own = numbered(index[exchange.rows], len(exchange.rows))
             # p compares like with like: the value over the rows that take part in the permutations, not over all
@@ -125,9 +131,13 @@ def resampled_together(
     value, *rest = statistics(samples())
     low, high = np.full((2, len(value)), np.nan)
     if left_out:
-        groups_of = np.array([len(np.unique(index[lots == lot])) for lot in left_out])
-        reach = jackknife(value, np.array(rest[: len(left_out)]), groups_of).reach(level)
-        low, high = value - reach, value + reach
+        groups_of = np.array([len(np.unique(index[block == lot])) for lot in left_out])
+        found = jackknife(value, np.array(rest[: len(left_out)]), groups_of)
+        if corrected:
+            found, value = replace(found, se=np.hypot(found.se, value - found.corrected)), found.corrected
+        low, high = value - found.reach(level), value + found.reach(level)
+    elif corrected:
+        value = np.full(len(value), np.nan)
     p, null = np.full((2, len(value)), np.nan)
     if permutations:
         own, nulls = rest[len(left_out)], np.array(rest[len(left_out) + 1 :])
@@ -135,8 +145,8 @@ def resampled_together(
         p = (1 + (nulls >= own - 1e-12).sum(0)) / (1 + permutations)
         p[np.isnan(value) | np.isnan(own)] = np.nan
         null = nulls.mean(0)
-    found = np.stack([value, low, high, p, null], 1).tolist()
-    return [Resampled(v, lower, upper, chance, without, len(x)) for v, lower, upper, chance, without in found]
+    told = np.stack([value, low, high, p, null], 1).tolist()
+    return [Resampled(v, lower, upper, chance, without, len(x)) for v, lower, upper, chance, without in told]
 
 
 def _kept(x: np.ndarray, y: np.ndarray, index: np.ndarray, rows: np.ndarray) -> Sample:

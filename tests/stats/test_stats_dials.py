@@ -35,7 +35,7 @@ def test_each_labels_information_is_where_its_dial_put_it(on):
     seen = [(RGB, (own["species"], own["morph"], bar)), (UV, (own["species"], own["sex"], tail))]
     codes = [read(images[:, bands].reshape(len(images), -1), bits) @ [1, 2, 4] for bands, bits in seen]
     for label, (dial, part) in LABELS.items():
-        found = estimate(*codes, own[label][TRAIN:], permutations=3)
+        found = estimate(*codes, own[label][TRAIN:])
         parts = [found.redundant, found.unique1, found.unique2, found.synergy]
         if dials[dial]:
             assert np.argmax(parts) == part, (label, parts)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from multimodal_lab.stats.exchange import LEAST, Exchange, thinned, too_few
 from multimodal_lab.stats.joint import spread, together
 from multimodal_lab.stats.overlap import measures, overlap
 from multimodal_lab.stats.pid import estimate, resampled_estimate
 from multimodal_lab.stats.resample import Through, resampled
-from multimodal_lab.stats.sphere import alignment, gap_squared, modality_gap, uniformity
+from multimodal_lab.stats.sphere import alignment, gap_squared, modality_gap, uniformity, unit
 
 UNEQUAL = np.repeat(np.arange(20), [9, 9, 8, 8, 8, 7, 7, 6, 6, 5, 5, 5, 4, 4, 3, 3, 2, 1, 1, 1])
 EQUAL = np.repeat(np.arange(20), 5)
@@ -130,4 +131,10 @@ def test_gap_and_alignment_of_one_space():
     assert far["modality_gap"].p == 1 / 40
     assert near["modality_gap"].p > 0.05
     assert near["modality_gap"].low == 0
+    apart = np.stack([(unit(x)[g == EQUAL] - unit(y + 1)[g == EQUAL]).mean(0) for g in range(20)])
+    centre, spread_of = apart.mean(0), np.cov(apart.T) / 20
+    for end in (far["modality_gap"].low, far["modality_gap"].high):
+        variance = 4 * end**2 * (centre @ spread_of @ centre) / (centre @ centre) + 2 * np.trace(spread_of @ spread_of)
+        off = abs(end**2 - far["modality_gap"].value ** 2)
+        assert off == pytest.approx(student.ppf(0.975, 19) * variance**0.5, rel=1e-9)
     assert near["modality_gap"].null < 0.2 < far["modality_gap"].low

@@ -2,9 +2,11 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from multimodal_lab.stats.broja import decompose
 from multimodal_lab.stats.pid import codes, estimate, resampled_estimate
+from multimodal_lab.stats.resample import resampled_together
 
 NOISE = (0.02, 0.11, 0.2, 0.33)
 PARTS = ("redundant", "unique1", "unique2", "synergy")
@@ -71,7 +73,7 @@ def test_swapping_the_modalities_swaps_the_unique_parts():
 @pytest.mark.parametrize("dial", range(10))
 def test_ten_dialled_truths_are_ranked_right(dial):
     errors = list(permutations(NOISE))[2 * dial]
-    found = parts(estimate(*dialled(errors, seed=dial), permutations=3))
+    found = parts(estimate(*dialled(errors, seed=dial)))
     assert np.argsort(found).tolist() == np.argsort([bits(e) for e in errors]).tolist()
     assert found == pytest.approx([bits(e) for e in errors], abs=0.08)
 
@@ -79,20 +81,68 @@ def test_ten_dialled_truths_are_ranked_right(dial):
 def test_the_bias_of_a_small_sample_is_taken_off():
     draw = np.random.default_rng(0)
     x1, x2, y = draw.integers(0, 6, (3, 300))
-    raw, found = estimate(x1, x2, y, permutations=0), estimate(x1, x2, y)
-    assert raw.total > 0.4
-    assert found.total < 0.1
+    table = np.zeros((6, 6, 6))
+    np.add.at(table, (x1, x2, y), 1 / 300)
+    assert decompose(table).total > 0.4
+    assert estimate(x1, x2, y).total < 0.15
     with pytest.raises(ValueError, match="300, 300, 10 samples"):
         estimate(x1, x2, y[:10])
 
 
-def test_each_part_has_its_null():
-    found = resampled_estimate(*dialled((0.02, 0.49, 0.49, 0.2), n=800), permutations=19)
+@pytest.mark.parametrize(("gate", "known"), [("and", 0.5), ("xor", 1.0)])
+def test_the_correction_leaves_the_synergy_that_is_there(gate, known):
+    """200 samples, codes with three values of four of no meaning: 64 pairs, three samples each."""
+    draw, found = np.random.default_rng(0), []
+    for _ in range(10):
+        a, b = draw.integers(0, 2, (2, 200))
+        noise = draw.integers(0, 4, (2, 200)) * 2
+        found.append(estimate(a + noise[0], b + noise[1], KNOWN[gate][0](a, b)[2]).synergy)
+    assert np.mean(found) == pytest.approx(known, abs=0.05)
+
+
+def test_the_corrected_estimate_is_the_jackknife_by_hand():
+    """Twelve groups of unequal size, one left out at a time."""
+    draw = np.random.default_rng(0)
+    x1, x2, y = draw.integers(0, 2, (3, 60))
+    groups = np.concatenate([np.arange(12), draw.integers(0, 12, 48)])
+
+    def synergy(rows):
+        table = np.zeros((2, 2, 2))
+        np.add.at(table, (x1[rows], x2[rows], y[rows]), 1 / rows.sum())
+        return decompose(table, 500, 1e-5).synergy
+
+    whole = synergy(groups >= 0)
+    left = np.array([synergy(groups != g) for g in range(12)])
+    corrected = 12 * whole - 11 * left.mean()
+    se = (11 / 12 * ((left - left.mean()) ** 2).sum() + (whole - corrected) ** 2) ** 0.5
+    found = resampled_estimate(x1, x2, y, groups, permutations=0)["synergy"]
+    assert found.value == pytest.approx(max(0, corrected), abs=1e-9)
+    told = resampled_together(
+        lambda samples: [np.array([synergy_of(a, b)]) for a, b, _ in samples],
+        np.stack([x1, x2], 1), y[:, None], groups, corrected=True, permutations=0,
+    )[0]  # fmt: skip
+    assert told.value == pytest.approx(corrected, abs=1e-9)
+    assert told.high - told.value == pytest.approx(student.ppf(0.975, 11) * se, abs=1e-9)
+
+
+def synergy_of(codes, label):
+    table = np.zeros((2, 2, 2))
+    np.add.at(table, (*codes.astype(int).T, label[:, 0].astype(int)), 1 / len(label))
+    return decompose(table, 500, 1e-5).synergy
+
+
+def test_each_part_has_its_null_and_its_interval_where_pairs_of_codes_are_not_too_rare():
+    x1, x2, label = dialled((0.02, 0.49, 0.49, 0.2), n=800)
+    found = resampled_estimate(x1, x2, label % 2, permutations=19)
     assert list(found) == list(PARTS)
-    assert found["redundant"].p == found["synergy"].p == 0.05
-    assert found["unique1"].value < 0.15
-    assert found["redundant"].value == pytest.approx(bits(0.02), abs=0.1)
-    assert np.isnan([one.low for one in found.values()]).all()
+    assert found["redundant"].low < bits(0.02) < found["redundant"].high < bits(0.02) + 0.2
+    assert found["redundant"].p == 0.05
+    assert found["unique1"].low == found["unique2"].low == 0
+    one, edge = found["redundant"], max(found["unique1"].value, found["unique2"].value)
+    assert one.high - one.value == pytest.approx(one.value - one.low + edge, abs=1e-9)
+    few = resampled_estimate(x1[:600], x2[:600], label[:600] % 2, permutations=0)
+    assert np.isnan([v for one in few.values() for v in (one.low, one.high)]).all()
+    assert few["redundant"].value == pytest.approx(bits(0.02), abs=0.1)
 
 
 def test_codes_are_learnt_on_train_and_keep_what_a_space_tells():

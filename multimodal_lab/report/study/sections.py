@@ -136,11 +136,12 @@ def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
     bits = [[label, part, spread({**v, "mean": v["value"]}), pvalue(v["p"])]
             for label, parts in found["information"].items() for part, v in parts.items()]  # fmt: skip
     if bits:
-        tables.append(Table(("label", "information", "bits", "p"), bits, "Information about the label (BROJA)"))
+        tables.append(Table(("label", "information", "bits [95 %]", "p"), bits, "Information about the label (BROJA)"))
     said = ["Of the single-modality models of one seed. What a modality tells only together with the other, such a model has no "
             "reason to keep: synergy can be missed here.",
             "Pairs of samples are of different groups, and each group counts the same. CCA is correlated in groups that its "
-            "variates were not learnt on; it and the parts of information have no interval: none was found that holds.",
+            "variates were not learnt on; it has no interval, for none was found that holds. The parts of information have one "
+            "where groups are at least ten for each pair of codes and class but one.",
             "By chance: whole groups of one modality dealt anew among those of equal size; for the modality gap, which no "
             "dealing moves, the two modalities swapped group by group. Uniformity is of one modality and has no such null; lower "
             "is more spread out. Alignment is better the smaller, the gap 0 where both modalities fill one place.",

@@ -15,7 +15,7 @@ from multimodal_lab.evaluate.tasks import kind, labelled
 from multimodal_lab.stats import joint
 from multimodal_lab.stats.exchange import thinned, too_few
 from multimodal_lab.stats.overlap import overlap
-from multimodal_lab.stats.pid import codes, resampled_estimate
+from multimodal_lab.stats.pid import PER_CELL, codes, resampled_estimate
 from multimodal_lab.stats.resample import Resampled
 from multimodal_lab.study.analysis import shared_space
 from multimodal_lab.study.ledger.ledger import Entry
@@ -26,7 +26,7 @@ LIMIT = 500  # samples of a measure, whose cost grows with their square
 PERMUTATIONS = 99
 APART = "modality gap and alignment are not reported: no arm of this seed has streams that were trained into one space"
 CLASSES = 16  # of a label whose information is divided
-COARSE = 8  # codes of a space, about
+COARSE = 8  # codes of a space, about, at most
 NAMES = {
     "linear_cka": "linear CKA (debiased)", "kernel_cka": "kernel CKA (debiased)", "rsa": "RSA (Mantel)",
     "cca": "CCA (held out)", "svcca": "SVCCA (held out)", "pwcca": "PWCCA (held out)", "mutual_knn": "mutual k-NN",
@@ -166,13 +166,16 @@ def _information(
         known = labelled(target)
         if len(np.unique(target[known])) < 2 or len(np.unique(x.groups[known])) < 4:
             continue
-        first, second = (_codes(e, own, label)[known] for e, own in zip(trains, (x, y), strict=True))
+        # the finest codes whose parts still have an interval, two clusters within what is said of the label at least
+        per_pair = PER_CELL * (len(np.unique(target[known])) - 1)
+        count = int((len(np.unique(x.groups[known])) / per_pair) ** 0.5)
+        first, second = (_codes(e, own, label, count)[known] for e, own in zip(trains, (x, y), strict=True))
         parts = resampled_estimate(first, second, target[known], x.groups[known])
         told[label] = {PARTS[name].format(*names): _told(one) for name, one in parts.items()}
     return told
 
 
-def _codes(train: Embeddings, test: Embeddings, label: str) -> np.ndarray:
+def _codes(train: Embeddings, test: Embeddings, label: str, most: int = COARSE) -> np.ndarray:
     """(N,) what a linear reading says of the label, and within that a cluster: plain clusters go by what varies most."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -184,5 +187,6 @@ def _codes(train: Embeddings, test: Embeddings, label: str) -> np.ndarray:
         _space(train)[known], y[known]
     )
     said: np.ndarray = reader.predict(_space(test)).astype(np.int64)
-    count = max(1, COARSE // len(np.unique(y[known])))
+    classes = len(np.unique(y[known]))
+    count = max(1, min(COARSE // classes, max(2, most // classes)))
     return said if count == 1 else said * count + codes(_space(train), _space(test), count)
