@@ -24,6 +24,7 @@ from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams import learnt_notes, whole_rows
 from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import (
+    CLASSES,
     LabelKind,
     Target,
     encode,
@@ -204,11 +205,13 @@ class Data:
 
     def _targets(self, chosen: auto.Choice, frozen: dict[str, Any] | None) -> dict[str, Target]:
         """Each label as numbers, by the classes of the trained run where there is one."""
-        table, classes = self.source.samples, None if frozen is None else frozen["classes"]
+        table = self.source.samples
+        declared = table.attrs.get(CLASSES) or {}
+        classes = frozen["classes"] if frozen is not None else {k: declared[k] for k in chosen.labels if k in declared}
         if frozen is None:
             require_complete(table, chosen.labels)
             require_kinds(table, self.kinds)
-        targets = {k: encode(table, k, classes and classes.get(k), self.kinds.get(k)) for k in chosen.labels}
+        targets = {k: encode(table, k, classes.get(k), self.kinds.get(k)) for k in chosen.labels}
         if frozen is None and chosen.split.min_class_policy == "refuse":
             for label, target in targets.items():
                 refuse_single(table, label, target)

@@ -58,7 +58,8 @@ class Source(Protocol):
     `bands`: what its cubes or vectors hold, in stored order, without the mask (for text-only or many-field sets, the
     bands of an image field). `samples`: one row a sample, a unique string column `id`, then one column for every label,
     group or bookkeeping fact (`path`, an official `split`, …); a missing label is None/NaN; `samples.attrs["complete"]`
-    may name columns that must have none where they are learnt, see `require_complete`, and `samples.attrs["overlapping"]`
+    may name columns that must have none where they are learnt, see `require_complete`, `samples.attrs["classes"]` {column:
+    its classes in order} whatever the rows hold, and `samples.attrs["overlapping"]`
     the column of blocks that share no pixel: rows of one block may, one without a block shares with two. Opening validates
     headers only. More attributes are read where there: `identity` (choices that change pixels) and `card`, whose
     `repr` the data's fingerprint takes in, and `notes`, list[str], what was inferred and a run should tell, and

@@ -13,6 +13,7 @@ from made_source import Made
 from PIL import Image
 
 from multimodal_lab.data.packed import finalize, probe, reader, writer
+from multimodal_lab.data.readers.bigearthnet import BigEarthNet
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.envi import Envi
 from multimodal_lab.data.readers.hdf5 import Hdf5
@@ -29,6 +30,7 @@ from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.readers.ts import Ts
 from multimodal_lab.data.readers.webdataset import WebDataset
 from multimodal_lab.data.synthetic.motions import Motions
+from multimodal_lab.data.synthetic.sentinel import Sentinel
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.data.synthetic.trifeature import Trifeature
 
@@ -118,6 +120,11 @@ def lmdb(folder):
                 Image.fromarray((pixels(ord(name), 3) % 256).astype(np.uint8).transpose(1, 2, 0)).save(data, "png")
                 writing.put(name.encode(), data.getvalue())
     return Lmdb(str(folder))
+
+
+def bigearthnet(folder):
+    """Made-up patches: nothing is written."""
+    return BigEarthNet(None, made=Sentinel(patches=4, tiles=3, size=8))
 
 
 def scene(folder):

@@ -29,6 +29,7 @@ from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.auto import choose
 from multimodal_lab.data.split.split import Split, SplitRows
+from multimodal_lab.data.streams.labels import CLASSES
 
 
 def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> SplitRows:
@@ -73,6 +74,7 @@ def finish(
         "together": getattr(source, "together", None),
         "items": getattr(source, "items", {}),
         "overlapping": source.samples.attrs.get("overlapping"),
+        CLASSES: source.samples.attrs.get(CLASSES, {}),
         "card": repr(getattr(source, "card", None)),
         "data": choices,
         "splits": {name: len(rows) for name, rows in splits.items()},

@@ -28,6 +28,7 @@ from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
 from multimodal_lab.data.readers.folder import existing, readable, some
 from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.streams.labels import CLASSES
 from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose recipes are kept
@@ -65,7 +66,7 @@ class Packed:
         self.hash_name: str = found["hash"]
         self._hash = hasher(self.hash_name) if verify != "never" else None
         self.samples = self._table(found)
-        self.samples.attrs["overlapping"] = found.get("overlapping")
+        self.samples.attrs = {"overlapping": found.get("overlapping"), CLASSES: found.get(CLASSES, {})}
         self.index = self._indexes()
         self._starts = np.cumsum([0, *(s["samples"] for s in self.shards)]).tolist()
         self._paths = [self.root / shard_name(i, ".bin") for i in range(len(self.shards))]

@@ -11,10 +11,10 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.joined_rows import Missing, join, joined_table
-from multimodal_lab.data.readers.members import common_mask, complete, members, notes
+from multimodal_lab.data.readers.members import classes, common_mask, complete, members, notes
 from multimodal_lab.data.source import DataError, NoStream, Raw, Source
 from multimodal_lab.data.split.same_image import group
-from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band, Stream
 
@@ -65,7 +65,7 @@ class Joined:
         self.items = self._items()
         shown = [f"{n}.{c}" for n, m in self.members.items() if (c := getattr(m.source, "together", None))]
         made, self.together = group(made, shown) if shown else (made, None)
-        made.attrs = {COMPLETE: complete(self.members, made, self._rows)}
+        made.attrs = {COMPLETE: complete(self.members, made, self._rows), CLASSES: classes(self.members, made)}
         if any(m.table.attrs.get("overlapping") for m in self.members.values()):
             made.attrs["overlapping"] = "block"
         self.samples: pd.DataFrame = made

@@ -159,13 +159,13 @@ class Lmdb:
                 found[field] = bands_of(self.colour) if self.values == "image" else self.card.bands  # type: ignore[union-attr]
                 continue
             key, value = next((k, v) for k in names if (v := self.file.get(k)) is not None)
-            tensors = self._tensors(value, key.decode())
-            if any(x.ndim != 2 for x in tensors.values()):
-                shapes = ", ".join(f"{name} {x.shape}" for name, x in tensors.items())
+            arrays = tensors(value, f"{self.file.name}: {key.decode()}")
+            if any(x.ndim != 2 for x in arrays.values()):
+                shapes = ", ".join(f"{name} {x.shape}" for name, x in arrays.items())
                 raise DataError(
                     f"{self.file.name}: {key.decode()}: {shapes}; expected a tensor (H, W) a band, or name data.source.card"
                 )
-            found[field] = tuple(Band(name) for name in tensors)
+            found[field] = tuple(Band(name) for name in arrays)
         own = {} if list(found) == [""] else found
         return tuple(dict.fromkeys(b for bands in found.values() for b in bands)), own
 
@@ -185,7 +185,7 @@ class Lmdb:
             need_kind([stream], ["image"], self.file.name)
             return decode(value, named, self.colour, self.alpha, self.limits)[0][indices(stream, bands_of(self.colour))]
         x: np.ndarray | dict[str, np.ndarray] = (
-            self._raw(value, named) if self.values == "raw" else self._tensors(value, key)
+            self._raw(value, named) if self.values == "raw" else tensors(value, named)
         )
         if isinstance(x, dict):
             if len(x) == 1 and self.card is not None:
@@ -209,22 +209,24 @@ class Lmdb:
                 raise DataError(f"{named}: {len(value):,} bytes, expected {wanted:,} of {kind} {self.shape}")
             return np.frombuffer(value, kind).reshape(self.shape or [0]).astype(kind.newbyteorder("="))
 
-    def _tensors(self, value: bytes, key: str) -> dict[str, np.ndarray]:
-        from safetensors.numpy import load
 
-        with readable(f"{self.file.name}: {key}", "safetensors value"):
-            found: dict[str, np.ndarray] = load(value)
-            return found
+def tensors(value: bytes, named: str) -> dict[str, np.ndarray]:
+    """The arrays of a value of safetensors, by name; `named` is the file and key."""
+    from safetensors.numpy import load
+
+    with readable(named, "safetensors value"):
+        found: dict[str, np.ndarray] = load(value)
+        return found
 
 
-def _stacked(tensors: dict[str, np.ndarray], stream: Stream, named: str) -> np.ndarray:
+def _stacked(arrays: dict[str, np.ndarray], stream: Stream, named: str) -> np.ndarray:
     """Bands that are tensors of their own, in the order asked; those of several sizes are several streams."""
     for band in stream.bands:
-        if band.name not in tensors:
+        if band.name not in arrays:
             raise DataError(
-                f"{named}: stream {stream.name}: no band {band.name!r}; {expected_one_of(band.name, list(tensors))}"
+                f"{named}: stream {stream.name}: no band {band.name!r}; {expected_one_of(band.name, list(arrays))}"
             )
-    found = {band.name: tensors[band.name] for band in stream.bands}
+    found = {band.name: arrays[band.name] for band in stream.bands}
     if len({(x.shape, x.dtype) for x in found.values()}) > 1:
         said = ", ".join(f"{name} {x.shape} {x.dtype}" for name, x in list(found.items())[:5])
         raise DataError(

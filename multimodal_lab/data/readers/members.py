@@ -13,7 +13,7 @@ import pandas as pd
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError, NoStream, Raw, Source
-from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
 from multimodal_lab.types import Band, Stream
 
 if TYPE_CHECKING:
@@ -115,6 +115,17 @@ def complete(all_of: Mapping[str, Member], table: pd.DataFrame, rows: Mapping[st
         for label, key in (member.table.attrs.get(COMPLETE) or {}).items():
             if label in table and (table[label].isna().to_numpy(dtype=bool) & (rows[name] >= 0)).any():
                 found[label] = key.replace("data.source", member.key, 1)
+    return found
+
+
+def classes(all_of: Mapping[str, Member], table: pd.DataFrame) -> dict[str, list[str]]:
+    """{column: its classes in order} of columns whose classes a member declares, and no other member has otherwise."""
+    found: dict[str, list[str]] = {}
+    for member in all_of.values():
+        for label, names in (member.table.attrs.get(CLASSES) or {}).items():
+            others = [m.table.attrs.get(CLASSES, {}).get(label) for m in all_of.values() if label in m.table]
+            if label in table and all(other == names for other in others):
+                found[label] = names
     return found
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.readers.members import Member, common_mask, complete, members, notes
+from multimodal_lab.data.readers.members import Member, classes, common_mask, complete, members, notes
 from multimodal_lab.data.readers.mixed_rows import ITEM, mixed_table, united
 from multimodal_lab.data.source import DataError, NoStream, Raw, Source
 from multimodal_lab.data.split.same_image import SAME
-from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
 from multimodal_lab.types import Band, Stream
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Mixed:
         self._row = np.concatenate([np.arange(n) for n in sizes])
         rows = {n: np.where(self._set == i, self._row, -1) for i, n in enumerate(self.members)}
         wanted = complete(self.members, table, rows)
-        table.attrs = {COMPLETE: wanted}
+        table.attrs = {COMPLETE: wanted, CLASSES: classes(self.members, table)}
         if any(m.table.attrs.get("overlapping") for m in self.members.values()):
             table.attrs["overlapping"] = "block"
         self.samples: pd.DataFrame = table

@@ -15,6 +15,7 @@ from multimodal_lab.text import expected_one_of
 
 LabelKind = Literal["class", "number"]
 COMPLETE = "complete"  # of a sample table's `attrs`: {column: the key of the config that lets it have gaps}
+CLASSES = "classes"  # of the same: {column: its classes in order}, of a vocabulary that holds whatever the rows have
 
 
 @dataclass(frozen=True)
