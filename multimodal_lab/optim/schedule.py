@@ -8,12 +8,16 @@ from typing import Literal
 import torch
 
 
-def factor(step: int, total: int, *, warmup: float, kind: Literal["cosine", "constant"], min_lr_ratio: float) -> float:
-    """The multiplier of every group's own rate at `step` of `total`: linear warm-up over the share `warmup`, then cosine to
+def ramp_steps(total: int, share: float, steps: int | None) -> int:
+    """How many of `total` optimizer steps warm up: `steps`, or the share where that is None."""
+    return math.ceil(share * total) if steps is None else steps
+
+
+def factor(step: int, total: int, *, ramp: int, kind: Literal["cosine", "constant"], min_lr_ratio: float) -> float:
+    """The multiplier of every group's own rate at `step` of `total`: linear warm-up over `ramp` steps, then cosine to
     `min_lr_ratio` (Loshchilov & Hutter 2017, eq. 5) or constant. Being relative, it never raises a small rate to a shared
     minimum.
     """
-    ramp = math.ceil(warmup * total)
     if step < ramp:
         return (step + 1) / (ramp + 1)
     if kind == "constant":

@@ -26,6 +26,7 @@ class TrainConfig:
     balance_end: Fraction = 0.5  # share of the training in which it acts
     clip_norm: Positive | None = 1.0  # largest gradient norm; None: no clipping
     warmup: Fraction = 0.05  # share of all steps in which the rates rise linearly
+    warmup_steps: Natural | None = None  # so many optimizer steps in place of that share
     schedule: Literal["cosine", "constant"] = "cosine"  # of the rates after the warm-up
     min_lr_ratio: Fraction = 0.0  # the schedule's end, as a share of each group's own rate
     ema: Decay | None = None  # decay of an EMA of the weights, used wherever the system is evaluated

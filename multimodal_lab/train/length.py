@@ -17,7 +17,7 @@ def epochs_for(per_epoch: int) -> int:
     return min(max(5, math.ceil(FEW / per_epoch)), 100)
 
 
-def told(wanted: int | str, epochs: int, per_epoch: int, total: int) -> list[str]:
+def told(wanted: int | str, epochs: int, per_epoch: int, total: int, ramp: int = 0) -> list[str]:
     """How long the training is, where that was left to the data or is short."""
     auto = wanted == "auto" and total == epochs * per_epoch  # not cut short by `train.max_steps`
     found = [f"train.epochs=auto: {epochs} epochs of {_steps(per_epoch)}"] if auto else []
@@ -27,6 +27,11 @@ def told(wanted: int | str, epochs: int, per_epoch: int, total: int) -> list[str
         found.append(
             f"warning: {_steps(total)} in all, which rarely train anything; expected {FEW} or more: a larger "
             "train.epochs, or a smaller data.batch_size"
+        )
+    if ramp >= total > 0:
+        found.append(
+            f"warning: the learning rate warms up over {_steps(ramp)} (train.warmup_steps) of {total} in all, and never reaches "
+            "optim.lr; expected fewer"
         )
     return found
 

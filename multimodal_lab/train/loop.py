@@ -17,7 +17,7 @@ from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.device import distributed
 from multimodal_lab.log.log import Log
 from multimodal_lab.metric import direction
-from multimodal_lab.optim.schedule import factor, set_rates
+from multimodal_lab.optim.schedule import factor, ramp_steps, set_rates
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 from multimodal_lab.train.balance import Balance
@@ -81,6 +81,7 @@ def fit(
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
     epochs = epochs_for(per_epoch) if config.epochs == "auto" else config.epochs
     total = epochs * per_epoch if config.max_steps is None else min(epochs * per_epoch, config.max_steps)
+    ramp = ramp_steps(total, config.warmup, config.warmup_steps)
     store.keep = config.keep_last
     notes = prepare_model(system, config.channels_last, config.compile, config.sync_batchnorm)
     if config.compile and isinstance(augment, torch.nn.Module):
@@ -151,7 +152,7 @@ def fit(
         if config.monitor is not None:
             best = "lowest" if way == "min" else "highest"
             log.say(f"train.monitor={config.monitor}: kept is the step where it is {best}")
-        for note in [*notes, *told(config.epochs, epochs, per_epoch, total)]:
+        for note in [*notes, *told(config.epochs, epochs, per_epoch, total, ramp)]:
             log.say(note)
         log.start(state.step, total)
         batches = groups(data, config.accumulate_steps, state.epoch, state.offset)
@@ -199,7 +200,7 @@ def fit(
             # by the step, not by a torch scheduler: the rate is a function of the step and needs no state in a checkpoint
             set_rates(
                 optimizer,
-                factor(state.step, total, warmup=config.warmup, kind=config.schedule, min_lr_ratio=config.min_lr_ratio),
+                factor(state.step, total, ramp=ramp, kind=config.schedule, min_lr_ratio=config.min_lr_ratio),
             )
             terms, norm = update(group, state.step, state.epoch, progress)
             average.update()

@@ -7,7 +7,7 @@ from torch import nn
 
 from multimodal_lab.optim.layer_decay import below
 from multimodal_lab.optim.optimizers import adamw, groups, sgd
-from multimodal_lab.optim.schedule import factor, set_rates
+from multimodal_lab.optim.schedule import factor, ramp_steps, set_rates
 
 
 class Toy(nn.Module):
@@ -135,12 +135,16 @@ def test_frozen_parameters_are_in_no_group():
 
 
 def test_the_schedule_is_warm_up_then_cosine():
-    values = [factor(s, 100, warmup=0.1, kind="cosine", min_lr_ratio=0.1) for s in range(100)]
+    values = [factor(s, 100, ramp=10, kind="cosine", min_lr_ratio=0.1) for s in range(100)]
     assert values[:10] == pytest.approx([(s + 1) / 11 for s in range(10)])
     for s in range(10, 100):
         assert values[s] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (s - 10) / 90)))
-    assert factor(100, 100, warmup=0.1, kind="cosine", min_lr_ratio=0.1) == pytest.approx(0.1)
-    assert factor(99, 100, warmup=0.0, kind="constant", min_lr_ratio=0.0) == 1.0
+    assert factor(100, 100, ramp=10, kind="cosine", min_lr_ratio=0.1) == pytest.approx(0.1)
+    assert factor(99, 100, ramp=0, kind="constant", min_lr_ratio=0.0) == 1.0
+
+
+def test_a_warm_up_is_a_share_or_a_number_of_steps():
+    assert [ramp_steps(240, 0.05, steps) for steps in (None, 0, 40)] == [12, 0, 40]
 
 
 def test_a_small_rate_stays_small_through_the_schedule():

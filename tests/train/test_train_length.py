@@ -29,5 +29,13 @@ def test_what_was_left_to_the_data_is_told_and_few_steps_warn():
     assert told("auto", 5, 24, 1)[0].startswith("warning: 1 optimizer step in all")  # train.max_steps
 
 
+def test_a_warm_up_as_long_as_the_training_is_told():
+    assert told(5, 5, 24, 120, ramp=119) == []
+    (said,) = told(5, 5, 24, 120, ramp=1000)
+    assert said.startswith(
+        "warning: the learning rate warms up over 1000 optimizer steps (train.warmup_steps) of 120 in all"
+    )
+
+
 def test_no_step_at_all_is_told_and_no_warning():
     assert told("auto", 5, 24, 0) == ["train.max_steps=0: nothing is trained; the system is judged as it begins"]

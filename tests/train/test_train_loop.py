@@ -97,6 +97,13 @@ def test_training_lowers_the_loss_and_writes_every_step(bench):
     assert {"train/cross_modal", "train/grad_norm", "lr/rest"} <= b.rows()[0].keys()
 
 
+def test_a_warm_up_is_of_so_many_steps_in_every_group_in_proportion(bench):
+    b = bench("a")
+    b.fit(epochs=2, warmup_steps=3, schedule="constant")
+    rates = [row["lr/rest"] for row in b.rows()]
+    assert rates[:5] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3, 1e-3])
+
+
 def test_a_run_stopped_and_resumed_ends_with_the_same_bits(bench):
     whole, parts = bench("whole"), bench("parts")
     whole.fit(epochs=3)
