@@ -19,6 +19,8 @@ from multimodal_lab.bounds import Fraction
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Features, Stream
 
+USUAL = 224  # pixels a side, of most published weights
+
 
 class Image(nn.Module):
     """A timm model without its classifier: `model` by name, its first convolution widened to the bands of the stream.
@@ -106,7 +108,7 @@ class Image(nn.Module):
         if weights == "random":
             raise ValueError(
                 "normalise=backbone: backbone.weights=random have no mean and std of their own; choose weights, or "
-                "normalise=train or imagenet"
+                "normalise=train, imagenet or sat493m"
             )
         own = None if weights == "cache" else pretrained.statistics(weights)
         cfg = timm.get_pretrained_cfg(model)
@@ -146,10 +148,11 @@ class Image(nn.Module):
             ) from error
         if size % patch:
             below = size // patch * patch
-            fit = f"{below} or {below + patch}" if below else str(patch)
+            usual = [USUAL] if size < USUAL and USUAL % patch == 0 else []
+            fit = " or ".join(str(s) for s in sorted({*([below] if below else []), below + patch, *usual}))
             raise ValueError(
                 f"backbone.model={model}: its patch of {patch} doesn't divide images of {size} px, so that the last rows and "
-                f"columns would be ignored; sizes that do: {fit}"
+                f"columns would be ignored; sizes that do, by data.size or the stream's own size: {fit}"
             )
 
     def _embedding(self, found: Any) -> Tensor:

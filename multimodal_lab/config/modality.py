@@ -46,4 +46,5 @@ class StreamConfig:
     resize: Literal["area", "bicubic", "none"] | None = None
     resize_mode: Literal["pad", "stretch", "crop"] | None = None
     crop_pct: Margin | None = None
-    normalise: Literal["train", "imagenet", "backbone"] | Moments | None = None
+    normalise: Literal["train", "imagenet", "sat493m", "backbone"] | Moments | None = None
+    white_level: Positive | None = None  # stored value that statistics of pictures take for 1

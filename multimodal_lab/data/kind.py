@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRAINED = ("word", "bpe")  # models of tokenizers that are trained on the training split
 Background = Literal["mean", "zero", "keep"]
-Normalise = Literal["train", "imagenet", "backbone"] | dict[str, Any]
+Normalise = Literal["train", "imagenet", "sat493m", "backbone"] | dict[str, Any]
 
 
 @dataclass(frozen=True)

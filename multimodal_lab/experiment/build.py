@@ -67,7 +67,7 @@ def modality(cfg: DictConfig) -> dict[str, Any]:
             what = getattr(own, "__module__", "none").rpartition(".")[2]
             raise ValueError(
                 f"modality.{name}.normalise=backbone: its backbone ({what}) has no weights with a mean and std of their own; "
-                "choose train, imagenet or {mean, std}"
+                "choose train, imagenet, sat493m or {mean, std}"
             )
         found[name] = {**found[name], "normalise": tell(**factories[name].keywords)}
     return found

@@ -161,11 +161,11 @@ def test_pool_and_prefix_tokens():
 
 @pytest.mark.parametrize(
     ("name", "size", "fit"),
-    [("test_vit", 120, "112 or 128"), ("test_vit", 10, "16"), ("test_convnext", 30, "28 or 32"),
-     ("vit_tiny_patch16_dinov3_qkvb", 120, "112 or 128")],
+    [("test_vit", 120, "112 or 128 or 224"), ("test_vit", 10, "16 or 224"), ("test_convnext", 30, "28 or 32 or 224"),
+     ("vit_tiny_patch16_dinov3_qkvb", 120, "112 or 128 or 224"), ("test_vit", 250, "240 or 256")],
 )  # fmt: skip
 def test_a_patch_that_does_not_divide_is_refused_with_the_sizes_that_do(name, size, fit):
-    with pytest.raises(ValueError, match=f"doesn't divide images of {size} px.*sizes that do: {fit}$"):
+    with pytest.raises(ValueError, match=f"doesn't divide images of {size} px.*sizes that do, by data.size .*: {fit}$"):
         build(name, stream("R", size=size))
 
 
@@ -272,6 +272,9 @@ def test_checkpointing_and_drop_path_are_passed_on():
 
 def test_the_weights_own_mean_and_std_are_told(tmp_path, pretrained):
     how = {"pretrained_bands": RGB, "model": "vit_base_patch16_clip_224.openai"}
+    for model in ("vit_large_patch16_dinov3.sat493m", "vit_7b_patch16_dinov3.sat493m"):
+        found = Image.normalisation(model, "cache", RGB)
+        assert (found["mean"], found["std"]) == ([0.430, 0.411, 0.296], [0.213, 0.156, 0.143])
     found = Image.normalisation(weights="cache", **how)
     assert found["mean"] == pytest.approx([0.481, 0.458, 0.408], abs=1e-3)  # CLIP's, not ImageNet's
     assert found["bands"] == RGB

@@ -48,14 +48,14 @@ def test_other_bands_take_the_mean_or_the_nearest_in_wavelength(kernels):
 
 
 @pytest.mark.parametrize("rule", ["mean", "nearest", "zero", "random"])
-@pytest.mark.parametrize("c", [2, 7, 11, 13, 408])
-def test_activations_keep_their_variance(kernels, rule, c):
+@pytest.mark.parametrize("c", [2, 9, 11, 12, 408])
+def test_activations_keep_their_scale_within_a_twentieth(kernels, rule, c):
     torch.manual_seed(c)
     out = inflate(kernels, many(c), RGB, rule)
     assert out.shape == (24, c, 4, 4)
-    of_rgb = F.conv2d(torch.randn(256, 3, 8, 8), kernels, stride=4).square().mean()
-    of_all = F.conv2d(torch.randn(256, c, 8, 8), out, stride=4).square().mean()
-    assert of_all / of_rgb == pytest.approx(1, rel=0.1)
+    of_rgb = F.conv2d(torch.randn(512, 3, 8, 8), kernels, stride=4).square().mean().sqrt()
+    of_all = F.conv2d(torch.randn(512, c, 8, 8), out, stride=4).square().mean().sqrt()
+    assert of_all / of_rgb == pytest.approx(1, rel=0.05)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 1.0])

@@ -149,6 +149,18 @@ def test_imagenets_statistics_come_in_the_units_that_scaling_makes(scaling):
     assert data.streams["odd"].fill == data.streams["odd"].mean  # what is blank is 0 to the network
 
 
+@pytest.mark.parametrize("scaling", [NoScaling(), FixedRange(low=10, high=300)])
+def test_a_white_level_says_what_a_picture_takes_for_one(scaling):
+    source = Photographs([(32, 32)])
+    own = {"normalise": "sat493m", "white_level": 200}
+    data = prepared(source, {"rgb": {**RGB, **own}}, scaling)
+    x = torch.from_numpy(np.stack(source.arrays[:3])[:, :3].astype("float32")) / 200
+    published = ([0.430, 0.411, 0.296], [0.213, 0.156, 0.143])
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in published)
+    torch.testing.assert_close(normalised(data, "rgb", np.arange(3)), (x - mean) / std, rtol=1e-4, atol=1e-5)
+    assert "normalise: rgb by the mean and std of SAT-493M, white at 200" in data.notes
+
+
 def test_bands_that_the_weights_do_not_know_keep_the_training_splits_and_a_note_says_so():
     source = Photographs([(32, 32)])
     by = prepared(source, {"four": {"kind": "image", "bands": "all"}}).streams["four"]
@@ -176,6 +188,8 @@ def test_given_numbers_are_taken_as_they_are():
         ({"normalise": {"mean": [1, 2], "std": 1}}, None, r"normalise\.mean: 2 numbers for 3 bands"),
         ({"normalise": {"mean": 0, "std": [1, 0, 1]}}, None, r"normalise\.std: 0 is not above 0"),
         ({"normalise": {"mean": 0}}, None, r"normalise\.std: missing"),
+        ({"white_level": 200}, None, r"rgb\.white_level: .*expected normalise=imagenet, sat493m or backbone .*found train$"),
+        ({"normalise": "imagenet", "white_level": 0}, None, r"white_level: 0 is not a number above 0"),
         ({"crop_pct": 0.9, "resize_mode": "pad"}, None, r"crop_pct=0\.9 goes with resize_mode=crop"),
         ({"size": 16, "resize": "none"}, None, r"60 x 60 pixels, expected modality\.rgb\.size 16"),
     ],

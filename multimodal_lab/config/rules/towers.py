@@ -36,9 +36,8 @@ def own_normalisation(tree: Tree) -> Iterator[Problem]:
         node, at = (tree["backbone"], "backbone") if own is None else (own, f"backbones.{name}")
         key, near = f"modality.{name}.normalise", f"modality.{name}.normalise=imagenet"
         if not _tells(target(node)):
-            expects = (
-                f"{at}={file_of(node)} has no weights with a mean and std of their own; give imagenet or {{mean, std}}"
-            )
+            names = "imagenet, sat493m or {mean, std}"
+            expects = f"{at}={file_of(node)} has no weights with a mean and std of their own; give {names}"
             yield Problem(key, "backbone", expects, near)
         elif node.get("weights") == "random":
             yield Problem(key, "backbone", f"{at}.weights=random have no mean and std of their own; give weights", near)

@@ -13,13 +13,15 @@ import numpy as np
 from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import TRAINED, Kind, StreamPlan
 from multimodal_lab.data.source import DataError, NoStream
+from multimodal_lab.data.streams.normalise import by_name
 from multimodal_lab.files import file_hash, tokenizer_file
 from multimodal_lab.text import MANY, expected_one_of
 from multimodal_lab.types import Band, Stream
 
 RESIZING = ("size", "resize", "resize_mode", "crop_pct")
 TIME = ("steps", "rate", "longer")
-KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens", *TIME, *RESIZING, "normalise")
+NORMALISING = ("normalise", "white_level")
+KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens", *TIME, *RESIZING, *NORMALISING)
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
@@ -84,7 +86,7 @@ def _of_network(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
         if not fits:
             what = "an image" if key in RESIZING else "a stream with bands"
             raise DataError(f"modality.{name}: {key} belongs to {what}, this one is {facts.get('kind', Stream.kind)}")
-    return {"resize": own, "normalise": normalise}
+    return {"resize": own, "normalise": by_name(f"modality.{name}", normalise, facts.get("white_level"))}
 
 
 def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream:
