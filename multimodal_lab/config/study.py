@@ -9,10 +9,10 @@ from typing import Any, Literal
 from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.study_score import of_label, score_problems
-from multimodal_lab.stats.names import ScoreName
+from multimodal_lab.stats.score_names import ScoreName
+from multimodal_lab.stats.seeds import FEWEST_SEEDS
 from multimodal_lab.text import nearest
 
-FEWEST_SEEDS = 3
 RANDOM = "data.split.group_policy=samples"
 Role = Literal["baseline", "fused", "control", "subsets", "retrained", "tuning", "leak"]
 

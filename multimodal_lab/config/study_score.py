@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.stats.names import LOSSES, ScoreName
+from multimodal_lab.stats.score_names import LOSSES, ScoreName
 from multimodal_lab.text import nearest
 
 T = TypeVar("T")

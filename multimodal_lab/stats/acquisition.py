@@ -15,6 +15,7 @@ from scipy import stats
 
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.paired import paired
+from multimodal_lab.stats.smallest import smallest
 from multimodal_lab.stats.subgroups import restricted
 
 SHARES = tuple(i / 20 for i in range(21))
@@ -129,12 +130,12 @@ def acquired(first: np.ndarray, both: np.ndarray, rank: np.ndarray, share: float
 def _smallest(scores: Sequence[np.ndarray], groups: np.ndarray, margin: float, ratio: float | None) -> float:
     first, both, doubt = scores
     rank = ranks(doubt, first)
-    low, high = -1, len(SHARES) - 1  # places of a share that is not shown to lose little, and of one that is
-    while high - low > 1:
-        middle = (low + high) // 2
-        given = acquired(first, both, rank, SHARES[middle])
-        low, high = (low, middle) if below(_loss(given, both, groups, ratio), margin) else (middle, high)
-    return SHARES[high]
+
+    def little(place: int) -> bool:
+        given = acquired(first, both, rank, SHARES[place])
+        return below(_loss(given, both, groups, ratio), margin)
+
+    return SHARES[smallest(-1, len(SHARES) - 1, little)]
 
 
 def _loss(given: np.ndarray, both: np.ndarray, groups: np.ndarray, ratio: float | None) -> Crossed:

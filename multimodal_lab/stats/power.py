@@ -10,6 +10,7 @@ from scipy import optimize, special, stats
 
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.score import ACCURACY, Score
+from multimodal_lab.stats.smallest import smallest
 
 _MOST = 10_000
 _SHARED = 0.5  # correlation of two differences from one arm, where all arms vary alike
@@ -106,11 +107,7 @@ def seeds_needed(asked: Sequence[Asked], effect: float, at: float = 0.8, score: 
         return Needed(effect, 0, f"{seeds} seeds are enough to find {points}")
     if not enough(_MOST):
         return Needed(effect, None, f"no number of seeds would find {points}: the test part needs more groups")
-    low, count = seeds, _MOST
-    while count - low > 1:
-        middle = (low + count) // 2
-        low, count = (low, middle) if enough(middle) else (middle, count)
-    more = count - seeds
+    more = smallest(seeds, _MOST, enough) - seeds
     return Needed(effect, more, f"{more} more seed{'' if more == 1 else 's'} would find {points}")
 
 

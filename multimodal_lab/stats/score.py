@@ -13,8 +13,8 @@ import numpy as np
 
 from multimodal_lab.stats import influence, loss
 from multimodal_lab.stats.answers import Answers, Kind
-from multimodal_lab.stats.names import ScoreName
 from multimodal_lab.stats.paired import Reach
+from multimodal_lab.stats.score_names import ScoreName
 from multimodal_lab.text import nearest
 
 MARGIN = 0.02

@@ -9,11 +9,11 @@ from typing import Literal
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import Equivalence
 from multimodal_lab.stats.score import ACCURACY, Score
+from multimodal_lab.stats.seeds import FEWEST_SEEDS
 
 VerdictKind = Literal["adds", "redundant", "harms", "no evidence", "underpowered", "invalid"]
 REQUIRED = ("shuffled across classes", "duplicate")
 WITHIN = "shuffled within class"
-SEEDS = 3
 ONE_SIDED = 0.045  # of a gain and of a lead; at .05 a world of the table was wrong in more than .05
 
 
@@ -129,8 +129,8 @@ def _first(e: Evidence) -> Verdict:
     void = _void(e)
     if void:
         return Verdict("invalid", void)
-    if e.seeds < SEEDS:
-        few = f"{e.seeds} seed{_s(e.seeds)} cannot tell a gain from luck; {SEEDS} are the least."
+    if e.seeds < FEWEST_SEEDS:
+        few = f"{e.seeds} seed{_s(e.seeds)} cannot tell a gain from luck; {FEWEST_SEEDS} are the least."
         return Verdict("underpowered", few)
     if as_good := _as_good(e):
         return Verdict("invalid", as_good)

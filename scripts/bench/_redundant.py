@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from _rates import upper
 from scipy import stats
 
 from multimodal_lab.stats.crossed import crossed
@@ -117,11 +118,6 @@ def rate(world: Rare, seeds: int, studies: int, fused: Sequence[float], base: Se
     """How many studies say *redundant*: by the rule, by the t-tests alone."""
     told = [shown(world, seeds, fused, base, np.random.default_rng([seeds, i])) for i in range(studies)]
     return sum(a for a, _ in told), sum(b for _, b in told)
-
-
-def upper(hits: int, studies: int) -> float:
-    """Upper 95 % bound (one-sided) of a rate. Clopper & Pearson 1934."""
-    return 1.0 if hits == studies else float(stats.beta.ppf(0.95, hits + 1, studies - hits))
 
 
 def _cell(hits: int, studies: int) -> str:

@@ -27,7 +27,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from _many_studies import WORLDS, Studies, Tests, World, draw_studies
 from _own import intervals
-from _redundant import chosen, grouped, single, upper
+from _rates import upper
+from _redundant import chosen, grouped, single
 from scipy import stats
 
 from multimodal_lab.stats.permutation import sign_flip

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
-from scipy import special, stats
+from _rates import lower, upper
+from scipy import special
 
 from multimodal_lab.stats.answers import Answers, Kind, usable
 from multimodal_lab.stats.crossed import Crossed, crossed
@@ -128,13 +129,6 @@ def true(score: Score, world: World) -> float:
     return float(np.mean(found))
 
 
-def bound(hits: int, studies: int, upper: bool) -> float:
-    """One-sided 95 % bound of a rate. Clopper & Pearson 1934."""
-    if upper:
-        return 1.0 if hits == studies else float(stats.beta.ppf(0.95, hits + 1, studies - hits))
-    return 0.0 if hits == 0 else float(stats.beta.ppf(0.05, hits, studies - hits + 1))
-
-
 def row(world: World, studies: int) -> None:
     """Print the rates of every score that fits the world."""
     scores = [named(name) for name in NAMES if world.kind in named(name).kinds]
@@ -150,8 +144,8 @@ def row(world: World, studies: int) -> None:
             counts[s.name] += [1, null.p < 0.05, gain.low <= at <= gain.high, small]
     for s in scores:
         n, false, covered, equal = (int(x) for x in counts[s.name])
-        told = f"{false / n:.3f} ({bound(false, n, True):.3f})   {covered / n:.3f} ({bound(covered, n, False):.3f})"
-        print(f"{world.name:36} {s.name:18} {truth[s.name]:+.3f}   {told}   {equal / n:.3f} ({bound(equal, n, True):.3f})",
+        told = f"{false / n:.3f} ({upper(false, n):.3f})   {covered / n:.3f} ({lower(covered, n):.3f})"
+        print(f"{world.name:36} {s.name:18} {truth[s.name]:+.3f}   {told}   {equal / n:.3f} ({upper(equal, n):.3f})",
               flush=True)  # fmt: skip
 
 

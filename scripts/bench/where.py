@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
-from scipy import stats
+from _rates import upper
 
 from multimodal_lab.stats.acquisition import SHARES, acquired, acquisition, ranks
 from multimodal_lab.stats.subgroups import subgroups
@@ -50,12 +50,17 @@ WORLDS = (
 )
 
 
+def members(size: float, spread: float, groups: int, draw: np.random.Generator) -> np.ndarray:
+    """The group (N,) of every sample: log-normal sizes around `size`, one sample at least."""
+    count = np.maximum(1, np.round(size * draw.lognormal(0, spread, groups))).astype(int)
+    return np.repeat(np.arange(groups), count)
+
+
 def scores(
     world: World, gain: np.ndarray, draw: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Both arms' scores (S, 1, N), groups and classes (N,); gain (C,) is added to the fused arm's latent score."""
-    size = np.maximum(1, np.round(world.size * draw.lognormal(0, world.spread, world.groups))).astype(int)
-    groups = np.repeat(np.arange(world.groups), size)
+    groups = members(world.size, world.spread, world.groups, draw)
     classes = groups % CLASSES if world.nested else draw.integers(CLASSES, size=len(groups))
     hard = 0.7 + draw.normal(size=world.groups)[groups] + draw.normal(size=len(groups))
     arms = []
@@ -121,8 +126,7 @@ ACQUIRED = (
 
 def draw_study(world: Acquired, draw: np.random.Generator, groups: int, seeds: int) -> tuple[np.ndarray, ...]:
     """Scores of the first modality and of both (S, 1, N), the first's doubt, and groups."""
-    size = np.maximum(1, np.round(world.size * draw.lognormal(0, world.spread, groups))).astype(int)
-    index = np.repeat(np.arange(groups), size)
+    index = members(world.size, world.spread, groups, draw)
     n = len(index)
     hard = 0.5 + draw.normal(size=groups)[index] + draw.normal(size=n)
     parts = []
@@ -165,11 +169,6 @@ def acquire(studies: int) -> None:
         told = f"{false / studies:.3f} ({upper(false, studies):.3f})"
         print(f"{world.name:34} {covered / studies:9.3f} {told:>14} {claimed / studies:8.2f} {np.mean(share):6.2f} "
               f"{np.mean(true):10.3f}", flush=True)  # fmt: skip
-
-
-def upper(hits: int, studies: int) -> float:
-    """Upper 95 % bound (one-sided) of a rate. Clopper & Pearson 1934."""
-    return 1.0 if hits == studies else float(stats.beta.ppf(0.95, hits + 1, studies - hits))
 
 
 def main() -> None:

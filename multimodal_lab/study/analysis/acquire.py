@@ -65,9 +65,7 @@ def _sentence(d: Direction, best: Acquisition) -> str:
 def doubt(found: Outcomes, scores: Scores, arm: str) -> np.ndarray | None:
     """1 - the probability that an arm gives its answer, (S, R, N) and NaN where not tested; None where it was not kept."""
     made = np.full(scores.score[arm].shape, np.nan)
-    for entry in (e for e in found.finished if e.cell.arm == arm):
-        if entry.cell.seed not in scores.seeds or entry.cell.split not in scores.splits:
-            continue
+    for entry in found.cells(arm, scores):
         outcome = found.outcome(entry, scores.label, scores.stream[arm])
         if outcome is None or (sure := confidence(outcome)) is None:
             return None

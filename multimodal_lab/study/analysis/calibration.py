@@ -23,8 +23,8 @@ def calibration(found: Outcomes, scores: Scores) -> dict[str, Any] | None:
         return None
     told: dict[str, Any] = {}
     for arm in scores.score:
-        own = [o for e in found.finished if e.cell.arm == arm and e.cell.seed in scores.seeds and e.cell.split in scores.splits
-               if (o := found.outcome(e, scores.label, scores.stream[arm])) is not None]  # fmt: skip
+        judged = (found.outcome(e, scores.label, scores.stream[arm]) for e in found.cells(arm, scores))
+        own = [o for o in judged if o is not None]
         if not own or any(o.outputs is None or (scores.by.kind == "labels" and o.targets is None) for o in own):
             return None
         runs = [_answered(scores, o) for o in own]

@@ -14,10 +14,11 @@ from multimodal_lab.stats.components import Components, Design, components, root
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.equivalence import Equivalence, within
 from multimodal_lab.stats.paired import paired
+from multimodal_lab.stats.seeds import FEWEST_SEEDS
+from multimodal_lab.stats.smallest import smallest
 from multimodal_lab.stats.verdict import (
     ONE_SIDED,
     REQUIRED,
-    SEEDS,
     ControlEvidence,
     Difference,
     Evidence,
@@ -62,7 +63,7 @@ class Forecast:
         Means are normal with the components' covariance, squared standard errors chi-squared. Each design has the same draws, so
         that a larger one is never told to be worse by luck. No difference is taken to be shown as small: the effect is not.
         """
-        if design.seeds < SEEDS:
+        if design.seeds < FEWEST_SEEDS:
             return 0.0
         arms = len(self.parts.mean)
         pairs = [
@@ -115,7 +116,7 @@ class Forecast:
     def options(self) -> list[Option]:
         """The pilot as it is, more of one thing each, and the groups that other numbers of seeds need."""
         now = self.parts.design
-        seeds = max(now.seeds, SEEDS)
+        seeds = max(now.seeds, FEWEST_SEEDS)
         found = [
             Option("the pilot", now, self.told(now)),
             self._least("more seeds", lambda n: replace(now, seeds=n), seeds, MANY_SEEDS),
@@ -148,11 +149,8 @@ class Forecast:
     def _least(self, what: str, of: Callable[[int], Design], low: int, most: int) -> Option:
         if self.told(of(most)) < ENOUGH:
             return Option(what, None, self.told(of(most)))
-        below, enough = low - 1, most
-        while enough - below > 1:
-            middle = (below + enough) // 2
-            below, enough = (below, middle) if self.told(of(middle)) >= ENOUGH else (middle, enough)
-        return Option(what, of(enough), self.told(of(enough)))
+        design = of(smallest(low - 1, most, lambda n: self.told(of(n)) >= ENOUGH))
+        return Option(what, design, self.told(design))
 
 
 def forecast(answer: Answer, effect: float) -> Forecast:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def write(
         "figures": [],
         "hydra": {"mode": "MULTIRUN", "sweep": {"dir": sweep}},
     }
-    text = HEADER.format(folder=file.parents[1], name=file.stem, typed=" ".join(map(_quoted, typed)))
+    text = HEADER.format(folder=file.parents[1], name=file.stem, typed=" ".join(map(shlex.quote, typed)))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, text + yaml.dump(tree, Dumper=_Flow, sort_keys=False, width=140, allow_unicode=True))
 
@@ -122,10 +123,6 @@ def put(tree: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _place(override: Override) -> str:
     return override.key_or_group + (f"@{override.package}" if override.package else "")
-
-
-def _quoted(line: str) -> str:
-    return line if not set(line) & set(" '\"{}[]()*?$&;<>|~#") else "'" + line.replace("'", "'\\''") + "'"
 
 
 class _Flow(yaml.SafeDumper):

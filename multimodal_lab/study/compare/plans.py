@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from multimodal_lab.config.problem import StudyError
+from multimodal_lab.stats.seeds import FEWEST_SEEDS
 from multimodal_lab.study.compare.arms import Arms, Design
 from multimodal_lab.study.compare.budget import told
 from multimodal_lab.study.compare.request import Request
-from multimodal_lab.study.compare.size import FEWEST
 from multimodal_lab.study.compare.trial import Timing
+
+FEWEST_SPLITS = 3  # fewer only where seeds and arms have been left out
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ def _steps(full: Design, asked: Request) -> Iterator[tuple[Callable[[Design], De
     if full.within:
         yield (lambda d: replace(d, within=())), "pairs shuffled within a class"
     splits = [] if "splits" in asked.study else list(range(len(full.splits) - 1, 0, -1))
-    seeds = [] if "seeds" in asked.study else list(range(len(full.seeds) - 1, FEWEST - 1, -1))
-    for n in (n for n in splits if n >= FEWEST):
+    seeds = [] if "seeds" in asked.study else list(range(len(full.seeds) - 1, FEWEST_SEEDS - 1, -1))
+    for n in (n for n in splits if n >= FEWEST_SPLITS):
         yield (lambda d, n=n: replace(d, splits=full.splits[:n])), f"split {full.splits[n]}"  # type: ignore[misc]
     if full.pairs:
         yield (lambda d: replace(d, pairs=False)), "every two modalities"
@@ -77,7 +79,7 @@ def _steps(full: Design, asked: Request) -> Iterator[tuple[Callable[[Design], De
         yield (lambda d, n=n: replace(d, seeds=full.seeds[:n])), f"seed {full.seeds[n]}"  # type: ignore[misc]
     if "early" in drop:
         yield _but("early"), "the arm early"
-    for n in (n for n in splits if n < FEWEST):
+    for n in (n for n in splits if n < FEWEST_SPLITS):
         yield (lambda d, n=n: replace(d, splits=full.splits[:n])), f"split {full.splits[n]}"  # type: ignore[misc]
     if "late" in drop:
         yield _but("late"), "the arm late"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from multimodal_lab.stats.seeds import FEWEST_SEEDS
 from multimodal_lab.study.compare.facts import Facts
 
 STEPS = 240  # optimizer steps of a small training; twice that from `LARGE` samples on
@@ -15,7 +16,6 @@ RATE = 2.0e-3  # of what begins with nothing learnt
 IN_MEMORY = 5e8  # bytes of finished arrays
 # Up to so many groups: seeds, splits. A small test set is one draw of groups: more splits tell more than more seeds.
 REPEATS = {200: (3, 5), 1000: (3, 3), 5000: (5, 1)}
-FEWEST = 3  # seeds: with fewer every verdict is *underpowered*
 
 
 def training(facts: Facts, batch: int | None, pretrained: bool) -> dict[str, Any]:
@@ -33,5 +33,5 @@ def training(facts: Facts, batch: int | None, pretrained: bool) -> dict[str, Any
 
 def repeats(facts: Facts) -> tuple[int, int]:
     """Seeds and splits; an official split is one."""
-    seeds, splits = next((own for n, own in REPEATS.items() if facts.groups <= n), (FEWEST, 1))
+    seeds, splits = next((own for n, own in REPEATS.items() if facts.groups <= n), (FEWEST_SEEDS, 1))
     return (5 if splits > 1 else seeds, 1) if facts.official else (seeds, splits)

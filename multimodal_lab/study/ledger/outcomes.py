@@ -86,6 +86,11 @@ class Outcomes:
         """The fingerprint of the data that the cells were trained on, of the first finished one."""
         return next((e.summary.get(hashes.OF_DATA) for e in self.finished), None)
 
+    def cells(self, arm: str, scores: Scores) -> list[Entry]:
+        """The finished cells of an arm whose seeds and splits were scored."""
+        own = (e for e in self.finished if e.cell.arm == arm)
+        return [e for e in own if e.cell.seed in scores.seeds and e.cell.split in scores.splits]
+
     def streams(self, arm: str, label: str) -> list[str]:
         """What the evaluator read the label from, or which heads told it; what speaks for the arm is last."""
         own = [e.summary for e in self.finished if e.cell.arm == arm]
