@@ -195,11 +195,6 @@ def check_used(system: System) -> None:
         raise ValueError(f"composed but unused: {', '.join(idle)}. Does a head or a loss read it?")
 
 
-def prefixes(system: nn.Module) -> set[str]:
-    """Every module name that a config may name as a prefix: `backbones`, `backbones.each.rgb`, `fusion`, …"""
-    return {name for name, _ in system.named_modules() if name}
-
-
 def _unique(found: Sequence[tuple[str, str, T]], taken: Collection[str] = ()) -> dict[str, T]:
     """{name: value} of (term, name, value); `TERM/name` where several terms have the name, or it is taken."""
     names = [name for _, name, _ in found]

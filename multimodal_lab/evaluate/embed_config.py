@@ -11,7 +11,6 @@ import numpy as np
 from multimodal_lab.bounds import Count
 
 Format = Literal["parquet", "csv", "npy"]
-READ = "parquet"  # what figures, the explorer and a study read
 CSV_ROWS = 50_000  # from which a CSV is large, slow, and read by nobody
 
 

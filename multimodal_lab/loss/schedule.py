@@ -71,15 +71,3 @@ class LinearSchedule(nn.Module):
     def forward(self, progress: float) -> float:
         """The number at `progress` in [0, 1]."""
         return self.start + (self.end - self.start) * progress
-
-
-class CosineSchedule(nn.Module):
-    """From `start` to `end` along half a cosine, flat at both ends."""
-
-    def __init__(self, start: float, end: float) -> None:
-        super().__init__()
-        self.start, self.end = start, end
-
-    def forward(self, progress: float) -> float:
-        """The number at `progress` in [0, 1]."""
-        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * progress)) / 2

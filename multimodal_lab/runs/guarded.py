@@ -48,11 +48,6 @@ def _require_regular(found: os.stat_result, most: int | None) -> None:
         raise OSError(f"{found.st_size:,} bytes, expected at most {most:,}")
 
 
-def require_file(path: Path, most: int | None = None) -> None:
-    """The same before a library opens the file by its name."""
-    open_file(path, most).close()
-
-
 def require_inside(folder: Path, paths: Iterable[Path]) -> None:
     """`OSError` for a folder or file among `paths` that is a link out of the run directory `folder`."""
     for path in paths:

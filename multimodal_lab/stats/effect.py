@@ -27,12 +27,6 @@ def hedges_g_av(baseline: np.ndarray, arm: np.ndarray, level: float = 0.95) -> E
     return _effect(difference, float(np.sqrt(spread)), level)
 
 
-def hedges_g_z(baseline: np.ndarray, arm: np.ndarray, level: float = 0.95) -> Effect:
-    """Mean difference over the standard deviation of the differences: what a paired t-test sees. Cohen 1988."""
-    difference, _ = _checked(baseline, arm)
-    return _effect(difference, float(difference.std(ddof=1)), level)
-
-
 def correction(df: float) -> float:
     """J(df), which takes the upward bias out of a standardised mean difference. Hedges 1981."""
     return (
