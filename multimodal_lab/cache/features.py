@@ -19,6 +19,7 @@ from multimodal_lab.cache.encode import Augment, encode
 from multimodal_lab.cache.encodings import Encodings, IndexCollator, Lookup
 from multimodal_lab.cache.store import CacheError, CacheStore, key
 from multimodal_lab.data.loading.collate import Collator
+from multimodal_lab.evaluate.eval_mode import restored_modes
 from multimodal_lab.system import System
 
 
@@ -111,11 +112,9 @@ def moves(backbone: nn.Module) -> str:
     trained = [name for name, p in backbone.named_parameters() if p.requires_grad]
     if trained:
         return f"trains ({trained[0]})"
-    modes = [(m, m.training) for m in backbone.modules()]
-    backbone.train()
-    awake = [name for name, m in backbone.named_modules() if m.training]
-    for module, training in modes:
-        module.training = training
+    with restored_modes(backbone):
+        backbone.train()
+        awake = [name for name, m in backbone.named_modules() if m.training]
     return f"leaves evaluation mode when training begins ({awake[0] or 'all of it'})" if awake else ""
 
 

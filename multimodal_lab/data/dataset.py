@@ -15,7 +15,7 @@ from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
-from multimodal_lab.data.source import DataError, Source
+from multimodal_lab.data.source import DataError, Source, content_columns
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
@@ -191,7 +191,7 @@ class Data:
         table = self.source.samples
         if frozen is not None:
             return auto.frozen(table, self.labels, self.split, frozen)
-        texts = {c for of in ("text_columns", "images") for c in getattr(self.source, of, ())}
+        texts = content_columns(self.source)
         texts |= {p.stored.field for p in plans.values() if p.stored.field}
         found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         return replace(found, notes=[*getattr(self.source, "notes", []), *all_doubts(self.source), *found.notes])

@@ -92,8 +92,9 @@ def remember_good(samples: SampleReader, memory: FittedCache | None, mark: str) 
 
 def restore_content(samples: SampleReader, memory: FittedCache | None, mark: str) -> None:
     """Take the digests of rows that an earlier start has read, and remember those that this one has."""
-    for name, digests in samples.content.digests.items() if memory is not None else ():
-        assert memory is not None
+    if memory is None:
+        return
+    for name, digests in samples.content.digests.items():
         facts = {**_same(samples, mark), "of": "content", "stream": nameless(samples.plans[name])}
         known = memory.get(facts)
         before = np.zeros_like(digests) if known is None else unpacked(known["digests"])

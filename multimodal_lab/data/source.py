@@ -93,6 +93,11 @@ class Card:
     nodata: float | tuple[float | None, ...] | Literal["ignore"] | None = None
 
 
+def content_columns(source: object) -> set[str]:
+    """Columns of a source that hold what it shows, texts and paths of images: no labels, groups or strata."""
+    return {column for of in ("text_columns", "images") for column in getattr(source, of, ())}
+
+
 def need_number(dtype: np.dtype, where: str) -> None:
     """Refuse (`DataError`) all but integers and floats."""
     if dtype.kind not in "iuf":

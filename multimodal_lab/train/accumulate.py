@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.device import distributed
+from multimodal_lab.evaluate.eval_mode import restored_modes
 from multimodal_lab.loss.precision import counting
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch
@@ -63,13 +64,9 @@ class LabelShares:
         """Which terms read labels and take a mean over them, and the shapes of all else that they read."""
         reads = [k for k, loss in getattr(self.system, "losses", {}).items() if _reads_labels(loss)]
         if reads:
-            was = self.system.training
-            self.system.eval()
-            try:
-                with torch.no_grad():
-                    found = self.system.scope(view.map(lambda x: x[: self.rows]))
-            finally:
-                self.system.train(was)
+            with restored_modes(self.system), torch.no_grad():
+                self.system.eval()
+                found = self.system.scope(view.map(lambda x: x[: self.rows]))
             self.scope = {k: _hollow(v) if k in BY_ROW else v for k, v in found.items() if k != "batch"}
         self.terms = [k for k in reads if self._counted(k, view)]
         return self.terms

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from multimodal_lab.build import asks
 from multimodal_lab.device import distributed
+from multimodal_lab.evaluate.eval_mode import restored_modes
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features, alone
 
@@ -82,7 +82,9 @@ class Balance:
     def _said(self, features: Mapping[str, Features], name: str, batch: Batch) -> Tensor:
         """Logits (N, K) of the head with the other streams missing."""
         head, fusion = self.system.heads[self.head], self.system.fusion
-        with _still(fusion), _still(head):
+        with restored_modes(fusion), restored_modes(head):
+            fusion.eval()  # no dropout is drawn and no statistic moves
+            head.eval()
             one = alone(features, name)
             said: Tensor = head(fusion(one) if "fused" in features else one, batch)
         return said
@@ -110,15 +112,3 @@ class Balance:
                         drawn = torch.randn(grad.shape, generator=noise, device=grad.device, dtype=grad.dtype)
                         grad.addcmul_(drawn, spread.expand_as(grad))
         return {f"balance/{name}": factor.float() for name, factor in found.items()}
-
-
-@contextlib.contextmanager
-def _still(module: nn.Module) -> Iterator[None]:
-    """Inside, the module draws no dropout and moves no statistic."""
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for m, was in modes.items():
-            m.training = was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 FEW = 100  # optimizer steps: a training of fewer has rarely learnt what there is
 LEARNS_BY = 100  # steps at most, one epoch at most: labels may be so few that the first batches hold none
@@ -15,6 +16,12 @@ def epochs_for(per_epoch: int) -> int:
     takes.
     """
     return min(max(5, math.ceil(FEW / per_epoch)), 100)
+
+
+def length(epochs: int | Literal["auto"], max_steps: int | None, per_epoch: int) -> tuple[int, int]:
+    """Epochs, and optimizer steps in all, of `train.epochs` and `train.max_steps`."""
+    epochs = epochs_for(per_epoch) if epochs == "auto" else epochs
+    return epochs, epochs * per_epoch if max_steps is None else min(epochs * per_epoch, max_steps)
 
 
 def told(wanted: int | str, epochs: int, per_epoch: int, total: int, ramp: int = 0) -> list[str]:

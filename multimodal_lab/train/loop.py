@@ -27,7 +27,7 @@ from multimodal_lab.train.dtensor import gather
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.fsdp import Shards, require_possible
 from multimodal_lab.train.interrupt import Stop
-from multimodal_lab.train.length import LEARNS_BY, epochs_for, told
+from multimodal_lab.train.length import LEARNS_BY, length, told
 from multimodal_lab.train.meters import Meters
 from multimodal_lab.train.monitor import require_monitor, select
 from multimodal_lab.train.resume import Resume, resume_from
@@ -79,8 +79,7 @@ def fit(
         str(facts.get("train.mode", config.mode)), config.monitor
     )  # in the facts as what `auto` comes to
     per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
-    epochs = epochs_for(per_epoch) if config.epochs == "auto" else config.epochs
-    total = epochs * per_epoch if config.max_steps is None else min(epochs * per_epoch, config.max_steps)
+    epochs, total = length(config.epochs, config.max_steps, per_epoch)
     ramp = ramp_steps(total, config.warmup, config.warmup_steps)
     store.keep = config.keep_last
     notes = prepare_model(system, config.channels_last, config.compile, config.sync_batchnorm)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from multimodal_lab.data.audit.membership import Parts, parts
 from multimodal_lab.data.audit.view import Tell, View, view
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, content_columns
 from multimodal_lab.data.split.auto import BOOKKEEPING
 from multimodal_lab.data.split.split import SplitRows
 
@@ -92,9 +91,8 @@ def _of(data: Prepared, seen: View, rows: SplitRows, judged: Collection[str] | N
 def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None) -> Iterator[Finding]:
     table, labels = data.samples, {n: v for n, v in _labels(data).items() if judged is None or n in judged}
     fields = [p.stored.field for p in data.reader.plans.values() if p.stored.field]
-    content = (getattr(data.reader.source, of, ()) for of in ("images", "texts", "text_columns"))
-    skip = [*fields, *chain.from_iterable(content)]
-    columns = [c for c in classes(table, {*BOOKKEEPING, *skip}) if c not in labels]
+    skip = {*BOOKKEEPING, *fields, *content_columns(data.reader.source)}
+    columns = [c for c in classes(table, skip) if c not in labels]
     if data.facts.get("hold") == "samples":
         yield _random()
     leaks = [*groups.leaks(table, own, columns if judged is not None else [*columns, *_labels(data)], _labels(data))]

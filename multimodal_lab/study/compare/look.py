@@ -14,7 +14,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.data import kinds
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
-from multimodal_lab.data.source import DataError, Source
+from multimodal_lab.data.source import DataError, Source, content_columns
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.bands import plan
@@ -96,8 +96,7 @@ def _split(factory: Data, chosen: list[str], asked: Request) -> tuple[auto.Choic
         split.shares = dict(SHARES)
     if split.column and not asked.gives("data.split.column") and _few(split, table):
         split.column = None
-    texts = {c for of in ("text_columns", "images") for c in getattr(source, of, ())}
-    choice = auto.choose(table, chosen, split, texts, getattr(source, "together", None))
+    choice = auto.choose(table, chosen, split, content_columns(source), getattr(source, "together", None))
     return choice, choice.split.column is not None
 
 

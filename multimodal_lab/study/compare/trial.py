@@ -21,7 +21,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device.placement import pick_device
 from multimodal_lab.experiment.build import build_augmentation, build_system, modality
 from multimodal_lab.experiment.run import run
-from multimodal_lab.train.length import epochs_for
+from multimodal_lab.train.length import length
 from multimodal_lab.train.step import Step
 
 TIMED = 3  # steps, after one that is not counted
@@ -74,8 +74,7 @@ def _training(cfg: DictConfig) -> float:
         train.precision, cfg.seed, train.clip_norm,
     )  # fmt: skip
     per_epoch = math.ceil(data.steps("train", drop_last=True) / train.accumulate_steps)
-    epochs = epochs_for(per_epoch) if train.epochs == "auto" else train.epochs
-    total = epochs * per_epoch if train.max_steps is None else min(epochs * per_epoch, train.max_steps)
+    _, total = length(train.epochs, train.max_steps, per_epoch)
     return float(total * _per_step(step, data, train.accumulate_steps, device))
 
 
