@@ -1,4 +1,4 @@
-"""What is published of BigEarthNet: the bands of its two sensors, the ground that a pixel covers, and its nineteen classes."""
+"""What is published of BigEarthNet: the bands of its two sensors, the ground that a pixel covers, and its classes."""
 
 from __future__ import annotations
 
@@ -34,3 +34,34 @@ NINETEEN = (
     "Transitional woodland, shrub",
     "Urban fabric",
 )
+# Of the 43 classes of the first version (CORINE's), those that have another name here.
+RENAMED = {
+    "Annual crops associated with permanent crops": "Permanent crops",
+    "Coastal lagoons": "Marine waters",
+    "Continuous urban fabric": "Urban fabric",
+    "Discontinuous urban fabric": "Urban fabric",
+    "Estuaries": "Marine waters",
+    "Fruit trees and berry plantations": "Permanent crops",
+    "Inland marshes": "Inland wetlands",
+    "Moors and heathland": "Moors, heathland and sclerophyllous vegetation",
+    "Natural grassland": "Natural grassland and sparsely vegetated areas",
+    "Non-irrigated arable land": "Arable land",
+    "Olive groves": "Permanent crops",
+    "Peatbogs": "Inland wetlands",
+    "Permanently irrigated land": "Arable land",
+    "Rice fields": "Arable land",
+    "Salines": "Coastal wetlands",
+    "Salt marshes": "Coastal wetlands",
+    "Sclerophyllous vegetation": "Moors, heathland and sclerophyllous vegetation",
+    "Sea and ocean": "Marine waters",
+    "Sparsely vegetated areas": "Natural grassland and sparsely vegetated areas",
+    "Transitional woodland/shrub": "Transitional woodland, shrub",
+    "Vineyards": "Permanent crops",
+    "Water bodies": "Inland waters",
+    "Water courses": "Inland waters",
+}
+# And those that were left out.
+DROPPED = {
+    "Airports", "Bare rock", "Burnt areas", "Construction sites", "Dump sites", "Green urban areas", "Intertidal flats",
+    "Mineral extraction sites", "Port areas", "Road and rail networks and associated land", "Sport and leisure facilities",
+}  # fmt: skip

@@ -18,7 +18,7 @@ How = Literal["full", "quick"]
 
 def fingerprint(source: Source, root: str | None, how: How = "full") -> str:
     """`LAYOUT:` and the SHA-256 over the sample table, bands, `identity` or `card` of the source, and each file of column
-    `path` and of the source's columns of `images`, if it has such: its size and every byte.
+    `path`, of the source's columns of `images` and of its `stored_files`, if it has such: its size and every byte.
 
     Paths count relative to `root`, modification times not at all. With `quick`, `quick:` stands before it, and of a file its
     size and the time of its last change count, not what it holds. A source that knows its `fingerprint` (a packed one) has
@@ -49,6 +49,7 @@ def marked(source: Source, root: str | None, how: How = "full") -> tuple[str, bo
             if isinstance(record.get("path"), str):
                 record["path"] = _relative(record["path"], base)
             digest.update(json.dumps(record, sort_keys=True, default=_plain).encode())
+    paths.update(dict.fromkeys(getattr(source, "stored_files", ())))
     known = {"full": content_hashes, "quick": sizes_and_times}[how](base or Path.cwd(), list(paths))
     for path in paths:
         digest.update(f"\n{known.get(path, '')}".encode())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from multimodal_lab.data.readers.bigearthnet_names import corner
+
 COUNTRIES = {
     "Austria": ("33UUP", "33UVP"),
     "Belgium": ("31UER", "31UES"),
@@ -18,8 +20,6 @@ COUNTRIES = {
 }
 SPLITS = ("train", "validation", "test", "train")  # of the tiles in turn
 PLACES = 90  # patches along a side of a tile
-ROWS = "ABCDEFGHJKLMNPQRSTUV"  # the letters of MGRS know no I and no O
-LOWEST = {"S": 3_500_000, "T": 4_400_000, "U": 5_300_000, "V": 6_200_000}  # m, northing of the bands of latitude
 
 
 class Tile(NamedTuple):
@@ -39,17 +39,7 @@ def tiles(count: int) -> list[Tile]:
     named = [(names[turn], country) for turn in range(2) for country, names in COUNTRIES.items()][:count]
     made = []
     for i, (name, country) in enumerate(named):
-        left, top = _corner(name)
+        epsg, left, top = corner(name)
         date = f"2017-{6 + i % 6:02d}-{1 + 7 * i % 28:02d}"
-        made.append(Tile(name, country, SPLITS[i % len(SPLITS)], 32600 + int(name[:2]), left, top, date))
+        made.append(Tile(name, country, SPLITS[i % len(SPLITS)], epsg, left, top, date))
     return made
-
-
-def _corner(tile: str) -> tuple[float, float]:
-    """The upper left corner of a square of 100 km, by its letters in the military grid (MGRS)."""
-    zone, band, column, row = int(tile[:2]), *tile[2:]
-    columns = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")[zone % 3]
-    bottom = (ROWS.index(row) - (5 if zone % 2 == 0 else 0)) % len(ROWS) * 100_000
-    while bottom < LOWEST[band]:
-        bottom += len(ROWS) * 100_000
-    return (columns.index(column) + 1) * 100_000.0, bottom + 100_000.0
