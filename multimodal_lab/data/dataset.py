@@ -100,6 +100,8 @@ class Data:
         self.background, self.nodata = background, nodata
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
         self.fingerprint, self.statistics = fingerprint, statistics
+        if isinstance(statistics, Preset):
+            statistics.require(getattr(self.scaling, "choice", type(self.scaling).__name__))
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
         self.items, self.kinds = items or {}, kinds or {}
         self.sampling = Sampling(**sampling) if isinstance(sampling, dict) else sampling

@@ -1,17 +1,37 @@
 """BigEarthNet: equal pixels from every layout it is published in, its table, and damages named with the patch."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from made_bigearthnet import ALL, REAL, Pair, made_pairs, opened, real_pairs, write_folders, write_lmdb, write_table
+from made_bigearthnet import (
+    ALL,
+    MADE,
+    REAL,
+    Pair,
+    made_pairs,
+    opened,
+    real_pairs,
+    write_folders,
+    write_lmdb,
+    write_table,
+)
+from omegaconf import OmegaConf
 
+from multimodal_lab.config.targets import conf_dir
+from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.packed import finalize, probe, reader, writer
 from multimodal_lab.data.readers.bigearthnet_facts import DROPPED, NINETEEN, RENAMED, S1, S2
 from multimodal_lab.data.readers.bigearthnet_names import corner
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams.preset import Preset
+from multimodal_lab.data.streams.scaling import DtypeMax, NoScaling
 from multimodal_lab.types import Stream
 
+CONF = Path(conf_dir())
 MIXED = Stream("mixed", bands=(S1[1], S2[9], S2[3]))  # VH, B09 (60 m), B04
 
 
@@ -233,3 +253,22 @@ def test_a_table_that_is_no_metadata_says_what_it_lacks(tmp_path):
     pd.DataFrame({"patch_id": ["a"], "labels": [["Pastures"]]}).to_parquet(tmp_path / "metadata.parquet")
     with pytest.raises(DataError, match=r"metadata.parquet: no column 's1_name' \(data.source.metadata\)"):
         opened(tmp_path)
+
+
+def test_published_statistics_go_by_the_names_of_bands():
+    """In the order asked, of stored units alone; without the preset they are measured in the training split."""
+    preset = OmegaConf.to_container(OmegaConf.load(CONF / "data/statistics/bigearthnet_v2.yaml"))
+    preset.pop("_target_")
+    assert set(preset["bands"]) == {b.name for b in (*S2, *S1)}
+    asked = {"x": {"kind": "image", "bands": ["B09", "VH", "B02"]}}
+    choices = {"scaling": NoScaling(), "split": Split(column="split"), "labels": ["labels"]}
+    published = Data(MADE, **choices, statistics=Preset(**preset)).prepare(asked, seed=0).streams["x"]
+    assert published.mean == (2241.4553, -19.3526, 438.3721)
+    assert published.std == (1316.3933, 5.5905, 607.0269)
+    train = [i for i, split in enumerate(MADE.samples.split) if split == "train"]
+    x = np.stack([MADE.read(i, [Stream("x", bands=(S2[9], S1[1], S2[1]))]).inputs["x"] for i in train]).astype(float)
+    measured = Data(MADE, **choices).prepare(asked, seed=0).streams["x"]
+    np.testing.assert_allclose([measured.mean, measured.std], [x.mean((0, 2, 3)), x.std((0, 2, 3))], rtol=1e-6)
+    said = "data.statistics=bigearthnet_v2: of values as data/scaling=none leaves them, but data/scaling=dtype_max"
+    with pytest.raises(DataError, match=said):
+        Data(MADE, **choices | {"scaling": DtypeMax()}, statistics=Preset(**preset))

@@ -57,9 +57,8 @@ def from_json(root: Path, folders: Mapping[str, Mapping[str, str]], metadata: st
         table["split"] = table["patch_id"].map(home)
         inside = table["split"].notna()
         if not inside.all():
-            notes.append(
-                f"{(~inside).sum()} patches stand in no list of a split and are left out: {some(list(table['patch_id'][~inside]))}"
-            )
+            gone = some(list(table["patch_id"][~inside]))
+            notes.append(f"{(~inside).sum()} patches stand in no list of a split and are left out: {gone}")
         table = table[inside].reset_index(drop=True)
     return table, notes
 

@@ -14,14 +14,29 @@ class Preset:
     """Mean and standard deviation of each band, of values as `data.scaling` leaves them.
 
     name: what a run calls them. bands: {band: [mean, deviation]}, every band that a stream takes among them. samples: how many
-    training samples, evenly spaced, are read for the rest: the stored layout, the size, the range of the values.
+    training samples, evenly spaced, are read for the rest: the stored layout, the size, the range of the values. scaling: the
+    policies of `data/scaling` that leave values in the unit of these, any where it is None.
     """
 
-    def __init__(self, *, name: str, bands: Mapping[str, Sequence[float]], samples: Count = 64) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        bands: Mapping[str, Sequence[float]],
+        samples: Count = 64,
+        scaling: list[str] | None = None,
+    ) -> None:
         for band, pair in bands.items():
             if len(pair) != 2 or not pair[1] > 0:
                 raise DataError(f"data.statistics.bands.{band}: {list(pair)}, expected [mean, deviation above 0]")
         self.name, self.bands, self.samples = name, dict(bands), samples
+        self.scaling = scaling
+
+    def require(self, choice: str) -> None:
+        """Refuse (`DataError`) values of another unit: those that the scaling policy `choice` makes."""
+        if self.scaling is not None and choice not in self.scaling:
+            units = " or ".join(f"data/scaling={name}" for name in self.scaling)
+            raise DataError(f"data.statistics={self.name}: of values as {units} leaves them, but data/scaling={choice}")
 
     def apply(self, stream: str, plan: StreamPlan, fitted: StreamStatistics) -> None:
         """Put mean and deviation in the place of those of the samples that were read; `DataError` for an unknown band.
