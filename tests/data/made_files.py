@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from made_geotiff import write
 from made_source import Made
 from PIL import Image
 
 from multimodal_lab.data.packed import finalize, probe, reader, writer
+from multimodal_lab.data.readers.band_files import BandFiles
 from multimodal_lab.data.readers.bigearthnet import BigEarthNet
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.envi import Envi
@@ -49,6 +51,13 @@ def tiff(folder):
         x = np.concatenate([pixels(i), (pixels(9, 1) > 20000) * 255]).astype(np.uint16)
         tifffile.imwrite(folder / f"{name}.tif", x, photometric="minisblack", planarconfig="separate")
     return Tiff(str(folder), card=card([*BANDS, "mask"], mask_band="mask"))
+
+
+def band_files(folder):
+    for i, name in enumerate(NAMES):
+        for k, band in enumerate(BANDS):
+            write(folder / name / f"{band}.tif", pixels(i)[k])
+    return BandFiles(str(folder), files={"x": "{id}/{band}.tif"}, bands={"x": BANDS}, card=card(BANDS))
 
 
 def envi(folder):

@@ -13,7 +13,15 @@ from multimodal_lab.types import Band
 SOURCES = [node.get("source", {}) for node in nodes("data").values()]
 TARGETS = {str(source["_target_"]) for source in SOURCES if isinstance(source, dict) and "_target_" in source} - {"???"}
 NAMES = sorted("packed" if ".packed." in target else target.split(".")[-2] for target in TARGETS)
-FILES = ("tiff", "envi", "images", "pairs", "joined", "webdataset")  # each reading opens a file of its own
+FILES = (
+    "tiff",
+    "band_files",
+    "envi",
+    "images",
+    "pairs",
+    "joined",
+    "webdataset",
+)  # each reading opens a file of its own
 
 
 def made(name, folder):

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from multimodal_lab.data.readers import nodata, tiles
+from multimodal_lab.data.readers import coordinates, nodata, tiles
 from multimodal_lab.data.readers.card import requested_bands
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header, sized
@@ -67,6 +67,7 @@ class Images:
     colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
     the specimen's mask (then every file needs one), `white` and `black` put the image on that ground, `drop` forgets
     it. on_error, verify: as in `Data`; unless that is `raise`, a file with a bad header is reported when it is read.
+    georeference: the columns of `coordinates`, of TIFF files.
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
@@ -81,6 +82,7 @@ class Images:
         limits: Limits | None = None,
         on_error: Literal["raise", "skip", "substitute"] = "raise",
         verify: Verify = "all",
+        georeference: bool = False,
     ) -> None:
         self.root = existing(root)
         self.colour, self.alpha = colour, alpha
@@ -92,6 +94,10 @@ class Images:
         self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
         if isinstance(self._headers, LazyHeaders):
             self.notes = [*self.notes, self._headers.note()]
+        if georeference:
+            coordinates.need_headers(self._headers)
+            self.samples, told = coordinates.located(self.samples, [coordinates.of_tiff(self.root, p) for p in paths])
+            self.notes = [*self.notes, *told]
         tiles.mark(self)
 
     def _header(self, path: str, first: tuple[str, Header] | None) -> Header:

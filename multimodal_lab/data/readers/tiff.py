@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers import nodata, tiles
+from multimodal_lab.data.readers import coordinates, nodata, raster, tiles
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header, sized
@@ -30,8 +30,9 @@ class Tiff:
     `DataError` for a truncated file, another number of bands than the card's, or another type than the first file's.
     `layout` overrides which axis of a three-axis file counts bands. Files that are neither compressed nor tiled are
     read by offset, only the bands asked for. Missing are pixels of the nodata value (GDAL's tag 42113, or the card's),
-    outside an internal mask, and in strips or tiles that were never written; overviews are passed over. on_error, verify:
-    as in `Data`; unless the first is `raise`, a file with a bad header is told when it is read.
+    outside an internal mask, and in strips or tiles that were never written; overviews are passed over. georeference: the
+    columns of `coordinates` by the tags of GeoTIFF; neighbours are known by these then, not by names. on_error, verify: as
+    in `Data`; unless the first is `raise`, a file with a bad header is told when it is read.
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
@@ -46,9 +47,10 @@ class Tiff:
         limits: Limits | None = None,
         on_error: Literal["raise", "skip", "substitute"] = "raise",
         verify: Verify = "all",
+        georeference: bool = False,
     ) -> None:
         self.root = existing(root)
-        self.card = card
+        self.card, self.georeference = card, georeference
         self.bands: tuple[Band, ...] = pixel_bands(card)
         self.limits, self.layout = limits or Limits(), layout
         paths = find(self.root, SUFFIXES)
@@ -65,10 +67,15 @@ class Tiff:
         self.notes = [*self.notes, waiting.note()] if waiting else self.notes
         self._paths, self._files = paths, [str(self.root / p) for p in paths]
         self._mask_at = [] if card.mask_band is None else [stored.index(card.mask_band)]
+        if georeference:
+            coordinates.need_headers(self._headers)
+            grounds = [getattr(h, "ground", None) for h in self._headers]  # type: ignore[union-attr]  # a list
+            self.samples, told = coordinates.located(self.samples, grounds)
+            self.notes = [*self.notes, *told]
         tiles.mark(self)
 
     def _header(self, path: str, first: tuple[str, Header] | None) -> Header:
-        header = read_header(self.root / path, path, len(self.card.bands), self.layout, self.limits)
+        header = read_header(self.root / path, path, len(self.card.bands), self.layout, self.limits, self.georeference)
         if first and header.dtype != first[1].dtype:
             raise DataError(f"{path}: values of type {header.dtype}, expected {first[1].dtype} as in {first[0]}")
         return header
@@ -87,19 +94,18 @@ class Tiff:
 
     def _missing(self, index: int, values: np.ndarray, stored: list[int], header: Header) -> np.ndarray | None:
         """(C, H, W) bool of the bands read; None where all was measured."""
-        found = nodata.missing(values, nodata.of_bands(self.card, stored, header.nodata))
-        if (header.sparse or header.mask_page is not None) and self.card.nodata != "ignore":
-            found = np.zeros(values.shape, dtype=bool) if found is None else found
-            found |= unwritten(self._files[index], self._paths[index], header)[stored]
-        return found
+        values_of = nodata.of_bands(self.card, stored, header.nodata)
+        return unmeasured(self._files[index], self._paths[index], header, values, stored, values_of, self.card)
 
 
 def read_bands(file: str, name: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
     """The `wanted` bands as (C, H, W) in native byte order; `DataError` if the file can't be decoded."""
     shape = (header.count, header.height, header.width)
+    if header.by_rasterio:
+        return raster.read(file, name, wanted)
     with readable(name, "TIFF file: its pixels can't be decoded"):
         if header.offset is not None:
-            values = _by_offset(file, header, wanted)
+            values = _by_offset(file, name, header, wanted)
         elif header.pages:
             with tifffile.TiffFile(file, **OWN_PAGES) as tif:
                 values = np.stack([tif.series[header.series].pages[i].asarray() for i in wanted])
@@ -111,6 +117,17 @@ def read_bands(file: str, name: str, header: Header, wanted: Sequence[int]) -> n
             )
             values = planes[list(wanted)]
     return np.ascontiguousarray(values, dtype=header.dtype.newbyteorder("="))
+
+
+def unmeasured(
+    file: str, name: str, header: Header, values: np.ndarray, stored: list[int], gone: list[nodata.Value], card: Card
+) -> np.ndarray | None:
+    """(C, H, W) bool of `values`, the bands `stored` of one file, whose nodata values are `gone`; None where all was measured."""
+    found = nodata.missing(values, gone)
+    if (header.sparse or header.mask_page is not None) and card.nodata != "ignore":
+        found = np.zeros(values.shape, dtype=bool) if found is None else found
+        found |= unwritten(file, name, header)[stored]
+    return found
 
 
 def unwritten(file: str, name: str, header: Header) -> np.ndarray:
@@ -137,30 +154,30 @@ def _holes(page: Any) -> np.ndarray:
     return np.asarray(gone[..., :1].transpose(2, 0, 1) if interleaved else gone.reshape(-1, *gone.shape[-2:]))
 
 
-def _by_offset(file: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
+def _by_offset(file: str, name: str, header: Header, wanted: Sequence[int]) -> np.ndarray:
     """The wanted bands by `pread`, one call for bands side by side; of pixel-interleaved files the whole image."""
     height, width, item = header.height, header.width, header.dtype.itemsize
     descriptor = os.open(file, os.O_RDONLY)
     try:
         if not header.bands_first:
             whole = np.empty((height, width, header.count), header.dtype)
-            _fill(descriptor, whole, header.offset or 0)
+            _fill(descriptor, whole, header.offset or 0, name)
             return whole.transpose(2, 0, 1)[list(wanted)]
         out = np.empty((len(wanted), height, width), header.dtype)
         start = 0
         for stop in range(1, len(wanted) + 1):
             if stop == len(wanted) or wanted[stop] != wanted[stop - 1] + 1:
-                _fill(descriptor, out[start:stop], (header.offset or 0) + wanted[start] * height * width * item)
+                _fill(descriptor, out[start:stop], (header.offset or 0) + wanted[start] * height * width * item, name)
                 start = stop
         return out
     finally:
         os.close(descriptor)
 
 
-def _fill(descriptor: int, out: np.ndarray, offset: int) -> None:
+def _fill(descriptor: int, out: np.ndarray, offset: int, name: str) -> None:
     view, done = out.reshape(-1).view(np.uint8).data, 0
     while done < len(view):
         got = os.preadv(descriptor, [view[done:]], offset + done)
         if not got:
-            raise DataError(f"truncated while it was read: {done:,} of {len(view):,} bytes from {offset:,} on")
+            raise DataError(f"{name}: truncated while it was read: {done:,} of {len(view):,} bytes from {offset:,} on")
         done += got

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers import geotiff, nodata, raster
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.limits import SMALL, Limits
 from multimodal_lab.data.source import DataError, need_number
@@ -53,10 +53,20 @@ class Header:
     why: str = ""
     sparse: bool = False
     mask_page: int | None = None
+    ground: geotiff.Ground | None = None
+    by_rasterio: bool = False
 
 
-def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limits) -> Header:
-    """Check one file's header against the `count` of bands expected, the limits and the file's size."""
+def read_header(
+    file: Path, name: str, count: int, layout: Layout, limits: Limits, georeference: bool = False
+) -> Header:
+    """Check one file's header against the `count` of bands expected, the limits and the file's size.
+
+    georeference: look for its place on the ground, too. A JPEG 2000, a VRT and a TIFF whose compression tifffile hasn't are
+    read by rasterio.
+    """
+    if file.suffix.lower() in raster.SUFFIXES:
+        return _by_rasterio(file, name, count, limits)
     with readable(name, "TIFF file"), tifffile.TiffFile(file, **OWN_PAGES) as tif:
         places = [i for i, s in enumerate(tif.series) if not _accessory(s)]
         if len(places) != 1:
@@ -68,7 +78,15 @@ def read_header(file: Path, name: str, count: int, layout: Layout, limits: Limit
         pages = [p for p in series.pages if p is not None]
         _held(series, len(tif.pages), name)
         header = _parsed(series, pages, tif.byteorder, name, count, layout)
-        _supported(pages[0].aspage(), name)
+        if compression := _unsupported(pages[0].aspage(), name):
+            if not raster.installed():
+                raise DataError(
+                    f"{name}: compressed by {compression}, which needs `pip install imagecodecs` or {raster.cure()}"
+                )
+            return _by_rasterio(file, name, count, limits)
+        if georeference:
+            tags = {code: tag.value for code in geotiff.TAGS if (tag := tif.pages[0].tags.get(code)) is not None}
+            header = replace(header, ground=geotiff.ground(tags, header.height, header.width, name))
         limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
         masks = [i for i, p in enumerate(tif.pages) if len(tif.series) > 1 and _is_mask(p, header)]
         header = replace(header, series=places[0], mask_page=masks[0] if masks else None, **_declared(pages[0], header))
@@ -135,15 +153,25 @@ def _held(series: Any, stored: int, name: str) -> None:
         )
 
 
-def _supported(page: Any, name: str) -> None:
+def _by_rasterio(file: Path, name: str, count: int, limits: Limits) -> Header:
+    facts = raster.facts(file, name, limits)
+    if facts.count != count:
+        raise DataError(f"{name}: {facts.count} bands, expected {count} as in the card")
+    top = float(np.iinfo(facts.dtype).max) if facts.dtype.kind in "iu" else 1.0
+    value, why = (None, "") if facts.nodata is None else nodata.parsed(facts.nodata, facts.dtype)
+    size = (facts.height, facts.width, count, facts.dtype, top)
+    return Header(*size, True, False, None, nodata=value, why=why, ground=facts.ground, by_rasterio=True)
+
+
+def _unsupported(page: Any, name: str) -> str:
+    """The name of a compression that tifffile can't undo here, or ""."""
     if page.photometric.name in ("MINISWHITE", "PALETTE"):
         raise DataError(f"{name}: photometric interpretation {page.photometric.name}, expected MINISBLACK or RGB")
     try:
         tifffile.TIFF.DECOMPRESSORS[page.compression]
-    except KeyError as error:
-        raise DataError(
-            f"{name}: compressed by {page.compression.name}, which needs `pip install imagecodecs`"
-        ) from error
+    except KeyError:
+        return str(page.compression.name)
+    return ""
 
 
 def _complete(pages: Sequence[Any], header: Header, file: Path, name: str) -> bool:

@@ -14,6 +14,7 @@ from multimodal_lab.data.split.split import NO_STRATUM, Split
 AUTO = "auto"
 BOOKKEEPING = {
     "id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left", "tiles", "recording", "start",
+    "crs", "bottom", "right", "lon", "lat", "spatial_block",
 }  # fmt: skip
 GROUP, STRATUM = "individual", "species"
 
