@@ -47,8 +47,9 @@ class Normalise(nn.Module):
 class System(nn.Module):
     """Wire the stages: widths flow from backbones to fusion to heads, losses find their arguments by name.
 
-    `classes` {label: K} and `numbers` {label: (mean, std)} of the training split, (P,) each, are given to heads that ask for
-    them; losses find the second at `std.label`. `labels`: {head: the label it tells}.
+    `classes` {label: K}, `numbers` {label: (mean, std)} of the training split, (P,) each, and `levels` {stream: the widths of
+    the finer maps that its backbone can give} are given to heads that ask for them; losses find the second at `std.label`.
+    `labels`: {head: the label it tells}.
     `head` is called by its file name (`out.projection`), `heads` and `losses` add more under names of their own. Heads speak
     in that order: one whose `forward` has `out` gets what those before it said. One that asks for `backbones` gets the
     built modules, {stream: module}, one that asks for `fusion` that module; weights that it keeps of them stay theirs: one
@@ -83,12 +84,13 @@ class System(nn.Module):
             self.fusion = build(fusion, dims=dict(self.backbones.dims))
         self.dims: dict[str, int] = dict(self.fusion.dims)
         facts = {"classes": dict(classes), "numbers": numbers, "backbones": self.backbones.by_stream(),
-                 "fusion": self.fusion}  # fmt: skip
+                 "fusion": self.fusion, "levels": self.backbones.levels()}  # fmt: skip
         named = {_file(head): head, **(heads or {})}
         self.heads = nn.ModuleDict()
         for name, factory in named.items():
             with stage(f"building head {name}"):
                 self.heads[name] = self._head(factory, facts)
+        self.backbones.give_levels({name for head in self.heads.values() for name in getattr(head, "reads_levels", ())})
         self.listening = {name for name, head in self.heads.items() if asks(head.forward, "out")}
         told = {name: _tells(self.heads[name], factory) for name, factory in named.items()}
         self.labels: dict[str, str] = {name: label for name, label in told.items() if label}

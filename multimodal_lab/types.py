@@ -37,7 +37,7 @@ class Stream:
     (outside the specimen or the frame, nodata), 0 where empty. `unit` is what an augmentation takes for 1: the full range of
     the values. `field` names the column or file of the data set that the stream is cut from ("" = its only one). Of a
     tokenizer: `pad`, `bos` and `eos`, the ids that fill, begin and end a text (None: nothing begins or ends it), and `digest`,
-    see `files.tokenizer_digest`.
+    see `files.tokenizer_digest`. `names`: the classes of a map, () of one of numbers.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Stream:
     bos: int | None = None
     eos: int | None = None
     digest: str = ""
+    names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -68,7 +69,8 @@ class Stream:
 class Batch:
     """What a loader gives and augmentation returns.
 
-    inputs[stream] (N, …); targets[label] (N, …), class index int64 with -1 where the label is missing, or float;
+    inputs[stream] (N, …); targets[label] (N, …), class index int64 with -1 where the label is missing, or float; of a map
+    (N, H, W), the class of each pixel, or a float with NaN;
     present[stream] (N,) bool; ids (N,) int64, equal ids are views of one sample; groups (N,) int64;
     mask (N, 1, H, W) float 0/1, shared by all image streams, or None: 0 where a pixel is blank, as it was not measured,
     lies outside the frame or, but with `data.background=keep`, outside the specimen. same (N,) int64: equal where
@@ -152,19 +154,23 @@ class Features:
     """What backbones and fusions emit: tokens (N, L, D), pooled (N, D), mask (N, L) bool, True where a token is real.
 
     A missing modality is a row whose mask is all False; its tokens and pooled vector are zero. `weights` carries what a
-    fusion wants to show, by name: gates (N, M), attention maps (N, heads, L, L').
+    fusion wants to show, by name: gates (N, M), attention maps (N, heads, L, L'). `grid`, (H', W'), says that the tokens
+    are the places of an image in row order, one grid after another where there are several (L = k H' W'); None: they are
+    none. `levels`, finer maps (N, D_i, H_i, W_i) of the backbone, finest first, are there where a head asks for them.
     """
 
     tokens: Tensor
     pooled: Tensor
     mask: Tensor
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+    grid: tuple[int, int] | None = None
+    levels: tuple[Tensor, ...] = ()
 
     @classmethod
-    def from_tokens(cls, tokens: Tensor, pooled: Tensor | None = None) -> Features:
+    def from_tokens(cls, tokens: Tensor, pooled: Tensor | None = None, grid: tuple[int, int] | None = None) -> Features:
         """All tokens real; pooled is their mean unless given."""
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        return cls(tokens, tokens.mean(1) if pooled is None else pooled, mask)
+        return cls(tokens, tokens.mean(1) if pooled is None else pooled, mask, grid=grid)
 
     @classmethod
     def from_vector(cls, x: Tensor) -> Features:
@@ -187,7 +193,8 @@ class Features:
         zero = self.tokens.new_zeros(())
         tokens = torch.where(mask[..., None], self.tokens, zero)
         pooled = torch.where(rows[:, None], self.pooled, zero)
-        return Features(tokens, pooled, mask, self.weights)
+        levels = tuple(torch.where(rows[:, None, None, None], x, zero) for x in self.levels)
+        return replace(self, tokens=tokens, pooled=pooled, mask=mask, levels=levels)
 
 
 def alone(features: Mapping[str, Features], name: str) -> dict[str, Features]:

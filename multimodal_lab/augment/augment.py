@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +15,7 @@ from multimodal_lab.augment.blank import blanked, fill_of
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.dropout import dropped
 from multimodal_lab.augment.geometry import Geometric
+from multimodal_lab.augment.maps import read_map, refuse_mixing
 from multimodal_lab.augment.op import Photometric, holds, listed, on_rows
 from multimodal_lab.augment.temporal import Temporal
 from multimodal_lab.augment.warp import Size, Step, grid, sample
@@ -35,15 +36,17 @@ class Augment(nn.Module):
     function of seed, epoch, sample id, view, the op's name in `ops` and, for photometry, the stream's name: adding or
     moving an op changes no other op's draws.
 
-    streams: the modality's, by name. classes: {label: how many}. ops: by name. size: H = W of the output of the ops that
-    set one (random_resized_crop, resize, resize_and_pad); None leaves each stream's own. modality_dropout: the chance
-    that a view lacks a modality, so that a system learns to do without; one that is there always stays.
+    streams: the modality's, by name. classes: {label: how many}. maps: targets with a value for every pixel, which move with
+    the images, see `maps.read_map`. ops: by name. size: H = W of the output of the ops that set one (random_resized_crop,
+    resize, resize_and_pad); None leaves each stream's own. modality_dropout: the chance that a view lacks a modality, so that
+    a system learns to do without; one that is there always stays.
     """
 
     def __init__(
         self,
         streams: dict[str, Stream],
         classes: Mapping[str, int] | None = None,
+        maps: Collection[str] = (),
         *,
         ops: dict[str, Op],
         views: Count = 2,
@@ -60,8 +63,7 @@ class Augment(nn.Module):
                 )
         self.streams = streams
         self.images = [name for name, stream in streams.items() if kinds.of(stream).spatial]
-        self.views = views
-        self.size = size
+        self.views, self.size = views, size
         self.modality_dropout = modality_dropout
         self.runs = [
             (together, list(names)) for together, names in groupby(ops, lambda k: isinstance(ops[k], Geometric))
@@ -71,7 +73,9 @@ class Augment(nn.Module):
         self.batchwise = {name: op for name, op in ops.items() if isinstance(op, Batchwise)}
         for name, op in self.batchwise.items():
             op.prepare(name, streams, classes or {})
-        self.adds = {target for op in self.batchwise.values() for target in op.targets()}
+        self.maps = refuse_mixing(maps, self.batchwise)
+        self.adds = {*maps} if self.geometric else set()  # other pixels, and of another size
+        self.adds |= {target for op in self.batchwise.values() for target in op.targets()}
         self.targets = {name: op.targets(name, streams) for name, op in self.photometric.items()}
         self.ranged = {
             key: name for name, op in self.photometric.items() if op.ranged and op.p > 0 for key in self.targets[name]
@@ -225,7 +229,9 @@ class Augment(nn.Module):
             k: read(x, "bilinear", fill_of(self.streams[k], x)) if k in self.images else x
             for k, x in batch.inputs.items()
         }
-        return batch.replace(inputs=inputs, mask=None if batch.mask is None else read(batch.mask, "nearest"))
+        targets = batch.targets | {k: read_map(batch.targets[k], read) for k in self.maps}
+        blank = {} if batch.mask is None else {"mask": read(batch.mask, "nearest")}
+        return batch.replace(inputs=inputs, targets=targets, **blank)
 
     def _out(self, size: Size) -> Size:
         return size if self.size is None else (self.size, self.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,6 +45,16 @@ class Backbones(nn.Module):
     def by_stream(self) -> dict[str, nn.Module]:
         """{stream: the module that reads it}; one that several share stands at each of them."""
         return {**dict.fromkeys(self.dims, self.shared), **dict(self.each.items())}
+
+    def levels(self) -> dict[str, tuple[int, ...]]:
+        """{stream: the widths of the finer maps that its backbone can give, finest first}; () of one that has none."""
+        return {name: tuple(getattr(module, "levels", ())) for name, module in self.by_stream().items()}
+
+    def give_levels(self, names: Collection[str]) -> None:
+        """Let the features of these streams hold their finer maps."""
+        modules: dict[str, Any] = self.by_stream()
+        for name in names:
+            modules[name].give_levels = True
 
     def forward(self, inputs: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[str, Features]:
         """Inputs (N, …) per stream, and `Batch.valid`, to Features per stream, in the order of the streams."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +32,16 @@ def grid_features(grid: Tensor) -> Features:
     The mean alone loses a mark of few pixels among many: the hue of a patch stays at chance where the maximum finds it.
     """
     tokens = grid.flatten(2).transpose(1, 2)
-    return Features.from_tokens(tokens, (tokens.mean(1) + tokens.amax(1)) / 2)
+    height, width = grid.shape[-2:]
+    return Features.from_tokens(tokens, (tokens.mean(1) + tokens.amax(1)) / 2, (height, width))
+
+
+def staged(x: Tensor, stages: nn.Sequential) -> Features:
+    """The features of the last stage, and as `levels` `x` itself and what every stage but the last gives."""
+    levels = [x]
+    for part in stages:
+        levels.append(part(levels[-1]))
+    return replace(grid_features(levels.pop()), levels=tuple(levels))
 
 
 class ConvNet(nn.Module):
@@ -43,6 +54,7 @@ class ConvNet(nn.Module):
 
     kinds = ("image",)
     steps = False
+    grid = True
 
     def __init__(self, stream: Stream, *, widths: list[Count], freeze: bool = False) -> None:
         super().__init__()
@@ -53,9 +65,11 @@ class ConvNet(nn.Module):
         self.stages = nn.Sequential(*(stage(c, w, norm=i > 0) for i, (c, w) in enumerate(zip(ins, widths))))
         self.to(memory_format=torch.channels_last)
         self.dim = widths[-1]
+        self.levels, self.give_levels = (stream.channels, *widths[:-1]), False  # the pixels are the finest map
         if freeze:
             freeze_module(self)
 
     def forward(self, x: Tensor) -> Features:
         """x (N, C, H, W) to tokens (N, H/2^n * W/2^n, D), n stages; pooled: see `grid_features`."""
-        return grid_features(self.stages(x.contiguous(memory_format=torch.channels_last)))
+        x = x.contiguous(memory_format=torch.channels_last)
+        return staged(x, self.stages) if self.give_levels else grid_features(self.stages(x))

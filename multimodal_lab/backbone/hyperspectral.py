@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.backbone.convnet import grid_features, stage
+from multimodal_lab.backbone.convnet import grid_features, stage, staged
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Count
@@ -39,6 +39,7 @@ class Hyperspectral(nn.Module):
 
     kinds = ("image",)
     steps = False
+    grid = True
 
     def __init__(
         self,
@@ -57,12 +58,13 @@ class Hyperspectral(nn.Module):
         ins = [channels, *widths[:-1]]
         self.stages = nn.Sequential(*(stage(c, w, norm=i > 0) for i, (c, w) in enumerate(zip(ins, widths))))
         self.dim = widths[-1]
+        self.levels, self.give_levels = tuple(ins), False
         if freeze:
             freeze_module(self)
 
     def forward(self, x: Tensor) -> Features:
         """x (N, C, H, W) to grid tokens, pooled, and `weights["bands"]` (N, C): the share let through."""
         mixed, gate = self.bands(x)
-        features = grid_features(self.stages(mixed))
+        features = staged(mixed, self.stages) if self.give_levels else grid_features(self.stages(mixed))
         features.weights = {"bands": gate.detach()}
         return features

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import timm
@@ -15,6 +16,7 @@ from multimodal_lab.backbone import weights as pretrained
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
+from multimodal_lab.backbone.levels import finer, grid_of
 from multimodal_lab.bounds import Fraction
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Features, Stream
@@ -39,6 +41,7 @@ class Image(nn.Module):
     kinds = ("image",)
     initial: ClassVar[dict[str, str]] = {"weights": "random"}
     steps = False
+    grid = True
 
     model: Any  # a timm model: its forward_features and its facts are known to no type
 
@@ -70,6 +73,7 @@ class Image(nn.Module):
         if pool != "auto" and getattr(self.model, "attn_pool", None) is not None:
             self.model.attn_pool = None  # the embedding's own pooling, which nothing would train
         self.dim = int(self.model.head_hidden_size)
+        self.levels, self.give_levels = finer(self.model), False
         if checkpointing:
             self.model.set_grad_checkpointing(True)
         if freeze:
@@ -87,12 +91,19 @@ class Image(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """x (N, C, H, W) to grid tokens (N, L, D) in row order, no class or register token, and pooled (N, D)."""
-        found = self.model.forward_features(x)
+        if self.give_levels and self.levels:
+            found, maps = self.model.forward_intermediates(x, output_fmt="NCHW")
+            return replace(self._features(found), levels=tuple(maps[:-1]))
+        return self._features(self.model.forward_features(x))
+
+    def _features(self, found: Any) -> Features:
         tokens = self._tokens(found)
+        grid = None if tokens is None else grid_of(found, tokens.shape[1], self._last())
         if self.pool != "auto":
             if tokens is None:
                 raise ValueError(f"backbone.pool={self.pool}: the features of this model are no grid; choose auto")
-            return Features.from_tokens(tokens, tokens.mean(1) if self.pool == "mean" else self._norm(found[:, 0]))
+            own = tokens.mean(1) if self.pool == "mean" else self._norm(found[:, 0])
+            return Features.from_tokens(tokens, own, grid)
         own = self._embedding(found)
         if tokens is None or tokens.shape[-1] != own.shape[-1]:
             return Features.from_vector(own)
@@ -100,7 +111,7 @@ class Image(nn.Module):
             # what the embedding alone passes, such as attention that pools, gets a gradient of 0 from a reader of tokens:
             # none at all would be an unused part, for which other ranks wait
             tokens = tokens + 0 * own[:, None, :1]
-        return Features.from_tokens(tokens, own)
+        return Features.from_tokens(tokens, own, grid)
 
     @staticmethod
     def normalisation(model: str, weights: str, pretrained_bands: list[str], **_: Any) -> dict[str, Any]:
@@ -165,7 +176,7 @@ class Image(nn.Module):
             return None
         if found.ndim == 3:
             return self._norm(found[:, self.prefix :]) if found.shape[1] > self.prefix else None
-        last = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
+        last = self._last()
         grid = found if last else found.movedim(1, -1)
         if not _pools_plainly(self.model):
             return grid.flatten(1, 2)
@@ -174,6 +185,10 @@ class Image(nn.Module):
         with _running_statistics_kept(self.model):
             passed = self._embedding(places)
             return passed.reshape(len(grid), -1, passed.shape[1])
+
+    def _last(self) -> bool:
+        """Whether a map's channels come last."""
+        return str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
 
     def _norm(self, tokens: Tensor) -> Tensor:
         norm = getattr(self.model, "fc_norm", None) or getattr(getattr(self.model, "head", None), "norm", None)

@@ -23,6 +23,7 @@ class Shared(nn.Module):
 
     kinds = ("image",)
     steps = False
+    grid = True
 
     def __init__(self, streams: Mapping[str, Stream], *, widths: list[Count], freeze: bool = False) -> None:
         super().__init__()

@@ -44,6 +44,7 @@ class SharedImage(nn.Module):
 
     kinds = ("image",)
     steps = False
+    grid = True
     initial: ClassVar[dict[str, str]] = {"weights": "random"}
 
     def __init__(
@@ -90,6 +91,20 @@ class SharedImage(nn.Module):
         """The first convolutions, which stand in the trunk: a second name would save them twice."""
         found: Stems = self.trunk.model.get_submodule(self.first)
         return found
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The widths of the finer maps, of every stream."""
+        return self.trunk.levels
+
+    @property
+    def give_levels(self) -> bool:
+        """Whether features hold them."""
+        return self.trunk.give_levels
+
+    @give_levels.setter
+    def give_levels(self, wanted: bool) -> None:
+        self.trunk.give_levels = wanted
 
     require_possible = staticmethod(Image.require_possible)
     normalisation = staticmethod(Image.normalisation)

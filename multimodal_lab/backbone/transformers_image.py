@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -26,6 +27,7 @@ class TransformersImage(nn.Module):
 
     kinds = ("image",)
     steps = False
+    grid = True
 
     initial: ClassVar[dict[str, str]] = {"begin": "random"}  # config.json is needed all the same
 
@@ -125,7 +127,9 @@ class TransformersImage(nn.Module):
             raise ValueError("backbone.pool=cls: this model has no class token; choose pooler or mean")
         else:
             pooled = cls
-        return towers.features(grid, pooled, torch.ones(grid.shape[:2], dtype=torch.bool, device=x.device))
+        found = towers.features(grid, pooled, torch.ones(grid.shape[:2], dtype=torch.bool, device=x.device))
+        side = int(grid.shape[1] ** 0.5)
+        return replace(found, grid=(side, side))
 
 
 def _grid(hidden: Tensor, size: int) -> tuple[Tensor, Tensor | None]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from multimodal_lab.cache.encodings import Encodings
 from multimodal_lab.evaluate.eval_mode import eval_mode
@@ -33,12 +32,14 @@ def encode(
             for name in names:
                 rows = batch.present[name]
                 kept = system.backbones.one(name, system.input(name, batch), system.valid(name, batch)).keep(rows)
-                parts[name].append(Encodings(kept.tokens, kept.pooled, kept.mask, rows).to(torch.device("cpu")))
-    return {name: Encodings(*map(_joined, zip(*(vars(p).values() for p in own)))) for name, own in parts.items()}
+                grid = torch.tensor(kept.grid or (), dtype=torch.int64)
+                parts[name].append(Encodings(kept.tokens, kept.pooled, kept.mask, rows, grid).to(torch.device("cpu")))
+    return {name: _joined(own) for name, own in parts.items()}
 
 
-def _joined(parts: tuple[Tensor, ...]) -> Tensor:
-    return torch.cat(parts).contiguous()
+def _joined(parts: Sequence[Encodings]) -> Encodings:
+    rows = {k: torch.cat([vars(p)[k] for p in parts]).contiguous() for k in vars(parts[0]) if k != "grid"}
+    return Encodings(**rows, grid=parts[0].grid)  # of one backbone and one size of images: alike in every batch
 
 
 def _require_unchanged(batch: Batch, view: Batch, names: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,12 +15,16 @@ from multimodal_lab.types import Features
 
 @dataclass(frozen=True)
 class Encodings:
-    """The encodings of all N samples: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool."""
+    """The encodings of all N samples: tokens (N, L, D), pooled (N, D), mask (N, L) bool, present (N,) bool.
+
+    grid (2,) int64: the height and width of `Features.grid`; (0,) of tokens that are none.
+    """
 
     tokens: Tensor
     pooled: Tensor
     mask: Tensor
     present: Tensor
+    grid: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     @property
     def size(self) -> int:
@@ -39,6 +43,8 @@ class Lookup:
 
     def __init__(self, table: Encodings) -> None:
         self.table = table
+        height, width = table.grid.tolist() or (0, 0)
+        self.grid = (height, width) if height else None
 
     def __call__(self, rows: Tensor, valid: None = None) -> Features:
         """The rows of the table, on the device of `rows`; which steps were valid the table has told its backbone."""
@@ -46,7 +52,7 @@ class Lookup:
         tokens, pooled, mask = (
             x.index_select(0, at).to(rows.device) for x in (self.table.tokens, self.table.pooled, self.table.mask)
         )
-        return Features(tokens, pooled, mask)
+        return Features(tokens, pooled, mask, grid=self.grid)
 
 
 class IndexCollator:

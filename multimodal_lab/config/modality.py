@@ -38,6 +38,8 @@ class StreamConfig:
     role: Literal["input", "target"] = "input"
     vocab: Count | None = None
     length: Count | None = None
+    names: list[str] | dict[str, str] | None = None  # of a map: the class of each stored value, a list from 0 on
+    ignore: list[float] | None = None  # of a map: stored values that are no class
     tokens: str | None = None  # word, bpe, or the path of a tokenizer, see `rules.towers`
     steps: Count | None = None  # given, if null, it is a time axis
     rate: Positive | None = None

@@ -34,6 +34,7 @@ class StreamPlan:
     timed: it has a time axis, of `stored.steps` steps, None: as many as the longest recording of the training split has.
     longer: what one with more steps does, `refuse` or `cut` at the end. model: `word` or `bpe`, or the path of a tokenizer,
     whose file has the hash `tokenizer`. resize: what it has of its own of `Resize.keys`. normalise: see `streams.normalise`.
+    names: of a map, {stored value: its class}; ignore: stored values that are none.
     """
 
     stored: Stream
@@ -47,6 +48,8 @@ class StreamPlan:
     tokenizer: str = ""
     resize: dict[str, Any] = field(default_factory=dict)
     normalise: Normalise = "train"
+    names: dict[float, str] = field(default_factory=dict)
+    ignore: tuple[float, ...] = ()
 
 
 @dataclass
@@ -114,8 +117,9 @@ class Kind:
     the bands and those. learns_statistics: the training split
     gives each band a mean and a deviation, by which the system normalises. integer: inputs are int64, else float32.
     drawn_each_epoch: a sample may hold several texts, of which training draws one each epoch. producible: may be a target
-    (`role: target`). pictured: `picture` makes a picture of it. keys: which of `vocab`, `length` and `tokens` a modality
-    may give. default_backbone: the choice to name in an error. requires: {package: extra of ours that installs it}.
+    (`role: target`). pixelwise: it is nothing else, a value for each pixel, which goes wherever augmentation moves the
+    images'. pictured: `picture` makes a picture of it. keys: which of `vocab`, `length`, `tokens`, `names` and `ignore` a
+    modality may give. default_backbone: the choice to name in an error. requires: {package: extra of ours that installs it}.
     """
 
     has_bands: ClassVar[bool] = False
@@ -126,6 +130,7 @@ class Kind:
     integer: ClassVar[bool] = False
     drawn_each_epoch: ClassVar[bool] = False
     producible: ClassVar[bool] = False
+    pixelwise: ClassVar[bool] = False
     pictured: ClassVar[bool] = False
     stored: ClassVar[Literal["bands", "column", "own"]] = "own"
     keys: ClassVar[tuple[str, ...]] = ()
@@ -179,7 +184,8 @@ class Kind:
         if plan.timed:
             rate = plan.stored.rate or fitted.layout.get("rate")
             learnt |= {"steps": plan.stored.steps or fitted.steps, "rate": rate}
-        return replace(plan.stored, size=fitted.size, vocab=fitted.vocab, length=length, **learnt)
+        names = tuple(plan.names.values())
+        return replace(plan.stored, size=fitted.size, vocab=fitted.vocab, length=length, names=names, **learnt)
 
     def shape(self, stream: Stream) -> tuple[int, ...]:
         """The shape of one finished sample."""

@@ -30,7 +30,8 @@ class Prepared:
     """What `Data.prepare` gives.
 
     streams: {name: Stream} with size, vocab, length, mean and std filled in. target_streams: text to be produced, found
-    in `batch.targets[name]` (N, L). splits: {split: row numbers}; "all", every row, is always there for `batches`.
+    in `batch.targets[name]` (N, L), and maps, (N, H, W); maps: {name: classes} of those, and map_numbers: {name: (mean, std)}
+    of those without classes. splits: {split: row numbers}; "all", every row, is always there for `batches`.
     classes: {label: names}, empty for a number; numbers: {label: (mean, std)} of the training split, (P,) each, of numbers.
     targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over all rows. same: (N,) int64, the id of the first row
     that shows the same thing, or None. items[stream]: (N,) int64, the same of what a row holds in that stream, where it
@@ -68,6 +69,9 @@ class Prepared:
         done = {name: reader.kinds[name].stream(p, reader.fitted[name]) for name, p in reader.plans.items()}
         self.streams: dict[str, Stream] = {n: s for n, s in done.items() if not reader.plans[n].target}
         self.target_streams: dict[str, Stream] = {n: s for n, s in done.items() if reader.plans[n].target}
+        maps = {n: s for n, s in self.target_streams.items() if reader.kinds[n].pixelwise}
+        self.maps = {n: list(s.names) for n, s in maps.items()}
+        self.map_numbers = {n: (torch.tensor(s.mean), torch.tensor(s.std)) for n, s in maps.items() if not s.names}
         self.targets = {label: target.values for label, target in targets.items()}
         self.classes = {label: target.classes for label, target in targets.items()}
         self.numbers = {

@@ -79,7 +79,7 @@ def encode(
     return EncodedBatch(
         {k: vector(f.pooled, present[k]) for k, f in features.items()},
         {k: _array(v) for k, v in present.items()},
-        {k: _array(v) for k, v in batch.targets.items()},
+        {k: _array(v) for k, v in batch.targets.items() if v.ndim < 3},  # a map is scored batch by batch, and not kept
         {k: vector(v, present[k]) for k, v in projected.items() if k in present},
         _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
         _array(batch.ids if batch.same is None else batch.same),

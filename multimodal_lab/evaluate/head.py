@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from multimodal_lab.bounds import Count, Fraction
-from multimodal_lab.evaluate import predictions
+from multimodal_lab.evaluate import pixels, predictions
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.evaluate.said import Said
@@ -27,7 +27,8 @@ class Head:
     labels: sigmoid above `threshold`, or with `tune_threshold` above that of each class with the best F1 on the validation
     split (see `metric.multilabel`). Numbers: as they are, in the label's unit, with their variance where a head gives one
     (see `metric.regression`). Scores: `head/<head>/<label>/…`; `SCORE@CLASS` and `confusion@TRUTH>ANSWER`, counts
-    above 0, of labels of at most `per_class` classes. Words that a head writes are kept in `predictions`, and not scored.
+    above 0, of labels of at most `per_class` classes. Maps: counts over all known pixels (see `metric.segmentation`), with
+    `iou@CLASS`; `n` counts pixels. Words that a head writes are kept in `predictions`, and not scored.
     pool: see `pool.pooled`.
     """
 
@@ -38,9 +39,11 @@ class Head:
         "nll": "min", "recall@*": "max", "f1@*": "max", "auroc@*": "max", "ap@*": "max", "confusion@*": None,
         "macro_ap": "max", "macro_auroc": "max", "micro_f1": "max", "micro_ap": "max", "micro_auroc": "max",
         "sample_f1": "max", "labels_right": "max", "all_right": "max", "n_absent": None, "r2": "max", "rmse": "min",
-        "mae": "min",
+        "mae": "min", "miou": "max", "pixel_accuracy": "max", "class_accuracy": "max", "iou@*": "max", "pixel_rmse": "min",
+        "pixel_mae": "min",
     }  # fmt: skip
-    shown: ClassVar = {"accuracy": "accuracy", "macro_ap": "macro AP", "r2": "R²", "rmse": "RMSE"}
+    shown: ClassVar = {"accuracy": "accuracy", "macro_ap": "macro AP", "r2": "R²", "rmse": "RMSE", "miou": "mIoU",
+                       "pixel_accuracy": "pixel accuracy", "pixel_rmse": "pixel RMSE"}  # fmt: skip
     beside_chance = True
     predicts = True
 
@@ -62,6 +65,9 @@ class Head:
         sheet = ScoreSheet("head")
         self.predictions = []
         for head, said in test.said.items():
+            if said.of_pixels:
+                self._pixels(sheet, head, said, data)
+                continue
             if said.label not in test.targets:
                 continue
             target = test.targets[said.label]
@@ -81,6 +87,14 @@ class Head:
             sheet.put(key, **found)
             self.predictions.append(Predicted("head", head, said.label, rows[whole], **kept))
         return sheet.scores
+
+    def _pixels(self, sheet: ScoreSheet, head: str, said: Said, data: Any) -> None:
+        key, names = f"head/{head}/{said.label}", getattr(data, "maps", {}).get(said.label, [])
+        found, count = pixels.scores(said.values[said.rows], names if len(names) <= self.per_class else [])
+        sheet.put(key, n=count, n_missing=int((~said.rows).sum()))
+        if not count:
+            sheet.skip(key, "no_test_pixels")
+        sheet.put(key, **(found if len(names) <= self.per_class else {k: v for k, v in found.items() if "@" not in k}))
 
     def _classes(
         self, values: np.ndarray, y: np.ndarray, _: object, names: list[str], __: object

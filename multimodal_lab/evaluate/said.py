@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.build import asks
+from multimodal_lab.evaluate.pixels import tally
 from multimodal_lab.types import Batch, Features
 
 
@@ -20,16 +21,17 @@ class Said:
 
     label: the label (or target) that it tells. values (N, …): its output, or what its `predict` gives: logits or
     log-probabilities (N, K), numbers (N, P), words (N, L); 0 outside `rows` (N,) bool, where it was not asked or had
-    nothing to read.
+    nothing to read. of_pixels: it tells a map, and values are what each sample adds to the scores, see `evaluate.pixels`.
     """
 
     label: str
     values: np.ndarray
     rows: np.ndarray
+    of_pixels: bool = False
 
     def cut(self, index: np.ndarray | slice) -> Said:
         """The same of some samples."""
-        return Said(self.label, self.values[index], self.rows[index])
+        return replace(self, values=self.values[index], rows=self.rows[index])
 
 
 def of_batch(
@@ -46,6 +48,9 @@ def of_batch(
             if predict:
                 heard = {"out": out} if asks(module.predict, "out") else {}
                 found[head] = _said(head, label, module.predict(features, batch, **heard), _reads(module, features))
+        elif (own := tally(module, out[head], batch)) is not None:
+            rows = _reads(module, features).cpu().numpy()
+            found[head] = Said(label, own.cpu().numpy(), rows, of_pixels=True)
         elif isinstance(out[head], Mapping):
             found |= {f"{head}.{n}": _said(head, label, x, features[n].present) for n, x in out[head].items()}
         else:
@@ -55,8 +60,12 @@ def of_batch(
 
 def joined(parts: Sequence[tuple[int, Mapping[str, Said]]]) -> dict[str, Said]:
     """One for each head from (samples, what was said) of every batch; where a head was not asked its rows are False."""
-    return {name: Said(_first(parts, name).label, *map(np.concatenate, zip(*_filled(parts, name), strict=True)))
-            for name in dict.fromkeys(name for _, said in parts for name in said)}  # fmt: skip
+    return {name: _one(parts, name) for name in dict.fromkeys(name for _, said in parts for name in said)}
+
+
+def _one(parts: Sequence[tuple[int, Mapping[str, Said]]], name: str) -> Said:
+    values, rows = map(np.concatenate, zip(*_filled(parts, name), strict=True))
+    return replace(_first(parts, name), values=values, rows=rows)
 
 
 def _filled(parts: Sequence[tuple[int, Mapping[str, Said]]], name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

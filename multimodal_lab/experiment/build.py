@@ -83,10 +83,12 @@ def _backbones(cfg: DictConfig) -> dict[str, Any]:
 
 def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     """The system of a config over prepared data, adapted as `adapt` says; trained: its weights will be loaded."""
-    classes = {label: len(names) for label, names in data.classes.items()}
+    maps, numbers = getattr(data, "maps", {}), getattr(data, "map_numbers", {})
+    classes = {label: len(names) for label, names in {**data.classes, **maps}.items()}
     factory = safe_instantiate(_untrained(cfg) if trained else cfg.system)
     # a subclass may pass on what it knows of alone
-    system: System = factory(data.streams, classes, **({"numbers": data.numbers} if asks(factory, "numbers") else {}))
+    known = {"numbers": {**data.numbers, **numbers}} if asks(factory, "numbers") else {}
+    system: System = factory(data.streams, classes, **known)
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
@@ -182,8 +184,9 @@ def feature_cache(cfg: DictConfig) -> Any:
 def build_augmentation(cfg: DictConfig, cache: Any, system: System, data: Any, device: torch.device) -> Any:
     """The augmentation of a config; with a cache, `system` and `data` are made to speak of kept features alone."""
     made = safe_instantiate(cfg.augment)
-    facts = {"classes": {label: len(names) for label, names in data.classes.items()}} if asks(made, "classes") else {}
-    factory = partial(build, made, **facts)
+    classes = {label: len(names) for label, names in data.classes.items()}
+    facts = {"classes": classes, "maps": list(getattr(data, "maps", ()))}
+    factory = partial(build, made, **{name: fact for name, fact in facts.items() if asks(made, name)})
     if cache is None:
         return factory(streams=data.streams).to(device)
     tree = as_plain(OmegaConf.masked_copy(cfg, ["backbone", "backbones"]))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.fusion.block import Block, check_heads
-from multimodal_lab.fusion.features import masked_mean, with_fused
+from multimodal_lab.fusion.features import masked_mean, shared_grid, with_fused
 from multimodal_lab.types import Features
 
 
@@ -23,11 +23,13 @@ class Attention(nn.Module):
 
     `fused` has the tokens of all streams in order (L = Σ L_i), pooled by their masked mean, and shows the last layer's
     weights["attention"] (N, heads, L, 1 + L): rows are queries, column 0 is the learned token, then the tokens in
-    order. ValueError where `heads` does not divide `width`.
+    order. Where the streams have grids of one size, those of `fused` are theirs, one after another. ValueError where
+    `heads` does not divide `width`.
     """
 
     emits = ("fused",)
     acts_on = ("fused",)
+    keeps_grid = ("fused",)
 
     def __init__(
         self,
@@ -58,7 +60,8 @@ class Attention(nn.Module):
         x = self.norm(x)
         x = torch.where(mask[..., None], x, x.new_zeros(()))
         assert weights is not None
-        return {**features, "fused": Features(x, masked_mean(x, mask), mask, {"attention": weights})}
+        grid = shared_grid(features[n] for n in self.names)
+        return {**features, "fused": Features(x, masked_mean(x, mask), mask, {"attention": weights}, grid)}
 
     def _blocked(self, features: Mapping[str, Features], device: torch.device) -> Tensor | None:
         """(L, L) bool, True between tokens of one stream; None for a single stream, and where they see each other."""

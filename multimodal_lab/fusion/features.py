@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,6 +22,12 @@ def with_fused(dims: Mapping[str, int], width: int) -> dict[str, int]:
 def presence(features: Mapping[str, Features], names: list[str]) -> Tensor:
     """(N, M) bool: which stream each row has, in the order of `names`."""
     return torch.stack([features[name].present for name in names], 1)
+
+
+def shared_grid(streams: Iterable[Features]) -> tuple[int, int] | None:
+    """The grid that all have; None where they differ or one has none."""
+    found = {f.grid for f in streams}
+    return found.pop() if len(found) == 1 else None
 
 
 def vector(x: Tensor, rows: Tensor, weights: Mapping[str, Tensor] | None = None) -> Features:

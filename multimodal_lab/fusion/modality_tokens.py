@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -55,4 +56,4 @@ class ModalityTokens(nn.Module):
         padding = nn.functional.pad(~f.mask, (1, 0), value=False)
         read, weights = self.attend(keys[:, :1], keys, keys, key_padding_mask=padding, average_attn_weights=False)
         pooled = self.project[name](f.pooled) + token + read.squeeze(1)
-        return Features(tokens, pooled, f.mask, {**f.weights, "attention": weights}).keep(f.present)
+        return replace(f, tokens=tokens, pooled=pooled, weights={**f.weights, "attention": weights}).keep(f.present)

@@ -111,6 +111,12 @@ class Predictor:
         return self._predictions(self._embedded(data), data, None)
 
     def _require_labels(self) -> None:
+        maps = [name for name in self.system.labels if getattr(self.system.heads[name], "per_pixel", False)]
+        if maps and len(maps) == len(self.system.labels):
+            raise DataError(
+                f"{self.folder}: its head {maps[0]} tells a map, a value for every pixel; give a scene, and a file for the map: "
+                "python -m multimodal_lab.predict run=DIR scene=FILE out=FILE.tif"
+            )
         if not self.system.labels:
             heads = ", ".join(self.system.heads)
             raise DataError(
@@ -172,15 +178,16 @@ class Predictor:
                 )
 
     def _given(self, ids: Sequence[str], values: dict[str, Any], masks: list[np.ndarray] | None) -> Given:
-        bands = {name: one.bands for name, one in self.expected.items()}
+        bands = {name: tuple(Band(*b) for b in own["stored"]) for name, own in self.record["streams"].items()}
         scales = {name: float(one.layout.get("full_scale", 1.0)) for name, one in self.expected.items()}
         return Given(ids, values, masks=masks, field_bands=bands, scales=scales)
 
     def _predictions(self, found: Embeddings, data: Prepared, threshold: float | None) -> Predictions:
         if threshold is None:
             threshold = float(OmegaConf.select(self._cfg, "evaluate.head.threshold", default=0.5))
-        targets = {name: data.tokens[name] for name in data.target_streams}
-        return Predictions(found.ids, answers(found.said, _kinds(self.record), data.classes, targets, threshold))
+        targets = {name: data.tokens[name] for name in data.target_streams if name in data.tokens}
+        said = {head: own for head, own in found.said.items() if not own.of_pixels}
+        return Predictions(found.ids, answers(said, _kinds(self.record), data.classes, targets, threshold))
 
 
 def _expected(record: dict[str, Any], modality: Any) -> tuple[dict[str, Expected], dict[str, dict[str, Any]]]:

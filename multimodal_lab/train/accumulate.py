@@ -93,6 +93,8 @@ def _hollow(value: Any, rows: int | None = None) -> Any:
         return value.new_zeros(()).expand(shape)
     if isinstance(value, Mapping):
         return {k: _hollow(v, rows) for k, v in value.items()}
+    if isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value):
+        return tuple(_hollow(v, rows) for v in value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: _hollow(getattr(value, f.name), rows) for f in fields(value)})
     return value

@@ -107,9 +107,9 @@ def join(found: Sequence[Mapping[str, Features]]) -> dict[str, Features]:
     for name, first in found[0].items():
         same = [features[name] for features in found]
         weights = {key: cat([f.weights[key] for f in same]) for key in first.weights}
-        joined[name] = Features(
-            cat([f.tokens for f in same]), cat([f.pooled for f in same]), torch.cat([f.mask for f in same]), weights
-        )
+        levels = tuple(cat(parts) for parts in zip(*(f.levels for f in same), strict=True))
+        tokens, pooled = cat([f.tokens for f in same]), cat([f.pooled for f in same])
+        joined[name] = Features(tokens, pooled, torch.cat([f.mask for f in same]), weights, first.grid, levels)
     return joined
 
 
@@ -118,9 +118,13 @@ def tensors(features: Mapping[str, Features]) -> dict[str, Tensor]:
     return {
         f"{name}.{key}": x
         for name, f in features.items()
-        for key, x in {"tokens": f.tokens, "pooled": f.pooled, **f.weights}.items()
+        for key, x in {"tokens": f.tokens, "pooled": f.pooled, **f.weights, **_levels(f)}.items()
         if x.is_floating_point()
     }
+
+
+def _levels(f: Features) -> dict[str, Tensor]:
+    return {f"levels.{i}": x for i, x in enumerate(f.levels)}
 
 
 def average(system: nn.Module) -> None:

@@ -39,7 +39,7 @@ def features(
     for i, (name, dim) in enumerate(dims.items()):
         g = torch.Generator().manual_seed(seed * 100 + i)
         x = torch.randn(n, tokens or i + 2, dim, generator=g).requires_grad_()
-        f = Features.from_tokens(x, x.mean(1) + torch.randn(n, dim, generator=g))
+        f = Features.from_tokens(x, x.mean(1) + torch.randn(n, dim, generator=g), (1, x.shape[1]))
         out[name] = f.keep(torch.ones(n, dtype=torch.bool) if present is None else present[name])
     return out
 

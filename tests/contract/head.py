@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -123,7 +123,7 @@ def missing_row(one: Made) -> None:
     present = {s: torch.tensor([True, True, False, True]) for s in DIMS}
     every, batch = features(DIMS, 4, present, tokens=3), one.batch(4)
     kept = torch.tensor([0, 1, 3])
-    few = {s: Features(f.tokens[kept], f.pooled[kept], f.mask[kept]) for s, f in every.items()}
+    few = {s: replace(f, tokens=f.tokens[kept], pooled=f.pooled[kept], mask=f.mask[kept]) for s, f in every.items()}
     part = batch.replace(
         targets={k: v[kept] for k, v in batch.targets.items()}, ids=batch.ids[kept], groups=batch.groups[kept]
     )

@@ -49,10 +49,13 @@ class Made:
 def made(name: str, folder: Path = CONF, **changed: Any) -> Made:
     """The loss of `folder/loss/name.yaml`, some arguments of its function changed where they are there."""
     text = (folder / "loss" / f"{name}.yaml").read_text()
-    config = OmegaConf.create({"label": "mass" if "std." in text else "species", "loss": OmegaConf.create(text)})
+    label = ("depth", "cover") if "out.segment" in text else ("mass", "species")
+    config = OmegaConf.create({"label": label["std." not in text], "loss": OmegaConf.create(text)})
     node: Any = OmegaConf.to_container(config.loss, resolve=True)
     if node.get("predicted") == "out.regressor" and "variance" in text:
         node["predicted"] = "out.with_variance"
+    if node.get("predicted") == "out.segment":
+        node["predicted"] = "out.numbers"
     node.get("fn", {}).update({k: v for k, v in changed.items() if k in node.get("fn", {})})
     return Made(name, node)
 
@@ -79,7 +82,11 @@ def scope(
     ids = torch.arange(n).repeat(views)
     asked = torch.where(torch.rand(rows, L, generator=draw) < 0.5, tokens, -1) if labelled else tokens * 0 - 1
     words = {"caption": tokens, "masked_words": asked}
-    batch = Batch({}, {"species": labels, **words, "mass": mass}, {s: present[s] for s in streams}, ids, ids)
+    cover = labels[:, None, None].repeat(1, 2, 3)
+    cover[:, 0, 0] = -1
+    maps = {"cover": cover, "depth": torch.where(cover >= 0, torch.linspace(-1, 1, rows)[:, None, None], torch.nan)}
+    said |= {"segment": leaf(rows, K, 2, 3), "numbers": leaf(rows, 1, 2, 3)}
+    batch = Batch({}, {"species": labels, **words, "mass": mass, **maps}, {s: present[s] for s in streams}, ids, ids)
     said |= {"tokens": leaf(rows, L, V), "match": leaf(rows, 3)}
     known = (here.sum(1) > 1)[:, None].repeat(1, 3) & torch.tensor([True, n > 1, n > 1])
     out = {**named(projection), **said, "match": {"logits": said["match"], "known": known}}
@@ -89,7 +96,7 @@ def scope(
         "out": out,
         "present": present,
         "progress": 0.25,
-        "std": {"mass": torch.tensor([2.0])},
+        "std": {"mass": torch.tensor([2.0]), "depth": torch.tensor([2.0])},
     }
     return found, [*z.values(), *said.values()]
 

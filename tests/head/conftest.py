@@ -56,10 +56,10 @@ def build() -> Callable[..., Any]:
         module, _, cls = conf["_target_"].rpartition(".")
         kept = {k: v for k, v in conf.items() if not k.startswith("_")}
         asked = inspect.signature(getattr(importlib.import_module(module), cls)).parameters
-        if "classes" in asked:
-            kept |= {"label": "species", "classes": {"species": 5, "sex": 2}}
         if "numbers" in asked:
             kept |= {"label": "mass", "numbers": {"mass": (torch.tensor([700.0]), torch.tensor([20.0]))}}
+        if "classes" in asked:
+            kept |= {"label": "species", "classes": {"species": 5, "sex": 2}}
         if "backbones" in asked:
             kept |= {"backbones": backbones()}
         if "fusion" in asked:

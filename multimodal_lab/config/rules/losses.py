@@ -14,7 +14,6 @@ from multimodal_lab.config.rules.wiring import (
     emitted,
     file_of,
     heads,
-    labels,
     losses,
     of_head,
     of_loss,
@@ -58,7 +57,7 @@ def _path(tree: Tree, key: str, path: str) -> Iterator[Problem]:
         case "batch", ["targets", _, *_]:
             choices, prefix, rest = targets(tree), "batch.targets", rest[1:]
         case "std", [_, *_]:
-            choices = labels(tree)
+            choices = targets(tree)
         case "batch", ["inputs" | "present" as part, _, *_]:
             choices, prefix, rest = list(streams(tree)), f"batch.{part}", rest[1:]
         case "batch", [_, *_]:

@@ -9,6 +9,7 @@ from multimodal_lab.config.problem import Problem, is_target
 from multimodal_lab.config.rules.balance import BALANCE_RULES
 from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
 from multimodal_lab.config.rules.extras import EXTRA_RULES
+from multimodal_lab.config.rules.grids import GRID_RULES
 from multimodal_lab.config.rules.heads import HEAD_RULES
 from multimodal_lab.config.rules.losses import (
     enough_samples,
@@ -26,12 +27,12 @@ from multimodal_lab.config.rules.wiring import (
     Tree,
     file_of,
     heads,
-    labels,
     losses,
     may_emit,
     one_of,
     streams,
     target,
+    targets,
 )
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.suggest import choices
@@ -117,7 +118,7 @@ def backbone_kinds(tree: Tree) -> Iterator[Problem]:
 def label(tree: Tree) -> Iterator[Problem]:
     """`label` is a label of the data."""
     if isinstance(tree.get("label"), str):
-        yield from one_of("label", tree["label"], labels(tree))
+        yield from one_of("label", tree["label"], targets(tree))
 
 
 def figures(tree: Tree) -> Iterator[Problem]:
@@ -234,7 +235,7 @@ def _of_any_range(op: Tree) -> bool:
 
 RULES = (
     part_of_its_group,
-    some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, label, loss_paths,
+    some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, *GRID_RULES, label, loss_paths,
     target_shapes, names_clash, two_views, enough_samples, some_weight,
     augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
     root_is_read, components_in_range, *STEP_RULES, *RUN_RULES, *USE_RULES, *EXTRA_RULES, *TOWER_RULES,

@@ -66,7 +66,7 @@ class Scene:
         file = given(self.root, cube, "data.source.cube")
         self._header = read_header(file, cube, {}, self.limits, override) if _envi(file) else None
         # an ENVI header is half of the cube: with another byte order the same file holds other values
-        self.identity = (cube, map, axes, patch, stride, block, edge, repr(self._header))
+        self.identity: tuple[Any, ...] = (cube, map, axes, patch, stride, block, edge, repr(self._header))
         self._cube_at = (file, cube_key)
         self._values: np.ndarray | None = None
         height, width, count, dtype = self._size(cube)

@@ -13,6 +13,7 @@ import numpy as np
 from multimodal_lab.data import kinds
 from multimodal_lab.data.kind import TRAINED, Kind, StreamPlan
 from multimodal_lab.data.source import DataError, NoStream
+from multimodal_lab.data.streams.map_names import OF_MAP, of_map
 from multimodal_lab.data.streams.normalise import by_name
 from multimodal_lab.files import file_hash, tokenizer_file
 from multimodal_lab.text import MANY, expected_one_of
@@ -21,7 +22,8 @@ from multimodal_lab.types import Band, Stream
 RESIZING = ("size", "resize", "resize_mode", "crop_pct")
 TIME = ("steps", "rate", "longer")
 NORMALISING = ("normalise", "white_level")
-KEYS = ("kind", "bands", "repeat", "field", "pca", "role", "vocab", "length", "tokens", *TIME, *RESIZING, *NORMALISING)
+OF_TEXT = ("vocab", "length", "tokens")
+KEYS = ("kind", "bands", "repeat", "field", "pca", "role", *OF_TEXT, *OF_MAP, *TIME, *RESIZING, *NORMALISING)
 KEPT = 256
 _known: dict[tuple[int, int], tuple[Stream, Sequence[Band], list[int]]] = {}
 RULES = ("every", "nm", "nearest", "index")
@@ -33,16 +35,20 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
     role = facts.get("role", "input")
     kind = kinds.of(stored)
     if role not in ("input", "target") or (role == "target" and not kind.producible):
-        raise DataError(f"modality.{name}.role: {role!r}; a text stream may be input or target, all others are input")
+        raise DataError(
+            f"modality.{name}.role: {role!r}; a text stream may be input or target, a map is a target, all others are input"
+        )
+    if kind.pixelwise and role == "input":
+        raise DataError(f"modality.{name}: a {stored.kind} is what a head tells of every pixel; give it role: target")
     text: dict[str, Any] = {k: facts[k] for k in ("vocab", "length") if k in facts}
-    for key in ("vocab", "length", "tokens"):
+    for key in OF_TEXT:
         if key in facts and key not in kind.keys:
             raise DataError(f"modality.{name}: {key} belongs to a text stream, this one is {stored.kind}")
     for key in ("pca", "vocab", "length", *(["steps"] if facts.get("steps") is not None else [])):
         if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
             raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
     text |= _of_tokens(name, facts, role)
-    more = {**text, **_of_time(name, facts, kind), **_of_network(name, facts, kind)}
+    more = {**text, **_of_time(name, facts, kind), **_of_network(name, facts, kind), **of_map(name, facts, kind)}
     stored = replace(stored, steps=facts.get("steps"), rate=facts.get("rate"))
     return StreamPlan(stored, role == "target", facts.get("pca", 0), **more)
 

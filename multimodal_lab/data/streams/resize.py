@@ -125,6 +125,14 @@ class Resize:
         """(H, W) to (size, size) bool, nearest neighbour."""
         return mask if self._keeps(mask.shape) else self._nearest(mask[None])[0]
 
+    def nearest(self, x: np.ndarray) -> np.ndarray:
+        """(C, H, W) float32 to (C, size, size) as images are brought to size, but by the nearest pixel; 0 outside."""
+        return (
+            x
+            if self._keeps(x.shape[1:])
+            else self._fitted(torch.from_numpy(np.ascontiguousarray(x)), "nearest").numpy()
+        )
+
     def require(self, shape: tuple[int, ...]) -> None:
         """`DataError` for a (height, width) that can't become the wanted size."""
         self._keeps(shape)

@@ -66,7 +66,7 @@ class SampleReader:
         self.paths = list(self.table["path"]) if "path" in self.table else []
         self.policies: dict[str, Any] = {}
         if isinstance(scaling, OwnScaling):
-            self.policies = {n: scaling.of(p.stored) for n, p in plans.items() if self.kinds[n].has_bands}
+            self.policies = {n: scaling.of(p.stored) for n, p in plans.items() if self._scaled(n)}
         self.fitted = {name: StreamStatistics() for name in plans}
         self.tokens: dict[str, Any] = {}
         self.layouts: dict[str, tuple[Any, ...]] = {}  # of the last sample, so that the next is compared at once
@@ -75,6 +75,9 @@ class SampleReader:
         self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
         self.cache = cache
         self.watch: Callable[[int], None] | None = None
+
+    def _scaled(self, name: str) -> bool:
+        return self.kinds[name].has_bands and not self.kinds[name].pixelwise
 
     def only(self, names: Collection[str]) -> SampleReader:
         """The same for some of the streams: the others are not read; what is learnt is learnt for both."""
