@@ -40,7 +40,8 @@ def cells(n: int = 4) -> torch.Tensor:
 @pytest.mark.parametrize("op", [*EVERY, "all"])
 def test_a_class_stays_on_its_pixel(op):
     shown, told = moved(cells(), EVERY if op == "all" else {op: EVERY[op]})
-    assert told.shape == (8, SIDE, SIDE) and told.dtype == torch.int64
+    assert told.shape == (8, SIDE, SIDE)
+    assert told.dtype == torch.int64
     inside = shown == shown.round()  # where no neighbour was mixed in, bilinear shows the class itself
     flat = inside & (torch.nn.functional.max_pool2d(shown[:, None], 3, 1, 1)[:, 0] == shown)
     flat &= -torch.nn.functional.max_pool2d(-shown[:, None], 3, 1, 1)[:, 0] == shown
@@ -53,7 +54,9 @@ def test_outside_the_frame_nothing_is_known():
     turn = {"turn": EVERY["turn"]}
     shown, told = moved(torch.ones(4, SIDE, SIDE, dtype=torch.long), turn)
     _, number = moved(torch.full((4, SIDE, SIDE), 7.5), turn)
-    assert (told[shown == 2] == 1).all() and (told[shown == 0] == -1).all() and (shown == 0).any()
+    assert (told[shown == 2] == 1).all()
+    assert (told[shown == 0] == -1).all()
+    assert (shown == 0).any()
     assert torch.equal(torch.isnan(number), told < 0)
     assert (number[told >= 0] == 7.5).all()
 
@@ -63,7 +66,8 @@ def test_a_map_takes_the_size_of_its_image_and_unknown_pixels_stay_so():
     target[:, :6] = -1
     shown, told = moved(target, {"crop": RandomResizedCrop(scale=(1.0, 1.0), ratio=(1.0, 1.0))}, size=12)
     assert told.shape == shown.shape == (8, 12, 12)
-    assert (told[:, :3] == -1).all() and (told[:, 3:] >= 0).all()
+    assert (told[:, :3] == -1).all()
+    assert (told[:, 3:] >= 0).all()
 
 
 def test_a_mixing_op_is_refused():
