@@ -11,10 +11,12 @@ from multimodal_lab import progress, stage
 from multimodal_lab.config import redact, resolvers
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.embed import asked, opened
+from multimodal_lab.predict import scene_command
 from multimodal_lab.text import expected_one_of, plain_output
 
 USAGE = """usage: python -m multimodal_lab.predict run=DIR [out=FILE] [device=…] [data=CHOICE] [data.KEY=VALUE …]
        python -m multimodal_lab.predict retrieve run=DIR STREAM=QUERY [of=STREAM] [k=10] [among=DIR] [out=FILE] [device=…]
+       python -m multimodal_lab.predict run=DIR scene=FILE [out=FILE.tif] …
 
 Writes a table with a row a sample: its id, and what every head of the run says: LABEL, the probability LABEL/CLASS of each
 class, LABEL/std of a number whose head tells how sure it is.
@@ -25,7 +27,10 @@ device   auto, cpu, cuda or cuda:N (default: auto)
 data     a data set other than the run's own; without, the run's own with these keys changed, such as data.root=/folder
 
 retrieve finds the k nearest samples to a text or a picture: STREAM=QUERY is text="a red bird" or image=a.png, `of` the stream to
-search in, `among` a folder of embeddings (default: those of the run's own data; python -m multimodal_lab.embed writes others)."""
+search in, `among` a folder of embeddings (default: those of the run's own data; python -m multimodal_lab.embed writes others).
+
+"""
+USAGE += scene_command.USAGE.lstrip()
 ENDS = (".csv", ".parquet")
 
 
@@ -89,10 +94,12 @@ def main() -> None:
     finds = sys.argv[1:2] == ["retrieve"]
     if finds:
         del sys.argv[1]
-    words, folder, rest = asked(USAGE, {"out", "device"} | ({"of", "k", "among"} if finds else set()))
+    tells = not finds and scene_command.is_asked(sys.argv[1:])
+    more = {"of", "k", "among"} if finds else {*scene_command.WORDS} if tells else set()
+    words, folder, rest = asked(USAGE, {"out", "device"} | more)
     try:
         progress.show(not finds)
-        print((retrieve if finds else predict)(words, folder, rest))
+        print((retrieve if finds else scene_command.tell if tells else predict)(words, folder, rest))
     except OmegaConfBaseException as error:
         sys.exit(f"error: {error}")
     except Exception as error:

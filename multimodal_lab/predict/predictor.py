@@ -18,7 +18,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.data import kinds
 from multimodal_lab.data.prepared import Prepared
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.streams.own_scaling import spelt_out
 from multimodal_lab.device.placement import pick_device
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
@@ -133,10 +133,19 @@ class Predictor:
             return embed(self.system, data, self.device, ("all",), heads=("all",))
 
     def _prepared(self, source: Given) -> Prepared:
+        return self.prepared(source, self.record)
+
+    def prepared(self, source: Source, record: dict[str, Any]) -> Prepared:
+        """Samples of a source as the run would see them; record: the run's own, or one of images of another size."""
         data = copy.copy(self._data)
         data.source = source
-        prepared: Prepared = data.prepare(self._modality, self._cfg.seed, frozen=self.record)
+        prepared: Prepared = data.prepare(self._modality, self._cfg.seed, frozen=record)
         return prepared
+
+    def facts(self) -> tuple[dict[str, tuple[Band, ...]], dict[str, float]]:
+        """{stream: its stored bands} and {stream: the largest value of its stored type}."""
+        bands = {name: tuple(Band(*b) for b in own["stored"]) for name, own in self.record["streams"].items()}
+        return bands, {name: float(one.layout.get("full_scale", 1.0)) for name, one in self.expected.items()}
 
     def _rows(self, samples: Any, mask: Any, streams: dict[str, Any], files: Files) -> Given:
         """The rows of what is given, by stream; the first thing that can't be used is a `DataError`."""
@@ -178,8 +187,7 @@ class Predictor:
                 )
 
     def _given(self, ids: Sequence[str], values: dict[str, Any], masks: list[np.ndarray] | None) -> Given:
-        bands = {name: tuple(Band(*b) for b in own["stored"]) for name, own in self.record["streams"].items()}
-        scales = {name: float(one.layout.get("full_scale", 1.0)) for name, one in self.expected.items()}
+        bands, scales = self.facts()
         return Given(ids, values, masks=masks, field_bands=bands, scales=scales)
 
     def _predictions(self, found: Embeddings, data: Prepared, threshold: float | None) -> Predictions:

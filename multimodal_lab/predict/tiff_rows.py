@@ -1,0 +1,135 @@
+"""Rows of a TIFF of any size: by memory map, strip by strip or tile by tile, or by rasterio where tifffile can't decode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers.folder import readable
+from multimodal_lab.data.readers.tiff_header import OWN_PAGES
+from multimodal_lab.data.source import DataError, need_number
+from multimodal_lab.predict.rasters import Raster
+
+GEO = (33550, 33922, 34264, 34735, 34736, 34737)  # pixel scale, tie points, transformation, and the keys of the projection
+METADATA = 42112  # GDAL's: names of bands
+NAMED = re.compile(r'<Item name="DESCRIPTION" sample="(\d+)" role="description">([^<]*)</Item>')
+
+
+def tiff(path: Path) -> Raster:
+    """The first image of a TIFF; `DataError` for one that holds no bands of one size."""
+    with readable(path.name, "TIFF file"):
+        file = tifffile.TiffFile(path, **OWN_PAGES)
+        series = file.series[0]
+        pages: list[Any] = [p.aspage() for p in series.pages if p is not None]
+    first = pages[0]
+    height, width = int(first.imagelength), int(first.imagewidth)
+    separate = first.samplesperpixel > 1 and first.planarconfig == 2
+    inner = int(first.samplesperpixel)
+    if any((p.imagelength, p.imagewidth, p.dtype) != (height, width, first.dtype) for p in pages) or first.imagedepth != 1:
+        raise DataError(f"{path.name}: a series of shape {series.shape} ({series.axes}), expected the bands of one image")
+    dtype = np.dtype(first.dtype).newbyteorder("=")
+    need_number(dtype, path.name)
+    count = inner * len(pages)
+    tag = first.tags.get(nodata.TAG)
+    value = None if tag is None else nodata.parsed(tag.value, dtype)[0]
+    rows = _mapped(path, file, series, pages, (height, width, inner), separate)
+    if rows is None:
+        rows = _decoded(path, file, pages, separate) if _known(first) else _by_rasterio(path, first)
+    geo = tuple((t.code, int(t.dtype), t.count, t.value, True) for code in GEO if (t := first.tags.get(code)) is not None)
+    return Raster(path.name, height, width, count, dtype, rows, _names(first, count), value, geo)
+
+
+def _names(page: Any, count: int) -> tuple[str, ...]:
+    """The descriptions of all bands, as GDAL writes them; () unless each has one of its own."""
+    tag = page.tags.get(METADATA)
+    text = str(tag.value) if tag is not None else ""
+    found = {int(i): name.strip() for i, name in NAMED.findall(text)}
+    names = tuple(found.get(i, "") for i in range(count))
+    return names if all(names) and len(set(names)) == count else ()
+
+
+def _mapped(
+    path: Path, file: Any, series: Any, pages: list[Any], shape: tuple[int, int, int], separate: bool
+) -> Callable[[int, int], np.ndarray] | None:
+    """By memory map, where the pixels lie in one piece."""
+    height, width, inner = shape
+    if series.dataoffset is None:
+        return None
+    stored = np.dtype(pages[0].dtype).newbyteorder(file.byteorder)
+    first = separate or inner == 1
+    whole = (inner * len(pages), height, width) if first else (len(pages), height, width, inner)
+    values = np.memmap(path, stored, "r", series.dataoffset, whole)
+
+    def rows(start: int, end: int) -> np.ndarray:
+        if first:
+            return np.ascontiguousarray(values[:, start:end], dtype=stored.newbyteorder("="))
+        cut = np.moveaxis(values[:, start:end], 3, 1).reshape(-1, end - start, width)
+        return np.ascontiguousarray(cut, dtype=stored.newbyteorder("="))
+
+    return rows
+
+
+def _known(page: Any) -> bool:
+    try:
+        return bool(tifffile.TIFF.DECOMPRESSORS[page.compression])
+    except KeyError:
+        return False
+
+
+def _decoded(path: Path, file: Any, pages: list[Any], separate: bool) -> Callable[[int, int], np.ndarray]:
+    """Strip by strip or tile by tile: those that the rows lie in."""
+    first = pages[0]
+    high, wide = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
+    across = -(-first.imagewidth // wide)
+    down = -(-first.imagelength // high)
+    inner = int(first.samplesperpixel)
+
+    def segment(page: Any, index: int) -> np.ndarray:
+        offset, size = page.dataoffsets[index], page.databytecounts[index]
+        data = None
+        if size:
+            file.filehandle.seek(offset)
+            data = file.filehandle.read(size)
+        found, _, shape = page.decode(data, index)
+        if found is None:  # never written
+            return np.full(shape[1:], page.nodata, page.dtype)
+        return np.asarray(found)[0]
+
+    def rows(start: int, end: int) -> np.ndarray:
+        out = np.empty((inner * len(pages), end - start, first.imagewidth), np.dtype(first.dtype).newbyteorder("="))
+        for p, page in enumerate(pages):
+            for plane in range(inner if separate else 1):
+                for j in range(start // high, -(-end // high)):
+                    for i in range(across):
+                        part = segment(page, (plane * down + j) * across + i)  # (h, w, samples)
+                        top, left = j * high, i * wide
+                        low, stop = max(start, top), min(end, top + part.shape[0])
+                        right = min(left + part.shape[1], first.imagewidth)
+                        cut = np.moveaxis(part[low - top : stop - top, : right - left], 2, 0)
+                        band = p * inner + plane
+                        out[band : band + len(cut), low - start : stop - start, left:right] = cut
+        return out
+
+    return rows
+
+
+def _by_rasterio(path: Path, page: Any) -> Callable[[int, int], np.ndarray]:
+    try:
+        import rasterio
+        from rasterio.windows import Window
+    except ImportError as error:
+        raise DataError(
+            f"{path.name}: compressed by {page.compression.name}, which needs `pip install imagecodecs` or rasterio"
+        ) from error
+    opened = rasterio.open(path)
+
+    def rows(start: int, end: int) -> np.ndarray:
+        return np.asarray(opened.read(window=Window(0, start, opened.width, end - start)))
+
+    return rows
