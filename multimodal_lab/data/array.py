@@ -14,6 +14,7 @@ from multimodal_lab.data.streams import steps
 from multimodal_lab.data.streams.measured import both, measured
 from multimodal_lab.data.streams.nodata import Tally, blank
 from multimodal_lab.data.streams.normalise import statistics
+from multimodal_lab.data.streams.ranges import BandRanges
 from multimodal_lab.data.streams.scaling import ends
 from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
@@ -157,7 +158,7 @@ class Statistics(Learner):
         super().__init__(samples, name)
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
         self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
-        self.tally, self.high, self.longest = Tally(), 0.0, 0
+        self.tally, self.ranges, self.high, self.longest = Tally(), BandRanges(), 0.0, 0
         self.fitted.scaling = samples.policy(name).fit(self._pixels(train, scaled=False))
         if self.plan.pca:
             covariance = Covariance()
@@ -192,6 +193,8 @@ class Statistics(Learner):
         values = inside_mask(x, seen)
         self.moments.add(values)
         self.high = max(self.high, float(np.fmax.reduce(np.abs(values), None)))
+        if (stored := self._stored(raw)) is not None:
+            self.ranges.add(inside_mask(*stored))
 
     def finish(self) -> None:
         """Mean and deviation of each band, what fills its blank pixels, and the unit; a constant one is a `DataError`."""
@@ -199,7 +202,7 @@ class Statistics(Learner):
         names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
         mean, std = self.moments.result(f"stream {self.name}", names)
         fitted.mean, fitted.std = statistics(self.plan, fitted, samples.policy(self.name), mean, std)
-        fitted.missing = self.tally.facts()
+        fitted.missing, fitted.ranges = self.tally.facts(), self.ranges.facts()
         fitted.steps = (self.plan.stored.steps or self.longest) if self.plan.timed else None
         fitted.fill = fitted.mean if self.kind.spatial and samples.background != "zero" else []
         if not self.plan.pca and (unit := getattr(samples.policy(self.name), "unit", None)):

@@ -21,7 +21,7 @@ from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
-from multimodal_lab.data.streams import learnt_notes, whole_rows
+from multimodal_lab.data.streams import band_checks, learnt_notes, whole_rows
 from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import (
     CLASSES,
@@ -104,6 +104,7 @@ class Data:
             statistics.require(getattr(self.scaling, "choice", type(self.scaling).__name__))
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
         self.items, self.kinds = items or {}, kinds or {}
+        self.hold_to_units = True  # refuse values that can't be of their unit; a look at the data alone tells them
         self.sampling = Sampling(**sampling) if isinstance(sampling, dict) else sampling
 
     def prepare(
@@ -131,6 +132,7 @@ class Data:
             require_items(self.items, plans, self.source.samples)
         how = (self.scaling, self.resize, self.background, self.nodata)
         samples = SampleReader(self.source, plans, *how, self.cache)
+        samples.units = samples.units if self.hold_to_units else {}
         mark, whole = marked(self.source, self.root, self.fingerprint)
         memory = memory if whole or encodes else None
         chosen = self._choose(plans, frozen)
@@ -164,7 +166,9 @@ class Data:
         )
         prepared.notes += learnt_notes.of_kinds(samples, splits, bad)
         if frozen is None:
-            prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
+            prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics) + band_checks.notes(
+                samples
+            )
         if not encodes:
             try:
                 self._read(prepared, memory, checked=frozen is None and self.verify == "all")

@@ -60,8 +60,8 @@ class StreamStatistics:
     scaling: facts of the policy, or whatever else a kind of another package learns. pca: `mean` (C,) and `components` (k, C).
     tokenizer: its JSON text; marks: the ids of one from a file, see `Marks`. mean, std: per band of the finished stream. fill,
     unit: see `Stream`. missing: of how many training samples (`of`) `some` have pixels or steps without a value, which `share`
-    of theirs, and how many have `none` with one; empty where all have all. size: its pixels a side. steps: how many the
-    finished stream has, where it has a time axis.
+    of theirs, and how many have `none` with one; empty where all have all. ranges: of each stored band, see `BandRanges`. size:
+    its pixels a side. steps: how many the finished stream has, where it has a time axis.
     """
 
     layout: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +74,7 @@ class StreamStatistics:
     fill: list[float] = field(default_factory=list)
     unit: float = 1.0
     missing: dict[str, Any] = field(default_factory=dict)
+    ranges: dict[str, Any] = field(default_factory=dict)
     size: int | None = None
     steps: int | None = None
     vocab: int | None = None

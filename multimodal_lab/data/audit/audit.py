@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.audit import captions, confound, copies, coverage, groups, pixels
+from multimodal_lab.data.audit import captions, confound, copies, coverage, grid, groups, pixels, vocabulary
 from multimodal_lab.data.audit.column_names import classes
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.membership import Parts, parts
@@ -19,6 +19,7 @@ from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError, content_columns
 from multimodal_lab.data.split.auto import BOOKKEEPING
 from multimodal_lab.data.split.split import SplitRows
+from multimodal_lab.data.streams import band_checks
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None
     yield from copies.exact(seen, own)
     yield from copies.contradictions(seen, own, labels)
     yield from coverage.classes(own, labels, data.classes)
+    several = {
+        n: v for n, v in data.targets.items() if v.ndim > 1 and data.classes[n] and (judged is None or n in judged)
+    }
+    yield from coverage.several(own, several, data.classes)
     yield from coverage.modalities(seen, own)
     told = [*skip, *(f.where for f in leaks)]
     yield from confound.confounds(own, labels, confound.candidates(table, seen, own, told))
@@ -109,6 +114,10 @@ def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None
     yield from captions.named(seen, own, labels, data.classes)
     yield from coverage.blanks(seen, own)
     yield from coverage.groups(own)
+    for label in (*labels, *several):
+        yield from vocabulary.spellings(label, vocabulary.counted(table, label))
+    yield from grid.findings(table)
+    yield from (f for f in band_checks.findings(data.reader) if f.kind in ("same bands", "band order"))
 
 
 def _labels(data: Prepared) -> dict[str, np.ndarray]:

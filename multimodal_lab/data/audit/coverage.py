@@ -46,6 +46,15 @@ def classes(parts: Parts, labels: Mapping[str, np.ndarray], names: Mapping[str, 
             yield from _thin(label, names[label], counts["train"], counts["test"])
 
 
+def several(parts: Parts, labels: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """The same of labels of which a sample may have several, (N, K) of 0 and 1, -1 where missing: absent or rare classes."""
+    for label, values in labels.items():
+        if all(len(parts.rows(p)) for p in NEEDED):
+            train, test = ((values[parts.rows(p)] > 0).sum(0) for p in NEEDED)
+            yield from _absent(label, names[label], train, test)
+            yield from _thin(label, names[label], train, test)
+
+
 def _absent(label: str, names: Sequence[str], train: np.ndarray, test: np.ndarray) -> Iterator[Finding]:
     for part, here, there, means in (
         ("train", train, test, "no arm can be right on them"),

@@ -24,7 +24,21 @@ FindingKind = Literal[
     "uneven modality",
     "blank input",
     "id",
+    "unit",
+    "constant band",
+    "same bands",
+    "band order",
+    "unreadable",
+    "other layout",
+    "missing modality",
+    "nodata",
+    "label spelling",
+    "file name",
+    "projection",
+    "refused",
 ]
+Severity = Literal["error", "warning", "info"]
+RANK: tuple[Severity, ...] = ("error", "warning", "info")
 SHOWN = 3  # examples
 
 
@@ -36,7 +50,8 @@ class Finding:
     part is not unseen (content, groups, pixels that it shares with train or val), where it can't be scored or learnt (no
     test part, one class, a modality missing from a whole part), and where a label goes with how a sample was taken. A leak
     between train and val alone voids nothing: it bends only the choice of the epoch, and that of all arms alike. All else
-    is a warning.
+    is a warning. severity: of the data themselves, where that is not what `void` says: `error` for what a run refuses, or what
+    is surely not what the card says; `info` for what need be no fault.
     """
 
     kind: FindingKind
@@ -46,10 +61,16 @@ class Finding:
     count: int = 1
     examples: tuple[str, ...] = ()
     label: str | None = None
+    severity: Severity | None = None
+
+    @property
+    def level(self) -> Severity:
+        """Its severity: what voids a comparison is an error."""
+        return self.severity or ("error" if self.void else "warning")
 
     def record(self) -> dict[str, Any]:
         """In plain JSON types."""
-        return {**asdict(self), "examples": list(self.examples)}
+        return {**asdict(self), "examples": list(self.examples), "severity": self.level}
 
 
 def listed(examples: Sequence[str]) -> str:

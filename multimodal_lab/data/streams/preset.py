@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams import band_checks
 from multimodal_lab.text import expected_one_of
 
 
@@ -53,6 +54,7 @@ class Preset:
             if band.name not in self.bands:
                 near = expected_one_of(band.name, list(self.bands))
                 raise DataError(f"data.statistics={self.name}: no band {band.name!r} of stream {stream}; {near}")
+        band_checks.require_preset(self.name, stream, plan, fitted, self.bands, self.samples)
         mean, std = zip(*(self.bands[band.name] for band in plan.stored.bands))
         fitted.mean, fitted.std = [float(m) for m in mean], [float(s) for s in std]
         fitted.fill = fitted.mean if fitted.fill else []

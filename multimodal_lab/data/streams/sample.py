@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data import kinds
+from multimodal_lab.data import kinds, units
 from multimodal_lab.data.content import Content
 from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
@@ -74,6 +74,7 @@ class SampleReader:
         self.kept: dict[int, Raw] = {}
         self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
         self.cache = cache
+        self.units = {name: units.alike(p.stored.bands) for name, p in plans.items()}  # {}: values are not held to them
         self.watch: Callable[[int], None] | None = None
 
     def _scaled(self, name: str) -> bool:
@@ -124,6 +125,7 @@ class SampleReader:
                     kind.check(self, name, x, raw)
             self.content.see(row, raw)
             nodata.mark(self, raw)
+            self.require_units(raw)
             for name, plan in self.plans.items():
                 if plan.longer == "cut" and (x := raw.inputs[name]) is not None:
                     raw.inputs[name] = steps.cut(x, steps.most(plan, self.fitted[name]))
@@ -134,6 +136,19 @@ class SampleReader:
         else:
             self.last[thread] = row, raw
         return raw
+
+    def require_units(self, raw: Raw) -> None:
+        """Refuse (`DataError`) a sample whose measured values can't be of the unit that the card says, see `units`."""
+        for name, groups in self.units.items():
+            x = raw.inputs[name] if groups else None
+            for unit, places in groups.items() if x is not None else ():
+                if not units.tells(unit, len(places)):
+                    continue
+                own = x if len(places) == len(x) else x[places]
+                values = units.seen(own if raw.mask is None or not self.kinds[name].spatial else own[..., raw.mask])
+                if values is not None and (found := units.doubt(unit, values)):
+                    bands = [self.plans[name].stored.bands[i] for i in places]
+                    raise DataError(units.sentence(name, bands, values, found))
 
     def require(self, row: int) -> None:
         """Raise what reading and resizing one sample would raise."""

@@ -56,6 +56,10 @@ def raws(reader: SampleReader, rows: np.ndarray) -> Iterator[tuple[int, Raw]]:
                 continue
             raw = Raw({n: x[i] for n, x in found.inputs.items()}, None, found.full_scale)
             reader.content.see(row, raw)
+            try:
+                reader.require_units(raw)
+            except DataError as error:
+                raise reader.named(row, error) from error
             yield row, raw
 
 

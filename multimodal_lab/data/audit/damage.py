@@ -1,0 +1,97 @@
+"""What a survey of stored samples found: files that can't be read, other layouts, missing streams, gaps, other units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from multimodal_lab.data.audit import bands
+from multimodal_lab.data.audit.finding import Finding, listed, number
+from multimodal_lab.data.audit.survey import StreamSurvey, Survey
+from multimodal_lab.data.streams.sample import SampleReader
+
+MANY = 0.5  # share of the values of a band that were not measured, from which it is a warning
+Named = Callable[[int], str]
+
+
+def findings(reader: SampleReader, found: Survey) -> Iterator[Finding]:
+    """All of it, stream by stream."""
+    yield from _unreadable(found)
+    for name, own in found.streams.items():
+        plan = reader.plans[name]
+        yield from _layouts(name, own, reader.called, reader.resizes[name].size is not None)
+        yield from _missing(name, own, len(found.rows) - len(found.why), lambda row: reader.names[row])
+        if not reader.kinds[name].has_bands:
+            continue
+        yield from _odd(name, own, reader.called, len(own.layout))
+        whole = own.usual is not None and own.usual[1].startswith(("int", "uint"))
+        told = bands.of_stream(name, plan.stored.bands, own.ranges.facts(), whole)
+        yield from (f for f in told if not (f.kind == "unit" and own.odd))
+        yield from _gaps(name, own, [band.name for band in plan.stored.bands], lambda row: reader.names[row])
+
+
+def _unreadable(found: Survey) -> Iterator[Finding]:
+    if found.why:
+        first, *more = found.why.values()
+        others = f"; and {number(len(more), 'other sample')}" if more else ""
+        sentence = f"{first}{others}: replace or take out the file, or data.on_error=skip makes it a missing sample"
+        yield Finding(
+            "unreadable", "files", sentence, False, len(found.why), tuple(found.why.values())[:20], severity="error"
+        )
+
+
+def _layouts(name: str, own: StreamSurvey, called: Named, resized: bool) -> Iterator[Finding]:
+    """Samples of another size, type or full scale than most; of another size alone where `data.size` resizes them."""
+    usual = own.usual
+    groups: dict[str, list[int]] = {}
+    for row in own.other:
+        shape, dtype, scale, masked = own.layout[row]
+        assert usual is not None
+        said = (f"shape {shape}", f"type {dtype}", f"full scale {scale:g}", "a mask" if masked else "no mask")
+        facts = [text for text, one, most in zip(said, own.layout[row], usual, strict=True) if one != most]
+        groups.setdefault(" and ".join(facts), []).append(row)
+    for what, rows in groups.items():
+        assert usual is not None
+        fine = resized and what.startswith("shape") and " and " not in what
+        names = tuple(called(row) for row in rows[:20])
+        remedy = "which data.size resizes" if fine else "cut them to one size, or set data.size to resize them"
+        remedy = remedy if what.startswith("shape") else "store all alike"
+        sentence = (
+            f"stream {name}: {number(len(rows), 'sample')} {'have' if len(rows) > 1 else 'has'} {what}, where "
+            f"{len(own.layout) - len(own.other):,} have shape {usual[0]}, type {usual[1]}: {listed(names)}; {remedy}"
+        )
+        yield Finding("other layout", name, sentence, False, len(rows), names, severity="info" if fine else "error")
+
+
+def _missing(name: str, own: StreamSurvey, of: int, called: Named) -> Iterator[Finding]:
+    rows = [row for row, there in own.present.items() if not there]
+    if rows:
+        names = tuple(called(row) for row in rows[:20])
+        lack = f"{len(rows):,} of {number(of, 'sample')} lack{'s' * (len(rows) == 1)} it: {listed(names)}"
+        sentence = f"{name}: {lack}; add what is missing, or they train without it"
+        yield Finding("missing modality", name, sentence, False, len(rows), names)
+
+
+def _odd(name: str, own: StreamSurvey, called: Named, of: int) -> Iterator[Finding]:
+    if own.odd:
+        row, sentence = next(iter(own.odd.items()))
+        names = tuple(called(r) for r in list(own.odd)[:20])
+        said = f"{called(row)}: {sentence} ({len(own.odd):,} of {number(of, 'sample')})"
+        yield Finding("unit", name, said, False, len(own.odd), names, severity="error")
+
+
+def _gaps(name: str, own: StreamSurvey, names: list[str], called: Named) -> Iterator[Finding]:
+    """The shares of values that were not measured; a warning where that is most of a band."""
+    if not own.gappy:
+        return
+    shares = own.lost / max(1, len(own.layout))
+    worst = int(np.argmax(shares))
+    examples = tuple(called(row) for row in own.gappy[:20])
+    sentence = (
+        f"{name}: {shares.mean():.1%} of the values were not measured (nodata or NaN), {shares[worst]:.1%} of band "
+        f"{names[worst]}, in {number(len(own.gappy), 'sample')}: {listed(examples)}"
+    )
+    yield Finding(
+        "nodata", name, sentence, False, len(own.gappy), examples, severity=None if shares[worst] > MANY else "info"
+    )

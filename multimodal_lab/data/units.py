@@ -1,0 +1,116 @@
+"""Units of bands: what values of a unit can't be, and what they are instead.
+
+Facts of the field, not of a data set: backscatter in decibel is mostly negative and linear power never is; reflectance lies
+between 0 and about 1, and products store it times a factor. A unit that is not known here passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from multimodal_lab.types import Band
+
+BRIGHTEST = 4.0  # times a white reference: the mean of no band is above, a glint may be
+LINEAR = 2.0  # mean linear power of land, sea and town lies below, and that of values in dB that are all positive above
+LOUDEST = 150.0  # dB, of either sign, as a mean
+FACTOR = re.compile(r"(?:[\w.]+ )?reflectance ?(?:x|\*|×) ?(\d+(?:e\d+)?)")
+SHARE = re.compile(r"(?:[\w.]+ )?reflectance(?: \(?0 ?(?:-|to|–) ?1\)?)?")
+SHOWN = 4  # names
+FEWEST = 3  # bands of reflectance from which one sample's values tell: water is black in two of the infrared
+
+
+@dataclass(frozen=True)
+class Values:
+    """Some measured values of one unit. whole: they are whole numbers."""
+
+    low: float
+    high: float
+    mean: float
+    whole: bool = False
+
+
+Doubt = Callable[[Values], str]
+
+
+def known(unit: str) -> Doubt | None:
+    """What tells values that can't be of a unit: it names what they are, or is empty; None for an unknown unit."""
+    text = re.sub(r"\s+", " ", unit.strip().lower())
+    if text in ("db", "decibel") or text.endswith(" db"):
+        return _decibel
+    if text in ("linear power", "linear"):
+        return _linear
+    if found := FACTOR.fullmatch(text):
+        return _times(float(found[1]))
+    return _reflectance if SHARE.fullmatch(text) else None
+
+
+def doubt(unit: str, values: Values) -> str:
+    """What values are that can't be of the unit; empty where they can be, or it is not known."""
+    told = known(unit)
+    return told(values) if told is not None and values.high > values.low else ""
+
+
+def alike(bands: Sequence[Band]) -> dict[str, list[int]]:
+    """{known unit: places of its bands}."""
+    found: dict[str, list[int]] = {}
+    for place, band in enumerate(bands):
+        if known(band.unit) is not None:
+            found.setdefault(band.unit, []).append(place)
+    return found
+
+
+def tells(unit: str, bands: int) -> bool:
+    """Whether one sample of so many bands of a unit is enough to tell."""
+    return "reflectance" not in unit.lower() or bands >= FEWEST
+
+
+def seen(x: np.ndarray) -> Values | None:
+    """Of an array of any shape, NaN left out; None where nothing is left."""
+    low, high = np.fmin.reduce(x, None), np.fmax.reduce(x, None)
+    if np.isnan(low):
+        return None
+    whole = x.dtype.kind in "iu"
+    if not whole and high <= BRIGHTEST:  # only then it is asked for
+        whole = bool((np.floor(x) == x)[~np.isnan(x)].all())
+    mean = np.nanmean(x, dtype=np.float64) if x.dtype.kind == "f" else x.mean(dtype=np.float64)
+    return Values(float(low), float(high), float(mean), whole)
+
+
+def sentence(stream: str, bands: Sequence[Band], values: Values, found: str) -> str:
+    """What was found, what the card says, and what to do. found: see `doubt`."""
+    first = [band.name for band in bands[:SHOWN]]
+    names = ", ".join(first) + (", …" if len(bands) > SHOWN else "")
+    numbers = f"{values.low:.4g} to {values.high:.4g}, mean {values.mean:.4g}"
+    return (
+        f"stream {stream}: {names} hold{'s' * (len(bands) == 1)} {numbers}: {found}, and the card says {bands[0].unit}; convert "
+        "them, or correct the unit in the data's card (data.source.card.units)"
+    )
+
+
+def _decibel(x: Values) -> str:
+    if x.low >= 0 and 0 < x.mean < LINEAR:
+        return "linear power, of which dB are 10 * log10"
+    return "no decibel but amplitudes or counts" if abs(x.mean) > LOUDEST else ""
+
+
+def _linear(x: Values) -> str:
+    return "dB, as power is never negative" if x.mean < -1 else ""
+
+
+def _reflectance(x: Values) -> str:
+    if x.whole or x.mean <= BRIGHTEST:  # whole numbers may be shares of what their type can hold
+        return ""
+    return f"no reflectance of 0 to 1 but {'scaled by 10000' if x.high > 400 else '%'}"
+
+
+def _times(factor: float) -> Doubt:
+    def told(x: Values) -> str:
+        if factor >= 1000 and 0 < x.high <= LINEAR and not x.whole:
+            return "reflectance of 0 to 1"
+        return f"no reflectance, which stays below {BRIGHTEST * factor:g}" if x.mean > BRIGHTEST * factor else ""
+
+    return told
