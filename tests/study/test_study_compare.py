@@ -105,7 +105,7 @@ def keys(argv):
 
 def test_one_command_is_a_whole_study_and_the_file_that_it_wrote_is_the_same_one(tmp_path, cli):
     words = [*write(tmp_path), "study.seeds=[0]", "study.splits=[0]", "train.max_steps=4", "study.labels=[sex]"]
-    words += ["study.fusions=[concat]", "evaluate=[head]"]
+    words += ["study.fusions=[concat]", "evaluate=[head]", "study.by=[kind]"]
     said = cli(*words, small=False).stdout
     plan = said.partition("audit of")[0]
     assert "60 samples of 20 individuals" in plan
@@ -119,6 +119,7 @@ def test_one_command_is_a_whole_study_and_the_file_that_it_wrote_is_the_same_one
     assert sorted(keys([folders, f"study={file.stem}"])) == sorted(ran)
     verdicts = json.loads((tmp_path / "runs" / "study.json").read_text())["labels"]
     assert verdicts["sex"]["arms"].keys() >= {"a", "b", "concat", "concat_a_again", "concat_b_again"}
+    assert {t["column"] for t in verdicts["sex"]["where"]} == {"kind"}
     again = derived(words)
     assert again == [folders, f"study={file.stem}", f"hydra.sweep.dir={tmp_path / 'runs'}"]
     file.write_text(file.read_text().replace("margin: 0.02", "margin: 0.05"))
@@ -154,6 +155,10 @@ BAD = {
     "constant": (changed(b_0=lambda t: 1.0, b_1=lambda t: 1.0, b_2=lambda t: 1.0),
                  ["study.labels=[sex]", "data/scaling=none"],
                  r"stream b: band b_0 is constant \(1\) over the training split"),
+    "no such subgroups": (table(), ["study.labels=[sex]", "study.by=[kinds]"],
+                          r"study.by: no column 'kinds' in the data; there are .* \(nearest: kind\)"),
+    "a subgroup each": (table(40, 1), ["study.labels=[sex]", "study.by=[individual]"],
+                        r"study.by: individual has 40 values in 40 samples; subgroups are of .* classes with 2 to 20"),
     "no such label": (table(), ["study.labels=[sexx]"], r"no column 'sexx' in the data; there are .* \(nearest: sex\)"),
 }  # fmt: skip
 

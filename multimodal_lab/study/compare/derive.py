@@ -122,7 +122,7 @@ def _configs(asked: Request, draft: Path, made: Arms) -> dict[str, DictConfig]:
 def _recipe(facts: Facts, asked: Request) -> Recipe:
     chosen, settings, parts = _backbones(facts, asked)
     body = {**heads.values(facts.labels), **settings}
-    body["data"] = {"labels": [x.name for x in facts.labels], "split": dict(facts.split)}
+    body["data"] = {"labels": [*(x.name for x in facts.labels), *facts.beside], "split": dict(facts.split)}
     body["data"] |= {"size": facts.side} if facts.side else {}
     fields = {i.name: {"field": i.node["field"]} for i in facts.inputs if i.node.get("field")}
     body |= {"modality": fields} if fields else {}

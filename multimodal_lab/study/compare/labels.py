@@ -11,6 +11,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.streams.labels import Target, encode
+from multimodal_lab.study.analysis.where import MOST
 from multimodal_lab.study.compare.facts import Label
 from multimodal_lab.study.compare.request import Request
 from multimodal_lab.text import nearest
@@ -44,6 +45,27 @@ def choose(table: pd.DataFrame, data: Data, asked: Request) -> list[str]:
             "labels stand in file names, folders or a table (data.source.labels)"
         )
     return usable
+
+
+def beside(table: pd.DataFrame, chosen: list[str], data: Data, asked: Request) -> list[str]:
+    """The columns of `study.by` that are no studied label: kept beside the predictions, told by no head."""
+    names = asked.study.get("by") or []
+    columns = [c for c in map(str, table.columns) if c not in auto.BOOKKEEPING]
+    for name in names:
+        if name not in table:
+            near = nearest(name, columns)[0] if columns else ""
+            raise StudyError(
+                f"study.by: no column {name!r} in the data; there are {', '.join(columns) or 'none'} (nearest: {near})"
+            )
+        target = encode(table, name, kind=data.kinds.get(name))
+        count = int(table[name].dropna().astype(str).nunique())
+        most = min(MOST, len(table) // 2)
+        if not target.classes or target.values.ndim != 1 or not 1 < count <= most:
+            what = f"{count} values" if target.classes and target.values.ndim == 1 else "numbers or several at once"
+            raise StudyError(
+                f"study.by: {name} has {what} in {len(table)} samples; subgroups are of a column of classes with 2 to {most}"
+            )
+    return [name for name in dict.fromkeys(names) if name not in chosen]
 
 
 def describe(table: pd.DataFrame, name: str, groups: np.ndarray, by: str | None, data: Data, asked: Request) -> Label:

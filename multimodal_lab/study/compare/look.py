@@ -43,6 +43,7 @@ def look(node: Mapping[str, Any], modality: dict[str, Any], asked: Request) -> F
         table, source = factory.source.samples, factory.source
         sound.require_samples(table)
         chosen = labels.choose(table, factory, asked)
+        beside = labels.beside(table, chosen, factory, asked)
         choice, official = _split(factory, chosen, asked)
         held = table.iloc[choice.split.placed(table)]
         groups = choice.split.groups(held)
@@ -51,7 +52,7 @@ def look(node: Mapping[str, Any], modality: dict[str, Any], asked: Request) -> F
         if "test" not in parts:
             raise StudyError("data.split.test: 0 leaves nothing to judge on; expected a share such as 0.3")
         found = [labels.describe(held, name, groups, choice.split.by, factory, asked) for name in chosen]
-        factory.labels, factory.split, factory.verify = list(chosen), choice.split, "none"
+        factory.labels, factory.split, factory.verify = [*chosen, *beside], choice.split, "none"
         data = factory.prepare(modality, 0)
         inputs = tuple(_input(name, data, modality[name]) for name in data.streams)
         sound.require_streams(data, [label.name for label in found if label.kind == "class"])
@@ -63,7 +64,7 @@ def look(node: Mapping[str, Any], modality: dict[str, Any], asked: Request) -> F
     } | choice.split.shares
     return Facts(
         inputs, tuple(found), len(table), len(parts["train"]), len(parts["test"]), len(np.unique(groups)),
-        choice.split.by, official, split, node_of_all, apart, side,
+        choice.split.by, official, split, node_of_all, apart, side, tuple(beside),
     )  # fmt: skip
 
 
