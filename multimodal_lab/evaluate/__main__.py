@@ -30,7 +30,7 @@ The run's own data have the run's own splits; others, and its own with data.spli
 evaluator fits, such as a probe, it fits on their training split.
 
 split   test: every sample is held out, and only what needs no training split is scored
-seen    allow: held-out samples may be called like ones that the run was trained on"""
+seen    allow: held-out samples may be called like ones that the run was trained on, or hold the same"""
 OWN = (
     "evaluate",
     "eval_split",

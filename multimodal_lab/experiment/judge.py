@@ -45,12 +45,12 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
     record = read_record(run)
     data = read_data(cfg, run, resplit)
     require_eval_split(cfg.eval_split, data)
-    known = [] if cfg.eval_split == "train" else seen(record, data, cfg.eval_split)
+    known = [] if cfg.eval_split == "train" else _seen(record, data, cfg.eval_split, run)
     if known and not allow_seen:
         raise DataError(
-            f"{len(known)} of the {len(data.splits[cfg.eval_split])} {cfg.eval_split} samples, or others of their groups, are "
-            f"called like samples that {run} was trained on (such as {known[0]}): scores would be of what it has seen. Take its "
-            "own split (no data.split…), or, where these are other samples, seen=allow"
+            f"{len(known)} of the {len(data.splits[cfg.eval_split])} {cfg.eval_split} samples, or others of their groups, hold "
+            f"what samples that {run} was trained on hold, or are called like them (such as {known[0]}): scores would be of what "
+            "it has seen. Take its own split (no data.split…), or, where these are other samples, seen=allow"
         )
     system, checkpoint = load_trained(cfg, run, data, device)
     with stage("building the augmentation"):
@@ -74,6 +74,14 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
     summary = {**scores, **facts, **asked, hashes.JUDGE: judging(plain)}
     write_summary(out, summary, plain)
     return report(cfg, out, log, summary, label, plain)
+
+
+def _seen(record: dict[str, Any], data: Any, held: str, run: Path) -> list[str]:
+    """The held-out samples that the run has seen, by name, group and content; its own streams are those of the data."""
+    try:
+        return seen(record, data, held, {name: name for name in data.streams})
+    except ValueError as error:
+        raise DataError(f"{run}: the digests of its samples are damaged ({error})") from error
 
 
 def _notes_of_labels(data: Any) -> list[str]:

@@ -4,7 +4,9 @@ import json
 import shutil
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from multimodal_lab.evaluate import __main__ as command
 from multimodal_lab.experiment import run as experiment
@@ -61,7 +63,7 @@ def test_the_validation_split_with_other_evaluators(judged):
 
 def test_other_data_are_split_and_held_out_samples_that_it_knows_are_refused(judged):
     said = judged("data.source.seed=1", "data.split.seed=3")
-    assert "samples, or others of their groups, are called like samples that" in said
+    assert "samples, or others of their groups, hold what samples that" in said
     assert "seen=allow" in said
     found = judged("data.source.seed=1", "data.split.seed=3", "seen=allow")
     assert found["provenance/seen_allowed"] > 0
@@ -80,6 +82,34 @@ def test_with_every_sample_held_out_what_needs_no_training_is_scored(judged, cap
     assert found["head/classifier/species/n"] == 32
     assert "probe/fused/species/accuracy" not in found
     assert any(k.startswith("retrieval/rgb->uv/R@") for k in found)
+
+
+def test_a_renamed_copy_of_a_training_image_is_known_by_what_it_holds(composed, tmp_path, monkeypatch):
+    draw = np.random.default_rng(0)
+    pixels = [draw.integers(0, 255, (16, 16, 3), dtype=np.uint8) for _ in range(24)]
+    for i, x in enumerate(pixels[:16]):
+        (tmp_path / "own").mkdir(exist_ok=True)
+        Image.fromarray(x).save(tmp_path / "own" / f"{'ab'[i % 2]}_{i}.png")
+    words = ["data=images", "modality=rgb", f"data.root={tmp_path / 'own'}", "data.size=16", "data.batch_size=4"]
+    words += ["data.split.by=null", "data.split.stratify=null", "fusion=separate", "loss=simclr", "evaluate=[collapse]"]
+    words += ["backbone.widths=[8]", "log=none", "figures=[]", "train.max_steps=1", "train.validate_every=0"]
+    experiment.run(composed(*words, small=False), tmp_path / "run")
+    part = json.loads((tmp_path / "run/data.json").read_text())["splits"]["train"][3]
+    others = tmp_path / "others"
+    others.mkdir()
+    for i, x in enumerate(pixels[16:]):
+        Image.fromarray(x).save(others / f"c_{i}.png")
+
+    def judge(out):
+        line = ["evaluate", f"run={tmp_path / 'run'}", f"out={tmp_path / out}", f"data.root={others}", "split=test"]
+        monkeypatch.setattr(sys, "argv", line)
+        command.main()
+        return json.loads((tmp_path / out / "summary.json").read_text())
+
+    assert judge("first")["data/test"] == 8
+    shutil.copy(tmp_path / "own" / f"{part}.png", others / "new_name.png")
+    with pytest.raises(SystemExit, match=r"1 of the 9 test samples, .* \(such as new_name\): scores would be of what"):
+        judge("second")
 
 
 @pytest.mark.parametrize(
