@@ -1,35 +1,29 @@
-"""How often the overlap's 95 % intervals hold the truth, and how often its nulls err, in simulated spaces and codes.
+"""How often the overlap's 95 % intervals hold the truth, and how often its nulls err, in simulated spaces.
 
 python scripts/bench/overlap_coverage.py spaces 100       # coverage of each measure of two spaces, 100 studies a row
 python scripts/bench/overlap_coverage.py null 100         # the rate of p <= .05 where the spaces are independent
-python scripts/bench/overlap_coverage.py information 100  # coverage of each part of the information about a label
 python scripts/bench/overlap_coverage.py spaces 100 3     # the third world alone
 
 Spaces: two of one width, unit variance falling to .09 over their directions, half of it of the group and half of the sample; a
 share of it is the same in both (0: independent, 1: identical). Truth: the value in 1,500 groups of one sample, the mean of four
 draws; of mutual k-NN, whose value depends on how many samples there are, the mean over studies.
-Codes: a binary signal in each modality and a label, with as many values of no meaning beside it as the codes have; truth: the
-decomposition of the distribution they are drawn from.
+The information about a label has a script of its own, information_coverage.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
-from multimodal_lab.stats.broja import decompose
 from multimodal_lab.stats.joint import spread, together
 from multimodal_lab.stats.overlap import overlap
-from multimodal_lab.stats.pid import resampled_estimate
 from multimodal_lab.stats.resample import Resampled
 
 SHARES = (0.0, 0.5, 1.0)
-PARTS = ("redundant", "unique1", "unique2", "synergy")
 
 
 @dataclass(frozen=True)
@@ -122,83 +116,14 @@ def nulls(worlds: list[World], studies: int) -> None:
         print(f"{world.name}: {'; '.join(f'{name} {n / studies:.3f}' for name, n in hits.items())}", flush=True)
 
 
-def gates(error: float = 0.1) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, joint distribution (2, 2, 2) of two signals and a label)."""
-    a, b, y = np.indices((2, 2, 2))
-
-    def noisy(wrong: np.ndarray) -> np.ndarray:
-        return np.where(wrong, error, 1 - error)
-
-    def normed(p: np.ndarray) -> np.ndarray:
-        whole: np.ndarray = p / p.sum()
-        return whole
-
-    yield "nothing", normed(np.ones((2, 2, 2)))
-    yield "redundant", normed((a == b) * noisy(a != y))
-    yield "copies with noise", normed(noisy(a != y) * noisy(b != y))
-    yield "unique", normed(noisy(a != y))
-    yield "AND", normed((a & b) == y)
-    yield "XOR", normed((a ^ b) == y)
-    yield "XOR with noise", normed(noisy((a ^ b) != y))
-    yield "mixed", normed(np.where(a == b, 0.3, 0.2) * noisy((a | b) != y))
-
-
-def drawn(
-    p: np.ndarray, values: int, samples: int, groups: int, draw: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Codes of so many values, label and groups (N,); where groups are fewer than samples, six rows of ten are their group's."""
-
-    def rows(count: int) -> np.ndarray:
-        cell = np.stack(np.unravel_index(draw.choice(8, count, p=p.ravel()), (2, 2, 2)), 1)
-        cell[:, :2] += 2 * draw.integers(0, values // 2, (count, 2))
-        return cell
-
-    of = np.arange(samples) % groups
-    alike = (draw.random(samples) < 0.6) & (groups < samples)
-    found = np.where(alike[:, None], rows(groups)[of], rows(samples))
-    return found[:, 0], found[:, 1], found[:, 2], of
-
-
-SAMPLES = ((2, 100, 100), (4, 100, 100), (4, 200, 200), (4, 500, 500), (4, 1000, 1000), (4, 1000, 200), (8, 200, 200),
-           (8, 500, 500), (8, 1000, 1000), (4, 200, 40))  # fmt: skip
-
-
-def information(studies: int, chosen: int | None) -> None:
-    """A row a gate and size: mean estimate and coverage of each part."""
-    print(f"Information in bits, {studies} studies a row: mean of truth, coverage (or none)")
-    for values, samples, groups in SAMPLES if chosen is None else SAMPLES[chosen - 1 : chosen]:
-        for name, p in gates():
-            known = decompose(p)
-            found = [
-                resampled_estimate(
-                    *drawn(p, values, samples, groups, np.random.default_rng([i, samples])), permutations=0
-                )
-                for i in range(studies)
-            ]
-            cells = [_part(part, [f[part] for f in found], getattr(known, part)) for part in PARTS]
-            print(f"{values} codes, {samples} samples of {groups} groups, {name}: {'; '.join(cells)}", flush=True)
-
-
-def _part(name: str, found: list[Resampled], known: float) -> str:
-    mean = f"{name} {np.mean([one.value for one in found]):.2f} of {known:.2f}"
-    have = [one for one in found if not np.isnan(one.low)]
-    if not have:
-        return f"{mean}, none"
-    # 1e-4: how far the decomposition of the truth itself is right
-    return f"{mean}, {np.mean([one.low - 1e-4 <= known <= one.high + 1e-4 for one in have]):.2f}"
-
-
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("table", choices=("spaces", "null", "information"))
+    ask.add_argument("table", choices=("spaces", "null"))
     ask.add_argument("studies", nargs="?", type=int, default=100)
     ask.add_argument("world", nargs="?", type=int, help="the number of one world, from 1")
     given = ask.parse_args()
     worlds = list(WORLDS if given.world is None else WORLDS[given.world - 1 : given.world])
-    if given.table == "information":
-        information(given.studies, given.world)
-    else:
-        (coverage if given.table == "spaces" else nulls)(worlds, given.studies)
+    (coverage if given.table == "spaces" else nulls)(worlds, given.studies)
 
 
 if __name__ == "__main__":

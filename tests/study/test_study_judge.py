@@ -13,7 +13,7 @@ from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.score import named
 from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED, WITHIN, Difference
-from multimodal_lab.study.analysis import compare, judge, modalities, results, sentence
+from multimodal_lab.study.analysis import best_of_fewer, compare, judge, modalities, results, sentence
 from multimodal_lab.study.launch.conclude import conclude
 from multimodal_lab.study.ledger import outcomes
 
@@ -106,6 +106,44 @@ def test_of_three_modalities_every_set_is_told_over_the_best_of_its_parts(tmp_pa
     assert "uv .51 (not shown to be above chance)" in told.sentence
     assert "; chance .50; adding uv to rgb adds 32 points; what adding nir to uv changes" in told.sentence
     assert told.words.startswith("adds over rgb (rgb + uv); invalid over uv (uv + nir)")
+
+
+THREE = {"rgb": ("rgb",), "uv": ("uv",), "nir": ("nir",), "two": ("rgb", "uv"), "other": ("uv", "nir"),
+         "fused": ("rgb", "uv", "nir")}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("every", "seeds", "says"),
+    [
+        (0.95, 5, "adding nir to rgb + uv, the best two (.70), gains 25 points, which more capacity alone may give."),
+        (0.5, 5, "adding nir to rgb + uv, the best two (.70), costs "),
+        (0.7, 5, "what adding nir to rgb + uv, the best two (.70), changes is not known (+1.0 points, -2.5 to +4.5)"),
+        (0.95, 2, "changes is not known (of 2 seeds)."),
+    ],
+)
+def test_all_of_three_modalities_are_held_against_the_best_two(tmp_path, every, seeds, says):
+    levels = {**LEVELS, "nir": 0.5, "two": 0.7, "other": 0.6, "fused": every}
+    found, answer = one(study(tmp_path, levels=levels, groups=400, more_baselines=("nir",), seeds=range(seeds)))
+    own = best_of_fewer.over_best([answer], THREE, found.test_per_train)["sex"]
+    assert (own.arm, own.over, own.added) == ("fused", "two", ("nir",))
+    unit = sentence.Unit(named("accuracy"), 0.5)
+    told = best_of_fewer.beside(sentence.lead(answer, THREE, unit), own, unit, answer).sentence
+    assert says in told
+    scores = answer.scores
+    again = crossed(paired(scores.score["two"], scores.score["fused"], scores.groups), found.test_per_train)
+    assert (own.raw, own.gain.p) == (again, again.p)
+
+
+def test_of_equal_pairs_the_chosen_one_counts_and_labels_are_corrected_together(tmp_path):
+    every = {"sex": 0.9, "species": 0.75}
+    levels = {**LEVELS, "nir": 0.5, "two": 0.7, "other": 0.7, "fused": every}
+    found, told = answers(study(tmp_path, levels=levels, labels=("sex", "species"), more_baselines=("nir",)))
+    own = best_of_fewer.over_best(told, THREE, found.test_per_train)
+    assert own["sex"].among == own["species"].among == 2
+    assert [o.gain.one_sided for o in own.values()] == pytest.approx(
+        holm(np.array([o.raw.p_above for o in own.values()]))
+    )
+    assert best_of_fewer.over_best(told, {**THREE, **dict.fromkeys(("two", "other"), ("rgb", "uv", "nir"))}, 1.0) == {}
 
 
 def test_a_gain_in_another_score_is_told_in_its_unit():

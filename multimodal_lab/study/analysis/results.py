@@ -14,6 +14,7 @@ from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.score import ACCURACY
 from multimodal_lab.stats.verdict import Difference
 from multimodal_lab.study.analysis.acquire import acquire
+from multimodal_lab.study.analysis.best_of_fewer import OverBest, beside, over_best, recorded
 from multimodal_lab.study.analysis.calibration import calibration
 from multimodal_lab.study.analysis.compare import Comparison
 from multimodal_lab.study.analysis.judge import Answer, Judged, problems
@@ -35,6 +36,7 @@ GROUPS = 20  # told one by one
 def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
     """The whole of `study.json`; what is not finite is null."""
     study, seen = found.plan.study, modalities(found)
+    best = over_best(answers, seen, found.test_per_train if found.finished else None)
     made: dict[str, Any] = {
         "study": found.folder.name,
         "command": " ".join(["python -m multimodal_lab.run", *_folder_of(found), *found.plan.typed]),
@@ -57,7 +59,7 @@ def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
             *(said for a in answers if a.scores for said in a.scores.by.left_out),
             *unknown_columns(found, answers),
         ],
-        "labels": {a.label: _label(found, a, seen) for a in answers},
+        "labels": {a.label: _label(found, a, seen, best.get(a.label)) for a in answers},
         "subsets": {a.label: told for a in answers if (told := shares(found, a.label))} or None,
         "retrained": {a.label: told for a in answers if (told := retrained(found, a.label))} or None,
         "overlap": alike(found),
@@ -111,19 +113,21 @@ def _others(found: Outcomes) -> list[str]:
     return [f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"]
 
 
-def _label(found: Outcomes, answer: Answer, seen: Seen) -> dict[str, Any]:
+def _label(found: Outcomes, answer: Answer, seen: Seen, best: OverBest | None) -> dict[str, Any]:
     head, scores = answer.headline, answer.scores
     first = found.finished[0].summary
     chance = metric.chance(first, found.evaluator, answer.label)
     if scores is not None and scores.by.score.name not in RECORDED:
         chance = scores.by.constant
     score = scores.by.score if scores is not None else ACCURACY
-    told = lead(answer, seen, Unit(score, None if chance is None else score.sign * chance))
+    unit = Unit(score, None if chance is None else score.sign * chance)
+    told = beside(lead(answer, seen, unit), best, unit, answer)
     said = _lead(told)
     if scores is None or head is None:
         return {
             "answer": said, "where": [], "only_fusion": None, "acquire": [],
-            "verdict": {"kind": "invalid", "arm": None, "baseline": None, "sentence": answer.why}, "classes": [],
+            "best_of_fewer": None, "classes": [],
+            "verdict": {"kind": "invalid", "arm": None, "baseline": None, "sentence": answer.why},
             "metric": None, "chance": None, "score": None, "n": 0, "groups": 0, "left_out": [], "seeds": [], "splits": [],
             "arms": {}, "comparisons": [], "calibration": None, "by_class": {}, "by_group": {"most": [], "count": 0},
         }  # fmt: skip
@@ -135,6 +139,7 @@ def _label(found: Outcomes, answer: Answer, seen: Seen) -> dict[str, Any]:
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
         "without": _without(answer),
+        "best_of_fewer": recorded(best),
         "classes": classes if len(classes) <= max(2, len(scores.ids) // 2) else [],
         "metric": by.title, "chance": chance,
         "score": {"name": by.score.name, "unit": by.score.unit, "higher_is_better": by.score.higher_is_better,
