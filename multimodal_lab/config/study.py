@@ -36,7 +36,7 @@ class Study:
 
     arms: {name: overrides as typed on the command line}. baselines: those with one modality. controls: see `Control`.
     seeds, splits: values of `seed` and `data.split.seed`. labels: those that are judged. score: what judges
-    them, one name or {label: name} (None: by the kind of each label, see docs/verdict.md). margin: a difference smaller than this
+    them, one name or {label: name} (None: by the kind of each label, see docs/scores.md). margin: a difference smaller than this
     is none, in the unit of the score, for all labels or {label: margin} (None: 0.02 of a share, 2 % of a loss of the best
     constant answer). unequal: keys in which arms may differ though they are part of the budget or of the backbones. tune: what
     every arm tries before its cells (see `Tune`); an arm then has its own best option, a control that of its arm. mixed: whether

@@ -1,4 +1,4 @@
-"""The tables of docs/verdict.md are of the study's test: the simulation of many studies at once is held to it."""
+"""The tables of docs/rates.md are of the study's test: the simulation of many studies at once is held to it."""
 
 import sys
 from pathlib import Path

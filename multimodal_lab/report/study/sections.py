@@ -214,6 +214,6 @@ def _rules() -> Section:
         "redundant: shown to be within the margin. harms: a sure loss.",
         "no evidence: neither is shown, though a difference that matters would have been seen. underpowered: it would not.",
         "invalid: the comparison does not stand, a control is missing, or a control gains as much.",
-        "The rules in full, and how often they err, are in docs/verdict.md of multimodal_lab.",
+        "The rules in full are in docs/verdict.md of multimodal_lab, and how often they err in docs/rates.md.",
     ]
     return Section("How to read this", said)
