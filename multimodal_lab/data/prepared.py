@@ -35,7 +35,8 @@ class Prepared:
     classes: {label: names}, empty for a number; numbers: {label: (mean, std)} of the training split, (P,) each, of numbers.
     targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over all rows. same: (N,) int64, the id of the first row
     that shows the same thing, or None. items[stream]: (N,) int64, the same of what a row holds in that stream, where it
-    repeats; `items` {stream: column} says which rows do.
+    repeats; `items` {stream: column} says which rows do. stands_in: what the data are where they stand in for those of a folder
+    that was not given, or "".
     counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of the data.
     notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read. shuffle:
     re-pairs one stream. `numbers` of a trained run are given: {label: [mean, std]}.
@@ -66,6 +67,7 @@ class Prepared:
         self.tokens = reader.tokens
         self.fingerprint = str(facts["fingerprint"])
         self.notes: list[str] = facts["notes"]
+        self.stands_in: str = getattr(reader.source, "stands_in", "")
         done = {name: reader.kinds[name].stream(p, reader.fitted[name]) for name, p in reader.plans.items()}
         self.streams: dict[str, Stream] = {n: s for n, s in done.items() if not reader.plans[n].target}
         self.target_streams: dict[str, Stream] = {n: s for n, s in done.items() if reader.plans[n].target}

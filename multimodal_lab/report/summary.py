@@ -147,6 +147,7 @@ def _facts(summary: Mapping[str, Any]) -> Text | None:
         "speed": _with(summary.get("cost/images_per_s") or None, "samples/s"),
     }
     said = [f"{k} {v}" for k, v in known.items() if v is not None]
+    said = [*([printable(made)] if (made := summary.get("provenance/stands_in")) else []), *said]
     return Text(" · ".join(said), style="dim") if said else None
 
 

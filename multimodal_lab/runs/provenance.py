@@ -29,6 +29,7 @@ def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -
         "provenance/code": commit(),
         "provenance/device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
         **{f"cost/{name}": round(value, 3) for name, value in zip(COSTS, costs, strict=True)},
+        **({"provenance/stands_in": made} if (made := getattr(data, "stands_in", "")) else {}),
         **({"provenance/drift": "; ".join(state.drift)} if state.drift else {}),
         **{f"data/{split}": len(rows) for split, rows in data.splits.items()},
     }

@@ -1,18 +1,26 @@
 """Made-up Sentinel patches: what each sensor tells of each label is what `truth` says, and no more."""
 
+from io import StringIO
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.packed import finalize, reader, writer
 from multimodal_lab.data.packed.probe import probe
+from multimodal_lab.data.readers.bigearthnet import BigEarthNet
 from multimodal_lab.data.readers.bigearthnet_facts import COARSE, NINETEEN, S1, S2
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import NoScaling
 from multimodal_lab.data.synthetic.sentinel import Sentinel
 from multimodal_lab.data.synthetic.sentinel_cover import OPTICAL, RADAR
+from multimodal_lab.report.summary import table
+from multimodal_lab.runs.provenance import facts
 from multimodal_lab.types import Stream
 
 SENSORS = {"s2": Stream("s2", bands=S2), "s1": Stream("s1", bands=S1)}
@@ -94,10 +102,10 @@ def test_each_sensor_tells_what_the_truth_says_and_nothing_else(source):
     hot = np.array([[name in labels for name in NINETEEN] for labels in source.samples.labels], dtype=float)
     train = np.arange(len(hot)) < 400
     found = {}
-    for sensor, table in (("s1", RADAR), ("s2", OPTICAL)):
+    for sensor, looks_of in (("s1", RADAR), ("s2", OPTICAL)):
         x = np.stack([getattr(source, sensor)(i) for i in range(len(hot))]).astype(float)
         x = x.reshape(len(x), x.shape[1], 8, 2, 8, 2).mean((3, 5)).reshape(len(x), x.shape[1], 64)
-        looks = np.array([*table.values()], dtype=float)
+        looks = np.array([*looks_of.values()], dtype=float)
         x, looks = (np.log(x), np.log(looks)) if sensor == "s2" else (x, looks)  # light multiplies what it falls on
         scale = 0.15 * x.std((0, 2))[:, None, None]
         near = -((x[:, :, :, None] - looks.T[:, None]) ** 2 / scale**2).sum(1)
@@ -166,3 +174,17 @@ def test_it_can_be_packed(source):
 def test_impossible_dials_are_one_sentence(dials, said):
     with pytest.raises(DataError, match=said):
         Sentinel(**dials)
+
+
+def test_a_run_on_made_up_patches_says_so(tmp_path):
+    """At its start, in its summary, and in the line below its scores; a run with a root says nothing of it."""
+    source = BigEarthNet(None, made=Sentinel(patches=6, tiles=3, size=8))
+    prepared = Data(source, scaling=NoScaling(), split=Split(column="split"), labels=["labels"]).prepare(
+        {"s1": {"kind": "image", "bands": ["VV", "VH"]}}, seed=0
+    )
+    state = SimpleNamespace(seconds=1.0, samples=1, step=1, drift=[])
+    found = facts(0, prepared, torch.device("cpu"), state, 1.0)
+    assert source.notes == [found["provenance/stands_in"]] == ["made-up patches: data.root is not given"]
+    out = StringIO()
+    Console(file=out, width=200).print(table(found))
+    assert "made-up patches: data.root is not given · seed 0" in out.getvalue()

@@ -23,7 +23,7 @@ from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.synthetic.sentinel import Sentinel
 from multimodal_lab.types import Band, Stream
 
-MADE = "made-up patches: data.root is not given (data.root=/data/BigEarthNet-V2 reads the real ones)"
+MADE = "made-up patches: data.root is not given"
 
 
 class BigEarthNet:
@@ -63,6 +63,7 @@ class BigEarthNet:
         self._folders: FolderPatches | None = None
         if root is None:
             self.samples, self.identity, self.notes = made.samples, made.identity, [MADE]
+            self.stands_in = MADE
             return
         folder, limits, keep = existing(root), limits or Limits(), {"snow": snow, "clouds": clouds}
         by_key = layout == "lmdb" or (layout == "auto" and (folder / lmdb).exists())
