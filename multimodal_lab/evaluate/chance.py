@@ -10,7 +10,7 @@ import numpy as np
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
 
-JUDGED = ("accuracy", "macro_ap", "r2")
+JUDGED = ("accuracy", "average_precision_macro", "r2")
 
 
 def beside(scores: Mapping[str, float], train: Embeddings, test: Embeddings) -> dict[str, float]:

@@ -58,7 +58,8 @@ def of_labels(truth: np.ndarray, chances: np.ndarray, threshold: float | np.ndar
     predicted = chances > threshold
     own = np.where(truth > 0, chances, 1 - chances)
     right = (predicted == (truth > 0)).mean(1)
-    return {"truth": truth, "predicted": predicted.astype(int), "probability": own.prod(1), "score": right,
+    # labels may be kept as floats, and are no numbers all the same
+    return {"truth": truth.astype(int), "predicted": predicted.astype(int), "probability": own.prod(1), "score": right,
             "outputs": chances}  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from multimodal_lab.evaluate.late_fusion import LATE, LateFusionInputs, average_
 from multimodal_lab.evaluate.memo import once
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.evaluate.tasks import ScoreSheet, Task
-from multimodal_lab.metric import classification, logistic
+from multimodal_lab.metric import classification, logistic, multilabel
 from multimodal_lab.metric.folds import deal
 
 Model = Callable[[Tensor], Tensor]
@@ -35,18 +35,28 @@ class Probe:
     The strength is chosen among `strengths` (C: larger is weaker regularisation) by validation inside the training
     rows, in folds that no group crosses; of equal scores the strongest regularisation wins. Then it is refitted on
     all of them. Test rows are only predicted; `predictions` keeps what was said of each. Scores:
-    `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or macro_ap with n_absent (classes without a
-    positive, left out) and labels_right (the share of labels right), or r2; C, the strength chosen; and `chance/<label>`
-    (see `chance`). Where nothing is fused,
+    `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or those of several 0/1 labels given above 0.5 (see
+    `metric.multilabel`), or r2; C, the strength chosen; and `chance/<label>` (see `chance`). Where nothing is fused,
     `late` is what the probes of all streams say together (see `late_fusion`). pool: see `pool.pooled`.
     """
 
     by = "label"
     scores: ClassVar = {
-        "accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max", "macro_ap": "max", "labels_right": "max",
-        "r2": "max", "C": None, "n_absent": None,
+        "accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max", "r2": "max", "C": None,
+        "average_precision_macro": "max", "average_precision_micro": "max", "average_precision_samplewise": "max",
+        "auroc_macro": "max", "auroc_micro": "max", "auroc_samplewise": "max",
+        "f1_macro": "max", "f1_micro": "max", "f1_samplewise": "max",
+        "f2_macro": "max", "f2_micro": "max", "f2_samplewise": "max",
+        "precision_macro": "max", "precision_micro": "max", "precision_samplewise": "max",
+        "recall_macro": "max", "recall_micro": "max", "recall_samplewise": "max",
+        "specificity_macro": "max", "specificity_micro": "max", "specificity_samplewise": "max",
+        "accuracy_macro": "max", "accuracy_micro": "max", "accuracy_samplewise": "max",
+        "exact_match": "max", "n_absent": None,
     }  # fmt: skip
-    shown: ClassVar = {"accuracy": "accuracy", "macro_ap": "macro AP", "r2": "R²"}
+    shown: ClassVar = {
+        "accuracy": "accuracy", "average_precision_macro": "AP macro", "average_precision_micro": "AP micro",
+        "f1_macro": "F1 macro", "f1_micro": "F1 micro", "r2": "R²",
+    }  # fmt: skip
     beside_chance = True
     predicts = True
     also = ("chance", "chance_prior", "chance_majority")
@@ -110,11 +120,10 @@ class Probe:
         target = torch.as_tensor(task.train_y).float()
         model, strength = self._choose(x, target, None, task.train_groups, _logistic("sigmoid"), precision)
         z = model(held)
-        macro, absent = classification.average_precision(z, torch.as_tensor(task.y))
-        what = predictions.of_labels(task.y, z.sigmoid().numpy())
-        self._keep(task, what)
+        self._keep(task, predictions.of_labels(task.y, z.sigmoid().numpy()))
         self._tell(task, z.sigmoid().numpy())
-        return {"macro_ap": macro, "n_absent": absent, "labels_right": what["score"].mean(), "C": strength}
+        ranked = z.double().numpy()
+        return {**multilabel.scores(ranked, ranked > 0, task.y).means, "C": strength}
 
     def _values(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
         y, truth = (torch.as_tensor(v).double().reshape(len(v), -1) for v in (task.train_y, task.y))
@@ -146,8 +155,7 @@ class Probe:
                 found = classification.scores(torch.as_tensor(predicted), torch.as_tensor(y).long(), said.shape[1])
             elif told[0].kind == "multilabel":
                 what = predictions.of_labels(y, said)
-                macro, absent = classification.average_precision(torch.as_tensor(said), torch.as_tensor(y))
-                found = {"macro_ap": macro, "n_absent": absent, "labels_right": what["score"].mean()}
+                found = multilabel.scores(said, said > 0.5, y).means
             else:
                 what = predictions.of_values(y.reshape(len(y), -1), said)
                 found = {"r2": _r2(torch.as_tensor(said), torch.as_tensor(y).reshape(len(y), -1))}

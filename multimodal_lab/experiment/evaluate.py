@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from multimodal_lab.device import distributed
-from multimodal_lab.evaluate import chance, predictions
+from multimodal_lab.evaluate import chance, class_scores, predictions, thresholds
 from multimodal_lab.evaluate.call import asks, call, seen_by
 from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
@@ -102,11 +102,21 @@ def _given(e: Embeddings, splits: Sequence[str], eval_split: str) -> dict[str, A
     return {"train": train, "test": e.select(eval_split), "val": val}
 
 
+def require_evaluators(evaluators: Mapping[str, Any], data: Any, config: EmbedConfig, eval_split: str) -> list[str]:
+    """Ask every evaluator that has a `require` whether it can score what will be there, before the training; its notes."""
+    splits = config.embedded({name: len(rows) for name, rows in data.splits.items()}, eval_split)
+    every = [
+        e.require(data=data, splits=splits, eval_split=eval_split) for e in evaluators.values() if hasattr(e, "require")
+    ]
+    return [note for notes in every for note in notes]
+
+
 def evaluate(
     system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
     eval_split: str = "test", pictures: bool = True, config: EmbedConfig | None = None,
 ) -> Scores:  # fmt: skip
-    """Embed every split once, fit on train, score on test: the only pass over test. Embeddings and predictions are saved.
+    """Embed every split once, fit on train, score on test: the only pass over test. Embeddings, predictions, tables of
+    classes and tuned thresholds are saved.
 
     With `eval_split="val"` that split is scored, by keys that begin with `val/`, and test is not even embedded. config: which
     splits, and of large ones how many rows evaluators see; what heads say is scored on all.
@@ -121,6 +131,8 @@ def evaluate(
     seen, whole = (_given(e, splits, eval_split) for e in (found.seen, found.whole))
     scores = found.counts()
     kept: list[predictions.Predicted] = []
+    tables: list[class_scores.ClassScores] = []
+    tuned: list[thresholds.Tuned] = []
     for name, evaluator in track(evaluators.items(), "scoring", len(evaluators)):
         with stage(f"scoring by evaluator {name}"):
             own_rows = whole if getattr(evaluator, "reads", "") == "heads" else seen
@@ -128,5 +140,9 @@ def evaluate(
             own = call(evaluator, **given, system=system, device=device)
             scores |= own | chance.beside(scores | own, given["train"], given["test"])
             kept += [replace(p, of=given["test"]) for p in getattr(evaluator, "predictions", ())]
+            tables += getattr(evaluator, "tables", ())
+            tuned += getattr(evaluator, "tuned", ())
     predictions.write(folder / PREDICTIONS, whole["test"], kept)
+    class_scores.write(folder, tables)
+    thresholds.write(folder, tuned)
     return scores if eval_split == "test" else {f"{eval_split}/{key}": value for key, value in scores.items()}

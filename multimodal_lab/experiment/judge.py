@@ -18,8 +18,10 @@ from multimodal_lab.config.rules.wiring import judge as judging
 from multimodal_lab.data.dataset import Resplit
 from multimodal_lab.data.source import DataError
 from multimodal_lab.device.placement import pick_device, repeatable
+from multimodal_lab.evaluate import thresholds
+from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.experiment.build import build_augmentation
-from multimodal_lab.experiment.evaluate import evaluate, held_out_losses
+from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, require_evaluators
 from multimodal_lab.experiment.reload import load_trained, read_data
 from multimodal_lab.experiment.run import describe, report, require_eval_split, shown_label
 from multimodal_lab.files import write_text
@@ -52,6 +54,10 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
             f"what samples that {run} was trained on hold, or are called like them (such as {known[0]}): scores would be of what "
             "it has seen. Take its own split (no data.split…), or, where these are other samples, seen=allow"
         )
+    last = replace(safe_instantiate(cfg.embed), splits=None) if cfg.get("embed") else None
+    evaluators = safe_instantiate(cfg.evaluate)
+    _take_thresholds(evaluators, run)
+    judged = require_evaluators(evaluators, data, last or EmbedConfig(), cfg.eval_split)
     system, checkpoint = load_trained(cfg, run, data, device)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, None, system, data, device)
@@ -61,11 +67,9 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
     write_record(out, data.record())
     log = Log(out)
     label, notes = shown_label(cfg.label, data)
-    unknown = [*_notes_of_labels(data), *notes]
+    unknown = [*_notes_of_labels(data), *judged, *notes]
     log.say("\n".join([describe(system, data), *data.notes, *unknown, f"judging {checkpoint}, writing to {out}"]))
-    evaluators = safe_instantiate(cfg.evaluate)
     held_out = held_out_losses(system, data, cfg.eval_split, augment, cfg, device)
-    last = replace(safe_instantiate(cfg.embed), splits=None) if cfg.get("embed") else None
     scores = (
         evaluate(system, data, evaluators, device, out, cfg.modality_subsets, cfg.eval_split, config=last) | held_out
     )
@@ -82,6 +86,15 @@ def _seen(record: dict[str, Any], data: Any, held: str, run: Path) -> list[str]:
         return seen(record, data, held, {name: name for name in data.streams})
     except ValueError as error:
         raise DataError(f"{run}: the digests of its samples are damaged ({error})") from error
+
+
+def _take_thresholds(evaluators: dict[str, Any], run: Path) -> None:
+    """Give evaluators that tune thresholds those of the run: they are part of what is judged."""
+    tuning = [e for e in evaluators.values() if getattr(e, "threshold", None) == "tuned"]
+    if tuning and (run / thresholds.FILE).is_file():
+        kept = thresholds.read(run)
+        for evaluator in tuning:
+            evaluator.thresholds = kept
 
 
 def _notes_of_labels(data: Any) -> list[str]:

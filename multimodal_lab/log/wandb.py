@@ -46,12 +46,22 @@ class Wandb:
         self._run.log({"optimizer_step": step, **values})
 
     def finish(self, summary: Mapping[str, Any], figures: Iterable[Path]) -> None:
-        """The final scores as W&B's summary, the PNG figures as images."""
+        """The final scores as W&B's summary, the PNG figures as images, the CSV files as tables."""
         self._run.summary.update(dict(summary))
+        figures = list(figures)
         images = {f"figures/{p.stem}": self._wandb.Image(str(p)) for p in figures if p.suffix == ".png"}
-        if images:
-            self._run.log(images)
+        tables = {f"tables/{p.stem}": self._wandb.Table(*_rows(p)) for p in figures if p.suffix == ".csv"}
+        if images or tables:
+            self._run.log({**images, **tables})
         self._run.finish(exit_code=0)
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """The columns and rows of a CSV, None for a field without a value."""
+    import pandas as pd
+
+    frame = pd.read_csv(path)
+    return [str(c) for c in frame], frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
 
 
 def start_wandb(folder: Path, mode: Mode, **facts: Any) -> tuple[Any, Any]:

@@ -18,11 +18,11 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 
 def scores(log_p: Tensor, truth: Tensor, bins: int = 15) -> tuple[dict[str, float], dict[str, np.ndarray], np.ndarray]:
-    """Scores of all; {recall, f1, ap, auroc: (K,)} of each class, NaN where truth has none of it; counts (K, K).
+    """Scores of all; {recall, f1, average_precision, auroc: (K,)} of each class, NaN where truth has none of it; counts (K, K).
 
-    log_p (N, K) float64; truth (N,) class index below K. auroc and ap: one class against the rest, the mean over the
-    classes that occur. ece: the expected calibration error of the chosen class over `bins` of equal width (Guo et al. 2017,
-    eq. 3). nll: mean -log p of the truth. Counts: row truth, column choice.
+    log_p (N, K) float64; truth (N,) class index below K. auroc and average_precision: one class against the rest, the
+    mean over the classes that occur. ece: the expected calibration error of the chosen class over `bins` of equal width
+    (Guo et al. 2017, eq. 3). nll: mean -log p of the truth. Counts: row truth, column choice.
     """
     k, chosen = log_p.shape[1], log_p.argmax(1)
     y, said = truth.numpy(), chosen.numpy()
@@ -33,7 +33,7 @@ def scores(log_p: Tensor, truth: Tensor, bins: int = 15) -> tuple[dict[str, floa
     each = {
         "recall": np.where(occurs, recall_score(y, said, **own), np.nan),
         "f1": np.where(occurs, f1_score(y, said, **own), np.nan),
-        "ap": np.array(
+        "average_precision": np.array(
             [average_precision_score(*o) if there else np.nan for o, there in zip(one, occurs, strict=True)]
         ),
         "auroc": np.array([roc_auc_score(*o) if there else np.nan for o, there in zip(one, ranked, strict=True)]),
@@ -41,7 +41,7 @@ def scores(log_p: Tensor, truth: Tensor, bins: int = 15) -> tuple[dict[str, floa
     found = classification.scores(chosen, truth, k)
     found |= {
         name: float(np.nanmean(each[name])) if np.isfinite(each[name]).any() else float("nan")
-        for name in ("ap", "auroc")
+        for name in ("average_precision", "auroc")
     }
     found["ece"] = float(multiclass_calibration_error(log_p.exp().clamp(max=1), truth, num_classes=k, n_bins=bins))
     found["nll"] = float(-log_p[torch.arange(len(y)), truth].mean())

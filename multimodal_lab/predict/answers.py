@@ -13,6 +13,7 @@ import torch
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.said import Said
+from multimodal_lab.evaluate.thresholds import chosen, probabilities
 from multimodal_lab.metric.classes import log_probabilities
 from multimodal_lab.text import expected_one_of
 
@@ -66,39 +67,49 @@ class Predictions:
 
 def answers(
     said: Mapping[str, Said], kinds: Mapping[str, Kind], classes: Mapping[str, list[str]], spell: Mapping[str, Any],
-    threshold: float,
+    threshold: float | Mapping[str, Mapping[str, float]],
 ) -> dict[str, Answer]:  # fmt: skip
-    """{label: answer} of what heads say. spell: {label: tokenizer} of those that write words."""
+    """{label: answer} of what heads say. spell: {label: tokenizer} of those that write words.
+
+    threshold: what several labels are given above, one number or {head: {class: number}}.
+    """
     told = Counter(one.label for one in said.values())
     found = {}
     for head, one in said.items():
         name = one.label if told[one.label] == 1 else f"{head}/{one.label}"
         kind: Kind = "text" if one.label in spell else kinds.get(one.label, "number")
-        made = _MAKERS[kind](one, list(classes.get(one.label, [])), spell.get(one.label), threshold)
+        names = list(classes.get(one.label, []))
+        at = _threshold(head, _named(names, one.values.shape[1]), threshold) if kind == "labels" else None
+        made = _MAKERS[kind](one, names, spell.get(one.label), at)
         found[name] = Answer(one.label, kind, **made)
     return found
 
 
-def _class(said: Said, names: list[str], _: Any, __: float) -> dict[str, Any]:
+def _threshold(head: str, names: list[str], threshold: float | Mapping[str, Mapping[str, float]]) -> Any:
+    """One number, or one a class (K,)."""
+    return threshold if isinstance(threshold, float) else chosen(head, names, threshold)
+
+
+def _class(said: Said, names: list[str], _: Any, __: Any) -> dict[str, Any]:
     chance = log_probabilities(torch.as_tensor(said.values)).exp().numpy()
     value = np.array(_named(names, chance.shape[1]), dtype=object)[chance.argmax(1)]
     return _known(said, value, names, chance)
 
 
-def _labels(said: Said, names: list[str], _: Any, threshold: float) -> dict[str, Any]:
-    chance = torch.as_tensor(said.values).double().sigmoid().numpy()
+def _labels(said: Said, names: list[str], _: Any, threshold: Any) -> dict[str, Any]:
+    chance = probabilities(said)
     called = _named(names, chance.shape[1])
-    joined = ["+".join(c for c, p in zip(called, row, strict=True) if p > threshold) for row in chance]
+    joined = ["+".join(c for c, above in zip(called, row, strict=True) if above) for row in chance > threshold]
     return _known(said, np.array(joined, dtype=object), names, chance)
 
 
-def _number(said: Said, _: list[str], __: Any, ___: float) -> dict[str, Any]:
+def _number(said: Said, _: list[str], __: Any, ___: Any) -> dict[str, Any]:
     values = said.values.reshape(len(said.values), -1).astype(np.float64)
     value = np.where(said.rows, values[:, 0], np.nan)
     return {"value": value, "std": np.where(said.rows, np.sqrt(values[:, 1]), np.nan) if values.shape[1] == 2 else None}
 
 
-def _text(said: Said, _: list[str], spell: Any, __: float) -> dict[str, Any]:
+def _text(said: Said, _: list[str], spell: Any, __: Any) -> dict[str, Any]:
     words = [spell.decode(tokens) if there else None for tokens, there in zip(said.values, said.rows, strict=True)]
     return {"value": np.array(words, dtype=object)}
 

@@ -21,6 +21,7 @@ from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.streams.own_scaling import spelt_out
 from multimodal_lab.device.placement import pick_device
+from multimodal_lab.evaluate import thresholds
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.experiment.reload import load_trained
 from multimodal_lab.predict import inputs
@@ -79,7 +80,8 @@ class Predictor:
     ) -> Predictions:
         """What every head says: a class and its probabilities, labels above `threshold`, a number, a text.
 
-        threshold: None is that of the run's evaluator `head`, else 0.5. A run without such a head is a `DataError`.
+        threshold: None is that of the run's evaluator `head`, where it is tuned that of each class, else 0.5. A run without
+        such a head is a `DataError`.
         """
         self._require_labels()
         return self._predictions(*self._asked(samples, mask, streams), threshold)
@@ -190,12 +192,21 @@ class Predictor:
         bands, scales = self.facts()
         return Given(ids, values, masks=masks, field_bands=bands, scales=scales)
 
+    def _thresholds(self, asked: float | None) -> float | dict[str, dict[str, float]]:
+        """What several labels are given above: the number that is asked for, else the run's, or {head: {class: threshold}}."""
+        own = OmegaConf.select(self._cfg, "evaluate.head.threshold", default=thresholds.UNTUNED)
+        if asked is not None or own != "tuned":
+            return float(own if asked is None else asked)
+        several = "labels" in _kinds(self.record).values()
+        # with eval_split=val there is no split to tune on, and the run itself took 0.5
+        return thresholds.read(self.folder) if several and self._cfg.get("eval_split") != "val" else thresholds.UNTUNED
+
     def _predictions(self, found: Embeddings, data: Prepared, threshold: float | None) -> Predictions:
-        if threshold is None:
-            threshold = float(OmegaConf.select(self._cfg, "evaluate.head.threshold", default=0.5))
         targets = {name: data.tokens[name] for name in data.target_streams if name in data.tokens}
         said = {head: own for head, own in found.said.items() if not own.of_pixels}
-        return Predictions(found.ids, answers(said, _kinds(self.record), data.classes, targets, threshold))
+        return Predictions(
+            found.ids, answers(said, _kinds(self.record), data.classes, targets, self._thresholds(threshold))
+        )
 
 
 def _expected(record: dict[str, Any], modality: Any) -> tuple[dict[str, Expected], dict[str, dict[str, Any]]]:

@@ -97,9 +97,10 @@ def _labels(runs: pd.DataFrame, groups: list[str], e: Scored, title: str) -> Tab
     rows = dict.fromkeys((parts[2], parts[3]) for parts in scores)
     drawn = _table([*groups, "runs", "label"], [*(["chance"] if e.beside_chance else []), *streams], title)
     several = len({label for label, _ in rows}) < len(rows)
+    first = dict(reversed(rows))  # chance is of that score alone
     for head, part in _parts(runs, groups):
         for label, word in rows or [("", "")]:
-            by = f"chance/{label}" if e.way(word) == "max" else ""
+            by = f"chance/{label}" if e.way(word) == "max" and first.get(label, word) == word else ""
             chance = [_spread(part, by)] if e.beside_chance else []
             cells = [_spread(part, f"{e.name}/{stream}/{label}/{word}") for stream in streams]
             drawn.add_row(*map(printable, (*head, f"{label} {word}" if several else label, *chance, *cells)))

@@ -33,6 +33,9 @@ def table(summary: Mapping[str, Any], scored: Sequence[Scored] = ()) -> Renderab
     return Group(*parts) if parts else Text("no scores: no evaluator was run")
 
 
+_NAMED = 5  # absent classes; scores/classes.csv has all
+
+
 def _title(e: Scored, where: str) -> str:
     if e.title:
         return e.title if where == "Held-out" else f"{e.title}, on the validation split"
@@ -59,7 +62,8 @@ def words(summary: Iterable[str], e: Scored) -> dict[str, str]:
     return found
 
 
-def _labels(summary: Mapping[str, Any], e: Scored) -> Table | None:
+def _labels(summary: Mapping[str, Any], e: Scored) -> RenderableType:
+    notes: list[Text] = []
     streams, columns = names(summary, e.name), words(summary, e)
     labels = dict.fromkeys(key.split("/")[2] for key in summary if key.startswith(f"{e.name}/") and key.count("/") > 2)
     drawn = Table(title=e.title, box=box.SIMPLE_HEAD, title_justify="left")
@@ -72,14 +76,26 @@ def _labels(summary: Mapping[str, Any], e: Scored) -> Table | None:
         count = max((int(summary.get(f"{stem}/n", 0)) for stem in stems), default=0)
         chance = number(summary.get(f"chance/{label}"))
         given = [word for word in columns if any(f"{stem}/{word}" in summary for stem in stems)]
-        for word in given:
-            by = [chance if e.way(word) == "max" else "–"] if e.beside_chance else []  # chance is of a share or of R²
+        for i, word in enumerate(given):
+            # chance is of the first score, of a share or of R²
+            by = [chance if not i and e.way(word) == "max" else "–"] if e.beside_chance else []
             drawn.add_row(printable(label), columns[word], str(count), *by, *_cells(summary, e, stems, word))
         if not given:
             drawn.add_row(
                 printable(label), _reason(summary, stems), str(count), *["–"] * (e.beside_chance + len(streams))
             )
-    return drawn
+        if absent := _absent(summary, stems):
+            notes.append(
+                Text(printable(f"{label}: in no macro mean, as no scored sample has it: {absent}"), style="dim")
+            )
+    return Group(drawn, *notes) if notes else drawn
+
+
+def _absent(summary: Mapping[str, Any], stems: list[str]) -> str:
+    """The classes without a positive, `absent@CLASS`, as a list."""
+    parts = (key.rpartition("/absent@") for key in summary)
+    found = [*dict.fromkeys(name for stem, sign, name in parts if sign and stem in stems)]
+    return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
 
 
 def _cells(summary: Mapping[str, Any], e: Scored, stems: list[str], word: str) -> list[Text]:
@@ -124,7 +140,7 @@ def _names(summary: Mapping[str, Any], e: Scored) -> Table | None:
     return drawn
 
 
-_TABLES: dict[str | None, Callable[[Mapping[str, Any], Scored], Table | None]] = {
+_TABLES: dict[str | None, Callable[[Mapping[str, Any], Scored], RenderableType | None]] = {
     "label": _labels, "pair": _pairs, "name": _names,
 }  # fmt: skip
 

@@ -95,6 +95,10 @@ def rename_values(config: dict[str, Any]) -> dict[str, Any]:
             node = node.get(part) if isinstance(node, dict) else None
         if isinstance(node, dict) and node.get(last) == old:
             node[last] = new
+    evaluators = config.get("evaluate")
+    for node in evaluators.values() if isinstance(evaluators, dict) else ():
+        if isinstance(node, dict) and node.pop("tune_threshold", False) is True:  # a switch of its own before
+            node["threshold"] = "tuned"
     return config
 
 

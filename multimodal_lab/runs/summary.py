@@ -42,7 +42,7 @@ def of_split(summary: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str, split: str = "test") -> float:
-    """The number a sweeper reads: `key`, or what the evaluator `judge` has on `label`: accuracy, macro_ap or r2.
+    """The number a sweeper reads: `key`, or what the evaluator `judge` has on `label`: accuracy, average_precision_macro or r2.
 
     It is that of fused, else of the best single stream or head.
     """
@@ -53,7 +53,7 @@ def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str, s
             )
         return float(summary[key])
     judge = judge if split == "test" else f"{split}/{judge}"
-    for ends in (f"/{label}/{word}" for word in ("accuracy", "macro_ap", "r2")):
+    for ends in (f"/{label}/{word}" for word in ("accuracy", "average_precision_macro", "r2")):
         found = {
             k: float(v) for k, v in summary.items() if k.startswith(f"{judge}/") and k.endswith(ends) and "@" not in k
         }

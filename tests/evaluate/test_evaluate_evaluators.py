@@ -81,7 +81,7 @@ def test_probe_reads_classes_several_labels_and_values(both, probed):
     assert probed["probe/uv/sex/balanced_accuracy"] > 0.95
     assert probed["probe/uv/sex/macro_f1"] > 0.95
     assert abs(probed["probe/fused/coin/accuracy"] - 0.5) < 0.2
-    assert probed["probe/rgb/traits/macro_ap"] > 0.9
+    assert probed["probe/rgb/traits/average_precision_macro"] > 0.9
     assert probed["probe/rgb/traits/n_absent"] == 1
     assert probed["probe/rgb/mass/r2"] > 0.95
     assert "probe/rgb/caption/accuracy" not in probed
@@ -93,7 +93,7 @@ def test_probe_reads_classes_several_labels_and_values(both, probed):
     assert probed["chance/traits"] == pytest.approx(test.targets["traits"][:, :2].mean())
     majority = train.targets["traits"].mean(0) > 0.5
     assert probed["chance_majority/traits"] == pytest.approx((test.targets["traits"] == majority).mean())
-    assert probed["chance_majority/traits"] < probed["probe/rgb/traits/labels_right"] <= 1
+    assert probed["chance_majority/traits"] < probed["probe/rgb/traits/accuracy_micro"] <= 1
 
 
 def test_missing_rows_are_left_out_and_counted(both, probed):

@@ -4,17 +4,19 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.metrics as sk
 import torch
 import torchmetrics.functional as tm
 from torch import nn
 
-from multimodal_lab.evaluate import predictions
+from multimodal_lab.evaluate import class_scores, predictions, thresholds
 from multimodal_lab.evaluate.call import asks, call
 from multimodal_lab.evaluate.embeddings import Embeddings, embed_batches
 from multimodal_lab.evaluate.head import Head
 from multimodal_lab.evaluate.said import Said
+from multimodal_lab.metric import multilabel
 from multimodal_lab.types import Batch, Features
 
 N = 60
@@ -49,7 +51,7 @@ def test_classes_equal_torchmetrics(k):
     assert found["balanced_accuracy"] == pytest.approx(float(tm.recall(p, t, "multiclass", average="macro", **many)))
     assert found["macro_f1"] == pytest.approx(float(tm.f1_score(p, t, "multiclass", average="macro", **many)), abs=1e-6)
     assert found["auroc"] == pytest.approx(float(tm.auroc(p, t, "multiclass", average="macro", **many)), abs=1e-6)
-    assert found["ap"] == pytest.approx(
+    assert found["average_precision"] == pytest.approx(
         float(tm.average_precision(p, t, "multiclass", average="macro", **many)), abs=1e-6
     )
     confident, right = p.max(1).values.numpy(), z.argmax(1) == y
@@ -98,25 +100,23 @@ def test_a_class_that_no_test_row_has_is_in_no_mean():
     assert not any(key.endswith("@3") for key in found)
 
 
-def test_several_labels_equal_scikit_learn():
+def test_several_labels_have_every_score_and_name_a_class_without_a_positive():
     rng = np.random.default_rng(0)
     y = (rng.random((N, 4)) < 0.4).astype(np.float32)
     y[:, 3] = 0
-    y[5], z = 0, (rng.normal(size=(N, 4)) + y).astype(np.float32)
-    z[5] = -3
-    found = own(Head()(table(y, z)))
-    p, said = 1 / (1 + np.exp(-z.astype(float))), z > 0
-    f1 = sk.f1_score(y, said, average=None, zero_division=0)
-    assert found["macro_f1"] == pytest.approx(f1[:3].mean())
-    assert found["micro_f1"] == pytest.approx(sk.f1_score(y, said, average="micro"))
-    assert found["sample_f1"] == pytest.approx(sk.f1_score(y, said, average="samples", zero_division=1.0))
-    assert found["macro_ap"] == pytest.approx(sk.average_precision_score(y[:, :3], p[:, :3], average="macro"))
-    assert found["micro_ap"] == pytest.approx(sk.average_precision_score(y, p, average="micro"))
-    assert found["macro_auroc"] == pytest.approx(sk.roc_auc_score(y[:, :3], p[:, :3]))
-    assert found["all_right"] == pytest.approx(sk.accuracy_score(y, said))
-    assert found["labels_right"] == pytest.approx(1 - sk.hamming_loss(y, said))
-    assert found["f1@1"] == pytest.approx(f1[1])
-    assert found["n_absent"] == 1
+    z = (rng.normal(size=(N, 4)) + y).astype(np.float32)
+    head = Head()
+    found = own(head(table(y, z, classes=["urban", "water", "a/b", "dune"])))
+    every = multilabel.scores(z.astype(float), z > 0, y)
+    assert {k: found[k] for k in every.means} == every.means
+    assert found["f1@water"] == every.each["f1"][1]
+    assert "average_precision@a_b" in found
+    assert [k for k in found if k.startswith("absent@")] == ["absent@dune"]
+    (classes,) = (t.frame for t in head.tables)
+    assert classes["class"].tolist() == ["urban", "water", "a/b", "dune"]
+    assert classes["positives"].tolist() == y.sum(0).tolist()
+    assert classes.loc[3, ["average_precision", "auroc", "f1", "recall"]].isna().all()
+    assert classes["recall"][:3].tolist() == pytest.approx(every.each["recall"][:3])
 
 
 def test_a_single_unknown_label_is_left_out_alone():
@@ -127,24 +127,99 @@ def test_a_single_unknown_label_is_left_out_alone():
     head = Head()
     found = own(head(table(y, z)))
     assert (found["n"], found["n_missing"]) == (3, 1)
-    assert found["labels_right"] == pytest.approx(3 / 5)
+    assert found["accuracy_micro"] == pytest.approx(3 / 5)
     assert head.predictions[0].rows.tolist() == [0, 2]
 
 
-def test_thresholds_are_tuned_on_validation_where_asked_alone():
+def rarely_above_one_half(n=400, k=2):
     rng = np.random.default_rng(0)
-    y = (rng.random((400, 2)) < 0.3).astype(np.float32)
-    z = (rng.normal(size=(400, 2)) + 3 * y - 4).astype(np.float32)  # a yes is rarely above one half
-    val, test = (table(y[i::2], z[i::2]) for i in range(2))
-    plain, tuned = own(Head()(test, val)), own(Head(tune_threshold=True)(test, val))
+    y = (rng.random((n, k)) < 0.3).astype(np.float32)
+    return y, (rng.normal(size=(n, k)) + 3 * y - 4).astype(np.float32)
+
+
+def test_thresholds_are_tuned_on_validation_where_asked_alone(tmp_path):
+    y, z = rarely_above_one_half()
+    val, test = (table(y[i::2], z[i::2], classes=["water", "urban"]) for i in range(2))
+    head = Head(threshold="tuned")
+    plain, tuned = own(Head()(test, val)), own(head(test, val))
     best = max(sk.f1_score(y[::2, 0], z[::2, 0] > t) for t in np.linspace(-6, 2, 200))
-    assert own(Head(tune_threshold=True)(val, val))["f1@0"] >= best - 1e-9
-    assert tuned["macro_f1"] > plain["macro_f1"] + 0.1
-    assert tuned["macro_ap"] == plain["macro_ap"]
-    with pytest.warns(
-        UserWarning, match=r"tune_threshold=true, and there is no validation split .* above threshold=0\.5"
+    assert own(Head(threshold="tuned")(val, val))["f1@water"] >= best - 1e-9
+    assert tuned["f1_macro"] > plain["f1_macro"] + 0.1
+    assert tuned["average_precision_macro"] == plain["average_precision_macro"]
+    assert own(Head(threshold="tuned")(test, None)) == plain
+    head(test, val)
+    thresholds.write(tmp_path, head.tuned)
+    kept = thresholds.read(tmp_path)
+    assert kept == {"classifier": dict(zip(["water", "urban"], head.tuned[0].values.tolist(), strict=True))}
+    given = Head(threshold="tuned")
+    given.thresholds = kept  # as where a run is judged on other data
+    assert own(given(test, None)) == tuned
+
+
+@pytest.mark.parametrize("what", ["labels", "values", "rows"])
+def test_no_threshold_moves_with_the_test_split(what):
+    """Other test labels, outputs or samples change scores, and not one threshold; other validation labels change them."""
+    y, z = rarely_above_one_half()
+    val, test = (table(y[i::2], z[i::2]) for i in range(2))
+    other = {"labels": table(1 - y[1::2], z[1::2]), "values": table(y[1::2], -z[1::2]), "rows": test.rows(slice(0, 9))}[
+        what
+    ]
+    one, two = Head(threshold="tuned"), Head(threshold="tuned")
+    assert own(one(test, val)) != own(two(other, val))
+    np.testing.assert_array_equal(one.tuned[0].values, two.tuned[0].values)
+    one(test, table(1 - y[::2], z[::2]))
+    assert (one.tuned[0].values != two.tuned[0].values).all()
+
+
+def test_a_class_without_a_positive_in_validation_keeps_one_half(caplog):
+    y, z = rarely_above_one_half()
+    head, val = Head(threshold="tuned"), table(np.where([[True, False]], y, 0), z)
+    head(table(y, z), val)
+    assert head.tuned[0].values[1] == 0.5 != head.tuned[0].values[0]
+    assert "the validation split has no positive of 1 of 2 classes (1); their threshold stays 0.5" in caplog.text
+
+
+def test_what_a_head_can_not_score_is_said_before_the_training():
+    y, _ = rarely_above_one_half(8)
+    samples = pd.DataFrame({"id": range(8), "country": "Austria", "tile": "33UUP"})
+    data = SimpleNamespace(samples=samples, classes={"label": ["a", "b"]}, targets={"label": y}, splits={"val": [1]})
+    with pytest.raises(
+        ValueError, match=r"evaluate\.head\.by: .* no column 'contry'; expected one of country, tile; nearest: cou"
     ):
-        assert own(Head(tune_threshold=True)(test, None)) == plain
+        Head(by=["contry"]).require(data, ["train", "val", "test"], "test")
+    tuned = Head(threshold="tuned")
+    assert tuned.require(data, ["train", "val", "test"], "test") == []
+    with pytest.raises(
+        ValueError, match=r"threshold=tuned: there is no validation split to tune on \(embed.splits has none\)"
+    ):
+        tuned.require(data, ["test"], "test")
+    data.splits = {}
+    with pytest.raises(ValueError, match=r"\(give data.split.val a share\)"):
+        tuned.require(data, ["train", "test"], "test")
+    assert "none is tuned with eval_split=val" in tuned.require(data, ["train", "val"], "val")[0]
+
+
+def test_classes_are_scored_by_the_values_of_a_column(tmp_path):
+    y, z = rarely_above_one_half(60)
+    country = np.array([["Austria", "Finland", None][i % 3] for i in range(60)], object)
+    y[country == "Finland", 0] = 0
+    data = SimpleNamespace(samples=pd.DataFrame({"id": [f"s{i}" for i in range(59, -1, -1)], "country": country[::-1]}))
+    head = Head(by=["country"], threshold=0.05)
+    head(table(y, z, classes=["water", "urban"]), None, data)
+    class_scores.write(tmp_path, head.tables)
+    found = pd.read_csv(tmp_path / "scores/by.csv").set_index(["value", "class"])
+    for value, rows in (("Austria", country == "Austria"), ("(none)", country == None)):  # noqa: E711
+        said = z[rows] > np.log(0.05 / 0.95)
+        for i, name in enumerate(["water", "urban"]):
+            own_row = found.loc[(value, name)]
+            assert (own_row.n, own_row.positives) == (rows.sum(), y[rows, i].sum())
+            assert own_row.f1 == pytest.approx(sk.f1_score(y[rows, i], said[:, i]))
+            assert own_row.average_precision == pytest.approx(sk.average_precision_score(y[rows, i], z[rows, i]))
+        each = found.loc[value]
+        assert each.f1["(macro)"] == pytest.approx(each.f1[["water", "urban"]].mean())
+    assert found.loc["Finland"].positives["water"] == 0
+    assert np.isnan(found.loc["Finland"].average_precision["water"])
+    assert len(pd.read_csv(tmp_path / "scores/classes.csv")) == 2
 
 
 def test_numbers_are_scored_in_their_own_unit():
@@ -223,8 +298,6 @@ def test_words_are_written_to_the_predictions(tmp_path):
         "head", "writes", "caption", np.arange(2), np.array(["a", "b"], object), np.array(["c", "d"], object), nan, nan
     )
     predictions.write(tmp_path / "p.parquet", test, [said])
-    import pandas as pd
-
     assert pd.read_parquet(tmp_path / "p.parquet")["predicted"].tolist() == ["c", "d"]
 
 

@@ -48,7 +48,7 @@ def test_late_is_judged_where_nothing_is_fused_and_only_there():
         assert np.allclose(p.probability, [np.mean(chance[r]) for r in p.rows])
     assert late["sex"].score.mean() > own["rgb", "sex"].score.mean() + 0.1
     assert scores["probe/late/mass/r2"] == pytest.approx(late["mass"].score.mean())
-    assert {"probe/late/traits/macro_ap", "probe/late/traits/n_absent"} <= scores.keys()
+    assert {"probe/late/traits/average_precision_macro", "probe/late/traits/n_absent"} <= scores.keys()
 
 
 def test_names_of_subsets_come_back():

@@ -27,7 +27,7 @@ def test_the_mean_of_what_is_written_is_the_score(written):
     means = table.groupby(["stream", "label"], observed=True).score.mean()
     for (stream, label), mean in means.items():
         key = f"probe/{stream}/{label}"
-        (score,) = (scores[k] for what in ("accuracy", "labels_right", "r2") if (k := f"{key}/{what}") in scores)
+        (score,) = (scores[k] for what in ("accuracy", "accuracy_micro", "r2") if (k := f"{key}/{what}") in scores)
         assert mean == pytest.approx(score, abs=1e-5), key
         assert scores[f"{key}/n"] == len(table.query("stream == @stream and label == @label"))
     assert {label for _, label in means.index} == {"species", "sex", "coin", "traits", "mass"}

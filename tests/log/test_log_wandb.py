@@ -10,7 +10,7 @@ import yaml
 
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
-from multimodal_lab.log.wandb import start_wandb
+from multimodal_lab.log.wandb import Wandb, start_wandb
 
 
 @pytest.fixture
@@ -68,3 +68,18 @@ def test_the_pages_sweep_gives_commands_that_pass_the_check():
     assert jobs is not None
     with pytest.raises(ConfigError, match=r"optim\.weight_decy"):
         check_command([*sweep["command"][4:-1], "optim.weight_decy=0.1"])
+
+
+def test_the_csv_files_of_a_run_become_tables(tmp_path, monkeypatch):
+    logged = []
+    run = types.SimpleNamespace(
+        summary={}, define_metric=lambda *a, **k: None, log=logged.append, finish=lambda **k: None
+    )
+    fake = types.SimpleNamespace(
+        init=lambda **k: run, Settings=lambda **k: k, Table=lambda columns, data: (columns, data)
+    )
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    (tmp_path / "classes.csv").write_text("class,n,f1\nwater,3,0.5\ndunes,0,\n")
+    Wandb(folder=tmp_path, name="x", config={}).finish({"a": 1}, iter([tmp_path / "classes.csv"]))
+    assert logged == [{"tables/classes": (["class", "n", "f1"], [["water", 3, 0.5], ["dunes", 0, None]])}]

@@ -105,7 +105,7 @@ def _score(source: ExplorerData, name: str, label: str) -> str:
     """What the run's judge, else any other evaluator, read of the label from this space."""
     others = sorted(key.split("/")[0] for key in source.scores if key.split("/")[1:3] == [name, label])
     for judge in dict.fromkeys([source.judge, *others]):
-        for metric in ("accuracy", "macro_ap", "r2"):
+        for metric in ("accuracy", "average_precision_macro", "r2"):
             if (value := source.scores.get(f"{judge}/{name}/{label}/{metric}")) is not None:
                 chance = source.scores.get(f"chance/{label}") if metric == "accuracy" else None
                 of = "validation " if source.split == "val" else ""

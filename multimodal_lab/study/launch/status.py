@@ -22,7 +22,7 @@ from multimodal_lab.text import printable
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
 SHOWN = 10
-KINDS = ("accuracy", "labels_right", "r2")
+KINDS = ("accuracy", "accuracy_micro", "labels_right", "r2")  # labels_right: of runs of an earlier version
 
 
 def lines(folder: Path, made: StudyPlan, found: Sequence[Entry]) -> Iterator[str]:

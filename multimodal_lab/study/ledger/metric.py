@@ -13,7 +13,8 @@ from multimodal_lab.stats.answers import Kind
 
 RIGHT = "share of labels right"
 KINDS: dict[str, Kind] = {"accuracy": "classes", RIGHT: "labels", "r2": "values"}
-NAMES = {"accuracy": "accuracy", "labels_right": RIGHT, "macro_ap": RIGHT, "r2": "r2"}
+BEFORE = "labels_right"  # accuracy_micro, in runs of an earlier version
+NAMES = {"accuracy": "accuracy", "accuracy_micro": RIGHT, BEFORE: RIGHT, "r2": "r2"}
 
 
 def metric(summary: Mapping[str, Any], evaluator: str, label: str) -> str:
