@@ -21,6 +21,7 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import wiring
 from multimodal_lab.config.rules.wiring import target
 from multimodal_lab.log.background import Background
+from multimodal_lab.loss import balanced
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 
@@ -90,6 +91,8 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     known = {"numbers": {**data.numbers, **numbers}} if asks(factory, "numbers") else {}
     system: System = factory(data.streams, classes, **known)
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
+    if not trained:
+        _balance(system, data)
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
         # a checkpoint without frozen weights needs them from where they came
@@ -150,6 +153,29 @@ def _require_targets(system: System, data: Any, added: Iterable[str], trained: b
                 )
             if path.startswith("batch.targets.") and name in data.targets and not trained and loss.weight:
                 _require_labels(term, argument, name, data)
+
+
+def _balance(system: System, data: Any) -> None:
+    """Give losses that ask for `balanced` weights those of the training split; a note says what they are."""
+    term: str
+    loss: Any
+    for term, loss in system.losses.items():
+        paths: dict[str, str] = getattr(loss, "paths", {})
+        for argument in [k for k, v in paths.items() if v == balanced.BALANCED]:
+            label = paths.get("target", "").removeprefix("batch.targets.")
+            names = data.classes.get(label)
+            if not names:
+                raise ValueError(
+                    f"loss {term}: {argument}=balanced is by class, and {label or 'its target'} is no label of classes"
+                )
+            found = balanced.weights(argument, data.targets[label][data.splits["train"]], len(names))
+            del paths[argument]
+            loss.constants[argument] = found
+            low, high = (pick(range(len(found)), key=found.__getitem__) for pick in (min, max))
+            data.notes.append(
+                f"loss {term}: {argument}=balanced is {found[low]:.3g} ({names[low]}) to {found[high]:.3g} ({names[high]}), "
+                "by the training split"
+            )
 
 
 def _require_labels(term: str, argument: str, label: str, data: Any) -> None:

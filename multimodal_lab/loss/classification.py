@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,13 +23,16 @@ targets = ("(N,) int64", "(N, K) float")
 
 
 def cross_entropy(
-    logits: Logits, target: Tensor, label_smoothing: Fraction = 0.0, class_weight: list[float] | None = None
+    logits: Logits,
+    target: Tensor,
+    label_smoothing: Fraction = 0.0,
+    class_weight: list[NonNegative] | Literal["balanced"] | None = None,
 ) -> Tensor:
     """Softmax cross-entropy: logits (N, K); a scalar, 0 with a graph if no label is there.
 
     target (N,) class index, -1 missing, or (N, K) float, a share of each class, all -1 where missing. class_weight: one
-    number >= 0 a class; the mean is then weighted by it, as torch's is, a shared label by its shares. Any other target is a
-    `ValueError`.
+    number >= 0 a class; the mean is then weighted by it, as torch's is, a shared label by its shares; a run replaces
+    `balanced`, see `loss.balanced`. Any other target is a `ValueError`.
     """
 
     def one(x: Tensor) -> Tensor:
@@ -53,11 +57,14 @@ def nll(log_probs: Logits, target: Tensor) -> Tensor:
     return _over_names(one, log_probs)
 
 
-def bce(logits: Logits, target: Tensor, pos_weight: float | list[float] | None = None) -> Tensor:
+def bce(
+    logits: Logits, target: Tensor, pos_weight: NonNegative | list[NonNegative] | Literal["balanced"] | None = None
+) -> Tensor:
     """Sigmoid cross-entropy, each class a yes or no: a scalar, the mean over known labels.
 
     logits (N, K); target (N, K) in [0, 1], -1 or NaN where missing, or (N,) class index: each class against the rest
-    (with K = 1 it is 0 or 1). pos_weight multiplies the positives: one number, or one a class.
+    (with K = 1 it is 0 or 1). pos_weight multiplies the positives: one number, or one a class; a run replaces `balanced` by
+    the negatives a positive of each class in its training split, see `loss.balanced`.
     """
 
     def one(x: Tensor) -> Tensor:
@@ -92,10 +99,13 @@ def asymmetric(
     return _over_names(one, logits)
 
 
-def focal(logits: Logits, target: Tensor, alpha: Fraction | None = 0.25, gamma: NonNegative = 2.0) -> Tensor:
+def focal(
+    logits: Logits, target: Tensor, alpha: Fraction | list[Fraction] | None = 0.25, gamma: NonNegative = 2.0
+) -> Tensor:
     """Focal loss (Lin 2017, eq. 5), -alpha_t (1-p_t)^gamma log p_t: a scalar, the mean over known labels.
 
-    Shapes as for `bce`; alpha is the weight of positives, 1 - alpha of negatives, None weighs neither.
+    Shapes as for `bce`; alpha is the weight of positives, 1 - alpha of negatives, one number or one a class; None weighs
+    neither.
     """
 
     def one(x: Tensor) -> Tensor:
@@ -103,7 +113,8 @@ def focal(logits: Logits, target: Tensor, alpha: Fraction | None = 0.25, gamma: 
         log_yes, log_no = F.logsigmoid(x), F.logsigmoid(-x)
         yes, no = (gamma * log_no).exp() * log_yes, (gamma * log_yes).exp() * log_no
         if alpha is not None:
-            yes, no = alpha * yes, (1 - alpha) * no
+            share = _per_class(alpha, x, "alpha")
+            yes, no = share * yes, (1 - share) * no
         return mean_over_all(-(y * yes + (1 - y) * no), known)
 
     return _over_names(one, logits)
@@ -152,7 +163,11 @@ def _labels(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(known, target, 0).to(logits.dtype), known
 
 
-def _per_class(weight: float | list[float], logits: Tensor, name: str) -> Tensor:
+def _per_class(weight: float | list[float] | str, logits: Tensor, name: str) -> Tensor:
+    if isinstance(weight, str):
+        raise ValueError(
+            f"{name}={weight} is replaced by numbers of the training split in a run; give a number, or one a class"
+        )
     tensor = torch.as_tensor(weight, dtype=logits.dtype, device=logits.device)
     if tensor.ndim and len(tensor) != logits.shape[1]:
         raise ValueError(f"{name} has {len(tensor)} numbers for {logits.shape[1]} classes")

@@ -217,12 +217,13 @@ def asymmetric(logits, target, gamma_neg=4.0, gamma_pos=1.0, clip=0.05):
 def focal(logits, target, alpha=0.25, gamma=2.0):
     """Lin 2017 eq. 5."""
 
-    def one(p, y):
+    def one(k, p, y):
         p_t = p if y == 1 else 1 - p
-        a_t = 1 if alpha is None else alpha if y == 1 else 1 - alpha
+        a = alpha[k] if isinstance(alpha, list) else alpha
+        a_t = 1 if a is None else a if y == 1 else 1 - a
         return -a_t * (1 - p_t) ** gamma * torch.log(p_t)
 
-    return mean(one(p, y) for _, p, y in known(logits, target))
+    return mean(one(k, p, y) for k, p, y in known(logits, target))
 
 
 def caption(logits, tokens, pad=0):

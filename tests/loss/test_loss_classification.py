@@ -1,10 +1,12 @@
 """Losses against labels: papers, torch, missing labels, and formulas known to be wrong."""
 
 import loss_oracle as oracle
+import numpy as np
 import pytest
 import torch
 from loss_oracle import assert_same, value_and_gradients
 
+from multimodal_lab.loss import balanced
 from multimodal_lab.loss.classification import asymmetric, bce, cross_entropy, focal, nll
 
 CLASS = torch.tensor([0, 2, -1, 1, 2, -1])
@@ -28,6 +30,7 @@ CASES = [
     (asymmetric, oracle.asymmetric, MANY, {"gamma_neg": 1.5, "clip": 0.0}),
     (focal, oracle.focal, MANY, {}),
     (focal, oracle.focal, MANY, {"alpha": None, "gamma": 1.5}),
+    (focal, oracle.focal, MANY, {"alpha": [0.1, 0.5, 0.9]}),
 ]
 INDEX, MULTI = [cross_entropy, nll], [bce, asymmetric, focal]
 
@@ -49,6 +52,7 @@ def test_value_and_gradient_are_the_papers(ours, paper, target, knobs):
         (asymmetric, MANY, {"gamma_pos": 0.0}),
         (asymmetric, MANY, {"clip": 0.2}),
         (focal, MANY, {"alpha": 0.5}),
+        (focal, MANY, {"alpha": [0.25, 0.25, 0.9]}),
         (focal, MANY, {"gamma": 0.5}),
     ],
 )
@@ -64,6 +68,55 @@ def test_cross_entropy_is_torch(weight):
     tensor = None if weight is None else torch.tensor(weight, dtype=torch.float64)
     theirs = torch.nn.CrossEntropyLoss(tensor, ignore_index=-1, label_smoothing=0.1)(logits(), CLASS)
     torch.testing.assert_close(cross_entropy(logits(), CLASS, 0.1, weight), theirs, rtol=1e-12, atol=0)
+
+
+FULL = torch.tensor([[1, 0, 0], [1, 0, 1], [0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 1, 1]]).double()
+
+
+@pytest.mark.parametrize("weight", [2.5, [0.5, 2.0, 4.0]])
+def test_bce_is_torch(weight):
+    theirs = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(weight, dtype=torch.float64).expand(3))
+    assert_same(
+        value_and_gradients(lambda x: bce(x, FULL, weight), logits()),
+        value_and_gradients(lambda x: theirs(x, FULL), logits()),
+        1e-12,
+    )
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.9, 0.5), (None, 2.0), (0.25, 0.0)])
+def test_focal_is_torchvision(alpha, gamma):
+    theirs = pytest.importorskip("torchvision.ops").sigmoid_focal_loss
+    none = -1 if alpha is None else alpha  # torchvision's word for it
+    assert_same(
+        value_and_gradients(lambda x: focal(x, FULL, alpha, gamma), logits()),
+        value_and_gradients(lambda x: theirs(x, FULL, none, gamma, reduction="mean"), logits()),
+        1e-12,
+    )
+
+
+def test_asymmetric_and_focal_without_focus_are_bce():
+    for fn, knobs in (
+        (asymmetric, {"gamma_neg": 0.0, "gamma_pos": 0.0, "clip": 0.0}),
+        (focal, {"alpha": None, "gamma": 0.0}),
+    ):
+        found = value_and_gradients(lambda x, fn=fn, k=knobs: fn(x, MANY, **k), logits())
+        assert_same(found, value_and_gradients(lambda x: bce(x, MANY), logits()), 1e-12)
+
+
+def test_balanced_weights_are_counted_in_what_they_are_given():
+    y = np.array([[1, 0, 1], [1, 1, -1], [0, 0, np.nan], [1, 0, 1]])
+    assert balanced.weights("pos_weight", y, 3) == pytest.approx([1 / 3, 3.0, 1.0])  # the last has no known negative
+    x, weight = logits()[:4], balanced.weights("pos_weight", y[:, :2], 2)
+    x = torch.zeros_like(x[:, :2]).requires_grad_()
+    (grad,) = torch.autograd.grad(bce(x, torch.tensor(y[:, :2]), weight), x)
+    assert grad.sum(0).tolist() == pytest.approx([0, 0])  # at p = .5 both sides of a class pull alike
+    index = np.array([0, 0, 0, 1, 2, 2, -1])
+    assert balanced.weights("class_weight", index, 3) == pytest.approx(
+        [6 / 9, 6 / 3, 6 / 6]
+    )  # scikit-learn's n / (K n_k)
+    assert balanced.weights("pos_weight", index, 3) == pytest.approx([1.0, 5.0, 2.0])
+    with pytest.raises(ValueError, match="pos_weight=balanced is replaced by numbers of the training split in a run"):
+        bce(logits(), FULL, "balanced")
 
 
 def test_asymmetric_punishes_hard_negatives_and_not_easy_ones():
@@ -124,5 +177,7 @@ def test_several_labels_a_row_are_refused_by_cross_entropy():
             fn(logits(), MANY[:, :2])
     with pytest.raises(ValueError, match="class_weight has 2 numbers for 3 classes"):
         cross_entropy(logits(), CLASS, class_weight=[1.0, 2.0])
+    with pytest.raises(ValueError, match="alpha has 2 numbers for 3 classes"):
+        focal(logits(), MANY, [0.1, 0.2])
     with pytest.raises(ValueError, match="pos_weight has 2 numbers for 3 classes"):
         bce(logits(), MANY, [1.0, 2.0])
