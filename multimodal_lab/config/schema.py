@@ -62,6 +62,7 @@ class Config:
     evaluate: dict[str, Node] = field(default_factory=dict)
     embed: Node | None = None
     log: dict[str, Node] = field(default_factory=dict)
+    report: dict[str, Node | None] = field(default_factory=dict)
     backbones: dict[str, Node] = field(default_factory=dict)
     heads: dict[str, Node] = field(default_factory=dict)
     losses: dict[str, Node] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,7 @@ from multimodal_lab.config.rules.run import score as objective
 from multimodal_lab.config.rules.wiring import judge, scored
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
+from multimodal_lab.evaluate import class_scores
 from multimodal_lab.experiment.build import (
     build_augmentation,
     build_system,
@@ -31,7 +33,7 @@ from multimodal_lab.experiment.build import (
     modality,
     require_backbones,
 )
-from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, validator
+from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, require_evaluators, validator
 from multimodal_lab.files import write_text
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
@@ -70,6 +72,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     require_eval_split(cfg.eval_split, data)
     _require_scores(plain, data)
     last, parts = safe_instantiate(cfg.embed), {name: len(rows) for name, rows in data.splits.items()}
+    evaluators = safe_instantiate(cfg.evaluate)
+    judged = require_evaluators(evaluators, data, last, cfg.eval_split)
     system = build_system(cfg, data).to(device)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, cache, system, data, device)
@@ -80,9 +84,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
         write_record(folder, data.record())
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
-    told_of = [*data.notes, *memory.notes, *last.notes(parts, cfg.eval_split), *notes]
+    told_of = [*data.notes, *memory.notes, *last.notes(parts, cfg.eval_split), *judged, *notes]
     log.say("\n".join([describe(system, data), *told_of, f"writing to {folder}"]))
-    evaluators = safe_instantiate(cfg.evaluate)
     state = fit(
         system, data, optimizer, safe_instantiate(cfg.train), augment=augment, log=log, store=store, seed=cfg.seed,
         device=device, validate=validator(system, data, augment, evaluators, cfg, device),
@@ -164,6 +167,14 @@ def _choices() -> dict[str, str]:
     return {f"choices/{group}": str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
 
 
+def _published(cfg: DictConfig, plain: dict[str, Any], summary: Mapping[str, Any]) -> tuple[Any, str]:
+    """What the config knows to be published, None for nothing, and why it may not stand beside this run."""
+    if not (cfg.get("report") or {}).get("published"):
+        return None, ""
+    published = safe_instantiate(cfg.report.published)
+    return published, published.hidden(plain, summary)
+
+
 def report(
     cfg: DictConfig, folder: Path, log: Log, summary: Mapping[str, Any], label: str, plain: dict[str, Any]
 ) -> float:
@@ -171,9 +182,16 @@ def report(
     from multimodal_lab.report import figures
     from multimodal_lab.report import summary as summary_report
 
+    published, hidden = _published(cfg, plain, summary)
+    if published is not None and not hidden:
+        class_scores.write(folder, [class_scores.ClassScores("published", pd.DataFrame(published.frame(summary)))])
     drawn = figures.draw(folder, list(cfg.figures), label, scored(plain), cfg.train.monitor)
-    log.finish(summary, drawn)
+    log.finish(summary, [*drawn, *sorted((folder / class_scores.FOLDER).glob("*.csv"))])
     log.console.print(summary_report.table(summary, scored(plain)))
+    if published is not None:
+        log.console.print(
+            f"{published.data}: no published figures beside these: {hidden}" if hidden else published.table(summary)
+        )
     held = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("run.lock"))
     log.say(f"everything is in {folder}: {', '.join(held)}")
     return score(summary, cfg.get("objective"), label, judge(plain), cfg.eval_split)

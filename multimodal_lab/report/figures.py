@@ -10,6 +10,8 @@ from pathlib import Path
 from multimodal_lab.metric.direction import Scored
 from multimodal_lab.progress import track
 from multimodal_lab.report import explorer
+from multimodal_lab.report.answers import co_occurrence, curves_of_answers
+from multimodal_lab.report.classes import classes
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.projection import maps
@@ -19,15 +21,30 @@ from multimodal_lab.stage import stage
 from multimodal_lab.text import expected_one_of
 
 log = logging.getLogger(__name__)
-FIGURES = ("pca", "umap", "neighbours", "similarity", "curves", "explorer")
-BARE = ("curves",)  # read no embeddings
+FIGURES = (
+    "pca",
+    "umap",
+    "neighbours",
+    "similarity",
+    "curves",
+    "classes",
+    "precision_recall",
+    "co_occurrence",
+    "explorer",
+)
+BARE = ("curves", "classes", "precision_recall", "co_occurrence")  # read no embeddings
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
-DEFAULT = ("pca", "neighbours", "similarity", "curves")
+DEFAULT = ("pca", "neighbours", "similarity", "curves", "classes")
 _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
     "pca": lambda folder, s, label: maps(folder, s, "pca", label),
     "umap": lambda folder, s, label: maps(folder, s, "umap", label),
     "neighbours": neighbours,
     "similarity": similarity,
+}
+_OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
+    "classes": classes,
+    "precision_recall": curves_of_answers,
+    "co_occurrence": co_occurrence,
 }
 
 
@@ -42,9 +59,10 @@ def draw(
 
     scored: what its evaluators state of their scores. monitor: the score that the training watched.
 
-    Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only) and `metrics.jsonl`. Choices: pca, umap (slow:
-    a minute the first time), neighbours, similarity, curves, explorer (a page to look around in). What can't be drawn is
-    said in the log.
+    Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only), `metrics.jsonl`, `scores/*.csv` and
+    `predictions.parquet`. Choices: pca, umap (slow: a minute the first time), neighbours, similarity, curves, classes (scores of
+    each class), precision_recall and co_occurrence (of several labels), explorer (a page to look around in). What can't be
+    drawn is said in the log.
     """
     for name in figures:
         if name not in FIGURES:
@@ -58,6 +76,7 @@ def draw(
     }
     if "curves" in figures:
         drawn["curves"] = partial(curves, folder, run_dir / "metrics.jsonl", scored, monitor)
+    drawn |= {name: partial(_OF_SCORES[name], folder, run_dir) for name in figures if name in _OF_SCORES}
     if "explorer" in figures:
         drawn["explorer"] = partial(_explorer, run_dir)
     paths = []

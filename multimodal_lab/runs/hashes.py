@@ -19,7 +19,7 @@ OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "s
 OF_DATA = "provenance/data_fingerprint"
 OLDER = "recorded by a version that left out the middle of files over 1 MiB"  # a fingerprint of another rule
 JUDGE = "provenance/judge"  # the evaluator whose predictions a run is judged by
-BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "objective", "study"}
+BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "objective", "report", "study"}
 TRAINED = {
     "weights",
     "runs",
