@@ -37,7 +37,7 @@ def tune(head: str, val: Embeddings, classes: Sequence[str]) -> np.ndarray:
     said, k = val.said.get(head), len(classes)
     known = np.zeros((0, k)) if said is None else val.targets[said.label][said.rows]
     chances = np.zeros((0, k)) if said is None else probabilities(said)[said.rows]
-    if lacking := [c for c, there in zip(classes, (known > 0).any(0), strict=True) if not there]:
+    if lacking := [c for c, there in zip(classes, np.atleast_1d((known > 0).any(0)), strict=True) if not there]:
         named = ", ".join(lacking[:5]) + (" and others" if len(lacking) > 5 else "")
         log.warning(
             "head %s: the validation split has no positive of %d of %d classes (%s); their threshold stays %g",

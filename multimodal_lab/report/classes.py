@@ -57,7 +57,7 @@ def _bars(table: pd.DataFrame, title: str) -> Figure:
     axis.barh(y, table["average_precision"].fillna(0), color=style.PALETTE[0], height=0.7, label="average precision")
     axis.plot(table["f1"], y, ls="", marker="D", color=style.PALETTE[1], markersize=4, label="F1")
     axis.plot(share, y, ls="", marker="|", color=style.INK, markersize=9, label="share of positives (chance)")
-    for i in np.flatnonzero(table["positives"].to_numpy() == 0):
+    for i in np.flatnonzero(table["positives"].to_numpy() == 0).tolist():
         axis.text(0.01, i, "no positive: not scored", va="center", fontsize=7, color=style.GREY)
     axis.set_yticks(
         y, [f"{style.short(c)} ({n})" for c, n in zip(table["class"], table["positives"], strict=True)], fontsize=7
@@ -80,7 +80,7 @@ def _matrix(table: pd.DataFrame, title: str) -> Figure:
     for i, name in enumerate(names):
         for j, value in enumerate(values):
             bright = np.isnan(grid[i, j]) or grid[i, j] > 0.6
-            axis.text(j, i, cells.at[(value, name), "positives"], ha="center", va="center", fontsize=6,
+            axis.text(j, i, str(cells.at[(value, name), "positives"]), ha="center", va="center", fontsize=6,
                       color=style.INK if bright else "white")  # fmt: skip
     axis.set_xticks(range(len(values)), [style.short(v) for v in values], rotation=40, ha="right", fontsize=7)
     axis.set_yticks(range(len(names)), [style.short(n) for n in names], fontsize=7)
