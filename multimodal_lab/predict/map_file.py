@@ -39,10 +39,14 @@ def codes(classes: Mapping[float, str], ignored: Iterable[float]) -> tuple[np.nd
     """
     values = list(classes)
     if any(v != int(v) or not 0 <= v < 65_535 for v in values):
-        raise DataError(f"the map's classes are stored as {values[0]:g}, …: a file of classes holds whole numbers below 65535")
+        raise DataError(
+            f"the map's classes are stored as {values[0]:g}, …: a file of classes holds whole numbers below 65535"
+        )
     taken = {int(v) for v in values}
     dtype: type = np.uint8 if max(taken) < 255 else np.uint16
-    free = [int(v) for v in (*ignored, 0, 255, 65_535) if v == int(v) and 0 <= v <= np.iinfo(dtype).max and v not in taken]
+    free = [
+        int(v) for v in (*ignored, 0, 255, 65_535) if v == int(v) and 0 <= v <= np.iinfo(dtype).max and v not in taken
+    ]
     return np.array(values, dtype=dtype), free[0]
 
 
@@ -56,10 +60,11 @@ def write_classes(
     Rows are spooled to temporary files beside OUT, and each file is there whole or not at all.
     """
     values, none = codes(classes, ignored)
-    height, width = size
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         ids = np.memmap(Path(folder) / "classes", values.dtype, "w+", shape=size)
-        chances = np.memmap(Path(folder) / "chances", np.float32, "w+", shape=(*size, len(values))) if probabilities else None
+        chances = (
+            np.memmap(Path(folder) / "chances", np.float32, "w+", shape=(*size, len(values))) if probabilities else None
+        )
         top = 0
         for chance, known in rows:
             part = slice(top, top + chance.shape[1])
@@ -67,15 +72,21 @@ def write_classes(
             if chances is not None:
                 chances[part] = np.where(known[..., None], np.moveaxis(chance, 0, 2), np.nan)
             top = part.stop
-        assert top == height
         palette = {int(v): c for v, c in zip(values, colours(len(values)), strict=True)}
-        colour = {"photometric": "palette", "colormap": _table(palette, values.dtype)} if values.dtype == np.uint8 else {}
+        colour = (
+            {"photometric": "palette", "colormap": _table(palette, values.dtype)} if values.dtype == np.uint8 else {}
+        )
         _tiff(out, ids, str(none), geo, **(colour or {"photometric": "minisblack"}))
         if chances is not None:
             _tiff(out.with_name(f"{out.stem}_probabilities{out.suffix}"), chances, "nan", geo, photometric="minisblack")
         counts = {name: int((ids == v).sum()) for v, name in zip(values, classes.values(), strict=True)}
         legend = [
-            {"value": int(v), "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*palette[int(v)]), "pixels": counts[name]}
+            {
+                "value": int(v),
+                "name": name,
+                "colour": "#{:02x}{:02x}{:02x}".format(*palette[int(v)]),
+                "pixels": counts[name],
+            }
             for v, name in zip(values, classes.values(), strict=True)
         ]
         files.write_text(out.with_name(f"{out.name}.aux.xml"), _named({int(v): n for v, n in classes.items()}, none))
@@ -97,7 +108,11 @@ def write_numbers(out: Path, rows: Rows, size: tuple[int, int], geo: tuple[tuple
         low, high = np.nanpercentile(small, (1, 99)) if np.isfinite(small).any() else (0.0, 1.0)
         grey = (np.clip((small - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8, copy=False)
         _preview(out.with_suffix(".png"), np.repeat(np.nan_to_num(grey)[..., None], 3, 2), [], 0)
-        return {"least": float(np.nanmin(values)), "mean": float(np.nanmean(values)), "largest": float(np.nanmax(values))}
+        return {
+            "least": float(np.nanmin(values)),
+            "mean": float(np.nanmean(values)),
+            "largest": float(np.nanmax(values)),
+        }
 
 
 def _tiff(out: Path, values: np.ndarray, none: str, geo: tuple[tuple[Any, ...], ...], **how: Any) -> None:
@@ -157,7 +172,9 @@ def _preview(out: Path, picture: np.ndarray, legend: list[dict[str, Any]], none:
 
     total = max(1, none + sum(one["pixels"] for one in legend))
     there = sorted((one for one in legend if one["pixels"]), key=lambda one: -one["pixels"])
-    patches = [Patch(color=one["colour"], label=f"{style.short(one['name'])}  {one['pixels'] / total:.1%}") for one in there]
+    patches = [
+        Patch(color=one["colour"], label=f"{style.short(one['name'])}  {one['pixels'] / total:.1%}") for one in there
+    ]
     with style.look():
         height, width = picture.shape[:2]
         figure, axes = style.panels(1, 1, width=max(2.0, 6 * width / max(height, width)) + 2.4 * bool(patches),

@@ -104,8 +104,8 @@ def places(raster: Raster, wanted: Sequence[str], given: Sequence[str] | Literal
         names = wanted
     if not names:
         raise DataError(
-            f"{raster.name} does not name its {raster.count} bands; name them in their order, {key}=[{','.join(wanted[:3])}…], or "
-            f"say {key}=run where they are the run's own {len(wanted)}, in that order: {_some(wanted)}"
+            f"{raster.name} does not name its {raster.count} bands; name them in their order, {key}=[{','.join(wanted[:3])}…], "
+            f"or say {key}=run where they are the run's own {len(wanted)}, in that order: {_some(wanted)}"
         )
     if len(names) != raster.count:
         raise DataError(f"{raster.name} has {raster.count} bands, and {key} names {len(names)}: {_some(names)}")

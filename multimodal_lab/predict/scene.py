@@ -89,7 +89,9 @@ class SceneTeller:
             found = places(raster, [b.name for b in expected[name].bands], asked.bands.get(own), key)
             wanted = np.dtype(expected[name].layout["dtype"])
             if raster.dtype != wanted and not (wanted.kind == "f" and raster.dtype.kind == "f"):
-                raise DataError(f"{raster.name}: values of type {raster.dtype}, expected {wanted}, as the run was trained on")
+                raise DataError(
+                    f"{raster.name}: values of type {raster.dtype}, expected {wanted}, as the run was trained on"
+                )
             self.rasters[name] = (raster, found)
         if not self.rasters:
             raise DataError(f"no scene; give scene=FILE, or {' '.join(f'scene.{n}=FILE' for n in expected)}")
@@ -103,7 +105,9 @@ class SceneTeller:
                     f"{first.width}; expected scenes on one grid: resample one of them"
                 )
         if not first.geo:
-            self.notes.append(f"{first.name} says nowhere where it lies on the ground: the map is written without georeference")
+            self.notes.append(
+                f"{first.name} says nowhere where it lies on the ground: the map is written without georeference"
+            )
 
     def _lattice(self, asked: Asked) -> Lattice:
         record = self.predictor.record["streams"]
@@ -116,7 +120,9 @@ class SceneTeller:
             raise DataError("the run saw centres of its images alone (data.resize_mode=crop); expected pad or stretch")
         side = asked.window or self.trained
         if side != self.trained and self.size != self.trained:
-            raise DataError(f"window={side}: the run resizes its images of {self.trained} pixels, expected window={self.trained}")
+            raise DataError(
+                f"window={side}: the run resizes its images of {self.trained} pixels, expected window={self.trained}"
+            )
         overlap = side // 4 if asked.overlap is None else asked.overlap
         return Lattice(side, overlap, overlap // 4 if asked.margin is None else asked.margin)
 
@@ -162,7 +168,11 @@ class SceneTeller:
             gone = _gone(stored, own.nodata)
             seen = gone.all(0) if rule == "all" else gone.any(0)
             measured |= ~seen
-            pad = ((0, 0), (0, side - stored.shape[1]), (0, width - stored.shape[2]))  # of a scene smaller than a window
+            pad = (
+                (0, 0),
+                (0, side - stored.shape[1]),
+                (0, width - stored.shape[2]),
+            )  # of a scene smaller than a window
             values[name] = np.pad(stored, pad).astype(np.dtype(self.predictor.expected[name].layout["dtype"]))
             missing[name] = np.pad(gone, pad, constant_values=True)
         columns = [c for c in self.lattice.starts(raster.width) if measured[:, c : c + side].any()]
@@ -199,7 +209,10 @@ def _head(predictor: Predictor, wanted: str | None) -> str:
     """The head that tells a map."""
     there = [name for name, head in predictor.system.heads.items() if getattr(head, "per_pixel", False)]
     if not there:
-        said = ", ".join(f"{name} tells {label}" for name, label in predictor.system.labels.items()) or "none tells a label"
+        said = (
+            ", ".join(f"{name} tells {label}" for name, label in predictor.system.labels.items())
+            or "none tells a label"
+        )
         raise DataError(f"{predictor.folder}: no head tells a map (head=segment); {said}")
     if wanted is not None and wanted not in there:
         raise DataError(f"head={wanted}: {expected_one_of(wanted, there)}")

@@ -9,7 +9,7 @@ from typing import Any
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.text import expected_one_of
 
-USAGE = """       python -m multimodal_lab.predict run=DIR scene=FILE|scene.STREAM=FILE … [out=FILE.tif] [window=N overlap=N margin=N]
+USAGE = """       python -m multimodal_lab.predict run=DIR scene=FILE|scene.STREAM=FILE … [out=FILE.tif] [window=N] …
 
 A run whose head tells a map (head=segment) tells every pixel of a scene of any size: GeoTIFF, ENVI, .npy, HDF5 or .mat. Written
 are OUT, classes by their stored values (or numbers), where the scene lies, with its legend and a picture beside it.

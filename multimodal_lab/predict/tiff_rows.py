@@ -16,7 +16,14 @@ from multimodal_lab.data.readers.tiff_header import OWN_PAGES
 from multimodal_lab.data.source import DataError, need_number
 from multimodal_lab.predict.rasters import Raster
 
-GEO = (33550, 33922, 34264, 34735, 34736, 34737)  # pixel scale, tie points, transformation, and the keys of the projection
+GEO = (
+    33550,
+    33922,
+    34264,
+    34735,
+    34736,
+    34737,
+)  # pixel scale, tie points, transformation, and the keys of the projection
 METADATA = 42112  # GDAL's: names of bands
 NAMED = re.compile(r'<Item name="DESCRIPTION" sample="(\d+)" role="description">([^<]*)</Item>')
 
@@ -31,8 +38,13 @@ def tiff(path: Path) -> Raster:
     height, width = int(first.imagelength), int(first.imagewidth)
     separate = first.samplesperpixel > 1 and first.planarconfig == 2
     inner = int(first.samplesperpixel)
-    if any((p.imagelength, p.imagewidth, p.dtype) != (height, width, first.dtype) for p in pages) or first.imagedepth != 1:
-        raise DataError(f"{path.name}: a series of shape {series.shape} ({series.axes}), expected the bands of one image")
+    if (
+        any((p.imagelength, p.imagewidth, p.dtype) != (height, width, first.dtype) for p in pages)
+        or first.imagedepth != 1
+    ):
+        raise DataError(
+            f"{path.name}: a series of shape {series.shape} ({series.axes}), expected the bands of one image"
+        )
     dtype = np.dtype(first.dtype).newbyteorder("=")
     need_number(dtype, path.name)
     count = inner * len(pages)
@@ -41,7 +53,9 @@ def tiff(path: Path) -> Raster:
     rows = _mapped(path, file, series, pages, (height, width, inner), separate)
     if rows is None:
         rows = _decoded(path, file, pages, separate) if _known(first) else _by_rasterio(path, first)
-    geo = tuple((t.code, int(t.dtype), t.count, t.value, True) for code in GEO if (t := first.tags.get(code)) is not None)
+    geo = tuple(
+        (t.code, int(t.dtype), t.count, t.value, True) for code in GEO if (t := first.tags.get(code)) is not None
+    )
     return Raster(path.name, height, width, count, dtype, rows, _names(first, count), value, geo)
 
 

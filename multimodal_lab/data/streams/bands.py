@@ -38,8 +38,6 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
         raise DataError(
             f"modality.{name}.role: {role!r}; a text stream may be input or target, a map is a target, all others are input"
         )
-    if kind.pixelwise and role == "input":
-        raise DataError(f"modality.{name}: a {stored.kind} is what a head tells of every pixel; give it role: target")
     text: dict[str, Any] = {k: facts[k] for k in ("vocab", "length") if k in facts}
     for key in OF_TEXT:
         if key in facts and key not in kind.keys:
@@ -48,7 +46,7 @@ def plan(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> StreamPla
         if key in facts and (not isinstance(facts[key], int) or facts[key] < 1):
             raise DataError(f"modality.{name}.{key}: {facts[key]!r} is not a whole number from 1")
     text |= _of_tokens(name, facts, role)
-    more = {**text, **_of_time(name, facts, kind), **_of_network(name, facts, kind), **of_map(name, facts, kind)}
+    more = text | _of_time(name, facts, kind) | _of_network(name, facts, kind) | of_map(name, facts, kind)
     stored = replace(stored, steps=facts.get("steps"), rate=facts.get("rate"))
     return StreamPlan(stored, role == "target", facts.get("pca", 0), **more)
 

@@ -21,6 +21,8 @@ def of_map(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
         if odd := [key for key in OF_MAP if facts.get(key) is not None and key not in kind.keys]:
             raise DataError(f"modality.{name}: {odd[0]} belongs to a map, this one is {facts.get('kind', Stream.kind)}")
         return {}
+    if facts.get("role", "input") == "input":
+        raise DataError(f"modality.{name}: a {facts['kind']} is what a head tells of every pixel; give it role: target")
     given = facts.get("names") or {}
     named = given.items() if isinstance(given, Mapping) else enumerate(given)
     if wrong := [k for k, _ in named if not _is_number(k)]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -28,9 +28,10 @@ from multimodal_lab.data.synthetic.sentinel_cover import (
     scene,
 )
 from multimodal_lab.data.synthetic.sentinel_tiles import COUNTRIES, PLACES, Tile, tiles
-from multimodal_lab.types import Stream
+from multimodal_lab.types import Band, Stream
 
 PIXEL = 10.0  # m
+COVER = "cover"  # the field of what lies in each pixel
 SMALLEST, LOOKS = 8, 4.4  # pixels a side; looks that a radar pixel is the mean of
 HELD = (np.arange(256) + 0.5) / 256  # quantiles: the noise of a random byte, far quicker than drawing normal numbers
 
@@ -45,10 +46,12 @@ class Sentinel:
     1 is clear, 0 takes the information away. noise: scales the speckle of Sentinel-1 and the texture of Sentinel-2.
 
     tiles: 3 to 20 squares of 100 km of their own illumination and day, two in each of ten countries; a tile is in one `split`.
+    A stream of kind map with `field: cover` gets the class of each pixel, its place among the nineteen.
     size: pixels a side, 8 or more. missing_s1, missing_s2: share of patches without that sensor, drawn by itself.
     """
 
     bands = (*S2, *S1)
+    field_bands: ClassVar[dict[str, tuple[Band, ...]]] = {"": bands, COVER: (Band(COVER),)}
     truth: dict[str, Carrier] = CARRIED
 
     def __init__(
@@ -94,7 +97,7 @@ class Sentinel:
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """Draw the sensors that the streams ask for; float32 where a stream takes bands of both."""
         need_kind(streams, ["image"], "data=bigearthnet")
-        cut = {s.name: indices(s, self.bands) for s in streams}
+        cut = {s.name: indices(s, self.bands) for s in streams if s.field != COVER}
         of = {name: {_sensor(i) for i in places} for name, places in cut.items()}
         asked = set[str]().union(*of.values())
         gone = {sensor for sensor in asked if self._lacks(index, sensor)}
@@ -104,7 +107,9 @@ class Sentinel:
         for name, places in cut.items():
             planes = [] if of[name] & gone else [drawn[_sensor(i)][i % len(S2)] for i in places]
             inputs[name] = np.stack(planes, dtype=np.float32 if "s1" in of[name] else np.uint16) if planes else None
-        return Raw(inputs, None, {name: 1.0 if "s1" in sensors else 65535.0 for name, sensors in of.items()})
+        inputs |= {s.name: ground.seen("both")[None] for s in streams if s.field == COVER}
+        scales = dict.fromkeys(inputs, 255.0)
+        return Raw(inputs, None, scales | {n: 1.0 if "s1" in sensors else 65535.0 for n, sensors in of.items()})
 
     def scene(self, index: int) -> Scene:
         """What lies where in one patch."""
