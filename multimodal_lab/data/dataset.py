@@ -21,7 +21,7 @@ from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
-from multimodal_lab.data.streams import band_checks, learnt_notes, whole_rows
+from multimodal_lab.data.streams import learnt_notes, whole_rows
 from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import (
     CLASSES,
@@ -130,8 +130,7 @@ class Data:
         plans = self._streams(modality)
         if frozen is None:
             require_items(self.items, plans, self.source.samples)
-        how = (self.scaling, self.resize, self.background, self.nodata)
-        samples = SampleReader(self.source, plans, *how, self.cache)
+        samples = SampleReader(self.source, plans, self.scaling, self.resize, self.background, self.nodata, self.cache)
         samples.units = samples.units if self.hold_to_units else {}
         mark, whole = marked(self.source, self.root, self.fingerprint)
         memory = memory if whole or encodes else None
@@ -166,9 +165,7 @@ class Data:
         )
         prepared.notes += learnt_notes.of_kinds(samples, splits, bad)
         if frozen is None:
-            prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics) + band_checks.notes(
-                samples
-            )
+            prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
         if not encodes:
             try:
                 self._read(prepared, memory, checked=frozen is None and self.verify == "all")

@@ -14,7 +14,7 @@ from multimodal_lab.data.content import packed, unpacked
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.streams import whole_rows
+from multimodal_lab.data.streams import band_checks, whole_rows
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.sample import SampleReader
@@ -122,15 +122,17 @@ def _evenly(rows: np.ndarray, statistics: StatisticsFrom) -> np.ndarray:
 
 
 def note(samples: SampleReader, train: int, statistics: StatisticsFrom) -> list[str]:
-    """What a run says of statistics that not all of its `train` samples taught."""
+    """What a run says of its bands, and of statistics that not all of its `train` samples taught."""
+    said = band_checks.notes(samples)
     names = ", ".join(name for name, kind in samples.kinds.items() if kind.learns_statistics)
     if isinstance(statistics, Preset):
         return [
-            f"data.statistics: mean and deviation of {names} are those of {statistics.name}, not of the training split"
+            *said,
+            f"data.statistics: mean and deviation of {names} are those of {statistics.name}, not of the training split",
         ]
     if isinstance(statistics, str) or statistics >= train:
-        return []
-    return [f"data.statistics: {names} are scaled by {statistics} of {train} training samples, evenly spaced"]
+        return said
+    return [*said, f"data.statistics: {names} are scaled by {statistics} of {train} training samples, evenly spaced"]
 
 
 def _remembered(samples: SampleReader, memory: FittedCache, facts: Mapping[str, Mapping[str, Any]]) -> list[str]:

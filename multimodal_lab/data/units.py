@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -33,25 +34,43 @@ class Values:
     whole: bool = False
 
 
-Doubt = Callable[[Values], str]
+@dataclass(frozen=True)
+class Unit:
+    """doubt: names what values are that can't be of the unit, else empty. fine(low, high, whole): whatever the mean, none is."""
+
+    doubt: Callable[[Values], str]
+    fine: Callable[[float, float, bool], bool]
 
 
-def known(unit: str) -> Doubt | None:
-    """What tells values that can't be of a unit: it names what they are, or is empty; None for an unknown unit."""
+@lru_cache
+def known(unit: str) -> Unit | None:
+    """The unit of this name; None for one that is not known here."""
     text = re.sub(r"\s+", " ", unit.strip().lower())
     if text in ("db", "decibel") or text.endswith(" db"):
-        return _decibel
+        return Unit(_decibel, lambda low, high, whole: -LOUDEST <= low < 0 and high <= LOUDEST)
     if text in ("linear power", "linear"):
-        return _linear
+        return Unit(_linear, lambda low, high, whole: low >= -1)
     if found := FACTOR.fullmatch(text):
-        return _times(float(found[1]))
-    return _reflectance if SHARE.fullmatch(text) else None
+        factor = float(found[1])
+        fine = partial(_fine_times, factor=factor)
+        return Unit(partial(_times, factor=factor), fine)
+    return Unit(_reflectance, lambda low, high, whole: whole or high <= BRIGHTEST) if SHARE.fullmatch(text) else None
 
 
 def doubt(unit: str, values: Values) -> str:
     """What values are that can't be of the unit; empty where they can be, or it is not known."""
     told = known(unit)
-    return told(values) if told is not None and values.high > values.low else ""
+    return told.doubt(values) if told is not None and values.high > values.low else ""
+
+
+def doubtful(unit: str, x: np.ndarray) -> tuple[Values, str] | None:
+    """An array of a known unit with what its values are instead; None where nothing is wrong, which is known at a glance."""
+    told, low, high = known(unit), np.min(x), np.max(x)
+    if told is None or told.fine(float(low), float(high), x.dtype.kind in "iu"):  # not so where one is NaN
+        return None
+    values = seen(x)
+    found = doubt(unit, values) if values is not None else ""
+    return (values, found) if values is not None and found else None
 
 
 def alike(bands: Sequence[Band]) -> dict[str, list[int]]:
@@ -107,10 +126,11 @@ def _reflectance(x: Values) -> str:
     return f"no reflectance of 0 to 1 but {'scaled by 10000' if x.high > 400 else '%'}"
 
 
-def _times(factor: float) -> Doubt:
-    def told(x: Values) -> str:
-        if factor >= 1000 and 0 < x.high <= LINEAR and not x.whole:
-            return "reflectance of 0 to 1"
-        return f"no reflectance, which stays below {BRIGHTEST * factor:g}" if x.mean > BRIGHTEST * factor else ""
+def _times(x: Values, factor: float) -> str:
+    if factor >= 1000 and 0 < x.high <= LINEAR and not x.whole:
+        return "reflectance of 0 to 1"
+    return f"no reflectance, which stays below {BRIGHTEST * factor:g}" if x.mean > BRIGHTEST * factor else ""
 
-    return told
+
+def _fine_times(low: float, high: float, whole: bool, factor: float) -> bool:
+    return high <= BRIGHTEST * factor and (whole or high > LINEAR)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from multimodal_lab.text import printable
 
-BANDS, CLASSES, FINDINGS = 24, 12, 30  # rows of a table; the rest stands in the JSON file
+BANDS, CLASSES, FINDINGS = 24, 24, 30  # rows of a table; the rest stands in the JSON file
 STYLE = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 

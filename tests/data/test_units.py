@@ -39,6 +39,7 @@ TEN = "reflectance x 10000"
 def test_values_that_cannot_be_of_their_unit_are_named(unit, x, says):
     x = np.asarray(x, dtype=None if isinstance(x, np.ndarray) else np.float32)
     found = units.doubt(unit, units.seen(x))
+    assert units.doubtful(unit, x) == ((units.seen(x), found) if says else None)  # a glance tells no less
     assert bool(found) == bool(says), found
     assert says in found
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from multimodal_lab.data.audit import bands
+from multimodal_lab.data.audit import band_order, bands
 from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.survey import StreamSurvey, Survey
 from multimodal_lab.data.streams.sample import SampleReader
@@ -28,6 +28,7 @@ def findings(reader: SampleReader, found: Survey) -> Iterator[Finding]:
         whole = own.usual is not None and own.usual[1].startswith(("int", "uint"))
         told = bands.of_stream(name, plan.stored.bands, own.ranges.facts(), whole)
         yield from (f for f in told if not (f.kind == "unit" and own.odd))
+        yield from band_order.swapped(name, plan.stored.bands, np.stack(own.means) if own.means else np.zeros((0, 0)))
         yield from _gaps(name, own, [band.name for band in plan.stored.bands], lambda row: reader.names[row])
 
 

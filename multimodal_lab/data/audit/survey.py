@@ -23,8 +23,8 @@ class StreamSurvey:
     """One stream of the samples looked at.
 
     present, layout: by row. ranges, moments: of the measured values inside the mask, by band; lost: the share that was not
-    measured, summed over samples, and `gappy` the rows that lack some. odd: {row: what its values are, in one sentence}, where
-    they can't be of their unit.
+    measured, summed over samples, and `gappy` the rows that lack some. means: (C,) of each sample. odd: {row:
+    what its values are, in one sentence}, where they can't be of their unit.
     """
 
     present: dict[int, bool] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class StreamSurvey:
     moments: Moments = field(default_factory=Moments)
     lost: np.ndarray = field(default_factory=lambda: np.zeros(0))
     gappy: list[int] = field(default_factory=list)
+    means: list[np.ndarray] = field(default_factory=list)
     odd: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -105,8 +106,9 @@ def _add(
         own.gappy.append(row)
     own.ranges.add(values)
     own.moments.add(values)
+    there = (~np.isnan(values)).sum(1) if missing.any() else values.shape[1]
+    own.means.append(np.nansum(values, 1, dtype=np.float64) / np.where(there == 0, np.nan, there))
     for unit, places in groups.items():
-        seen = units.seen(values[places]) if units.tells(unit, len(places)) else None
-        if seen is not None and (found := units.doubt(unit, seen)):
-            bands = [reader.plans[name].stored.bands[i] for i in places]
-            own.odd[row] = units.sentence(name, bands, seen, found)
+        found = units.doubtful(unit, values[places]) if units.tells(unit, len(places)) else None
+        if found is not None:
+            own.odd[row] = units.sentence(name, [reader.plans[name].stored.bands[i] for i in places], *found)

@@ -11,15 +11,16 @@ class BandRanges:
     """Takes in one sample after another; `facts` tells of all. Values are in stored units, NaN is none."""
 
     def __init__(self) -> None:
-        self.low = self.high = self.total = self.count = np.zeros(0)
+        self.low: np.ndarray = np.zeros(0)
+        self.high, self.total, self.count = self.low, self.low, self.low
         self.same: list[list[int]] = []  # bands that were equal in every sample so far, two or more together
 
     def add(self, x: np.ndarray) -> None:
         """(C, n) values of one sample, n >= 1."""
         gaps = x.dtype.kind == "f" and bool(np.isnan(np.min(x)))
         low, high = np.fmin.reduce(x, 1).astype(np.float64), np.fmax.reduce(x, 1).astype(np.float64)
-        count = (~np.isnan(x)).sum(1) if gaps else np.full(len(x), x.shape[1])
-        total = np.nansum(x, 1, dtype=np.float64) if gaps else x.sum(1, dtype=np.float64)
+        count: np.ndarray = (~np.isnan(x)).sum(1) if gaps else np.full(len(x), x.shape[1])
+        total: np.ndarray = np.nansum(x, 1, dtype=np.float64) if gaps else x.sum(1, dtype=np.float64)
         if not len(self.count):
             self.low, self.high, self.total, self.count = low, high, total, count.astype(np.float64)
             self.same = _alike(x, [[*range(len(x))]])

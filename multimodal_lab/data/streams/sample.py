@@ -140,15 +140,14 @@ class SampleReader:
     def require_units(self, raw: Raw) -> None:
         """Refuse (`DataError`) a sample whose measured values can't be of the unit that the card says, see `units`."""
         for name, groups in self.units.items():
-            x = raw.inputs[name] if groups else None
-            for unit, places in groups.items() if x is not None else ():
-                if not units.tells(unit, len(places)):
+            x = raw.inputs[name]
+            for unit, places in groups.items():
+                if x is None or not units.tells(unit, len(places)):
                     continue
                 own = x if len(places) == len(x) else x[places]
-                values = units.seen(own if raw.mask is None or not self.kinds[name].spatial else own[..., raw.mask])
-                if values is not None and (found := units.doubt(unit, values)):
-                    bands = [self.plans[name].stored.bands[i] for i in places]
-                    raise DataError(units.sentence(name, bands, values, found))
+                own = own if raw.mask is None or not self.kinds[name].spatial else own[..., raw.mask]
+                if (found := units.doubtful(unit, own)) is not None:
+                    raise DataError(units.sentence(name, [self.plans[name].stored.bands[i] for i in places], *found))
 
     def require(self, row: int) -> None:
         """Raise what reading and resizing one sample would raise."""

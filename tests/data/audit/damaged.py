@@ -156,6 +156,12 @@ DAMAGE = {
         "error",
         r"VV has a mean of -1\d\.\d\d dB and VH of -\d+\.\d\d.*swapped",
     ),
+    "swapped optical bands": (
+        each(changed, sensor="s2", change=lambda x: x[[0, 1, 2, 7, 4, 5, 6, 3, 8, 9, 10, 11]]),
+        "band order",
+        "warning",
+        r"B04 and B08 may be swapped",
+    ),
     "a truncated file": (truncated, "unreadable", "error", r"p07.*(truncated|bytes)"),
     "a duplicate file": (duplicate, "exact duplicate", "error", r"p00 \(1\) \(test\) = p00 \(train\)"),
     "a missing pair": (
