@@ -16,7 +16,6 @@ from PIL.Image import Image
 
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
-from multimodal_lab.data import kinds
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.streams.own_scaling import spelt_out
@@ -25,11 +24,11 @@ from multimodal_lab.evaluate import thresholds
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.experiment.reload import load_trained
 from multimodal_lab.predict import inputs
-from multimodal_lab.predict.answers import Kind, Predictions, answers
+from multimodal_lab.predict.answers import Predictions, answers
 from multimodal_lab.predict.files import Files
 from multimodal_lab.predict.given import Given
-from multimodal_lab.predict.inputs import Expected
 from multimodal_lab.predict.nearest import nearest
+from multimodal_lab.predict.trained import expected_of, kinds_of
 from multimodal_lab.runs.directory import CONFIG
 from multimodal_lab.runs.records import DATA, LayoutError, read_config, read_record, require_readable
 from multimodal_lab.stage import computing
@@ -60,7 +59,7 @@ class Predictor:
             node, self._source = plain["data"], plain["data"]["source"]
             own = {k: v for k, v in node.items() if k not in NOT_OURS}
             own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
-            self.expected, self._modality = _expected(self.record, plain["modality"])
+            self.expected, self._modality = expected_of(self.record, plain["modality"])
             own["scaling"] = spelt_out(node)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"{type(error).__name__}: {error}"
@@ -197,7 +196,7 @@ class Predictor:
         own = OmegaConf.select(self._cfg, "evaluate.head.threshold", default=thresholds.UNTUNED)
         if asked is not None or own != "tuned":
             return float(own if asked is None else asked)
-        several = "labels" in _kinds(self.record).values()
+        several = "labels" in kinds_of(self.record).values()
         # with eval_split=val there is no split to tune on, and the run itself took 0.5
         return thresholds.read(self.folder) if several and self._cfg.get("eval_split") != "val" else thresholds.UNTUNED
 
@@ -205,37 +204,8 @@ class Predictor:
         targets = {name: data.tokens[name] for name in data.target_streams if name in data.tokens}
         said = {head: own for head, own in found.said.items() if not own.of_pixels}
         return Predictions(
-            found.ids, answers(said, _kinds(self.record), data.classes, targets, self._thresholds(threshold))
+            found.ids, answers(said, kinds_of(self.record), data.classes, targets, self._thresholds(threshold))
         )
-
-
-def _expected(record: dict[str, Any], modality: Any) -> tuple[dict[str, Expected], dict[str, dict[str, Any]]]:
-    """The input streams of a run, and its modality without the choice of bands: those that were chosen are all there are."""
-    found, facts = {}, {}
-    for name, own in record["streams"].items():
-        bands = tuple(Band(*b) for b in own["stored"])
-        facts[name] = {k: v for k, v in modality[name].items() if k not in ("bands", "repeat", "field")}
-        if kinds.get(own["kind"]).has_bands:
-            facts[name]["bands"] = "all"
-        if not own["target"]:
-            found[name] = Expected(
-                name, own["kind"], bands, modality[name].get("field") or name, own["layout"], own.get("steps")
-            )
-    return found, facts
-
-
-def _kinds(record: dict[str, Any]) -> dict[str, Kind]:
-    """What each label of the run is; a record of an earlier version does not say which are of several classes."""
-    found: dict[str, Kind] = {}
-    for label, names in record["classes"].items():
-        several = label in record["several"] if "several" in record else _counted_twice(record, label)
-        found[label] = "number" if not names else "labels" if several else "class"
-    return found
-
-
-def _counted_twice(record: dict[str, Any], label: str) -> bool:
-    """Whether the samples of a split have more, or fewer, classes than one each."""
-    return any(sum(own[label].values()) != len(record["splits"][split]) for split, own in record["counts"].items())
 
 
 def _paths(samples: Any) -> list[Path]:

@@ -69,9 +69,8 @@ def _of_time(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
     timed = "steps" in facts
     for key in TIME:
         if key in facts and not kind.steps:
-            raise DataError(
-                f"modality.{name}: {key} belongs to a stream of bands, this one is {facts.get('kind', Stream.kind)}"
-            )
+            is_a = facts.get("kind", Stream.kind)
+            raise DataError(f"modality.{name}: {key} belongs to a stream of bands, this one is {is_a}")
         if key in facts and not timed:
             raise DataError(
                 f"modality.{name}: {key} without steps; steps=null gives it a time axis, as long as the training split's "
