@@ -100,8 +100,6 @@ class Data:
         self.background, self.nodata = background, nodata
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
         self.fingerprint, self.statistics = fingerprint, statistics
-        if isinstance(statistics, Preset):
-            statistics.require(getattr(self.scaling, "choice", type(self.scaling).__name__))
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
         self.items, self.kinds = items or {}, kinds or {}
         self.hold_to_units = True  # refuse values that can't be of their unit; a look at the data alone tells them

@@ -50,6 +50,8 @@ def learn(
     With a memory, only what it doesn't know is read; what is learnt goes there. mark: the data's fingerprint. statistics:
     what mean, deviation and scaling are learnt from, see `Data`.
     """
+    if isinstance(statistics, Preset):
+        statistics.require(getattr(samples.scaling, "choice", type(samples.scaling).__name__))
     same = _same(samples, mark) if memory is not None else {}
     bad = find(samples, on_error, most) if memory is None else _bad(samples, on_error, most, memory, same)
     rows = bad.good(train)

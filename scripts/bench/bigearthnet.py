@@ -1,13 +1,12 @@
 """Benchmark: what the start of a run on all of BigEarthNet v2 costs, and how many pairs a second are read from each layout.
 
 python scripts/bench/bigearthnet.py start [pairs=549488] [data=DIR] [KEY=VALUE …]
-python scripts/bench/bigearthnet.py read [pairs=256] [rounds=5] [torchgeo=PYTHON]
+python scripts/bench/bigearthnet.py read [pairs=256] [rounds=5]
 
 start: an LMDB of tiny patches (6, 3 and 1 pixels a side) and a table of as many rows as are published, made once: in `data`,
 where it is kept, else in a temporary folder; a run in a process of its own, from the launch to the first step. The first start
 knows nothing, the second what the first has learnt. read: made-up patches at full size as LMDB, folders and packed store,
-page cache warm, all 14 bands of a pair at 120 pixels, in one process: medians over rounds in rotated order. torchgeo: a Python
-that has it, to read the same folders by its own reader, beside.
+page cache warm, all 14 bands of a pair at 120 pixels, in one process: medians over rounds in rotated order.
 """
 
 from __future__ import annotations
@@ -187,12 +186,6 @@ def read(words: dict[str, str]) -> None:
                     sources[name].read(i, STREAMS)
                 seen[name].append((time.perf_counter() - wall, time.process_time() - cpu))
         rates = {name: [count / median(x) for x in zip(*of[1:])] for name, of in seen.items()}  # the first warms
-        if python := words.get("torchgeo"):
-            theirs = [python, str(Path(__file__).with_name("_bigearthnet_torchgeo.py")), str(folder / "folders")]
-            done = subprocess.run(theirs, capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(done.stderr)
-            rates |= json.loads(done.stdout.splitlines()[-1])
     print(f"{count} pairs of 14 bands; pairs a second{'':10}{'of wall':>10}{'of CPU':>10}{'to LMDB':>10}")
     for name, (wall, cpu) in rates.items():
         line(name.ljust(45), wall, cpu, cpu / rates["lmdb"][1])
@@ -201,7 +194,7 @@ def read(words: dict[str, str]) -> None:
 def main() -> None:
     """One of the two parts."""
     what, *given = sys.argv[1:] or ["read"]
-    known = {"pairs", "data", "rounds", "torchgeo"}
+    known = {"pairs", "data", "rounds"}
     words = dict(w.split("=", 1) for w in given if w.split("=")[0] in known)
     rest = [w for w in given if w.split("=")[0] not in known]
     start(words, rest) if what == "start" else read(words)

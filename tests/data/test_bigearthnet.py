@@ -280,4 +280,4 @@ def test_published_statistics_go_by_the_names_of_bands():
     np.testing.assert_allclose([measured.mean, measured.std], [x.mean((0, 2, 3)), x.std((0, 2, 3))], rtol=1e-6)
     said = "data.statistics=bigearthnet_v2: of values as data/scaling=none leaves them, but data/scaling=dtype_max"
     with pytest.raises(DataError, match=said):
-        Data(MADE, **choices | {"scaling": DtypeMax()}, statistics=Preset(**preset))
+        Data(MADE, **choices | {"scaling": DtypeMax()}, statistics=Preset(**preset)).prepare(asked, seed=0)
