@@ -16,7 +16,7 @@ from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
 from multimodal_lab.data.source import DataError, Source, content_columns
-from multimodal_lab.data.split import auto
+from multimodal_lab.data.split import auto, spatial
 from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
@@ -93,7 +93,8 @@ class Data:
         sampling: Sampling | None = None,
         kinds: dict[str, LabelKind] | None = None,
     ) -> None:
-        self.source, self.split, self.labels, self.root = source, split, labels, root
+        self.source = source if split.block_km is None else spatial.with_blocks(source, split.block_km)
+        self.split, self.labels, self.root = split, labels, root
         self.scaling = scaling.filled(source) if isinstance(scaling, OwnScaling) else scaling
         self.resize = Resize(size, resize, resize_mode, crop_pct)
         self.batch_size, self.workers, self.cache = batch_size, workers, cache
@@ -162,6 +163,8 @@ class Data:
             sampling=self.sampling if frozen is None else None,
         )
         prepared.notes += learnt_notes.of_kinds(samples, splits, bad)
+        if frozen is None and chosen.split.block_km is not None:
+            prepared.notes.append(spatial.told(samples.table, splits, chosen.split.block_km, chosen.split.buffer_km))
         if frozen is None:
             prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
         if not encodes:
@@ -223,7 +226,7 @@ class Data:
         split = chosen.split
         return {
             "labels": chosen.labels,
-            "split": {"by": split.by, "stratify": split.stratify, "column": split.column},
+            "split": {"by": split.by, "stratify": split.stratify, "column": split.column, **split.ground()},
             "hold": split.group_policy,
             "shuffle": asdict(self.shuffle) if self.shuffle else None,
             "notes": [

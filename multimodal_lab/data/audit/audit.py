@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.audit import captions, confound, copies, coverage, grid, groups, pixels, vocabulary
+from multimodal_lab.data.audit import captions, confound, copies, coverage, grid, groups, neighbours, pixels, vocabulary
 from multimodal_lab.data.audit.column_names import classes
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.membership import Parts, parts
@@ -100,6 +100,7 @@ def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None
     yield from leaks
     yield from groups.alike(own, _labels(data))
     yield from pixels.shared(data, own)
+    yield from neighbours.neighbours(table, own)
     yield from copies.exact(seen, own)
     yield from copies.contradictions(seen, own, labels)
     yield from coverage.classes(own, labels, data.classes)

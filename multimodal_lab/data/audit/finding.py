@@ -11,6 +11,7 @@ FindingKind = Literal[
     "near duplicate",
     "group leak",
     "shared pixels",
+    "neighbouring patches",
     "random split",
     "confounded label",
     "label in text",

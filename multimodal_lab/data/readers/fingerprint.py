@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from multimodal_lab.data.readers.file_hashes import content_hashes, sizes_and_times
 from multimodal_lab.data.source import Source
+from multimodal_lab.data.split import spatial
 
 # What counts, and how: marks of two layouts say nothing of each other. The first saw of large files the two ends alone.
 LAYOUT, QUICK = "2", "quick"
@@ -48,6 +49,7 @@ def marked(source: Source, root: str | None, how: How = "full") -> tuple[str, bo
             paths.update((path, None) for column in columns if isinstance(path := record.get(column), str))
             if isinstance(record.get("path"), str):
                 record["path"] = _relative(record["path"], base)
+            record.pop(spatial.COLUMN, None)  # a choice of the split
             digest.update(json.dumps(record, sort_keys=True, default=_plain).encode())
     paths.update(dict.fromkeys(getattr(source, "stored_files", ())))
     known = {"full": content_hashes, "quick": sizes_and_times}[how](base or Path.cwd(), list(paths))

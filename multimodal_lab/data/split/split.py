@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.bounds import Fraction, Natural
+from multimodal_lab.bounds import Fraction, Natural, Positive
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import spatial
 from multimodal_lab.data.split.hashing import keys
 from multimodal_lab.hashing import stable_id
 
@@ -29,6 +30,8 @@ class Split:
     what is held out: whole `groups`, or single `samples`, dealt anew over the splits at their sizes and strata: a random
     split, in which what a group shares leaks, made to measure how much (the leak gap, `stats.leak`). `seed` is
     the split's own: runs with different seeds share their test set unless you tie the two.
+    block_km: the side of blocks of the ground, of `by=spatial_block`: samples in one block stay together, whatever projection
+    they are in. buffer_km: of these, samples of train (or val) nearer than that to a held-out one are in no split.
     """
 
     def __init__(
@@ -43,7 +46,14 @@ class Split:
         min_class_policy: Literal["refuse", "train"] = "refuse",
         group_policy: Literal["groups", "samples"] = "groups",
         seed: Natural = 0,
+        block_km: Positive | None = None,
+        buffer_km: Positive | None = None,
     ) -> None:
+        if (by == spatial.COLUMN) != (block_km is not None) or (buffer_km is not None and block_km is None):
+            found = f"by={by or 'null'}, block_km={block_km or 'null'}, buffer_km={buffer_km or 'null'}"
+            raise DataError(
+                f"data.split: {found}; by=spatial_block and block_km, such as 10, go together, buffer_km with both"
+            )
         if column is None and abs(train + val + test - 1) > 1e-6:
             raise DataError(f"data.split: train, val and test must add up to 1, got {train} + {val} + {test}")
         if train == 0:
@@ -55,7 +65,7 @@ class Split:
             min_class_policy,
             seed,
         )
-        self.group_policy = group_policy
+        self.group_policy, self.block_km, self.buffer_km = group_policy, block_km, buffer_km
         self.shares = {"train": train, "val": val, "test": test}
 
     def assign(self, samples: pd.DataFrame) -> SplitRows:
@@ -69,6 +79,8 @@ class Split:
         groups = self.groups(samples)
         strata = self._strata(samples, groups)
         rows = self._whole(samples, groups, strata)
+        if self.buffer_km is not None and self.group_policy == "groups":
+            rows = spatial.buffered(samples, rows, self.buffer_km)
         return rows if self.group_policy == "groups" else self._scattered(samples, groups, strata, rows)
 
     def _whole(self, samples: pd.DataFrame, groups: np.ndarray, strata: np.ndarray) -> SplitRows:
@@ -105,8 +117,15 @@ class Split:
         by_block = self.by is not None and samples.attrs.get("overlapping") == self.by
         return np.flatnonzero(samples[self.by].notna()) if by_block else np.arange(len(samples))
 
+    def ground(self) -> dict[str, float]:
+        """What blocks of the ground are, for a record; empty without such."""
+        sizes = {"block_km": self.block_km, "buffer_km": self.buffer_km}
+        return {key: float(km) for key, km in sizes.items() if km is not None}
+
     def groups(self, samples: pd.DataFrame) -> np.ndarray:
         """(N,) str: the group of each row."""
+        if self.by == spatial.COLUMN:
+            spatial.require_coordinates(samples)
         column = _column(samples, self.by or "id", "data.split.by")
         if column.isna().any():
             row = samples["id"].iloc[int(column.isna().to_numpy().argmax())]
