@@ -251,6 +251,17 @@ def test_bands_of_two_sizes_need_a_rule(tmp_path):
         source.read(0, [stream("B03")])
 
 
+def test_headers_may_wait_until_they_are_needed(tmp_path):
+    made(tmp_path)
+    damage(tmp_path, "size")
+    source = opened(tmp_path, verify="none")
+    assert "coordinates: not read, as headers are not (data.verify=none)" in source.notes
+    assert "crs" not in source.samples
+    assert source.read(2, [stream("B02")]).inputs["x"].shape == (1, 12, 12)
+    with pytest.raises(DataError, match=r"a_2/a_2_B05\.tif: 5 x 6 pixels, expected 6 x 6 as in a_1"):
+        source.read(1, [stream("B02")])
+
+
 def test_labels_join_as_for_other_files(tmp_path):
     made(tmp_path)
     (tmp_path / "t.csv").write_text("name,kind\na_1,x\na_2,y\nb_1,x\n")

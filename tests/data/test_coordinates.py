@@ -35,7 +35,7 @@ def test_places_are_columns_and_pixels_stay(tmp_path):
     # as PROJ has them
     assert rows.loc["n", ["lon", "lat"]].tolist() == pytest.approx([13.663_814_511, 47.845_386_020], abs=1e-8)
     assert rows.loc["s", ["lon", "lat"]].tolist() == pytest.approx([-67.990_449_107, -27.119_202_558], abs=1e-8)
-    assert [n for n in source.notes if n.startswith("warning: 3 projections in one set: 1 samples in ")]
+    assert [n for n in source.notes if n.startswith("warning: 3 projections in one set: 1 in ")]
 
 
 def test_a_tiepoint_at_a_pixel_s_centre_moves_by_half(tmp_path):

@@ -1,4 +1,4 @@
-"""A packed store of joined or mixed sources is the same data: rows, streams, labels, scaling, fingerprint."""
+"""A packed store of joined, mixed or many-file sources is the same data: rows, streams, labels, scaling, fingerprint."""
 
 import made_files
 import numpy as np
@@ -14,6 +14,7 @@ from multimodal_lab.data.streams.scaling import DatasetStats, DtypeMax
 VECTOR = {"kind": "vector", "bands": ["nm310", "nm300"]}
 CASES = {
     "joined": ({"image": {"kind": "image", "bands": "all"}, "spectrum": VECTOR}, ["species"]),
+    "band_files": ({"rgb": {"kind": "image", "bands": ["NIR", "R"]}, "b": {"kind": "image", "bands": ["B"]}}, []),
     "mixed": ({"rgb": {"kind": "image", "bands": ["B", "R"]}, "spectrum": VECTOR}, ["source", "species"]),
 }
 
@@ -29,7 +30,9 @@ def test_it_is_the_same(name, tmp_path):
     own = OwnScaling({"image": DtypeMax(), "spectrum": DatasetStats()}) if name == "joined" else DtypeMax()
     split = Split(train=0.7, val=0, test=0.3, seed=1)
     made = [
-        Data(one, scaling=own, split=split, labels=labels, batch_size=4, resize_mode="pad", size=6).prepare(modality, 0)
+        Data(one, scaling=own, split=split, labels=labels, batch_size=4, size=6, root=str(tmp_path)).prepare(
+            modality, 0
+        )
         for one in (source, packed)
     ]
     assert made[0].fingerprint == made[1].fingerprint

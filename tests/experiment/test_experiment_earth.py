@@ -44,7 +44,7 @@ def test_eurosat_classifies_on_ground_never_seen(composed, tmp_path):
     assert record["split"]["by"] == "spatial_block"
     assert 0 <= found["head/classifier/land_use/accuracy"] <= 1
     notes = " ".join(record["notes"])
-    assert "2 projections in one set: 32 samples in EPSG:32635, 16 samples in EPSG:32632" in notes
+    assert "2 projections in one set: 32 in EPSG:32635, 16 in EPSG:32632" in notes
     assert "blocks of 0.25 km on the ground; from a test sample to the nearest training sample" in notes
 
 

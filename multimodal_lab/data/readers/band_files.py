@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -66,7 +67,7 @@ class BandFiles:
     ) -> None:
         self.root, self.card, self.limits, self.layout = existing(root), card, limits or Limits(), layout
         self.bands: tuple[Band, ...] = pixel_bands(card)
-        self.resample, self.georeference = resample, georeference and verify != "none"
+        self.resample, self.georeference = resample, georeference
         pair = NearestDate(**pair) if isinstance(pair, dict) else pair
         self.exclude = ClassMask(**exclude) if isinstance(exclude, dict) else exclude
         self.identity = (files, bands, names, id, pair, grid, resample, self.exclude, layout)
@@ -90,8 +91,9 @@ class BandFiles:
         self.notes = band_rows.gaps(self._rows, wanted, self._templates, missing)
         self.stored_files = [f for row in self._rows for part in row.parts.values() for f in part.files.values()]
         for file in [f for f in self.stored_files if f.lower().endswith(".vrt")]:
-            made_of = raster.vrt_sources(self.root / file, file, self.limits)
-            self.stored_files += [p.relative_to(self.root).as_posix() for p in made_of]
+            with suppress(DataError):  # told when its header is read
+                made_of = raster.vrt_sources(self.root / file, file, self.limits)
+                self.stored_files += [p.relative_to(self.root).as_posix() for p in made_of]
         self._open(every, {m.path for found in matches.values() for m in found}, labels, on_error, verify)
 
     def _open(self, every: list[str], matched: set[str], labels: Labels | None, on_error: Any, verify: Verify) -> None:
@@ -102,7 +104,8 @@ class BandFiles:
         self._headers = headers(paths, self._header, on_error, verify)
         self._paths = paths
         table = pd.DataFrame({"id": [row.id for row in self._rows], "path": paths})
-        found = [self._headers.first[1]] * len(paths) if isinstance(self._headers, LazyHeaders) else self._headers
+        waiting = self._headers if isinstance(self._headers, LazyHeaders) else None
+        found: Sequence[Any] = [waiting.first[1]] * len(paths) if waiting else self._headers  # type: ignore[assignment]
         sizes = {side: [getattr(h, side, 0) for h in found] for side in ("height", "width")}
         table = table.assign(**sizes).join(band_rows.columns(self._rows, list(self._templates)))
         self.notes += left_out(self.root, every)
@@ -113,14 +116,17 @@ class BandFiles:
         if labels is not None:
             table = labels(self.root, table)
             self.notes += labels.notes
-        good = [(p, h) for s in found if isinstance(s, SampleHeader) for p, h in s.files.values()]
-        self._check_nodata(next(s for s in found if isinstance(s, SampleHeader)))
+        read = [s for s in (found[:1] if waiting else found) if isinstance(s, SampleHeader)]
+        good = [file for s in read for file in s.files.values()]
+        self._check_nodata(read[0])
         if self.card.nodata is None:
             self.notes += nodata.notes([(p, h.why) for p, h in good if h.why], len(good))
-        if self.georeference:
+        if waiting:
+            told = ["coordinates: not read, as headers are not (data.verify=none)"] if self.georeference else []
+            self.notes += [waiting.note(), *told]
+        elif self.georeference:
             table, told = coordinates.located(table, [getattr(h, "ground", None) for h in found])
             self.notes += told
-        self.notes += [self._headers.note()] if isinstance(self._headers, LazyHeaders) else []
         self.samples: pd.DataFrame = table
 
     def _header(self, path: str, first: tuple[str, SampleHeader] | None) -> SampleHeader:

@@ -112,7 +112,7 @@ def _told(samples: pd.DataFrame, crs: np.ndarray, counts: pd.Series) -> list[str
     if len(counts) > 1:
         rare = str(counts.index[-1])
         example = samples["id"].iloc[int(np.flatnonzero(crs == rare)[0])]
-        said = ", ".join(f"{n:,} samples in {name}" for name, n in counts.items())
+        said = ", ".join(f"{n:,} in {name}" for name, n in counts.items())
         notes.append(
             f"warning: {len(counts)} projections in one set: {said} ({example}); left, bottom, right and top of two are no "
             "numbers of one scale, lon and lat are"
