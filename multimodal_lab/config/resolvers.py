@@ -25,6 +25,11 @@ def first(names: Any) -> str | None:
     return str(names[0]) if names and not isinstance(names, str) else None
 
 
+def stored(root: Any, there: Any, made_up: Any) -> Any:
+    """`there` where a folder of data is given, `made_up` where `root` is null and the data are made up."""
+    return made_up if root is None else there
+
+
 def packed(root: Any, key: str, before: Any = None) -> Any:
     """What the store in `root` was packed with: `key` of `data` in its manifest; `ValueError` if it holds none.
 
@@ -59,4 +64,5 @@ def register() -> None:
     OmegaConf.register_new_resolver("run_id", directory.run_id, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("first_label", first_label, replace=True)
     OmegaConf.register_new_resolver("first", first, replace=True)
+    OmegaConf.register_new_resolver("stored", stored, replace=True)
     OmegaConf.register_new_resolver("packed", packed, replace=True)

@@ -21,7 +21,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules.run import monitor
 from multimodal_lab.config.rules.run import score as objective
-from multimodal_lab.config.rules.wiring import judge, scored
+from multimodal_lab.config.rules.wiring import judge, scored, streams
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
 from multimodal_lab.evaluate import class_scores
@@ -85,7 +85,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
     label, notes = shown_label(cfg.label, data)
     told_of = [*data.notes, *memory.notes, *last.notes(parts, cfg.eval_split), *judged, *notes]
-    log.say("\n".join([describe(system, data), *told_of, f"writing to {folder}"]))
+    log.say("\n".join([describe(system, data), *begins(plain), *told_of, f"writing to {folder}"]))
     state = fit(
         system, data, optimizer, safe_instantiate(cfg.train), augment=augment, log=log, store=store, seed=cfg.seed,
         device=device, validate=validator(system, data, augment, evaluators, cfg, device),
@@ -115,6 +115,17 @@ def describe(system: System, data: Any) -> str:
     counts = ", ".join(f"{len(rows)} {split}" for split, rows in data.splits.items())
     size = sum(p.numel() for p in system.parameters())
     return f"{streams}: {counts} samples; {size / 1e6:.2f} M parameters"
+
+
+def begins(plain: Mapping[str, Any]) -> list[str]:
+    """A line on what backbones of models that others have trained begin with; none where no backbone has a choice of weights."""
+    nodes = {name: plain["backbones"].get(name, plain["backbone"]) for name in streams(plain)}
+    found = [
+        f"{name} {node['model']} weights={node['weights']}"
+        for name, node in nodes.items()
+        if {"model", "weights"} <= node.keys()
+    ]
+    return [f"backbones: {', '.join(found)}"] if found else []
 
 
 def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:

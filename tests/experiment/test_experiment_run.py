@@ -85,6 +85,12 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
     elif "/data: trifeature" in text:
         own = ["data.source.train=64", "data.source.test=32", "log=none", "figures=[]"]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
+    elif name.startswith("s1_s2/"):
+        own = ["data.source.made.patches=60", "data.source.made.size=16", "data.batch_size=8", "log=none", "figures=[]"]
+        own += ["backbone.model=test_resnet"]
+        if "dinov3_resnet101" in text:
+            own += ["backbones.s2_rgb.model=test_vit"]
+        cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
     else:
         cfg = composed(f"experiment={name}", *QUICK)
     run.run(cfg, tmp_path / "run")
