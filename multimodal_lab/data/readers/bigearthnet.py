@@ -14,6 +14,7 @@ from multimodal_lab.data.readers.bigearthnet_folders import FolderPatches, find_
 from multimodal_lab.data.readers.bigearthnet_json import from_json
 from multimodal_lab.data.readers.bigearthnet_lmdb import LmdbPatches
 from multimodal_lab.data.readers.bigearthnet_planes import Planes, Read, sized
+from multimodal_lab.data.readers.bigearthnet_present import with_present
 from multimodal_lab.data.readers.bigearthnet_table import Flagged, finished, published
 from multimodal_lab.data.readers.folder import existing, given
 from multimodal_lab.data.readers.limits import Limits
@@ -36,7 +37,8 @@ class BigEarthNet:
     or `contains_cloud_or_shadow` are left out (`exclude`), or kept; those that `metadata` leaves out stand in the table
     `flagged`. missing: whether a patch may lack one of its sensors (`keep`). resample: how bands of 20 and 60 m are brought to
     the grid of 10 m; `nearest` is what was published, `none` leaves them as stored, for streams of one size. nodata: the
-    value of Sentinel-2 that was not measured, None: each is. Every patch must have the shapes and types of the first.
+    value of Sentinel-2 that was not measured, None: each is. present: {column: one of the nineteen labels}, columns `yes` or
+    `no` that are added to the table. Every patch must have the shapes and types of the first.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class BigEarthNet:
         missing: Literal["refuse", "keep"] = "refuse",
         resample: Rule = "nearest",
         nodata: int | None = 0,
+        present: dict[str, str] | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.bands: tuple[Band, ...] = (*S2, *S1)
@@ -62,7 +65,7 @@ class BigEarthNet:
         self._made = made if root is None else None
         self._folders: FolderPatches | None = None
         if root is None:
-            self.samples, self.identity, self.notes = made.samples, made.identity, [MADE]
+            self.samples, self.identity, self.notes = with_present(made.samples, present or {}), made.identity, [MADE]
             self.stands_in = MADE
             return
         folder, limits, keep = existing(root), limits or Limits(), {"snow": snow, "clouds": clouds}
@@ -76,6 +79,7 @@ class BigEarthNet:
             rows, notes = from_json(folder, found, metadata)
         limits.count(metadata, len(rows))
         self.samples, told = finished(rows, keep, metadata if by_key or (folder / metadata).exists() else folder.name)
+        self.samples = with_present(self.samples, present or {})
         if by_key:
             patches: Any = LmdbPatches(folder / lmdb, lmdb, self.samples)
             self.samples.insert(1, "path", patches.place)

@@ -1,0 +1,60 @@
+"""Sentinel-1 and Sentinel-2 by two backbones: what a run tells at its start, its rates, and its embeddings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from multimodal_lab.config.resolvers import stored
+from multimodal_lab.experiment import run as experiment
+from multimodal_lab.predict import load
+
+OWN = [
+    "data.source.made.patches=60", "data.source.made.size=16", "data.batch_size=8", "log=none", "figures=[]",
+    "backbone.model=test_resnet", "backbones.s2_rgb.model=test_vit", "train.max_steps=2", "train.log_every=1", "evaluate=[head]",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ran(composed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("s1_s2")
+    experiment.run(composed("experiment=s1_s2/dinov3_resnet101", *OWN, small=False), folder)
+    return folder
+
+
+def test_a_value_of_stored_data_and_one_of_made_up_ones():
+    assert [stored(root, "cache", "random") for root in (None, "/data")] == ["random", "cache"]
+
+
+def test_the_backbones_learn_at_a_tenth_of_the_rate(ran):
+    rows = [json.loads(line) for line in (ran / "metrics.jsonl").read_text().splitlines()]
+    (first, *_) = [row for row in rows if "train/total" in row]
+    assert first["lr/backbones"] == pytest.approx(0.1 * first["lr/rest"])
+
+
+def test_the_embeddings_of_each_backbone_and_of_both_are_given(ran):
+    predictor = load(ran)
+    draw = np.random.default_rng(0)
+    optical = draw.integers(100, 3000, (3, 16, 16, 12), dtype=np.uint16)
+    names = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"]
+    bands = {name: optical[..., i] for i, name in enumerate(names)}
+    bands |= {name: draw.normal(-12, 3, (3, 16, 16)).astype("float32") for name in ("VV", "VH")}
+    rgb = {name: bands[name] for name in ("B04", "B03", "B02")}
+    rest = {name: x for name, x in bands.items() if name not in rgb}
+    found = predictor(s2_rgb=rgb, s2_rest_s1=rest, return_embeddings=True)
+    width = {name: x.shape[1] for name, x in found.embeddings.vectors.items()}
+    assert width["fused"] == width["s2_rgb"] + width["s2_rest_s1"]
+    assert found.table().shape[0] == 3
+    without = predictor(s2_rgb=rgb, return_embeddings=True)
+    assert not without.embeddings.present["s2_rest_s1"].any()
+
+
+def test_what_the_backbones_begin_with_is_told(composed):
+    from multimodal_lab.config.plain import as_plain
+
+    plain = as_plain(composed("experiment=s1_s2/dinov3_resnet101", small=False))
+    (said,) = experiment.begins(plain)
+    assert said == (
+        "backbones: s2_rgb vit_base_patch16_dinov3.lvd1689m weights=random, s2_rest_s1 resnet101 weights=random"
+    )
+    assert not experiment.begins(as_plain(composed()))
