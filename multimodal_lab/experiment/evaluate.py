@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from multimodal_lab.device import distributed
-from multimodal_lab.evaluate import chance, class_scores, predictions, thresholds
+from multimodal_lab.evaluate import chance, class_scores, map_samples, predictions, thresholds
 from multimodal_lab.evaluate.call import asks, call, seen_by
 from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
@@ -145,4 +145,6 @@ def evaluate(
     predictions.write(folder / PREDICTIONS, whole["test"], kept)
     class_scores.write(folder, tables)
     thresholds.write(folder, tuned)
+    if pictures:
+        map_samples.save(system, data, device, eval_split, folder / map_samples.FILE)
     return scores if eval_split == "test" else {f"{eval_split}/{key}": value for key, value in scores.items()}

@@ -16,6 +16,7 @@ from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.projection import maps
 from multimodal_lab.report.run_view import Shown, shown
+from multimodal_lab.report.segmentation import segmentation
 from multimodal_lab.report.similarity import similarity
 from multimodal_lab.stage import stage
 from multimodal_lab.text import expected_one_of
@@ -30,9 +31,10 @@ FIGURES = (
     "classes",
     "precision_recall",
     "co_occurrence",
+    "segmentation",
     "explorer",
 )
-BARE = ("curves", "classes", "precision_recall", "co_occurrence")  # read no embeddings
+BARE = ("curves", "classes", "precision_recall", "co_occurrence", "segmentation")  # read no embeddings
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
 DEFAULT = ("pca", "neighbours", "similarity", "curves", "classes")
 _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
@@ -45,6 +47,7 @@ _OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
     "classes": classes,
     "precision_recall": curves_of_answers,
     "co_occurrence": co_occurrence,
+    "segmentation": segmentation,
 }
 
 
@@ -61,8 +64,8 @@ def draw(
 
     Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only), `metrics.jsonl`, `scores/*.csv` and
     `predictions.parquet`. Choices: pca, umap (slow: a minute the first time), neighbours, similarity, curves, classes (scores of
-    each class), precision_recall and co_occurrence (of several labels), explorer (a page to look around in). What can't be
-    drawn is said in the log.
+    each class), precision_recall and co_occurrence (of several labels), segmentation (maps), explorer (a page to look around in).
+    What can't be drawn is said in the log.
     """
     for name in figures:
         if name not in FIGURES:
