@@ -148,7 +148,7 @@ def _read_itself(tree: Tree, node: Tree) -> set[str]:
 def _read_by_head(tree: Tree, node: Tree) -> set[str]:
     reads, names = node.get("input"), emitted(tree)
     match of_head(node, "takes", "all"):
-        case "fused" | "first" if isinstance(reads, str):
+        case "fused" | "first" | "streams" if isinstance(reads, str):
             return {reads}
         case "streams":
             return set(streams(tree))
