@@ -12,10 +12,10 @@ BASE = ["experiment=segment"]
     [
         ([], None),
         (["fusion=attention", "head.input=fused", "~modality.s1"], None),
-        (["fusion=concat", "head.input=fused"], "head=segment reads a grid of places, and fusion=concat gives one vector a sample; choose a fusion that"),
+        (["fusion=concat", "head.input=fused"], "reads a grid of places, and fusion=concat gives one vector a sample; choose a"),
         (["+backbone@backbones.s1=vector"], "takes vector streams"),
         (["label=labels"], "head=segment tells a map of the modality; it has cover"),
-        (["head=classifier", "loss=cross_entropy", "fusion=concat"], "is a map, one value a pixel, which head=classifier can't tell"),
+        (["head=classifier", "loss=cross_entropy", "fusion=concat"], "is a map, one value a pixel, which head=classifier"),
         (["cache=features", "backbone.freeze=true", "augment=none"], "cache=features keeps no finer maps of the backbones"),
     ],
 )  # fmt: skip

@@ -1,10 +1,15 @@
 """The map kind: classes and numbers of every pixel, brought to the size of their images and never scaled."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.readers.images import Images
+from multimodal_lab.data.readers.masks import Masks
 from multimodal_lab.data.readers.scene_tiles import SceneTiles
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.split import Split
@@ -132,3 +137,35 @@ def test_made_up_patches_say_what_lies_in_each_pixel():
     for i in range(6):
         found = source.read(i, streams).inputs["cover"]
         np.testing.assert_array_equal(found[0], source.cover(i))
+
+
+def masks(folder, **more):
+    (folder / "images").mkdir()
+    (folder / "masks").mkdir()
+    for i in range(4):
+        Image.fromarray(np.full((6, 6, 3), 40 * i, np.uint8)).save(folder / f"images/p{i}.png")
+        picture = Image.fromarray(np.full((6, 6), i % 3, np.uint8), "P")
+        picture.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0])
+        picture.save(folder / f"masks/p{i}.png")
+    return lambda: Masks(str(folder), images=Images(str(folder / "images")), masks="masks/{stem}.png", **more)
+
+
+def test_maps_lie_beside_their_images_by_stem_and_a_palette_holds_classes(tmp_path):
+    source = masks(tmp_path)()
+    streams = [Stream("rgb", bands=source.bands), Stream("cover", "map", bands=(Band("map"),), field="map")]
+    for i, name in enumerate(source.samples["id"]):
+        raw, number = source.read(i, streams), int(Path(name).stem[1:])
+        assert (raw.inputs["cover"] == number % 3).all()
+        assert (raw.inputs["rgb"] == 40 * number).all()
+
+
+def test_an_image_without_a_map_or_with_one_in_colours_is_refused(tmp_path):
+    opened = masks(tmp_path)
+    Image.new("RGB", (6, 6)).save(tmp_path / "masks/p1.png")
+    with pytest.raises(DataError, match=r"masks/p1.png: a picture of mode RGB, expected one channel or a palette"):
+        opened().read(1, [Stream("cover", "map", bands=(Band("map"),), field="map")])
+    (tmp_path / "masks/p2.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 4 images have no map, such as p2.png \(looked for masks/p2.png\)"):
+        opened()
+    kept = Masks(str(tmp_path), images=Images(str(tmp_path / "images")), masks="masks/{stem}.png", missing="keep")
+    assert kept.read(2, [Stream("cover", "map", bands=(Band("map"),), field="map")]).inputs["cover"] is None

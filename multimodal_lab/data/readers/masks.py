@@ -1,0 +1,99 @@
+"""Reader of images and their maps: another reader's images, and beside each a file of its pixels' classes or numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from multimodal_lab.data.readers.folder import existing, readable, some
+from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.source import DataError, Raw, Source, need_number
+from multimodal_lab.types import Band, Stream
+
+MAP = "map"  # the field of the maps
+COLUMN = "map_path"
+Image.MAX_IMAGE_PIXELS = None  # `Limits` bounds what a header claims, before anything is decoded
+
+
+class Masks:
+    """The samples of `images`, each with a map, found by `masks`: a path below `root` in which {stem}, {name} and {folder} stand
+    for those of the image's own path.
+
+    A stream of kind map with `field: map` gets what the file stores, not its colours: PNG and other pictures of one channel or
+    with a palette, whose places are the classes, TIFF of one band, .npy (H, W). An image without a map has an unknown one with
+    `missing=keep`, and is refused otherwise. Other streams are those of `images`.
+    """
+
+    def __init__(
+        self, root: str, *, images: Source, masks: str, missing: str = "refuse", limits: Limits | None = None
+    ) -> None:
+        self.root, self.images_of = existing(root), images
+        self.limits = limits or Limits()
+        if missing not in ("refuse", "keep"):
+            raise DataError(f"data.source.missing: {missing!r}, expected refuse or keep")
+        if "path" not in images.samples:
+            raise DataError(
+                f"data.source.images: {type(images).__name__} has no file a sample, by whose name a map could be found"
+            )
+        if not any(f"{{{word}}}" in masks for word in ("stem", "name", "folder")):
+            raise DataError(
+                f"data.source.masks: {masks!r} is one file for all; expected {{stem}}, as in masks/{{stem}}.png"
+            )
+        found = [self._place(masks, Path(str(path))) for path in images.samples["path"]]
+        lacking = [str(p) for p, own in zip(images.samples["path"], found) if not (self.root / own).is_file()]
+        if lacking and (missing == "refuse" or len(lacking) == len(found)):
+            raise DataError(
+                f"data.source.masks: {len(lacking)} of {len(found)} images have no map, such as {lacking[0]} (looked for "
+                f"{self._place(masks, Path(lacking[0]))}); data.source.missing=keep leaves theirs unknown"
+            )
+        there = [own if (self.root / own).is_file() else None for own in found]
+        self.samples = images.samples.assign(**{COLUMN: there})
+        self.samples.attrs = dict(images.samples.attrs)
+        self.bands, self.field_bands = images.bands, {**getattr(images, "field_bands", {}), MAP: (Band(MAP),)}
+        self.images = (*getattr(images, "images", ()), COLUMN)
+        self.identity = (repr(getattr(images, "identity", None)), masks)
+        self.card = getattr(images, "card", None)
+        self.notes = [*getattr(images, "notes", [])]
+        if lacking:
+            self.notes.append(f"maps: {len(lacking)} of {len(found)} images have none ({some(lacking)})")
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """What the images' reader gives, and (1, H, W) of a map as stored."""
+        found = self.images_of.read(index, [s for s in streams if s.field != MAP])
+        for stream in (s for s in streams if s.field == MAP):
+            path = self.samples[COLUMN].iloc[index]
+            found.inputs[stream.name] = self._values(path)[None] if isinstance(path, str) else None
+        return found
+
+    @staticmethod
+    def _place(masks: str, image: Path) -> str:
+        return masks.format(stem=image.stem, name=image.name, folder=image.parent.as_posix())
+
+    def _values(self, path: str) -> np.ndarray:
+        """(H, W) of one file."""
+        file, suffix = self.root / path, Path(path).suffix.lower()
+        with readable(path, "map"):
+            values: Any
+            if suffix == ".npy":
+                values = np.load(file, allow_pickle=False)
+            elif suffix in (".tif", ".tiff"):
+                import tifffile
+
+                values = np.squeeze(tifffile.imread(file))
+            else:
+                with Image.open(file, formats=("PNG", "BMP", "GIF", "TIFF", "WEBP")) as picture:
+                    self.limits.check(path, pixels=picture.width * picture.height, bands=1, itemsize=4)
+                    if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "F"):
+                        raise DataError(
+                            f"{path}: a picture of mode {picture.mode}, expected one channel or a palette: colours are no classes"
+                        )
+                    values = np.asarray(picture)
+        if values.ndim != 2:
+            raise DataError(f"{path}: an array of shape {values.shape}, expected (H, W)")
+        values = values.astype(np.uint8) if values.dtype == bool else values
+        need_number(values.dtype, path)
+        return np.ascontiguousarray(values)
