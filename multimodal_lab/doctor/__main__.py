@@ -19,7 +19,7 @@ from multimodal_lab.text import key_values, plain_output, printable
 USAGE = """usage: python -m multimodal_lab.doctor data=CHOICE [data.root=DIR] [modality=CHOICE] [limit=N] [out=FILE.json]
 
 data, modality  as multimodal_lab.run takes them; without modality=… every band and text that the data hold
-limit           samples that are looked at, evenly spaced (default 20000; null: all)
+limit           samples that are looked at, evenly spaced (default 10000; null: all)
 out             also write all that is found as JSON
 
 Reads the samples as stored, then as a run would: bands against their card (units, constant, equal or swapped bands), files that
@@ -28,7 +28,7 @@ can't be read, layouts, missing streams, gaps, labels, splits, and the audit of 
 exit code 0: nothing found, or hints alone; 4: warnings; 3: errors (a run refuses these data, or a comparison on them would be
 void); 2: the command line can't be followed; 1: the data can't be looked at; 130: Ctrl-C."""
 EXIT = {"error": 3, "warning": 4}
-LIMIT = 20_000
+LIMIT = 10_000
 
 
 def examined(words: list[str], limit: int | None) -> dict[str, Any]:

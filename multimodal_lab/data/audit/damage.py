@@ -11,16 +11,17 @@ from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.survey import StreamSurvey, Survey
 from multimodal_lab.data.streams.sample import SampleReader
 
+LISTED = 5  # damaged samples, and other layouts with theirs
 MANY = 0.5  # share of the values of a band that were not measured, from which it is a warning
 Named = Callable[[int], str]
 
 
 def findings(reader: SampleReader, found: Survey) -> Iterator[Finding]:
     """All of it, stream by stream."""
-    yield from _unreadable(found)
+    yield from _unreadable(found, reader.called)
     for name, own in found.streams.items():
         plan = reader.plans[name]
-        yield from _layouts(name, own, reader.called, reader.resizes[name].size is not None)
+        yield from _layouts(name, own, reader.called, resized(reader, name))
         yield from _missing(name, own, len(found.rows) - len(found.why), lambda row: reader.names[row])
         if not reader.kinds[name].has_bands:
             continue
@@ -32,35 +33,47 @@ def findings(reader: SampleReader, found: Survey) -> Iterator[Finding]:
         yield from _gaps(name, own, [band.name for band in plan.stored.bands], lambda row: reader.names[row])
 
 
-def _unreadable(found: Survey) -> Iterator[Finding]:
-    if found.why:
-        first, *more = found.why.values()
-        others = f"; and {number(len(more), 'other sample')}" if more else ""
-        sentence = f"{first}{others}: replace or take out the file, or data.on_error=skip makes it a missing sample"
-        yield Finding(
-            "unreadable", "files", sentence, False, len(found.why), tuple(found.why.values())[:20], severity="error"
-        )
+def resized(reader: SampleReader, name: str) -> bool:
+    """Whether samples of any size are brought to one."""
+    return reader.resizes[name].size is not None and reader.resizes[name].rule != "none"
+
+
+def _unreadable(found: Survey, called: Named) -> Iterator[Finding]:
+    """The first ones by themselves, each with the reader's words."""
+    for place, (row, why) in enumerate(list(found.why.items())[:LISTED], 1):
+        others = len(found.why) - LISTED if place == LISTED else 0
+        more = f"; and {number(others, 'other sample')} that can't be read" if others > 0 else ""
+        sentence = f"{why}{more}; replace or take out what is damaged, or data.on_error=skip makes it a missing sample"
+        examples = tuple(called(r) for r in [row, *list(found.why)[LISTED:]][: 20 if others else 1])
+        yield Finding("unreadable", called(row), sentence, False, 1 + max(0, others), examples, severity="error")
 
 
 def _layouts(name: str, own: StreamSurvey, called: Named, resized: bool) -> Iterator[Finding]:
     """Samples of another size, type or full scale than most; of another size alone where `data.size` resizes them."""
-    usual = own.usual
-    groups: dict[str, list[int]] = {}
+    usual, groups = own.usual, dict[str, list[int]]()
+    if usual is None:
+        return
     for row in own.other:
         shape, dtype, scale, masked = own.layout[row]
-        assert usual is not None
         said = (f"shape {shape}", f"type {dtype}", f"full scale {scale:g}", "a mask" if masked else "no mask")
         facts = [text for text, one, most in zip(said, own.layout[row], usual, strict=True) if one != most]
-        groups.setdefault(" and ".join(facts), []).append(row)
-    for what, rows in groups.items():
-        assert usual is not None
-        fine = resized and what.startswith("shape") and " and " not in what
-        names = tuple(called(row) for row in rows[:20])
-        remedy = "which data.size resizes" if fine else "cut them to one size, or set data.size to resize them"
-        remedy = remedy if what.startswith("shape") else "store all alike"
+        groups.setdefault("a shape of its own" if resized and facts == [said[0]] else " and ".join(facts), []).append(
+            row
+        )
+    like = sum(one == usual for one in own.layout.values())
+    for what, rows in list(groups.items())[:LISTED]:
+        fine, names = what == "a shape of its own", tuple(called(row) for row in rows[:20])
+        remedy = (
+            "cut them to one size, or set data.size to resize them" if what.startswith("shape") else "store all alike"
+        )
+        more = (
+            f"; and {len(groups) - LISTED} more layouts"
+            if [what] == [*groups][LISTED - 1 :][:1] and len(groups) > LISTED
+            else ""
+        )
         sentence = (
-            f"stream {name}: {number(len(rows), 'sample')} {'have' if len(rows) > 1 else 'has'} {what}, where "
-            f"{len(own.layout) - len(own.other):,} have shape {usual[0]}, type {usual[1]}: {listed(names)}; {remedy}"
+            f"stream {name}: {number(len(rows), 'sample')} {'have' if len(rows) > 1 else 'has'} {what}, where {like:,} have "
+            f"shape {usual[0]}, type {usual[1]}: {listed(names)}; {'data.size resizes them' if fine else remedy}{more}"
         )
         yield Finding("other layout", name, sentence, False, len(rows), names, severity="info" if fine else "error")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,8 +69,8 @@ def examine(factory: Data, modality: Mapping[str, Mapping[str, Any]], limit: int
     seen = survey(reader, rows)
     made = Examination(count, len(rows), [*damage.findings(reader, seen)], streams_table(reader, seen), seen.patterns())
     made.findings += [*vocabulary.files(source.samples), *grid.findings(source.samples)]
-    resized = [name for name, resize in reader.resizes.items() if resize.size is not None and resize.rule != "none"]
-    good, kept = seen.good(resized), _sound(reader, seen, modality)
+    good = seen.good([name for name in reader.plans if damage.resized(reader, name)])
+    kept = _sound(reader, seen, modality)
     if len(good) and kept:
         factory.source = source if len(good) == count else Subset(source, good)
         _as_a_run(factory, kept, made, tell)
@@ -100,24 +100,39 @@ def _as_a_run(factory: Data, modality: dict[str, Any], made: Examination, tell: 
     """The audit of the data as a run would prepare them; where it refuses them, that, and what else can be told."""
     factory.hold_to_units, factory.on_error, factory.verify, factory.fingerprint = False, "raise", "none", "quick"
     factory.statistics = factory.statistics if not isinstance(factory.statistics, str | int) else QUICK
-    for data in _prepared(factory, modality, made):
-        for part, rows in data.splits.items():
-            counts = {"samples": len(rows), "groups": len(np.unique(data.groups[rows]))}
-            made.splits[part] = {**counts, "labels": data.counts[part]}
-        told = {(f.kind, f.where) for f in made.findings}
+    data = _prepared(factory, modality, made)
+    if data is None:
+        _of_table(factory, made)
+        return
+    for part, rows in data.splits.items():
+        counts = {"samples": len(rows), "groups": len(np.unique(data.groups[rows]))}
+        made.splits[part] = {**counts, "labels": data.counts[part]}
+    told = {(f.kind, f.where) for f in made.findings}
+    try:
         made.findings += [f for f in audit(data, tell=tell).findings if (f.kind, f.where) not in told]
+    except DataError as error:  # of a sample that can be read, but not be brought to size
+        made.findings.append(refused(error))
 
 
-def _prepared(factory: Data, modality: dict[str, Any], made: Examination) -> Iterator[Prepared]:
-    """What `prepare` gives, once it does: what it refuses is told, then left aside one after another."""
-    for relax in (_nothing, _statistics, _classes, _labels):
+def _prepared(factory: Data, modality: dict[str, Any], made: Examination) -> Prepared | None:
+    """What `prepare` gives: what it refuses is told, and left aside to see what else there is; None where it gives nothing."""
+    for relax in (_nothing, _statistics, _classes):
         relax(factory)
         try:
-            yield factory.prepare(modality, 0)
-            return
+            return factory.prepare(modality, 0)
         except DataError as error:
             if (told := refused(error)) not in made.findings:
                 made.findings.append(told)
+    return None
+
+
+def _of_table(factory: Data, made: Examination) -> None:
+    """The labels of all samples, which can't be split."""
+    table, labels = factory.source.samples, factory.labels if isinstance(factory.labels, list) else []
+    counts = {label: vocabulary.counted(table, label) for label in labels}
+    made.splits["all"] = {"samples": len(table), "groups": len(table), "labels": counts}
+    for label, own in counts.items():
+        made.findings += vocabulary.spellings(label, own)
 
 
 def _nothing(factory: Data) -> None:
@@ -130,7 +145,3 @@ def _statistics(factory: Data) -> None:
 
 def _classes(factory: Data) -> None:
     factory.split.min_class_policy = "train"
-
-
-def _labels(factory: Data) -> None:
-    factory.labels, factory.split.stratify = [], None

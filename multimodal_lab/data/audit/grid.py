@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from multimodal_lab.data.audit.finding import Finding, listed
 
 BOUNDS = ("left", "bottom", "right", "top")
 APART = 0.01  # relative difference of pixel sizes
-UTM = ("EPSG:326", "EPSG:327")  # WGS 84 / UTM zones of the north and south: one projection with another meridian
+UTM = re.compile(r"EPSG:32[67]\d\d")  # WGS 84 / UTM zones of the north and south: one projection with another meridian
 
 
 def findings(table: pd.DataFrame) -> Iterator[Finding]:
@@ -26,7 +27,7 @@ def findings(table: pd.DataFrame) -> Iterator[Finding]:
         sentence = f"{gone:,} of {len(table):,} samples have no reference system (crs): {listed(names)}"
         yield Finding("projection", "crs", sentence, False, gone, names)
     if len(counts) > 1:
-        zones = all(name.startswith(UTM) for name in counts.index)
+        zones = all(UTM.fullmatch(name) for name in counts.index)
         said = tuple(f"{name} ({count:,})" for name, count in counts.items())
         example = str(table["id"][crs.index[crs == counts.index[-1]][0]])
         means = "zones of UTM, each with its own north" if zones else (

@@ -45,7 +45,8 @@ class StreamSurvey:
     @property
     def other(self) -> list[int]:
         """The rows that have another one."""
-        return [row for row, own in self.layout.items() if own != self.usual]
+        usual = self.usual
+        return [row for row, own in self.layout.items() if own != usual]
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from multimodal_lab.data.audit import bands, grid
+from multimodal_lab.data.audit import bands
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError
@@ -24,9 +24,7 @@ def findings(samples: SampleReader) -> Iterator[Finding]:
 def notes(samples: SampleReader) -> list[str]:
     """What a run tells of its bands; a `DataError` where they are of another unit than the card says."""
     said = []
-    for found in (*findings(samples), *grid.findings(samples.table)):
-        if found.level == "info":
-            continue
+    for found in findings(samples):
         if found.kind == "unit" and not any(samples.units.values()):
             continue
         if found.kind == "unit":

@@ -19,8 +19,8 @@ class BandRanges:
         """(C, n) values of one sample, n >= 1."""
         gaps = x.dtype.kind == "f" and bool(np.isnan(np.min(x)))
         low, high = np.fmin.reduce(x, 1).astype(np.float64), np.fmax.reduce(x, 1).astype(np.float64)
-        count: np.ndarray = (~np.isnan(x)).sum(1) if gaps else np.full(len(x), x.shape[1])
-        total: np.ndarray = np.nansum(x, 1, dtype=np.float64) if gaps else x.sum(1, dtype=np.float64)
+        count = np.asarray((~np.isnan(x)).sum(1) if gaps else np.full(len(x), x.shape[1]))
+        total = np.asarray((np.nansum if gaps else np.sum)(x, 1, dtype=np.float64))
         if not len(self.count):
             self.low, self.high, self.total, self.count = low, high, total, count.astype(np.float64)
             self.same = _alike(x, [[*range(len(x))]])

@@ -5,9 +5,12 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from damaged import DAMAGE, MODALITY, S2, opened, patches, write
 
+from multimodal_lab.data.audit import grid
+from multimodal_lab.data.audit.audit import audit
 from multimodal_lab.data.audit.examine import examine
 from multimodal_lab.data.audit.finding import RANK
 from multimodal_lab.data.audit.offered import offered
@@ -82,6 +85,15 @@ def test_a_run_refuses_them_at_its_start_too(damaged, name, says):
 def test_a_run_warns_of_what_it_can_train_on(damaged):
     prepared = opened(damaged("swapped bands"), on_error="raise").prepare(MODALITY, 0)
     assert any(re.match(r"warning: stream s1: VV has a mean of .* swapped", note) for note in prepared.notes)
+
+
+@pytest.mark.parametrize("name", ["swapped bands", "a band twice", "a misspelt label", "two projections"])
+def test_a_study_s_audit_has_what_needs_no_other_pass(damaged, name):
+    _, kind, level, says = DAMAGE[name]
+    data = opened(damaged(name), on_error="raise")
+    data.split.min_class_policy = "train"
+    own = [f for f in audit(data.prepare(MODALITY, 0)).findings if f.kind == kind and re.search(says, f.sentence)]
+    assert [(f.level, f.void) for f in own] == [(level, False)]
 
 
 def test_a_bad_patch_is_left_out_where_that_is_asked_for(damaged):
@@ -163,3 +175,30 @@ def test_a_command_line_that_cannot_be_followed_is_one_sentence(monkeypatch, cap
 def test_data_that_cannot_be_opened_are_a_finding(monkeypatch, capsys, tmp_path):
     assert exits(monkeypatch, *WORDS, f"data.root={tmp_path}") == 3
     assert "error refused: a run refuses these data: " in capsys.readouterr().out
+
+
+def test_labels_are_counted_where_nothing_can_be_split(damaged):
+    data = opened(damaged("a misspelt label"))
+    data.split.column = "fold"
+    found = examine(data, MODALITY, None, lambda done, of: None)
+    assert found.splits["all"]["labels"]["cover"]["Coniferous forest"] == 11
+    assert {"refused", "label spelling"} == {f.kind for f in found.findings}
+    assert any("no column 'fold'" in f.sentence for f in found.findings)
+
+
+def test_samples_of_all_sizes_need_no_size_in_common_where_they_are_resized(damaged):
+    found = examine(opened(damaged("another size"), size=8), MODALITY, None, lambda done, of: None)
+    (own,) = (f for f in found.findings if f.kind == "other layout")
+    assert (own.level, own.count) == ("info", 1)
+    assert found.splits["train"]["samples"] == 12  # none is left out
+
+
+def test_pixels_of_another_size_and_zones_of_utm():
+    table = pd.DataFrame(
+        {"id": ["a", "b", "c"], "crs": ["EPSG:32632", "EPSG:32633", "EPSG:32633"], "width": 120, "height": 120}
+    )
+    table = table.assign(left=0.0, bottom=0.0, right=[1200.0, 1200.0, 2400.0], top=[1200.0, 1200.0, 2400.0])
+    zones, pixels = grid.findings(table)
+    assert (zones.level, pixels.level) == ("info", "warning")
+    assert "sample 'c' has 20 x 20" in pixels.sentence
+    assert not [*grid.findings(table.assign(crs=None))]
