@@ -17,6 +17,8 @@ from multimodal_lab.types import Band
 
 BRIGHTEST = 4.0  # times a white reference: the mean of no band is above, a glint may be
 LINEAR = 2.0  # mean linear power of land, sea and town lies below, and that of values in dB that are all positive above
+NODATA = "a value that stands for nodata and is not declared as such"
+VOID, LOWEST = -300.0, -0.9  # dB, and reflectance after its correction for the air: nothing measured lies below
 LOUDEST = 150.0  # dB, of either sign, as a mean
 FACTOR = re.compile(r"(?:[\w.]+ )?reflectance ?(?:x|\*|×) ?(\d+(?:e\d+)?)")
 SHARE = re.compile(r"(?:[\w.]+ )?reflectance(?: \(?0 ?(?:-|to|–) ?1\)?)?")
@@ -54,7 +56,11 @@ def known(unit: str) -> Unit | None:
         factor = float(found[1])
         fine = partial(_fine_times, factor=factor)
         return Unit(partial(_times, factor=factor), fine)
-    return Unit(_reflectance, lambda low, high, whole: whole or high <= BRIGHTEST) if SHARE.fullmatch(text) else None
+    return (
+        Unit(_reflectance, lambda low, high, whole: whole or LOWEST < low <= high <= BRIGHTEST)
+        if SHARE.fullmatch(text)
+        else None
+    )
 
 
 def doubt(unit: str, values: Values) -> str:
@@ -104,13 +110,17 @@ def sentence(stream: str, bands: Sequence[Band], values: Values, found: str) -> 
     first = [band.name for band in bands[:SHOWN]]
     names = ", ".join(first) + (", …" if len(bands) > SHOWN else "")
     numbers = f"{values.low:.4g} to {values.high:.4g}, mean {values.mean:.4g}"
-    return (
-        f"stream {stream}: {names} hold{'s' * (len(bands) == 1)} {numbers}: {found}, and the card says {bands[0].unit}; convert "
-        "them, or correct the unit in the data's card (data.source.card.units)"
+    what = (
+        f"stream {stream}: {names} hold{'s' * (len(bands) == 1)} {numbers}: {found}, and the card says {bands[0].unit}"
     )
+    if found == NODATA:
+        return f"{what}; declare it, such as data.source.card.nodata={values.low:g}"
+    return f"{what}; convert them, or correct the unit in the data's card (data.source.card.units)"
 
 
 def _decibel(x: Values) -> str:
+    if x.low < VOID:
+        return NODATA
     if x.low >= 0 and 0 < x.mean < LINEAR:
         return "linear power, of which dB are 10 * log10"
     return "no decibel but amplitudes or counts" if abs(x.mean) > LOUDEST else ""
@@ -121,16 +131,20 @@ def _linear(x: Values) -> str:
 
 
 def _reflectance(x: Values) -> str:
+    if x.low <= LOWEST and not x.whole:
+        return NODATA
     if x.whole or x.mean <= BRIGHTEST:  # whole numbers may be shares of what their type can hold
         return ""
     return f"no reflectance of 0 to 1 but {'scaled by 10000' if x.high > 400 else '%'}"
 
 
 def _times(x: Values, factor: float) -> str:
+    if x.low <= LOWEST * factor:
+        return NODATA
     if factor >= 1000 and 0 < x.high <= LINEAR and not x.whole:
         return "reflectance of 0 to 1"
     return f"no reflectance, which stays below {BRIGHTEST * factor:g}" if x.mean > BRIGHTEST * factor else ""
 
 
 def _fine_times(low: float, high: float, whole: bool, factor: float) -> bool:
-    return high <= BRIGHTEST * factor and (whole or high > LINEAR)
+    return LOWEST * factor < low <= high <= BRIGHTEST * factor and (whole or high > LINEAR)

@@ -37,12 +37,9 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"and {len(found) - FINDINGS} more: out=FILE.json has all"
     counts = {level: sum(f["severity"] == level for f in found) for level in STYLE}
     said = ", ".join(f"{n} {level if level == 'info' else level + 's' * (n != 1)}" for level, n in counts.items() if n)
-    some = (
-        ""
-        if record["looked_at"] == record["samples"]
-        else f" of {record['samples']:,}, evenly spaced (limit=null: all)"
-    )
-    yield f"looked at {record['looked_at']:,}{some or ''} samples: {said or 'nothing found'}"
+    whole = record["looked_at"] == record["samples"]
+    some = "" if whole else f" of {record['samples']:,}, evenly spaced (limit=null: all)"
+    yield f"looked at {record['looked_at']:,} samples{some}: {said or 'nothing found'}"
 
 
 def _stream(name: str, facts: Mapping[str, Any]) -> Table:

@@ -17,6 +17,10 @@ TEN = "reflectance x 10000"
         ("sigma0 dB", [0.0001, 0.02, 1.3], "linear power"),
         ("dB", [120.0, 300.0, 900.0], "amplitudes"),
         ("dB", [-25.0, -3.0, 7.0], ""),
+        ("dB", [-9999.0, -12.0, -10.0, -11.0], "nodata"),
+        (TEN, np.array([-9999, 300, 4000], dtype=np.int16), "nodata"),
+        ("reflectance", [-9999.0, 0.2, 0.3], "nodata"),
+        (TEN, np.array([-300, 300, 4000], dtype=np.int16), ""),
         ("dB", [30.0, 55.0, 90.0], ""),  # the loudness of a sound
         ("dB", [0.0, 0.0, 0.0], ""),  # nothing was measured
         ("linear power", [-25.0, -3.0, 7.0], "dB"),

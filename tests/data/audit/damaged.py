@@ -200,6 +200,12 @@ DAMAGE = {
         "info",
         r"s1: 1\.0% of the values were not measured.*p04",
     ),
+    "a nodata value that nobody declares": (
+        each(changed, sensor="s1", change=bands(lambda x: x[:, :3].fill(-9999)), only="p04"),
+        "unit",
+        "error",
+        r"p04.* -9999 to .*not declared.*data.source.card.nodata=-9999.*1 of 24",
+    ),
     "two projections": (
         each(labels, change=set_at("crs", [8], "EPSG:4326")),
         "projection",

@@ -18,6 +18,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.scaling import FixedRange, NoScaling
 from multimodal_lab.doctor import __main__ as command
+from multimodal_lab.doctor.show import lines
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,7 @@ def test_a_preset_of_other_units_is_refused(good, factor, says):
 def test_a_sample_of_the_set_and_what_it_offers(good):
     found = of(good, limit=7)
     assert (found.looked, found.samples, found.streams["s2"]["looked_at"]) == (7, 24, 7)
+    assert [*lines(found.record())][-1].startswith("looked at 7 samples of 24, evenly spaced (limit=null: all): ")
     assert offered(opened(good).source) == {n: {"kind": "image", "bands": "all", "field": n} for n in ("s1", "s2")}
 
 
