@@ -25,6 +25,7 @@ HYDRA += ["launcher", "sweeper", "verbose", "mode", "searchpath", "job_logging.r
 FOLDERS = {"experiment", "study"}  # groups whose choices lie in folders of their own too: experiment=folder/name
 CONFIG = "multimodal_lab.config.schema.Config"
 PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses"}
+SOURCES = "data.source.sources."  # where data sets stand within a joined or mixed one
 
 
 @lru_cache
@@ -135,8 +136,9 @@ def choice_problems(override: Override, known: dict[str, list[str]]) -> Iterator
                 for name in value if isinstance(value, list) else [value]:
                     if not isinstance(name, str) or name not in known[group]:
                         yield not_one_of(key, name, known[group])
-        if override.package and "." in override.package and override.package.split(".")[0] not in PLURAL.values():
-            near = f"{PLURAL.get(group, group)}.{override.package.split('.', 1)[1]}"
+        package = "" if group == "data" and str(override.package).startswith(SOURCES) else override.package
+        if package and "." in package and package.split(".")[0] not in PLURAL.values():
+            near = f"{PLURAL.get(group, group)}.{package.partition('.')[2]}"
             yield Problem(
                 key, values[0] if values else None, f"{override.package} is no place for a {group}", f"{group}@{near}"
             )

@@ -5,13 +5,18 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.packed import finalize, probe, writer
+from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.hdf5 import Hdf5
+from multimodal_lab.data.readers.joined import Joined
+from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams import scaling, whole_rows
@@ -32,7 +37,7 @@ def stored(folder: Path, rows: int = 90, dtype: str = "float32") -> Hdf5:
     return stored_again(folder)
 
 
-def prepared(source: Hdf5, policy: Any, modality: dict[str, Any] = TWO, **changes: Any) -> Prepared:
+def prepared(source: Any, policy: Any, modality: dict[str, Any] = TWO, **changes: Any) -> Prepared:
     return Data(source, scaling=policy, split=Split(), labels=[], **changes).prepare(modality, 0)
 
 
@@ -70,6 +75,66 @@ def test_in_any_order_from_runs_or_from_one_span(tmp_path: Path) -> None:
             alone = source.read(row, streams)
             assert all(np.array_equal(found.inputs[n][i], alone.inputs[n]) for n in TWO)
             assert all(found.full_scale[n] == alone.scale(n) for n in TWO)
+
+
+def tabled(folder: Path, rows: int = 40) -> Table:
+    rng = np.random.default_rng(1)
+    made = pd.DataFrame(rng.normal(size=(rows, 5)), columns=[f"c{i}" for i in range(5)]).assign(
+        name=[f"r{i}" for i in range(rows)]
+    )
+    made.to_parquet(folder / "x.parquet")
+    return Table(str(folder), file="x.parquet", pattern=r"c\d", id="name")
+
+
+def packed(source: Any, folder: Path) -> Packed:
+    plan = writer.begin(source, probe.probe(source), folder, {})
+    writer.write(plan, 1, lambda done, total: None)
+    finalize.finish(plan, "2:mark", {}, {}, "report")
+    return Packed(str(folder))
+
+
+@pytest.mark.parametrize("kind", ["table", "packed", "packed of two types", "joined"])
+def test_other_sources_give_many_rows_as_they_give_each(tmp_path: Path, kind: str) -> None:
+    modality: dict[str, Any] = {
+        "x": {"kind": "vector", "bands": ["c3", "c1"]},
+        "y": {"kind": "vector", "bands": ["c0", "c1"]},
+    }
+    if kind == "packed of two types":
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            for name, dtype in (("a", "float32"), ("b", "uint16")):
+                file[name] = np.arange(40 * len({"a": A, "b": B}[name])).reshape(40, -1).astype(dtype)
+        source: Any = packed(stored_again(tmp_path), tmp_path / "store")
+        modality = TWO
+    else:
+        source = tabled(tmp_path)
+        source = packed(source, tmp_path / "store") if kind == "packed" else source
+    if kind == "joined":
+        (tmp_path / "other").mkdir()
+        fewer = tabled(tmp_path / "other", 30)
+        source = Joined({"one": source, "two": fewer}, root=str(tmp_path))
+        modality = {"x": {**modality["x"], "field": "one"}, "y": {**modality["y"], "field": "two"}}
+    rows = np.array([7, 3, 4, 29, 5, 3])
+    streams = [p.stored for p in prepared(source, scaling.NoScaling(), modality).reader.plans.values()]
+    found = source.read_rows(rows, streams)
+    assert found is not None
+    for i, row in enumerate(rows):
+        alone = source.read(row, streams)
+        for name in modality:
+            assert np.array_equal(found.inputs[name][i], alone.inputs[name])
+            assert found.inputs[name].dtype == alone.inputs[name].dtype
+            assert found.full_scale[name] == alone.scale(name)
+    if kind == "joined":
+        assert source.read_rows(np.array([3, 35]), streams) is None  # the second has no such row
+
+
+def test_a_damaged_record_is_named_as_when_it_is_read_alone(tmp_path: Path) -> None:
+    source = packed(tabled(tmp_path), tmp_path / "store")
+    at = int(source.index["offset"][9])
+    with source._file(9)[1].open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff")
+    with pytest.raises(DataError, match=r"sample 'r9'.*damaged"):
+        prepared(Packed(str(tmp_path / "store")), scaling.NoScaling(), {"x": {"kind": "vector", "bands": "all"}})
 
 
 def test_a_bad_row_is_named_as_when_it_is_read_alone(tmp_path: Path) -> None:

@@ -7,15 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.data.packed import finalize, probe, writer
+from multimodal_lab.data.readers.images import Images
 from multimodal_lab.experiment.build import modality
 from multimodal_lab.study.design.cells import without_hydra
 
 PAGE = (Path(__file__).parents[2] / "docs/sources.md").read_text()
 FILES = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+SPLIT = {"train": 1.0, "val": 0.0, "test": 0.0, "min_class_policy": "refuse", "seed": 0} | dict.fromkeys(
+    ("by", "stratify", "column")
+)
 NAMES = [f"s{i}" for i in range(12)]
 
 
@@ -40,9 +46,14 @@ def folder(tmp_path_factory):
 
 
 def prepared(folder, text, *words):
-    """The data of a file of `conf/data` and a command line, checked as a run checks it."""
+    """The data of a file of `conf/data` and a command line."""
     (folder / "conf" / "data" / "mine.yaml").write_text(text)
-    jobs = check_command([f"--config-dir={folder / 'conf'}", "data=mine", "fusion=separate", *words])
+    return composed([f"--config-dir={folder / 'conf'}", "data=mine", "fusion=separate", *words])
+
+
+def composed(words):
+    """The data of a command line, checked as a run checks it."""
+    jobs = check_command(words)
     cfg, found = jobs.configured(jobs.lines)
     assert not found
     cfg = without_hydra(cfg)
@@ -70,3 +81,33 @@ def test_sets_of_other_names_are_mixed(folder):
     data = prepared(folder, mixed, "modality=rgb", "+data.size=8")
     assert data.samples["source"].value_counts().to_dict() == {"museum": 10, "field": 10}
     assert [b.name for b in data.streams["rgb"].bands] == ["R", "G", "B"]
+
+
+def test_a_packed_store_is_one_of_the_joined(folder):
+    pictures, store = Images(str(folder / "pictures")), folder / "store"
+    plan = writer.begin(pictures, probe.probe(pictures), store, {})
+    writer.write(plan, 1, lambda done, total: None)
+    choices = {"scaling": {"_target_": "multimodal_lab.data.streams.scaling.DtypeMax"}, "labels": [], "size": 8}
+    choices |= {
+        "resize": "area",
+        "resize_mode": "pad",
+        "background": "mean",
+        "batch_size": 4,
+        "split": SPLIT,
+    }
+    finalize.finish(plan, "2:mark", choices, {}, "report")
+    words = [
+        "data=joined",
+        "data.source.key={image: stem, spectrum: specimen}",
+        f"data.root={folder}",
+        "data.labels=[habitat]",
+    ]
+    words += ["modality=image_spectrum", "+backbone@backbones.spectrum=vector", "fusion=separate", "data.size=8"]
+    words += ["data@data.source.sources.spectrum=dewlap_spectra", "data.split.by=null", "data.split.stratify=null"]
+    words += [f"data.source.sources.image.root={folder / 'pictures'}"]
+    again = [*words[:-1], "data@data.source.sources.image=packed", f"data.source.sources.image.root={store}"]
+    (plain, own), (other, theirs) = ((d, d.batch(np.arange(12))) for d in (composed(words), composed(again)))
+    assert {*plain.samples["specimen"].dropna()} == {*other.samples["specimen"].dropna()} == {*NAMES[2:]}
+    for name in ("image", "spectrum"):
+        assert torch.equal(own.inputs[name], theirs.inputs[name])
+        assert torch.equal(own.present[name], theirs.present[name])

@@ -62,6 +62,19 @@ class Recipe:
             inputs, None if self.mask is None else self.mask.of(record, low), self.full_scale, missing, dict(self.rates)
         )
 
+    def cut_rows(self, records: np.ndarray, low: int) -> dict[str, np.ndarray] | None:
+        """{stream: (n, C)} of vectors of records (n, bytes), of which each holds bytes `low` and on; None for anything else."""
+        if self.mask is not None or self.holes or self.rates:
+            return None
+        found = {}
+        for name, pieces in self.pieces.items():
+            if pieces is None or any(len(piece.shape) > 1 for piece in pieces):
+                return None
+            parts = [np.ascontiguousarray(records[:, p.start - low : p.stop - low]).view(p.dtype) for p in pieces]
+            parts = [x if p.pick is None else x[:, list(p.pick)] for x, p in zip(parts, pieces, strict=True)]
+            found[name] = _joined(name, [x.T for x in parts]).T
+        return found
+
 
 class Layout:
     """The extents of all parts of records whose index row says the same of them.

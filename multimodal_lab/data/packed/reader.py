@@ -26,7 +26,7 @@ from multimodal_lab.data.packed.format import (
 )
 from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
 from multimodal_lab.data.readers.folder import existing, readable, some
-from multimodal_lab.data.source import DataError, NoStream, Raw
+from multimodal_lab.data.source import DataError, NoStream, Raw, Rows
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import CLASSES
 from multimodal_lab.types import Band, Stream
@@ -99,6 +99,29 @@ class Packed:
         raw = recipe.cut(record, low)
         raw.inputs |= texts
         return raw
+
+    def read_rows(self, index: np.ndarray, streams: Sequence[Stream]) -> Rows | None:
+        """The same of many rows of vectors at once; None where they must be read one by one, as where one is damaged."""
+        entries = self.index[index]
+        shapes = entries.view(np.uint8).reshape(len(index), -1)[:, HEAD:]
+        if any(kinds.of(s).stored == "column" for s in streams) or (shapes != shapes[0]).any():
+            return None
+        recipe = self._recipe(entries[0], list(streams))
+        whole = self.verify == "every" or (self.verify == "first" and not self._seen[index].all())
+        low, high = (0, int(entries["bytes"][0])) if whole else (recipe.low, recipe.high)
+        records = np.empty((len(index), high - low), dtype=np.uint8)
+        for row, record in zip(index.tolist(), records, strict=True):
+            if _pread(self._file(row)[0], record, int(self._offsets[row]) + low) < len(record):
+                return None
+        if whole and self._hash:
+            if any(self._hash(r) != h.tobytes() for r, h in zip(records, entries["hash"], strict=True)):
+                return None
+            self._seen[index] = True
+        values = recipe.cut_rows(records, low)
+        if values is None:
+            return None
+        scales = recipe.full_scale
+        return Rows(values, scales if isinstance(scales, dict) else dict.fromkeys(values, scales))
 
     def damage(self, index: int) -> str | None:
         """What is wrong with a record's bytes; None if they are those that were packed."""

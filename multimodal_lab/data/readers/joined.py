@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.joined_rows import Missing, join, joined_table
 from multimodal_lab.data.readers.members import classes, common_mask, complete, members, notes
-from multimodal_lab.data.source import DataError, NoStream, Raw, Source
+from multimodal_lab.data.source import DataError, NoStream, Raw, Rows, Source
 from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
 from multimodal_lab.text import expected_one_of
@@ -85,10 +85,7 @@ class Joined:
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """What each source gives of its streams; None where it lacks this row."""
-        own: dict[str, list[Stream]] = {}
-        for stream in streams:
-            name, mine = self._home(stream)
-            own.setdefault(name, []).append(mine)
+        own = self._by_source(streams)
         rows = {name: int(self._rows[name][index]) for name in own}
         raws = {name: self.members[name].source.read(row, own[name]) for name, row in rows.items() if row >= 0}
         inputs: dict[str, Any] = dict.fromkeys(stream.name for stream in streams)
@@ -101,6 +98,25 @@ class Joined:
             scales |= {stream: raw.scale(stream) for stream in there}
         mask = common_mask(raws, lambda: any(self.members[n].masks(s) for n, s in own.items()))
         return Raw(inputs, mask, scales, missing, {k: rate for raw in raws.values() for k, rate in raw.rates.items()})
+
+    def read_rows(self, index: np.ndarray, streams: Sequence[Stream]) -> Rows | None:
+        """The same of many rows of vectors at once; None where a source lacks one, or reads one by one."""
+        made = Rows({}, {})
+        for name, own in self._by_source(streams).items():
+            rows, read = self._rows[name][index], getattr(self.members[name].source, "read_rows", None)
+            found = read(rows, own) if read is not None and (rows >= 0).all() else None
+            if found is None:
+                return None
+            made.inputs |= found.inputs
+            made.full_scale |= found.full_scale
+        return made
+
+    def _by_source(self, streams: Sequence[Stream]) -> dict[str, list[Stream]]:
+        own: dict[str, list[Stream]] = {}
+        for stream in streams:
+            name, mine = self._home(stream)
+            own.setdefault(name, []).append(mine)
+        return own
 
     def _named(self, stream: str, field: str) -> tuple[str, str]:
         """The source of a stream, and the field that it is in there."""

@@ -14,7 +14,7 @@ from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.spectra import Duplicates, bands_of_columns, in_order
 from multimodal_lab.data.readers.tables import doubts, read_table, require_column
 from multimodal_lab.data.readers.typed_columns import typed
-from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.source import DataError, Raw, Rows
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.types import Stream
@@ -84,6 +84,12 @@ class Table:
         """(C,) float32 per stream."""
         need_kind(streams, ["vector"], self.file)
         return Raw({s.name: self._values[index, indices(s, self.bands)] for s in streams})
+
+    def read_rows(self, index: np.ndarray, streams: Sequence[Stream]) -> Rows | None:
+        """The same of many rows at once."""
+        need_kind(streams, ["vector"], self.file)
+        values = {s.name: self._values[index[:, None], indices(s, self.bands)] for s in streams}
+        return Rows(values, dict.fromkeys(values, 1.0))
 
 
 def keep_where(rows: pd.DataFrame, where: dict[str, Any], file: str) -> pd.DataFrame:

@@ -23,8 +23,7 @@ def possible(reader: SampleReader) -> bool:
     return (
         hasattr(reader.source, "read_rows")
         and reader.watch is None
-        and getattr(reader.scaling, "elementwise", False)
-        and all(_plain(reader, name) for name in reader.plans)
+        and all(_plain(reader, n) and getattr(reader.policy(n), "elementwise", False) for n in reader.plans)
     )
 
 
