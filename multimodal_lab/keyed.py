@@ -77,6 +77,7 @@ class Keyed(nn.Module):
         self.paths = {k: v for k, v in arguments.items() if isinstance(v, str)}
         self.knobs = nn.ModuleDict({k: v for k, v in arguments.items() if isinstance(v, nn.Module)})
         self.constants = {k: v for k, v in arguments.items() if k not in self.paths and k not in self.knobs}
+        self.learnt: list[str] = []
 
     def forward(self, scope: Scope) -> Tensor:
         """Scope to a scalar: what is logged is what is summed."""
@@ -88,10 +89,17 @@ class Keyed(nn.Module):
         if self.paths.get("ids", "").startswith("batch.targets."):
             found["ids"] = own_class(found["ids"], scope["batch"].ids)
         knobs = {k: module(scope["progress"]) for k, module in self.knobs.items()}
-        said = self.fn(**found, **knobs, **self.constants)
+        learnt = {k: getattr(self, f"{k}_learnt") for k in self.learnt}
+        said = self.fn(**found, **knobs, **self.constants, **learnt)
         if isinstance(said, Tensor):
             return self.weight * said, {}
         return self.weight * said.total, {name: x.detach() for name, x in said.parts.items()}
+
+    def learn(self, argument: str, value: Tensor) -> None:
+        """Replace the word that an argument has by what was learnt of the training split; it is saved with the weights."""
+        del self.paths[argument]
+        self.register_buffer(f"{argument}_learnt", value)
+        self.learnt.append(argument)
 
     def scalars(self, progress: float) -> dict[str, float]:
         """The numbers that it is made with, by name: learned or scheduled ones, and what its function states as `weights`."""

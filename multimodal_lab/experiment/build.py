@@ -91,8 +91,7 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     known = {"numbers": {**data.numbers, **numbers}} if asks(factory, "numbers") else {}
     system: System = factory(data.streams, classes, **known)
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
-    if not trained:
-        _balance(system, data)
+    _balance(system, data, trained)
     if cfg.get("adapt") and "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
         # a checkpoint without frozen weights needs them from where they came
@@ -155,8 +154,8 @@ def _require_targets(system: System, data: Any, added: Iterable[str], trained: b
                 _require_labels(term, argument, name, data)
 
 
-def _balance(system: System, data: Any) -> None:
-    """Give losses that ask for `balanced` weights those of the training split; a note says what they are."""
+def _balance(system: System, data: Any, trained: bool) -> None:
+    """Give losses that ask for `balanced` weights those of the training split, with a note; a checkpoint has its own."""
     term: str
     loss: Any
     for term, loss in system.losses.items():
@@ -168,9 +167,11 @@ def _balance(system: System, data: Any) -> None:
                 raise ValueError(
                     f"loss {term}: {argument}=balanced is by class, and {label or 'its target'} is no label of classes"
                 )
+            if trained:
+                loss.learn(argument, torch.ones(len(names)))
+                continue
             found = balanced.weights(argument, data.targets[label][data.splits["train"]], len(names))
-            del paths[argument]
-            loss.constants[argument] = found
+            loss.learn(argument, torch.tensor(found))
             low, high = (pick(range(len(found)), key=found.__getitem__) for pick in (min, max))
             data.notes.append(
                 f"loss {term}: {argument}=balanced is {found[low]:.3g} ({names[low]}) to {found[high]:.3g} ({names[high]}), "

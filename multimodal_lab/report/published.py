@@ -64,17 +64,16 @@ class Published:
         return ""
 
     def table(self, summary: Mapping[str, Any]) -> RenderableType:
-        """The published rows, said to be so, below those of the run's own heads."""
+        """The published rows, said to be so, below those of the run's own heads; their sources stand in the CSV."""
         drawn = Table(title=f"{self.data}, official test split", box=box.SIMPLE_HEAD, title_justify="left")
         for column in ("", "figures"):
-            drawn.add_column(column)
+            drawn.add_column(column, no_wrap=True)
         for title in SCORES.values():
             drawn.add_column(title, justify="right")
-        drawn.add_column("source")
         for row in self.frame(summary):
             style = "dim" if row["figures"] == "published" else ""
             cells = [number(row.get(score), ".4f") for score in SCORES]
-            drawn.add_row(printable(row["name"]), row["figures"], *cells, printable(row["source"]), style=style)
+            drawn.add_row(printable(row["name"]), row["figures"], *cells, style=style)
         notes = [
             Text(printable(said), style="dim")
             for said in (f"Published, not measured here: {self.source}.", *self.notes)
@@ -82,10 +81,10 @@ class Published:
         return Group(drawn, *notes)
 
     def frame(self, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Rows of `table`: name, figures (`measured here` or `published`), the scores, source."""
+        """Rows of `table`: name, figures (`measured` or `published`), the scores, source."""
         stems = dict.fromkeys(
             k.rpartition("/")[0] for k in summary if k.startswith("head/") and k.endswith("/f1_macro")
         )
-        own = [{"name": stem, "figures": "measured here", "source": "this run"} | {k: summary.get(f"{stem}/{k}") for k in SCORES}
+        own = [{"name": stem, "figures": "measured", "source": "this run"} | {k: summary.get(f"{stem}/{k}") for k in SCORES}
                for stem in stems]  # fmt: skip
         return [*own, *({"source": "", **row, "figures": "published"} for row in self.rows)]

@@ -17,6 +17,7 @@ from multimodal_lab.config.rules.wiring import scored
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.evaluate import thresholds
 from multimodal_lab.experiment import run as experiment
+from multimodal_lab.experiment.judge import judge
 from multimodal_lab.predict import load
 from multimodal_lab.report import figures
 from multimodal_lab.report.answers import shares
@@ -177,7 +178,7 @@ def test_made_up_data_stand_beside_no_published_figure(composed, done, tmp_path)
     real = {"data": {"root": "/data", "split": {"column": "split"}}, "eval_split": "test"}
     assert published.hidden(real, own) == ""
     rows = published.frame(own)
-    assert [r["figures"] for r in rows] == ["measured here"] + ["published"] * 10
+    assert [r["figures"] for r in rows] == ["measured"] + ["published"] * 10
     assert rows[1]["average_precision_macro"] == 0.7033
     for changed, numbers, why in (
         ({"data": {**real["data"], "root": None}}, own, "made up"),
@@ -191,10 +192,42 @@ def test_made_up_data_stand_beside_no_published_figure(composed, done, tmp_path)
         type(published)(data="d", column="split", n=1, source="s", rows=[{"name": "a", "f1_macro": 64.4}])
 
 
-def test_a_run_of_other_data_prints_why_no_published_figure_stands_there(plots, composed, capsys, tmp_path):
-    quick = ["train.monitor=null", "train.patience=null", "train.max_steps=0", "report=bigearthnet_v2"]
+@pytest.mark.parametrize("n", [24, 119825])
+def test_published_figures_are_printed_beside_a_run_of_the_same_samples_alone(plots, composed, capsys, tmp_path, n):
+    quick = [
+        "train.monitor=null",
+        "train.patience=null",
+        "train.max_steps=0",
+        "report=bigearthnet_v2",
+        f"report.published.n={n}",
+    ]
     experiment.run(composed(*words(plots[0], *quick), small=False), tmp_path)
-    out = capsys.readouterr().out.replace("\n", " ")
-    assert "24 samples were scored, and the official test split has 119825" in out
-    assert "published" not in out.replace("no published figures beside these", "")
-    assert not (tmp_path / "scores/published.csv").exists()
+    lines = capsys.readouterr().out.splitlines()
+    file = tmp_path / "scores/published.csv"
+    if n == 24:
+        rows = pd.read_csv(file)
+        assert rows.figures.tolist() == ["measured"] + ["published"] * 10
+        own = json.loads((tmp_path / "summary.json").read_text())
+        assert rows.f1_micro[0] == pytest.approx(own["head/classifier/labels/f1_micro"])
+        assert not any(".7033" in str(value) for value in own.values())
+        assert any("ResNet-50 S1+S2 v0.2.0" in line and "published" in line and "0.7033" in line for line in lines)
+        assert any("ResNet-101 and the table of the paper were not found" in line for line in lines)
+    else:
+        assert not file.exists()
+        assert not any("0.7033" in line for line in lines)
+        assert any("24 samples were scored, and the official test split has 119825" in line for line in lines)
+
+
+def test_a_run_that_is_judged_again_keeps_its_thresholds(done, plots, composed, tmp_path):
+    """Also on data without a validation split, of which none could be tuned, and with its balanced weights."""
+    folder, table = done[0], plots[1]
+    table[(table.split != "val") & (table.index > 20)].assign(id="new" + table.id).to_parquet(
+        tmp_path / "plots.parquet"
+    )
+    again = composed(*words(tmp_path), small=False)
+    (tmp_path / "out").mkdir()
+    judge(again, folder, tmp_path / "out")
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["head/classifier/labels/f1_macro"] == pytest.approx(done[1]["head/classifier/labels/f1_macro"])
+    assert summary["test/bce"] == pytest.approx(done[1]["test/bce"])  # weighted as in its own training split
+    assert thresholds.read(tmp_path / "out") == thresholds.read(folder)
