@@ -62,8 +62,7 @@ class Data:
     stands in; both read every sample first, and stop above the share `max_bad`, not at one. shuffle: re-pairs one stream
     among the samples of each split, see `Shuffle`: a negative control. items: {stream: column} whose equal values mark rows
     that hold the same thing in that stream, which retrieval ranks once; a reader of captions knows its images. sampling: the
-    shares of an epoch of training, see `Sampling`. kinds: {label: class or number} where the type of a column does not tell:
-    codes stored as numbers, counts stored as integers.
+    shares of an epoch of training, see `Sampling`. kinds: {label: class or number} where a column's type does not tell it.
     """
 
     def __init__(
@@ -163,9 +162,8 @@ class Data:
             sampling=self.sampling if frozen is None else None,
         )
         prepared.notes += learnt_notes.of_kinds(samples, splits, bad)
-        if frozen is None and chosen.split.block_km is not None:
-            prepared.notes.append(spatial.told(samples.table, splits, chosen.split.block_km, chosen.split.buffer_km))
         if frozen is None:
+            prepared.notes += spatial.told(samples.table, splits, chosen.split.block_km, chosen.split.buffer_km)
             prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
         if not encodes:
             try:
@@ -244,8 +242,7 @@ class Data:
         if self.cache:
             prepared.stack.keep()
         elif checked and not known_good(reader, memory, prepared.fingerprint):
-            learnt = set(prepared.splits["train"].tolist()) if self.statistics == "train" else set()
-            learnt |= prepared.bad.why.keys()
+            learnt = {*(prepared.splits["train"].tolist() if self.statistics == "train" else ()), *prepared.bad.why}
             rest = np.array([row for row in range(len(prepared.samples)) if row not in learnt], dtype=np.int64)
             what = "the held-out samples" if self.statistics == "train" else "every sample"
             for _ in track(whole_rows.raws(reader, rest), f"reading {what}", len(rest)):

@@ -117,7 +117,7 @@ def describe(system: System, data: Any) -> str:
     return f"{streams}: {counts} samples; {size / 1e6:.2f} M parameters"
 
 
-def begins(plain: Mapping[str, Any]) -> list[str]:
+def begins(plain: dict[str, Any]) -> list[str]:
     """A line on what backbones of models that others have trained begin with; none where no backbone has a choice of weights."""
     nodes = {name: plain["backbones"].get(name, plain["backbone"]) for name in streams(plain)}
     found = [

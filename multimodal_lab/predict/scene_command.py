@@ -54,7 +54,7 @@ def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
 
     asked = Asked(
         {n: Path(f).expanduser() for n, f in given["scene"].items()}, {n: _names(v) for n, v in given["bands"].items()},
-        given["key"], axes, words.get("head"), **whole,
+        given["key"], "hwc" if axes == "hwc" else "chw", words.get("head"), **whole,
     )  # fmt: skip
     teller = SceneTeller(load(folder, words.get("device", "auto")), asked)
     for note in teller.notes:

@@ -112,8 +112,9 @@ def _decoded(path: Path, file: Any, pages: list[Any], separate: bool) -> Callabl
             data = file.filehandle.read(size)
         found, _, shape = page.decode(data, index)
         if found is None:  # never written
-            return np.full(shape[1:], page.nodata, page.dtype)
-        return np.asarray(found)[0]
+            found = np.full(shape, page.nodata, page.dtype)
+        pixels: np.ndarray = np.asarray(found)[0]
+        return pixels
 
     def rows(start: int, end: int) -> np.ndarray:
         out = np.empty((inner * len(pages), end - start, first.imagewidth), np.dtype(first.dtype).newbyteorder("="))

@@ -54,7 +54,9 @@ def _figure(found: dict[str, np.ndarray], head: str, facts: Any) -> Figure:
         right = (truth[row] == told[row])[known[row]].mean() if len(names) and known[row].any() else None
         panels[-1].set_xlabel(f"{right:.0%} of the known pixels" if right is not None else "", fontsize=7)
         panels[0].set_ylabel(style.short(str(facts["ids"][row])), fontsize=7)
-    there = np.unique(np.concatenate([truth[known], told.ravel()])).astype(int) if len(names) else []
+    there: list[int] = (
+        np.unique(np.concatenate([truth[known], told.ravel()])).astype(int).tolist() if len(names) else []
+    )
     patches = [Patch(color=colour(k), label=style.short(names[k])) for k in there]
     if patches:
         figure.legend(handles=patches, loc="outside right upper", fontsize=8, alignment="left")

@@ -50,9 +50,8 @@ class Masks:
                 f"data.source.masks: {len(lacking)} of {len(found)} images have no map, such as {lacking[0]} (looked for "
                 f"{self._place(masks, Path(lacking[0]))}); data.source.missing=keep leaves theirs unknown"
             )
-        there = [own if (self.root / own).is_file() else None for own in found]
-        self.samples = images.samples.assign(**{COLUMN: there})
-        self.samples.attrs = dict(images.samples.attrs)
+        self.samples = images.samples.copy()
+        self.samples[COLUMN] = [own if (self.root / own).is_file() else None for own in found]
         self.bands, self.field_bands = images.bands, {**getattr(images, "field_bands", {}), MAP: (Band(MAP),)}
         self.images = (*getattr(images, "images", ()), COLUMN)
         self.identity = (repr(getattr(images, "identity", None)), masks)

@@ -80,8 +80,10 @@ def buffered(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float) ->
     return made
 
 
-def told(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float, buffer: float | None) -> str:
-    """What a run says of a split by blocks: how many there are, and how far test samples are from training samples."""
+def told(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float | None, buffer: float | None) -> list[str]:
+    """What a run says of a split by blocks of `km`, nothing of another: how many there are, and how far test samples are from training samples."""
+    if km is None:
+        return []
     used = np.concatenate(list(splits.values()))
     said = f"split: {samples[COLUMN].iloc[used].nunique()} blocks of {km:g} km on the ground"
     if buffer is not None:
@@ -92,7 +94,7 @@ def told(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float, buffer
             f"; from a test sample to the nearest training sample {apart.min():.3g} km at the least, "
             f"{np.median(apart):.3g} km in the median"
         )
-    return said
+    return [said]
 
 
 def _unit(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

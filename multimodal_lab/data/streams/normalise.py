@@ -59,7 +59,7 @@ def statistics(
         )
     if isinstance(chosen, Mapping) and "bands" not in chosen:
         return _each(f"{key}.mean", chosen.get("mean"), len(mean)), _positive(key, chosen.get("std"), len(mean))
-    of: Mapping[str, Any] = chosen
+    of: Any = chosen  # by its name it was turned into what that stands for, see `by_name`
     known = places(plan, of)
     if not known:
         names = ", ".join(band.name for band in _bands(plan)[:6])

@@ -15,7 +15,8 @@ import numpy as np
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import Equivalence, equivalence, over_arms, rivals
 from multimodal_lab.stats.holm import holm
-from multimodal_lab.stats.verdict import SEEDS, Difference, difference
+from multimodal_lab.stats.seeds import FEWEST_SEEDS
+from multimodal_lab.stats.verdict import Difference, difference
 from multimodal_lab.study.analysis.compare import ALPHA, distinct, pair, runs, test
 from multimodal_lab.study.analysis.judge import Answer
 from multimodal_lab.study.analysis.sentence import Lead, Seen, Unit
@@ -49,7 +50,7 @@ class OverBest:
         """In words, without a verdict: no control keeps the best and has the rest shuffled. level: the best's own mean."""
         what = "the best two" if len(self.kept) == 2 else "the best of fewer"
         adding = f"adding {' and '.join(self.added)} to {' + '.join(self.kept)}, {what} ({unit.level(level)}),"
-        if self.seeds < SEEDS:
+        if self.seeds < FEWEST_SEEDS:
             return f"what {adding} changes is not known (of {self.seeds} seeds)"
         if self.equivalence.shown:
             return f"{adding} changes nothing that matters"
