@@ -7,9 +7,9 @@ import socket
 import tempfile
 from pathlib import Path
 
+import forked
 import torch
 import torch.distributed as td
-import torch.multiprocessing as mp
 
 from contract.loss import NAMED, Made, Scope, named, scope
 from contract.owed import owed
@@ -26,7 +26,7 @@ def parity(one: Made) -> None:
         port = s.getsockname()[1]
     whole = _result(one, *_share(range(N)))
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_rank, (port, folder, one), nprocs=WORLD)
+        forked.spawn(_rank, (port, folder, one), nprocs=WORLD)
         halves = [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
     told = f"loss {one.name}: two processes give another"
     mean = sum(value for value, _ in halves) / WORLD

@@ -1,11 +1,8 @@
 """Streams with a time axis through whole runs: loading, micro-batches, two ranks, kept features, new recordings."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 
@@ -20,7 +17,6 @@ from multimodal_lab.experiment.reload import embed_files
 from multimodal_lab.predict import load as load_run
 from multimodal_lab.types import Stream
 
-ROOT = Path(__file__).parents[2]
 BASE = [
     "experiment=sensor", "data.source.subjects=4", "data.source.seconds=[0.6,1.0]", "data.source.missing=0.2", "augment=none",
     "data.cache=false", "backbone.widths=[8,16]", "backbone.dropout=0", "head.dropout=0", "train.epochs=1", "train.log_every=1",
@@ -69,18 +65,8 @@ def test_kept_features_are_those_of_a_frozen_backbone(ran, tmp_path):
 
 
 def test_two_ranks_are_one(ran, tmp_path):
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        "-m",
-        "multimodal_lab.run",
-    ]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launcher, *BASE, f"dir={tmp_path}"], capture_output=True, text=True, env=env, timeout=280)
-    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in forked.ranks("multimodal_lab.run", [*BASE, f"dir={tmp_path}"], 2):
+        assert rank.returncode == 0, rank.stderr[-3000:]
     assert losses(tmp_path) == pytest.approx(losses(ran()), rel=1e-5)
 
 

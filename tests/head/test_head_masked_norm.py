@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import forked
 import torch
 import torch.distributed as td
-import torch.multiprocessing as mp
 from torch import nn
 
 from multimodal_lab.head.masked_norm import MaskedBatchNorm
@@ -56,7 +56,7 @@ def _rank(rank: int, file: str, out: str) -> None:
 
 
 def test_two_processes_equal_one(tmp_path):
-    mp.spawn(_rank, (str(tmp_path / "rendezvous"), str(tmp_path / "out.pt")), nprocs=2)
+    forked.spawn(_rank, (str(tmp_path / "rendezvous"), str(tmp_path / "out.pt")), nprocs=2)
     y, target, linear, norm = step(data(), ROWS)
     ((y - target).square() * ROWS[:, None]).sum().div(8).backward()
     want = [*(p.grad for p in (*linear.parameters(), *norm.parameters())), norm.running_mean, norm.running_var]

@@ -4,10 +4,10 @@ import os
 import socket
 from functools import partial
 
+import forked
 import pytest
 import torch
 import torch.distributed as td
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -159,7 +159,7 @@ def both(tmp_path_factory):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    mp.spawn(worker, (port, str(folder)), nprocs=2)
+    forked.spawn(worker, (port, str(folder)), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -7,10 +7,10 @@ import signal
 import socket
 import warnings
 
+import forked
 import pytest
 import torch
 import torch.distributed as td
-import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import nn
 
@@ -207,7 +207,7 @@ def trained(composed, tmp_path_factory):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    mp.spawn(worker, (port, base, cfg), nprocs=2)
+    forked.spawn(worker, (port, base, cfg), nprocs=2)
     return base, [torch.load(base / f"{rank}.pt", weights_only=True) for rank in (0, 1)], Bench(cfg, base)
 
 

@@ -6,10 +6,10 @@ import socket
 from functools import partial
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 import torch.distributed as td
-import torch.multiprocessing as mp
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -250,7 +250,7 @@ def test_two_processes_by_parts_are_one_at_once(tmp_path):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    mp.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    forked.spawn(worker, (port, str(tmp_path)), nprocs=2)
     ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     for loss in OF_ALL_RANKS:
         expected = at_once(system(loss).double(), batch(n=8))

@@ -3,11 +3,11 @@
 import os
 import socket
 
+import forked
 import pytest
 import timm
 import torch
 import torch.distributed as td
-import torch.multiprocessing as mp
 from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -68,7 +68,7 @@ def both(tmp_path_factory):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    mp.spawn(worker, (port, str(folder)), nprocs=2)
+    forked.spawn(worker, (port, str(folder)), nprocs=2)
     return folder
 
 
