@@ -1,6 +1,7 @@
 """Small real things that many tests share: specimens, a system composed from conf/, a run from the command line."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -8,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from small import SMALL
 
 from multimodal_lab import files
-from multimodal_lab.config import resolvers
+from multimodal_lab.config import compose, resolvers
 
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -21,6 +21,18 @@ if not torch.cuda.is_available():
         "TRITON_INTERPRET", "1"
     )  # kernels are run by Triton's interpreter, which is chosen at its import
 resolvers.register()
+gc.disable()  # while thousands of tests are collected
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays to the end: no later collection of garbage walks it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()  # or C++ bindings take what is left at the end of the process for leaks
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,8 +49,7 @@ def composed():
     """A function of overrides to the composed config, small unless `small=False`."""
 
     def make(*overrides: str, small: bool = True):
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return compose("config", overrides=[*(SMALL if small else ()), *overrides])
+        return compose.composed([*(SMALL if small else ()), *overrides])
 
     return make
 
@@ -47,13 +58,12 @@ def composed():
 def cli():
     """Run `python -m multimodal_lab.<module> …`; gives the completed process."""
 
-    def call(
-        *words: str, module: str = "run", small: bool = True, check: bool = True, cwd: Path | None = None, **extra: str
-    ):
-        flags = [w for w in words if w.startswith("-")]
-        rest = [w for w in words if not w.startswith("-")]
-        command = [sys.executable, "-m", f"multimodal_lab.{module}", *flags, *(SMALL if small else ()), *rest]
+    def call(*given: str, module="run", small=True, check=True, cwd: Path | None = None, **extra: str):
+        flags = [w for w in given if w.startswith("-")]
+        rest = [w for w in given if not w.startswith("-")]
+        words = [*flags, *(SMALL if small else ()), *rest]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **extra}
+        command = [sys.executable, "-m", f"multimodal_lab.{module}", *words]
         done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=280)
         assert not check or done.returncode == 0, (
             f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ def owed(kept: object, sentence: str) -> None:
 
 def factory(group: str, name: str, folder: Path = CONF, **changed: Any) -> Any:
     """What `folder/group/name.yaml` builds, with some of its keys changed; `${label}` is species."""
-    with initialize_config_dir(str((folder / group).resolve()), version_base="1.3"):
+    node = {**_node(folder / group, name), **changed}
+    return instantiate(OmegaConf.create({"label": "species", "node": node}).node, _convert_="all")
+
+
+@cache
+def _node(folder: Path, name: str) -> dict[str, Any]:
+    with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
         node = OmegaConf.to_container(compose(name))
     assert isinstance(node, dict)
-    return instantiate(OmegaConf.create({"label": "species", "node": {**node, **changed}}).node, _convert_="all")
+    return node
 
 
 def settings(target: str, names: list[str]) -> list[dict[str, Any]]:

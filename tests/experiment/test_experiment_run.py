@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import joined_set  # noqa: E402
 
 QUICK = ["train.max_steps=2", "train.log_every=1"]
+TINY = [*QUICK, "data.source.size=16"]  # of specimens
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,8 @@ REAL = {
     "vis_nir": "research_only/vis_nir_scenes", "dewlap": "open/dewlap_spectra",
     "indian_pines": "open/indian_pines", "eo_samples": "open/eo_samples",
 }  # fmt: skip
-RANDOM = {"vis_nir": ["backbone.weights=random"]}  # its pretrained weights come in a package of their own
+# Its pretrained weights come in a package of their own; fewer pixels show as much.
+RANDOM = {"vis_nir": ["backbone.weights=random", "data.size=32"]}
 
 
 def names(group):
@@ -92,14 +94,14 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
             own += ["backbones.s2_rgb.model=test_vit"]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
     else:
-        cfg = composed(f"experiment={name}", *QUICK)
+        cfg = composed(f"experiment={name}", *TINY)
     run.run(cfg, tmp_path / "run")
     assert summary(tmp_path / "run")["cost/steps"] == 2
 
 
 @pytest.mark.parametrize("fusion", names("fusion"))
 def test_every_fusion_runs(composed, tmp_path, fusion):
-    run.run(composed(f"fusion={fusion}", "evaluate=[knn]", *QUICK), tmp_path)
+    run.run(composed(f"fusion={fusion}", "evaluate=[knn]", *TINY), tmp_path)
     found = summary(tmp_path)
     streams = {"rgb", "uv"} | ({"fused"} if fusion != "separate" else set())
     assert {k.split("/")[1] for k in found if k.startswith("knn/")} == streams
@@ -112,7 +114,7 @@ IMAGE_MODALITIES = ["rgb", "uv", "rgb_uv", "rgb_uv_stacked", "multispectral", "h
 def test_every_modality_of_the_specimens_runs(composed, tmp_path, modality):
     fusion = "attention" if modality == "rgb_uv" else "separate"
     loss = "cross_modal" if modality == "rgb_uv" else "simclr"
-    run.run(composed(f"modality={modality}", f"fusion={fusion}", f"loss={loss}", "evaluate=[knn]", *QUICK), tmp_path)
+    run.run(composed(f"modality={modality}", f"fusion={fusion}", f"loss={loss}", "evaluate=[knn]", *TINY), tmp_path)
     assert summary(tmp_path)["cost/steps"] == 2
 
 
@@ -186,9 +188,7 @@ def test_every_weight_in_the_config_changes_the_training(composed, tmp_path):
 
     def losses(name, *overrides):
         run.run(
-            composed(
-                "evaluate=[collapse]", "train.validate_every=0", "train.max_steps=3", "train.log_every=1", *overrides
-            ),
+            composed(*TINY, "evaluate=[collapse]", "train.validate_every=0", "train.max_steps=3", *overrides),
             tmp_path / name,
         )
         return [
