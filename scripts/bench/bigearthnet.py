@@ -48,6 +48,10 @@ RUN = [
 ]  # fmt: skip
 
 
+# LMDB keeps a value of less than half a page beside its key: as those of real patches, these lie in pages of their own.
+PADDING = {"padding": "x" * 2048}
+
+
 def names(count: int) -> Iterator[tuple[str, str, str]]:
     """Names of Sentinel-2 and Sentinel-1 patches and their country, of days enough for as many as are asked."""
     made = 0
@@ -75,10 +79,12 @@ def values(source: Sentinel, i: int) -> tuple[dict[str, np.ndarray], dict[str, n
 def fill(folder: Path, rows: pd.DataFrame, stored: Callable[[int], tuple[bytes, bytes]], size: int) -> None:
     """BENv2.lmdb and metadata.parquet."""
     folder.mkdir(parents=True, exist_ok=True)
-    with lmdb.open(str(folder / "BENv2.lmdb"), map_size=size, sync=False) as made, made.begin(write=True) as writing:
-        for i, (s2, s1) in enumerate(zip(rows.patch_id, rows.s1_name)):
-            for key, value in zip((s2, s1), stored(i)):
-                writing.put(key.encode(), value)
+    with lmdb.open(str(folder / "BENv2.lmdb"), map_size=size, sync=False, writemap=True) as made:
+        for first in range(0, len(rows), 8192):
+            with made.begin(write=True) as writing:
+                for i, row in enumerate(rows[first : first + 8192].itertuples(), first):
+                    for key, value in zip((row.patch_id, row.s1_name), stored(i)):
+                        writing.put(str(key).encode(), value)
     rows.to_parquet(folder / "metadata.parquet")
 
 
@@ -90,7 +96,8 @@ def tiny(folder: Path, count: int) -> None:
     kept = []
     for i in range(64):
         parts = [{k: (x, side[COARSE.get(k, 1)]) for k, x in of.items()} for of in values(source, i)]
-        of_s2, of_s1 = (save({k: np.ascontiguousarray(x[:n, :n]) for k, (x, n) in part.items()}) for part in parts)
+        cut = [{k: np.ascontiguousarray(x[:n, :n]) for k, (x, n) in part.items()} for part in parts]
+        of_s2, of_s1 = (save(part, PADDING) for part in cut)
         kept.append((of_s2, of_s1))
     s2, s1, country = zip(*names(count))
     labels = [[NINETEEN[k] for k in np.sort(rng.choice(19, n, replace=False))] for n in rng.integers(1, 6, 4096)]

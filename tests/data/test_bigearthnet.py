@@ -223,9 +223,10 @@ def test_a_patch_without_its_pair_may_be_kept(tmp_path):
     pairs = six()
     s1_gone(pairs)
     write_lmdb(tmp_path, pairs)
+    pairs[3].s1_name = None
     write_table(tmp_path, pairs)
     source = opened(tmp_path, missing="keep")
-    assert any(f"no Sentinel-1 patch for 1 of 6 rows of the table: {RADAR}" in note for note in source.notes)
+    assert any(f"no Sentinel-1 patch for 2 of 6 rows of the table: {RADAR} (of " in note for note in source.notes)
     inputs = source.read(2, [*ALL, MIXED]).inputs
     assert {name: x is None for name, x in inputs.items()} == {"s2": False, "s1": True, "mixed": True}
 

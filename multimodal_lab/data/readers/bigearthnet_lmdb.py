@@ -10,6 +10,8 @@ import pandas as pd
 from multimodal_lab.data.readers.lmdb import tensors
 from multimodal_lab.data.readers.lmdb_file import LmdbFile
 
+AT_ONCE, NO_NAME = 16384, "\0"  # names that are bytes at once; a key that no patch has, as the empty one is not allowed
+
 
 class LmdbPatches:
     """The patches of `samples` (columns `patch_id` and `s1_name`) in the LMDB `path`, called `name`, an array (H, W) a band."""
@@ -22,9 +24,12 @@ class LmdbPatches:
 
     def absent(self, sensor: str) -> list[int]:
         """The rows without a value; only keys are looked up."""
-        keys = [b"" if key is None else key.encode() for key in self._keys[sensor]]
-        there = dict(zip(sorted({*keys} - {b""}), self._file.have(sorted({*keys} - {b""}))))
-        return [row for row, key in enumerate(keys) if not there.get(key, False)]
+        names = self._keys[sensor]
+        gone: list[int] = []
+        for first in range(0, len(names), AT_ONCE):
+            keys = [(name or NO_NAME).encode() for name in names[first : first + AT_ONCE]]
+            gone += [first + i for i, there in enumerate(self._file.have(keys)) if not there]
+        return gone
 
     def read(self, row: int, sensor: str, bands: list[str]) -> dict[str, np.ndarray] | None:
         """The bands asked for that there are; None where the patch is not there."""

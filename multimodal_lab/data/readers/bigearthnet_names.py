@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.readers.bigearthnet_facts import PATCH
 from multimodal_lab.data.readers.utm import lon_lat
 
-S2_NAME = r"^S2[A-D]_MSIL2A_(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)T\d+_(?:.*_)?(?P<column>\d+)_(?P<row>\d+)$"
-S1_NAME = r"^S1[A-D]_IW_GRDH_1SDV_\d{8}T\d{6}_(?P<tile>\d\d[A-Z]{3})_(?P<column>\d+)_(?P<row>\d+)$"
-TILE = r"_T(\d\d[A-Z]{3})_"
+S2_NAME = re.compile(r"S2[A-D]_MSIL2A_(\d{4})(\d\d)(\d\d)T\d+_(?:.*_T(\d\d[A-Z]{3})_)?(\d+)_(\d+)")
+S1_NAME = re.compile(r"S1[A-D]_IW_GRDH_1SDV_\d{8}T\d{6}_(\d\d[A-Z]{3})_\d+_\d+")
 ROWS = "ABCDEFGHJKLMNPQRSTUV"  # the letters of MGRS know no I and no O
 LOWEST = {"S": 3_500_000, "T": 4_400_000, "U": 5_300_000, "V": 6_200_000, "W": 7_000_000}  # m, of bands of latitude
 SNAP = 60  # m: corners of tiles are multiples of the coarsest pixel
@@ -27,32 +29,41 @@ def corner(tile: str) -> tuple[int, float, float]:
     return 32600 + zone, float(left // SNAP * SNAP), float(-(-top // SNAP) * SNAP)
 
 
-def told(patches: pd.Series, pairs: pd.Series) -> pd.DataFrame:
+def told(patches: Sequence[str], pairs: Sequence[str | None]) -> pd.DataFrame:
     """Columns tile, date, crs, left, bottom, right, top (m), lon, lat (degrees, of the centre), missing where no name tells.
 
     patches, pairs: names (N,) of the Sentinel-2 and Sentinel-1 patch; in the first version the latter alone names the tile.
     """
-    own = patches.str.extract(S2_NAME)
-    tile = patches.str.extract(TILE)[0]
-    tile = tile.where(tile.notna(), pairs.astype(object).str.extract(S1_NAME)["tile"]) if pairs.notna().any() else tile
-    known = {name: _corner(name) for name in tile.dropna().unique()}
-    corners = np.array([known.get(name, (np.nan,) * 3) for name in tile], dtype=float).reshape(-1, 3)
-    column, row = (own[name].astype(float).to_numpy() for name in ("column", "row"))
-    left, top = corners[:, 1] + PATCH * column, corners[:, 2] - PATCH * row
-    degrees = np.full((2, len(tile)), np.nan)
-    for epsg in np.unique(corners[np.isfinite(corners[:, 0]), 0]).astype(int):
-        rows = corners[:, 0] == epsg
-        degrees[:, rows] = lon_lat(epsg, left[rows] + PATCH / 2, top[rows] - PATCH / 2)
-    day = own["year"] + "-" + own["month"] + "-" + own["day"]
-    crs = np.array([f"EPSG:{int(epsg)}" if np.isfinite(epsg) else None for epsg in corners[:, 0]], dtype=object)
-    texts = {"tile": "T" + tile, "date": day}
-    texts = {name: values.astype(object).where(values.notna(), None) for name, values in texts.items()}
+    one: dict[str, str] = {}  # equal texts are one object: a table has half a million rows
+    tiles, days, places = [], [], np.full((len(patches), 2), np.nan)
+    for i, (patch, pair) in enumerate(zip(patches, pairs)):
+        found = S2_NAME.fullmatch(patch)
+        day = "-".join(found.group(1, 2, 3)) if found else None
+        days.append(None if day is None else one.setdefault(day, day))
+        if found:
+            places[i] = int(found[5]), int(found[6])
+        tile = found[4] if found else None
+        if tile is None and pair is not None and (other := S1_NAME.fullmatch(pair)):
+            tile = other[1]
+        tiles.append(None if tile is None else one.setdefault(tile, tile))
+    corners: dict[str | None, tuple[float, float, float]] = {t: _corner(t) for t in {*tiles} if t is not None}
+    nowhere = (np.nan, np.nan, np.nan)
+    epsg, left, top = np.array([corners.get(tile, nowhere) for tile in tiles], dtype=float).reshape(-1, 3).T
+    called = {tile: f"T{tile}" for tile in corners}
+    crs = {tile: f"EPSG:{at[0]:.0f}" for tile, at in corners.items() if at[0] == at[0]}
+    left, top = left + PATCH * places[:, 0], top - PATCH * places[:, 1]
+    degrees = np.full((2, len(tiles)), np.nan)
+    for zone in np.unique(epsg[np.isfinite(epsg)]).astype(int):
+        own = epsg == zone
+        degrees[:, own] = lon_lat(zone, left[own] + PATCH / 2, top[own] - PATCH / 2)
+    texts = {"tile": [called.get(t) for t in tiles], "date": days, "crs": [crs.get(t) for t in tiles]}
     bounds = {"left": left, "bottom": top - PATCH, "right": left + PATCH, "top": top}
-    return pd.DataFrame({**texts, "crs": crs, **bounds, "lon": degrees[0], "lat": degrees[1]}, index=patches.index)
+    objects = {name: pd.Series(values, dtype=object) for name, values in texts.items()}
+    return pd.DataFrame({**objects, **bounds, "lon": degrees[0], "lat": degrees[1]})
 
 
-def _corner(tile: str) -> tuple[float, ...]:
+def _corner(tile: str) -> tuple[float, float, float]:
     try:
         return corner(tile)
     except (KeyError, ValueError):  # a tile outside Europe, or none of the grid
-        return (np.nan,) * 3
+        return np.nan, np.nan, np.nan

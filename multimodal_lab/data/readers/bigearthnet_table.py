@@ -46,12 +46,21 @@ def finished(rows: pd.DataFrame, keep: Mapping[str, Flagged], name: str) -> tupl
         said = "a row has none" if names.isna().any() else f"{names[names.duplicated()].iloc[0]} stands in two rows"
         raise DataError(f"{name}: patch_id: {said}; expected a name of its own for each patch")
     patch, pair = (rows[c].astype(object).where(rows[c].notna(), None) for c in ("patch_id", "s1_name"))
-    plain = {str(c): rows[c] for c in rows if c not in ("id", "path")}
     facts = {"patch_id": patch, "s1_name": pair, "labels": _labels(rows["labels"], patch, name)}
-    more = {str(c): values for c, values in told(patch, pair).items() if c not in rows}
-    made = pd.DataFrame({"id": patch, **plain, **facts, **more})
+    plain = {str(c): _shared(rows[c]) for c in rows if c not in ("id", "path", *facts)}
+    more = {str(c): values for c, values in told(patch.tolist(), pair.tolist()).items() if c not in rows}
+    made = pd.DataFrame({"id": patch, **facts, **plain, **more})
     made.attrs = {CLASSES: {"labels": list(NINETEEN)}}
     return made, notes
+
+
+def _shared(column: pd.Series) -> pd.Series:
+    """A column whose equal texts are one object, where few differ: half a million countries take no room then."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column
+    one: dict[str, str] = {}
+    values = [None if v is pd.NA or v is None else one.setdefault(v, v) for v in column.tolist()]
+    return pd.Series(values, index=column.index, dtype=object)
 
 
 def _without_flagged(rows: pd.DataFrame, keep: Mapping[str, Flagged], name: str) -> tuple[pd.DataFrame, list[str]]:

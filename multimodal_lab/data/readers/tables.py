@@ -21,7 +21,7 @@ DELIMITED, EXCEL, LINES = (".csv", ".tsv", ".txt"), (".xlsx", ".xlsm", ".xls"), 
 # Words that other programs write for a missing value, and that are classes of some data set too (Namibia, a control).
 DOUBTFUL = {"na", "n/a", "#n/a", "nan", "none", "null", "nil", "unknown", "missing", "?", "-"}
 # The cells of a study read one file after the other in one process, and typing 400 columns takes as long as training on them.
-KEPT, REMEMBERED = 4, 64 * 2**20  # tables, and bytes of a file
+KEPT, REMEMBERED, LONG = 4, 64 * 2**20, 100_000  # tables, bytes of a file, and rows
 _known: dict[tuple[object, ...], tuple[pd.DataFrame, list[str]]] = {}
 CLASSES = 50  # more different values are no classes: they are not searched for spellings of one
 
@@ -52,7 +52,7 @@ def read_table(
     )
     if mark not in _known:
         found = _read(path, key, limits, na_values)
-        if at.st_size > REMEMBERED:
+        if at.st_size > REMEMBERED or len(found[0]) > LONG:
             return found
         while len(_known) >= KEPT:
             del _known[next(iter(_known))]
