@@ -92,12 +92,11 @@ class Data:
         sampling: Sampling | None = None,
         kinds: dict[str, LabelKind] | None = None,
     ) -> None:
-        self.source = source if split.block_km is None else spatial.with_blocks(source, split.block_km)
-        self.split, self.labels, self.root = split, labels, root
+        self.source, self.split = spatial.with_blocks(source, split.block_km), split
         self.scaling = scaling.filled(source) if isinstance(scaling, OwnScaling) else scaling
         self.resize = Resize(size, resize, resize_mode, crop_pct)
         self.batch_size, self.workers, self.cache = batch_size, workers, cache
-        self.background, self.nodata = background, nodata
+        self.labels, self.root, self.background, self.nodata = labels, root, background, nodata
         self.verify, self.on_error, self.max_bad = verify, on_error, max_bad
         self.fingerprint, self.statistics = fingerprint, statistics
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
@@ -163,7 +162,7 @@ class Data:
         )
         prepared.notes += learnt_notes.of_kinds(samples, splits, bad)
         if frozen is None:
-            prepared.notes += spatial.told(samples.table, splits, chosen.split.block_km, chosen.split.buffer_km)
+            prepared.notes += chosen.split.told(samples.table, splits)
             prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
         if not encodes:
             try:

@@ -42,7 +42,7 @@ def keys(a):
 
 
 @pytest.mark.parametrize("grid", [(12, 18), (2, 3)])
-@pytest.mark.parametrize("rule", ["bilinear", "cubic"])
+@pytest.mark.parametrize("rule", ["bilinear", "bicubic"])
 def test_between_pixels_as_a_loop_over_weights(rule, grid):
     x = noise(0, 2, 4, 6)
     kernel, support = (triangle, 1) if rule == "bilinear" else (keys(-0.75 if grid[0] > 4 else -0.5), 2)
@@ -63,7 +63,7 @@ def test_nearest_and_area_keep_what_they_can():
     np.testing.assert_allclose(regrid(x, None, (2, 3), "area")[0], np.moveaxis(np.array(mean), 2, 0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("rule", ["nearest", "bilinear", "cubic", "area"])
+@pytest.mark.parametrize("rule", ["nearest", "bilinear", "bicubic", "area"])
 @pytest.mark.parametrize("grid", [(2, 2), (24, 24)])
 def test_what_is_missing_has_no_part_in_others(rule, grid):
     x = np.full((1, 8, 8), 700, dtype=np.int16)

@@ -146,3 +146,6 @@ def test_without_coordinates_it_says_where_they_come_from():
     rows.loc[2, "lat"] = np.nan
     with pytest.raises(DataError, match="1 of 4 samples have no lon and lat, such as 's2'"):
         Split(by="spatial_block", block_km=1.0).assign(rows)
+    rows.loc[2, "lat"] = 5_300_000.0
+    with pytest.raises(DataError, match=r"sample 's2' has lon 1\d\.\d+ and lat 5\.3e\+06, expected degrees"):
+        Split(by="spatial_block", block_km=1.0).assign(rows)

@@ -199,7 +199,7 @@ class BandFiles:
         if len(sizes) > 1:
             said = " and ".join(f"{h} x {w} pixels ({b})" for (h, w), b in sizes.items())
             raise DataError(
-                f"stream {stream}: bands of {said}; data.source.resample=nearest, bilinear, cubic or area brings them to "
+                f"stream {stream}: bands of {said}; data.source.resample=nearest, bilinear, bicubic or area brings them to "
                 "one grid, or make a stream of each"
             )
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from multimodal_lab.data.source import DataError
 
-Rule = Literal["none", "nearest", "bilinear", "cubic", "area"]
-MODES = {"bilinear": "bilinear", "cubic": "bicubic"}
+Rule = Literal["none", "nearest", "bilinear", "bicubic", "area"]
+MODES = {"bilinear": "bilinear", "bicubic": "bicubic"}
 
 
 def ratio(size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, bool] | None:
@@ -30,7 +30,7 @@ def regrid(
     """Bands (C, H, W) at the size of `grid`, and their missing pixels (C, H, W) bool, None where there are none.
 
     nearest: a larger pixel is repeated, of k x k smaller ones the one at the centre (below and right of it for even k) stays;
-    values and type stay. area: a larger pixel is repeated, smaller ones are averaged. bilinear, cubic (Keys 1981, a = -0.75,
+    values and type stay. area: a larger pixel is repeated, smaller ones are averaged. bilinear, bicubic (Keys 1981, a = -0.75,
     or -0.5 where it shrinks): between centres of pixels, antialiased where they shrink. All but nearest are float32, and of
     the measured pixels alone; a pixel is missing where the nearest one is.
     """

@@ -15,13 +15,13 @@ EARTH_KM = 6371.0088  # mean radius, IUGG
 HOW = "data.source.georeference=true reads them from GeoTIFF; a table may have columns lon and lat in degrees"
 
 
-def with_blocks(source: Source, km: float) -> Source:
-    """The same source, its table with the column `spatial_block`; as it is where there are no coordinates."""
+def with_blocks(source: Source, km: float | None) -> Source:
+    """The same source, its table with the column `spatial_block`; as it is without `km`, or coordinates."""
     table = source.samples
-    if not {"lon", "lat"} <= {*table.columns}:
+    if km is None or not {"lon", "lat"} <= {*table.columns}:
         return source
     made: Any = copy(source)
-    made.samples = table.assign(**{COLUMN: blocks(table["lon"].to_numpy(float), table["lat"].to_numpy(float), km)})
+    made.samples = table.assign(**{COLUMN: blocks(*degrees(table), km)})
     made.samples.attrs = dict(table.attrs)
     result: Source = made
     return result
@@ -40,14 +40,24 @@ def blocks(lon: np.ndarray, lat: np.ndarray, km: float) -> np.ndarray:
     return np.array([f"r{int(r)}_c{int(c)}" if k else None for r, c, k in zip(row, column, known)], dtype=object)
 
 
+def degrees(samples: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude (N,), NaN where there is no number."""
+    lon, lat = (pd.to_numeric(samples[name], errors="coerce").to_numpy(float) for name in ("lon", "lat"))
+    return lon, lat
+
+
 def require_coordinates(samples: pd.DataFrame) -> None:
-    """`DataError` for a table without longitude and latitude, or a row without."""
+    """`DataError` for a table without longitude and latitude, or a row without, or with numbers that are no degrees."""
     if not {"lon", "lat"} <= {*samples.columns}:
         raise DataError(f"data.split.by={COLUMN}: samples have no columns lon and lat; {HOW}")
-    gone = samples["id"][samples[["lon", "lat"]].isna().any(axis=1)]
-    if len(gone):
+    lon, lat = degrees(samples)
+    if (gone := np.isnan(lon) | np.isnan(lat)).any():
+        said = f"{gone.sum()} of {len(samples)} samples have no lon and lat, such as {samples['id'].iloc[int(gone.argmax())]!r}"
+        raise DataError(f"data.split.by={COLUMN}: {said}; {HOW}")
+    if (odd := (np.abs(lat) > 90) | (np.abs(lon) > 360)).any():
+        at = int(odd.argmax())
         raise DataError(
-            f"data.split.by={COLUMN}: {len(gone)} of {len(samples)} samples have no lon and lat, such as {gone.iloc[0]!r}; {HOW}"
+            f"data.split.by={COLUMN}: sample {samples['id'].iloc[at]!r} has lon {lon[at]:g} and lat {lat[at]:g}, expected degrees"
         )
 
 
@@ -55,7 +65,7 @@ def nearest_km(samples: pd.DataFrame, rows: np.ndarray, others: np.ndarray) -> t
     """Of each of `rows` the distance in km to the nearest of `others`, centre to centre over the ground, and which that is."""
     from scipy.spatial import cKDTree
 
-    places = _unit(samples["lon"].to_numpy(float), samples["lat"].to_numpy(float))
+    places = _unit(*degrees(samples))
     chord, at = cKDTree(places[others]).query(places[rows])
     return 2 * EARTH_KM * np.arcsin(np.clip(chord / 2, 0, 1)), others[at]
 
@@ -80,10 +90,8 @@ def buffered(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float) ->
     return made
 
 
-def told(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float | None, buffer: float | None) -> list[str]:
-    """What a run says of a split by blocks of `km`, nothing of another: how many there are, and how far test samples are from training samples."""
-    if km is None:
-        return []
+def told(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float, buffer: float | None) -> str:
+    """What a run says of a split by blocks: how many there are, and how far test samples are from training samples."""
     used = np.concatenate(list(splits.values()))
     said = f"split: {samples[COLUMN].iloc[used].nunique()} blocks of {km:g} km on the ground"
     if buffer is not None:
@@ -94,7 +102,7 @@ def told(samples: pd.DataFrame, splits: dict[str, np.ndarray], km: float | None,
             f"; from a test sample to the nearest training sample {apart.min():.3g} km at the least, "
             f"{np.median(apart):.3g} km in the median"
         )
-    return [said]
+    return said
 
 
 def _unit(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

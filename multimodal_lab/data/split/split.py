@@ -122,6 +122,10 @@ class Split:
         sizes = {"block_km": self.block_km, "buffer_km": self.buffer_km}
         return {key: float(km) for key, km in sizes.items() if km is not None}
 
+    def told(self, samples: pd.DataFrame, splits: SplitRows) -> list[str]:
+        """What a run says of blocks of the ground; nothing without such."""
+        return [] if self.block_km is None else [spatial.told(samples, splits, self.block_km, self.buffer_km)]
+
     def groups(self, samples: pd.DataFrame) -> np.ndarray:
         """(N,) str: the group of each row."""
         if self.by == spatial.COLUMN:
