@@ -65,8 +65,9 @@ def test_no_two_samples_of_two_splits_are_nearer_than_the_buffer():
     assert (splits["test"] == plain["test"]).all()
 
     def least(found, a, b):
-        apart = [haversine(rows.lon[i], rows.lat[i], rows.lon[j], rows.lat[j]) for i in found[a] for j in found[b]]
-        return min(apart)
+        lon, lat = rows.lon.to_numpy(), rows.lat.to_numpy()
+        i, j = found[a][:, None], found[b][None]
+        return haversine(lon[i], lat[i], lon[j], lat[j]).min()
 
     for a, b in (("train", "test"), ("train", "val"), ("val", "test")):
         assert least(splits, a, b) >= 1.5
