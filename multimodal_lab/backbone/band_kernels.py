@@ -44,7 +44,7 @@ class BandKernels(nn.Module):
 
     def forward(self, facts: Tensor) -> Tensor:
         """(C, F) to kernels (O, C, k, k)."""
-        waves, named = torch.split(facts, [4 * FREQUENCIES, len(self.names)], 1)
+        waves, named = facts[:, : 4 * FREQUENCIES], facts[:, 4 * FREQUENCIES :]
         known = waves.abs().amax(1, keepdim=True) > 0
         mixed = self.wave(waves) * known + named @ self.name
         kernels: Tensor = self.weight(self.layers(mixed)).reshape(len(facts), *self.shape) / len(facts)

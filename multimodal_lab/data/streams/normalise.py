@@ -59,7 +59,7 @@ def statistics(
         )
     if isinstance(chosen, Mapping) and "bands" not in chosen:
         return _each(f"{key}.mean", chosen.get("mean"), len(mean)), _positive(key, chosen.get("std"), len(mean))
-    of: Any = chosen  # by its name it was turned into what that stands for, see `by_name`
+    of: Mapping[str, Any] = chosen if isinstance(chosen, Mapping) else PUBLISHED[chosen]
     known = places(plan, of)
     if not known:
         names = ", ".join(band.name for band in _bands(plan)[:6])
