@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from small import SMALL
@@ -56,15 +57,18 @@ def composed():
 
 @pytest.fixture(scope="session")
 def cli():
-    """Run `python -m multimodal_lab.<module> …`; gives the completed process."""
+    """Run `python -m multimodal_lab.<module> …`, in a fork unless `fresh`; gives the completed process."""
 
-    def call(*given: str, module="run", small=True, check=True, cwd: Path | None = None, **extra: str):
+    def call(*given: str, module="run", small=True, check=True, cwd: Path | None = None, fresh=False, **extra: str):
         flags = [w for w in given if w.startswith("-")]
         rest = [w for w in given if not w.startswith("-")]
         words = [*flags, *(SMALL if small else ()), *rest]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **extra}
-        command = [sys.executable, "-m", f"multimodal_lab.{module}", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=280)
+        env = {**os.environ, **forked.OWN, **extra}
+        if fresh:
+            command = [sys.executable, "-m", f"multimodal_lab.{module}", *words]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=280)
+        else:
+            done = forked.command(f"multimodal_lab.{module}", words, cwd, env)
         assert not check or done.returncode == 0, (
             f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
         )

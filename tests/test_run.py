@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import forked
 import pytest
 from small import SMALL
 
@@ -125,7 +126,7 @@ def test_a_job_that_is_killed_ends_alone_beside_others(cli, tmp_path):
         "if 'multimodal_lab.run' in sys.argv or '-m' in sys.argv: threading.Thread(target=kill, daemon=True).start()\n"
     )
     words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=KILLED", "seed=0,1,2", *QUICK]
-    done = cli(*words, check=False, cwd=tmp_path, PYTHONPATH=f"{ROOT}:{tmp_path}")
+    done = cli(*words, check=False, cwd=tmp_path, fresh=True, PYTHONPATH=f"{ROOT}:{tmp_path}")
     assert done.returncode == 1
     told = list(csv.DictReader((tmp_path / "KILLED" / "sweep.csv").open()))
     assert [row["status"][:16] for row in told] == ["done", "its process died", "done"]
@@ -134,13 +135,9 @@ def test_a_job_that_is_killed_ends_alone_beside_others(cli, tmp_path):
 
 
 def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
-    command = [sys.executable, "-m", "multimodal_lab.run", *SMALL, "train.max_steps=1", "evaluate=[collapse]"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    many = [
-        subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in range(3)
-    ]
-    assert [(p.communicate()[1] and p.returncode) or p.returncode for p in many] == [0, 0, 0]
+    words = [*SMALL, "train.max_steps=1", "evaluate=[collapse]"]
+    many = forked.together("multimodal_lab.run", words, tmp_path, [{**os.environ, **forked.OWN}] * 3)
+    assert [p.returncode for p in many] == [0, 0, 0], many
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
 

@@ -2,10 +2,9 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 import slips
 from once import once
@@ -36,8 +35,7 @@ TOLD = {
 
 def called(folder, module, *words, **extra):
     env = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT}", "OMP_NUM_THREADS": "1", **extra}
-    command = [sys.executable, "-m", f"multimodal_lab.{module}", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, timeout=280)
+    return forked.command(f"multimodal_lab.{module}", words, folder, env)
 
 
 def sweep(folder):

@@ -10,6 +10,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import forked
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "extend"
 PAGES = sorted(p.stem for p in FOLDER.glob("*.md") if p.stem != "README")
@@ -69,7 +71,10 @@ def called(words: list[str], cwd: Path, *path: Path) -> str:
     """The output of a command that must end with exit 0; `path` comes before this repository."""
     found = os.pathsep.join(map(str, [*path, ROOT]))
     env = {**os.environ, "PYTHONPATH": found, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=280)
+    if words[:2] == [sys.executable, "-m"] and words[2].startswith("multimodal_lab."):
+        done = forked.command(words[2], words[3:], cwd, env)
+    else:
+        done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 

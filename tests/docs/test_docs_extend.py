@@ -10,7 +10,7 @@ import pytest
 from extend_pages import PAGES, ROOT, called, copy, install, into_repository, joined, page
 
 SMALL = ["log=none", "figures=[]", "train.max_steps=2", "data.batch_size=16", "device=cpu", "dir=run"]
-SPECIMENS = ["data.source.individuals=64", "data.source.size=32", "data.source.species=4", "data.split.stratify=species",
+SPECIMENS = ["data.source.individuals=64", "data.source.size=16", "data.source.species=4", "data.split.stratify=species",
              "backbone.widths=[8,16]"]  # fmt: skip
 
 
