@@ -11,6 +11,7 @@ from scipy import stats
 from multimodal_lab.stats.betabinomial import chance, events, interval
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.holm import holm
+from multimodal_lab.stats.mover import Bounds, beyond
 from multimodal_lab.stats.paired import Paired
 
 SURELY = 0.01  # a baseline that is worse at this level was never a choice for the better one
@@ -49,16 +50,23 @@ def tost(mean: float, se: float, df: float, margin: float, alpha: float = 0.05) 
     return Equivalence(margin, float(worse), mean - reach, mean + reach, alpha)
 
 
-def equivalence(pairs: Paired, found: Crossed, margin: float, alpha: float = 0.05, among: int = 1) -> Equivalence:
+def equivalence(
+    pairs: Paired, found: Crossed, margin: float, alpha: float = 0.05, among: int = 1, bounds: Bounds | None = None
+) -> Equivalence:
     """The same of a study's test, which must hold by `tost` and by `within` alike; the interval is the wider of both.
 
-    found: `crossed` of the pairs. among: as in `within`; the interval is not corrected for it.
+    found: `crossed` of the pairs. among: as in `within`; the interval is not corrected for it. bounds: of scores near a ceiling
+    one more interval that must lie within the margin, see `mover`.
     """
     plain = tost(found.mean, _se(pairs, found), found.df, margin, alpha)
     if found.se == float("inf"):
         return plain
     low, high = interval(events(pairs), alpha)
-    return Equivalence(margin, within(pairs, found, margin, among), min(low, plain.low), max(high, plain.high), alpha)
+    p = within(pairs, found, margin, among)
+    if bounds is not None:
+        below, above = bounds(1 - 2 * alpha)
+        low, high, p = min(low, below), max(high, above), max(p, min(1.0, among * beyond(bounds, margin)))
+    return Equivalence(margin, p, min(low, plain.low), max(high, plain.high), alpha)
 
 
 def within(pairs: Paired, found: Crossed, margin: float, among: int = 1) -> float:

@@ -27,7 +27,8 @@ class Score:
     title: its name in a sentence. kinds: of labels that it fits. each: what a sample gives by itself, (n,) of `Answers`, such
     as 1 or 0 for a right or wrong answer; its mean is the score unless there is `pseudo`, whose mean is. share: told in points
     of 0.01, all else as plain numbers. outputs: whether it needs an evaluator's probabilities or values, not its choices alone.
-    reach: of a score over classes, how much of it one class holds, by the number of classes.
+    reach: of a score over classes, how much of it one class holds, by the number of classes. area: whether it is one under a
+    curve, whose interval near 1 is widened, see `mover`.
     """
 
     name: ScoreName
@@ -39,6 +40,7 @@ class Score:
     share: bool = True
     outputs: bool = True
     reach: Reach | None = None
+    area: bool = False
 
     @property
     def sign(self) -> int:
@@ -97,9 +99,9 @@ _EVERY = {
         Score("balanced_accuracy", "balanced accuracy", _CLASSES, loss.right, influence.balanced_accuracy, outputs=False,
               reach=_mean),
         Score("macro_f1", "macro F1", _CLASSES, loss.right, influence.macro_f1, outputs=False, reach=_mean),
-        Score("auroc", "AUROC", _CLASSES, influence.ranked_above, influence.auroc, reach=_against_the_rest),
+        Score("auroc", "AUROC", _CLASSES, influence.ranked_above, influence.auroc, reach=_against_the_rest, area=True),
         Score("average_precision", "average precision", _CLASSES, influence.precision_at, influence.average_precision,
-              reach=_against_the_rest),
+              reach=_against_the_rest, area=True),
         Score("log_loss", "log loss", _CLASSES, loss.log_loss, higher_is_better=False, share=False),
         Score("brier", "Brier score", _CLASSES, loss.brier, higher_is_better=False, share=False),
         Score("r2", "R²", ("values",), loss.r2, outputs=False),

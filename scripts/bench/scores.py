@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
@@ -24,7 +25,8 @@ from scipy import special
 
 from multimodal_lab.stats.answers import Answers, Kind, usable
 from multimodal_lab.stats.crossed import Crossed, crossed
-from multimodal_lab.stats.equivalence import within
+from multimodal_lab.stats.equivalence import equivalence, within
+from multimodal_lab.stats.mover import Bounds, mover
 from multimodal_lab.stats.paired import Paired, paired, stratified
 from multimodal_lab.stats.score import NAMES, Score, named
 
@@ -107,15 +109,27 @@ def _answers(world: World, truth: np.ndarray, groups: np.ndarray, more: float, h
     return Answers("classes", truth, logit.argmax(1), special.softmax(logit, 1), groups)
 
 
-def tested(score: Score, runs: Runs) -> tuple[Paired, Crossed]:
-    """The differences of a score, and the study's test of them."""
+def tested(score: Score, runs: Runs) -> tuple[Paired, Crossed, Bounds | None]:
+    """The differences of a score, the study's test of them, and the further interval that an area under a curve has."""
     one = runs[0][0]
     baseline, arm = (np.stack([score.values(a) for a in own])[:, None] for own in runs)
-    pairs = paired(baseline, arm, one.groups)
-    if score.reach is not None and one.kind == "classes":
-        beside, each = (np.stack([score.each(a) for a in own])[:, None] for own in runs)
-        pairs = stratified(pairs, beside, each, one.groups, one.truth, score.reach)
-    return pairs, crossed(pairs)
+    beside, each = (np.stack([score.each(a) for a in own])[:, None] for own in runs)
+
+    def pairs_of(low: np.ndarray, high: np.ndarray, low_each: np.ndarray, high_each: np.ndarray) -> Paired:
+        pairs = paired(low, high, one.groups)
+        if score.reach is not None and one.kind == "classes":
+            pairs = stratified(pairs, low_each, high_each, one.groups, one.truth, score.reach)
+        return pairs
+
+    pairs = pairs_of(baseline, arm, beside, each)
+    found = crossed(pairs)
+    if not score.area:
+        return pairs, found, None
+    none, zero = np.where(np.isnan(arm), np.nan, 0.0), np.zeros_like(each)
+    own = [crossed(pairs_of(none, x, zero, e)) for x, e in ((baseline, beside), (arm, each))]
+    bounds = partial(mover, own[0], own[1], found)
+    low, high = bounds(0.95)
+    return pairs, replace(found, low=min(found.low, low), high=max(found.high, high)), bounds
 
 
 def true(score: Score, world: World) -> float:
@@ -139,8 +153,8 @@ def row(world: World, studies: int) -> None:
         for s in scores:
             if s.pseudo and not all(len(usable(a.kind, a.truth, a.groups)) for a in (none[0][0], some[0][0])):
                 continue
-            (_, null), (pairs, gain), at = tested(s, none), tested(s, some), truth[s.name]
-            small = within(pairs, gain, abs(at)) < 0.05
+            (_, null, _), (pairs, gain, bounds), at = tested(s, none), tested(s, some), truth[s.name]
+            small = equivalence(pairs, gain, abs(at), bounds=bounds).shown
             counts[s.name] += [1, null.p < 0.05, gain.low <= at <= gain.high, small]
     for s in scores:
         n, false, covered, equal = (int(x) for x in counts[s.name])
@@ -163,8 +177,8 @@ def recall(studies: int) -> None:
             runs = _rare(samples, size, np.random.default_rng([samples, size, i]))
             accuracy, balanced = (tested(named(name), runs) for name in ("accuracy", "balanced_accuracy"))
             counts += [
-                within(*accuracy, 0.02) < 0.05,
-                within(*balanced, 0.02) < 0.05,
+                within(*accuracy[:2], 0.02) < 0.05,
+                within(*balanced[:2], 0.02) < 0.05,
                 balanced[1].mean > 0 and balanced[1].p < 0.05,
             ]
         told = [f"{c / studies:.3f}" for c in counts]

@@ -17,7 +17,7 @@ from multimodal_lab.stats.equivalence import Equivalence, equivalence, over_arms
 from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.seeds import FEWEST_SEEDS
 from multimodal_lab.stats.verdict import Difference, difference
-from multimodal_lab.study.analysis.compare import ALPHA, distinct, pair, runs, test
+from multimodal_lab.study.analysis.compare import ALPHA, bounds, distinct, pair, runs, test
 from multimodal_lab.study.analysis.judge import Answer
 from multimodal_lab.study.analysis.sentence import Lead, Seen, Unit
 from multimodal_lab.study.ledger.outcomes import Scores
@@ -95,7 +95,7 @@ def _compared(scores: Scores, arm: str, seen: Mapping[str, tuple[str, ...]], rat
     best = max(fewer, key=lambda a: runs(scores.score[a]).mean())
     raw, pairs = test(scores, best, arm, ratio), pair(scores, best, arm)
     among = rivals([test(scores, other, best, ratio) for other in fewer if other != best])
-    same = equivalence(pairs, raw, scores.by.margin, ALPHA, among)
+    same = equivalence(pairs, raw, scores.by.margin, ALPHA, among, bounds(scores, best, arm, ratio, raw))
     added = tuple(m for m in seen[arm] if m not in seen[best])
     gain = difference(raw, raw.p, raw.p_above, score=scores.by.score)
     return OverBest(arm, best, seen[best], added, gain, raw, same, among, len(distinct(scores, best, arm)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from multimodal_lab.stats.bootstrap import Bootstrap, hierarchical
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
 from multimodal_lab.stats.equivalence import Equivalence, equivalence, rivals
+from multimodal_lab.stats.mover import Bounds, mover
 from multimodal_lab.stats.own import own
 from multimodal_lab.stats.paired import Paired, paired, stratified
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
@@ -44,7 +45,7 @@ class Comparison:
     alpha, lead_alpha: the levels at which a gain, and a lead over a control of each name, are found, corrected for how many
     are asked. behind: by how much the baseline's score is below that of the better one, whose score a control has.
     repeated: how many seeds have the predictions of another in both arms, and count as one with it. among: how many baselines
-    the better one was chosen from.
+    the better one was chosen from. bounds: see `bounds`.
     """
 
     label: str
@@ -63,11 +64,12 @@ class Comparison:
     among: int = 1
     alpha: float = ONE_SIDED
     lead_alpha: Mapping[str, float] = field(default_factory=dict)
+    bounds: Bounds | None = None
 
     @cached_property
     def equivalence(self) -> Equivalence:
         """Whether the difference is shown to be within the margin, of this arm alone."""
-        return equivalence(self.pairs, self.gain, self.margin, ALPHA, self.among)
+        return equivalence(self.pairs, self.gain, self.margin, ALPHA, self.among, self.bounds)
 
     @property
     def asked(self) -> list[Asked]:
@@ -168,9 +170,20 @@ def mean(scores: Scores, arm: str, test_per_train: float | None) -> Crossed:
 def test(scores: Scores, baseline: str, arm: str, test_per_train: float | None) -> Crossed:
     """The study's test of arm - baseline; of a share no bound of the interval is beyond 1."""
     found = crossed(pair(scores, baseline, arm), test_per_train)
+    if (more := bounds(scores, baseline, arm, test_per_train, found)) is not None:
+        low, high = more(0.95)
+        found = replace(found, low=min(found.low, low), high=max(found.high, high))
     if np.isfinite(found.se) and scores.by.score.share and scores.by.score.name != "r2":
         return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
     return found
+
+
+def bounds(scores: Scores, baseline: str, arm: str, test_per_train: float | None, gain: Crossed) -> Bounds | None:
+    """Of areas under curves the interval of a gain that its own level makes longer near 1; None of other scores."""
+    if not scores.by.score.area:
+        return None
+    one, other = (crossed(pair(scores, None, name), test_per_train) for name in (baseline, arm))
+    return partial(mover, one, other, gain)
 
 
 def pair(scores: Scores, baseline: str | None, arm: str) -> Paired:
@@ -232,8 +245,10 @@ def _pair(study: Study, scores: Scores, arm: str, baseline: str, best: str, test
         for name, facts in study.controls.items()
         if facts.of == arm and name in scores.score
     ]  # fmt: skip
+    gain = tested(baseline, arm)
     behind = float(runs(scores.score[best]).mean() - runs(scores.score[baseline]).mean())
     return Comparison(
-        scores.label, arm, baseline, baseline == best, pairs, runs(base).ravel(), runs(fused).ravel(), tested(baseline, arm),
+        scores.label, arm, baseline, baseline == best, pairs, runs(base).ravel(), runs(fused).ravel(), gain,
         guards, scores.by.margin, scores.by, behind, len(scores.seeds) - len(seeds),
+        bounds=bounds(scores, baseline, arm, test_per_train, gain),
     )  # fmt: skip
