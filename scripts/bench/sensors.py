@@ -18,22 +18,35 @@ from scipy import stats
 
 from multimodal_lab.stats.folds import nadeau_bengio
 
-SERIES = ["experiment=sensor", "data=utd_mhad_series", "label=name", "train.epochs=20"]
+SERIES = ["experiment=sensor", "label=name", "train.epochs=20"]
 VECTORS = [
     "modality=inertial", "data=utd_mhad", "backbone=vector", "head=classifier", "loss=cross_entropy", "augment=none",
     "evaluate=[head,probe]", "label=action", "train.epochs=15",
 ]  # fmt: skip
 ARMS = {
-    "inertial, series": [*SERIES, "modality=inertial_series", "fusion=separate"],
+    "inertial, series": [*SERIES, "data=utd_mhad_series", "modality=inertial_series", "fusion=separate"],
     "inertial, vector": [*VECTORS, "fusion=separate"],
-    "skeleton, series": [*SERIES, "modality=skeleton_series", "fusion=separate"],
+    "skeleton, series": [*SERIES, "data=utd_mhad_series", "modality=skeleton_series", "fusion=separate"],
+    "skeleton from the hip, series": [
+        *SERIES,
+        "data=utd_mhad_body",
+        "modality=skeleton_series",
+        "fusion=separate",
+    ],
+    "skeleton from the hip by torsos, series": [
+        *SERIES,
+        "data=utd_mhad_body",
+        "data.source.relative.skeleton.unit=[3,1]",
+        "modality=skeleton_series",
+        "fusion=separate",
+    ],
     "skeleton, vector": [*VECTORS, "fusion=separate", "modality=skeleton"],
 }
 
 
 def accuracies(arm: str, root: str, split: int, out: Path) -> dict[str, float]:
     """{head, probe: accuracy} of one arm on one split; trained unless it is finished."""
-    folder = out / arm.replace(", ", "_") / f"split_{split}"
+    folder = out / arm.replace(", ", "_").replace(" ", "_") / f"split_{split}"
     if not (folder / "summary.json").is_file():
         words = [f"data.root={root}", "data.split.column=null", f"data.split.seed={split}", f"dir={folder}", "log=none"]
         command = [sys.executable, "-m", "multimodal_lab.run", *ARMS[arm], *words, "figures=[]", "resume=auto"]
@@ -44,7 +57,7 @@ def accuracies(arm: str, root: str, split: int, out: Path) -> dict[str, float]:
     label = "name" if arm.endswith("series") else "action"
     return {
         "head": found[f"head/classifier/{label}/accuracy"],
-        "probe": found[f"probe/{arm.split(',')[0]}/{label}/accuracy"],
+        "probe": found[f"probe/{arm.split(',')[0].split()[0]}/{label}/accuracy"],
     }
 
 

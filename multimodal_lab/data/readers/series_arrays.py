@@ -11,6 +11,7 @@ from multimodal_lab.data.readers.folder import existing, given
 from multimodal_lab.data.readers.labels import Labels
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.recordings import RECORDING, Recordings, Sensor
+from multimodal_lab.data.readers.relative import Relative
 from multimodal_lab.data.readers.series_file import ArrayFile, columns_beside, end_to_end, file_each, stacked
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.readers.windows import Windows
@@ -29,6 +30,7 @@ class SeriesArrays(Recordings):
     table: a row a recording, in the order of the arrays, or for a file a recording `labels` finds its columns by file names
     and folders; without a table, data sets of N values beside an HDF5 array are its columns. id: the column of names; without it
     recordings are numbered. bands: {sensor: names of its channels} (d000, d001, … without). rates: {sensor: Hz}.
+    relative: {sensor: what its points are counted from}, see `Relative`.
     missing_labels: whether a label that is learnt may lack in a row of the table. windows, max_gap: see `Recordings`.
     """
 
@@ -45,6 +47,7 @@ class SeriesArrays(Recordings):
         labels: Labels | None = None,
         bands: dict[str, list[str]] | None = None,
         rates: dict[str, Positive] | None = None,
+        relative: dict[str, Relative] | None = None,
         na_values: list[str] | None = None,
         missing_labels: Literal["refuse", "keep"] = "refuse",
         windows: Windows | None = None,
@@ -52,7 +55,13 @@ class SeriesArrays(Recordings):
         limits: Limits | None = None,
     ) -> None:
         folder, limits, notes = existing(root), limits or Limits(), list[str]()
-        for key, names in (("bands", bands), ("rates", rates), ("start", start), ("count", count)):
+        for key, names in (
+            ("bands", bands),
+            ("rates", rates),
+            ("relative", relative),
+            ("start", start),
+            ("count", count),
+        ):
             for name in names or {}:
                 if name not in arrays:
                     raise DataError(f"data.source.{key}: no sensor {name!r}; there are {', '.join(arrays)}")
@@ -79,6 +88,10 @@ class SeriesArrays(Recordings):
                     rows = columns_beside(file, len(found.lengths)) if rows is None else rows
                 paths[name] = [file.path] * len(found.lengths)
             found.rate = (rates or {}).get(name)
+            if change := (relative or {}).get(name):
+                change.require(name, len(found.bands))
+                found.load = change.of(found.load, name)
+                found.bands = tuple(found.bands[c] for c in change.kept(len(found.bands)))
             sensors[name] = found
         assert rows is not None
         for name, sensor in sensors.items():
@@ -92,6 +105,7 @@ class SeriesArrays(Recordings):
         if table is not None and missing_labels == "refuse":
             made.attrs[COMPLETE] = dict.fromkeys(map(str, made.columns), "data.source.missing_labels")
         super().__init__(", ".join(arrays.values()), made, sensors, windows or Windows(), max_gap)
+        self.identity = (*self.identity, *((relative,) if relative else ()))
         # files that the fingerprint takes in besides `path`
         self.images = [c for c in self.samples if str(c).startswith("path_")]
         self.notes = [*notes, *([] if labels is None else labels.notes), *self.notes]
