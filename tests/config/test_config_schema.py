@@ -199,7 +199,7 @@ WRONG = [
     ({"sead": 1}, "sead", "seed"),
     ({"resume": "yes"}, "resume", "never, auto"),
     ({"modality": {}}, "modality", "at least one"),
-    ({"modality__rgb__kind": "picture"}, "modality.rgb.kind", "image, text, vector"),
+    ({"modality__rgb__kind": "picture"}, "modality.rgb.kind", "image, map, text, vector"),
     ({"modality__rgb__bands": {"evry": 2}}, "modality.rgb.bands.evry", "every"),
     ({"modality__fused": {"kind": "image", "bands": "all"}}, "modality.fused", "name"),
     ({"optim__lr": 0}, "optim.lr", "> 0"),

@@ -22,6 +22,7 @@ from multimodal_lab.data.readers.regrid import Rule
 from multimodal_lab.data.source import DataError, Raw, full_scale
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.synthetic.sentinel import Sentinel
+from multimodal_lab.device.trim import trim
 from multimodal_lab.types import Band, Stream
 
 MADE = "made-up patches: data.root is not given"
@@ -80,6 +81,8 @@ class BigEarthNet:
         limits.count(metadata, len(rows))
         self.samples, told = finished(rows, keep, metadata if by_key or (folder / metadata).exists() else folder.name)
         self.samples = with_present(self.samples, present or {})
+        del rows
+        trim()
         if by_key:
             patches: Any = LmdbPatches(folder / lmdb, lmdb, self.samples)
             self.samples.insert(1, "path", patches.place)

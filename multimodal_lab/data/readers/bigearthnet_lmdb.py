@@ -29,6 +29,7 @@ class LmdbPatches:
         for first in range(0, len(names), AT_ONCE):
             keys = [(name or NO_NAME).encode() for name in names[first : first + AT_ONCE]]
             gone += [first + i for i, there in enumerate(self._file.have(keys)) if not there]
+            self._file.close()  # beside each key that is looked up the system maps pages of values, 5 GB in the end
         return gone
 
     def read(self, row: int, sensor: str, bands: list[str]) -> dict[str, np.ndarray] | None:

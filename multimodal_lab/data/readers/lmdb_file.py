@@ -46,6 +46,10 @@ class LmdbFile:
             cursor = reading.cursor()
             return [bool(cursor.set_key(key)) for key in keys]
 
+    def close(self) -> None:
+        """Leave the file, where no other reader of this process has it open, and the memory that its pages are mapped to."""
+        self._open = None
+
     def every_key(self) -> Iterator[bytes]:
         """Every key, in order."""
         with readable(self.name, "LMDB"), self._environment().begin() as reading:
