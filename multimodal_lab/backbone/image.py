@@ -129,14 +129,18 @@ class Image(nn.Module):
         return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights if own else model}
 
     @staticmethod
-    def require_possible(model: str, size: int | None, channels: int = 3, **_: Any) -> None:
+    def require_possible(model: str, size: int | None, channels: int = 3, weights: str = "random", **_: Any) -> None:
         """`ValueError` in one sentence for a name that timm does not know, or images of a size that the model can't take.
 
-        The model is run on tensors without memory, so that the check is made before data are read.
+        The model is run on tensors without memory, so that the check is made before data are read. Weights that are not there
+        are a `FileNotFoundError`.
         """
         known = {*timm.list_models(), *timm.list_models(pretrained=True)}
         if model not in known:
             raise ValueError(f"backbone.model={model}: timm has no such model; {expected_one_of(model, sorted(known))}")
+        if weights != "random":
+            cfg = timm.get_pretrained_cfg(model)
+            pretrained.locate(weights, {} if cfg is None else cfg.to_dict(), model)
         if size is None:
             return
         try:

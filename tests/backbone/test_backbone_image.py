@@ -197,6 +197,13 @@ def test_missing_weights_say_where_and_how(tmp_path, monkeypatch):
         build("test_vit_relpos", stream("R"), weights="cache")
     with pytest.raises(FileNotFoundError, match="no such file"):
         build("test_vit", stream("R"), weights=str(tmp_path / "none.safetensors"))
+    with pytest.raises(FileNotFoundError, match="no such file"):  # before data are read
+        Image.require_possible("test_vit", None, weights=str(tmp_path / "none.safetensors"))
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no weights for vit_large_patch16_dinov3\.sat493m; looked for .*facebook/dinov3-vitl16",
+    ):
+        Image.require_possible("vit_large_patch16_dinov3.sat493m", 128, weights="cache")
     with pytest.raises(ValueError, match="expected random, cache, a directory of timm or transformers, or a file"):
         build("test_vit", stream("R"), weights="imagenet")
 
