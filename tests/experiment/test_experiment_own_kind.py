@@ -152,7 +152,7 @@ def points(*lines):
         (["graph = lab_graphs.kinds:Grahp"], "graph = lab_graphs.kinds:Grahp of multimodal_lab.kinds leads nowhere"),
         (["graph = lab_graps.kinds:Graph"], "lab_graps.kinds:Graph of multimodal_lab.kinds leads nowhere"),
         (["graph = lab_graphs.kinds:np"], "leads nowhere"),
-        (["grpah = lab_graphs.kinds:Graph"], r"expected one of image, map, text, vector, grpah \(nearest: modality.g.kind=grpah\)"),
+        (["grpah = lab_graphs.kinds:Graph"], r"of image, map, text, vector, grpah \(nearest: modality.g.kind=grpah\)"),
     ],
 )  # fmt: skip
 def test_an_entry_point_that_leads_nowhere_is_told_by_its_name(here, lines, said):

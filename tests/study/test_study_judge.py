@@ -13,7 +13,8 @@ from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.score import named
 from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED, WITHIN, Difference
-from multimodal_lab.study.analysis import best_of_fewer, compare, judge, modalities, results, sentence
+from multimodal_lab.study.analysis import best_of_fewer, judge, modalities, results, sentence
+from multimodal_lab.study.analysis.control_name import control_name
 from multimodal_lab.study.launch.conclude import conclude
 from multimodal_lab.study.ledger import outcomes
 
@@ -215,7 +216,7 @@ def test_a_label_that_no_arm_was_judged_on_is_invalid_and_says_so(tmp_path):
 )
 def test_a_shuffle_is_called_by_what_it_keeps(lines, label, name):
     named = Study({"a": [], "b": []}, ["a"], [label], {"c": Control("b", "shuffled", lines)})
-    assert compare.control_name(named, "c", label) == name
+    assert control_name(named, "c", label) == name
 
 
 def test_the_duplicate_of_the_better_modality_guards_and_the_other_is_told(tmp_path):

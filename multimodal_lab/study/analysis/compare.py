@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
 
 from multimodal_lab.config.study import Study
-from multimodal_lab.runs.guarded import parse_yaml
 from multimodal_lab.stats.bootstrap import Bootstrap, hierarchical
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.effect import Effect, hedges_g_av, wins
@@ -19,7 +18,8 @@ from multimodal_lab.stats.own import own
 from multimodal_lab.stats.paired import Paired, paired, stratified
 from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Asked, Needed, detectable, seeds_needed
-from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED, WITHIN
+from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED
+from multimodal_lab.study.analysis.control_name import control_name
 from multimodal_lab.study.ledger.outcomes import Scores
 from multimodal_lab.study.ledger.scoring import Scoring
 
@@ -197,34 +197,6 @@ def pair(scores: Scores, baseline: str | None, arm: str) -> Paired:
     if reach is None or scores.by.kind != "classes":
         return pairs
     return stratified(pairs, beside, each, scores.groups, scores.truth.astype(str), reach)
-
-
-def control_name(study: Study, control: str, label: str, best: str = "", there: Collection[str] | None = None) -> str:
-    """What a control is to a label whose better baseline is `best`: what guards nothing has a name of its own, and is reported.
-
-    That is a re-pairing within another column, and a duplicate that doesn't keep `best` beside one that does (among `there`:
-    the controls that were judged; None is all).
-    """
-    facts = study.controls[control]
-    if facts.kind == "duplicate":
-        beside = [c for n, c in study.controls.items() if c.of == facts.of and (there is None or n in there)]
-        keep = best != "" and any(c.keeps == best for c in beside)
-        return REQUIRED[1] if not keep or facts.keeps == best else f"duplicate of {facts.keeps or 'no baseline'}"
-    column = within(facts.set)
-    return REQUIRED[0] if column is None else WITHIN if column == label else f"shuffled within {column}"
-
-
-def within(lines: Sequence[str]) -> str | None:
-    """The column inside which a control's overrides re-pair; None: among all."""
-    column = None
-    for line in lines:
-        name, _, value = line.lstrip("+").partition("=")
-        if name == "data.shuffle":
-            found = parse_yaml(value)
-            column = found.get("within") if isinstance(found, dict) else None
-        elif name == "data.shuffle.within":
-            column = parse_yaml(value)
-    return None if column is None else str(column)
 
 
 def distinct(scores: Scores, *arms: str) -> np.ndarray:
