@@ -97,9 +97,8 @@ class Head:
         self.predictions: list[Predicted] = []  # of the last call, as are these
         self.tables: list[ClassScores] = []
         self.tuned: list[Tuned] = []
-        self.thresholds: Mapping[
-            str, Mapping[str, float]
-        ] = {}  # of a run that is judged: they are taken, none is tuned
+        # those of a run that is judged: they are taken, and none is tuned
+        self.thresholds: Mapping[str, Mapping[str, float]] = {}
 
     def require(self, data: Any, splits: Sequence[str], eval_split: str) -> list[str]:
         """Refuse, before the training, a column that the samples lack and a threshold that can't be tuned; notes to tell.
@@ -174,16 +173,13 @@ class Head:
         k, chances = a.truth.shape[1], probabilities(a.said)[a.rows]
         at = np.full(k, UNTUNED if self.threshold == "tuned" else self.threshold)
         called = _called(a.names, k)
-        if self.threshold == "tuned":
+        if self.threshold == "tuned" and (self.thresholds or a.val is not None):
             names = _called(a.names, k, whole=True)
-            at = (
-                chosen(a.head, names, self.thresholds)
-                if self.thresholds
-                else at
-                if a.val is None
-                else tune(a.head, a.val, names)
-            )
-            self.tuned += [Tuned(a.head, a.said.label, at, names)] if self.thresholds or a.val is not None else []
+            if self.thresholds:
+                at = chosen(a.head, names, self.thresholds)
+            elif a.val is not None:
+                at = tune(a.head, a.val, names)
+            self.tuned.append(Tuned(a.head, a.said.label, at, names))
         found = self._tabulate(a, a.values.astype(np.float64), chances > at, a.truth, at)
         means = dict(found.means)
         if k <= self.per_class:
