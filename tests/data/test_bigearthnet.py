@@ -25,6 +25,7 @@ from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.packed import finalize, probe, reader, writer
 from multimodal_lab.data.readers.bigearthnet_facts import DROPPED, NINETEEN, RENAMED, S1, S2
 from multimodal_lab.data.readers.bigearthnet_names import corner
+from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.preset import Preset
@@ -255,6 +256,19 @@ def test_folders_without_a_band_or_labels_say_so(tmp_path):
         opened(tmp_path).read(2, ALL)
     with pytest.raises(DataError, match=r"neither BENv2.lmdb nor folders of Sentinel-2 patches"):
         opened(tmp_path / "BigEarthNet-S1")
+
+
+def test_every_file_of_a_folder_counts_in_the_fingerprint(tmp_path):
+    pairs = six()
+    write_folders(tmp_path, pairs)
+    write_table(tmp_path, pairs)
+    before = fingerprint(opened(tmp_path), str(tmp_path))
+    for band in ("B8A", "VH"):
+        file = next(tmp_path.glob(f"*/*/*/*_{band}.tif"))
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        after = fingerprint(opened(tmp_path), str(tmp_path))
+        assert after != before
+        before = after
 
 
 def test_a_table_that_is_no_metadata_says_what_it_lacks(tmp_path):

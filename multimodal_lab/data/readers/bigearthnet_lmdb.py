@@ -10,7 +10,7 @@ import pandas as pd
 from multimodal_lab.data.readers.lmdb import tensors
 from multimodal_lab.data.readers.lmdb_file import LmdbFile
 
-AT_ONCE, NO_NAME = 16384, "\0"  # names that are bytes at once; a key that no patch has, as the empty one is not allowed
+AT_ONCE, NO_NAME = 2048, "\0"  # names that are bytes at once; a key that no patch has, as the empty one is not allowed
 
 
 class LmdbPatches:
