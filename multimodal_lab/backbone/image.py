@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import timm
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from multimodal_lab.backbone import weights as pretrained
 from multimodal_lab.backbone.freeze import freeze as freeze_module
+from multimodal_lab.backbone.head_of_places import pools_plainly, running_statistics_kept
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.levels import finer, grid_of
@@ -182,11 +180,11 @@ class Image(nn.Module):
             return self._norm(found[:, self.prefix :]) if found.shape[1] > self.prefix else None
         last = self._last()
         grid = found if last else found.movedim(1, -1)
-        if not _pools_plainly(self.model):
+        if not pools_plainly(self.model):
             return grid.flatten(1, 2)
         # the pooling of one place is that place: what is left of the head is what each place passes
         places = grid.flatten(0, 2)[:, None, None] if last else grid.flatten(0, 2)[:, :, None, None]
-        with _running_statistics_kept(self.model):
+        with running_statistics_kept(self.model):
             passed = self._embedding(places)
             return passed.reshape(len(grid), -1, passed.shape[1])
 
@@ -232,23 +230,3 @@ def _patch(model: Any) -> int:
     stem = model.get_submodule(first if isinstance(first, str) else first[0])
     side, step, pad = (getattr(stem, what, (1, 1)) for what in ("kernel_size", "stride", "padding"))
     return int(step[0]) if side == step and pad in {(0, 0), 0} else 1
-
-
-def _pools_plainly(model: Any) -> bool:
-    """Whether a grid's pooling has no parameters: a mean or a maximum over places."""
-    pool = getattr(model, "global_pool", None) or getattr(getattr(model, "head", None), "global_pool", "avg")
-    return not any(True for _ in pool.parameters()) if isinstance(pool, nn.Module) else True
-
-
-@contextlib.contextmanager
-def _running_statistics_kept(model: Any) -> Iterator[None]:
-    """Batch norms of the head do not move: in evaluation they are those of embeddings, not of places."""
-    parts = [m for name in ("head", "norm_head") if isinstance(m := getattr(model, name, None), nn.Module)]
-    norms = [(m, m.momentum) for part in parts for m in part.modules() if isinstance(m, _BatchNorm)]
-    for norm, _ in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in norms:
-            norm.momentum = momentum
