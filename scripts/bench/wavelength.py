@@ -36,6 +36,7 @@ BASE = [
     "optim.lr=0.003",
 ]  # fmt: skip
 STEM = "backbones.each.s2.stages.0.0.weight"
+BY_CLASS = "/average_precision@"
 RULES = ("mean", "nearest")
 
 
@@ -87,7 +88,11 @@ def _score(words: list[str], folder: Path, bands: list[str], rule: str) -> float
     system.eval()
     with torch.no_grad():
         scores = Head()(embed(system, data, torch.device("cpu"), ("test",), heads=("test",)))
-    own = [v for k, v in scores.items() if "/ap@" in k and Sentinel.truth[k.partition("/ap@")[2]] != "s1"]
+    own = [
+        v
+        for k, v in scores.items()
+        if "/average_precision@" in k and Sentinel.truth[k.partition("/average_precision@")[2]] != "s1"
+    ]
     return float(np.mean(own))
 
 
