@@ -48,7 +48,7 @@ def made(name: str, folder: Path = CONF) -> Made:
 def embeddings(n: int = 240, d: int = 16, seed: int = 0) -> Both:
     """Train and test: species is in both streams, sex in uv alone, coin in none; 10 % lack uv, 5 % lack their species.
 
-    Heads tell species, traits and mass, the last with its variance.
+    Heads tell species, traits and mass, the last with its variance, and of every pixel a class and a number.
     """
     rng = np.random.default_rng(seed)
     species, sex, coin = rng.integers(0, 4, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
@@ -72,10 +72,22 @@ def embeddings(n: int = 240, d: int = 16, seed: int = 0) -> Both:
 
 
 def heads(rgb: np.ndarray, centres: np.ndarray, mass: np.ndarray, seen: np.ndarray) -> dict[str, Said]:
-    """What heads say: of rgb the species and traits, of uv the mass."""
+    """What heads say: of rgb the species, the traits and maps of four pixels, of uv the mass."""
     whole, values = np.ones(len(rgb), dtype=bool), np.stack([mass, np.where(seen, 2.0, 0.0)], 1)
     return {"classifier": Said("species", rgb @ centres.T / 4, whole), "tags": Said("traits", rgb[:, 2::-1] + rgb[:, :3], whole),
-            "regressor": Said("mass", values, seen)}  # fmt: skip
+            "regressor": Said("mass", values, seen), **maps(whole)}  # fmt: skip
+
+
+def maps(whole: np.ndarray) -> dict[str, Said]:
+    """What heads of maps add to the scores: counts of three classes, and sums over pixels, see `metric.segmentation`."""
+    draw = np.random.default_rng(1)
+    true, error = draw.normal(size=(2, len(whole), 4))
+    sums = [np.full(len(whole), 4.0), true.sum(1), (true**2).sum(1), (error**2).sum(1), np.abs(error).sum(1)]
+    counts = draw.integers(0, 3, (len(whole), 3, 3)) + 2 * np.eye(3, dtype=np.int64)
+    return {
+        "cover": Said("cover", counts, whole, of_pixels=True),
+        "depth": Said("depth", np.stack(sums, 1), whole, True),
+    }
 
 
 def given(one: Made, both: Both) -> dict[str, Any]:
@@ -152,7 +164,10 @@ def few_rows(one: Made) -> None:
 
 def _garbage(e: Embeddings) -> Embeddings:
     vectors = {k: np.where(e.present[k][:, None], x, np.float32(7.5)) for k, x in e.vectors.items()}
-    said = {k: replace(s, values=np.where(s.rows[:, None], s.values, 7.5)) for k, s in e.said.items()}
+    said = {
+        k: replace(s, values=np.where(s.rows.reshape(-1, *[1] * (s.values.ndim - 1)), s.values, 7.5))
+        for k, s in e.said.items()
+    }
     return replace(e, vectors=vectors, said=said)
 
 

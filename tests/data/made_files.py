@@ -23,9 +23,11 @@ from multimodal_lab.data.readers.images import Images
 from multimodal_lab.data.readers.joined import Joined
 from multimodal_lab.data.readers.lmdb import Lmdb
 from multimodal_lab.data.readers.long_table import LongTable
+from multimodal_lab.data.readers.masks import Masks
 from multimodal_lab.data.readers.mixed import Mixed
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.scene import Scene
+from multimodal_lab.data.readers.scene_tiles import SceneTiles
 from multimodal_lab.data.readers.series_arrays import SeriesArrays
 from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
@@ -131,17 +133,38 @@ def lmdb(folder):
     return Lmdb(str(folder))
 
 
+def masks(folder):
+    """Three pictures, and maps of them."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(exist_ok=True)
+    for i, name in enumerate(NAMES):
+        Image.fromarray((pixels(i, 1)[0] % 4).astype(np.uint8)).save(folder / "masks" / f"{name}.png")
+    return Masks(str(folder), images=images(folder / "images"), masks="masks/{stem}.png")
+
+
+def sentinel(folder):
+    return Sentinel(patches=4, tiles=3, size=8)
+
+
 def bigearthnet(folder):
     """Made-up patches: nothing is written."""
     return BigEarthNet(None, made=Sentinel(patches=4, tiles=3, size=8))
 
 
-def scene(folder):
+def _scene(kind, folder, patch):
     draw = np.random.default_rng(0)
     np.save(folder / "cube.npy", draw.integers(0, 9000, (31, 26, 4)).astype(np.uint16))
     np.save(folder / "map.npy", draw.integers(0, 4, (31, 26)).astype(np.uint8))
     shares = {"train": 0.5, "val": 0.2, "test": 0.3}
-    return Scene(str(folder), cube="cube.npy", map="map.npy", patch=5, block=8, **shares)
+    return kind(str(folder), cube="cube.npy", map="map.npy", patch=patch, block=8, **shares)
+
+
+def scene(folder):
+    return _scene(Scene, folder, 5)
+
+
+def scene_tiles(folder):
+    return _scene(SceneTiles, folder, 4)
 
 
 def packed(folder):

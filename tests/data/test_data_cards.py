@@ -93,7 +93,7 @@ def test_principal_components_train_with_geometric_ops(composed, tmp_path):
 def test_principal_components_with_ops_that_need_a_range_are_refused_beforehand(composed):
     (found,) = map(str, schema.check(composed(*PCA)))
     assert "color_jitter expects values of about 0 to 1" in found
-    assert "choose an augmentation without such ops: classify, none" in found
+    assert "choose an augmentation without such ops: classify, flips, none" in found
     assert not schema.check(composed(*PCA, "augment=classify", "augment.views=2"))
 
 
@@ -101,6 +101,6 @@ def test_principal_components_with_ops_that_need_a_range_are_refused_beforehand(
 def test_a_folder_is_refused_by_data_that_read_none(composed, data):
     words = {"specimens": [], "trifeature": ["experiment=trifeature"]}[data]
     (found,) = map(str, schema.check(composed(f"data={data}", *words, "data.root=/my/folder", small=False)))
-    assert f"data.root=/my/folder: data={data} reads no files; choose data=envi, hdf5, images, " in found
+    assert f"data.root=/my/folder: data={data} reads no files; choose data=band_files, envi, hdf5, images, " in found
     assert "multispectral_tiff" in found
     assert "packed" not in found

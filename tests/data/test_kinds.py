@@ -28,8 +28,10 @@ def test_an_empty_batch_is_of_the_shape_and_type_that_the_facts_say(name):
     assert empty.shape == (3, *kind.shape(STREAM))
     assert empty.dtype is (torch.int64 if kind.integer else torch.float32)
     assert torch.isnan(empty).all() if kind.pixelwise else not empty.any()  # of a missing map nothing is known
-    if kind.has_bands:
-        assert empty.ndim == 2 + kind.axes - kind.pixelwise  # a map has one band
+    if kind.pixelwise:
+        assert empty.ndim == 1 + kind.axes  # it has one band
+    elif kind.has_bands:
+        assert empty.ndim == 2 + kind.axes
         per_band = torch.arange(4.0).view(kind.per_band(STREAM))
         assert (empty + per_band)[0].reshape(4, -1)[:, 0].tolist() == [0, 1, 2, 3]
     if kind.pictured:

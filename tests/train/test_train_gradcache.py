@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from multimodal_lab.head.late_fusion import LateFusion
 from multimodal_lab.head.match import Match
 from multimodal_lab.head.projection import Projection
 from multimodal_lab.head.regressor import Regressor
+from multimodal_lab.head.segment import Segment
 from multimodal_lab.head.subsets import Subsets
 from multimodal_lab.head.tokens import Tokens
 from multimodal_lab.optim import optimizers
@@ -34,7 +36,7 @@ from multimodal_lab.types import Band, Batch, Features, Stream
 LOSSES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
 OF_ALL_RANKS = [p for p in LOSSES if p.stem != "match"]  # its negatives are mined in each rank's own batch
 NEEDS_TWO = {"clip", "siglip", "triplet", "match", "factorcl"}
-NUMBERS = {"mass": (torch.zeros(1), torch.ones(1))}
+NUMBERS = dict.fromkeys(("mass", "depth"), (torch.zeros(1), torch.ones(1)))
 HEADS = {
     "regressor": partial(Regressor, label="mass", dropout=0.0),
     "projection": partial(Projection, dim=6, hidden=8, norm="batch"),
@@ -45,37 +47,41 @@ HEADS = {
     "subsets": partial(Subsets, dim=6, hidden=8),
     "factorcl": partial(FactorCL, dim=6, hidden=8),
     "caption_lstm": partial(CaptionLSTM, vocab=7, width=8, embed=5, dropout=0.0, input="a"),
+    "segment": partial(Segment, label="cover", width=8),
 }
 N, VIEWS, ROWS = 7, 2, 4  # 14 rows in parts of 4, the last ragged
 
 
 class Encoder(nn.Module):
-    """Two tokens a row, dropped out."""
+    """Two tokens a row side by side, dropped out, and a finer map of twice as many places each way."""
 
     def __init__(self, stream, dropout=0.0):
         super().__init__()
-        self.dim = 8
+        self.dim, self.levels, self.give_levels = 8, (8,), False
         self.first, self.second = nn.Linear(stream.channels, 16), nn.Linear(8, 8)
         self.dropout = nn.Dropout(dropout)
         self.words = nn.Embedding(7, 8)
 
     def forward(self, x):
         tokens = self.dropout(self.second(torch.tanh(self.first(x)).unflatten(1, (2, 8))))
-        return Features.from_tokens(tokens)
+        finer = tokens.transpose(1, 2).unflatten(2, (1, 2)).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        found = Features.from_tokens(tokens, grid=(1, 2))
+        return replace(found, levels=(finer.sin(),)) if self.give_levels else found
 
 
 def system(loss, names=("a", "b"), dropout=0.0):
     head = re.search(r"out\.(\w+)", loss.read_text()).group(1)
-    label = "mass" if head == "regressor" else "species"
+    numbers = "std." in loss.read_text()
+    label = {"regressor": "mass", "segment": "depth" if numbers else "cover"}.get(head, "species")
     config = OmegaConf.create({"label": label, "loss": OmegaConf.load(loss)})
     made = HEADS[head]
     first, heads = (HEADS["projection"], {head: made}) if head == "match" else (made, {})
-    more = {"variance": True} if loss.stem == "gaussian_nll" else {}
+    more = {"variance": True} if loss.stem == "gaussian_nll" else {"label": label} if head == "segment" else {}
     streams = {n: Stream(n, "vector", tuple(Band(f"{n}{i}") for i in range(5))) for n in names}
     torch.manual_seed(0)
     return System(
         streams,
-        {"species": 3},
+        {"species": 3, "cover": 3, "depth": 0},
         backbone=partial(Encoder, dropout=dropout),
         fusion=partial(Concat, width=8),
         head=partial(first, **more),
@@ -99,6 +105,8 @@ def batch(names=("a", "b"), n=N, seed=1, dtype=torch.float64):
             "caption": tokens,
             "masked_words": tokens[:, :2] - 1,
             "mass": torch.randn(rows, generator=make),
+            "cover": torch.randint(-1, 3, (rows, 2, 4), generator=make),
+            "depth": torch.randn(rows, 2, 4, generator=make),
         },
         {name: here[:, i] for i, name in enumerate(names)},
         ids,

@@ -42,8 +42,13 @@ def head_reads(tree: Tree) -> Iterator[Problem]:
 
 
 def _like(node: Tree) -> str:
-    """The head of every stream that, like this one of a fusion, tells a label or does not."""
-    return one("head", lambda other: of_head(other, "takes") == "streams" and ("label" in other) == ("label" in node))
+    """The head of every stream that, like this one of a fusion, tells a label or does not, of a sample and not of its pixels."""
+
+    def alike(other: Tree) -> bool:
+        pixels = bool(of_head(other, "per_pixel", False))
+        return of_head(other, "takes") == "streams" and ("label" in other) == ("label" in node) and not pixels
+
+    return one("head", alike)
 
 
 def head_targets(tree: Tree) -> Iterator[Problem]:
