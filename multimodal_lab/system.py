@@ -47,8 +47,9 @@ class Normalise(nn.Module):
 class System(nn.Module):
     """Wire the stages: widths flow from backbones to fusion to heads, losses find their arguments by name.
 
-    `classes` {label: K}, `numbers` {label: (mean, std)} of the training split, (P,) each, and `levels` {stream: the widths of
-    the finer maps that its backbone can give} are given to heads that ask for them; losses find the second at `std.label`.
+    `classes` {label: K}, `several`, the labels of several 0/1 a sample, `numbers` {label: (mean, std)} of the training split,
+    (P,) each, and `levels` {stream: the widths of the finer maps that its backbone can give} are given to heads that ask for
+    them; losses find the std of numbers at `std.label`.
     `labels`: {head: the label it tells}.
     `head` is called by its file name (`out.projection`), `heads` and `losses` add more under names of their own. Heads speak
     in that order: one whose `forward` has `out` gets what those before it said. One that asks for `backbones` gets the
@@ -71,6 +72,7 @@ class System(nn.Module):
         heads: Mapping[str, Factory] | None = None,
         losses: Mapping[str, Keyed] | None = None,
         numbers: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+        several: Collection[str] = (),
     ) -> None:
         super().__init__()
         numbers = dict(numbers or {})
@@ -83,7 +85,7 @@ class System(nn.Module):
         with stage("building fusion"):
             self.fusion = build(fusion, dims=dict(self.backbones.dims))
         self.dims: dict[str, int] = dict(self.fusion.dims)
-        facts = {"classes": dict(classes), "numbers": numbers, "backbones": self.backbones.by_stream(),
+        facts = {"classes": dict(classes), "several": tuple(several), "numbers": numbers, "backbones": self.backbones.by_stream(),
                  "fusion": self.fusion, "levels": self.backbones.levels()}  # fmt: skip
         named = {_file(head): head, **(heads or {})}
         self.heads = nn.ModuleDict()

@@ -158,6 +158,7 @@ class Data:
             shuffle=self.shuffle,
             items={name: column for name, column in self.items.items() if column in self.source.samples},
             numbers=None if frozen is None else frozen.get("numbers"),
+            several=() if frozen is None else frozen.get("several", ()),
             sampling=self.sampling if frozen is None else None,
         )
         prepared.notes += learnt_notes.of_kinds(samples, splits, bad)

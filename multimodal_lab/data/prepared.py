@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,7 @@ class Prepared:
     streams: {name: Stream} with size, vocab, length, mean and std filled in. target_streams: text to be produced, found
     in `batch.targets[name]` (N, L), and maps, (N, H, W); maps: {name: classes} of those, and map_numbers: {name: (mean, std)}
     of those without classes. splits: {split: row numbers}; "all", every row, is always there for `batches`.
+    several: the labels of several 0/1 a sample.
     classes: {label: names}, empty for a number; numbers: {label: (mean, std)} of the training split, (P,) each, of numbers.
     targets: {label: (N, …) over all rows}. ids, groups: (N,) int64 over all rows. same: (N,) int64, the id of the first row
     that shows the same thing, or None. items[stream]: (N,) int64, the same of what a row holds in that stream, where it
@@ -39,7 +40,7 @@ class Prepared:
     that was not given, or "".
     counts: {split: {label: {class: how many}}}. samples: the table. tokens: {stream: Tokens}. fingerprint: of the data.
     notes: what was chosen where the config said `auto`, a sentence each. bad: the rows that can't be read. shuffle:
-    re-pairs one stream. `numbers` of a trained run are given: {label: [mean, std]}.
+    re-pairs one stream. `numbers` of a trained run are given: {label: [mean, std]}, as are its `several`.
     sampling: the shares of an epoch of training.
     """
 
@@ -58,6 +59,7 @@ class Prepared:
         shuffle: Shuffle | None = None,
         items: Mapping[str, str] | None = None,
         numbers: Mapping[str, Any] | None = None,
+        several: Collection[str] = (),
         sampling: Sampling | None = None,
     ) -> None:
         self.reader, self.splits, self.seed, self.batch_size, self.workers = reader, splits, seed, batch_size, workers
@@ -76,6 +78,9 @@ class Prepared:
         self.map_numbers = {n: (torch.tensor(s.mean), torch.tensor(s.std)) for n, s in maps.items() if not s.names}
         self.targets = {label: target.values for label, target in targets.items()}
         self.classes = {label: target.classes for label, target in targets.items()}
+        hot = {label for label, target in targets.items() if target.classes and target.values.ndim > 1}
+        # of a label without a column here, the trained run alone knows it
+        self.several = [label for label in targets if label in hot or label in several]
         self.numbers = {
             label: moments(t.values[splits.get("train", slice(None))]) for label, t in targets.items() if not t.classes
         }
@@ -105,9 +110,8 @@ class Prepared:
     def record(self) -> dict[str, Any]:
         """All that was chosen and learnt, in plain JSON types; `Data.prepare(frozen=…)` reads it back."""
         streams = self.streams | self.target_streams
-        several = [label for label, values in self.targets.items() if self.classes[label] and values.ndim > 1]
         numbers = {label: [x.tolist() for x in own] for label, own in self.numbers.items()}
-        more = {"classes": self.classes, "several": several, "numbers": numbers, "counts": self.counts}
+        more = {"classes": self.classes, "several": self.several, "numbers": numbers, "counts": self.counts}
         self.remember_content()  # the next start, that reads no sample, records the same
         more["content"] = self.reader.content.recorded(self.splits)
         return record.record(self.reader, streams, self.splits, self.bad.why, **self.facts, **more)

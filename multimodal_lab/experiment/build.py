@@ -88,7 +88,8 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     classes = {label: len(names) for label, names in {**data.classes, **maps}.items()}
     factory = safe_instantiate(_untrained(cfg) if trained else cfg.system)
     # a subclass may pass on what it knows of alone
-    known = {"numbers": {**data.numbers, **numbers}} if asks(factory, "numbers") else {}
+    facts = {"numbers": {**data.numbers, **numbers}, "several": getattr(data, "several", ())}
+    known = {name: fact for name, fact in facts.items() if asks(factory, name)}
     system: System = factory(data.streams, classes, **known)
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
     _balance(system, data, trained)

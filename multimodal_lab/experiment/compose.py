@@ -18,6 +18,7 @@ from multimodal_lab.config.signature import signature
 from multimodal_lab.data import kinds
 from multimodal_lab.experiment import build as of_run
 from multimodal_lab.system import System
+from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
 
 
@@ -27,12 +28,14 @@ def build_system(
     streams: Mapping[str, Stream] | None = None,
     classes: Mapping[str, int | Sequence[str]] | None = None,
     numbers: Mapping[str, tuple[float, float]] | None = None,
+    several: Sequence[str] = (),
 ) -> System:
     """The system of a command line such as `["fusion=concat", "head=classifier"]`, for the streams that are given.
 
     streams: {name: facts}; a backbone is built for each, and what has `mean` and `std` is normalised by them. classes: {label: K,
-    or the K names}; numbers: {label: (mean, std)}; the first of these labels is `label`. Without streams, it is built for the
-    data of the command line, which are read for it. What can't be is a `ConfigError` that lists every problem.
+    or the K names}; several: those of them that are several 0/1 labels a sample; numbers: {label: (mean, std)}; the first of
+    these labels is `label`. Without streams, it is built for the data of the command line, which are read for it. What can't be
+    is a `ConfigError` that lists every problem.
     """
     resolvers.register()
     if streams is None:
@@ -44,6 +47,8 @@ def build_system(
         return of_run.build_system(cfg, safe_instantiate(cfg.data).prepare(of_run.modality(cfg), cfg.seed))
     if odd := [name for name, stream in streams.items() if stream.name != name]:
         raise ConfigError(f"streams[{odd[0]!r}]: the stream is called {streams[odd[0]].name!r}; expected one name")
+    if odd := [name for name in several if name not in (classes or {})]:
+        raise ConfigError(f"several={odd[0]!r}: is not in classes; {expected_one_of(odd[0], classes or {})}")
     cfg = _composed(overrides)
     cfg.modality = {name: _facts(stream) for name, stream in streams.items()}
     if labels := [*(classes or {}), *(numbers or {})]:
@@ -52,7 +57,8 @@ def build_system(
     torch.manual_seed(cfg.seed)
     known = {label: own if isinstance(own, int) else len(own) for label, own in (classes or {}).items()}
     scale = {label: (torch.tensor([m]), torch.tensor([s])) for label, (m, s) in (numbers or {}).items()}
-    system: System = safe_instantiate(cfg.system)(dict(streams), known, **({"numbers": scale} if scale else {}))
+    more = {"numbers": scale, "several": tuple(several)}
+    system: System = safe_instantiate(cfg.system)(dict(streams), known, **{k: v for k, v in more.items() if v})
     if "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
         if asks(adapt, "data"):

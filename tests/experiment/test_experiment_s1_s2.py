@@ -13,12 +13,13 @@ OWN = [
     "data.source.made.patches=60", "data.source.made.size=16", "data.batch_size=8", "log=none", "figures=[]",
     "backbone.model=test_resnet", "backbones.s2_rgb.model=test_vit", "train.max_steps=2", "train.log_every=1", "evaluate=[head]",
 ]  # fmt: skip
+LATE = ["+head@heads.late=late_fusion", "+loss@losses.late=bce", "losses.late.name=late", "losses.late.logits=out.late"]
 
 
 @pytest.fixture(scope="module")
 def ran(composed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("s1_s2")
-    experiment.run(composed("experiment=s1_s2/dinov3_resnet101", *OWN, small=False), folder)
+    experiment.run(composed("experiment=s1_s2/dinov3_resnet101", *OWN, *LATE, small=False), folder)
     return folder
 
 
@@ -32,21 +33,40 @@ def test_the_backbones_learn_at_a_tenth_of_the_rate(ran):
     assert first["lr/backbones"] == pytest.approx(0.1 * first["lr/rest"])
 
 
-def test_the_embeddings_of_each_backbone_and_of_both_are_given(ran):
-    predictor = load(ran)
+@pytest.fixture(scope="module")
+def patches():
+    """{band: three patches of it}, in stored units."""
     draw = np.random.default_rng(0)
     optical = draw.integers(100, 3000, (3, 16, 16, 12), dtype=np.uint16)
     names = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"]
     bands = {name: optical[..., i] for i, name in enumerate(names)}
     bands |= {name: draw.normal(-12, 3, (3, 16, 16)).astype("float32") for name in ("VV", "VH")}
+    return bands
+
+
+def of_streams(bands):
     rgb = {name: bands[name] for name in ("B04", "B03", "B02")}
     rest = {name: x for name, x in bands.items() if name not in rgb}
-    found = predictor(s2_rgb=rgb, s2_rest_s1=rest, return_embeddings=True)
+    return {"s2_rgb": rgb, "s2_rest_s1": rest}
+
+
+def test_the_embeddings_of_each_backbone_and_of_both_are_given(ran, patches):
+    predictor, given = load(ran), of_streams(patches)
+    found = predictor(**given, return_embeddings=True)
     width = {name: x.shape[1] for name, x in found.embeddings.vectors.items()}
     assert width["fused"] == width["s2_rgb"] + width["s2_rest_s1"]
     assert found.table().shape[0] == 3
-    without = predictor(s2_rgb=rgb, return_embeddings=True)
+    without = predictor(s2_rgb=given["s2_rgb"], return_embeddings=True)
     assert not without.embeddings.present["s2_rest_s1"].any()
+
+
+def test_decision_level_fusion_mixes_the_probabilities_of_each_label_also_where_no_label_is_given(ran, patches):
+    predictor, given = load(ran), of_streams(patches)
+    said = {name: predictor.predict(**{name: x})["late/labels"].probability for name, x in given.items()}
+    weights = dict(zip(predictor.system.heads["late"].names, predictor.system.heads["late"].scores.softmax(0).tolist()))
+    both = predictor.predict(**given)["late/labels"].probability
+    np.testing.assert_allclose(both, sum(weights[name] * own for name, own in said.items()), atol=1e-6)
+    assert (abs(said["s2_rgb"] - said["s2_rest_s1"]) > 1e-3).any()
 
 
 def test_what_the_backbones_begin_with_is_told(composed):

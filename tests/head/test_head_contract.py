@@ -17,7 +17,7 @@ CASES += [(name, {**knobs, "norm": "batch"}) for name, knobs in CASES if knobs =
 
 
 def test_every_knob_is_in_the_yaml_with_its_default(build):
-    facts = {"classes", "numbers", "self", "dims", "backbones", "fusion", "levels"}
+    facts = {"classes", "several", "numbers", "self", "dims", "backbones", "fusion", "levels"}
     for name, node in NODES.items():
         knobs = inspect.signature(type(build(name, contract.DIMS))).parameters
         conf = {k: v for k, v in node.items() if not k.startswith("_")}

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from multimodal_lab.head.late_fusion import log_mixture
+from multimodal_lab.head.late_fusion import log_mixture, logit_mixture
+from multimodal_lab.loss.classification import bce
 
 DIMS = {"a": 6, "b": 4, "c": 5}
 
@@ -71,3 +73,51 @@ def test_half_precision_still_sums_to_one(build, make, batch):
         out = head(make(DIMS, 4), batch(4))
     assert out.dtype is torch.float32
     assert rows_sum_to_one(out)
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+@pytest.mark.parametrize("weights", ["learned", "uniform"])
+def test_oracle_of_several_labels_whatever_streams_are_there(weights, build, make, batch):
+    head = build("late_fusion", DIMS, weights=weights, several=["species"]).eval().double()
+    head.scores.data = torch.tensor([0.3, -1.0, 2.0] if weights == "learned" else [0.0] * 3, dtype=torch.float64)
+    head.prior.data = torch.arange(5, dtype=torch.float64) / 10
+    present = {s: torch.tensor([bool(i >> k & 1) for i in range(8)]) for k, s in enumerate(DIMS)}
+    features = {n: replace(f, pooled=f.pooled.double()) for n, f in make(DIMS, 8, present).items()}
+    out = head(features, batch(8))
+    x = {n: head.experts[n](features[n].pooled).tolist() for n in DIMS}
+    w = dict(zip(DIMS, (math.exp(s) for s in head.scores.tolist())))
+    total = 0.0
+    for i, row in enumerate(out.tolist()):
+        there = [n for n in DIMS if present[n][i]]
+        whole = sum(w[n] for n in there)
+        for k, logit in enumerate(row):
+            p = sum(w[n] * sigmoid(x[n][i][k]) for n in there) / whole if there else sigmoid(k / 10)
+            assert sigmoid(logit) == pytest.approx(p, abs=1e-12)
+            total -= math.log(p if (i + k) % 2 else 1 - p)
+    target = (torch.arange(8)[:, None] + torch.arange(5)) % 2
+    assert bce(out, target.double()).item() == pytest.approx(total / 40, abs=1e-12)
+
+
+def test_several_labels_are_learnt_of_every_stream_that_is_there(build, make, batch):
+    head = build("late_fusion", DIMS, several=["species"]).eval()
+    present = {"a": torch.tensor([True, True]), "b": torch.tensor([True, False]), "c": torch.tensor([True, True])}
+    bce(head(make(DIMS, 2, present), batch(2))[1:], torch.ones(1, 5)).backward()
+    told = {n: float(sum(p.grad.abs().sum() for p in head.experts[n].parameters())) for n in DIMS}
+    assert told["a"] > 0
+    assert told["c"] > 0
+    assert told["b"] == 0  # a stream that the row lacks
+    assert head.scores.grad.count_nonzero() == 2
+
+
+def test_certain_experts_keep_their_logit_and_their_gradient():
+    x = torch.tensor([[[300.0, -300.0, 200.0]], [[300.0, -300.0, 200.0]]]).repeat(1, 2, 1)
+    x[1, 1] = -x[1, 1]
+    x.requires_grad_()
+    out = logit_mixture(x, torch.full((2, 2), 0.5).log())
+    torch.testing.assert_close(out, torch.tensor([[300.0, -300.0, 200.0], [0.0, 0.0, 0.0]]))  # 1 - sigmoid(300) is 0
+    out.sum().backward()
+    torch.testing.assert_close(x.grad[0], torch.full((2, 3), 0.5))
+    assert torch.isfinite(x.grad).all()

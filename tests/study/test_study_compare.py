@@ -12,7 +12,7 @@ from own_table import table, write
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.study import read
-from multimodal_lab.study.compare import plans, size
+from multimodal_lab.study.compare import derive, plans, size
 from multimodal_lab.study.compare.arms import Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds, told
 from multimodal_lab.study.compare.derive import derived
@@ -28,7 +28,7 @@ def facts(count=2, groups=60, **more):
     inputs = tuple(Input(n, "vector", {"kind": "vector", "bands": list(b)}, bands=b, numbers=3)
                    for n, b in zip("abc", bands, strict=False))  # fmt: skip
     own = {"stacked": {"kind": "vector", "bands": [x for b in bands for x in b]}, "apart": ""}
-    labels = (Label("sex", "class", 2), Label("kind", "class", 2))
+    labels = more.pop("labels", (Label("sex", "class", 2), Label("kind", "class", 2)))
     return Facts(inputs, labels, 120, 84, 36, groups, "individual", False, {}, **{**own, **more})
 
 
@@ -56,6 +56,12 @@ def test_of_three_modalities_every_two_are_fused_and_all_but_the_first_are_shuff
     assert [line.partition("=")[0] for line in again] == [
         "~modality.a", "~modality.c", "+modality.again", "+modality.again_2",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "late"), [("several", True), ("number", False)])
+def test_late_fusion_is_compared_of_all_that_a_classifier_tells(kind, late):
+    labels = (Label("sex", "class", 2), Label("covers", kind, 5 if late else 0))
+    assert ("late" in derive._full(facts(labels=labels), request(["study=compare"])).fusions) is late
 
 
 def test_the_largest_plan_that_fits_says_what_it_left_out():

@@ -82,7 +82,7 @@ def _full(facts: Facts, asked: Request) -> Design:
 
     seeds, splits = size.repeats(facts)
     classes = [label.name for label in facts.labels if label.kind == "class"]
-    apart = {"early": facts.apart, "late": "" if len(classes) == len(facts.labels) else report.NO_LATE}
+    apart = {"early": facts.apart, "late": report.NO_LATE if heads.numbers(facts.labels) else ""}
     fusions = [f for f in asked.asked.fusions if not apart.get(f)]
     if not fusions:
         why = "; ".join(f"no {f}, {apart[f]}" for f in asked.asked.fusions)

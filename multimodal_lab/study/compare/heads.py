@@ -19,6 +19,11 @@ OF: dict[Kind, tuple[str, str, str]] = {
 }
 
 
+def numbers(labels: Sequence[Label]) -> bool:
+    """Whether a label is a number, which no mixture of classifiers tells."""
+    return any(label.kind == "number" for label in labels)
+
+
 def key_of(label: str) -> str:
     """A label as part of a key: letters, digits and _."""
     made = re.sub(r"\W", "_", label)

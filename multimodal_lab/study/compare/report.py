@@ -9,12 +9,12 @@ from typing import Any
 from multimodal_lab.study.compare.budget import told
 from multimodal_lab.study.compare.facts import Facts, Input, Label
 from multimodal_lab.study.compare.file import retrains
-from multimodal_lab.study.compare.heads import OF
+from multimodal_lab.study.compare.heads import OF, numbers
 from multimodal_lab.study.compare.plans import Plan
 from multimodal_lab.study.compare.request import Asked
 from multimodal_lab.study.compare.trial import TIMED, Timing
 
-NO_LATE = "late fusion is a mixture of classifiers, and a label is no class"
+NO_LATE = "late fusion is a mixture of classifiers, and a label is a number"
 
 
 def lines(
@@ -49,7 +49,7 @@ def lines(
     yield f"               (estimated from {TIMED} timed steps of each arm and a cell without its training, {timing.fixed:.1f} s)"
     if facts.stacked is None and "early" in asked.fusions:
         yield f"  no early     {facts.apart}"
-    if any(label.kind != "class" for label in facts.labels) and "late" in asked.fusions:
+    if numbers(facts.labels) and "late" in asked.fusions:
         yield f"  no late      {NO_LATE}"
     if retrains(facts, design):
         yield "  Shapley      of concat, trained on every subset of the modalities: no cell more"
