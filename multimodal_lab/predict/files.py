@@ -38,6 +38,11 @@ class Files:
         """What lies beside a file that is a sample by itself; None where no file is."""
         return getattr(self.reader, "beside", None)
 
+    def sensors(self) -> dict[str, Sequence[str]]:
+        """{sensor: its bands in the order of its card}, as the reader's class tells of the settings; {} if it doesn't."""
+        tell = getattr(self.reader, "sensors_of", None)
+        return {} if tell is None else dict(tell(self.node))
+
     def samples(self, paths: Sequence[Path]) -> list[OfFile]:
         """Whole samples, a file each."""
         if self.alone is None:

@@ -28,6 +28,7 @@ from multimodal_lab.predict.answers import Predictions, answers
 from multimodal_lab.predict.files import Files
 from multimodal_lab.predict.given import Given
 from multimodal_lab.predict.nearest import nearest
+from multimodal_lab.predict.sensors import by_stream
 from multimodal_lab.predict.trained import expected_of, kinds_of
 from multimodal_lab.runs.directory import CONFIG
 from multimodal_lab.runs.records import DATA, LayoutError, read_config, read_record, require_readable
@@ -43,7 +44,8 @@ class Predictor:
 
     Samples are given by stream, `predictor(rgb=…, text=…)`: N arrays (N, C, H, W) or (N, C), with a time axis (N, C, T, …),
     {band: array}, files, pictures, texts, lists of these with None where a sample lacks the stream; a stream that is left out
-    is missing in all. Or all streams at once: paths of files that hold whole samples, or a data frame with a column for each
+    is missing in all. A name that is no stream is a sensor, whose bands go to the streams that have them, see `by_stream`. Or all
+    streams at once: paths of files that hold whole samples, or a data frame with a column for each
     stream, or band of a vector. `mask` (N, H, W) bool goes with images that were trained with one. Anything that can't be
     used is a `DataError`.
     """
@@ -103,8 +105,10 @@ class Predictor:
         mask = query.pop("mask", None)
         if len(query) != 1:
             raise DataError(f"retrieve: give one stream to search by, {' or '.join(f'{n}=…' for n in self.expected)}")
+        if (name := next(iter(query))) not in self.expected:  # a sensor of several streams is no query
+            raise DataError(f"no stream {name!r} in this run; {expected_one_of(name, self.expected)}")
         found = among if isinstance(among, Embeddings) else Embeddings.load(among or self.folder / "embeddings")
-        return nearest(self.embed(mask=mask, **query), next(iter(query)), found, of, k)
+        return nearest(self.embed(mask=mask, **query), name, found, of, k)
 
     def of_data(self, data: Prepared) -> Predictions:
         """What every head says of all of prepared data, such as those of a folder."""
@@ -150,8 +154,7 @@ class Predictor:
 
     def _rows(self, samples: Any, mask: Any, streams: dict[str, Any], files: Files) -> Given:
         """The rows of what is given, by stream; the first thing that can't be used is a `DataError`."""
-        if unknown := [name for name in streams if name not in self.expected]:
-            raise DataError(f"no stream {unknown[0]!r} in this run; {expected_one_of(unknown[0], self.expected)}")
+        streams = by_stream(streams, self.expected, files.sensors)
         ids = None
         if isinstance(samples, pd.DataFrame):
             streams = {**inputs.of_frame(samples, self.expected), **streams}

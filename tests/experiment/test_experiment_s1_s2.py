@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from multimodal_lab.config.resolvers import stored
+from multimodal_lab.data.source import DataError
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.predict import load
 
@@ -67,6 +68,44 @@ def test_decision_level_fusion_mixes_the_probabilities_of_each_label_also_where_
     both = predictor.predict(**given)["late/labels"].probability
     np.testing.assert_allclose(both, sum(weights[name] * own for name, own in said.items()), atol=1e-6)
     assert (abs(said["s2_rgb"] - said["s2_rest_s1"]) > 1e-3).any()
+
+
+def of_sensors(bands):
+    radar = {name: bands[name] for name in ("VH", "VV")}
+    return {"s1": radar, "s2": {name: x for name, x in bands.items() if name not in radar}}
+
+
+def test_sensors_are_shared_among_the_streams_by_their_bands(ran, patches):
+    predictor, sensors = load(ran), of_sensors(patches)
+    stacked = {
+        "s1": np.stack([sensors["s1"]["VV"], sensors["s1"]["VH"]], 1),
+        "s2": np.stack([*sensors["s2"].values()], 1),
+    }
+    want = predictor(**of_streams(patches), return_embeddings=True).embeddings.vectors["fused"]
+    for given in (sensors, stacked, {"anything": patches}):
+        found = predictor(**given, return_embeddings=True).embeddings
+        np.testing.assert_array_equal(found.vectors["fused"], want)
+    colours = predictor.embed(optical={name: patches[name] for name in ("B02", "B03", "B04")})
+    assert colours.present["s2_rgb"].all()
+    assert not colours.present["s2_rest_s1"].any()
+
+
+def test_what_sensors_lack_have_twice_or_are_not_is_refused_by_name(ran, patches):
+    predictor, own = load(ran), of_sensors(patches)
+    stack = np.stack([*own["s2"].values()], 1)
+    for given, said in [
+        ({"s2": own["s2"]}, r"stream s2_rest_s1: band VV is in none of what is given \(s2\)"),
+        ({**own, "more": {"B04": patches["B04"]}}, "band B04 is given twice, by s2 and by more"),
+        ({**own, "s2_rgb": of_streams(patches)["s2_rgb"]}, "band B04 is given twice, by stream s2_rgb and by s2"),
+        ({**own, "s2": stack[:, :11]}, r"s2: an array of shape \(3, 11, 16, 16\), expected its 12 bands \(B01 … B12\)"),
+        ({"s3": stack}, r"no stream 's3' in this run; expected one of s2_rgb, s2_rest_s1, s2, s1.*or \{band: array\}"),
+        ({"uv": {"U": patches["B04"]}}, r"no stream 'uv' in this run and none of its bands \(U\) is one of a stream"),
+        ({"s2": ["a.tif"]}, "s2: list, expected an array of its 12 bands"),
+    ]:
+        with pytest.raises(DataError, match=said):
+            predictor.predict(**given)
+    with pytest.raises(DataError, match="no stream 's2' in this run"):
+        predictor.retrieve(s2=own["s2"])
 
 
 def test_what_the_backbones_begin_with_is_told(composed):

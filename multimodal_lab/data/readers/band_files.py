@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -144,6 +144,11 @@ class BandFiles:
         for role, (_, header) in sample.files.items():
             own = [self._stored[b] for b, at in self._roles.items() if at[0] == role[0] and role[1] in ("", at[1])]
             nodata.check(self.card, own, header.dtype)
+
+    @staticmethod
+    def sensors_of(settings: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+        """{sensor: its bands}, as its settings have them."""
+        return dict(settings["bands"])
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams`, (C, H, W); a stream of files of two types is float32, of full scale 1 where theirs differ.

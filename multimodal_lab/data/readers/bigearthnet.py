@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.readers.bigearthnet_facts import S1, S2
+from multimodal_lab.data.readers.bigearthnet_facts import S1, S2, SENSORS
 from multimodal_lab.data.readers.bigearthnet_folders import FolderPatches, find_patches
 from multimodal_lab.data.readers.bigearthnet_json import from_json
 from multimodal_lab.data.readers.bigearthnet_lmdb import LmdbPatches
@@ -91,6 +91,11 @@ class BigEarthNet:
             self.samples.insert(1, "path", patches.paths())
         self._planes = Planes(patches, self.samples, resample=resample, nodata=nodata, missing=missing)
         self.notes = [*notes, *told, *self._planes.notes]
+
+    @staticmethod
+    def sensors_of(_: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+        """{sensor: its bands}."""
+        return {sensor: [b.name for b in bands] for sensor, bands in SENSORS.items()}
 
     @property
     def stored_files(self) -> list[str]:
