@@ -12,10 +12,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 BESIDE = "*.part"  # what a kill may leave
+WORDS = 16_384  # of a JSON value that are one text: half a million names as one take 200 MB
 WAITS = (0.1, 0.5, 2.0)  # seconds before a failed read is tried again
 # An `OSError` that tells of the file itself: it is not there, is no file, or its content led the reader astray (PIL and
 # HDF5 say so without a number). Any other tells of the disk, the network or a right: the file may be whole.
@@ -58,8 +60,11 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any, **options: Any) -> None:
-    """Write a JSON value atomically; options are those of `as_json`."""
-    write_text(path, as_json(content, **{"indent": 1, **options}))
+    """Write a JSON value atomically, a piece at a time; options are those of `as_json`."""
+    words = _encoder(**{"indent": 1, **options}).iterencode(finite(content))
+    with atomic_file(path) as file:
+        while piece := "".join(islice(words, WORDS)):
+            file.write(piece.encode())
 
 
 def as_json(content: Any, *, default: Callable[[Any], Any] | None = None, **options: Any) -> str:
@@ -67,8 +72,12 @@ def as_json(content: Any, *, default: Callable[[Any], Any] | None = None, **opti
 
     Not for digests: NaN, infinity and None would have one.
     """
+    return _encoder(default, **options).encode(finite(content))
+
+
+def _encoder(default: Callable[[Any], Any] | None = None, **options: Any) -> json.JSONEncoder:
     convert = None if default is None else lambda x: finite(default(x))
-    return json.dumps(finite(content), allow_nan=False, default=convert, **options)
+    return json.JSONEncoder(allow_nan=False, default=convert, **options)
 
 
 def finite(content: Any) -> Any:

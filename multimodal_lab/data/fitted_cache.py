@@ -19,6 +19,7 @@ from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
+from multimodal_lab.device.trim import trim
 from multimodal_lab.files import json_hash
 
 StatisticsFrom = Literal["train"] | Count | Preset
@@ -50,6 +51,7 @@ def learn(
     With a memory, only what it doesn't know is read; what is learnt goes there. mark: the data's fingerprint. statistics:
     what mean, deviation and scaling are learnt from, see `Data`.
     """
+    trim()  # of what the split was made from
     if isinstance(statistics, Preset):
         statistics.require(getattr(samples.scaling, "choice", type(samples.scaling).__name__))
     same = _same(samples, mark) if memory is not None else {}

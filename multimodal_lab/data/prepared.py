@@ -20,7 +20,7 @@ from multimodal_lab.data.split.hashing import permutation, stable_ids
 from multimodal_lab.data.split.same_image import first_rows, item_rows
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
-from multimodal_lab.data.split.split import SplitRows
+from multimodal_lab.data.split.split import SplitRows, names_of
 from multimodal_lab.data.streams.labels import Target, counts, moments
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Batch, Stream
@@ -90,7 +90,7 @@ class Prepared:
         first = first_rows(reader.source)
         self.same = None if first is None else self.ids[first]
         own = self.samples[groups or "id"]
-        names = own.where(own.notna(), self.samples["id"]).astype(str).to_numpy(dtype=object)  # without a group: itself
+        names = names_of(own.where(own.notna(), self.samples["id"]))  # without a group: itself
         self.sampling = sampling
         if sampling:
             sampling.require(self.samples, splits["train"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import sys
 
 
 def trim() -> None:
@@ -11,5 +12,7 @@ def trim() -> None:
 
     In half a million rows that was 1 GB. Where the C library is another one nothing happens.
     """
+    if (arrow := sys.modules.get("pyarrow")) is not None:  # which has a pool of its own
+        arrow.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

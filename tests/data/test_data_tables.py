@@ -242,3 +242,19 @@ def test_excel_files_need_a_library_that_is_named(tmp_path, monkeypatch):
     (tmp_path / "u.xlsx").write_text("")  # a table that was read is remembered
     with pytest.raises(DataError, match=r"u\.xlsx: Excel files need `pip install openpyxl`; or save it as CSV"):
         read_table(tmp_path / "u.xlsx", "filename")
+
+
+def test_lists_of_parquet_that_are_few_are_the_same_lists_shared(tmp_path):
+    rows = {
+        "id": ["a", "b", "c", "d"],
+        "labels": [["x", "y"], None, [], ["x", "y"]],
+        "more": [[1], [2], [3], [4]],
+        "n": [1, 2, 3, 4],
+    }
+    pd.DataFrame(rows).to_parquet(tmp_path / "t.parquet")
+    plain, _ = read_table(tmp_path / "t.parquet", "id")
+    shared, _ = read_table(tmp_path / "t.parquet", "id", lists=["labels", "more", "absent"])
+    assert shared.labels.tolist() == rows["labels"]
+    assert shared.labels[0] is shared.labels[3]
+    pd.testing.assert_frame_equal(shared[["id", "more", "n"]], plain[["id", "more", "n"]])
+    assert list(shared) == list(plain)

@@ -16,6 +16,7 @@ from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import CLASSES
+from multimodal_lab.device.trim import trim
 from multimodal_lab.text import expected_one_of
 
 Flagged = Literal["exclude", "keep"]
@@ -26,7 +27,7 @@ def published(files: Sequence[Path], limits: Limits) -> tuple[pd.DataFrame, list
     """The rows of the tables as published, one after the other, and what to tell of them."""
     tables, notes = [], []
     for file in files:
-        rows, said = read_table(file, "patch_id", limits)
+        rows, said = read_table(file, "patch_id", limits, lists=["labels"])
         notes += said
         for column in ("patch_id", "s1_name", "labels"):
             require_column(rows, column, file.name, "data.source.metadata")
@@ -37,26 +38,33 @@ def published(files: Sequence[Path], limits: Limits) -> tuple[pd.DataFrame, list
 def finished(rows: pd.DataFrame, keep: Mapping[str, Flagged], name: str) -> tuple[pd.DataFrame, list[str]]:
     """The sample table of `rows`, called `name`, and what to tell: `id`, the columns as they are, and those that names `told`.
 
-    keep: {`snow`, `clouds`: whether patches with this flag stay}. `DataError` for a patch without a name or labels, one that
-    is there twice, and a label that is none of the nineteen.
+    keep: {`snow`, `clouds`: whether patches with this flag stay}. rows: emptied, as two tables are not held at once.
+    `DataError` for a patch without a name or labels, one that is there twice, and a label that is none of the nineteen.
     """
     rows, notes = _without_flagged(rows, keep, name)
     names = rows["patch_id"]
     if names.isna().any() or names.duplicated().any():
         said = "a row has none" if names.isna().any() else f"{names[names.duplicated()].iloc[0]} stands in two rows"
         raise DataError(f"{name}: patch_id: {said}; expected a name of its own for each patch")
-    patch, pair = (rows[c].astype(object).where(rows[c].notna(), None) for c in ("patch_id", "s1_name"))
-    facts = {"patch_id": patch, "s1_name": pair, "labels": _labels(rows["labels"], patch, name)}
-    plain = {str(c): _shared(rows[c]) for c in rows if c not in ("id", "path", *facts)}
-    more = {str(c): values for c, values in told(patch.tolist(), pair.tolist()).items() if c not in rows}
+    columns = [str(c) for c in rows]
+    patch, pair = (_texts(rows.pop(c)) for c in ("patch_id", "s1_name"))
+    del names
+    facts = {"patch_id": patch, "s1_name": pair, "labels": _labels(rows.pop("labels"), patch, name)}
+    plain = {c: _shared(rows.pop(c)) for c in columns if c not in ("id", "path", *facts)}
+    trim()
+    more = {str(c): values for c, values in told(patch.tolist(), pair.tolist()).items() if c not in columns}
     made = pd.DataFrame({"id": patch, **facts, **plain, **more})
     made.attrs = {CLASSES: {"labels": list(NINETEEN)}}
     return made, notes
 
 
+def _texts(column: pd.Series) -> pd.Series:
+    return column.astype(object).where(column.notna(), None)
+
+
 def _shared(column: pd.Series) -> pd.Series:
-    """A column whose equal texts are one object, where few differ: half a million countries take no room then."""
-    if not isinstance(column.dtype, pd.StringDtype):
+    """A column whose equal texts are one object: half a million countries take no room then. Where most differ it stays."""
+    if not isinstance(column.dtype, pd.StringDtype) or (not column.isna().any() and 2 * column.nunique() > len(column)):
         return column
     one: dict[str, str] = {}
     values = [None if v is pd.NA or v is None else one.setdefault(v, v) for v in column.tolist()]
@@ -79,12 +87,13 @@ def _without_flagged(rows: pd.DataFrame, keep: Mapping[str, Flagged], name: str)
         raise DataError(
             f"{name}: {len(rows):,} patches, all with snow or clouds; data.source.snow=keep, clouds=keep keep them"
         )
-    return rows[~left].reset_index(drop=True), notes
+    return rows[~left].reset_index(drop=True) if left.any() else rows.reset_index(drop=True), notes
 
 
 def _labels(column: pd.Series, patches: pd.Series, name: str) -> pd.Series:
-    """Lists of names, each one of the nineteen; the same text is one object in all rows."""
+    """Lists of names, each one of the nineteen; equal ones are one object in all rows."""
     own = {label: label for label in NINETEEN}
+    one: dict[tuple[str, ...], list[str]] = {}
     made: list[list[str]] = []
     gone: list[str] = []
     for patch, value in zip(patches, column):
@@ -92,7 +101,7 @@ def _labels(column: pd.Series, patches: pd.Series, name: str) -> pd.Series:
         if unknown := [label for label in labels if label not in own]:
             near = expected_one_of(unknown[0], NINETEEN)
             raise DataError(f"{name}: {patch}: label {unknown[0]!r} is none of BigEarthNet's nineteen; {near}")
-        made.append([own[label] for label in labels])
+        made.append(one.setdefault(tuple(labels), [own[label] for label in labels]))
         gone += [] if labels else [patch]
     if gone:
         raise DataError(f"{name}: {len(gone)} of {len(made)} patches have no labels: {some(gone)}")

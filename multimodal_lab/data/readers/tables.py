@@ -13,6 +13,7 @@ import pandas as pd
 from multimodal_lab.data.readers.delimited import decode, encoding_note, read_delimited
 from multimodal_lab.data.readers.folder import readable, some
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.parquet_lists import read_parquet
 from multimodal_lab.data.readers.typed_columns import as_text, typed
 from multimodal_lab.data.source import DataError
 from multimodal_lab.text import MANY, nearest
@@ -27,14 +28,18 @@ CLASSES = 50  # more different values are no classes: they are not searched for 
 
 
 def read_table(
-    path: Path, key: str | None = None, limits: Limits | None = None, na_values: Sequence[str] = ()
+    path: Path,
+    key: str | None = None,
+    limits: Limits | None = None,
+    na_values: Sequence[str] = (),
+    lists: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
     """The rows of a table, and in sentences what was inferred of it; a broken or other file is a `DataError`.
 
     Only an empty field is missing, and what equals one of `na_values`: "NA" and "None" are text. Spaces around values
     are left out. Of a file that has no types, a column whose values are all numbers holds numbers, unless one has a
     leading zero, as codes do, or it is the column `key`, which is always text. Column names are as written, so that two
-    may be equal.
+    may be equal. lists: columns of Parquet that hold few different lists, of which equal ones are one object.
     """
     limits = limits or Limits()
     limits.file(str(path), path)
@@ -48,10 +53,11 @@ def read_table(
         at.st_ctime_ns,
         key,
         tuple(na_values),
+        tuple(lists),
         str(limits),
     )
     if mark not in _known:
-        found = _read(path, key, limits, na_values)
+        found = _read(path, key, limits, na_values, lists)
         if at.st_size > REMEMBERED or len(found[0]) > LONG:
             return found
         while len(_known) >= KEPT:
@@ -61,7 +67,9 @@ def read_table(
     return rows.copy(), [*notes]
 
 
-def _read(path: Path, key: str | None, limits: Limits, na_values: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+def _read(
+    path: Path, key: str | None, limits: Limits, na_values: Sequence[str], lists: Collection[str]
+) -> tuple[pd.DataFrame, list[str]]:
     suffix = path.suffix.lower()
     notes: list[str] = []
     with readable(str(path), f"{suffix[1:]} table"):
@@ -71,7 +79,7 @@ def _read(path: Path, key: str | None, limits: Limits, na_values: Sequence[str])
             rows, separator, notes = _excel(path)
         elif suffix == ".parquet":
             _require_parquet(path, limits)
-            rows, separator = pd.read_parquet(path, dtype_backend="numpy_nullable"), None
+            rows, separator = read_parquet(path, lists), None
         elif suffix in LINES:
             found, notes = read_lines(path)
             rows, separator = frame(found), None

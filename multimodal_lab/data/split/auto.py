@@ -57,8 +57,9 @@ def choose(
             f"warning: {what} may stand in two splits (data.split.by={made.by or 'null'}), so that scores are "
             f"too good; data.split.by={overlapping} keeps them apart"
         )
-    table = table.iloc[made.placed(table)]
-    groups = pd.Series(made.groups(table), index=table.index)
+    if len(placed := made.placed(table)) < len(table):
+        table = table.iloc[placed]
+    groups = pd.Series(made.groups(table), index=table.index, dtype=object)
     if labels is None or isinstance(labels, str):
         taken, left = _labels(table, groups, made, {*BOOKKEEPING, *texts, made.by, made.column, together})
         notes.append(f"labels: {', '.join(taken) or 'none'}{_listed(left)}")

@@ -134,7 +134,7 @@ class Split:
         if column.isna().any():
             row = samples["id"].iloc[int(column.isna().to_numpy().argmax())]
             raise DataError(f"data.split.by: sample {row!r} has no {self.by}; give it one or leave it out")
-        return column.astype(str).to_numpy(dtype=object)
+        return names_of(column)
 
     def _strata(self, samples: pd.DataFrame, groups: np.ndarray) -> np.ndarray:
         if self.stratify is None:
@@ -208,6 +208,13 @@ class Split:
             f"data.split: {what} has {len(names)} {unit} ({names[0]!r}{', …' if len(names) > 1 else ''}), too few for "
             f"{', '.join(shares)}: at least {len(shares)}; {choices}"
         )
+
+
+def names_of(column: pd.Series) -> np.ndarray:
+    """(N,) str of a column; those that it holds as objects are no copies, as they would be half a million of them."""
+    if column.dtype == object:
+        return np.array([*map(str, column)], dtype=object)
+    return column.astype(str).to_numpy(dtype=object)
 
 
 def _quotas(count: int, shares: Sequence[float]) -> list[int]:
