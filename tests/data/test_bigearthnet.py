@@ -104,6 +104,9 @@ def test_labels_of_version_1_become_the_nineteen():
     same = {*NINETEEN} - {*RENAMED.values()}
     assert len({*RENAMED} | DROPPED | same) == 43  # those of the first version that are not renamed have the same names
     assert [*NINETEEN] == sorted(NINETEEN)
+    with pytest.raises(DataError, match=r"no column 'split'; .*\(nearest: data.split.column=null data.split.by=tile\)"):
+        Split(column="split").assign(source.samples)  # without the published lists of names
+    assert {*Split(by="tile").groups(source.samples)} == {*source.samples.tile}
 
 
 def test_the_table_is_as_published(tmp_path):

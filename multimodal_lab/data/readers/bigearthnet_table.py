@@ -15,6 +15,7 @@ from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split.split import INSTEAD
 from multimodal_lab.data.streams.labels import CLASSES
 from multimodal_lab.device.trim import trim
 from multimodal_lab.text import expected_one_of
@@ -55,6 +56,8 @@ def finished(rows: pd.DataFrame, keep: Mapping[str, Flagged], name: str) -> tupl
     more = {str(c): values for c, values in told(patch.tolist(), pair.tolist()).items() if c not in columns}
     made = pd.DataFrame({"id": patch, **facts, **plain, **more})
     made.attrs = {CLASSES: {"labels": list(NINETEEN)}}
+    if "split" not in made:  # as in folders of version 1 without the lists of its splits
+        made.attrs[INSTEAD] = {"split": "data.split.column=null data.split.by=tile"}
     return made, notes
 
 

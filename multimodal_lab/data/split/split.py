@@ -16,6 +16,7 @@ from multimodal_lab.hashing import stable_id
 
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
+INSTEAD = "instead"  # of a sample table's `attrs`: {column: what to type where it is not there}
 NO_STRATUM = "(missing)"  # of the samples without a value of the column that splits are stratified by
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
@@ -232,5 +233,7 @@ def _quotas(count: int, shares: Sequence[float]) -> list[int]:
 
 def _column(samples: pd.DataFrame, name: str, where: str) -> pd.Series:
     if name not in samples:
-        raise DataError(f"{where}: no column {name!r}; there are {', '.join(map(str, samples.columns))}")
+        near = samples.attrs.get(INSTEAD, {}).get(name)
+        hint = f" (nearest: {near})" if near else ""
+        raise DataError(f"{where}: no column {name!r}; there are {', '.join(map(str, samples.columns))}{hint}")
     return samples[name]
