@@ -6,6 +6,7 @@ import ast
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 
 from multimodal_lab import bounds
@@ -27,6 +28,11 @@ class Field:
     fields: Signature | None = None
     options: tuple[Field, ...] = ()
 
+    @property
+    def is_list(self) -> bool:
+        """A list of any number of items of one kind."""
+        return len(self.items) == 1 and self.text.startswith("a list of ")
+
     def near(self, value: object) -> str:
         """The nearest valid value, as it would be typed; "" if there is none to name."""
         every = (self, *self.options)
@@ -35,6 +41,8 @@ class Field:
             if inside := [c for c in clamped if c is not None]:
                 return f"{inside[0]:g}"
         choices = [choice for option in every for choice in option.choices]
+        if any(o.is_list and o.items[0].fits(value) for o in every) and not get_close_matches(str(value), choices):
+            return f"[{show(value)}]"
         return nearest(value, choices)[0] if choices else ""
 
 

@@ -101,7 +101,9 @@ TYPED = [
     ("optim.lr=1e-3,1e-4", "a study runs its own arms, seeds and splits"),
     ("seed=3", "a study has several; give study.seeds (nearest: study.seeds=[3])"),
     ("data.split.seed=3", "study.splits=[3]"),
-    ("study.seeds=3", "study.seeds=3: expected a list"),
+    ("study.seeds=3", "study.seeds=3: expected a list of an integer >= 0 (nearest: study.seeds=[3])"),
+    ("study.labels=coin", "(nearest: study.labels=[coin])"),
+    ("data.labels=coin", "(nearest: data.labels=[coin])"),
 ]
 
 
