@@ -16,7 +16,7 @@ from multimodal_lab.data.streams.nodata import Tally, blank
 from multimodal_lab.data.streams.normalise import statistics
 from multimodal_lab.data.streams.ranges import BandRanges
 from multimodal_lab.data.streams.scaling import ends
-from multimodal_lab.data.streams.statistics import Covariance, Moments, inside_mask
+from multimodal_lab.data.streams.statistics import BandError, Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
 
 
@@ -159,7 +159,10 @@ class Statistics(Learner):
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
         self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
         self.tally, self.ranges, self.high, self.longest = Tally(), BandRanges(), 0.0, 0
-        self.fitted.scaling = samples.policy(name).fit(self._pixels(train, scaled=False))
+        try:
+            self.fitted.scaling = samples.policy(name).fit(self._pixels(train, scaled=False))
+        except BandError as error:
+            raise error.named([band.name for band in self.plan.stored.bands]) from error
         if self.plan.pca:
             covariance = Covariance()
             for values in self._pixels(train, scaled=True):

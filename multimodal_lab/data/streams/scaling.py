@@ -19,7 +19,7 @@ import numpy as np
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.streams.statistics import Moments, inside_mask
+from multimodal_lab.data.streams.statistics import BandError, Moments, inside_mask
 
 BRIGHTEST = 4.0  # reflectance: a glint is brighter than the white reference
 Facts = dict[str, Any]
@@ -123,9 +123,8 @@ class Percentile:
         low, high = percentile(kept, [self.low, self.high], axis=1)
         flat = np.flatnonzero(high <= low)
         if len(flat):
-            raise DataError(
-                f"data.scaling: percentiles {self.low} and {self.high} of band {flat[0]} are equal ({low[flat[0]]:g})"
-            )
+            said = f"data.scaling: percentiles {self.low} and {self.high} of band {{}} are equal ({low[flat[0]]:g})"
+            raise BandError(said, int(flat[0]))
         return {"low": low.tolist(), "high": high.tolist()}
 
     def apply(self, x: np.ndarray, mask: np.ndarray | None, full_scale: float, facts: Facts) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from multimodal_lab.data.source import DataError
@@ -40,10 +42,22 @@ class Moments:
         std = np.sqrt(self.square / np.maximum(self.count, 1))
         flat = np.flatnonzero(std <= 1e-12 * np.abs(self.mean))  # whatever the unit: int64 by its full scale is 1e-17
         if len(flat):
-            band = names[flat[0]] if names else str(flat[0])
             found = f"is constant ({self.mean[flat[0]]:g})" if self.count[flat[0]] else "has no value"
-            raise DataError(f"{where}: band {band} {found} over the training split; leave it out of `bands`")
+            said = f"{where}: band {{}} {found} over the training split; leave it out of `bands`"
+            raise BandError(said, int(flat[0])).named(names)
         return self.mean, std
+
+
+class BandError(DataError):
+    """An error of one band, which is known by its place alone where it arises: `said` has `{}` for its name."""
+
+    def __init__(self, said: str, place: int, name: str | None = None) -> None:
+        super().__init__(said.format(place if name is None else name))
+        self.said, self.place = said, place
+
+    def named(self, names: Sequence[str]) -> BandError:
+        """The same with the band's name, of `names` in the order of the bands; itself where there are none."""
+        return BandError(self.said, self.place, names[self.place]) if names else self
 
 
 class Covariance:

@@ -73,7 +73,7 @@ def test_each_damage_is_found_with_its_file_and_its_numbers(damaged, name):
         ("S1 in linear power", r"sample 'p\d\d'.*stream s1: VV, VH hold .*linear power.*the card says dB; convert"),
         ("one patch in linear power", r"sample 'p05'.*linear power.*1 of 24 samples"),
         ("reflectance 0 to 1", r"sample 'p\d\d'.*stream s2: B01, B02, B03, B04, … hold .*reflectance of 0 to 1"),
-        ("a constant band", r"band 9 is constant \(7\)"),
+        ("a constant band", r"data.scaling: band B09 is constant \(7\)"),
     ],
 )
 def test_a_run_refuses_them_at_its_start_too(damaged, name, says):
