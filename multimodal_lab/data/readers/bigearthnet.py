@@ -85,7 +85,7 @@ class BigEarthNet:
         trim()
         if by_key:
             patches: Any = LmdbPatches(folder / lmdb, lmdb, self.samples)
-            self.samples.insert(1, "path", patches.place)
+            self.samples.insert(1, "path", pd.Series(patches.place, index=self.samples.index, dtype=object))  # one text
         else:
             patches = self._folders = FolderPatches(folder, found, self.samples, limits)
             self.samples.insert(1, "path", patches.paths())

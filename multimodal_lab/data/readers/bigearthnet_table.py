@@ -21,6 +21,7 @@ from multimodal_lab.device.trim import trim
 from multimodal_lab.text import expected_one_of
 
 Flagged = Literal["exclude", "keep"]
+LOOKED_AT = 4096  # rows, for whether texts are few
 FLAGS = {"snow": "contains_seasonal_snow", "clouds": "contains_cloud_or_shadow"}
 
 
@@ -33,6 +34,7 @@ def published(files: Sequence[Path], limits: Limits) -> tuple[pd.DataFrame, list
         for column in ("patch_id", "s1_name", "labels"):
             require_column(rows, column, file.name, "data.source.metadata")
         tables.append(rows)
+        trim()
     return (pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]), notes
 
 
@@ -50,6 +52,7 @@ def finished(rows: pd.DataFrame, keep: Mapping[str, Flagged], name: str) -> tupl
     columns = [str(c) for c in rows]
     patch, pair = (_texts(rows.pop(c)) for c in ("patch_id", "s1_name"))
     del names
+    trim()
     facts = {"patch_id": patch, "s1_name": pair, "labels": _labels(rows.pop("labels"), patch, name)}
     plain = {c: _shared(rows.pop(c)) for c in columns if c not in ("id", "path", *facts)}
     trim()
@@ -67,7 +70,10 @@ def _texts(column: pd.Series) -> pd.Series:
 
 def _shared(column: pd.Series) -> pd.Series:
     """A column whose equal texts are one object: half a million countries take no room then. Where most differ it stays."""
-    if not isinstance(column.dtype, pd.StringDtype) or (not column.isna().any() and 2 * column.nunique() > len(column)):
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column
+    first = column.iloc[:LOOKED_AT]
+    if not column.isna().any() and 2 * first.nunique() > len(first):
         return column
     one: dict[str, str] = {}
     values = [None if v is pd.NA or v is None else one.setdefault(v, v) for v in column.tolist()]
