@@ -55,8 +55,8 @@ class Head:
     unit, with their variance where a head gives one (see `metric.regression`). Scores: `head/<head>/<label>/…`; `SCORE@CLASS`
     and `confusion@TRUTH>ANSWER`, counts above 0, of labels of at most `per_class` classes, and `absent@CLASS`, 1 of a class
     without a positive. Maps: counts over all known pixels (see `metric.segmentation`), with `iou@CLASS`; `n` counts pixels. Words
-    that a head writes are kept in `predictions`, and not scored. by: columns of the sample table by
-    whose values classes are scored, too (see `class_scores`). pool: see `pool.pooled`.
+    that a head writes are kept in `predictions`, and not scored. by: columns of the sample table by whose values classes are
+    scored, too (see `class_scores`). pool: see `pool.pooled`.
     """
 
     by = "label"
@@ -147,7 +147,7 @@ class Head:
 
     def _pixels(self, sheet: ScoreSheet, head: str, said: Said, data: Any) -> None:
         key, names = f"head/{head}/{said.label}", getattr(data, "maps", {}).get(said.label, [])
-        found, count = pixels.scores(said.values[said.rows], names if len(names) <= self.per_class else [])
+        found, count = pixels.scores(said.values[said.rows], names)
         sheet.put(key, n=count, n_missing=int((~said.rows).sum()))
         if not count:
             sheet.skip(key, "no_test_pixels")

@@ -37,7 +37,7 @@ def cross_entropy(
 
     def one(x: Tensor) -> Tensor:
         asked, known = _classes(x, target, "cross_entropy")
-        weight = None if class_weight is None else _per_class(class_weight, x, "class_weight")
+        weight = None if class_weight is None else per_class(class_weight, x, "class_weight")
         lost = F.cross_entropy(x, asked, weight, ignore_index=-1, label_smoothing=label_smoothing, reduction="none")
         if weight is not None:
             weight = weight[asked.clamp(min=0)] if asked.ndim == 1 else (weight * asked).sum(1)
@@ -69,7 +69,7 @@ def bce(
 
     def one(x: Tensor) -> Tensor:
         y, known = _labels(x, target)
-        weight = None if pos_weight is None else _per_class(pos_weight, x, "pos_weight")
+        weight = None if pos_weight is None else per_class(pos_weight, x, "pos_weight")
         return mean_over_all(F.binary_cross_entropy_with_logits(x, y, pos_weight=weight, reduction="none"), known)
 
     return _over_names(one, logits)
@@ -113,7 +113,7 @@ def focal(
         log_yes, log_no = F.logsigmoid(x), F.logsigmoid(-x)
         yes, no = (gamma * log_no).exp() * log_yes, (gamma * log_yes).exp() * log_no
         if alpha is not None:
-            share = _per_class(alpha, x, "alpha")
+            share = per_class(alpha, x, "alpha")
             yes, no = share * yes, (1 - share) * no
         return mean_over_all(-(y * yes + (1 - y) * no), known)
 
@@ -163,7 +163,8 @@ def _labels(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(known, target, 0).to(logits.dtype), known
 
 
-def _per_class(weight: float | list[float] | str, logits: Tensor, name: str) -> Tensor:
+def per_class(weight: float | list[float] | str, logits: Tensor, name: str) -> Tensor:
+    """() or (K,), a number or one a class of logits (N, K, …); `ValueError` for another count, or a word."""
     if isinstance(weight, str):
         raise ValueError(
             f"{name}={weight} is replaced by numbers of the training split in a run; give a number, or one a class"

@@ -9,6 +9,7 @@ from torch import Tensor
 from multimodal_lab.bounds import Fraction, NonNegative
 from multimodal_lab.device import distributed
 from multimodal_lab.keyed import Terms
+from multimodal_lab.loss.classification import per_class
 from multimodal_lab.loss.precision import mean_over_all, wide
 
 targets = ("(N, H, W) int64",)
@@ -38,33 +39,22 @@ def segment(
     known, y = target >= 0, target.clamp(min=0)
     x = wide(logits)
     x = torch.where(known[:, None], x, x.new_zeros(()))
-    weight = None if class_weight is None else _per_class(class_weight, x)[y]
+    each = None if class_weight is None else per_class(class_weight, x, "class_weight")
+    weight = None if each is None else each[y]
     log_p = x.log_softmax(1)
-    own = log_p.gather(1, y[:, None])[:, 0]
-    factor = 1.0 if weight is None else weight
     parts: dict[str, Tensor] = {}
     if cross_entropy:
-        lost = -own if not label_smoothing else _smoothed(log_p, own, label_smoothing, class_weight, x, y)
-        lost = lost * factor if not label_smoothing else lost
-        parts["cross_entropy"] = mean_over_all(torch.where(known, lost, 0.0), known, weight)
+        lost = F.cross_entropy(x, target, each, ignore_index=-1, label_smoothing=label_smoothing, reduction="none")
+        parts["cross_entropy"] = mean_over_all(lost, known, weight)
     if dice:
         parts["dice"] = _dice(log_p.exp(), y, known)
     if focal:
+        own = log_p.gather(1, y[:, None])[:, 0]
         rest = (1 - own.exp()).clamp(min=1e-7)  # at 0 a root has an infinite slope
-        lost = -(rest**gamma) * own * factor
+        lost = -(rest**gamma) * own * (1.0 if weight is None else weight)
         parts["focal"] = mean_over_all(torch.where(known, lost, 0.0), known, weight)
     by = {"cross_entropy": cross_entropy, "dice": dice, "focal": focal}
     return Terms(torch.stack([x.sum() * 0, *(by[name] * value for name, value in parts.items())]).sum(), parts)
-
-
-def _smoothed(
-    log_p: Tensor, own: Tensor, smoothing: float, class_weight: list[float] | None, x: Tensor, y: Tensor
-) -> Tensor:
-    """(N, H, W): cross-entropy against (1 - s) of the true class and s / K of every class, weighed as torch weighs it."""
-    each = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
-    each = each if class_weight is None else _per_class(class_weight, x)
-    spread = (log_p * each.view(1, -1, 1, 1)).sum(1) / x.shape[1]
-    return -(1 - smoothing) * each[y] * own - smoothing * spread
 
 
 def _dice(p: Tensor, y: Tensor, known: Tensor) -> Tensor:
@@ -84,9 +74,3 @@ def _require(x: Tensor, target: Tensor) -> None:
             f"loss=segment: logits {tuple(x.shape)} against a map of {tuple(target.shape)} {target.dtype}; expected one class a "
             "pixel, (N, H, W) int64: a map without names holds numbers (loss=segment_mae)"
         )
-
-
-def _per_class(weight: list[float], x: Tensor) -> Tensor:
-    if len(weight) != x.shape[1]:
-        raise ValueError(f"class_weight has {len(weight)} numbers for {x.shape[1]} classes")
-    return torch.tensor(weight, dtype=x.dtype, device=x.device)

@@ -46,7 +46,8 @@ class SceneTeller:
     (n, W) bool, which pixels were measured. notes: what to tell of how the scene is read."""
 
     def __init__(self, predictor: Predictor, asked: Asked) -> None:
-        self.predictor, self.notes = predictor, []  # type: ignore[var-annotated]
+        self.predictor = predictor
+        self.notes: list[str] = []
         self.head = _head(predictor, asked.head)
         self.label = str(predictor.system.labels[self.head])
         module: Any = predictor.system.heads[self.head]
@@ -84,7 +85,9 @@ class SceneTeller:
                 continue
             own = name if name in asked.scenes else ""
             at = (path, asked.keys.get(own))
-            raster = known.setdefault(at, opened(path, asked.axes, at[1])) if at not in known else known[at]
+            if at not in known:
+                known[at] = opened(path, asked.axes, at[1])
+            raster = known[at]
             key = f"bands.{own}" if own else "bands"
             found = places(raster, [b.name for b in expected[name].bands], asked.bands.get(own), key)
             wanted = np.dtype(expected[name].layout["dtype"])
@@ -163,8 +166,9 @@ class SceneTeller:
         rule = self.predictor.record["choices"].get("nodata", "any")
         measured = np.zeros((end - row, raster.width), dtype=bool)
         for name, (own, bands) in self.rasters.items():
-            whole = read[id(own)] if id(own) in read else read.setdefault(id(own), own.rows(row, end))
-            stored = whole[bands]
+            if id(own) not in read:
+                read[id(own)] = own.rows(row, end)
+            stored = read[id(own)][bands]
             gone = _gone(stored, own.nodata)
             seen = gone.all(0) if rule == "all" else gone.any(0)
             measured |= ~seen

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers import geotiff, nodata, raster
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.tiff_header import OWN_PAGES
 from multimodal_lab.data.source import DataError, need_number
 from multimodal_lab.predict.rasters import Raster
 
-GEO = (
-    33550,
-    33922,
-    34264,
-    34735,
-    34736,
-    34737,
-)  # pixel scale, tie points, transformation, and the keys of the projection
+GEO = tuple(sorted((*geotiff.TAGS, 34736)))  # and the numbers of the projection's keys
 METADATA = 42112  # GDAL's: names of bands
 NAMED = re.compile(r'<Item name="DESCRIPTION" sample="(\d+)" role="description">([^<]*)</Item>')
 
@@ -135,16 +129,5 @@ def _decoded(path: Path, file: Any, pages: list[Any], separate: bool) -> Callabl
 
 
 def _by_rasterio(path: Path, page: Any) -> Callable[[int, int], np.ndarray]:
-    try:
-        import rasterio
-        from rasterio.windows import Window
-    except ImportError as error:
-        raise DataError(
-            f"{path.name}: compressed by {page.compression.name}, which needs `pip install imagecodecs` or rasterio"
-        ) from error
-    opened = rasterio.open(path)
-
-    def rows(start: int, end: int) -> np.ndarray:
-        return np.asarray(opened.read(window=Window(0, start, opened.width, end - start)))
-
-    return rows
+    raster.need(path.name, page.compression.name)
+    return partial(raster.read_rows, path, path.name)

@@ -145,9 +145,9 @@ def test_parts_are_the_whole_for_every_loss(loss, names):
         with pytest.raises(ValueError, match="compares two streams or more"):
             by_parts(system(loss, names).double(), batch(names))
         return
-    # float64 shows that they are equal. In float32 parts and whole are up to 1.4e-5 from it by rounding alone, seen where the
-    # processor has no fused multiply-add.
-    for dtype, rtol in [(torch.float64, 1e-12), (torch.float32, 5e-5)]:
+    # In float32 the whole batch at once is itself up to 2e-6 away from float64, and parts 1.4e-5 without fused multiply-add.
+    plain = torch.backends.cpu.get_cpu_capability() == "DEFAULT"
+    for dtype, rtol in [(torch.float64, 1e-12), (torch.float32, 5e-5 if plain else 5e-6)]:
         found, expected = (run(system(loss, names).to(dtype), batch(names, dtype=dtype)) for run in (by_parts, at_once))
         assert any(g.abs().max() > 0 for g in expected[1].values())
         assert_equal(found, expected, rtol)

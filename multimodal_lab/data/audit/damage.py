@@ -61,16 +61,13 @@ def _layouts(name: str, own: StreamSurvey, called: Named, resized: bool) -> Iter
             row
         )
     like = sum(one == usual for one in own.layout.values())
-    for what, rows in list(groups.items())[:LISTED]:
+    for place, (what, rows) in enumerate(list(groups.items())[:LISTED], 1):
         fine, names = what == "a shape of its own", tuple(called(row) for row in rows[:20])
         remedy = (
             "cut them to one size, or set data.size to resize them" if what.startswith("shape") else "store all alike"
         )
-        more = (
-            f"; and {len(groups) - LISTED} more layouts"
-            if [what] == [*groups][LISTED - 1 :][:1] and len(groups) > LISTED
-            else ""
-        )
+        others = len(groups) - LISTED if place == LISTED else 0
+        more = f"; and {others} more layouts" if others > 0 else ""
         sentence = (
             f"stream {name}: {number(len(rows), 'sample')} {'have' if len(rows) > 1 else 'has'} {what}, where {like:,} have "
             f"shape {usual[0]}, type {usual[1]}: {listed(names)}; {'data.size resizes them' if fine else remedy}{more}"

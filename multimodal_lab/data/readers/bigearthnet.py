@@ -72,14 +72,15 @@ class BigEarthNet:
         folder, limits, keep = existing(root), limits or Limits(), {"snow": snow, "clouds": clouds}
         by_key = layout == "lmdb" or (layout == "auto" and (folder / lmdb).exists())
         found = {} if by_key else _found(folder, lmdb)
-        if by_key or (folder / metadata).exists():
+        has_table = by_key or (folder / metadata).exists()
+        if has_table:
             files = [given(folder, metadata, "data.source.metadata")]
             files += [folder / flagged] if "keep" in keep.values() and (folder / flagged).exists() else []
             rows, notes = published(files, limits)
         else:
             rows, notes = from_json(folder, found, metadata)
         limits.count(metadata, len(rows))
-        self.samples, told = finished(rows, keep, metadata if by_key or (folder / metadata).exists() else folder.name)
+        self.samples, told = finished(rows, keep, metadata if has_table else folder.name)
         self.samples = with_present(self.samples, present or {})
         del rows
         trim()

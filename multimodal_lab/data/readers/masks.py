@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from multimodal_lab.data.readers.folder import existing, readable, some
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.tiff_header import OWN_PAGES
 from multimodal_lab.data.source import DataError, Raw, Source, need_number
 from multimodal_lab.types import Band, Stream
 
@@ -44,14 +47,15 @@ class Masks:
                 f"data.source.masks: {masks!r} is one file for all; expected {{stem}}, as in masks/{{stem}}.png"
             )
         found = [self._place(masks, Path(str(path))) for path in images.samples["path"]]
-        lacking = [str(p) for p, own in zip(images.samples["path"], found) if not (self.root / own).is_file()]
+        there = [(self.root / own).is_file() for own in found]
+        lacking = [str(path) for path, known in zip(images.samples["path"], there) if not known]
         if lacking and (missing == "refuse" or len(lacking) == len(found)):
             raise DataError(
                 f"data.source.masks: {len(lacking)} of {len(found)} images have no map, such as {lacking[0]} (looked for "
                 f"{self._place(masks, Path(lacking[0]))}); data.source.missing=keep leaves theirs unknown"
             )
         self.samples = images.samples.copy()
-        self.samples[COLUMN] = [own if (self.root / own).is_file() else None for own in found]
+        self.samples[COLUMN] = [own if known else None for own, known in zip(found, there)]
         self.bands, self.field_bands = images.bands, {**getattr(images, "field_bands", {}), MAP: (Band(MAP),)}
         self.images = (*getattr(images, "images", ()), COLUMN)
         self.identity = (repr(getattr(images, "identity", None)), masks)
@@ -77,12 +81,17 @@ class Masks:
         file, suffix = self.root / path, Path(path).suffix.lower()
         with readable(path, "map"):
             values: Any
+            stored: Any
             if suffix == ".npy":
-                values = np.load(file, allow_pickle=False)
+                stored = np.load(file, mmap_mode="r", allow_pickle=False)
+                self.limits.check(path, pixels=stored.size, itemsize=stored.dtype.itemsize)
+                values = np.array(stored)
             elif suffix in (".tif", ".tiff"):
-                import tifffile
-
-                values = np.squeeze(tifffile.imread(file))
+                # not by the reader of images, which has no use for a palette
+                with tifffile.TiffFile(file, **OWN_PAGES) as tif:
+                    stored = tif.series[0]
+                    self.limits.check(path, pixels=math.prod(stored.shape), itemsize=stored.dtype.itemsize)
+                    values = np.squeeze(stored.asarray())
             else:
                 with Image.open(file, formats=("PNG", "BMP", "GIF", "TIFF", "WEBP")) as picture:
                     self.limits.check(path, pixels=picture.width * picture.height, bands=1, itemsize=4)

@@ -71,6 +71,18 @@ def facts(file: Path, name: str, limits: Limits) -> Facts:
         return Facts(raster.height, raster.width, raster.count, dtype, raster.nodata, place)
 
 
+def need(name: str, compression: str) -> None:
+    """`DataError` for a compression that only an extra undoes, where none is installed."""
+    if not installed():
+        raise DataError(f"{name}: compressed by {compression}, which needs `pip install imagecodecs` or {cure()}")
+
+
+def read_rows(file: Path, name: str, first: int, end: int) -> np.ndarray:
+    """Rows `first` to `end` of all bands, (C, end - first, W)."""
+    with _opened(file, name) as raster:
+        return np.asarray(raster.read(window=((first, end), (0, raster.width))))
+
+
 def read(file: str, name: str, wanted: Sequence[int]) -> np.ndarray:
     """The `wanted` bands, counted from 0, as (C, H, W); `DataError` if the file can't be decoded."""
     with _opened(Path(file), name) as raster:

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from multimodal_lab.data.source import DataError
 
 Rule = Literal["none", "nearest", "bilinear", "bicubic", "area"]
-MODES = {"bilinear": "bilinear", "bicubic": "bicubic"}
 
 
 def ratio(size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, bool] | None:
@@ -64,5 +63,5 @@ def _weighted(x: np.ndarray, grid: tuple[int, int], k: int, rule: Rule) -> np.nd
     if rule == "area":
         return np.asarray(x.reshape(len(x), grid[0], k, grid[1], k).mean((2, 4), dtype=np.float32))
     shrinks = x.shape[1] > grid[0]
-    made = F.interpolate(torch.from_numpy(x)[None], grid, mode=MODES[rule], antialias=shrinks, align_corners=False)
+    made = F.interpolate(torch.from_numpy(x)[None], grid, mode=rule, antialias=shrinks, align_corners=False)
     return np.asarray(made[0].numpy())

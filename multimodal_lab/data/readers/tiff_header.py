@@ -79,10 +79,7 @@ def read_header(
         _held(series, len(tif.pages), name)
         header = _parsed(series, pages, tif.byteorder, name, count, layout)
         if compression := _unsupported(pages[0].aspage(), name):
-            if not raster.installed():
-                raise DataError(
-                    f"{name}: compressed by {compression}, which needs `pip install imagecodecs` or {raster.cure()}"
-                )
+            raster.need(name, compression)
             return _by_rasterio(file, name, count, limits)
         if georeference:
             tags = {code: tag.value for code in geotiff.TAGS if (tag := tif.pages[0].tags.get(code)) is not None}

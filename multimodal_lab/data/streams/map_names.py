@@ -24,12 +24,12 @@ def of_map(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
     if facts.get("role", "input") == "input":
         raise DataError(f"modality.{name}: a {facts['kind']} is what a head tells of every pixel; give it role: target")
     given = facts.get("names") or {}
-    named = given.items() if isinstance(given, Mapping) else enumerate(given)
-    if wrong := [k for k, _ in named if not _is_number(k)]:
+    named = dict(given if isinstance(given, Mapping) else enumerate(given))
+    if wrong := [k for k in named if not _is_number(k)]:
         raise DataError(
             f"modality.{name}.names: {wrong[0]!r} is no stored value, expected numbers, such as {{1: water, 2: forest}}"
         )
-    names = {float(k): str(v) for k, v in (given.items() if isinstance(given, Mapping) else enumerate(given))}
+    names = {float(k): str(v) for k, v in named.items()}
     ignore = tuple(float(v) for v in facts.get("ignore") or ())
     if twice := [v for v, n in Counter(names.values()).items() if n > 1]:
         raise DataError(f"modality.{name}.names: {twice[0]!r} names two values, expected each class once")

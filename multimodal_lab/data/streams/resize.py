@@ -127,11 +127,9 @@ class Resize:
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """(C, H, W) float32 to (C, size, size) as images are brought to size, but by the nearest pixel; 0 outside."""
-        return (
-            x
-            if self._keeps(x.shape[1:])
-            else self._fitted(torch.from_numpy(np.ascontiguousarray(x)), "nearest").numpy()
-        )
+        if self._keeps(x.shape[1:]):
+            return x
+        return self._fitted(torch.from_numpy(np.ascontiguousarray(x)), "nearest").numpy()
 
     def require(self, shape: tuple[int, ...]) -> None:
         """`DataError` for a (height, width) that can't become the wanted size."""
