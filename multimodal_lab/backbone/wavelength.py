@@ -25,6 +25,7 @@ class Wavelength(nn.Module):
 
     kinds = ("image",)
     steps = False
+    grid = True
 
     def __init__(
         self,

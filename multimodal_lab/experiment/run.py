@@ -21,7 +21,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules.run import monitor
 from multimodal_lab.config.rules.run import score as objective
-from multimodal_lab.config.rules.wiring import judge, scored, streams
+from multimodal_lab.config.rules.wiring import backbones, judge, scored
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
 from multimodal_lab.evaluate import class_scores
@@ -119,10 +119,9 @@ def describe(system: System, data: Any) -> str:
 
 def begins(plain: dict[str, Any]) -> list[str]:
     """A line on what backbones of models that others have trained begin with; none where no backbone has a choice of weights."""
-    nodes = {name: plain["backbones"].get(name, plain["backbone"]) for name in streams(plain)}
     found = [
         f"{name} {node['model']} weights={node['weights']}"
-        for name, node in nodes.items()
+        for name, node in backbones(plain).items()
         if {"model", "weights"} <= node.keys()
     ]
     return [f"backbones: {', '.join(found)}"] if found else []

@@ -127,7 +127,7 @@ def test_held_out_pixels_of_a_scene_are_labelled_once_and_no_tile_leaves_its_blo
 def test_tiles_larger_than_a_block_are_refused(tmp_path):
     np.save(tmp_path / "cube.npy", np.ones((40, 40, 2), np.uint16))
     np.save(tmp_path / "map.npy", np.ones((40, 40), np.uint8))
-    with pytest.raises(DataError, match=r"data.source.patch: 12 with cut=tiles is too large for blocks of 10 pixels"):
+    with pytest.raises(DataError, match=r"data.source.patch: 12 is too large for blocks of 10 pixels"):
         SceneTiles(str(tmp_path), cube="cube.npy", map="map.npy", patch=12, block=10)
 
 

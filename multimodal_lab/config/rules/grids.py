@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.kind_facts import fact as kind_fact
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.rules.wiring import Tree, file_of, heads, key_of, of_head, streams, target
+from multimodal_lab.config.rules.wiring import Tree, backbones, file_of, heads, key_of, of_head, streams, target
 from multimodal_lab.config.suggest import choices
 
 
@@ -29,7 +29,7 @@ def grids(tree: Tree) -> Iterator[Problem]:
                 yield Problem(f"{key}.input", reads, expects, f"{key}.input=null")
                 continue
         for stream in [str(reads)] if reads in streams(tree) else [*streams(tree)]:
-            own: Tree = (tree.get("backbones") or {}).get(stream) or tree["backbone"]
+            own = backbones(tree)[stream]
             if target(own).startswith("multimodal_lab.") and not fact(target(own), "grid", False):
                 others = [s for s in streams(tree) if s != stream]
                 giving = ", ".join(choices("backbone", lambda other: bool(fact(target(other), "grid", False)))[:4])

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.rules.wiring import Tree, file_of, streams, target
+from multimodal_lab.config.rules.wiring import Tree, backbones, file_of, streams, target
 from multimodal_lab.config.signature import SourceError, definition
 from multimodal_lab.files import tokenizer_file
 from multimodal_lab.text import meant
@@ -32,8 +32,7 @@ def tokenizers(tree: Tree) -> Iterator[Problem]:
 def own_normalisation(tree: Tree) -> Iterator[Problem]:
     """A stream that is normalised as its backbone's weights were trained has a backbone with such weights."""
     for name in (n for n in streams(tree) if tree["modality"][n].get("normalise") == "backbone"):
-        own = (tree.get("backbones") or {}).get(name)
-        node, at = (tree["backbone"], "backbone") if own is None else (own, f"backbones.{name}")
+        node, at = backbones(tree)[name], f"backbones.{name}" if name in (tree.get("backbones") or {}) else "backbone"
         key, near = f"modality.{name}.normalise", f"modality.{name}.normalise=imagenet"
         if not _tells(target(node)):
             names = "imagenet, sat493m or {mean, std}"

@@ -12,6 +12,7 @@ from multimodal_lab.config.rules.heads import reads_heads
 from multimodal_lab.config.rules.losses import is_path, otherwise
 from multimodal_lab.config.rules.wiring import (
     Tree,
+    backbones,
     emits,
     emitted,
     file_of,
@@ -192,8 +193,7 @@ def _frozen(tree: Tree, module: str) -> bool:
 
 def _trains(tree: Tree, stream: str) -> bool:
     """Whether a stream has a backbone of its own with something in it to train."""
-    own = (tree.get("backbones") or {}).get(stream)
-    node = tree["backbone"] if own is None else own
+    node = backbones(tree)[stream]
     return not reads_all(node) and can_freeze(node) and node.get("freeze") is not True and not adapted(tree, stream)
 
 

@@ -17,6 +17,12 @@ def streams(tree: Tree) -> dict[str, str]:
     return {n: s.get("kind", "image") for n, s in tree["modality"].items() if s.get("role", "input") != "target"}
 
 
+def backbones(tree: Tree) -> dict[str, Tree]:
+    """{stream: the node of its backbone}: its own, else the one of all."""
+    own: Tree = tree.get("backbones") or {}
+    return {name: own[name] if name in own else tree["backbone"] for name in streams(tree)}
+
+
 def emits(tree: Tree) -> list[str] | None:
     """The names that the fusion adds to the streams; None where it does not state them."""
     found = fact(target(tree["fusion"]), "emits")

@@ -62,9 +62,7 @@ def of_tiff(root: Path, name: str) -> Ground | None:
         return None
     try:
         with readable(name, "TIFF file"), tifffile.TiffFile(root / name, is_ome=False) as tif:
-            page = tif.pages.first
-            tags = {code: tag.value for code in geotiff.TAGS if (tag := page.tags.get(code)) is not None}
-            return geotiff.ground(tags, page.imagelength, page.imagewidth, name)
+            return geotiff.of_page(tif.pages.first, name)
     except DataError:  # told where it is read
         return None
 

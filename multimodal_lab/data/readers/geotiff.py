@@ -36,6 +36,12 @@ class Ground:
         return max(float((a * a + d * d) ** 0.5), float((b * b + e * e) ** 0.5))
 
 
+def of_page(page: Any, name: str) -> Ground | None:
+    """`ground` of a TIFF's page as tifffile gives it."""
+    tags = {code: tag.value for code in TAGS if (tag := page.tags.get(code)) is not None}
+    return ground(tags, page.imagelength, page.imagewidth, name)
+
+
 def ground(tags: Mapping[int, Any], height: int, width: int, name: str) -> Ground | None:
     """The place of a raster of `height` x `width` pixels by the values of its `tags`; None where they don't tell any.
 

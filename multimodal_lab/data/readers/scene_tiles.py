@@ -138,7 +138,7 @@ def _starts(low: int, high: int, patch: int, stride: int) -> list[tuple[int, int
     """(start, first own, end of own) of the tiles between `low` and `high`."""
     if high - low < patch:
         raise DataError(
-            f"data.source.patch: {patch} with cut=tiles is too large for blocks of {high - low} pixels; take data.source.block "
+            f"data.source.patch: {patch} is too large for blocks of {high - low} pixels; take data.source.block "
             f"of {patch + 1} or more, or data.source.patch={high - low}"
         )
     starts = [*range(low, high - patch + 1, stride)]

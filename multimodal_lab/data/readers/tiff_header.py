@@ -82,8 +82,7 @@ def read_header(
             raster.need(name, compression)
             return _by_rasterio(file, name, count, limits)
         if georeference:
-            tags = {code: tag.value for code in geotiff.TAGS if (tag := tif.pages[0].tags.get(code)) is not None}
-            header = replace(header, ground=geotiff.ground(tags, header.height, header.width, name))
+            header = replace(header, ground=geotiff.of_page(tif.pages.first, name))
         limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
         masks = [i for i, p in enumerate(tif.pages) if len(tif.series) > 1 and _is_mask(p, header)]
         header = replace(header, series=places[0], mask_page=masks[0] if masks else None, **_declared(pages[0], header))

@@ -8,7 +8,7 @@ from typing import Any
 
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, show
-from multimodal_lab.config.rules.wiring import scored, target, told
+from multimodal_lab.config.rules.wiring import backbones, scored, target, told
 from multimodal_lab.config.study import Study, under
 from multimodal_lab.config.suggest import choices
 from multimodal_lab.runs.hashes import BOOKKEEPING, flat
@@ -206,7 +206,7 @@ def _cut(stream: Tree) -> dict[str, Any]:
 
 def _backbones(tree: Tree) -> dict[str, dict[str, Any]]:
     """{input: {dotted key: value}} of the backbone that it gets."""
-    nodes = {stream: (tree.get("backbones") or {}).get(stream, tree["backbone"]) for stream in inputs(tree)}
+    nodes = backbones(dict(tree))
     return {s: {k.partition(".")[2]: v for k, v in flat(node, "backbone").items()} for s, node in nodes.items()}
 
 
