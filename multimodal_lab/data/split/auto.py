@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from multimodal_lab.data.split.split import AUTO as AUTO
 from multimodal_lab.data.split.split import NO_STRATUM, Split
 
-AUTO = "auto"
 BOOKKEEPING = {
     "id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left", "tiles", "recording", "start",
     "crs", "bottom", "right", "lon", "lat", "spatial_block",
 }  # fmt: skip
-GROUP, STRATUM = "individual", "species"
+GROUP, STRATUM, OFFICIAL = "individual", "species", "split"
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def choose(
     `individual`, where there are fewer of them than rows, else `together`, the column of rows that show one
     thing; but `table.attrs["overlapping"]`, the column of blocks, where that would tear crops that share pixels.
     stratify: `species`, else the first label, where each class has a group for every split and no group two classes;
-    never over an official split.
+    never over an official split. column: `split`, where the table has it.
     """
-    made = copy(split)
+    made = with_column(split, table)
     notes: list[str] = []
     overlapping = table.attrs.get("overlapping")
     if split.by == AUTO:
         made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else together
-        if overlapping and not split.column and not _keeps(table, made.by, overlapping):
+        if overlapping and not made.column and not _keeps(table, made.by, overlapping):
             made.by = overlapping
     if overlapping and _torn(table, made, overlapping):
         what = "windows of one recording" if overlapping == "recording" else "crops that share pixels"
@@ -68,7 +68,7 @@ def choose(
     unfit: dict[str, str] = {}
     if split.stratify == AUTO:
         made.stratify, unfit = _stratum(table, groups, made, taken)
-    if AUTO in (split.by, split.stratify):
+    if AUTO in (split.by, split.stratify, split.column):
         notes.append(_told(made, unfit))
     if split.group_policy == "samples":
         notes.append(_leaky(made))
@@ -77,7 +77,7 @@ def choose(
 
 def frozen(table: pd.DataFrame, labels: list[str] | str | None, split: Split, record: dict[str, Any]) -> Choice:
     """What is `auto`, as the trained run of `record` had it; new files need not have its groups."""
-    made = copy(split)
+    made = with_column(split, table)
     if split.by == AUTO:
         by = record["split"]["by"]
         made.by = by if by in table else None
@@ -85,6 +85,14 @@ def frozen(table: pd.DataFrame, labels: list[str] | str | None, split: Split, re
         stratum = record["split"]["stratify"]
         made.stratify = stratum if stratum in table else None
     return Choice(labels if isinstance(labels, list) else list(record["labels"]), made, [])
+
+
+def with_column(split: Split, table: pd.DataFrame) -> Split:
+    """A copy of the split whose official column is no longer `auto`."""
+    made = copy(split)
+    if split.column == AUTO:
+        made.column = OFFICIAL if OFFICIAL in table else None
+    return made
 
 
 def _labels(

@@ -16,6 +16,7 @@ from multimodal_lab.hashing import stable_id
 
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
+AUTO = "auto"  # what `Data` settles from the sample table
 INSTEAD = "instead"  # of a sample table's `attrs`: {column: what to type where it is not there}
 NO_STRATUM = "(missing)"  # of the samples without a value of the column that splits are stratified by
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
@@ -26,7 +27,8 @@ class Split:
 
     `stratify` names a column whose values each split gets in proportion, counted in groups; it must be constant within
     a group. A `Data` settles both where they are `auto`. `column` names an official split (train, val or test): it is
-    followed, and where it has no val, `val` is the share carved by group out of its train. `min_class_policy="train"` puts strata
+    followed, and where it has no val, `val` is the share carved by group out of its train; `auto`: the column `split`, where
+    there is one. `min_class_policy="train"` puts strata
     with fewer groups than splits into train, and keeps label classes of one sample, instead of refusing them. `group_policy` says
     what is held out: whole `groups`, or single `samples`, dealt anew over the splits at their sizes and strata: a random
     split, in which what a group shares leaks, made to measure how much (the leak gap, `stats.leak`). `seed` is
@@ -55,7 +57,7 @@ class Split:
             raise DataError(
                 f"data.split: {found}; by=spatial_block and block_km, such as 10, go together, buffer_km with both"
             )
-        if column is None and abs(train + val + test - 1) > 1e-6:
+        if column in (None, AUTO) and abs(train + val + test - 1) > 1e-6:
             raise DataError(f"data.split: train, val and test must add up to 1, got {train} + {val} + {test}")
         if train == 0:
             raise DataError("data.split.train: 0 leaves nothing to train on")

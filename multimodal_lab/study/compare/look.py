@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,8 @@ def _placed(source: Source, name: str, node: Mapping[str, Any]) -> dict[str, Any
 
 def _split(factory: Data, chosen: list[str], asked: Request) -> tuple[auto.Choice, bool]:
     """The split that the data and the line give, with no `auto` left, and whether it is an official one."""
-    split, table, source = copy(factory.split), factory.source.samples, factory.source
+    table, source = factory.source.samples, factory.source
+    split = auto.with_column(factory.split, table)
     for key in ("by", "stratify"):
         if getattr(split, key) is None and not asked.gives(f"data.split.{key}"):
             setattr(split, key, auto.AUTO)
