@@ -76,7 +76,7 @@ def test_tables_of_other_formats(pictures):
     }
     (pictures / "coco.json").write_text(json.dumps(coco))
     source = Pairs(str(pictures), file="coco.json")
-    assert (len(source.samples), texts(source, N), source.samples.image.iloc[N]) == (2 * N, f"c{N}", "img/0.png")
+    assert (len(source.samples), texts(source, N), source.samples.image.iloc[N]) == (2 * N, "c3", "img/3.png")
     (pictures / "captions.csv").rename(pictures / "a.csv")
     (pictures / "coco.json").rename(pictures / "b.csv")
     with pytest.raises(

@@ -49,15 +49,15 @@ def encoding_note(name: str, encoding: str) -> list[str]:
     )
 
 
-def read_delimited(path: Path) -> tuple[pd.DataFrame, str, list[str]]:
+def read_delimited(path: Path, separator: str | None = None) -> tuple[pd.DataFrame, str, list[str]]:
     """Every field as text (missing where empty), with the header as written; the separator; what there is to tell.
 
-    Raises `DataError` for rows with more values than the header names.
+    separator: of values; None finds it. Raises `DataError` for rows with more values than the header names.
     """
     text, encoding = decode(path.read_bytes())
     usual = "," if path.suffix.lower() == ".csv" else "\t"
     said = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line
-    separator = said[1] if said else _separator(text, usual)
+    separator = separator or (said[1] if said else _separator(text, usual))
     try:
         rows = pd.read_csv(
             io.StringIO(text[said.end() :] if said else text),
@@ -69,7 +69,8 @@ def read_delimited(path: Path) -> tuple[pd.DataFrame, str, list[str]]:
             where = re.findall(r"line \d+", str(error))
             at = f" ({where[0]})" if where else ""
             raise DataError(
-                f"{path}: rows with more values than the header names, expected {expected[0]}{at}"
+                f"{path}: rows with more values than the header names, expected {expected[0]}{at}; a text that has the "
+                f"separator {separator!r} in it must stand in quotes"
             ) from error
         raise
     head = ["" if pd.isna(v) else str(v) for v in rows.iloc[0]]

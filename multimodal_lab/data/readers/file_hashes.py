@@ -34,7 +34,7 @@ def content_hashes(base: Path, paths: Sequence[str]) -> dict[str, str]:
     remembered there. Any number of processes may do so at once. What can't be read counts as unread: its reader says why.
     """
     with ThreadPoolExecutor(THREADS) as pool:
-        stamps = dict(zip(paths, pool.map(lambda path: _stamp(base / path), paths)))
+        stamps = dict(zip(paths, pool.map(lambda path: stamp(base / path), paths)))
         files = {path: stamp for path, stamp in stamps.items() if stamp}
         memory = user_cache() / "hashes" / f"{hashlib.sha256(os.fsencode(base)).hexdigest()[:32]}.json"
         known = _known(memory, files)
@@ -46,9 +46,9 @@ def content_hashes(base: Path, paths: Sequence[str]) -> dict[str, str]:
             missing = [path for path in missing if path not in known]
             began = time.time_ns()
             found = _read(pool, base, missing, files)
-            again = zip(missing, pool.map(lambda path: _stamp(base / path), missing))
-            settled = [path for path, stamp in again if stamp == files[path] and _settled(stamp, began)]
-            whole = [path for path in settled if UNREAD not in found[path]]
+            again = zip(missing, pool.map(lambda path: stamp(base / path), missing))
+            still = [path for path, stamp in again if stamp == files[path] and settled(stamp, began)]
+            whole = [path for path in still if UNREAD not in found[path]]
             _remember(memory, base, {path: f"{files[path]} {found[path]}" for path in whole})
         return known | found
 
@@ -56,11 +56,11 @@ def content_hashes(base: Path, paths: Sequence[str]) -> dict[str, str]:
 def sizes_and_times(base: Path, paths: Sequence[str]) -> dict[str, str]:
     """{path: its size and the time of its last change} of the regular files among `paths`, relative to `base`."""
     with ThreadPoolExecutor(THREADS) as pool:
-        stamps = zip(paths, pool.map(lambda path: _stamp(base / path), paths))
+        stamps = zip(paths, pool.map(lambda path: stamp(base / path), paths))
         return {path: " ".join(stamp.split()[:2]) for path, stamp in stamps if stamp}
 
 
-def _stamp(path: Path) -> str:
+def stamp(path: Path) -> str:
     """`size mtime ctime inode` of a regular file, "" of anything else; the ctime moves where the mtime is set back."""
     try:
         found = retried(lambda: path.stat())
@@ -74,7 +74,8 @@ def _size(stamp: str) -> int:
     return int(stamp.partition(" ")[0])
 
 
-def _settled(stamp: str, now: int) -> bool:
+def settled(stamp: str, now: int) -> bool:
+    """Whether a file of this stamp was last changed long enough before `now` that a later change would show."""
     _, changed, touched, _ = map(int, stamp.split())
     return now - max(changed, touched) > FRESH
 

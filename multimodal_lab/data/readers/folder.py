@@ -21,6 +21,10 @@ PICTURES = {f".{s}" for s in re.findall(r"\w+", """png jpg jpeg jpe jfif tif tif
                 heic heif psd ico tga exr svg nef cr2 cr3 arw dng orf raf rw2""")}  # fmt: skip
 
 
+class NoFile(DataError):
+    """A file that a table names is not there."""
+
+
 def existing(root: str) -> Path:
     """`root` as an absolute path without links; `DataError` if it is not a folder."""
     path = Path(root).expanduser().resolve()
@@ -124,7 +128,7 @@ def inside(root: Path, name: object, where: str) -> Path:
     if not Path(os.path.realpath(path)).is_relative_to(root):
         raise DataError(f"{where}: {name!r} is a link that leaves {root}")
     if not path.is_file():
-        raise DataError(f"{where}: no file {name!r} in {root}")
+        raise NoFile(f"{where}: no file {name!r} in {root}")
     return path
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from multimodal_lab.data.readers import coordinates, nodata, tiles
+from multimodal_lab.data.readers import coordinates, nodata, tiles, to_rgb
 from multimodal_lab.data.readers.card import requested_bands
 from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header, sized
@@ -23,34 +23,22 @@ from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
 
 SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".bmp",
-    ".dib",
-    ".gif",
-    ".ppm",
-    ".pgm",
-    ".pnm",
-)
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pnm",
+)  # fmt: skip
 POINTER = b"version https://git-lfs"
 # Of what Pillow opens: formats of plain pixels, whose decoders start no other program and load no other file.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM")
 GREY = ("L", "LA", "I;16", "I;16B")
 COLOUR = ("RGB", "RGBA", "P")
-Colour = Literal["rgb", "grey"]
+Colour = Literal["rgb", "grey", "to_rgb"]
 Alpha = Literal["refuse", "drop", "mask", "white", "black"]
 Stored = Path | bytes  # a file, or what one holds
 
 
 @dataclass(frozen=True)
 class Header:
-    """Size as shown (a JPEG's EXIF rotation applied), colour, alpha channel, bits per value of one image, and a TIFF's nodata."""
+    """Size as shown (a JPEG's EXIF rotation applied), colour, alpha channel, bits per value of one image, a TIFF's nodata,
+    Pillow's mode, and the EXIF orientation, 1 where it is upright as stored."""
 
     height: int
     width: int
@@ -58,10 +46,12 @@ class Header:
     alpha: bool
     bits: int
     nodata: nodata.Value = None
+    mode: str = "RGB"
+    orientation: int = 1
 
 
 class Images:
-    """Every picture of one of `FORMATS` below `root`, as bands R, G, B, or `grey`.
+    """Every picture of one of `FORMATS` below `root`, as bands R, G, B, or `grey`; colour=to_rgb makes RGB of any, see `to_rgb`.
 
     Opening reads headers only and raises `DataError` for a file that is no image, is beyond the limits, has another
     colour than `colour`, or another bit depth than the first. `alpha` says what an alpha channel means: `mask` makes it
@@ -94,6 +84,8 @@ class Images:
         self.samples, self.notes = labelled(self.root, sized(paths, SUFFIXES, self._headers), labels)
         if isinstance(self._headers, LazyHeaders):
             self.notes = [*self.notes, self._headers.note()]
+        else:
+            self.notes = [*self.notes, *to_rgb.notes("images", dict(zip(paths, self._headers)), colour == "to_rgb")]
         if georeference:
             coordinates.need_headers(self._headers)
             self.samples, told = coordinates.located(self.samples, [coordinates.of_tiff(self.root, p) for p in paths])
@@ -139,7 +131,8 @@ def decode(
         header = _checked(image, file, name, colour, alpha, limits)
         x = _deep(file, image) if header.bits == 16 and image.mode not in GREY else _shallow(image)
     count = 1 if header.grey else 3
-    return _without_alpha(x[:count], x[count] if header.alpha else None, alpha)
+    x, mask = _without_alpha(x[:count], x[count] if header.alpha else None, alpha)
+    return (np.repeat(x, 3, axis=0) if header.grey and colour == "to_rgb" else x), mask
 
 
 def _opened(file: Stored, name: str) -> Image.Image:
@@ -166,26 +159,30 @@ def _head(file: Stored, count: int) -> bytes:
 
 
 def _checked(image: Image.Image, file: Stored, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
-    if image.mode not in (*GREY, *COLOUR):
-        raise DataError(f"{name}: pixels of kind {image.mode}, expected grey or RGB of 8 or 16 bits")
+    if image.mode not in (*GREY, *COLOUR, *(to_rgb.OTHER if colour == "to_rgb" else ())):
+        cure = " (data.source.colour=to_rgb converts it)" if image.mode in to_rgb.OTHER else ""
+        raise DataError(f"{name}: pixels of kind {image.mode}, expected grey or RGB of 8 or 16 bits{cure}")
     # A JPEG of several frames is a photograph with its own previews: the first is the photograph.
     if image.format not in ("JPEG", "MPO") and getattr(image, "n_frames", 1) != 1:
         raise DataError(f"{name}: {getattr(image, 'n_frames', 1)} images in one file, expected 1")
-    grey = image.mode in GREY
-    if grey != (colour == "grey"):
-        raise DataError(f"{name}: a {'grey' if grey else 'colour'} image, expected data.source.colour={colour}")
-    has_alpha = image.mode in ("LA", "RGBA") or "transparency" in image.info
+    has_alpha = image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info
+    grey = image.mode in GREY or (image.mode == "1" and not has_alpha)
+    if colour != "to_rgb" and grey != (colour == "grey"):
+        cure = " (to_rgb makes RGB of it)" if grey else ""
+        raise DataError(f"{name}: a {'grey' if grey else 'colour'} image, expected data.source.colour={colour}{cure}")
     if has_alpha and alpha == "refuse":
         raise DataError(
             f"{name}: has an alpha channel; say what it means: data.source.alpha=mask, white, black or drop"
         )
     bits = _bits(image, file)
-    if bits not in (8, 16):
-        raise DataError(f"{name}: {bits} bits per value, expected 8 or 16")
+    if bits not in (8, 16) or (bits == 16 and image.mode in to_rgb.OTHER):
+        of = f" of {image.mode}" if image.mode in to_rgb.OTHER else ""
+        raise DataError(f"{name}: {bits} bits per value{of}, expected 8{'' if of else ' or 16'}")
     width, height = image.size
-    limits.check(name, pixels=width * height, bands=1 if grey else 3, itemsize=bits // 8)
+    bands = len(bands_of(colour))
+    limits.check(name, pixels=width * height, bands=bands, itemsize=bits // 8)
     stored = len(file) if isinstance(file, bytes) else file.stat().st_size
-    limits.swell(name, width * height * (1 if grey else 3) * bits // 8, stored)
+    limits.swell(name, width * height * bands * bits // 8, stored)
     # Asking a PNG for EXIF would decode it; a PNG is taken as stored.
     orientation = 1 if image.format == "PNG" else image.getexif().get(0x0112, 1)
     turned = orientation in (5, 6, 7, 8)
@@ -193,7 +190,8 @@ def _checked(image: Image.Image, file: Stored, name: str, colour: Colour, alpha:
         raise DataError(f"{name}: EXIF orientation {orientation} in a 16-bit colour image, expected 1")
     declared = getattr(image, "tag_v2", {}).get(nodata.TAG) if image.format == "TIFF" else None
     value = None if declared is None else nodata.parsed(declared, np.dtype(f"u{bits // 8}"))[0]
-    return Header(width if turned else height, height if turned else width, grey, has_alpha, bits, value)
+    size = (width, height) if turned else (height, width)
+    return Header(*size, grey, has_alpha, bits, value, image.mode, orientation)
 
 
 def _bits(image: Image.Image, file: Stored) -> int:
@@ -211,7 +209,7 @@ def _bits(image: Image.Image, file: Stored) -> int:
 
 
 def _shallow(image: Image.Image) -> np.ndarray:
-    upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
+    upright = to_rgb.plain(image if image.format == "PNG" else ImageOps.exif_transpose(image))
     if "transparency" in upright.info or upright.mode == "P":
         see_through = "transparency" in upright.info
         grey = upright.mode in GREY

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from multimodal_lab.data import kinds
+from multimodal_lab.data.readers import coco_captions
 from multimodal_lab.data.readers.delimited import decode
-from multimodal_lab.data.readers.folder import PICTURES, existing, find, given, readable, some
+from multimodal_lab.data.readers.folder import PICTURES, existing, find, given, some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.name_match import parts
 from multimodal_lab.data.readers.tables import DELIMITED, LINES, read_lines, read_table
@@ -36,7 +38,9 @@ def the_table(root: Path, file: str | None) -> str:
     raise DataError(f"{root}: no table of pairs (data.source.file); {found}")
 
 
-def from_table(root: Path, file: str, limits: Limits, na_values: Sequence[str]) -> tuple[Rows, list[str]]:
+def from_table(
+    root: Path, file: str, limits: Limits, na_values: Sequence[str], separator: str | None = None
+) -> tuple[Rows, list[str]]:
     """The rows of a table below `root`, None where a field is missing, and what there is to tell of it."""
     path = given(root, file, "data.source.file")
     limits.check(file, itemsize=max(1, path.stat().st_size))
@@ -44,13 +48,13 @@ def from_table(root: Path, file: str, limits: Limits, na_values: Sequence[str]) 
     if suffix in LINES:
         return read_lines(path)
     if suffix == ".json":
-        return _coco(path), []
-    rows, notes = read_table(path, None, limits, na_values)
+        return _of_json(coco_captions.read_json(path, file, limits), file), []
+    rows, notes = read_table(path, None, limits, na_values, separator=separator)
     twice = rows.columns[rows.columns.duplicated()]
     if len(twice):
         raise DataError(f"{file}: several columns are called {twice[0]!r}; rename all but one")
     records = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    return [{str(column): value for column, value in row.items()} for row in records], notes
+    return [{str(column): _plain(value) for column, value in row.items()} for row in records], notes
 
 
 def from_folders(
@@ -123,8 +127,6 @@ def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) 
         for number, row in enumerate(rows):
             row["id"] = row[images[0]] if named else str(number)
         notes.append(f"{file}: no column `id`; rows are named by {f'their {images[0]}' if named else 'their number'}")
-    if any(row.get(key) in (None, "") for row in rows):
-        return key, notes  # told with its row
     counts = Counter(str(row[key]) for row in rows)
     if max(counts.values(), default=1) == 1:
         return key, notes
@@ -132,9 +134,10 @@ def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) 
     for row in rows:
         shown.setdefault(str(row[key]), []).append(row)
     for name, several in shown.items():
-        one_image = len({json.dumps([row.get(c) for c in images], default=str) for row in several}) == 1
-        if len({json.dumps(row, sort_keys=True, default=str) for row in several}) < len(several) or not one_image:
-            raise DataError(f"{file}: {key} {name} stands in more than one row")
+        one_image = len({tuple(str(row.get(c)) for c in images) for row in several}) == 1
+        if not one_image or (len(several) > 1 and len({repr(sorted(row.items())) for row in several}) < len(several)):
+            how = "with other images" if not one_image else "with the same values"
+            raise DataError(f"{file}: {key} {name} stands in more than one row, {how}")
     for name, several in shown.items():
         for number, row in enumerate(several if len(several) > 1 else ()):
             row[key] = f"{name}_{number}"
@@ -146,20 +149,20 @@ def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) 
     return key, notes
 
 
-def _coco(path: Path) -> Rows:
-    """A list of objects, or COCO's `images` and `annotations` joined: a row a caption."""
-    with readable(path.name, "JSON file"):
-        found = json.loads(decode(path.read_bytes())[0])
-    if isinstance(found, dict) and isinstance(found.get("images"), list) and isinstance(found.get("annotations"), list):
-        with readable(path.name, "file of COCO captions"):
-            files = {image["id"]: image["file_name"] for image in found["images"]}
-            return [
-                {"id": str(a["image_id"]), "image": files[a["image_id"]], "caption": a["caption"]}
-                for a in found["annotations"]
-            ]
+def _of_json(found: Any, file: str) -> Rows:
+    """A list of objects, COCO's `images` and `annotations` joined, or the Karpathy split: a row a caption."""
+    if isinstance(found, dict) and isinstance(found.get("images"), list):
+        of = coco_captions.annotations if "annotations" in found else coco_captions.karpathy
+        images = of(found, file)
+        return coco_captions.rows(images, [f"{one.folder}/{one.name}".lstrip("/") for one in images], "caption")
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise DataError(f"{path.name}: expected a list of objects, or `images` and `annotations` as COCO has them")
+        raise DataError(f"{file}: expected a list of objects, or `images` and `annotations` as COCO has them")
     return found
+
+
+def _plain(value: Any) -> Any:
+    """A list of Parquet, which pandas holds as an array, as a list."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _columns(rows: Rows) -> list[str]:

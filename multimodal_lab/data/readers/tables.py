@@ -33,13 +33,15 @@ def read_table(
     limits: Limits | None = None,
     na_values: Sequence[str] = (),
     lists: Collection[str] = (),
+    separator: str | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The rows of a table, and in sentences what was inferred of it; a broken or other file is a `DataError`.
 
     Only an empty field is missing, and what equals one of `na_values`: "NA" and "None" are text. Spaces around values
     are left out. Of a file that has no types, a column whose values are all numbers holds numbers, unless one has a
     leading zero, as codes do, or it is the column `key`, which is always text. Column names are as written, so that two
-    may be equal. lists: columns of Parquet that hold few different lists, of which equal ones are one object.
+    may be equal. lists: columns of Parquet that hold few different lists, of which equal ones are one object. separator: of the
+    values of delimited text; None finds it.
     """
     limits = limits or Limits()
     limits.file(str(path), path)
@@ -54,10 +56,11 @@ def read_table(
         key,
         tuple(na_values),
         tuple(lists),
+        separator,
         str(limits),
     )
     if mark not in _known:
-        found = _read(path, key, limits, na_values, lists)
+        found = _read(path, key, limits, na_values, lists, separator)
         if at.st_size > REMEMBERED or len(found[0]) > LONG:
             return found
         while len(_known) >= KEPT:
@@ -68,13 +71,13 @@ def read_table(
 
 
 def _read(
-    path: Path, key: str | None, limits: Limits, na_values: Sequence[str], lists: Collection[str]
+    path: Path, key: str | None, limits: Limits, na_values: Sequence[str], lists: Collection[str], given: str | None
 ) -> tuple[pd.DataFrame, list[str]]:
     suffix = path.suffix.lower()
     notes: list[str] = []
     with readable(str(path), f"{suffix[1:]} table"):
         if suffix in DELIMITED:
-            rows, separator, notes = read_delimited(path)
+            rows, separator, notes = read_delimited(path, given)
         elif suffix in EXCEL:
             rows, separator, notes = _excel(path)
         elif suffix == ".parquet":
