@@ -17,8 +17,12 @@ from multimodal_lab.data.packed import finalize, probe, reader, writer
 from multimodal_lab.data.readers.band_files import BandFiles
 from multimodal_lab.data.readers.bigearthnet import BigEarthNet
 from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.coco import Coco
+from multimodal_lab.data.readers.easy_vqa import EasyVqa
 from multimodal_lab.data.readers.envi import Envi
+from multimodal_lab.data.readers.flickr30k import Flickr30k
 from multimodal_lab.data.readers.hdf5 import Hdf5
+from multimodal_lab.data.readers.imagefolder import ImageFolder
 from multimodal_lab.data.readers.images import Images
 from multimodal_lab.data.readers.joined import Joined
 from multimodal_lab.data.readers.lmdb import Lmdb
@@ -26,6 +30,7 @@ from multimodal_lab.data.readers.long_table import LongTable
 from multimodal_lab.data.readers.masks import Masks
 from multimodal_lab.data.readers.mixed import Mixed
 from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.readers.questions import Questions
 from multimodal_lab.data.readers.scene import Scene
 from multimodal_lab.data.readers.scene_tiles import SceneTiles
 from multimodal_lab.data.readers.series_arrays import SeriesArrays
@@ -41,7 +46,14 @@ from multimodal_lab.data.synthetic.trifeature import Trifeature
 NAMES = ["a", "b", "c"]
 BANDS = ["R", "G", "B", "NIR"]
 # of an image or a sensor, where a set has several
-FIELD = {"pairs": "photo", "joined": "image", "mixed": "one", "trifeature": "image_1", "motions": "wrist"}
+FIELD = {
+    "pairs": "photo",
+    **dict.fromkeys(("coco", "flickr30k", "imagefolder", "easy_vqa", "questions"), "image"),
+    "joined": "image",
+    "mixed": "one",
+    "trifeature": "image_1",
+    "motions": "wrist",
+}
 
 
 def pixels(i, bands=4):
@@ -87,6 +99,51 @@ def pairs(folder):
     rows = [{"id": name, "photo": f"{name}.png", "text": f"a picture of {name}"} for name in NAMES]
     (folder / "index.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     return Pairs(str(folder), images=["photo"], texts=["text"])
+
+
+def coco(folder):
+    """One image for training and two to test, as published."""
+    for split, numbers in (("train", [0]), ("val", [1, 2])):
+        (folder / f"{split}2017").mkdir(exist_ok=True)
+        (folder / "annotations").mkdir(exist_ok=True)
+        found = {"images": [], "annotations": []}
+        for i in numbers:
+            x = (pixels(i, 3) % 256).astype(np.uint8).transpose(1, 2, 0)
+            Image.fromarray(x).save(folder / f"{split}2017/{i:012d}.png")
+            found["images"].append({"id": i, "file_name": f"{i:012d}.png"})
+            found["annotations"] += [{"id": 10 * i + k, "image_id": i, "caption": f"{i} {k}"} for k in range(5)]
+        (folder / f"annotations/captions_{split}2017.json").write_text(json.dumps(found))
+    return Coco(str(folder))
+
+
+def flickr30k(folder):
+    (folder / "flickr30k_images").mkdir(exist_ok=True)
+    images(folder / "flickr30k_images")
+    (folder / "results_20130124.token").write_text("".join(f"{n}.png#{k}\t{n} {k}\n" for n in NAMES for k in range(5)))
+    return Flickr30k(str(folder))
+
+
+def imagefolder(folder):
+    images(folder)
+    (folder / "metadata.csv").write_text("file_name,text\n" + "".join(f"{n}.png,{n}\n" for n in NAMES))
+    return ImageFolder(str(folder))
+
+
+def _questions(folder):
+    images(folder)
+    asked = [
+        {"image": f"{n}.png", "question": "what color is the circle?", "answer": "red", "split": "train"} for n in NAMES
+    ]
+    (folder / "qa.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    return str(folder)
+
+
+def easy_vqa(folder):
+    return EasyVqa(_questions(folder))
+
+
+def questions(folder):
+    return Questions(_questions(folder))
 
 
 def table(folder):

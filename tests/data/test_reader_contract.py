@@ -19,6 +19,11 @@ FILES = (
     "envi",
     "images",
     "pairs",
+    "coco",
+    "flickr30k",
+    "imagefolder",
+    "easy_vqa",
+    "questions",
     "joined",
     "webdataset",
 )  # each reading opens a file of its own
