@@ -78,7 +78,7 @@ def test_members_of_one_key_are_a_sample(tmp_path):
     np.testing.assert_array_equal(raw.inputs["depth"][0], picture(5, grey=True)[0])
     assert raw.inputs["words"] == "bird 0"
     assert source.read(1, streams).inputs["depth"] is None
-    with pytest.raises(DataError, match=r"2 of 3 samples have no depth: .*missing=keep"):
+    with pytest.raises(DataError, match=r"has no 'depth'; .*2 of 3 rows lack something.*missing=keep"):
         WebDataset(str(tmp_path), colour={"depth": "grey"})
     with pytest.raises(DataError, match="colour: no image 'dpeth'; expected one of image, depth; nearest: depth"):
         WebDataset(str(tmp_path), missing="keep", colour={"dpeth": "grey"})
@@ -224,3 +224,59 @@ def test_a_member_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
         DataError, match=r"a.tar: 0.png: \d+ bytes, the limit is 50 \(data.source.limits.bytes raises it\)"
     ):
         source.read(0, [Stream("image", bands=RGB)])
+
+
+def captioned(key, i, text, form="RGB"):
+    data = io.BytesIO()
+    Image.fromarray(picture(i)[0]).convert(form).save(data, "jpeg")
+    return [(f"{key}.jpg", data.getvalue()), (f"{key}.txt", text.encode())]
+
+
+def test_tars_of_a_benchmark_have_a_caption_a_line_and_tell_their_split(tmp_path):
+    """The layout of CLIP_benchmark's sets for retrieval: train/0.tar, test/0.tar, five lines in each .txt."""
+    for split, rows in (("train", range(6)), ("test", range(6, 9))):
+        (tmp_path / split).mkdir()
+        lines = ["\n".join(f"{i} in words {k}" for k in range(5)) for i in rows]
+        write(tmp_path / split / "0.tar", [m for i, text in zip(rows, lines) for m in captioned(f"s{i:07d}", i, text)])
+    source = WebDataset(str(tmp_path), index="make", lines=True)
+    assert source.samples.split.value_counts().to_dict() == {"train": 6, "test": 3}
+    row = source.samples.id.tolist().index("s0000007")
+    assert source.read(row, [Stream("text", "text")]).inputs["text"] == [f"7 in words {k}" for k in range(5)]
+    assert "column split: by the folders or names of the tars" in source.notes
+    whole = WebDataset(str(tmp_path)).read(row, [Stream("text", "text")]).inputs["text"]
+    assert whole.count("\n") == 4
+    write(tmp_path / "other.tar", captioned("x", 1, "y"))
+    assert "split" not in WebDataset(str(tmp_path), index="make").samples
+
+
+def test_names_of_tars_tell_splits(tmp_path):
+    for name in ("train-000", "train-001", "val-000"):
+        write(tmp_path / f"{name}.tar", captioned(name, 0, "x"))
+    assert sorted(WebDataset(str(tmp_path), index="make").samples.split) == ["train", "train", "val"]
+
+
+def test_blank_captions_are_refused_kept_or_left_out_with_a_count(tmp_path):
+    texts = ["one", " \n ", "two", "\n\nthree\n \n"]
+    write(tmp_path / "a.tar", [m for i, text in enumerate(texts) for m in captioned(f"{i}", i, text)])
+    with pytest.raises(DataError, match=r"sample '1' has no 'text'; .*missing=keep allows gaps, drop"):
+        WebDataset(str(tmp_path), index="make")
+    kept, dropped = (WebDataset(str(tmp_path), missing=policy) for policy in ("keep", "drop"))
+    assert kept.read(1, [Stream("text", "text")]).inputs["text"] in (None, "")
+    assert dropped.samples.id.tolist() == ["0", "2", "3"]
+    assert any("1 of 4 rows (25.00%) are left out (data.source.missing=drop)" in note for note in dropped.notes)
+    np.testing.assert_array_equal(
+        dropped.read(2, [Stream("image", bands=RGB)]).inputs["image"],
+        kept.read(3, [Stream("image", bands=RGB)]).inputs["image"],
+    )
+
+
+def test_grey_and_cmyk_members_become_rgb(tmp_path):
+    write(
+        tmp_path / "a.tar", [m for i, form in enumerate(("RGB", "L", "CMYK")) for m in captioned(f"{i}", i, "x", form)]
+    )
+    with pytest.raises(
+        DataError, match=r"1\.jpg: a grey image, expected data\.source\.colour=rgb \(to_rgb makes RGB of it\)"
+    ):
+        WebDataset(str(tmp_path), index="make").read(1, [Stream("image", bands=RGB)])
+    source = WebDataset(str(tmp_path), colour="to_rgb")
+    assert [source.read(i, [Stream("image", bands=RGB)]).inputs["image"].shape for i in range(3)] == [(3, 4, 5)] * 3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +14,11 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.folder import existing, find, some
+from multimodal_lab.data.readers.gaps import Gaps, Missing
 from multimodal_lab.data.readers.images import SUFFIXES, Colour, bands_of, decode
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.pair_rows import columns_of_texts, field_of
+from multimodal_lab.data.readers.split_folders import split_of
 from multimodal_lab.data.readers.tables import doubts, frame
 from multimodal_lab.data.readers.tar_index import Sample, load
 from multimodal_lab.data.source import DataError, Raw
@@ -35,8 +38,10 @@ class WebDataset:
     the text `text`, `KEY.cls` the class `cls`, and of `KEY.json` every entry is a column. index: `require` asks for what
     `scripts/index_tars.py` makes beside each tar, `make` makes it at the first opening; it is valid while the tar has its
     size and time. texts: columns of text; None: those of .txt members, and of a usual name. labels: columns that must be
-    there. missing: whether a sample may lack an image, a text or a label. colour: of all images, or {image: colour}. alpha:
-    see `Images`. Opening reads the indexes alone.
+    there. lines: whether each line of a .txt member is a caption of its own, as CLIP_benchmark writes them. missing: what a
+    sample without an image, a text or a label does, see `Gaps`. colour: of all images, or {image: colour}; to_rgb makes RGB of
+    any as it is read. alpha: see `Images`. A column `split` is added where every tar lies in a folder called train, val or test,
+    or begins with one of these words, and no sample says it. Opening reads the indexes alone.
     """
 
     def __init__(
@@ -45,15 +50,16 @@ class WebDataset:
         *,
         index: Literal["require", "make"] = "require",
         texts: list[str] | None = None,
+        lines: bool = False,
         labels: list[str] | None = None,
-        missing: Literal["refuse", "keep"] = "refuse",
+        missing: Missing = "refuse",
         colour: Colour | dict[str, Colour] = "rgb",
         alpha: Literal["refuse", "drop", "white", "black"] = "refuse",
         limits: Limits | None = None,
     ) -> None:
         self.root = existing(root)
         self.alpha: Literal["refuse", "drop", "white", "black"] = alpha
-        self.limits = limits or Limits()
+        self.limits, self.lines = limits or Limits(), lines
         self.tars = find(self.root, (".tar",))
         self.notes: list[str] = []
         found = [load(self.root / tar, tar, f"{COMMAND} {root}", index == "make") for tar in self.tars]
@@ -75,8 +81,10 @@ class WebDataset:
         self.field_bands = {c: bands_of(each) for c, each in self.colours.items()}
         self.bands: tuple[Band, ...] = tuple(dict.fromkeys(b for each in self.field_bands.values() for b in each))
         self.identity = (self.images, self.text_columns, colour, alpha)
+        rows = self._settled(rows, [*self.text_columns, *(labels or [])], missing)
+        if splits := self._splits(rows):
+            rows = [{**row, "split": split} for row, split in zip(rows, splits)]
         self.samples: pd.DataFrame = frame(rows)
-        self._require([*self.text_columns, *(labels or [])], missing)
         said = f"images: {some(self.images) or 'none'}; texts: {some(self.text_columns) or 'none'}"
         self.notes.append(f"{len(rows)} samples of {len(self.tars)} tars; {said}")
         learnt = [c for c in own if c not in self.text_columns]
@@ -144,7 +152,7 @@ class WebDataset:
                         _once(members, stem or "image", (tar, f"{key}.{rest}", offset, size), row["path"], key)
                     elif last == "txt":
                         self._words.add(stem or "text")
-                        _once(row, stem or "text", sample["text"][rest], row["path"], key)
+                        _once(row, stem or "text", self._text(sample["text"][rest]), row["path"], key)
                     elif last == "cls":
                         word = sample["text"][rest]
                         _once(row, stem or "cls", int(word) if word.isdecimal() else word, row["path"], key)
@@ -159,22 +167,33 @@ class WebDataset:
             raise DataError(f"{self.root}: key {twice[0]!r} stands twice")
         return rows, dict(left)
 
-    def _require(self, columns: Sequence[str], missing: str) -> None:
-        """Refuse columns that are not there, and, unless `missing` keeps them, gaps in these and in the images."""
-        for c in columns:
-            if c not in self.samples:
-                raise DataError(
-                    f"{self.root}: no member or entry of .json is called {c!r}; there are {some(list(self.samples))}"
-                )
-        gaps = {c: self.samples["id"][self.samples[c].isna()].tolist() for c in columns}
-        for field in self.images:
-            gaps[field] = [i for i, members in zip(self.samples["id"], self._members) if field not in members]
-        for c, ids in gaps.items():
-            if ids and missing == "refuse":
-                raise DataError(
-                    f"{self.root}: {len(ids)} of {len(self.samples)} samples have no {c}: {some(ids)} "
-                    "(data.source.missing=keep allows gaps)"
-                )
+    def _text(self, text: str) -> str | list[str]:
+        """What a .txt member says: one text, or with `lines` its lines."""
+        return text.splitlines() if self.lines else text
+
+    def _splits(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The split of each row by the folder or the name of its tar; empty where not all tell it, or a column does."""
+        of = {tar: split_of(f"{tar}/{re.split('[^a-zA-Z]', Path(tar).name)[0]}/-") for tar in self.tars}
+        if any("split" in row for row in rows) or not all(of.values()):
+            return []
+        self.notes.append("column split: by the folders or names of the tars")
+        return [str(of[row["path"]]) for row in rows]
+
+    def _settled(self, rows: list[dict[str, Any]], needed: Sequence[str], missing: Missing) -> list[dict[str, Any]]:
+        """The rows with their gaps settled by `missing`; refuses columns of `needed` that are not there."""
+        there = {c for row in rows for c in row}
+        for c in needed:
+            if c not in there:
+                names = some(list(dict.fromkeys(c for row in rows for c in row)))
+                raise DataError(f"{self.root}: no member or entry of .json is called {c!r}; there are {names}")
+        gaps = Gaps(str(self.root), missing, called=lambda number: f"sample {rows[number - 1]['id']!r}")
+        for number, (row, members) in enumerate(zip(rows, self._members), 1):
+            gaps.texts(number, row, self.text_columns)
+            gaps.columns(number, {**row, **members}, [*needed, *self.images], "id")
+        kept, notes = gaps.settle([*zip(rows, self._members)])
+        self.notes += notes
+        self._members = [members for _, members in kept]
+        return [row for row, _ in kept]
 
 
 def _once(found: dict[str, Any], name: str, value: Any, tar: str, key: str) -> None:
