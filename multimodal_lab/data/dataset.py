@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Margin, Natural
-from multimodal_lab.data import record
+from multimodal_lab.data import fitted_cache, record
 from multimodal_lab.data.fitted_cache import FittedCache, known_good, learn, note, remember_good, restore_content
 from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
@@ -161,7 +161,7 @@ class Data:
             several=() if frozen is None else frozen.get("several", ()),
             sampling=self.sampling if frozen is None else None,
         )
-        prepared.notes += learnt_notes.of_kinds(samples, splits, bad)
+        prepared.notes += fitted_cache.kind_notes(samples, splits, bad, memory, mark)
         if frozen is None:
             prepared.notes += chosen.split.told(samples.table, splits)
             prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)

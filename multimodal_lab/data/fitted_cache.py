@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Literal, Protocol
 
@@ -14,7 +14,8 @@ from multimodal_lab.data.content import packed, unpacked
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.streams import band_checks, whole_rows
+from multimodal_lab.data.split.split import SplitRows
+from multimodal_lab.data.streams import band_checks, learnt_notes, whole_rows
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.sample import SampleReader
@@ -106,6 +107,23 @@ def restore_content(samples: SampleReader, memory: FittedCache | None, mark: str
         digests[digests == 0] = before[digests == 0]
         if new.any():
             memory.put(facts, {"digests": packed(digests)})
+
+
+def kind_notes(samples: SampleReader, splits: SplitRows, bad: Bad, memory: FittedCache | None, mark: str) -> list[str]:
+    """`learnt_notes.of_kinds`; texts are looked at once for data, splits and what was learnt of them."""
+
+    def remembered(name: str, rows: Mapping[str, np.ndarray], look: Callable[[], list[str]]) -> list[str]:
+        if memory is None or samples.kinds[name].stored != "column":
+            return look()
+        told = {split: named([samples.names[i] for i in own]) for split, own in rows.items()}
+        learnt = {"stream": nameless(samples.plans[name]), "learnt": json_hash(asdict(samples.fitted[name]))}
+        facts = {**_same(samples, mark), "of": "notes", "name": name, **learnt, "rows": told}
+        if (known := memory.get(facts)) is None:
+            known = {"notes": look()}
+            memory.put(facts, known)
+        return [str(said) for said in known["notes"]]
+
+    return learnt_notes.of_kinds(samples, splits, bad, remembered)
 
 
 def _verified(samples: SampleReader, mark: str) -> dict[str, Any]:

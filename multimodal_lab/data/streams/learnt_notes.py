@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,8 @@ from multimodal_lab.data.streams import normalise
 from multimodal_lab.data.streams.measured import NodataRule
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Stream
+
+Remembered = Callable[[str, Mapping[str, np.ndarray], Callable[[], list[str]]], list[str]]
 
 
 def of_nodata(learnt: Mapping[str, StreamStatistics], rule: NodataRule) -> list[str]:
@@ -52,12 +54,16 @@ def of_ranges(learnt: Mapping[str, StreamStatistics]) -> list[str]:
     ]
 
 
-def of_kinds(samples: SampleReader, splits: SplitRows, bad: Bad) -> list[str]:
-    """What each kind has to tell of its stream, such as how many texts are cut."""
+def of_kinds(samples: SampleReader, splits: SplitRows, bad: Bad, remembered: Remembered) -> list[str]:
+    """What each kind has to tell of its stream, such as how many texts are cut.
+
+    remembered(name, rows, look): what an earlier start has told of those rows, else what looking at them tells.
+    """
     rows = {split: bad.good(own) for split, own in (splits or {"all": np.arange(len(samples.table))}).items()}
     found = []
     for name, kind in samples.kinds.items():
-        found += kind.notes(samples, name, partial(_alone, samples, samples.plans[name].stored), rows)
+        read = partial(_alone, samples, samples.plans[name].stored)
+        found += remembered(name, rows, partial(kind.notes, samples, name, read, rows))
     return found
 
 
