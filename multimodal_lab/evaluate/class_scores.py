@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,3 +84,16 @@ def write(folder: Path, tables: Iterable[ClassScores]) -> list[Path]:
         files.write_text(path, pd.concat(frames, ignore_index=True).to_csv(index=False))
         paths.append(path)
     return paths
+
+
+def of_each(each: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, float]:
+    """{SCORE@CLASS: its value} of scores (K,) of K classes; those that are not finite are left out."""
+    return {f"{score}@{c}": float(v) for score, values in each.items() for c, v in zip(names, values, strict=True)
+            if np.isfinite(v)}  # fmt: skip
+
+
+def named(names: Sequence[str], k: int, whole: bool = False) -> list[str]:
+    """Names of k classes, but in a table (whole) without the slash that parts the words of a key."""
+    if len(names) != k:
+        return [str(i) for i in range(k)]
+    return [str(n) if whole else str(n).replace("/", "_") for n in names]

@@ -11,13 +11,21 @@ import torch
 
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.evaluate import pixels, predictions
-from multimodal_lab.evaluate.class_scores import ClassScores, by_column, of_classes, require_columns, values_of
+from multimodal_lab.evaluate.class_scores import (
+    ClassScores,
+    by_column,
+    named,
+    of_classes,
+    of_each,
+    require_columns,
+    values_of,
+)
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.tasks import ScoreSheet, TaskKind, kind, labelled
 from multimodal_lab.evaluate.thresholds import UNTUNED, Tuned, chosen, probabilities, tune
-from multimodal_lab.metric import classes, multilabel, regression
+from multimodal_lab.metric import calibration, classes, multilabel, regression
 
 Found = dict[str, float]
 
@@ -63,7 +71,7 @@ class Head:
     reads = "heads"
     scores: ClassVar = {
         "accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max", "auroc": "max", "average_precision": "max",
-        "ece": "min", "nll": "min", "recall@*": "max", "f1@*": "max", "auroc@*": "max", "confusion@*": None,
+        "ece": "min", "brier": "min", "nll": "min", "recall@*": "max", "f1@*": "max", "auroc@*": "max", "confusion@*": None,
         "average_precision_macro": "max", "average_precision_micro": "max", "average_precision_samplewise": "max",
         "auroc_macro": "max", "auroc_micro": "max", "auroc_samplewise": "max",
         "f1_macro": "max", "f1_micro": "max", "f1_samplewise": "max",
@@ -161,9 +169,9 @@ class Head:
                 f"a head gives {a.values.shape[1]} numbers a sample, and its label has class {a.truth.max()}"
             )
         found, each, counts = classes.scores(log_p, torch.as_tensor(a.truth).long(), self.bins)
-        called, chosen = _called(a.names, k), log_p.argmax(1).numpy()
+        called, chosen = named(a.names, k), log_p.argmax(1).numpy()
         if k <= self.per_class:
-            found |= _of_each(each, called)
+            found |= of_each(each, called)
             found |= {f"confusion@{called[i]}>{called[j]}": float(counts[i, j]) for i, j in zip(*counts.nonzero())}
             one = np.eye(k, dtype=np.int64)
             self._tabulate(a, log_p.numpy(), one[chosen] > 0, one[a.truth], np.full(k, np.nan))
@@ -172,18 +180,18 @@ class Head:
     def _multilabel(self, a: Asked) -> tuple[Found, dict[str, Any]]:
         k, chances = a.truth.shape[1], probabilities(a.said)[a.rows]
         at = np.full(k, UNTUNED if self.threshold == "tuned" else self.threshold)
-        called = _called(a.names, k)
+        called = named(a.names, k)
         if self.threshold == "tuned" and (self.thresholds or a.val is not None):
-            names = _called(a.names, k, whole=True)
+            names = named(a.names, k, whole=True)
             if self.thresholds:
                 at = chosen(a.head, names, self.thresholds)
             elif a.val is not None:
                 at = tune(a.head, a.val, names)
             self.tuned.append(Tuned(a.head, a.said.label, at, names))
         found = self._tabulate(a, a.values.astype(np.float64), chances > at, a.truth, at)
-        means = dict(found.means)
+        means = found.means | calibration.of_labels(a.values, a.truth, self.bins)
         if k <= self.per_class:
-            means |= _of_each({name: found.each[name] for name in ("average_precision", "auroc", "f1")}, called)
+            means |= of_each({name: found.each[name] for name in ("average_precision", "auroc", "f1")}, called)
             means |= {f"absent@{c}": 1.0 for c, absent in zip(called, found.absent, strict=True) if absent}
         return means, predictions.of_labels(a.truth[a.whole], chances[a.whole], at)
 
@@ -191,7 +199,7 @@ class Head:
         self, a: Asked, ranked: np.ndarray, predicted: np.ndarray, truth: np.ndarray, at: np.ndarray
     ) -> multilabel.Scores:
         """The scores of classes, put into tables: all arrays (n, K), thresholds (K,)."""
-        found, names = multilabel.scores(ranked, predicted, truth), _called(a.names, truth.shape[1], whole=True)
+        found, names = multilabel.scores(ranked, predicted, truth), named(a.names, truth.shape[1], whole=True)
         self.tables.append(of_classes(a.head, a.said.label, names, found, at))
         for column in self.columns:
             values = values_of(a.test, a.data.samples, column, self.pool)[a.rows]
@@ -223,15 +231,3 @@ def _known(target: np.ndarray, what: TaskKind) -> np.ndarray:
         return labelled(target)
     there = np.isfinite(target) if what == "values" else target >= 0
     return np.asarray(there.reshape(len(target), -1).any(1))
-
-
-def _of_each(each: Mapping[str, np.ndarray], called: list[str]) -> Found:
-    return {f"{name}@{c}": float(v) for name, values in each.items() for c, v in zip(called, values, strict=True)
-            if np.isfinite(v)}  # fmt: skip
-
-
-def _called(names: list[str], k: int, whole: bool = False) -> list[str]:
-    """Names of k classes, but in a table (whole) without the slash that parts the words of a key."""
-    if len(names) != k:
-        return [str(i) for i in range(k)]
-    return [str(n) if whole else str(n).replace("/", "_") for n in names]

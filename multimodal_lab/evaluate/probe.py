@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import Ridge
+from scipy.special import logit
 from torch import Tensor
-from torchmetrics.functional import r2_score
 
 from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.late_fusion import LATE, LateFusionInputs, average_predictions
+from multimodal_lab.evaluate.linear_models import Fit, Model, Score, by_logistic, by_ridge, r2
 from multimodal_lab.evaluate.memo import once
 from multimodal_lab.evaluate.predictions import Predicted
-from multimodal_lab.evaluate.tasks import ScoreSheet, Task
-from multimodal_lab.metric import classification, logistic, multilabel
+from multimodal_lab.evaluate.tasks import ScoreSheet, Task, labelled
+from multimodal_lab.metric import calibration, classification, multilabel
+from multimodal_lab.metric.classes import log_probabilities
 from multimodal_lab.metric.folds import deal
-
-Model = Callable[[Tensor], Tensor]
-Fit = Callable[[Tensor, Tensor, Sequence[float]], list[Model]]
-Score = Callable[[Tensor, Tensor], float]
 
 
 class Probe:
@@ -34,15 +32,19 @@ class Probe:
 
     The strength is chosen among `strengths` (C: larger is weaker regularisation) by validation inside the training
     rows, in folds that no group crosses; of equal scores the strongest regularisation wins. Then it is refitted on
-    all of them. Test rows are only predicted; `predictions` keeps what was said of each. Scores:
-    `probe/<name>/<label>/` accuracy, balanced_accuracy, macro_f1, or those of several 0/1 labels given above 0.5 (see
-    `metric.multilabel`), or r2; C, the strength chosen; and `chance/<label>` (see `chance`). Where nothing is fused,
-    `late` is what the probes of all streams say together (see `late_fusion`). pool: see `pool.pooled`.
+    all of them. With `choose_on="val"` it is chosen on the validation split, and refitted on both, as CLIP's probes are
+    (Radford 2021, appendix A.3; there of 96 strengths from 1e-6 to 1e6, of features that are not standardised). Test rows are
+    only predicted; `predictions` keeps what was said of each. Scores: `probe/<name>/<label>/` accuracy, balanced_accuracy,
+    macro_f1, or those of several 0/1 labels given above 0.5 (see `metric.multilabel`), with the calibration of their
+    probabilities (see `metric.calibration`; no nll where the truth of a row is of no training row), or r2; C, the strength
+    chosen; and `chance/<label>` (see `chance`). Where nothing is fused, `late` is what the probes of all streams say
+    together (see `late_fusion`). pool: see `pool.pooled`.
     """
 
     by = "label"
     scores: ClassVar = {
         "accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max", "r2": "max", "C": None,
+        "ece": "min", "brier": "min", "nll": "min",
         "average_precision_macro": "max", "average_precision_micro": "max", "average_precision_samplewise": "max",
         "auroc_macro": "max", "auroc_micro": "max", "auroc_samplewise": "max",
         "f1_macro": "max", "f1_micro": "max", "f1_samplewise": "max",
@@ -68,27 +70,48 @@ class Probe:
         strengths: Sequence[Positive] = (0.001, 0.01, 0.1, 1.0),
         folds: Count = 3,
         seed: Natural = 0,
+        choose_on: Literal["folds", "val"] = "folds",
         pool: str | None = None,
     ) -> None:
         if not strengths or min(strengths) <= 0:
             raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")
         self.strengths, self.folds, self.seed, self.pool = sorted(strengths), folds, seed, pool
+        self.choose_on = choose_on
         self.predictions: list[Predicted] = []  # of the last call
         self._told: dict[str, list[LateFusionInputs]] = {}  # by label, of the last call
+        self._on: np.ndarray | None = None  # (N,) bool: the rows of a task that strengths are chosen on
 
-    def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
-        """Flat scores on test."""
+    def require(self, data: Any, splits: Sequence[str], eval_split: str) -> list[str]:
+        """Refuse, before the training, to choose on a validation split that is not there; notes to tell."""
+        if self.choose_on == "val" and eval_split == "val":
+            return [
+                "evaluate.probe.choose_on=val: the validation split is what is scored; strengths are chosen in folds of train"
+            ]
+        if self.choose_on == "val" and "val" not in splits:
+            near = "embed.splits has none" if len(data.splits.get("val", ())) else "give data.split.val a share"
+            raise ValueError(
+                f"evaluate.probe.choose_on=val: there is no validation split to choose on ({near}); take folds"
+            )
+        return []
+
+    def __call__(self, train: Embeddings, test: Embeddings, val: Embeddings | None = None) -> dict[str, float]:
+        """Flat scores on test; val: for `choose_on`."""
         ledger = ScoreSheet("probe")
         self.predictions, self._told = [], {}
+        own = train
+        if self.choose_on == "val" and val is not None:
+            train = _joined(train, val)
         for task in ledger.tasks(train, test, ("classes", "multilabel", "values")):
             center, scale = task.train_x.mean(0), task.train_x.std(0)
             scale[scale < 1e-8] = 1  # a dimension that never moves says nothing; dividing by it would make noise of it
             x, held = (torch.as_tensor((part - center) / scale).float() for part in (task.train_x, task.x))
             judge = {"classes": self._classes, "multilabel": self._multilabel, "values": self._values}[task.kind]
+            rows = train.present[task.name] & labelled(train.targets[task.label])
+            self._on = None if train is own else np.flatnonzero(rows) >= len(own)
             ledger.put(task.key, **judge(task, x, held))
         if "fused" not in test.vectors:
             self._late(test, ledger)
-        return {**ledger.scores, **chance(train, test)}
+        return {**ledger.scores, **chance(own, test)}
 
     def _classes(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
         seen, y = np.unique(task.train_y, return_inverse=True)
@@ -100,40 +123,48 @@ class Probe:
             return float(((z > 0) == (t > 0) if binary else z.argmax(1) == t.argmax(1)).double().mean())
 
         model, strength = self._choose(
-            x, target, y, task.train_groups, _logistic("sigmoid" if binary else "softmax"), hit
+            x, target, y, task.train_groups, by_logistic("sigmoid" if binary else "softmax"), hit
         )
         z = model(held)
         index = (z[:, 0] > 0).long() if binary else z.argmax(1)
         count = int(max(seen.max(), task.y.max())) + 1
         predicted, truth = torch.as_tensor(seen).long()[index], torch.as_tensor(task.y).long()
-        chances = torch.cat([(-z).sigmoid(), z.sigmoid()], 1) if binary else z.softmax(1)
+        chances = log_probabilities(z).exp()
         self._keep(task, predictions.of_classes(task.y, predicted.numpy(), seen, chances.numpy()))
         said = np.zeros((len(task.y), count))
         said[:, seen] = chances.numpy()
         self._tell(task, said)
-        return {**classification.scores(predicted, truth, count), "C": strength}
+        return {
+            **classification.scores(predicted, truth, count),
+            **calibration.of_probabilities(torch.as_tensor(said), truth),
+            "C": strength,
+        }
 
     def _multilabel(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
         def precision(z: Tensor, t: Tensor) -> float:
             return classification.average_precision(z, t)[0]
 
         target = torch.as_tensor(task.train_y).float()
-        model, strength = self._choose(x, target, None, task.train_groups, _logistic("sigmoid"), precision)
+        model, strength = self._choose(x, target, None, task.train_groups, by_logistic("sigmoid"), precision)
         z = model(held)
         self._keep(task, predictions.of_labels(task.y, z.sigmoid().numpy()))
         self._tell(task, z.sigmoid().numpy())
         ranked = z.double().numpy()
-        return {**multilabel.scores(ranked, ranked > 0, task.y).means, "C": strength}
+        return {
+            **multilabel.scores(ranked, ranked > 0, task.y).means,
+            **calibration.of_labels(ranked, task.y),
+            "C": strength,
+        }
 
     def _values(self, task: Task, x: Tensor, held: Tensor) -> dict[str, float]:
         y, truth = (torch.as_tensor(v).double().reshape(len(v), -1) for v in (task.train_y, task.y))
         if len(truth) < 2:
             return {"r2": float("nan")}
-        model, strength = self._choose(x, y, None, task.train_groups, _ridge, _r2)
+        model, strength = self._choose(x, y, None, task.train_groups, by_ridge, r2)
         predicted = model(held)
         self._keep(task, predictions.of_values(truth.numpy(), predicted.numpy()))
         self._tell(task, predicted.numpy())
-        return {"r2": _r2(predicted, truth), "C": strength}
+        return {"r2": r2(predicted, truth), "C": strength}
 
     def _keep(self, task: Task, said: dict[str, Any]) -> None:
         self.predictions.append(Predicted("probe", task.name, task.label, task.rows, **said))
@@ -152,13 +183,15 @@ class Probe:
             if told[0].kind == "classes":
                 predicted = said.argmax(1)
                 what = predictions.of_classes(y, predicted, np.arange(said.shape[1]), said)
-                found = classification.scores(torch.as_tensor(predicted), torch.as_tensor(y).long(), said.shape[1])
+                truth = torch.as_tensor(y).long()
+                found = classification.scores(torch.as_tensor(predicted), truth, said.shape[1])
+                found |= calibration.of_probabilities(torch.as_tensor(said), truth)
             elif told[0].kind == "multilabel":
                 what = predictions.of_labels(y, said)
-                found = multilabel.scores(said, said > 0.5, y).means
+                found = multilabel.scores(said, said > 0.5, y).means | calibration.of_labels(logit(said), y)
             else:
                 what = predictions.of_values(y.reshape(len(y), -1), said)
-                found = {"r2": _r2(torch.as_tensor(said), torch.as_tensor(y).reshape(len(y), -1))}
+                found = {"r2": r2(torch.as_tensor(said), torch.as_tensor(y).reshape(len(y), -1))}
             self.predictions.append(Predicted("probe", LATE, label, rows, **what))
             counts = {"n": len(rows), "n_missing": len(test) - len(rows)}
             ledger.put(f"probe/{LATE}/{label}", **counts, **found)
@@ -168,39 +201,40 @@ class Probe:
     ) -> tuple[Model, float]:
         facts = f"{score.__qualname__} {self.strengths} {self.folds} {self.seed}"  # of each task, its own score
         made = partial(self._compare, x, y, classes, groups, fit, score)
-        return once(made, facts, x.numpy(), y.numpy(), None if classes is None else np.asarray(classes), groups)
+        return once(
+            made, facts, x.numpy(), y.numpy(), None if classes is None else np.asarray(classes), groups, self._on
+        )
 
     def _compare(
         self, x: Tensor, y: Tensor, classes: np.ndarray | None, groups: np.ndarray, fit: Fit, score: Score
     ) -> tuple[Model, float]:
-        folds = min(self.folds, len(np.unique(groups)))
         totals = np.zeros(len(self.strengths))
-        if folds > 1 and len(self.strengths) > 1:
-            fold = torch.as_tensor(deal(groups, classes, folds, self.seed))
-            for i in range(folds):
-                inside, outside = fold != i, fold == i
+        if len(self.strengths) > 1:
+            for outside in map(torch.as_tensor, self._outside(classes, groups)):
+                inside = ~outside
                 models = fit(x[inside], y[inside], self.strengths)
                 totals += np.nan_to_num([score(m(x[outside]), y[outside]) for m in models])
         # where nothing was compared (one group, or nothing ever right) neither end of the list has an argument
         best = int(totals.argmax()) if totals.any() else len(self.strengths) // 2
         return fit(x, y, [self.strengths[best]])[0], self.strengths[best]
 
-
-def _logistic(link: logistic.Link) -> Fit:
-    def fit(x: Tensor, y: Tensor, strengths: Sequence[float]) -> list[Model]:
-        return [partial(logistic.predict, w=w) for w in logistic.fit(x, y, strengths, link)]
-
-    return fit
-
-
-def _ridge(x: Tensor, y: Tensor, strengths: Sequence[float]) -> list[Model]:
-    # alpha = 1 / C on the summed squared error, as C does for the logistic loss
-    return [partial(_predict, Ridge(alpha=1 / c).fit(x.double().numpy(), y.numpy())) for c in strengths]
+    def _outside(self, classes: np.ndarray | None, groups: np.ndarray) -> list[np.ndarray]:
+        """(N,) bool each: the rows that strengths are compared on, after a fit on all others."""
+        if self._on is not None:
+            return [self._on] if 0 < self._on.sum() < len(self._on) else []
+        folds = min(self.folds, len(np.unique(groups)))
+        fold = deal(groups, classes, folds, self.seed) if folds > 1 else None
+        return [] if fold is None else [fold == i for i in range(folds)]
 
 
-def _predict(model: Ridge, x: Tensor) -> Tensor:
-    return torch.as_tensor(model.predict(x.double().numpy())).reshape(len(x), -1)
+def _joined(train: Embeddings, val: Embeddings) -> Embeddings:
+    """The rows of both, the first first: what a probe is fitted on."""
 
+    def both(name: str) -> dict[str, np.ndarray]:
+        first, second = getattr(train, name), getattr(val, name)
+        return {k: np.concatenate([v, second[k]]) for k, v in first.items()}
 
-def _r2(predicted: Tensor, truth: Tensor) -> float:
-    return float(r2_score(predicted.double(), truth.double())) if len(truth) > 1 else float("nan")
+    return replace(
+        train, vectors=both("vectors"), present=both("present"), targets=both("targets"), ids=[*train.ids, *val.ids],
+        groups=np.concatenate([train.groups, val.groups]), split=np.concatenate([train.split, val.split]),
+    )  # fmt: skip

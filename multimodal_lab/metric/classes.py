@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, recall_score, roc_auc_score
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
 
-from multimodal_lab.metric import classification
+from multimodal_lab.metric import calibration, classification
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -21,8 +20,7 @@ def scores(log_p: Tensor, truth: Tensor, bins: int = 15) -> tuple[dict[str, floa
     """Scores of all; {recall, f1, average_precision, auroc: (K,)} of each class, NaN where truth has none of it; counts (K, K).
 
     log_p (N, K) float64; truth (N,) class index below K. auroc and average_precision: one class against the rest, the
-    mean over the classes that occur. ece: the expected calibration error of the chosen class over `bins` of equal width
-    (Guo et al. 2017, eq. 3). nll: mean -log p of the truth. Counts: row truth, column choice.
+    mean over the classes that occur. ece, brier and nll: see `calibration.of_classes`. Counts: row truth, column choice.
     """
     k, chosen = log_p.shape[1], log_p.argmax(1)
     y, said = truth.numpy(), chosen.numpy()
@@ -43,6 +41,5 @@ def scores(log_p: Tensor, truth: Tensor, bins: int = 15) -> tuple[dict[str, floa
         name: float(np.nanmean(each[name])) if np.isfinite(each[name]).any() else float("nan")
         for name in ("average_precision", "auroc")
     }
-    found["ece"] = float(multiclass_calibration_error(log_p.exp().clamp(max=1), truth, num_classes=k, n_bins=bins))
-    found["nll"] = float(-log_p[torch.arange(len(y)), truth].mean())
+    found |= calibration.of_classes(log_p, truth, bins)
     return found, each, confusion_matrix(y, said, labels=range(k))

@@ -9,6 +9,7 @@ import yaml
 from contract import evaluator as contract
 from contract.evaluator import embeddings as made
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss
 
 from multimodal_lab.evaluate.centroid import Centroid
 from multimodal_lab.evaluate.chance import beside, chance
@@ -160,6 +161,53 @@ def test_probe_chooses_its_strength_without_test_and_by_group():
 
     assert probe(groups) < 0.75  # no group is on both sides
     assert probe(np.arange(240)) > 0.95  # every row its own group: the same vectors leak, as they would
+
+
+def test_probe_chooses_on_the_validation_split_and_is_refitted_on_both():
+    """What validation rows say of a strength is the other way round than folds of the training rows do."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(240, 8)).astype(np.float32), np.tile([0, 1], 120)
+    x[:, 0] += 3 * y
+    y[:120][rng.random(120) < 0.3] ^= 1  # noise in training rows: their folds want more regularisation
+    split = np.repeat(["train", "val", "test"], 80)
+    e = Embeddings(
+        {"a": x}, {"a": np.ones(240, bool)}, {"y": y}, {}, [str(i) for i in range(240)], np.arange(240), split
+    )
+    train, val, test = (e.select(name) for name in ("train", "val", "test"))
+    strengths = [1e-5, 0.1, 100.0]
+    found = Probe(strengths=strengths, choose_on="val")(train, test, val=val)
+    both = e.rows(np.arange(160))
+    center, scale = both.vectors["a"].mean(0), both.vectors["a"].std(0)
+
+    def fitted(rows, c):
+        return LogisticRegression(C=c, max_iter=5000).fit((rows.vectors["a"] - center) / scale, rows.targets["y"])
+
+    scored = [fitted(train, c).score((val.vectors["a"] - center) / scale, val.targets["y"]) for c in strengths]
+    best = strengths[int(np.argmax(scored))]
+    assert found["probe/a/y/C"] == best
+    assert found["probe/a/y/n_train"] == 160
+    model = fitted(both, best)
+    held = (test.vectors["a"] - center) / scale
+    assert found["probe/a/y/accuracy"] == pytest.approx(model.score(held, test.targets["y"]), abs=1.01 / 80)
+    p = model.predict_proba(held)
+    assert found["probe/a/y/nll"] == pytest.approx(log_loss(test.targets["y"], p), rel=1e-2)
+    assert found["probe/a/y/brier"] == pytest.approx(
+        brier_score_loss(test.targets["y"], p, scale_by_half=False), rel=1e-2
+    )
+    plain = Probe(strengths=strengths, choose_on="val")(train, test)  # as in a validation pass
+    assert plain == Probe(strengths=strengths)(train, test)
+    assert plain["probe/a/y/n_train"] == 80
+
+
+def test_probe_without_a_validation_split_to_choose_on_is_refused():
+    data = type("Data", (), {"splits": {"train": [0], "val": []}})
+    with pytest.raises(
+        ValueError, match=r"choose_on=val: there is no validation split to choose on \(give data.split.val"
+    ):
+        Probe(choose_on="val").require(data, ("train", "test"), "test")
+    (note,) = Probe(choose_on="val").require(data, ("train", "val"), "val")
+    assert note.endswith("strengths are chosen in folds of train")
+    assert Probe().require(data, ("train", "test"), "test") == []
 
 
 def test_unseen_classes_are_counted_or_skipped(both):
