@@ -5,20 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from contract.owed import CONF, owed
+from multimodal_lab.backbone.text import Text
+from multimodal_lab.backbone.vector import Vector
 from multimodal_lab.config.rules.wiring import scored
+from multimodal_lab.data.streams.tokenizer import Tokens
 from multimodal_lab.evaluate.call import call
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.tasks import COUNTS
+from multimodal_lab.fusion.separate import Separate
+from multimodal_lab.head.projection import Projection
+from multimodal_lab.keyed import Keyed
+from multimodal_lab.loss.clip import clip
+from multimodal_lab.loss.schedule import LearnedScalar
 from multimodal_lab.metric.direction import Scored
+from multimodal_lab.system import System
+from multimodal_lab.types import Band, Batch, Stream
 
 LENGTHS = {"label": {4}, "pair": {3, 4}, "name": {3}}
 NAMES = ("rgb", "uv", "fused")
@@ -93,7 +106,29 @@ def maps(whole: np.ndarray) -> dict[str, Said]:
 def given(one: Made, both: Both) -> dict[str, Any]:
     """What it gives of (train, test), called as a run calls it: each has a `data`, `system` and `device` to ask for."""
     train, test = both
-    return call(one.build(), train=train, test=test, val=train, data=None, system=None, device="cpu")
+    data, system = run()
+    return call(one.build(), train=train, test=test, val=train, data=data, system=system, device="cpu")
+
+
+@cache
+def run() -> tuple[Any, System]:
+    """What an evaluator may ask of the data, and the system: rgb, uv and a text, all of width 16, trained by CLIP's loss."""
+    names = {"species": ["ant", "bee", "crab", "duck"], "sex": ["female", "male"], "coin": ["heads", "tails"],
+             "traits": ["wings", "legs", "shell"], "mass": []}  # fmt: skip
+    words = Tokens.train([name for own in names.values() for name in own], 40, 8)
+    bands = tuple(Band(str(i)) for i in range(16))
+    streams = {name: Stream(name, "vector", bands) for name in NAMES[:2]}
+    streams["text"] = Stream("text", "text", vocab=words.vocab, length=8)
+    temperature = LearnedScalar(0.07, 0.01, 1.0)
+    loss = Keyed(clip, z="out.projection", ids="batch.ids", present="present", temperature=temperature)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        system = System(streams, {}, backbone=partial(Vector, widths=[16]), backbones={"text": partial(Text, width=16, layers=1)},
+                        fusion=partial(Separate), head=partial(Projection, dim=16), loss=loss)  # fmt: skip
+    system.eval()
+    nothing = {name: torch.zeros(1, 16) for name in NAMES[:2]} | {"text": torch.zeros(1, 8, dtype=torch.int64)}
+    data = SimpleNamespace(streams=streams, tokens={"text": words}, classes=names, batch=lambda rows: Batch.of(nothing))
+    return data, system
 
 
 def states(one: Made) -> None:
