@@ -15,6 +15,7 @@ from multimodal_lab.predict import scene_command
 from multimodal_lab.text import expected_one_of, plain_output
 
 USAGE = """usage: python -m multimodal_lab.predict run=DIR [out=FILE] [device=…] [data=CHOICE] [data.KEY=VALUE …]
+       python -m multimodal_lab.predict run=DIR classes=FILE|[a,b,c] [templates=…] [prompt_stream=…] [temperature=…] …
        python -m multimodal_lab.predict retrieve run=DIR STREAM=QUERY [of=STREAM] [k=10] [among=DIR] [out=FILE] [device=…]
        python -m multimodal_lab.predict run=DIR scene=FILE [out=FILE.tif] …
 
@@ -26,12 +27,18 @@ out      a file that ends in .csv or .parquet (default: DIR/predicted.csv; of re
 device   auto, cpu, cuda or cuda:N (default: auto)
 data     a data set other than the run's own; without, the run's own with these keys changed, such as data.root=/folder
 
+classes  zero-shot: which of these each sample is of, by a prompt for each; CLASS and the probability of each class, in
+         DIR/zero_shot.csv. [cat, dog|puppy], several names of one class joined by |, or a text file with a class a line;
+         templates: simple (default), imagenet, a file or ["a photo of a {}", …]; prompt_stream: the text stream that reads
+         them; temperature: of the probabilities (default: that of the run's contrastive loss)
+
 retrieve finds the k nearest samples to a text or a picture: STREAM=QUERY is text="a red bird" or image=a.png, `of` the stream to
 search in, `among` a folder of embeddings (default: those of the run's own data; python -m multimodal_lab.embed writes others).
 
 """
 USAGE += scene_command.USAGE.lstrip()
 ENDS = (".csv", ".parquet")
+ZERO_SHOT = ("classes", "templates", "prompt_stream", "temperature")
 
 
 def predict(words: dict[str, str], folder: Path, rest: list[str]) -> str:
@@ -46,6 +53,23 @@ def predict(words: dict[str, str], folder: Path, rest: list[str]) -> str:
     table = predictor.of_data(read_data(cfg, folder)).table()
     _write(table, out)
     return f"{len(table)} samples by {predictor.checkpoint}: {', '.join(map(str, table.columns[1:]))} in {out}"
+
+
+def zero_shot(words: dict[str, str], folder: Path, rest: list[str]) -> str:
+    """Write the table of which of some classes the samples of a data set are of; what was written where."""
+    out = Path(words.get("out", folder / "zero_shot.csv"))
+    _require_table(out)
+    from multimodal_lab.predict import load
+    from multimodal_lab.predict.zero_shot import asked_for, tally
+
+    asked = asked_for(words)
+    cfg = opened(folder, rest)
+    from multimodal_lab.experiment.reload import read_data
+
+    predictor = load(folder, words.get("device", "auto"))
+    found = predictor.zero_shot(read_data(cfg, folder), **asked)
+    _write(found.table(), out)
+    return f"{len(found)} samples by {predictor.checkpoint}: {tally(found)} in {out}"
 
 
 def retrieve(words: dict[str, str], folder: Path, rest: list[str]) -> str:
@@ -95,11 +119,16 @@ def main() -> None:
     if finds:
         del sys.argv[1]
     tells = not finds and scene_command.is_asked(sys.argv[1:])
-    more = {"of", "k", "among"} if finds else {*scene_command.WORDS} if tells else set()
+    names = not finds and not tells and any(word.startswith("classes=") for word in sys.argv[1:])
+    more = {"of", "k", "among"} if finds else {*scene_command.WORDS} if tells else {*ZERO_SHOT} if names else set()
     words, folder, rest = asked(USAGE, {"out", "device"} | more)
     try:
         progress.show(not finds)
-        print((retrieve if finds else scene_command.tell if tells else predict)(words, folder, rest))
+        print(
+            (retrieve if finds else scene_command.tell if tells else zero_shot if names else predict)(
+                words, folder, rest
+            )
+        )
     except OmegaConfBaseException as error:
         sys.exit(f"error: {error}")
     except Exception as error:

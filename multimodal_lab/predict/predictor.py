@@ -30,6 +30,7 @@ from multimodal_lab.predict.given import Given
 from multimodal_lab.predict.nearest import nearest
 from multimodal_lab.predict.sensors import by_stream
 from multimodal_lab.predict.trained import expected_of, kinds_of
+from multimodal_lab.predict.zero_shot import Classes, answered
 from multimodal_lab.runs.directory import CONFIG
 from multimodal_lab.runs.records import DATA, LayoutError, read_config, read_record, require_readable
 from multimodal_lab.stage import computing
@@ -67,10 +68,10 @@ class Predictor:
             why = f"{type(error).__name__}: {error}"
             raise LayoutError(f"{folder}: {DATA} and {CONFIG} are not whole, or not of one run ({why})") from error
         self._data = safe_instantiate(own, source=self._given(["nothing"], {}, None))
-        data = self._prepared(self._data.source)
-        self.system, self.checkpoint = load_trained(self._cfg, folder, data, self.device)
+        self._nothing = self._prepared(self._data.source)  # one sample that lacks every stream
+        self.system, self.checkpoint = load_trained(self._cfg, folder, self._nothing, self.device)
         self.system.eval()
-        self.streams, self.classes = data.streams, data.classes
+        self.streams, self.classes = self._nothing.streams, self._nothing.classes
 
     def embed(self, samples: Any = None, *, mask: Any = None, **streams: Any) -> Embeddings:
         """The vectors of every stream, of fused and of a projection head."""
@@ -109,6 +110,20 @@ class Predictor:
             raise DataError(f"no stream {name!r} in this run; {expected_one_of(name, self.expected)}")
         found = among if isinstance(among, Embeddings) else Embeddings.load(among or self.folder / "embeddings")
         return nearest(self.embed(mask=mask, **query), name, found, of, k)
+
+    def zero_shot(
+        self, samples: Any = None, *, classes: Classes, templates: str | Sequence[str] = "simple",
+        prompt_stream: str | None = None, temperature: float | None = None, mask: Any = None, **streams: Any,
+    ) -> Predictions:  # fmt: skip
+        """Which of `classes` each sample is of, by the cosine with what the text tower makes of their names: `class`, or
+        `STREAM/class` of several streams, with the probability of each class.
+
+        samples: also prepared data. classes: names, or {class: one name or several}. templates, and how the prompts of a class
+        are joined: see `evaluate.zero_shot`. prompt_stream: the stream that reads them; None: the only one of text. temperature:
+        None is that of the run's own contrastive loss. `DataError` for what can't be asked.
+        """
+        found = self._embedded(samples) if isinstance(samples, Prepared) else self._asked(samples, mask, streams)[0]
+        return answered(self.system, self._nothing, self.device, found, classes, templates, prompt_stream, temperature)
 
     def of_data(self, data: Prepared) -> Predictions:
         """What every head says of all of prepared data, such as those of a folder."""

@@ -1,6 +1,7 @@
 """Runs whose data were taken away, and whose directories were moved, after they had been trained."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.experiment import run as experiment
+from multimodal_lab.predict import __main__ as command
 
 QUICK = ["log=none", "figures=[]", "train.max_steps=1", "train.validate_every=0", "data.batch_size=8"]
 CLASSIFY = ["head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[head]"]
@@ -62,3 +64,18 @@ def captioned(made_run, tmp_path_factory):
     rows = [f"img/{i}.png,picture of {i}" for i in range(40)]
     (where / "data/captions.csv").write_text("\n".join(["image,caption", *rows]))
     return made_run(where, "experiment=clip", "data=pairs", "data.size=16", "backbone.widths=[8,16]")
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """The command line, in this process: gives what it printed, or the sentence that it ended with."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["predict", *map(str, words)])
+        try:
+            command.main()
+        except SystemExit as end:
+            return str(end.code or capsys.readouterr().out)
+        return capsys.readouterr().out
+
+    return run

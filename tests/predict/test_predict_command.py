@@ -1,26 +1,7 @@
 """`python -m multimodal_lab.predict`: a table of what a run says of a folder, and the nearest samples to a query."""
 
-import sys
-
 import pandas as pd
 import pytest
-
-from multimodal_lab.predict import __main__ as command
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """The command line, in this process: gives what it printed, or the sentence that it ended with."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["predict", *map(str, words)])
-        try:
-            command.main()
-        except SystemExit as end:
-            return str(end.code or capsys.readouterr().out)
-        return capsys.readouterr().out
-
-    return run
 
 
 def test_a_folder_becomes_a_table(cli, tiffs):

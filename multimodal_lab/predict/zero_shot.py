@@ -1,0 +1,118 @@
+"""Zero-shot answers: which of some classes, known by name alone, samples are of."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from multimodal_lab.data.source import DataError
+from multimodal_lab.evaluate import prompt_vectors
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.prompts import Names, spelt
+from multimodal_lab.evaluate.temperature import of_losses
+from multimodal_lab.evaluate.templates import lines, read
+from multimodal_lab.metric.classes import log_probabilities
+from multimodal_lab.metric.zero_shot import cosines
+from multimodal_lab.predict.answers import Answer, Predictions
+
+CLASS = "class"  # the answer's name, where one stream is asked
+OR = "|"  # between the names of one class
+FUSED = "fused"
+Classes = Sequence[str] | Names
+
+
+def answered(
+    system: Any, nothing: Any, device: torch.device, found: Embeddings, classes: Classes, templates: str | Sequence[str],
+    prompt_stream: str | None, temperature: float | None,
+) -> Predictions:  # fmt: skip
+    """A class and the probability of each, of every stream but the prompts' that any sample has; see `Predictor.zero_shot`.
+
+    nothing: prepared data of one sample that lacks every stream. `DataError` for what can't be asked.
+    """
+    try:
+        stream = prompt_vectors.text_stream(nothing, prompt_stream, "prompt_stream")
+        names = spelt([*map(str, classes)], classes if isinstance(classes, Mapping) else {}, "classes")
+        filled = read(templates)
+    except ValueError as error:
+        raise DataError(f"zero_shot: {error}") from error
+    if len(names) < 2:
+        raise DataError(f"zero_shot: classes has {len(names)}, expected two or more, one of which is the answer")
+    if (heat := of_losses(system) if temperature is None else temperature) is None or heat <= 0:
+        why = "no loss of this run has one" if heat is None else f"found {heat:g}"
+        raise DataError(f"zero_shot: temperature: expected a number > 0, which cosines are divided by; {why}")
+    asked = [n for n, rows in found.present.items() if n not in (stream, FUSED) and rows.any()]
+    if not asked:
+        raise DataError(
+            f"zero_shot: the samples hold nothing but {stream}, which reads the prompts; give another stream"
+        )
+    answers = {}
+    for name in asked:
+        projected = {name, stream} <= found.projected.keys()
+        vectors = prompt_vectors.of_classes(system, nothing, stream, filled, names, device, projected)
+        x = torch.as_tensor(found.space(name, projected))
+        if x.shape[1] != vectors.shape[1]:
+            raise DataError(
+                f"zero_shot: {name} has vectors of width {x.shape[1]} and {stream} of {vectors.shape[1]}: no loss has put them "
+                "into one space"
+            )
+        rows = found.present[name]
+        p = log_probabilities(cosines(x, vectors).double() / heat).exp().numpy()
+        value = np.array([*map(str, classes)], dtype=object)[p.argmax(1)]
+        value[~rows] = None
+        key = CLASS if len(asked) == 1 else f"{name}/{CLASS}"
+        answers[key] = Answer(key, "class", value, [*map(str, classes)], np.where(rows[:, None], p, np.nan))
+    return Predictions(found.ids, answers)
+
+
+def parsed(text: str) -> Names:
+    """The classes of a command line, `[ant, bee|bumblebee]`, or of a text file with one a line: {class: its names}.
+
+    `ValueError` for a file that can't be read and a class that stands there twice.
+    """
+    every = listed(text) if text.startswith("[") else lines(Path(text).expanduser(), "classes")
+    found: dict[str, list[str]] = {}
+    for one in every:
+        names = [name.strip() for name in one.split(OR)]
+        if names[0] in found:
+            raise ValueError(f"classes: {names[0]!r} stands there twice; give each once")
+        found[names[0]] = names
+    return found
+
+
+def listed(text: str) -> list[str]:
+    """The words of `[a, b, "c, d"]`; one without brackets is itself."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return [text]
+    return [word.strip() for word in next(csv.reader([text[1:-1]], skipinitialspace=True), [])]
+
+
+def asked_for(words: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of `Predictor.zero_shot` that the words of a command line ask for; `ValueError` for a wrong one."""
+    found: dict[str, Any] = {"classes": parsed(words["classes"])}
+    if "templates" in words:
+        own = listed(words["templates"])
+        found["templates"] = own if words["templates"].startswith("[") else own[0]
+        read(found["templates"])  # before any sample is read
+    if "prompt_stream" in words:
+        found["prompt_stream"] = words["prompt_stream"]
+    if "temperature" in words:
+        try:
+            found["temperature"] = float(words["temperature"])
+        except ValueError:
+            raise ValueError(f"temperature={words['temperature']}: expected a number > 0") from None
+    return found
+
+
+def tally(found: Predictions) -> str:
+    """How many samples are of each class, the commonest first."""
+    told = []
+    for key, one in found.answers.items():
+        counts = Counter(v for v in one.value if v is not None).most_common()
+        told.append(f"{key}: {', '.join(f'{name} {n}' for name, n in counts)}")
+    return "; ".join(told)
