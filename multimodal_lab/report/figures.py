@@ -15,6 +15,7 @@ from multimodal_lab.report.classes import classes
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.projection import maps
+from multimodal_lab.report.reliability import reliability
 from multimodal_lab.report.run_view import Shown, shown
 from multimodal_lab.report.segmentation import segmentation
 from multimodal_lab.report.similarity import similarity
@@ -31,10 +32,11 @@ FIGURES = (
     "classes",
     "precision_recall",
     "co_occurrence",
+    "reliability",
     "segmentation",
     "explorer",
 )
-BARE = ("curves", "classes", "precision_recall", "co_occurrence", "segmentation")  # read no embeddings
+BARE = ("curves", "classes", "precision_recall", "co_occurrence", "reliability", "segmentation")  # read no embeddings
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
 DEFAULT = ("pca", "neighbours", "similarity", "curves", "classes")
 _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
@@ -47,6 +49,7 @@ _OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
     "classes": classes,
     "precision_recall": curves_of_answers,
     "co_occurrence": co_occurrence,
+    "reliability": reliability,
     "segmentation": segmentation,
 }
 
@@ -64,7 +67,8 @@ def draw(
 
     Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only), `metrics.jsonl`, `scores/*.csv` and
     `predictions.parquet`. Choices: pca, umap (slow: a minute the first time), neighbours, similarity, curves, classes (scores of
-    each class), precision_recall and co_occurrence (of several labels), segmentation (maps), explorer (a page to look around in).
+    each class), precision_recall and co_occurrence (of several labels), reliability (of probabilities), segmentation (maps),
+    explorer (a page to look around in).
     What can't be drawn is said in the log.
     """
     for name in figures:
