@@ -11,6 +11,8 @@ from pathlib import Path
 
 HELPER = "MULTIMODAL_LAB_STUDY_HELPER"  # set in the others, so that they start none and leave the report to the first
 
+SHARE = "MULTIMODAL_LAB_STUDY_THREADS"  # of each launcher, where the user did not say OMP_NUM_THREADS
+
 
 def is_helper() -> bool:
     """Whether this process was started by `launchers`."""
@@ -20,10 +22,30 @@ def is_helper() -> bool:
 def share_cores(count: int) -> None:
     """Give this process, and those it starts, one of `count` shares of the cores; torch reads it when it is first loaded."""
     if count > 1 and not is_helper():
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // count)))
+        if "OMP_NUM_THREADS" not in os.environ:
+            os.environ["OMP_NUM_THREADS"] = os.environ[SHARE] = str(max(1, _cores() // count))
         if "torch" in sys.modules:  # of a study that was derived from its data
             sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Meanwhile torch has the cores of all launchers, as the others wait; a number that the user gave stands."""
+    share = os.environ.get(SHARE)
+    if share is None:
+        yield
+        return
+    import torch
+
+    torch.set_num_threads(_cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(int(share))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -56,9 +56,12 @@ def _stepped(a: Tensor, b: Tensor, matrix: Tensor, steps: int) -> Tensor:
 
 def sampled(x: Tensor, matrix: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Images (n, C, …) as `matrix` (n, 2, 3) lays them, (n, C, side, side), and where they are there, (n, 1, side, side)."""
-    grid = F.affine_grid(matrix, [len(x), 1, side, side], align_corners=False)
+    place = (torch.arange(side) + 0.5) * 2 / side - 1
+    (xx, xy, x0), (yx, yy, y0) = (row[..., None, None].unbind(1) for row in matrix.unbind(1))
+    # `F.affine_grid` in a sixth of its time, which multiplies small matrices
+    grid = torch.stack([xx * place + (xy * place[:, None] + x0), yx * place + (yy * place[:, None] + y0)], -1)
     edge = 1 - max(MARGIN, 2 / side)  # a coarse pixel at the edge mixes it in
-    at = ((torch.arange(side) + 0.5) * 2 / side - 1).abs() <= edge
+    at = place.abs() <= edge
     inside = ((grid.abs() <= edge).all(-1) & at & at[:, None])[:, None].float()
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False), inside
 
@@ -91,8 +94,16 @@ def likeness(fixed: Tensor, moving: Tensor, matrix: Tensor, shared: Tensor) -> t
 def _correlations(a: Tensor, b: Tensor, inside: Tensor, shared: Tensor) -> Tensor:
     """(2, n): of all that is not shared, and of what of it differs from the mean around."""
     a, b = (_without(x, shared, inside) for x in (a, b))
-    fine, also = (x - F.avg_pool2d(x, BLUR, 1, BLUR // 2, count_include_pad=False) for x in (a, b))
+    fine, also = (x - _blurred(x) for x in (a, b))
     return torch.stack([_correlation(a, b, inside), _correlation(fine, also, inside)])
+
+
+def _blurred(x: Tensor) -> Tensor:
+    """The mean around each pixel of what lies in the image, by multiplications: `F.avg_pool2d` takes thrice the time."""
+    at = torch.arange(x.shape[-1])
+    near = ((at - at[:, None]).abs() <= BLUR // 2).float()
+    near = near / near.sum(1, keepdim=True)
+    return near @ (x @ near.T)
 
 
 def _jacobian(a: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.runs.guarded import read_json
+from multimodal_lab.study.helpers import all_cores
 
 FILE = "audit.json"
 LOCK = "audit.lock"
@@ -61,7 +62,8 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
             from multimodal_lab.study.audit.inspect import audit_data
 
             try:
-                known = audit_data(study, configs(), known)
+                with all_cores():
+                    known = audit_data(study, configs(), known)
             except DataError as error:
                 (folder / FILE).unlink(missing_ok=True)
                 return [f"warning: the data were not audited: {error}"]
