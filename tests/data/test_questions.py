@@ -1,6 +1,7 @@
 """Questions about images: answers as labels, of each type too; descriptions of easy-VQA from its true answers."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import pytest
 from PIL import Image
 
 from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.readers import image_texts
 from multimodal_lab.data.readers.easy_vqa import EasyVqa, described
 from multimodal_lab.data.readers.questions import Questions, counted
+from multimodal_lab.data.readers.recent import Recent
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
+from multimodal_lab.types import Stream
 
 REAL = Path(__file__).parents[3] / "shared/data/open"
 N = 9
@@ -50,6 +54,23 @@ def test_each_type_is_a_label_and_counts_are_classes(tmp_path):
     assert found.classes["count"] == ["0", "11 to 100"]
     assert set(found.classes["answer"]) == {"yes", "no", "0", "11 to 100"}
     assert (found.targets["presence"] >= 0).tolist() == [True, False, False] * N
+
+
+def test_an_image_of_several_questions_is_decoded_once(tmp_path, monkeypatch):
+    source = Questions(write(tmp_path, [row for i in range(N) for row in asked(i)]))
+    decoded = []
+    real = image_texts.decode
+    monkeypatch.setattr(image_texts, "decode", lambda *a: decoded.append(a[1]) or real(*a))
+    stream = Stream("image", bands=source.bands)
+    found = [source.read(i, [stream]).inputs["image"] for i in range(3 * N)]
+    assert decoded == [f"{i}.png" for i in range(N)]
+    found[0][:] = 0
+    np.testing.assert_array_equal(source.read(1, [stream]).inputs["image"], found[1])
+    source._recent = Recent(100)  # bytes: two images
+    for i in range(3 * N):
+        source.read(i, [stream])
+    assert source._recent.held == 96
+    assert len(pickle.loads(pickle.dumps(source))._recent.kept) == 0
 
 
 def test_counts_as_they_are_written_and_the_classes(tmp_path):

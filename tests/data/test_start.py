@@ -157,3 +157,22 @@ def test_texts_are_all_read_where_statistics_are_of_a_sample(data: Any, made: An
     every, some = (data(made(), statistics=n).prepare(words, 0) for n in ("train", 2))
     assert every.streams["words"] == some.streams["words"]
     assert every.streams["cube"] != some.streams["cube"]
+
+
+def test_what_texts_lose_is_looked_at_once(
+    data: Any, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multimodal_lab.data.streams.tokenizer import Tokens
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    looked: list[int] = []
+    real = Tokens.lost
+    monkeypatch.setattr(Tokens, "lost", lambda self, texts: looked.append(len(texts)) or real(self, texts))
+    words = {"words": {"kind": "text", "field": "text", "vocab": 30, "length": 3}}
+    first, second = (data(made()).prepare(words, 0, memory=StartCache(), encodes=True) for _ in range(2))
+    splits = len(first.splits)
+    assert len(looked) == splits
+    assert [n for n in first.notes if "are cut" in n] == [n for n in second.notes if "are cut" in n] != []
+    words["words"]["length"] = 4
+    data(made()).prepare(words, 0, memory=StartCache(), encodes=True)
+    assert len(looked) == 2 * splits

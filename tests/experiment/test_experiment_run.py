@@ -40,6 +40,25 @@ def pairs(tmp_path_factory):
     return folder
 
 
+LANGUAGES = ("en", "fr", "es")
+
+
+def shapes(folder):
+    """Pictures with a question, a caption in each language and an answer, in one table that any of these sets takes."""
+    for i in range(30):
+        colour, split = ["red", "blue"][i % 2], ["train", "train", "train", "test", "val"][i // 2 % 5]
+        Image.new("RGB", (16, 16), (200 - i, i, 9 * (i % 2))).save(folder / f"{i}.png")
+        row = {"image": f"{i}.png", "file": f"{i}.png", "split": split, "category": colour, "type": "colour"}
+        row |= {"question": f"what is the {colour} shape?", "answer": "circle"}
+        row |= {f"text_{name}": f"{colour} {name}" for name in LANGUAGES}
+        rows = [row, {**row, "question": "what color is the shape?", "answer": colour}]
+        with (folder / "qa.jsonl").open("a") as file:
+            file.writelines(json.dumps(each) + "\n" for each in rows)
+        with (folder / "index.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    return ["data.size=16", "data.batch_size=8", "backbone.widths=[8,16]", "log=none", "figures=[]"]
+
+
 REAL = {
     "vis_nir": "research_only/vis_nir_scenes", "dewlap": "open/dewlap_spectra",
     "indian_pines": "open/indian_pines", "indian_pines_segment": "open/indian_pines", "eo_samples": "open/eo_samples",
@@ -73,6 +92,8 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
             "figures=[]",
         ]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
+    elif name in ("tuxpaint", "easy_vqa", "rsvqa_lr"):
+        cfg = composed(f"experiment={name}", f"data.root={tmp_path}", *shapes(tmp_path), *QUICK, small=False)
     elif name in REAL:
         root = ROOT.parent / "shared/data" / REAL[name]
         if not root.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from multimodal_lab.data.readers.images import Alpha, Colour, Header, bands_of, 
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.pair_rows import Rows, columns_of_images, columns_of_texts, field_of, name_rows
 from multimodal_lab.data.readers.places import Places
+from multimodal_lab.data.readers.recent import Recent
 from multimodal_lab.data.readers.tables import doubts, frame
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.same_image import group
@@ -76,6 +78,7 @@ class ImageTexts:
             self._headers(column, rows, verify)
         self.id, told = name_rows(rows, id, self.images, self.file)
         made, self.together = group(self._table(rows), self.images)
+        self._recent = Recent() if self.together else None
         self.samples: pd.DataFrame = made
         own = {"id", "path", self.id, *self.images, *self.text_columns, self.together}
         learnt = [c for c in made.columns if c not in own]
@@ -114,7 +117,14 @@ class ImageTexts:
     def _image(self, field: str, value: Any) -> np.ndarray | None:
         if not isinstance(value, str) or not value:
             return None
-        return decode(inside(self.root, value, self.file), value, self.colours[field], self.alpha, self.limits)[0]
+        return (
+            self._decoded(field, value)
+            if self._recent is None
+            else self._recent.get((field, value), partial(self._decoded, field, value))
+        )
+
+    def _decoded(self, field: str, path: str) -> np.ndarray:
+        return decode(inside(self.root, path, self.file), path, self.colours[field], self.alpha, self.limits)[0]
 
     def _field(self, stream: Stream) -> str:
         return field_of(stream, self.images, self.text_columns, self.file, list(self.samples))
