@@ -11,9 +11,7 @@ page cache warm, all 14 bands of a pair at 120 pixels, in one process: medians o
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,8 +26,9 @@ import lmdb
 import numpy as np
 import pandas as pd
 import tifffile
+from _start import started, until_the_first_step
 from safetensors.numpy import save
-from scale import _peak, line
+from scale import line
 
 from multimodal_lab.data.packed import finalize, writer
 from multimodal_lab.data.packed.probe import probe
@@ -124,38 +123,10 @@ def start(words: dict[str, str], rest: list[str]) -> None:
         ):
             for turn in turns:
                 out = Path(temporary) / f"{len(statistics)}{turn}"
-                command = [
-                    sys.executable,
-                    __file__,
-                    "--watched",
-                    *RUN,
-                    statistics,
-                    f"data.root={folder}",
-                    f"dir={out}",
-                    *rest,
-                ]
-                more = {"XDG_CACHE_HOME": f"{temporary}/{len(statistics)}", "SCALE_BEGAN": str(time.time())}
-                done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **more})
-                if done.returncode:
-                    raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
-                found = json.loads(done.stdout.splitlines()[-1])
+                more = {"XDG_CACHE_HOME": f"{temporary}/{len(statistics)}"}
+                found = started(__file__, [*RUN, statistics, f"data.root={folder}", f"dir={out}", *rest], more)
                 label = f"{turn}, {statistics.removeprefix('+').removeprefix('data/').removeprefix('data.')}"
                 line(label.ljust(34), found["start_s"], found["start_cpu"], found["start_gb"])
-
-
-def until_the_first_step() -> None:
-    """Run the command line as far as its training, and print what that took as the last line."""
-    import multimodal_lab.experiment.run as story
-
-    def told(*_: Any, **__: Any) -> None:
-        wall = time.time() - float(os.environ["SCALE_BEGAN"])
-        print(json.dumps({"start_s": wall, "start_cpu": time.process_time(), "start_gb": _peak()}), flush=True)
-        os._exit(0)
-
-    story.fit = told
-    from multimodal_lab.run import main
-
-    main()
 
 
 def layouts(folder: Path, count: int) -> dict[str, Any]:
