@@ -78,7 +78,7 @@ def _official(
     home: dict[str, str] = {}
     for split, file in captions.items():
         path = given(root, file, f"data.source.captions.{split}")
-        found = coco_captions.annotations(coco_captions.read_json(path, file, limits), file)
+        found = coco_captions.official(coco_captions.read_json(path, file, limits), file)
         folder = folders[split].strip("/")
         for one in found:
             one.split = split

@@ -41,7 +41,7 @@ def read_json(path: Path, name: str, limits: Limits) -> Any:
         return json.loads(decode(path.read_bytes())[0])
 
 
-def annotations(found: Any, name: str) -> list[Captioned]:
+def official(found: Any, name: str) -> list[Captioned]:
     """The images of `captions_*.json` with their captions, in the order of its `images`, those without any too.
 
     `DataError` of a file of something else, of an image or a caption that stands twice, and of captions of images that the file

@@ -128,8 +128,8 @@ def _there(root: Path, names: tuple[str, ...], key: str, kind: str) -> str:
         place for folder in ("", *FOLDERS) for name in names
         if getattr(root / (place := f"{folder}/{name}".lstrip("/")), kind)() and (kind == "is_file" or not _holds(root / place))
     )  # fmt: skip
-    if place := next(found, None):
-        return place
+    if first := next(found, None):
+        return first
     raise DataError(f"{root}: none of {', '.join(names)} is there; say which it is: data.source.{key}")
 
 

@@ -152,7 +152,7 @@ def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) 
 def _of_json(found: Any, file: str) -> Rows:
     """A list of objects, COCO's `images` and `annotations` joined, or the Karpathy split: a row a caption."""
     if isinstance(found, dict) and isinstance(found.get("images"), list):
-        of = coco_captions.annotations if "annotations" in found else coco_captions.karpathy
+        of = coco_captions.official if "annotations" in found else coco_captions.karpathy
         images = of(found, file)
         return coco_captions.rows(images, [f"{one.folder}/{one.name}".lstrip("/") for one in images], "caption")
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):

@@ -50,8 +50,8 @@ def item_rows(source: Source, stream: Stream, column: str | None = None) -> np.n
     if column is None and stream.field in ("", stream.name):
         words = getattr(source, "text_columns", ())
         of_text = kinds.of(stream).stored == "column"
-        own = [field for field in (words if of_text else known) if (field in words) == of_text]
-        column = known.get(own[0]) if len(own) == 1 else None  # the only one that the stream can be of
+        fields = [field for field in (words if of_text else known) if (field in words) == of_text]
+        column = known.get(fields[0]) if len(fields) == 1 else None  # the only one that the stream can be of
     column = column or known.get(stream.field) or known.get(stream.name)  # a stream may be called like its column
     if column is None:
         return None
