@@ -28,4 +28,5 @@ Decay = Annotated[float, Range(low=0, high=0.99999)]  # of a running average: at
 Positive = Annotated[float, Range(low=0, open_low=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Fraction = Annotated[float, Range(low=0, high=1)]
+Share = Annotated[float, Range(low=0, high=0.99)]  # of a whole that must not be all of it
 Margin = Annotated[float, Range(low=0, high=1, open_low=True)]

@@ -59,7 +59,7 @@ class Earlier(dict[str, Any]):
 
 
 class Keyed(nn.Module):
-    """`weight * fn(**arguments)`, the arguments found in a scope `{batch, features, out, present, progress, std}`.
+    """`weight * fn(**arguments)`, the arguments found in a scope `{batch, features, out, present, progress, std, teacher}`.
 
     Each keyword is a path (a string: looked up), a module (called with the training progress in [0, 1]: a learned
     temperature, a schedule), or a constant. Labels that stand for `ids` make each unlabelled
@@ -101,9 +101,18 @@ class Keyed(nn.Module):
         self.register_buffer(f"{argument}_learnt", value)
         self.learnt.append(argument)
 
+    def fact(self, name: str, default: Any) -> Any:
+        """What its function, a module, or the file of a function states, such as `squared_error`."""
+        return getattr(self.fn, name, getattr(_owner(self.fn), name, default))
+
+    def prepare(self, dims: Mapping[str, int]) -> None:
+        """Tell a function that is a module with a `prepare` which names there will be, before anything is saved or loaded."""
+        if isinstance(self.fn, nn.Module) and hasattr(self.fn, "prepare"):
+            self.fn.prepare(dims)
+
     def scalars(self, progress: float) -> dict[str, float]:
         """The numbers that it is made with, by name: learned or scheduled ones, and what its function states as `weights`."""
-        fixed = {k: v for k, v in self.constants.items() if k in getattr(_owner(self.fn), "weights", ())}
+        fixed = {k: v for k, v in self.constants.items() if k in self.fact("weights", ())}
         moving = {k: module(progress) for k, module in self.knobs.items()}
         return {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in (moving | fixed).items()}
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone.backbones import Backbones, Factory
+from multimodal_lab.bounds import Decay
 from multimodal_lab.build import asks, build
 from multimodal_lab.checkpoint import tied
 from multimodal_lab.checkpoint.state import Adapter
 from multimodal_lab.data import kinds
 from multimodal_lab.keyed import Earlier, Keyed, Scope
+from multimodal_lab.loss.uncertainty import Uncertainty
 from multimodal_lab.stage import stage
 from multimodal_lab.types import Batch, Features, Stream
 
@@ -54,10 +56,12 @@ class System(nn.Module):
     `head` is called by its file name (`out.projection`), `heads` and `losses` add more under names of their own. Heads speak
     in that order: one whose `forward` has `out` gets what those before it said. One that asks for `backbones` gets the
     built modules, {stream: module}, one that asks for `fusion` that module; weights that it keeps of them stay theirs: one
-    name, saved and trained once.
+    name, saved and trained once. `task_weights`: what loss terms count beside their own `weight`, nothing more (fixed), or
+    learned numbers (`loss.uncertainty`). `teacher_momentum`: of `teacher`, which losses hear at `teacher.HEAD`, see
+    `train.ema`.
     """
 
-    parts = ("backbones", "fusion", "heads", "losses", "normalise")
+    parts = ("backbones", "fusion", "heads", "losses", "normalise", "task_weights")
 
     def __init__(
         self,
@@ -73,6 +77,8 @@ class System(nn.Module):
         losses: Mapping[str, Keyed] | None = None,
         numbers: Mapping[str, tuple[Tensor, Tensor]] | None = None,
         several: Collection[str] = (),
+        task_weights: Literal["fixed", "uncertainty"] = "fixed",
+        teacher_momentum: Decay | None = None,
     ) -> None:
         super().__init__()
         numbers = dict(numbers or {})
@@ -97,6 +103,11 @@ class System(nn.Module):
         told = {name: _tells(self.heads[name], factory) for name, factory in named.items()}
         self.labels: dict[str, str] = {name: label for name, label in told.items() if label}
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
+        self.task_weights = Uncertainty.of(dict(self._keyed())) if task_weights == "uncertainty" else None
+        for term in self.losses.values():
+            term.prepare(self.dims)
+        self.teacher_momentum = teacher_momentum
+        self.teacher: nn.Module | None = None  # made of the built and adapted system
         self.adapter: Adapter | None = None  # what `adapt` gave to act while training
         self.watch: Watch | None = None  # sees the features of training batches
         tied.save_once(self)
@@ -163,6 +174,9 @@ class System(nn.Module):
             [(name, part, x) for name, (_, own) in found.items() for part, x in own.items()], {*terms, "total"}
         )
         terms |= {name: share * terms[name] for name, share in (shares or {}).items()}
+        if self.task_weights is not None:
+            parts |= {f"{name}/unweighted": x.detach() for name, x in terms.items()}
+            terms = self.task_weights(terms)
         return {**terms, **parts, "total": torch.stack(list(terms.values())).sum()}
 
     def scope(self, batch: Batch, progress: float = 0.0) -> Scope:
@@ -173,7 +187,8 @@ class System(nn.Module):
         out = self._say(features, batch)
         present = {name: f.present for name, f in features.items()}
         judged = batch if batch.same is None else batch.replace(ids=batch.same)  # what shows one thing is no negative
-        return {"batch": judged, "features": features, "out": out, "present": present, "progress": progress,
+        heard = {} if self.teacher is None else {"teacher": self.teacher(batch)}
+        return {"batch": judged, "features": features, "out": out, "present": present, "progress": progress, **heard,
                 "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
 
     def loss_scalars(self, progress: float) -> dict[str, float]:
@@ -181,7 +196,9 @@ class System(nn.Module):
 
         `TERM/temperature` where several terms have one.
         """
-        return _unique([(term, k, v) for term, loss in self._keyed() for k, v in loss.scalars(progress).items()])
+        found = [(term, k, v) for term, loss in self._keyed() for k, v in loss.scalars(progress).items()]
+        learnt = {} if self.task_weights is None else self.task_weights.scalars()
+        return _unique(found) | {f"{term}/log_variance": s for term, s in learnt.items()}
 
     def _keyed(self) -> Iterable[tuple[str, Keyed]]:
         """Every loss term by name."""

@@ -65,7 +65,7 @@ STAGES: dict[str, dict[str, Fact]] = {
     },
     "loss": {
         "views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS, "samples": COUNT, "weights": NAMES,
-        "targets": NAMES, "terms": NAMES,
+        "targets": NAMES, "terms": NAMES, "squared_error": FLAG, "below_zero": NAMES,
     },
     "evaluate": {
         "scores": SCORES, "either_way": NAMES, "by": one_of("label", "pair", "name"), "prefix": TEXT, "shown": WORDS,

@@ -24,6 +24,7 @@ from multimodal_lab.log.background import Background
 from multimodal_lab.loss import balanced
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
+from multimodal_lab.train.ema import Teacher
 
 
 def require_backbones(cfg: DictConfig) -> None:
@@ -101,6 +102,8 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
         with stage("adapting the system"):
             given = build(adapt, system=system, **{k: v for k, v in facts.items() if asks(adapt, k)})
         vars(system)["adapter"] = adapter(given, cfg.train.get("shard"))  # a module too keeps its state to itself
+    if system.teacher_momentum is not None:
+        system.teacher = Teacher(system, system.teacher_momentum)
     return system
 
 

@@ -12,6 +12,7 @@ from multimodal_lab.loss.streams import mean_of
 
 views = 2
 samples = 2
+below_zero = ("dcl",)
 
 
 def dcl(z: Mapping[str, Tensor], ids: Tensor, present: Mapping[str, Tensor], temperature: Positive | Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from multimodal_lab.loss.views import halves
 
 views = 2
 samples = 2
+below_zero = ("factorcl",)
 pairs = True
 joins = True
 leaves_out = ("fused",)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import ContrastiveRows, few, own_class, rows
+from multimodal_lab.loss.pair_weights import Hub, PairWeights
 from multimodal_lab.loss.pairs import compare
-from multimodal_lab.loss.streams import mean_of, required_pairs
+from multimodal_lab.loss.streams import mean_over_pairs
 from multimodal_lab.loss.tiled import float16, gpu
 from multimodal_lab.loss.tiled.collectives import total
 from multimodal_lab.loss.tiled.custom_grad import made
@@ -29,15 +30,21 @@ def siglip(
     present: Mapping[str, Tensor],
     scale: Positive | Tensor,
     bias: float | Tensor,
+    hub: Hub = None,
+    pair_weights: PairWeights = None,
 ) -> Tensor:
     """Mean over pairs of streams of the sigmoid loss (Zhai 2023, eq. 1): a scalar.
 
     -1/B · sum over i, j of log sigmoid(y_ij (scale · cos_ij + bias)), y = 1 where ids are equal and -1 elsewhere; B is
     the number of rows, where some are missing the mean of the two streams' present rows. z {name: (N, D)}, ids (N,),
-    present {name: (N,) bool}; `fused` is left out. Published start: scale 10, bias -10, both learned. Fewer than two
-    streams is a `ValueError`.
+    present {name: (N,) bool}; `fused` is left out. Published start: scale 10, bias -10, both learned. hub,
+    pair_weights: `weigh`. Fewer than two streams is a `ValueError`.
     """
-    return mean_of(_pair(z[a], z[b], ids, present[a], present[b], scale, bias) for a, b in required_pairs(z, "siglip"))
+
+    def term(a: str, b: str) -> Tensor:
+        return _pair(z[a], z[b], ids, present[a], present[b], scale, bias)
+
+    return mean_over_pairs(term, z, "siglip", hub, pair_weights)
 
 
 def _pair(

@@ -32,14 +32,19 @@ def aligned(
     row by row, one view or more; both: all of these. z {name: (N, D)}, ids (N,), present {name: (N,) bool}.
     """
     found: list[Aligned] = []
-    if between not in ("views", "modalities", "both"):
-        raise ValueError(f"{loss}: between must be one of views, modalities, both, found {between!r}")
+    known_between(loss, between)
     if between != "modalities":
         half = halves(ids, loss)
         found += [_match(x[:half], x[half:], present[n][:half] & present[n][half:]) for n, x in z.items()]
     if between != "views":
         found += [_match(z[a], z[b], present[a] & present[b]) for a, b in required_pairs(z, loss)]
     return found
+
+
+def known_between(loss: str, between: str) -> None:
+    """`ValueError` for what `Between` does not name."""
+    if between not in ("views", "modalities", "both"):
+        raise ValueError(f"{loss}: between must be one of views, modalities, both, found {between!r}")
 
 
 def _match(x: Tensor, y: Tensor, valid: Tensor) -> Aligned:

@@ -73,7 +73,7 @@ VALUES = {"optim.lr_scale": "a factor of optim.lr, where it was a rate"}
 RENAMED_VALUES = {("data.verify", "train"): "headers"}
 # {head: head}: the main head is called by its file, in paths of losses and in the names of its weights.
 HEADS = {"decision": "late_fusion"}
-CHOICES = {"head": HEADS}  # {group: {choice: choice}}
+CHOICES = {"head": HEADS, "experiment": {"multi_task": "multitask"}}  # {group: {choice: choice}}
 
 
 def renamed_choice(group: str, name: object) -> str | None:

@@ -1,8 +1,9 @@
-"""Exponential moving average (EMA) of the weights."""
+"""Exponential moving averages (EMA) of the weights: one to evaluate by, and a teacher that is asked while training."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -10,14 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.checkpoint.state import require_same
+from multimodal_lab.system import System
 from multimodal_lab.train.dtensor import local
+from multimodal_lab.types import Batch
 
 
 class Average:
     """Exponential moving average of parameters and buffers (Polyak & Juditsky 1992; Tarvainen & Valpola 2017, eq. 1).
 
     After update n the average is d·average + (1 - d)·weights with d = min(decay, (1 + n) / (10 + n)), so that the first
-    weights are soon forgotten. Integer buffers are copied. `decay` None: nothing is averaged, and nothing is kept.
+    weights are soon forgotten. Integer buffers are copied, and so is what is an average or a memory itself: the teacher, and what
+    a module names `unaveraged`. `decay` None: nothing is averaged, and nothing is kept.
     """
 
     def __init__(self, system: nn.Module, decay: float | None, leave: Collection[str] = ()) -> None:
@@ -26,6 +30,8 @@ class Average:
         state: dict[str, Tensor] = {} if decay is None else system.state_dict()
         self.live = {k: v for k, v in state.items() if k not in leave}
         self.kept = {k: v.clone() for k, v in self.live.items()}
+        apart = tuple(f"{name}." for name in _unaveraged(system))
+        self.moving = [k for k, v in self.kept.items() if v.is_floating_point() and not k.startswith(apart)]
 
     def update(self) -> None:
         """Take in the weights of the step just made."""
@@ -35,7 +41,7 @@ class Average:
     @torch.no_grad()
     def _take_in(self, most: float) -> None:
         decay = min(most, (1 + self.count) / (10 + self.count))
-        moving = [k for k, v in self.kept.items() if v.is_floating_point()]
+        moving = self.moving
         torch._foreach_lerp_([local(self.kept[k]) for k in moving], [local(self.live[k]) for k in moving], 1 - decay)
         _copy({k: self.live[k] for k in self.kept.keys() - set(moving)}, self.kept)
         self.count += 1
@@ -66,6 +72,51 @@ class Average:
         require_same("the average of the weights", state["weights"], self.kept)
         self.count = state["count"]
         _copy(state["weights"], self.kept)
+
+
+class Teacher(nn.Module):
+    """A momentum encoder: the system without its losses, its weights an EMA of the trained ones (He 2020, eq. 2).
+
+    It begins as they are. θ_k <- m θ_k + (1 - m) θ_q after each optimizer step; buffers are copied. It is asked in eval mode
+    and without a graph, so that keys depend neither on dropout nor on the other rows of a batch: He 2020 shuffles
+    rows over ranks to that end. Frozen weights are the system's own. State dict: all its weights.
+    """
+
+    unaveraged = ("system",)
+
+    def __init__(self, system: System, momentum: float) -> None:
+        super().__init__()
+        own = {id(p): p for p in system.parameters() if not p.requires_grad}
+        left = {id(system.losses): nn.ModuleDict(), id(system.task_weights): None, id(system.adapter): None}
+        self.system: System = copy.deepcopy(system, {**own, **left}).requires_grad_(False)
+        self.momentum = momentum
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """It stays in eval mode."""
+        super().train(False)
+        return self
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """What every head says of a batch."""
+        return self.system.encode(batch)[1]
+
+    @torch.no_grad()
+    def follow(self, system: System) -> None:
+        """Take in the weights of the step just made."""
+        trained = {name: p for name, p in system.named_parameters() if p.requires_grad}
+        pairs = [(p, trained[name]) for name, p in self.system.named_parameters() if name in trained]
+        torch._foreach_lerp_([own for own, _ in pairs], [p.detach() for _, p in pairs], 1 - self.momentum)
+        live = dict(system.named_buffers())
+        for name, own in self.system.named_buffers():
+            own.copy_(live[name])
+
+
+def _unaveraged(system: nn.Module) -> Iterator[str]:
+    """The modules that an average copies, by name."""
+    for name, module in system.named_modules():
+        yield from (f"{name}.{part}" for part in getattr(module, "unaveraged", ()))
 
 
 @torch.no_grad()

@@ -70,6 +70,8 @@ class Step:
             terms |= self.balance.modulate(mix_seed(self.seed, step, BALANCE), progress)
         norm = self._clip()
         self._update(norm)
+        if self.system.teacher is not None:
+            self.system.teacher.follow(self.system)
         # while the gradients are there; those of an update that was left out are no gradients
         if self.adapter is not None and torch.isfinite(norm):
             self.adapter.after_gradient(step, self.total)

@@ -35,7 +35,7 @@ class Made:
     def build(self) -> Keyed:
         """The term anew."""
         built: Keyed = instantiate(self.node, _convert_="all")
-        return built
+        return built.eval()  # one that keeps what it has seen, while it trains, answers the same twice
 
     def fact(self, name: str, default: Any) -> Any:
         """What its function states, as the YAML sets it."""
@@ -56,6 +56,8 @@ def made(name: str, folder: Path = CONF, **changed: Any) -> Made:
         node["predicted"] = "out.with_variance"
     if node.get("predicted") == "out.segment":
         node["predicted"] = "out.numbers"
+    fits = {"dim": D, "queue": 64}  # of a loss that keeps keys
+    node.get("fn", {}).update({k: v for k, v in fits.items() if k in node.get("fn", {})})
     node.get("fn", {}).update({k: v for k, v in changed.items() if k in node.get("fn", {})})
     return Made(name, node)
 
@@ -90,7 +92,9 @@ def scope(
     said |= {"tokens": leaf(rows, L, V), "match": leaf(rows, 3)}
     known = (here.sum(1) > 1)[:, None].repeat(1, 3) & torch.tensor([True, n > 1, n > 1])
     out = {**named(projection), **said, "match": {"logits": said["match"], "known": known}}
+    heard = {name: x.detach() + torch.randn(x.shape, generator=draw, dtype=x.dtype) for name, x in projection.items()}
     found = {
+        "teacher": {"projection": heard},
         "batch": batch,
         "features": {},
         "out": out,

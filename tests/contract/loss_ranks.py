@@ -55,7 +55,8 @@ def _share(samples: range) -> tuple[Scope, list[torch.Tensor]]:
     said = dict(zip([k for k in whole["out"] if k not in NAMED], own[len(z) :], strict=True))
     said["match"] = {"logits": said["match"], "known": whole["out"]["match"]["known"][rows]}
     batch: Batch = whole["batch"].map(lambda x: x[rows])
-    return {**whole, "batch": batch, "out": {**named(z), **said}, "present": present}, own
+    heard = {"projection": {k: x[rows] for k, x in whole["teacher"]["projection"].items()}}
+    return {**whole, "batch": batch, "out": {**named(z), **said}, "present": present, "teacher": heard}, own
 
 
 def _result(one: Made, found: Scope, leaves: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:

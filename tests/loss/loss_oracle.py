@@ -42,8 +42,49 @@ def info_nce(a, b, ids_a, ids_b, tau, seen_a=None, seen_b=None, exclude_self=Fal
     return (there + back) / 2
 
 
-def pairs(z):
-    return list(combinations([n for n in z if n != "fused"], 2))
+def pairs(z, hub=None):
+    return [p for p in combinations([n for n in z if n != "fused"], 2) if hub in (None, *p)]
+
+
+def over_pairs(one, z, hub=None, pair_weights=None):
+    """The mean of one(a, b), each pair by its weight; a pair's name may have either order."""
+    lost, weight = 0.0, 0.0
+    for a, b in pairs(z, hub):
+        w = (pair_weights or {}).get(f"{a}-{b}", (pair_weights or {}).get(f"{b}-{a}", 1.0))
+        lost, weight = lost + w * one(a, b), weight + w
+    return lost / weight
+
+
+def hard_one_way(a, b, ids, tau, seen_a, seen_b, beta, tau_plus):
+    """Robinson 2021 eq. 4 as in the authors' code, its positive the mean of several (Chuang 2020 eq. 8)."""
+    lost = []
+    for i in range(len(a)):
+        e = {j: torch.exp(cos(a[i], b[j]) / tau) for j in range(len(b)) if seen_b[j]}
+        yes, no = [j for j in e if ids[j] == ids[i]], [j for j in e if ids[j] != ids[i]]
+        if not seen_a[i] or not yes:
+            continue
+        ng = 0.0
+        if no:
+            n = len(no)
+            imp = {j: torch.exp(beta * torch.log(e[j])) for j in no}
+            reweighted = sum(imp[j] * e[j] for j in no) / mean(imp.values())
+            ng = (-tau_plus * n * mean(e[j] for j in yes) + reweighted) / (1 - tau_plus)
+            floor = n * math.e ** (-1 / tau)
+            ng = ng if ng > floor else floor
+        total = sum(e[j] for j in yes) + ng
+        lost.append(mean(-torch.log(e[j] / total) for j in yes))
+    return mean(lost)
+
+
+def hard_clip(z, ids, present, temperature, hardness, tau_plus=0.0, **which):
+    def one(a, b):
+        ways = ((a, b), (b, a))
+        return mean(
+            hard_one_way(z[x], z[y], ids.tolist(), temperature, present[x], present[y], hardness, tau_plus)
+            for x, y in ways
+        )
+
+    return over_pairs(one, z, **which)
 
 
 def simclr(z, ids, present, temperature):
@@ -51,19 +92,24 @@ def simclr(z, ids, present, temperature):
     return mean(info_nce(x, x, ids, ids, temperature, present[n], present[n], True) for n, x in z.items())
 
 
-def supcon(z, ids, present, temperature):
-    return simclr(z, ids, {n: present[n] & (ids != -1) for n in z}, temperature)
+def supcon(z, ids, present, temperature, between="views", **which):
+    """Khosla 2020 eq. 2; across streams Yang 2022 eq. 3."""
+    known = {n: present[n] & (ids != -1) for n in z}
+    terms = {"views": lambda: simclr(z, ids, known, temperature),
+             "modalities": lambda: clip(z, ids, known, temperature, **which)}  # fmt: skip
+    return mean(terms[k]() for k in (terms if between == "both" else [between]))
 
 
-def clip(z, ids, present, temperature):
-    return mean(info_nce(z[a], z[b], ids, ids, temperature, present[a], present[b]) for a, b in pairs(z))
+def clip(z, ids, present, temperature, **which):
+    return over_pairs(lambda a, b: info_nce(z[a], z[b], ids, ids, temperature, present[a], present[b]), z, **which)
 
 
-def cross_modal(z, ids, present, cross_weight, intra_weight, temperature):
-    return cross_weight * clip(z, ids, present, temperature) + intra_weight * simclr(z, ids, present, temperature)
+def cross_modal(z, ids, present, cross_weight, intra_weight, temperature, **which):
+    across = clip(z, ids, present, temperature, **which)
+    return cross_weight * across + intra_weight * simclr(z, ids, present, temperature)
 
 
-def siglip(z, ids, present, scale, bias):
+def siglip(z, ids, present, scale, bias, **which):
     """Zhai 2023 eq. 1."""
 
     def one(a, b):
@@ -76,7 +122,7 @@ def siglip(z, ids, present, scale, bias):
                 total = total - torch.log(1 / (1 + torch.exp(-y * (scale * cos(z[a][i], z[b][j]) + bias))))
         return total / ((len(rows) + len(columns)) / 2)
 
-    return mean(one(a, b) for a, b in pairs(z))
+    return over_pairs(one, z, **which)
 
 
 def dcl(z, ids, present, temperature):
@@ -95,8 +141,8 @@ def dcl(z, ids, present, temperature):
     return mean(one(x, present[n]) for n, x in z.items())
 
 
-def triplet(z, ids, present, margin, mining="hardest"):
-    def one(a, b):
+def triplet(z, ids, present, margin, mining="hardest", **which):
+    def way(a, b):
         lost = []
         for i in range(len(ids)):
             columns = [j for j in range(len(ids)) if present[b][j]]
@@ -113,7 +159,7 @@ def triplet(z, ids, present, margin, mining="hardest"):
                 lost.append(torch.clamp(margin + chosen - positive, min=0))
         return mean(lost)
 
-    return mean(one(*names) for a, b in pairs(z) for names in ((a, b), (b, a)))
+    return over_pairs(lambda a, b: (way(a, b) + way(b, a)) / 2, z, **which)
 
 
 def matched(z, ids, present, between):

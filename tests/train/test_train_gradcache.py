@@ -30,12 +30,13 @@ from multimodal_lab.optim import optimizers
 from multimodal_lab.system import System
 from multimodal_lab.train import gradcache
 from multimodal_lab.train.config import TrainConfig
+from multimodal_lab.train.ema import Teacher
 from multimodal_lab.train.step import Step
 from multimodal_lab.types import Band, Batch, Features, Stream
 
 LOSSES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
 OF_ALL_RANKS = [p for p in LOSSES if p.stem != "match"]  # its negatives are mined in each rank's own batch
-NEEDS_TWO = {"clip", "siglip", "triplet", "match", "factorcl"}
+NEEDS_TWO = {"clip", "siglip", "triplet", "match", "factorcl", "moco"}
 NUMBERS = dict.fromkeys(("mass", "depth"), (torch.zeros(1), torch.ones(1)))
 HEADS = {
     "regressor": partial(Regressor, label="mass", dropout=0.0),
@@ -74,12 +75,14 @@ def system(loss, names=("a", "b"), dropout=0.0):
     numbers = "std." in loss.read_text()
     label = {"regressor": "mass", "segment": "depth" if numbers else "cover"}.get(head, "species")
     config = OmegaConf.create({"label": label, "loss": OmegaConf.load(loss)})
+    if "dim" in config.loss.fn:
+        config.loss.fn.dim = 6
     made = HEADS[head]
     first, heads = (HEADS["projection"], {head: made}) if head == "match" else (made, {})
     more = {"variance": True} if loss.stem == "gaussian_nll" else {"label": label} if head == "segment" else {}
     streams = {n: Stream(n, "vector", tuple(Band(f"{n}{i}") for i in range(5))) for n in names}
     torch.manual_seed(0)
-    return System(
+    built = System(
         streams,
         {"species": 3, "cover": 3, "depth": 0},
         backbone=partial(Encoder, dropout=dropout),
@@ -89,6 +92,12 @@ def system(loss, names=("a", "b"), dropout=0.0):
         loss=safe_instantiate(config.loss),
         numbers=NUMBERS,
     )
+    if "teacher." in loss.read_text():
+        built.teacher = Teacher(built, 0.9)
+        with torch.no_grad():  # so that it says something else
+            for p in built.teacher.parameters():
+                p.mul_(0.9)
+    return built
 
 
 def batch(names=("a", "b"), n=N, seed=1, dtype=torch.float64):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,11 +22,12 @@ from multimodal_lab.config.rules.wiring import (
     target,
     targets,
 )
+from multimodal_lab.config.signature import SourceError, call_signature
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.text import nearest
 
-ROOTS = ["batch", "features", "out", "present", "progress", "std"]  # of the scope that a Keyed looks into
+ROOTS = ["batch", "features", "out", "present", "progress", "std", "teacher"]  # of the scope that a Keyed looks into
 
 
 def is_path(value: object) -> bool:
@@ -50,7 +52,7 @@ def _path(tree: Tree, key: str, path: str) -> Iterator[Problem]:
             choices, prefix, rest = emitted(tree), f"out.{head}", rest[1:]
         case "out", [head, _, *_] if head in heads(tree) and (gives := of_head(heads(tree)[head], "gives")):
             choices, prefix, rest = [*gives], f"out.{head}", rest[1:]
-        case "out", [_, *_]:
+        case "out" | "teacher", [_, *_]:
             choices = list(heads(tree))
         case "features" | "present", [_, *_]:
             choices = emitted(tree)
@@ -145,6 +147,20 @@ def some_weight(tree: Tree) -> Iterator[Problem]:
         yield Problem(first, 0, f"{also}the loss is 0 at every step; expected a weight > 0", f"{first}=1")
 
 
+def task_weights(tree: Tree) -> Iterator[Problem]:
+    """Learned weights of tasks have several terms to weigh, none of which falls below 0: its weight would grow without end."""
+    key, terms = "system.task_weights", losses(tree)
+    if tree["system"].get("task_weights") != "uncertainty":
+        return
+    if len(terms) < 2:
+        yield Problem(key, "uncertainty", "weighs several loss terms, and there is one, loss", f"{key}=fixed")
+    for name, node in terms.items():
+        fn = target(node.get("fn") or {}).rpartition(".")[2]
+        if fn in of_loss(node, "below_zero", ()):
+            expects = f"{name}={fn} may fall below 0, and its learned weight would grow without end"
+            yield Problem(key, "uncertainty", expects, f"{key}=fixed")
+
+
 def _without_weight(key: str, node: Tree) -> list[str]:
     """The weights of a term that make it 0, [] if none do: its own, or all of those that its function states."""
     if _is_zero(node.get("weight", 1)):
@@ -168,3 +184,13 @@ def otherwise(key: str, node: Tree, name: str, fits: Callable[[Any], bool]) -> l
         path = join(key if argument in node else f"{key}.fn", argument)
         found += [f"another {path}" if v is ... else f"{path}={v}" for v in values]
     return found
+
+
+def annotation(fn: str, argument: str) -> str:
+    """The annotation of an argument of a loss, "" where not known."""
+    try:
+        takes = call_signature(fn) if fn else None
+    except SourceError:
+        return ""
+    found = takes.parameters.get(argument) if takes else None
+    return "" if found is None or found.annotation is None else ast.unparse(found.annotation)

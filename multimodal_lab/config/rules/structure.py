@@ -17,10 +17,13 @@ from multimodal_lab.config.rules.losses import (
     names_clash,
     some_weight,
     target_shapes,
+    task_weights,
     two_views,
 )
+from multimodal_lab.config.rules.pairs import PAIR_RULES
 from multimodal_lab.config.rules.run import RUN_RULES
 from multimodal_lab.config.rules.steps import STEP_RULES
+from multimodal_lab.config.rules.teacher import TEACHER_RULES
 from multimodal_lab.config.rules.towers import TOWER_RULES
 from multimodal_lab.config.rules.unused import USE_RULES
 from multimodal_lab.config.rules.wiring import (
@@ -236,8 +239,8 @@ def _of_any_range(op: Tree) -> bool:
 RULES = (
     part_of_its_group,
     some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, *GRID_RULES, label, loss_paths,
-    target_shapes, names_clash, two_views, enough_samples, some_weight,
+    target_shapes, names_clash, two_views, enough_samples, some_weight, task_weights,
     augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
     root_is_read, components_in_range, *STEP_RULES, *RUN_RULES, *USE_RULES, *EXTRA_RULES, *TOWER_RULES,
-    *BALANCE_RULES,
+    *BALANCE_RULES, *PAIR_RULES, *TEACHER_RULES,
 )  # fmt: skip

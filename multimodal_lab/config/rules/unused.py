@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, Unknown, is_target, join
 from multimodal_lab.config.rules.cache import adapted, can_freeze, frozen, reads_all
 from multimodal_lab.config.rules.heads import reads_heads
-from multimodal_lab.config.rules.losses import is_path, otherwise
+from multimodal_lab.config.rules.losses import annotation, is_path, otherwise
+from multimodal_lab.config.rules.pairs import uncompared
 from multimodal_lab.config.rules.wiring import (
     Tree,
     backbones,
@@ -24,7 +24,6 @@ from multimodal_lab.config.rules.wiring import (
     streams,
     target,
 )
-from multimodal_lab.config.signature import SourceError, call_signature
 from multimodal_lab.config.suggest import choices, one
 
 SYSTEM = "multimodal_lab.system.System"
@@ -52,7 +51,7 @@ def whole_or_one(tree: Tree) -> Iterator[Problem]:
     """A loss of all names is given all of them, and not one; a loss of one tensor not all of them."""
     for key, node in losses(tree).items():
         for argument, path in node.items():
-            wants = _annotation(target(node.get("fn") or {}), argument) if is_path(path) else ""
+            wants = annotation(target(node.get("fn") or {}), argument) if is_path(path) else ""
             first, *rest = str(path).split(".")
             head = heads(tree).get(rest[0]) if first == "out" and rest else None
             if not (first in {"features", "present"} or (head and of_head(head, "by_name"))):
@@ -136,7 +135,7 @@ def _read_by(tree: Tree, node: Tree, through: list[str]) -> set[str]:
             elif rest[1:]:
                 found.add(rest[1])
             else:
-                found |= {*emitted(tree)} - {*of_loss(node, "leaves_out", ())}
+                found |= {*emitted(tree)} - {*of_loss(node, "leaves_out", ())} - uncompared(tree, node)
     return found
 
 
@@ -174,16 +173,6 @@ def _terms(tree: Tree, head: str) -> list[str]:
 
 def _paths(node: Tree) -> list[str]:
     return [v for k, v in node.items() if k not in {"_target_", "name", "fn"} and isinstance(v, str) and is_path(v)]
-
-
-def _annotation(fn: str, argument: str) -> str:
-    """The annotation of an argument of a loss, "" where not known."""
-    try:
-        takes = call_signature(fn) if fn else None
-    except SourceError:
-        return ""
-    found = takes.parameters.get(argument) if takes else None
-    return "" if found is None or found.annotation is None else ast.unparse(found.annotation)
 
 
 def _frozen(tree: Tree, module: str) -> bool:
