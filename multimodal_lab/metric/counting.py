@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ROWS, _KEYS = 512, 2048  # a tile of 4 MB, used again: fresh pages would cost a fifth of the product
-_WIDE = 16  # times as many of each on an accelerator: 1 GB, which hides the host's part
+_ROWS, _KEYS = 1024, 2048  # a tile of 8 MB, used again: fresh pages would cost a fifth of the product
+_WIDE = (8, 16)  # times as many of each on an accelerator: 1 GB, which hides the host's part
 _DOTS = 1 << 18  # numbers of the rows gathered at once for single products
 _SHARE = 1 / 32  # of a tile that is unsure, beyond which single products cost more than the tile in double precision
+_ABOVE = 1 / 16  # of a tile that is above the lowest of several bars, beyond which a pass for each bar costs less
 
 
 def at_least(a: Tensor, b: Tensor, bars: Tensor, skip: Tensor) -> Tensor:
@@ -17,15 +18,30 @@ def at_least(a: Tensor, b: Tensor, bars: Tensor, skip: Tensor) -> Tensor:
     a (R, D); bars (R, P) float64, infinite where none is asked; skip (R, S) int64, rows of b, -1 for none. Counts are
     those of double-precision products. Memory is that of one tile.
     """
-    counts = torch.zeros_like(bars, dtype=torch.int64)
+    return _counts(a, b, bars, None, skip)[0]
+
+
+def both_at_least(a: Tensor, b: Tensor, bars: Tensor, others: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and how many rows of a, but for those that skip b_j, reach others_jk with b_j: (R, P) and (M, K).
+
+    others (M, K) as bars. Each product is taken once for both.
+    """
+    return _counts(a, b, bars, others, skip)
+
+
+def _counts(a: Tensor, b: Tensor, bars: Tensor, others: Tensor | None, skip: Tensor) -> tuple[Tensor, Tensor]:
+    found = torch.zeros_like(bars, dtype=torch.int64)
+    theirs = found[:0] if others is None else torch.zeros_like(others, dtype=torch.int64)
     # Inputs and bar rounded once each, D products accumulated; with other settings torch may round to TF32 or bf16.
     unit = 2.0**-24 if torch.get_float32_matmul_precision() == "highest" else 2.0**-9
     margin = 3.1 * unit + (a.shape[1] + 4) * 2.0**-24  # of scores in [-1, 1]
-    reach = _reach(a, b).clamp(min=1e-300)
-    high, wide = (edge * (1 if a.is_cpu else _WIDE) for edge in (_ROWS, _KEYS))
+    high, wide = (edge * (1 if a.is_cpu else more) for edge, more in zip((_ROWS, _KEYS), _WIDE))
     room = torch.empty(2, min(high, len(a)) * min(wide, len(b)), device=a.device)
-    for rows in torch.split(torch.arange(len(a), device=a.device), high):
-        x, hide, bar, scaled = a[rows], skip[rows], bars[rows], (a[rows].double() / reach[rows]).float()
+    reach = _longest(a) * _longest(b)
+    for start in range(0, len(a), high):
+        part = slice(start, start + high)
+        x, hide, bar = a[part], skip[part], bars[part]
+        scaled = (x.double() / reach).float()
         for first in range(0, len(b), wide):
             keys = b[first : first + wide]
             scores, spare = (r[: len(x) * len(keys)].view(len(x), len(keys)) for r in room)
@@ -34,27 +50,64 @@ def at_least(a: Tensor, b: Tensor, bars: Tensor, skip: Tensor) -> Tensor:
             hidden = i, hide[i, j] - first
             # what is skipped is below every bar
             scores[hidden] = -torch.inf
-            for p in range(bars.shape[1]):
-                # a score this close to the bar may have been rounded over it: it is multiplied again in double precision
-                near = torch.stack([bar[:, p] / reach[rows, 0] + m for m in (-margin, margin)])[..., None].float()
-                counts[rows, p] += _count(x, keys, scores, spare, hidden, bar[:, [p]], near)
-    return counts
+            found[part] += _count(x, keys, scores, spare, hidden, bar, reach, margin, 1)
+            if others is not None:
+                own = slice(first, first + wide)
+                theirs[own] += _count(keys, x, scores, spare, hidden[::-1], others[own], reach, margin, 0)
+    return found, theirs
 
 
 def _count(
-    a: Tensor, keys: Tensor, scores: Tensor, spare: Tensor, hidden: tuple[Tensor, ...], bar: Tensor, near: Tensor
+    x: Tensor, y: Tensor, scores: Tensor, spare: Tensor, hidden: tuple[Tensor, ...], bars: Tensor, reach: Tensor,
+    margin: float, dim: int,
+) -> Tensor:  # fmt: skip
+    """Of one tile by the bars (R, P) of x (R, D): rows of y (K, D), along `dim` of scores, 1 for (R, K) and 0 for (K, R).
+
+    A score this close to a bar may have been rounded over it: it is multiplied again in double precision.
+    """
+    low, sure = ((bars / reach + m).float() for m in (-margin, margin))
+    if bars.shape[1] > 1:
+        lowest = torch.where(bars < torch.inf, low, torch.inf).amin(1)
+        place = (scores >= _along(lowest, dim)).nonzero()
+        if len(place) <= _ABOVE * scores.numel():
+            row, key = place[:, 1 - dim], place[:, dim]
+            return _of_few(x, y, scores[place[:, 0], place[:, 1]], row, key, bars, low, sure)
+    columns = zip(bars.T, low.T, sure.T)
+    return torch.stack([_of_all(x, y, scores, spare, hidden, *own, dim) for own in columns], 1)
+
+
+def _along(bar: Tensor, dim: int) -> Tensor:
+    return bar[:, None] if dim == 1 else bar[None]
+
+
+def _of_few(
+    x: Tensor, y: Tensor, values: Tensor, row: Tensor, key: Tensor, bars: Tensor, low: Tensor, sure: Tensor
 ) -> Tensor:
-    """Of one tile, by one bar a row (R, 1): scores below near[0] and from near[1] on are decided, those between are not."""
-    low, sure = near
-    counts = torch.ge(scores, sure, out=spare).sum(1)  # floats, whose sum is thrice as fast as that of bools
-    unsure = (torch.ge(scores, low, out=spare).sum(1) > counts).nonzero()[:, 0]
-    row, key = ((scores[unsure] >= low[unsure]) & (scores[unsure] < sure[unsure])).nonzero().unbind(1)
-    if len(row) > _SHARE * scores.numel():
-        exact = a.double() @ keys.double().T
+    """By every bar, of those scores that may reach any: values (V,) of x[row] and y[key]."""
+    counts = torch.zeros_like(bars, dtype=torch.int64)
+    for p in range(bars.shape[1]):
+        above = values >= sure[row, p]
+        unsure = ((values >= low[row, p]) & ~above).nonzero()[:, 0]
+        counts[:, p] = torch.bincount(row[above], minlength=len(bars))
+        counts[:, p].index_add_(0, row[unsure], (dots(x, y, row[unsure], key[unsure]) >= bars[row[unsure], p]).long())
+    return counts
+
+
+def _of_all(
+    x: Tensor, y: Tensor, scores: Tensor, spare: Tensor, hidden: tuple[Tensor, ...], bar: Tensor, low: Tensor,
+    sure: Tensor, dim: int,
+) -> Tensor:  # fmt: skip
+    """By one bar a row (R,): scores below `low` and from `sure` on are decided, those between are not."""
+    counts = torch.ge(scores, _along(sure, dim), out=spare).sum(dim)  # floats, whose sum is thrice as fast as of bools
+    unsure = (torch.ge(scores, _along(low, dim), out=spare).sum(dim) > counts).nonzero()[:, 0]
+    own = scores.index_select(1 - dim, unsure)
+    place = ((own >= _along(low[unsure], dim)) & (own < _along(sure[unsure], dim))).nonzero()
+    if len(place) > _SHARE * scores.numel():
+        exact = x.double() @ y.double().T
         exact[hidden] = -torch.inf
-        return (exact >= bar).sum(1)
-    row = unsure[row]
-    return counts.long().index_add_(0, row, (dots(a, keys, row, key) >= bar[row, 0]).long())
+        return (exact >= bar[:, None]).sum(1)
+    row, key = unsure[place[:, 1 - dim]], place[:, dim]
+    return counts.long().index_add_(0, row, (dots(x, y, row, key) >= bar[row]).long())
 
 
 def dots(a: Tensor, b: Tensor, rows: Tensor, keys: Tensor) -> Tensor:
@@ -66,9 +119,10 @@ def dots(a: Tensor, b: Tensor, rows: Tensor, keys: Tensor) -> Tensor:
 
 def slack(a: Tensor, b: Tensor) -> Tensor:
     """By how much equal double-precision products of a (R, D) and any row of b may differ by rounding, (R, 1)."""
-    return _reach(a, b) * (2 * a.shape[1] * 2.0**-53)
+    return a.norm(dim=1, keepdim=True).double() * (1 + 2.0**-20) * _longest(b) * (2 * a.shape[1] * 2.0**-53)
 
 
-def _reach(a: Tensor, b: Tensor) -> Tensor:
-    longest: Tensor = a.double().norm(dim=1, keepdim=True) * b.norm(dim=1).amax().double()
-    return longest
+def _longest(x: Tensor) -> Tensor:
+    """The length of the longest row, a little more than it is; never 0."""
+    found: Tensor = x.norm(dim=1).amax().double() * (1 + 2.0**-20)
+    return found.clamp(min=1e-150)

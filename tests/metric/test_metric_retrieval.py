@@ -9,8 +9,8 @@ from multimodal_lab.metric import counting, retrieval
 
 
 def slow(scores, same):
-    """Rank of the best positive and average precision per query, by sorting lists, negatives first among equals."""
-    first, precision = [], []
+    """Rank of the best positive, average precision and that at R per query, by sorting lists, negatives first among equals."""
+    first, precision, at_r = [], [], []
     for row, hits in zip(scores.tolist(), same.tolist(), strict=True):
         if not any(hits):
             continue
@@ -18,7 +18,21 @@ def slow(scores, same):
         places = [i + 1 for i, (_, hit) in enumerate(order) if hit]
         first.append(places[0])
         precision.append(sum((j + 1) / p for j, p in enumerate(places)) / len(places))
-    return first, precision
+        # Musgrave et al. 2020, equation 2: the mean over i = 1 … R of the precision at i, 0 where the i-th is wrong
+        r = len(places)
+        hit = [hit for _, hit in order][:r]
+        at_r.append(sum(sum(hit[: i + 1]) / (i + 1) for i in range(len(hit)) if hit[i]) / r)
+    return first, precision, at_r
+
+
+def same(ranked, slow):
+    """Whether they are the scores of `slow`."""
+    first, precision, at_r = slow
+    return (
+        ranked.first.tolist() == first
+        and ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+        and ranked.at_r.tolist() == pytest.approx(at_r, abs=1e-12)
+    )
 
 
 def case(n, m, classes, seed, levels=None):
@@ -34,28 +48,27 @@ def case(n, m, classes, seed, levels=None):
 def test_equals_sorting_lists(n, m, classes, levels):
     a, b, ia, ib = case(n, m, classes, n + m, levels)
     ranked = retrieval.rank(a, b, ia, ib)
-    first, precision = slow(a @ b.T, ia[:, None] == ib[None])
-    assert ranked.first.tolist() == first
-    assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
-    assert ranked.without == n - len(first)
+    expected = slow(a @ b.T, ia[:, None] == ib[None])
+    assert same(ranked, expected)
+    assert ranked.without == n - len(expected[0])
 
 
 def test_one_positive_each_takes_the_counting_path_and_agrees(monkeypatch):
     a, b, *_ = case(50, 50, 1, 3, levels=2)
     ids = torch.arange(50)
-    first, precision = slow(a @ b.T, torch.eye(50, dtype=torch.bool))
+    expected = slow(a @ b.T, torch.eye(50, dtype=torch.bool))
     monkeypatch.setattr(retrieval, "_sorted", None)  # would raise if it sorted
     monkeypatch.setattr(counting, "_ROWS", 15)  # several tiles, the last ones short
     monkeypatch.setattr(counting, "_KEYS", 7)
-    ranked = retrieval.rank(a, b, ids, ids)
-    assert ranked.first.tolist() == first
-    assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+    assert same(retrieval.rank(a, b, ids, ids), expected)
 
 
 @pytest.mark.parametrize("share", [-1, 0, 1])  # a tile in double precision always, where any score is unsure, never
+@pytest.mark.parametrize("above", [-1, 1])  # a pass for each of several bars, or one for the lowest
 @pytest.mark.parametrize("few", [0, 32])
-def test_either_way_of_ranking_equals_sorting_lists(share, few, monkeypatch):
+def test_any_way_of_ranking_equals_sorting_lists(share, few, above, monkeypatch):
     monkeypatch.setattr(counting, "_SHARE", share)
+    monkeypatch.setattr(counting, "_ABOVE", above)
     monkeypatch.setattr(counting, "_ROWS", 16)
     monkeypatch.setattr(counting, "_KEYS", 24)
     monkeypatch.setattr(retrieval, "_FEW", few)
@@ -64,10 +77,12 @@ def test_either_way_of_ranking_equals_sorting_lists(share, few, monkeypatch):
         a, b, ia, ib = case(70, 101, classes, 5, levels)
         a, b = a * scale, b * scale
         a[3] = 0  # as near to one as to another
-        ranked = retrieval.rank(a, b, ia, ib)
-        first, precision = slow(a.double() @ b.double().T, ia[:, None] == ib[None])
-        assert ranked.first.tolist() == first
-        assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
+        hits = ia[:, None] == ib[None]
+        expected = slow(a.double() @ b.double().T, hits), slow(b.double() @ a.double().T, hits.T)
+        assert same(retrieval.rank(a, b, ia, ib), expected[0])
+        there, back = retrieval.rank_both(a, b, ia, ib)
+        assert same(there, expected[0])
+        assert same(back, expected[1])
 
 
 def test_scores_that_no_low_precision_tells_apart_are_ranked_exactly():
@@ -111,38 +126,64 @@ def test_given_pairs_equal_sorting_lists(levels, few, monkeypatch):
     a, b, *_ = case(20, 30, 1, 4, levels)
     g = torch.Generator().manual_seed(1)
     queries, keys = torch.randint(18, (50,), generator=g), torch.randint(30, (50,), generator=g)
-    same = torch.zeros(20, 30, dtype=torch.bool)
-    same[queries, keys] = True
-    ranked = retrieval.rank_pairs(a, b, torch.cat([queries, queries[:5]]), torch.cat([keys, keys[:5]]))
-    first, precision = slow(a.double() @ b.double().T, same)
-    assert ranked.first.tolist() == first
-    assert ranked.precision.tolist() == pytest.approx(precision, abs=1e-12)
-    assert ranked.without == 20 - len(first) >= 2
+    relevance = torch.zeros(20, 30, dtype=torch.bool)
+    relevance[queries, keys] = True
+    twice = torch.cat([queries, queries[:5]]), torch.cat([keys, keys[:5]])
+    expected = slow(a.double() @ b.double().T, relevance)
+    ranked = retrieval.rank_pairs(a, b, *twice)
+    assert same(ranked, expected)
+    assert ranked.without == 20 - len(expected[0]) >= 2
+    there, back = retrieval.rank_pairs_both(a, b, *relevance.nonzero().unbind(1))
+    assert same(there, expected)
+    assert same(back, slow(b.double() @ a.double().T, relevance.T))
+    assert back.without == int((~relevance.any(0)).sum()) > 0
+
+
+def clip_benchmark(scores, positive, k):
+    """CLIP_benchmark 1.6.2, metrics/zeroshot_retrieval.py (MIT): `recall_at_k`, and the mean of where it is above 0."""
+    top = torch.nn.functional.one_hot(torch.topk(scores, k, dim=1)[1], num_classes=scores.shape[1])
+    found = (top * positive.view(len(scores), 1, -1)).sum(dim=(1, 2)) / positive.sum(dim=1)
+    return float((found > 0).float().mean())
+
+
+def test_equals_clip_benchmark_both_ways_with_several_captions_an_image():
+    g = torch.Generator().manual_seed(3)
+    of = torch.cat([torch.arange(40), torch.randint(40, (150,), generator=g)]).sort().values  # the image of each text
+    images = torch.nn.functional.normalize(torch.randn(40, 16, generator=g), dim=1)
+    texts = torch.nn.functional.normalize(images[of] + 0.9 * torch.randn(190, 16, generator=g), dim=1)
+    scores, positive = texts @ images.T, of[:, None] == torch.arange(40)
+    found = retrieval.rank_pairs_both(texts, images, torch.arange(190), of)
+    for ranked, own, hits in zip(found, (scores, scores.T), (positive, positive.T), strict=True):
+        for k in (1, 5, 10):
+            assert 0.1 < clip_benchmark(own, hits, k) < 1
+            assert retrieval.recall_at(ranked, k) == pytest.approx(clip_benchmark(own, hits, k), abs=1e-6)
 
 
 def test_equals_torchmetrics_on_positive_scores():
     a, b, ia, ib = case(20, 40, 5, 0)
     ranked = retrieval.rank(a, b, ia, ib)
     shifted = (a @ b.T) - (a @ b.T).min() + 1  # torchmetrics drops positives with a score <= 0
-    same = ia[:, None] == ib[None]
-    rows = [i for i in range(20) if same[i].any()]
-    ap = np.mean([float(retrieval_average_precision(shifted[i], same[i])) for i in rows])
+    hits = ia[:, None] == ib[None]
+    rows = [i for i in range(20) if hits[i].any()]
+    ap = np.mean([float(retrieval_average_precision(shifted[i], hits[i])) for i in rows])
     assert retrieval.mean_average_precision(ranked) == pytest.approx(ap, abs=1e-6)
     for k in (1, 5, 10):
-        hits = np.mean([float(retrieval_hit_rate(shifted[i], same[i], top_k=k)) for i in rows])
-        assert retrieval.recall_at(ranked, k) == pytest.approx(hits, abs=1e-6)
+        rate = np.mean([float(retrieval_hit_rate(shifted[i], hits[i], top_k=k)) for i in rows])
+        assert retrieval.recall_at(ranked, k) == pytest.approx(rate, abs=1e-6)
 
 
 def test_a_collapse_is_the_worst_rank_not_the_best():
-    same = torch.ones(8, 4)
-    ranked = retrieval.rank(same, same, torch.arange(8), torch.arange(8))
+    alike = torch.ones(8, 4)
+    ranked = retrieval.rank(alike, alike, torch.arange(8), torch.arange(8))
     assert ranked.first.tolist() == [8] * 8
     assert retrieval.recall_at(ranked, 1) == 0
 
 
-def test_median_and_chance():
-    ranked = retrieval.Ranked(torch.tensor([1, 2, 5, 9]), torch.ones(4).double(), torch.tensor([1, 2, 3, 10]), 10, 0)
-    assert retrieval.median_rank(ranked) == 3.5
+def test_mean_median_and_chance():
+    ones = torch.ones(4).double()
+    ranked = retrieval.Ranked(torch.tensor([1, 2, 5, 9]), ones, torch.tensor([1, 2, 3, 10]), ones / 2, 10, 0)
+    assert (retrieval.median_rank(ranked), retrieval.mean_rank(ranked)) == (3.5, 4.25)
+    assert retrieval.mean_average_precision_at_r(ranked) == 0.5
     expected = np.mean([1 - math.comb(10 - p, 3) / math.comb(10, 3) for p in (1, 2, 3, 10)])
     assert retrieval.chance_recall(ranked, 3) == pytest.approx(expected)
     assert retrieval.chance_recall(ranked, 50) == pytest.approx(1)
