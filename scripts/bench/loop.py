@@ -56,7 +56,7 @@ class Data:
 class Tiny(nn.Module):
     """32 → 32 → 10 with cross-entropy, called as a System is; its own cost is as small as can be, so that the loop's shows."""
 
-    adapter = None
+    adapter = teacher = None
 
     def __init__(self) -> None:
         super().__init__()
