@@ -107,8 +107,9 @@ class Keyed(nn.Module):
 
     def prepare(self, dims: Mapping[str, int]) -> None:
         """Tell a function that is a module with a `prepare` which names there will be, before anything is saved or loaded."""
-        if isinstance(self.fn, nn.Module) and hasattr(self.fn, "prepare"):
-            self.fn.prepare(dims)
+        prepare: Callable[[Mapping[str, int]], None] | None = getattr(self.fn, "prepare", None)
+        if prepare is not None:
+            prepare(dims)
 
     def scalars(self, progress: float) -> dict[str, float]:
         """The numbers that it is made with, by name: learned or scheduled ones, and what its function states as `weights`."""

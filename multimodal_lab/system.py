@@ -104,10 +104,10 @@ class System(nn.Module):
         self.labels: dict[str, str] = {name: label for name, label in told.items() if label}
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
         self.task_weights = Uncertainty.of(dict(self._keyed())) if task_weights == "uncertainty" else None
-        for term in self.losses.values():
+        for _, term in self._keyed():
             term.prepare(self.dims)
         self.teacher_momentum = teacher_momentum
-        self.teacher: nn.Module | None = None  # made of the built and adapted system
+        self.teacher: Any = None  # made of the built and adapted system
         self.adapter: Adapter | None = None  # what `adapt` gave to act while training
         self.watch: Watch | None = None  # sees the features of training batches
         tied.save_once(self)

@@ -21,6 +21,7 @@ from multimodal_lab.system import System, check_used
 from multimodal_lab.train import gradcache
 from multimodal_lab.train.accumulate import LabelShares
 from multimodal_lab.train.balance import Balance
+from multimodal_lab.train.ema import Teacher
 from multimodal_lab.train.fsdp import Shards
 from multimodal_lab.train.sync_batchnorm import synchronise
 from multimodal_lab.types import Batch
@@ -55,6 +56,7 @@ class Step:
         self.model: nn.Module = self.system if alone else DistributedDataParallel(self.system)
         self.parameters = list(self.system.parameters() if self.shards is None else self.shards.own.values())
         self.fused = all(g.get("fused") for g in self.optimizer.param_groups)
+        self.teacher: Teacher | None = getattr(self.system, "teacher", None)
         self._rank = distributed.rank()
         self._checked = False
         self._shares = LabelShares(self.system, self.micro_batch, getattr(self.augment, "adds", ()))
@@ -70,8 +72,8 @@ class Step:
             terms |= self.balance.modulate(mix_seed(self.seed, step, BALANCE), progress)
         norm = self._clip()
         self._update(norm)
-        if self.system.teacher is not None:
-            self.system.teacher.follow(self.system)
+        if self.teacher is not None:
+            self.teacher.follow(self.system)
         # while the gradients are there; those of an update that was left out are no gradients
         if self.adapter is not None and torch.isfinite(norm):
             self.adapter.after_gradient(step, self.total)
