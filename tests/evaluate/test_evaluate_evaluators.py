@@ -268,6 +268,25 @@ def test_retrieval_between_names_uses_the_projection_and_skips_other_widths(both
         Retrieval(labels=["spices"])(train, test)
 
 
+def test_a_query_without_a_positive_is_counted_or_refused():
+    """Two rows of two classes hold one text, which is of the first's: the second's image has no text of its class."""
+    x = np.eye(3, dtype=np.float32)
+    rows = Embeddings(
+        {"image": x, "text": x[[0, 0, 2]]}, {k: np.ones(3, bool) for k in ("image", "text")},
+        {"kind": np.array([0, 1, 0])}, {"kind": ["a", "b"]}, ["r", "s", "t"], np.arange(3), np.full(3, "test"),
+        items={"text": np.array([0, 0, 2])},
+    )  # fmt: skip
+    scores = Retrieval(at=[1], labels=["kind"])(rows, rows)
+    key = "retrieval/image->text"
+    assert (scores[f"{key}/unmatched"], scores[f"{key}/queries"]) == (0, 3)
+    assert (scores[f"{key}/kind/unmatched"], scores[f"{key}/kind/queries"], scores[f"{key}/kind/R@1"]) == (1, 3, 1)
+    assert scores[f"{key}/mean_rank"] == pytest.approx(
+        (1 + 2 + 1) / 3
+    )  # the second image's text stands behind the third's
+    with pytest.raises(ValueError, match=r"kind: 1 of 3 queries have no positive; evaluate.retrieval.unmatched=skip"):
+        Retrieval(labels=["kind"], unmatched="raise")(rows, rows)
+
+
 def test_rsa_and_collapse(both):
     train, test = (e.rows(np.arange(len(e))) for e in both)
     rsa = RSA(permutations=19)(train, test)
