@@ -51,10 +51,13 @@ class Thumbnails:
             )  # halves hold 65504
             self._found[name].append(F.interpolate(x, size=(self.size, self.size), mode="area").half())
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """{stream: (T, size, size, 3) uint8} of what was added."""
+        return {name: stretched(torch.cat(parts)) for name, parts in self._found.items() if parts}
+
     def save(self, path: Path) -> None:
         """Write an npz: `rows` (T,) of the embeddings that have a picture, and <stream> (T, size, size, 3) uint8."""
-        arrays: dict[str, Any] = {ROWS: np.array(self._rows, dtype=np.int64)}
-        arrays |= {name: stretched(torch.cat(parts)) for name, parts in self._found.items() if parts}
+        arrays: dict[str, Any] = {ROWS: np.array(self._rows, dtype=np.int64), **self.arrays()}
         path.parent.mkdir(parents=True, exist_ok=True)
         files.atomic_write(path, lambda file: np.savez_compressed(file, **arrays))
 

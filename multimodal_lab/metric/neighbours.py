@@ -14,16 +14,20 @@ _WIDE = 16  # times as many rows on an accelerator: what fills it
 _DIFFERENCES = 1 << 20
 
 
-def top_k(queries: Tensor, keys: Tensor, k: int, metric: Metric = "cosine") -> tuple[Tensor, Tensor]:
+def top_k(
+    queries: Tensor, keys: Tensor, k: int, metric: Metric = "cosine", unit: bool = False
+) -> tuple[Tensor, Tensor]:
     """The k nearest rows of keys (M, D) for each query (N, D): closeness (N, k), descending, and indices (N, k) int64.
 
     Closeness is the cosine in [-1, 1] or minus the Euclidean distance, taken again from the differences for the k that
-    were found. k <= M. Which of several equally near keys are among the k is not specified. Nothing N x M is held.
+    were found. k <= M. Which of several equally near keys are among the k is not specified. Nothing N x M is held. unit: rows
+    have unit length already; no copy of them is made.
     """
     if not 1 <= k <= len(keys):
         raise ValueError(f"k is {k}, expected 1 to {len(keys)}, the number of keys")
     if metric == "cosine":
-        queries, keys = F.normalize(queries, dim=1), F.normalize(keys, dim=1)
+        if not unit:
+            queries, keys = F.normalize(queries, dim=1), F.normalize(keys, dim=1)
         shift = None
     else:
         centre = keys.mean(0)  # distances stay, and squares lose fewer digits

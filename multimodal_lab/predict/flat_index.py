@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from multimodal_lab.data.source import DataError
@@ -27,7 +27,7 @@ def made(vectors: Tensor) -> Any:
     return index
 
 
-def search(index: Any, queries: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+def search(index: Any, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Scores (Q, k) float32 and rows (Q, k) int64."""
     scores, rows = index.search(queries.numpy(), k)
-    return scores, rows
+    return torch.from_numpy(scores), torch.from_numpy(rows)

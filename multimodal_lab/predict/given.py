@@ -34,6 +34,7 @@ class Given:
 
     values: {stream: N of them}; a stream without an entry is missing in every row. masks: (H, W) bool or None, N of them.
     field_bands: {stream: the bands of its arrays, in their order}. scales: {stream: the largest value of its stored type}.
+    fingerprint: of the files behind them, where that is known.
     """
 
     bands: tuple[Band, ...] = ()
@@ -49,6 +50,7 @@ class Given:
     ) -> None:
         self.samples = pd.DataFrame({"id": list(ids)})
         self.values, self.masks, self.field_bands, self.scales = values, masks, field_bands, scales
+        self.fingerprint: str | None = None
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The row as it was given; all that one file holds is read at once."""

@@ -15,7 +15,7 @@ from multimodal_lab.checkpoint import safetensors_reader
 from multimodal_lab.checkpoint.safetensors_writer import pour
 from multimodal_lab.data.source import DataError
 from multimodal_lab.files import atomic_write, write_json
-from multimodal_lab.metric.topk import topk
+from multimodal_lab.metric.neighbours import top_k as nearest_rows
 from multimodal_lab.predict import flat_index
 from multimodal_lab.runs import guarded
 from multimodal_lab.text import expected_one_of
@@ -78,18 +78,21 @@ class Index:
     def search(self, queries: np.ndarray | Tensor, top_k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Cosines (Q, K) float32 and rows (Q, K) int64 of the nearest, best first, for queries (Q, D); K = min(top_k, M).
 
-        Of equal cosines the item that was added first stands first (with faiss, any). `DataError` for an empty index.
+        Of those that are found with equal cosines the one that was added first stands first. `DataError` for an empty index.
         """
         if not len(self):
             raise DataError("the index is empty: nothing to search in; add vectors first")
         if top_k < 1:
             raise DataError(f"top_k={top_k}: expected a whole number from 1")
         q = self._unit(queries, "queries")
+        k = min(top_k, len(self))
         if self.backend == "faiss":
             self._flat = flat_index.made(self.vectors) if self._flat is None else self._flat
-            return flat_index.search(self._flat, q, min(top_k, len(self)))
-        scores, rows = topk(q, self.vectors, top_k)
-        return scores.numpy(), rows.numpy()
+            scores, rows = flat_index.search(self._flat, q, k)
+        else:
+            scores, rows = nearest_rows(q, self.vectors, k, unit=True)
+        order = torch.from_numpy(np.lexsort((rows.numpy(), -scores.numpy())))
+        return scores.gather(1, order).numpy(), rows.gather(1, order).numpy()
 
     def require(self, **facts: str) -> None:
         """`DataError` where the index is of something else, such as `weights` of another run."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,17 @@ from multimodal_lab.device.placement import pick_device
 from multimodal_lab.evaluate import thresholds
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.experiment.reload import load_trained
-from multimodal_lab.predict import inputs
+from multimodal_lab.predict import inputs, retrieval
 from multimodal_lab.predict.answers import Predictions, answers
 from multimodal_lab.predict.files import Files
 from multimodal_lab.predict.given import Given
-from multimodal_lab.predict.nearest import nearest
+from multimodal_lab.predict.index import Index
 from multimodal_lab.predict.sensors import by_stream
 from multimodal_lab.predict.trained import expected_of, kinds_of
 from multimodal_lab.predict.zero_shot import Classes, answered
 from multimodal_lab.runs.directory import CONFIG
 from multimodal_lab.runs.records import DATA, LayoutError, read_config, read_record, require_readable
 from multimodal_lab.stage import computing
-from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band
 
 NOT_OURS = ("source", "root", "shuffle", "items", "workers", "cache", "on_error", "verify")  # keys of `data`
@@ -59,7 +59,7 @@ class Predictor:
         self._cfg = OmegaConf.create(read_config(folder))
         try:
             plain = as_plain(self._cfg)
-            node, self._source = plain["data"], plain["data"]["source"]
+            node, self.source_node = plain["data"], plain["data"]["source"]
             own = {k: v for k, v in node.items() if k not in NOT_OURS}
             own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
             self.expected, self._modality = expected_of(self.record, plain["modality"])
@@ -67,8 +67,8 @@ class Predictor:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"{type(error).__name__}: {error}"
             raise LayoutError(f"{folder}: {DATA} and {CONFIG} are not whole, or not of one run ({why})") from error
-        self._data = safe_instantiate(own, source=self._given(["nothing"], {}, None))
-        self._nothing = self._prepared(self._data.source)  # one sample that lacks every stream
+        self._data = safe_instantiate(own, source=self.given(["nothing"], {}))
+        self._nothing = self.prepared(self._data.source)  # one sample that lacks every stream
         self.system, self.checkpoint = load_trained(self._cfg, folder, self._nothing, self.device)
         self.system.eval()
         self.streams, self.classes = self._nothing.streams, self._nothing.classes
@@ -97,19 +97,25 @@ class Predictor:
         return replace(made, embeddings=found) if return_embeddings else made
 
     def retrieve(
-        self, *, k: int = 10, of: str | None = None, among: Embeddings | Path | None = None, **query: Any
+        self, *, top_k: int = 10, of: str | None = None, among: retrieval.Among = None, **query: Any
     ) -> pd.DataFrame:
-        """The `k` nearest samples of stream `of` to one stream that is given, such as `text="a red bird"`; see `nearest`.
+        """The `top_k` nearest items of stream `of` to one stream that is given, such as `text="a red bird"`; see `nearest`.
 
-        among: embeddings, such as `embed` gives, or a folder of saved ones; None: the run's own data, as it embedded them.
+        among: what to search in, see `index`. of: None is the other stream, where there are two.
         """
-        mask = query.pop("mask", None)
-        if len(query) != 1:
-            raise DataError(f"retrieve: give one stream to search by, {' or '.join(f'{n}=…' for n in self.expected)}")
-        if (name := next(iter(query))) not in self.expected:  # a sensor of several streams is no query
-            raise DataError(f"no stream {name!r} in this run; {expected_one_of(name, self.expected)}")
-        found = among if isinstance(among, Embeddings) else Embeddings.load(among or self.folder / "embeddings")
-        return nearest(self.embed(mask=mask, **query), name, found, of, k)
+        return retrieval.retrieve(self, query, top_k, of, among)
+
+    def index(self, among: retrieval.Among = None, *, of: str) -> Index:
+        """An `Index` of the items of stream `of`, each once, in the space in which the run compares them.
+
+        among: None, the run's own data as it embedded them; embeddings, such as `embed` gives, or a folder of saved ones;
+        prepared data; an index or its folder, which must be of these weights.
+        """
+        return retrieval.index_of(self, among, of)
+
+    def embed_data(self, data: Prepared) -> Embeddings:
+        """The vectors of all of prepared data."""
+        return self._embedded(data)
 
     def zero_shot(
         self, samples: Any = None, *, classes: Classes, templates: str | Sequence[str] = "simple",
@@ -144,21 +150,27 @@ class Predictor:
             )
 
     def _asked(self, samples: Any, mask: Any, streams: dict[str, Any]) -> tuple[Embeddings, Prepared]:
-        with tempfile.TemporaryDirectory(prefix="multimodal_lab_") as folder:
-            data = self._prepared(self._rows(samples, mask, streams, Files(self._source, Path(folder))))
+        with self.opened(samples, mask=mask, **streams) as data:
             return self._embedded(data), data
+
+    @contextmanager
+    def opened(self, samples: Any = None, *, mask: Any = None, **streams: Any) -> Iterator[Prepared]:
+        """What is given, prepared as the run's own data are; to be read within the block."""
+        with tempfile.TemporaryDirectory(prefix="multimodal_lab_") as folder:
+            yield self.prepared(self._rows(samples, mask, streams, Files(self.source_node, Path(folder))))
 
     def _embedded(self, data: Any) -> Embeddings:
         with computing(self.system, "embedding what is given"):
             return embed(self.system, data, self.device, ("all",), heads=("all",))
 
-    def _prepared(self, source: Given) -> Prepared:
-        return self.prepared(source, self.record)
+    def prepared(self, source: Source, record: dict[str, Any] | None = None, **choices: Any) -> Prepared:
+        """Samples of a source as the run would see them; record: the run's own, or one of images of another size.
 
-    def prepared(self, source: Source, record: dict[str, Any]) -> Prepared:
-        """Samples of a source as the run would see them; record: the run's own, or one of images of another size."""
-        data = copy.copy(self._data)
+        choices: of `Data`, such as `on_error`, where they differ from its defaults.
+        """
+        data, record = copy.copy(self._data), record or self.record
         data.source = source
+        vars(data).update(choices)
         prepared: Prepared = data.prepare(self._modality, self._cfg.seed, frozen=record)
         return prepared
 
@@ -176,7 +188,7 @@ class Predictor:
             ids = [str(i) for i in (samples.get("id", samples.index))]
         elif samples is not None and not streams and (paths := _paths(samples)):
             own, ids = files.samples(paths), [str(p) for p in paths]
-            return self._given(ids, {n: own for n, e in self.expected.items() if not e.is_text}, _masks(mask, len(own)))
+            return self.given(ids, {n: own for n, e in self.expected.items() if not e.is_text}, _masks(mask, len(own)))
         elif samples is not None:
             if len(self.expected) > 1 or streams:
                 first = next(iter(self.expected))
@@ -192,7 +204,7 @@ class Predictor:
         if empty := [i for i in range(n) if all(own[i] is None for own in found.values())]:
             raise DataError(f"sample {empty[0]}: every stream is missing")
         self._require_mask(found, mask)
-        return self._given(ids or [str(i) for i in range(n)], found, _masks(mask, n))
+        return self.given(ids or [str(i) for i in range(n)], found, _masks(mask, n))
 
     def _require_mask(self, found: dict[str, list[Any]], mask: Any) -> None:
         for name, own in found.items():
@@ -205,7 +217,8 @@ class Predictor:
                     f"stream {name}: the run was trained with the specimen's mask; give mask=… (N, H, W), True on the specimen"
                 )
 
-    def _given(self, ids: Sequence[str], values: dict[str, Any], masks: list[np.ndarray] | None) -> Given:
+    def given(self, ids: Sequence[str], values: dict[str, Any], masks: list[np.ndarray] | None = None) -> Given:
+        """A source of rows of values, see `Given`."""
         bands, scales = self.facts()
         return Given(ids, values, masks=masks, field_bands=bands, scales=scales)
 

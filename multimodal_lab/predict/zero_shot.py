@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +13,12 @@ from multimodal_lab.evaluate import prompt_vectors
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.prompts import Names, spelt
 from multimodal_lab.evaluate.temperature import of_losses
-from multimodal_lab.evaluate.templates import lines, read
+from multimodal_lab.evaluate.templates import read
 from multimodal_lab.metric.classes import log_probabilities
 from multimodal_lab.metric.zero_shot import cosines
 from multimodal_lab.predict.answers import Answer, Predictions
 
 CLASS = "class"  # the answer's name, where one stream is asked
-OR = "|"  # between the names of one class
 FUSED = "fused"
 Classes = Sequence[str] | Names
 
@@ -68,51 +64,3 @@ def answered(
         key = CLASS if len(asked) == 1 else f"{name}/{CLASS}"
         answers[key] = Answer(key, "class", value, [*map(str, classes)], np.where(rows[:, None], p, np.nan))
     return Predictions(found.ids, answers)
-
-
-def parsed(text: str) -> Names:
-    """The classes of a command line, `[ant, bee|bumblebee]`, or of a text file with one a line: {class: its names}.
-
-    `ValueError` for a file that can't be read and a class that stands there twice.
-    """
-    every = listed(text) if text.startswith("[") else lines(Path(text).expanduser(), "classes")
-    found: dict[str, list[str]] = {}
-    for one in every:
-        names = [name.strip() for name in one.split(OR)]
-        if names[0] in found:
-            raise ValueError(f"classes: {names[0]!r} stands there twice; give each once")
-        found[names[0]] = names
-    return found
-
-
-def listed(text: str) -> list[str]:
-    """The words of `[a, b, "c, d"]`; one without brackets is itself."""
-    if not (text.startswith("[") and text.endswith("]")):
-        return [text]
-    return [word.strip() for word in next(csv.reader([text[1:-1]], skipinitialspace=True), [])]
-
-
-def asked_for(words: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of `Predictor.zero_shot` that the words of a command line ask for; `ValueError` for a wrong one."""
-    found: dict[str, Any] = {"classes": parsed(words["classes"])}
-    if "templates" in words:
-        own = listed(words["templates"])
-        found["templates"] = own if words["templates"].startswith("[") else own[0]
-        read(found["templates"])  # before any sample is read
-    if "prompt_stream" in words:
-        found["prompt_stream"] = words["prompt_stream"]
-    if "temperature" in words:
-        try:
-            found["temperature"] = float(words["temperature"])
-        except ValueError:
-            raise ValueError(f"temperature={words['temperature']}: expected a number > 0") from None
-    return found
-
-
-def tally(found: Predictions) -> str:
-    """How many samples are of each class, the commonest first."""
-    told = []
-    for key, one in found.answers.items():
-        counts = Counter(v for v in one.value if v is not None).most_common()
-        told.append(f"{key}: {', '.join(f'{name} {n}' for name, n in counts)}")
-    return "; ".join(told)

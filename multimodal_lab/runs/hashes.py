@@ -24,7 +24,8 @@ TRAINED = {
     "weights",
     "runs",
     "tokens",
-}  # keys whose values name files of weights or a tokenizer, or runs that hold them
+    "negatives",
+}  # keys whose values name files of weights, a tokenizer or mined negatives, or runs that hold them
 OF_A_MODEL = ("*.safetensors", "pytorch_model.bin", "config.json", "tokenizer.json")  # in a directory
 
 

@@ -74,12 +74,12 @@ def test_pictures_paths_arrays_and_frames_of_one_image_are_one_thing(captioned):
 def test_a_text_finds_images_of_the_run_or_of_other_embeddings(captioned):
     run, kept = captioned
     predictor = load(run)
-    own = predictor.retrieve(text=["picture of 3", "picture of 4"], k=5)
+    own = predictor.retrieve(text=["picture of 3", "picture of 4"], top_k=5)
     assert len(own) == 10
     assert list(own["rank"][:5]) == [1, 2, 3, 4, 5]
     assert own.score[:5].is_monotonic_decreasing
     images = predictor.embed(image=[kept / f"img/{i}.png" for i in range(4)])
-    other = predictor.retrieve(image=kept / "img/2.png", of="image", among=images, k=9)
+    other = predictor.retrieve(image=kept / "img/2.png", of="image", among=images, top_k=9)
     assert (len(other), other.id[0], other.score[0]) == (4, "2", pytest.approx(1, abs=1e-5))
     with pytest.raises(DataError, match=r"of=pictures: expected one of image, text"):
         predictor.retrieve(text="a", of="pictures")

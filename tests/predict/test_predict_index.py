@@ -108,3 +108,11 @@ def test_a_damaged_index_is_one_sentence(index, tmp_path):
     (tmp_path / "vectors.safetensors").write_bytes((tmp_path / "vectors.safetensors").read_bytes()[:-9])
     with pytest.raises(DataError, match="no index can be read here"):
         Index.load(tmp_path)
+
+
+def test_of_equal_cosines_the_first_that_was_added_stands_first():
+    made = Index(2)
+    made.add(np.array([[1, 0], [0, 1], [2, 0], [1, 1]]), list("abcd"))
+    for backend in ("tiles", "faiss"):
+        made.use(backend)
+        assert made.search(np.array([[1, 0], [0, 1]]), 4)[1].tolist() == [[0, 2, 3, 1], [1, 3, 0, 2]]

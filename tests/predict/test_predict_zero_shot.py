@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from multimodal_lab.data.source import DataError
 from multimodal_lab.evaluate.temperature import of_losses
 from multimodal_lab.predict import load
-from multimodal_lab.predict.zero_shot import listed, parsed
+from multimodal_lab.predict.zero_shot_command import listed, parsed
 
 CLASSES = ["picture", "of", "three"]
 

@@ -1,13 +1,16 @@
-"""How often training takes the rows of each data set, or of each value of any other column."""
+"""How often training takes the rows of each data set, or of each value of any other column, and which come together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
+from multimodal_lab.bounds import Count
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import hard_negatives
 from multimodal_lab.data.split.hashing import keys
 from multimodal_lab.hashing import stable_id
 from multimodal_lab.text import expected_one_of
@@ -20,13 +23,26 @@ class Sampling:
     weights: {value: weight}, one for each value in the training split. An epoch has as many rows as it has without: a value
     with more rows than its share gives others in each epoch, one with fewer gives some more than once. Evaluation meets
     every row once.
+
+    by=hard_negatives takes every row once an epoch, each beside up to `per_query` of its hard negatives, by the table
+    `negatives` of `python -m multimodal_lab.predict negatives`: so they come into one batch.
     """
 
     by: str = "source"
     weights: dict[str, float] = field(default_factory=dict)
+    negatives: str | None = None
+    per_query: Count = 3
 
     def require(self, samples: pd.DataFrame, train: np.ndarray) -> None:
-        """`DataError` where the column is absent or a weight is missing, unknown or negative."""
+        """`DataError` where the column is absent or a weight is missing, unknown or negative, or there are no negatives."""
+        if (self.by == hard_negatives.BY) != (self.negatives is not None):
+            raise DataError(
+                f"data.sampling: by={self.by} and negatives={self.negatives}; expected by={hard_negatives.BY} with a table"
+            )
+        if self.negatives is not None:
+            if not self._near(samples, train):
+                raise DataError(f"data.sampling.negatives={self.negatives}: names no two samples of the training split")
+            return
         if self.by not in samples:
             there = expected_one_of(self.by, [str(c) for c in samples.columns])
             raise DataError(f"data.sampling.by: no column {self.by!r}; {there}")
@@ -47,6 +63,8 @@ class Sampling:
 
         ids: (N,) of all rows of the table. Rows that come twice have the same id, and so the same augmentation.
         """
+        if self.negatives is not None:
+            return hard_negatives.order(self._near(samples, rows), rows, ids, seed, epoch)
         values = _texts(samples[self.by])[rows]
         taken, copies = [], []
         for value, count in self._counts(len(rows)).items():
@@ -67,11 +85,19 @@ class Sampling:
 
     def note(self, samples: pd.DataFrame, train: np.ndarray) -> str:
         """The sentence that a run prints."""
+        if self.negatives is not None:
+            count = len(self._near(samples, train))
+            return (
+                f"sampling: {count} of {len(train)} rows of training stand beside up to {self.per_query} hard negatives"
+            )
         values = _texts(samples[self.by])[train]
         parts = []
         for value, count in self._counts(len(train)).items():
             parts.append(f"{value} {count / len(train):.1%} (has {int((values == value).sum())} of {len(train)} rows)")
         return f"sampling: of each epoch of training, by {self.by}: {', '.join(parts)}"
+
+    def _near(self, samples: pd.DataFrame, rows: np.ndarray) -> dict[int, list[int]]:
+        return hard_negatives.near(_table(str(self.negatives)), samples, rows, self.per_query)
 
     def _counts(self, total: int) -> dict[str, int]:
         """{value: how many rows it gives}, which add up to `total` (largest remainders)."""
@@ -81,6 +107,12 @@ class Sampling:
         for i in np.argsort(counts - exact, kind="stable")[: total - int(counts.sum())]:
             counts[i] += 1
         return dict(zip(self.weights, counts.tolist()))
+
+
+@cache
+def _table(path: str) -> pd.DataFrame:
+    """Read once a process: every epoch asks."""
+    return hard_negatives.read(path)
 
 
 def _texts(column: pd.Series) -> np.ndarray:

@@ -31,7 +31,7 @@ def sheets(pictures: Mapping[str, np.ndarray], limit: int = LIMIT) -> Sheets | N
         made, taken = {}, 0
         for name, images in pictures.items():
             made[name] = [
-                _uri(_sheet(images[i : i + PER_SHEET], size), quality) for i in range(0, len(images), PER_SHEET)
+                uri(_sheet(images[i : i + PER_SHEET], size), quality) for i in range(0, len(images), PER_SHEET)
             ]
             taken += sum(map(len, made[name]))
             if taken > limit:
@@ -51,7 +51,8 @@ def _sheet(images: np.ndarray, size: int) -> Image.Image:
     return sheet
 
 
-def _uri(sheet: Image.Image, quality: int) -> str:
+def uri(sheet: Image.Image, quality: int) -> str:
+    """A picture as a data URI, a JPEG."""
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=quality, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
