@@ -1,6 +1,6 @@
 """Run all benchmarks, each in its own process, and print one table: `make bench`.
 
-python scripts/bench/_all.py [startup loss augment read loop evaluate]        a quarter of an hour
+python scripts/bench/_all.py [startup loss augment read loop evaluate retrieval]        a quarter of an hour
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from _measure import ROWS, Row
 
 HERE = Path(__file__).parent
-PARTS = ("startup", "loss", "augment", "read", "loop", "evaluate")
+PARTS = ("startup", "loss", "augment", "read", "loop", "evaluate", "retrieval")
 HEADS = ("what", "ours", "goal", "met", "peers", "limit", "remark")
 
 
