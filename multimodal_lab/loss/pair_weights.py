@@ -41,9 +41,9 @@ def weigh(streams: Iterable[str], hub: Hub = None, pair_weights: PairWeights = N
             why = "" if hub is None else f"with hub={hub}, "
             raise PairError("pair_weights", name, why + expected_one_of(name, known), *nearest(name, known))
         if named[name] in given:
-            raise PairError("pair_weights", name, "names a pair twice, in both orders; expected it once")
+            raise PairError("pair_weights", name, "names a pair twice, in both orders; give it once")
         given.add(named[name])
         found[named[name]] = float(weight)
     if found and not any(found.values()):
-        raise PairError("pair_weights", dict(pair_weights or {}), "every pair weighs 0; expected one weight > 0")
+        raise PairError("pair_weights", dict(pair_weights or {}), "every pair weighs 0; give one a weight > 0")
     return {pair: weight for pair, weight in found.items() if weight}

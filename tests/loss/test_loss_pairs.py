@@ -176,7 +176,7 @@ def test_unlabelled_rows_are_left_out_of_supcon_across_streams():
         (None, {"image-txt": 1.0}, "pair_weights", "expected one of image-text, image-audio, text-audio; nearest: image-text"),
         ("audio", {"image-text": 1.0}, "pair_weights", "with hub=audio, expected one of image-audio, text-audio"),
         (None, {"image-text": 1.0, "text-image": 2.0}, "pair_weights", "names a pair twice, in both orders"),
-        (None, {"image-text": 0, "image-audio": 0, "text-audio": 0}, "pair_weights", "every pair weighs 0; expected one"),
+        (None, {"image-text": 0, "image-audio": 0, "text-audio": 0}, "pair_weights", "every pair weighs 0; give one a weight"),
     ],
 )  # fmt: skip
 def test_a_hub_or_a_pair_that_is_not_there_is_told(hub, pair_weights, argument, said):
