@@ -37,6 +37,7 @@ def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
     if not top_k.isdigit() or int(top_k) < 1:
         raise ConfigError(f"top_k={top_k}: expected a whole number from 1")
     cfg = opened(folder, rest)
+    cfg.data.cache = False  # a sample is read once
     from multimodal_lab.evaluate.embeddings import embed
     from multimodal_lab.experiment.reload import read_data
     from multimodal_lab.predict import load

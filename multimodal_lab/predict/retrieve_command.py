@@ -99,6 +99,7 @@ def _index(
     from multimodal_lab.predict import photos, retrieval
 
     cfg, notes = opened(predictor.folder, own), []
+    cfg.data.cache = False  # a sample is read once at most: none, where the index is used again
     if photos.alone(predictor, cfg, own, of):
         data = photos.pictures(predictor, cfg, of)
         notes.append(f"data.root={cfg.data.root} holds no table: its {len(data.samples)} pictures are {of}")
