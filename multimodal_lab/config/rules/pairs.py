@@ -24,9 +24,9 @@ def stream_pairs(tree: Tree) -> Iterator[Problem]:
             continue
         if not of_loss(node, "joins", of_loss(node, "pairs", True)):
             place, found = (places["hub"], hub) if hub is not None else (places["pair_weights"], pair_weights)
-            near = otherwise(key, node, "joins", lambda joins: joins is True)
+            ways = otherwise(key, node, "joins", lambda joins: joins is True)
             expects = f"{file_of(node['fn'])} compares no two streams as it is set"
-            yield Problem(place, found, expects, ", ".join(near))
+            yield Problem(place, found, expects, ", ".join(ways))
             continue
         try:
             weigh(there, hub, pair_weights)
