@@ -106,12 +106,18 @@ def _loaded(folder: Path, _: int) -> Trained:
     path = (store.best() if monitor else None) or store.newest()
     if path is None:
         raise EncoderError(f"adapt.runs: {folder} has no checkpoint")
-    if backbones := [name for name in left_out(path).get("names", ()) if name.startswith(EACH)]:
+    own, gone = weights(path), left_out(path).get("names", ())
+    if any(".lora_" in name for name in own if name.startswith(EACH)):
+        raise EncoderError(
+            f"adapt.runs: {folder} holds low-rank updates beside its layers; merge them first: "
+            f"python -m multimodal_lab.merge run={folder} out={folder}_merged"
+        )
+    if backbones := [name for name in gone if name.startswith(EACH)]:
         raise EncoderError(
             f"adapt.runs: {path} holds the trained weights alone (train.save=trained), without {backbones[0]}; give the run, or "
             "the weights, that its frozen backbones came from"
         )
-    return Trained(folder, record, weights(path), path)
+    return Trained(folder, record, own, path)
 
 
 def _give(

@@ -21,6 +21,11 @@ def freeze(module: nn.Module) -> nn.Module:
     return module
 
 
+def is_frozen(module: nn.Module) -> bool:
+    """Whether `freeze` keeps this module in eval mode."""
+    return getattr(module.__dict__.get("train"), "__func__", None) is _stay
+
+
 def _stay(self: nn.Module, mode: bool = True) -> nn.Module:
     """`train` of a frozen module: whatever `mode` says, it stays in eval mode."""
     return self

@@ -20,6 +20,7 @@ class Adapter(Protocol):
     """What an `adapt` may give: it acts after each optimizer step, while the gradients are still there.
 
     AdaLoRA (Zhang et al. 2023) moves its ranks so; `step` counts from 0, up to `total` - 1.
+    If it has a method `begin(total)`, that is called before the first step, and may refuse a training that is too short.
     """
 
     def after_gradient(self, step: int, total: int) -> None:
@@ -96,6 +97,18 @@ def require_same(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]
     for word, keys in (("lacks", wanted.keys() - found.keys()), ("has no place for", found.keys() - wanted.keys())):
         if keys:
             raise ValueError(f"{owner} {word} {', '.join(map(str, sorted(keys)))}")
+
+
+def size(parts: TrainingState) -> int:
+    """Bytes of one checkpoint, the optimizer's moments counted before the first step has made them."""
+    tensors: dict[str, Tensor] = {}
+    split({k: part.state_dict() for k, part in parts.items() if k != "optimizer"}, tensors)
+    optimizer = parts["optimizer"]
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    # Adam keeps two moments a parameter, SGD one
+    moments = 2 if "betas" in optimizer.defaults else 1
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    return sum(x.numel() * x.element_size() for x in [*tensors.values(), *trained * moments])
 
 
 def split(tree: Any, tensors: dict[str, Tensor], at: str = "") -> Any:

@@ -18,7 +18,7 @@ from multimodal_lab.checkpoint.frozen import FROZEN, require_known
 from multimodal_lab.checkpoint.manifest import CORRUPT, MANIFEST, CheckpointError, manifest, verify
 from multimodal_lab.checkpoint.safetensors_reader import read as read_tensors
 from multimodal_lab.checkpoint.safetensors_writer import write
-from multimodal_lab.checkpoint.state import TrainingState, join, require_parts, require_same, split
+from multimodal_lab.checkpoint.state import State, TrainingState, join, require_parts, require_same, size, split
 from multimodal_lab.files import retried, write_bytes
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.text import printable
@@ -47,7 +47,15 @@ class CheckpointStore:
     def save(self, parts: TrainingState, best_step: int | None = None) -> Path:
         """Write a checkpoint atomically; the older ones stay intact. A failure is a `CheckpointError`."""
         require_parts(parts, "saving")
-        packed = {name: part.state_dict() for name, part in parts.items()}
+        final = self._put({name: part.state_dict() for name, part in parts.items()})
+        self._prune(best_step)
+        return final
+
+    def save_weights(self, system: nn.Module, step: int) -> Path:
+        """Write a checkpoint of weights alone: it can be read as any other, and no training goes on from it."""
+        return self._put({"model": system.state_dict(), "state": State(step=step).state_dict()})
+
+    def _put(self, packed: Mapping[str, Mapping[str, Any]]) -> Path:
         name = f"step_{packed['state']['step']:08d}"
         aside = self.folder / f".tmp_{name}"
         try:
@@ -64,7 +72,6 @@ class CheckpointStore:
             raise CheckpointError(
                 f"{self.folder / name}: not saved ({error}); the checkpoints before it are intact"
             ) from error
-        self._prune(best_step)
         return final
 
     def all(self) -> list[Path]:
@@ -131,18 +138,6 @@ class CheckpointStore:
         for name in os.listdir(self.folder) if self.folder.exists() else ():
             if name.startswith((".tmp_", ".old_")):
                 shutil.rmtree(self.folder / name)
-
-
-def size(parts: TrainingState) -> int:
-    """Bytes of one checkpoint, the optimizer's moments counted before the first step has made them."""
-    tensors: dict[str, Tensor] = {}
-    split({k: part.state_dict() for k, part in parts.items() if k != "optimizer"}, tensors)
-    optimizer = parts["optimizer"]
-    assert isinstance(optimizer, torch.optim.Optimizer)
-    # Adam keeps two moments a parameter, SGD one
-    moments = 2 if "betas" in optimizer.defaults else 1
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    return sum(map(_bytes, tensors.values())) + moments * sum(map(_bytes, trained))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -229,10 +224,6 @@ def _keep_layout(optimizer: torch.optim.Optimizer) -> None:
 
 def _step(path: Path) -> int:
     return int(path.name.split("_")[1])
-
-
-def _bytes(x: Tensor) -> int:
-    return x.numel() * x.element_size()
 
 
 def _write_file(path: Path, content: bytes) -> str:

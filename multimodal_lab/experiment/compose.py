@@ -65,7 +65,7 @@ def build_system(
             raise ConfigError(
                 "adapt: asks for the data, to know what is held out; leave out `streams` to have them read"
             )
-        build(adapt, system=system)
+        vars(system)["adapter"] = of_run.adapter(build(adapt, system=system))
     return system
 
 

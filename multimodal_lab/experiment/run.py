@@ -103,7 +103,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     require_finite_held_out(held_out)
     subsets, pictures = cfg.modality_subsets, cache is None
     scores = evaluate(system, data, evaluators, device, folder, subsets, cfg.eval_split, pictures, last) | held_out
-    facts = provenance.facts(cfg.seed, data, device, state, time.monotonic() - began)
+    facts = provenance.facts(cfg.seed, data, device, state, system, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
     write_summary(folder, summary, plain)
     return report(cfg, folder, log, summary, label, plain)
@@ -113,8 +113,9 @@ def describe(system: System, data: Any) -> str:
     """One line: streams, sizes, parameters."""
     streams = ", ".join(f"{s.name} ({s.channels} bands)" if s.bands else s.name for s in data.streams.values())
     counts = ", ".join(f"{len(rows)} {split}" for split, rows in data.splits.items())
-    size = sum(p.numel() for p in system.parameters())
-    return f"{streams}: {counts} samples; {size / 1e6:.2f} M parameters"
+    size, trained = provenance.parameters(system)
+    told = "" if trained == size else f", {trained / 1e6:.3g} M of them trained ({trained / size:.2%})"
+    return f"{streams}: {counts} samples; {size / 1e6:.2f} M parameters{told}"
 
 
 def begins(plain: dict[str, Any]) -> list[str]:

@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 PACKAGES = ("torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn", "hydra-core", "multimodal_lab")
-COSTS = ("wall_s", "train_s", "peak_memory_mb", "images_per_s", "steps")
+COSTS = (
+    "wall_s", "train_s", "peak_memory_mb", "images_per_s", "steps", "parameters", "trained_parameters", "trained_share",
+)  # fmt: skip
 
 
-def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -> dict[str, Any]:
-    """Flat keys: `provenance/…`, wall time in seconds, peak memory in MB, training samples per second."""
+def facts(seed: int, data: Any, device: torch.device, state: Any, system: nn.Module, wall: float) -> dict[str, Any]:
+    """Flat keys: `provenance/…`, wall time in seconds, peak memory in MB, training samples per second, parameters."""
     cuda = device.type == "cuda"
     peak = torch.cuda.max_memory_allocated(device) if cuda else _peak()
-    costs = (wall, state.seconds, peak / 2**20, state.samples / max(state.seconds, 1e-9), state.step)
+    size, trained = parameters(system)
+    speed, share = state.samples / max(state.seconds, 1e-9), round(trained / max(size, 1), 6)
+    rounded = [round(x, 3) for x in (wall, state.seconds, peak / 2**20, speed, state.step)]
+    costs = (*rounded, size, trained, share)
     return {
         "provenance/seed": seed,
         "provenance/data_fingerprint": data.fingerprint,
@@ -28,11 +34,17 @@ def facts(seed: int, data: Any, device: torch.device, state: Any, wall: float) -
         **{f"provenance/{name}": _version(name) for name in PACKAGES},
         "provenance/code": commit(),
         "provenance/device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
-        **{f"cost/{name}": round(value, 3) for name, value in zip(COSTS, costs, strict=True)},
+        **{f"cost/{name}": value for name, value in zip(COSTS, costs, strict=True)},
         **({"provenance/stands_in": made} if (made := getattr(data, "stands_in", "")) else {}),
         **({"provenance/drift": "; ".join(state.drift)} if state.drift else {}),
         **{f"data/{split}": len(rows) for split, rows in data.splits.items()},
     }
+
+
+def parameters(system: nn.Module) -> tuple[int, int]:
+    """How many a system has, and how many of them are trained."""
+    sizes = [(p.numel(), p.requires_grad) for p in system.parameters()]
+    return sum(n for n, _ in sizes), sum(n for n, trained in sizes if trained)
 
 
 def restart_peak() -> None:

@@ -101,6 +101,7 @@ def fit(
         notes.append(trained.note())
     if system.adapter is not None:
         parts[ADAPTER] = system.adapter
+        getattr(system.adapter, "begin", lambda _: None)(total)
     saved_parts = parts if shards is None else shards.whole_parts(parts)
     update = Step(
         system,

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from multimodal_lab.checkpoint.manifest import CheckpointError, verify
-from multimodal_lab.checkpoint.state import PARTS, State
-from multimodal_lab.checkpoint.store import CheckpointStore, load, load_weights, size
+from multimodal_lab.checkpoint.state import PARTS, State, size
+from multimodal_lab.checkpoint.store import CheckpointStore, load, load_weights
 from multimodal_lab.train.ema import Average
 from multimodal_lab.train.meters import Meters
 
