@@ -65,6 +65,7 @@ REAL = {
 }  # fmt: skip
 # Its pretrained weights come in a package of their own; fewer pixels show as much.
 ELSEWHERE = {"eurosat", "ssl4eo"}  # of real files made many: test_experiment_earth.py
+ELSEWHERE |= {"clip_lora"}  # on a text tower that is made: test_merge.py
 RANDOM = {"vis_nir": ["backbone.weights=random", "data.size=32"]}
 
 
