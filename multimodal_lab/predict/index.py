@@ -16,12 +16,13 @@ from multimodal_lab.checkpoint.safetensors_writer import pour
 from multimodal_lab.data.source import DataError
 from multimodal_lab.files import atomic_write, write_json
 from multimodal_lab.metric.neighbours import top_k as nearest_rows
-from multimodal_lab.predict import flat_index
+from multimodal_lab.predict import faiss_index
 from multimodal_lab.runs import guarded
 from multimodal_lab.text import expected_one_of
 
-Backend = Literal["tiles", "faiss"]
-BACKENDS = ("tiles", "faiss")
+Backend = Literal["tiles", "faiss", "hnsw"]
+BACKENDS = ("tiles", "faiss", "hnsw")
+LOOKED_AT = 256  # queries on which the recall of an approximate backend is measured
 TABLE, VECTORS = "index.json", "vectors.safetensors"
 LAYOUT = 1
 
@@ -30,7 +31,8 @@ class Index:
     """Vectors of one space by id, each of unit length, searched for those of the largest cosine.
 
     width: D. facts: texts that say what the vectors are of, such as `stream` and `weights`; kept by `save`, see `require`.
-    backend: `tiles` (torch, exact, memory of a tile) or `faiss` (`IndexFlatIP`, exact, the extra `faiss`).
+    backend: `tiles` (torch, exact, memory of a tile) or, by the extra `faiss`, `faiss` (`IndexFlatIP`, exact) or `hnsw`, which is
+    approximate: see `recall`.
     """
 
     def __init__(self, width: int, *, facts: Mapping[str, str] | None = None, backend: Backend = "tiles") -> None:
@@ -39,7 +41,6 @@ class Index:
         self.ids: list[str] = []
         self.columns: dict[str, list[str | None]] = {}
         self._parts: list[Tensor] = []
-        self._flat: Any = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,9 +49,10 @@ class Index:
         """Search by another backend from now on; `DataError` for an unknown one, or where FAISS is not installed."""
         if backend not in BACKENDS:
             raise DataError(f"backend={backend}: {expected_one_of(backend, BACKENDS)}")
-        if backend == "faiss":
-            flat_index.require()
+        if backend != "tiles":
+            faiss_index.require(backend)
         self.backend: Backend = backend
+        self._made: Any = None
 
     @property
     def vectors(self) -> Tensor:
@@ -73,7 +75,7 @@ class Index:
             own += columns.get(name, [None] * len(x))
         self.ids += map(str, ids)
         self._parts.append(x)
-        self._flat = None
+        self._made = None
 
     def search(self, queries: np.ndarray | Tensor, top_k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Cosines (Q, K) float32 and rows (Q, K) int64 of the nearest, best first, for queries (Q, D); K = min(top_k, M).
@@ -84,15 +86,21 @@ class Index:
             raise DataError("the index is empty: nothing to search in; add vectors first")
         if top_k < 1:
             raise DataError(f"top_k={top_k}: expected a whole number from 1")
-        q = self._unit(queries, "queries")
-        k = min(top_k, len(self))
-        if self.backend == "faiss":
-            self._flat = flat_index.made(self.vectors) if self._flat is None else self._flat
-            scores, rows = flat_index.search(self._flat, q, k)
-        else:
-            scores, rows = nearest_rows(q, self.vectors, k, unit=True)
+        scores, rows = self._found(self._unit(queries, "queries"), min(top_k, len(self)), self.backend)
         order = torch.from_numpy(np.lexsort((rows.numpy(), -scores.numpy())))
         return scores.gather(1, order).numpy(), rows.gather(1, order).numpy()
+
+    def recall(self, queries: np.ndarray | Tensor, top_k: int = 10) -> float:
+        """The share of the `top_k` nearest that the backend finds, of the first 256 queries (Q, D); 1 where it is exact."""
+        q, k = self._unit(queries, "queries")[:LOOKED_AT], min(top_k, len(self))
+        exact, found = (self._found(q, k, backend)[1] for backend in ("tiles", self.backend))
+        return float((exact[:, :, None] == found[:, None]).any(2).double().mean())
+
+    def _found(self, queries: Tensor, k: int, backend: str) -> tuple[Tensor, Tensor]:
+        if backend == "tiles":
+            return nearest_rows(queries, self.vectors, k, unit=True)
+        self._made = faiss_index.made(self.vectors, backend) if self._made is None else self._made
+        return faiss_index.search(self._made, queries, k)
 
     def require(self, **facts: str) -> None:
         """`DataError` where the index is of something else, such as `weights` of another run."""

@@ -28,12 +28,12 @@ of        the stream to search in (default: the other one)
 data      what to search in: data.root=/folder of the run's kind of data or of pictures alone, or data=CHOICE. It is embedded
           once; its index lies in DIR/indexes and is used again for as long as no file and no weight changes
 among     instead of data: a folder of embeddings or of an index (default: the run's own data, as it embedded them)
-backend   tiles (default) or faiss, for large banks; both are exact
+backend   tiles (default) or faiss, for large banks: both are exact; hnsw is approximate, and its recall is told
 out       a file that ends in .html (a page with pictures), .csv or .parquet (default: the terminal)
 """
 WORDS = {"query", "queries", "of", "top_k", "among", "backend", "k"}
 ENDS = (".csv", ".parquet", ".html")
-BACKENDS = ("tiles", "faiss")
+BACKENDS = ("tiles", "faiss", "hnsw")
 
 
 def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
@@ -59,7 +59,11 @@ def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
     for note in notes:
         print(note, flush=True)
     index.use(words.get("backend", "tiles"))
-    found = nearest(predictor.embed(**{name: queries}), name, index, top_k)
+    embedded = predictor.embed(**{name: queries})
+    found = nearest(embedded, name, index, top_k)
+    if index.backend == "hnsw":
+        share = index.recall(embedded.space(name, index.facts.get("space") == "projection"), top_k)
+        print(f"backend=hnsw is approximate: it finds {share:.1%} of the {top_k} nearest of these queries", flush=True)
     table = found.assign(query=[queries[int(number)] for number in found["query"]])
     if out is None:
         return _told(table, len(queries))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.predict import flat_index
+from multimodal_lab.predict import faiss_index
 from multimodal_lab.predict.index import Index
 
 
@@ -47,10 +47,10 @@ def test_faiss_finds_the_same(index):
 
 
 def test_without_faiss_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(flat_index.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(faiss_index.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"backend=faiss needs FAISS: pip install .*faiss"):
         Index(8, backend="faiss")
-    with pytest.raises(DataError, match="backend=annoy: expected one of tiles, faiss"):
+    with pytest.raises(DataError, match="backend=annoy: expected one of tiles, faiss, hnsw"):
         Index(8, backend="annoy")
 
 
@@ -116,3 +116,16 @@ def test_of_equal_cosines_the_first_that_was_added_stands_first():
     for backend in ("tiles", "faiss"):
         made.use(backend)
         assert made.search(np.array([[1, 0], [0, 1]]), 4)[1].tolist() == [[0, 2, 3, 1], [1, 3, 0, 2]]
+
+
+def test_an_approximate_backend_tells_its_recall():
+    made = Index(8)
+    made.add(drawn(3000), list(map(str, range(3000))))
+    queries = drawn(40, 1)
+    exact = made.search(queries, 10)[1]
+    assert made.recall(queries) == 1
+    made.use("hnsw")
+    found = made.search(queries, 10)[1]
+    share = np.mean([len({*a} & {*b}) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)])
+    assert made.recall(queries) == pytest.approx(share)
+    assert share > 0.9

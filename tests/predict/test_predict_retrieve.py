@@ -61,6 +61,8 @@ def test_what_it_finds_are_the_cosines_of_the_run(asked, captioned, few, tmp_pat
     asked("query=picture of 3", f"data.root={few}", "top_k=20", "backend=faiss", f"out={tmp_path}/by_faiss.csv")
     by_faiss = pd.read_csv(tmp_path / "by_faiss.csv")
     assert list(by_faiss.id) == list(found.id)
+    said = asked("query=picture of 3", f"data.root={few}", "top_k=5", "backend=hnsw")
+    assert "backend=hnsw is approximate: it finds 100.0% of the 5 nearest of these queries" in said
 
 
 def test_pictures_without_a_table_are_taken_and_said_so(asked, captioned, tmp_path):
@@ -106,7 +108,7 @@ def test_the_page_escapes_what_it_shows():
         (["query=a", "text=b"], "error: text=b query=a: expected one query"),
         (["query=a", "queries=b"], "error: query=a queries=b: expected one query"),
         (["query=a", "out=a.xlsx"], "error: out=a.xlsx: expected one of .csv, .parquet, .html"),
-        (["query=a", "backend=annoy"], "error: backend=annoy: expected one of tiles, faiss; nearest: "),
+        (["query=a", "backend=annoy"], "error: backend=annoy: expected one of tiles, faiss, hnsw; nearest: "),
         (["query=  "], "error: query: empty, expected words or the path of a picture"),
         (["query=/none/a.png"], "error: query=/none/a.png: no such file; as words: text=/none/a.png"),
         (["query=KEPT/captions.csv"], "a file and words; say which: image=… or text=…"),
