@@ -119,7 +119,8 @@ def dots(a: Tensor, b: Tensor, rows: Tensor, keys: Tensor) -> Tensor:
 
 def slack(a: Tensor, b: Tensor) -> Tensor:
     """By how much equal double-precision products of a (R, D) and any row of b may differ by rounding, (R, 1)."""
-    return a.norm(dim=1, keepdim=True).double() * (1 + 2.0**-20) * _longest(b) * (2 * a.shape[1] * 2.0**-53)
+    lengths: Tensor = a.norm(dim=1, keepdim=True).double() * (1 + 2.0**-20)
+    return lengths * _longest(b) * (2 * a.shape[1] * 2.0**-53)
 
 
 def _longest(x: Tensor) -> Tensor:

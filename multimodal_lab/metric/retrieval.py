@@ -59,6 +59,8 @@ class Positives:
     def keys(self, rows: Tensor | slice = slice(None)) -> Tensor:
         """(R, P) rows of the keys, -1 where a query has fewer."""
         start, count = self.start[rows], self.count[rows]
+        if not len(self.order):
+            return torch.full((len(count), 1), -1, device=count.device)
         place = torch.arange(max(1, _most(count)), device=start.device)
         return torch.where(
             place < count[:, None], self.order[(start[:, None] + place).clamp(max=len(self.order) - 1)], -1
@@ -102,8 +104,8 @@ def _both(a: Tensor, b: Tensor, of_a: Positives, of_b: Positives) -> tuple[Ranke
     if max(many) > _FEW or len(a) * many[0] + len(b) * many[1] > _BARS:
         return _ranked(a, b, of_a), _ranked(b, a, of_b)
     _require(a, b)
-    sides = (a, b, of_a.keys()), (b, a, of_b.keys())
-    above = both_at_least(a, b, *(_bars(*side) for side in sides), sides[0][2])
+    keys = of_a.keys()
+    above = both_at_least(a, b, _bars(a, b, keys), _bars(b, a, of_b.keys()), keys)
     return _told(above[0], of_a, len(b)), _told(above[1], of_b, len(a))
 
 

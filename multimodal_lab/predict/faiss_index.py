@@ -25,10 +25,8 @@ def made(vectors: Tensor, backend: str) -> Any:
     import faiss
 
     width = vectors.shape[1]
-    if backend == "faiss":
-        index = faiss.IndexFlatIP(width)
-    else:
-        index = faiss.IndexHNSWFlat(width, LINKS, faiss.METRIC_INNER_PRODUCT)
+    flat = backend == "faiss"
+    index: Any = faiss.IndexFlatIP(width) if flat else faiss.IndexHNSWFlat(width, LINKS, faiss.METRIC_INNER_PRODUCT)
     index.add(vectors.numpy())
     return index
 

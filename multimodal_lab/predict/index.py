@@ -45,13 +45,13 @@ class Index:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def use(self, backend: Backend) -> None:
+    def use(self, backend: str) -> None:
         """Search by another backend from now on; `DataError` for an unknown one, or where FAISS is not installed."""
         if backend not in BACKENDS:
             raise DataError(f"backend={backend}: {expected_one_of(backend, BACKENDS)}")
         if backend != "tiles":
             faiss_index.require(backend)
-        self.backend: Backend = backend
+        self.backend = backend
         self._made: Any = None
 
     @property

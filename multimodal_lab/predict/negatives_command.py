@@ -91,10 +91,10 @@ def mined(e: Embeddings, by: str, of: str, top_k: int) -> tuple[pd.DataFrame, in
     cosine = torch.full(own.shape, -torch.inf, dtype=torch.float64, device=a.x.device)
     cosine[own >= 0] = dots(a.x, b.x, (own >= 0).nonzero()[:, 0], own[own >= 0])
     best = cosine.amax(1).cpu().numpy()
-    at, rank = np.nonzero(rows >= 0)
+    query, rank = np.nonzero(rows >= 0)
     ids = np.asarray(e.ids, dtype=object)
     table = pd.DataFrame(
-        {"query": ids[a.home[at]], "rank": rank + 1, "id": ids[b.home[rows[at, rank]]], "score": scores[at, rank],
-         "positive": best[at]}
+        {"query": ids[a.home[query]], "rank": rank + 1, "id": ids[b.home[rows[query, rank]]], "score": scores[query, rank],
+         "positive": best[query]}
     )  # fmt: skip
     return table, int((rows < 0).any(1).sum())

@@ -189,6 +189,16 @@ def test_mean_median_and_chance():
     assert retrieval.chance_recall(ranked, 50) == pytest.approx(1)
 
 
+def test_where_nothing_belongs_together_every_query_is_without():
+    a, b, *_ = case(4, 6, 1, 0)
+    none = torch.zeros(0, dtype=torch.int64)
+    for there, back in (
+        retrieval.rank_both(a, b, torch.zeros(4), torch.ones(6)),
+        retrieval.rank_pairs_both(a, b, none, none),
+    ):
+        assert (there.without, back.without, len(there.first), len(back.first)) == (4, 6, 0, 0)
+
+
 def test_different_widths_are_refused():
     with pytest.raises(ValueError, match="width 3 and keys 4"):
         retrieval.rank(torch.ones(2, 3), torch.ones(2, 4), torch.arange(2), torch.arange(2))
