@@ -194,12 +194,6 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tokenizer_file(path: str) -> Path:
-    """The tokenizer.json that a path names: itself, or that of a directory."""
-    named = Path(path).expanduser()
-    return named / "tokenizer.json" if named.is_dir() else named
-
-
 def tokenizer_digest(text: str) -> str:
     """A hash of a tokenizer's JSON text as the package tokenizers writes it; how it cuts and pads is no part of it."""
     return json_hash({k: v for k, v in json.loads(text).items() if k not in ("padding", "truncation")})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,16 @@ class Keyed(nn.Module):
         prepare: Callable[[Mapping[str, int]], None] | None = getattr(self.fn, "prepare", None)
         if prepare is not None:
             prepare(dims)
+
+    def begin(self, scalars: Mapping[str, float], where: str) -> None:
+        """Start the scalars that begin as the weights of backbones have them; scalars: theirs, by name; where: for messages."""
+        for name, knob in self.knobs.items():
+            if not getattr(knob, "of_weights", False):
+                continue
+            if name not in scalars:
+                near = f"; they have {', '.join(scalars)}" if scalars else ", as those of CLIP and SigLIP have"
+                raise ValueError(f"{where}.{name}.init=weights: the weights of no backbone have learnt a {name}{near}")
+            cast(Any, knob).begin(scalars[name])
 
     def scalars(self, progress: float) -> dict[str, float]:
         """The numbers that it is made with, by name: learned or scheduled ones, and what its function states as `weights`."""

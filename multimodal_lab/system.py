@@ -104,8 +104,9 @@ class System(nn.Module):
         self.labels: dict[str, str] = {name: label for name, label in told.items() if label}
         self.losses = nn.ModuleDict({loss.name: loss, **(losses or {})})
         self.task_weights = Uncertainty.of(dict(self._keyed())) if task_weights == "uncertainty" else None
-        for _, term in self._keyed():
+        for name, term in self._keyed():
             term.prepare(self.dims)
+            term.begin(self.backbones.scalars(), "loss" if name == loss.name else f"losses.{name}")
         self.teacher_momentum = teacher_momentum
         self.teacher: Any = None  # made of the built and adapted system
         self.adapter: Adapter | None = None  # what `adapt` gave to act while training

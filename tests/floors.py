@@ -19,7 +19,8 @@ class Floor(NamedTuple):
 
 FLOORS = (
     Floor(
-        "the contract", ("types", "build", "keyed", "bounds", "files", "text", "hashing", "stage", "progress", "device")
+        "the contract",
+        ("types", "build", "keyed", "bounds", "files", "text", "hashing", "stage", "progress", "device", "pretrained"),
     ),
     Floor("components", ("augment", "backbone", "data", "fusion", "head", "loss", "metric"), beside=False),
     Floor("the system and what serves a run", ("system", "optim", "checkpoint", "log", "runs", "stats", "adapt")),

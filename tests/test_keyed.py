@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from multimodal_lab.keyed import Keyed, lookup
+from multimodal_lab.loss.schedule import FreeScalar, LearnedScalar
 from multimodal_lab.types import Batch
 
 ones = torch.ones(2, dtype=torch.bool)
@@ -59,3 +60,23 @@ def test_a_sample_without_a_label_is_a_class_of_its_own_and_its_views_stay_toget
     assert (seen[0][labels < 0] < -1).all()  # still without a label for a loss that leaves those out
     Keyed(lambda target: seen.append(target) or target.sum(), target="batch.targets.species")(scope)
     assert seen[1] is labels
+
+
+def test_scalars_begin_as_the_weights_of_the_backbones_have_them():
+    keyed = Keyed(
+        lambda scale, bias: scale + bias,
+        name="siglip",
+        scale=LearnedScalar("weights", 1.0, 1000.0),
+        bias=FreeScalar("weights"),
+    )
+    keyed.begin({"scale": 117.33, "bias": -12.9, "temperature": 1 / 117.33}, "loss")
+    assert keyed.scalars(0.0) == pytest.approx({"scale": 117.33, "bias": -12.9})
+    with pytest.raises(
+        ValueError, match=r"losses\.siglip\.scale\.init=weights: the weights of no backbone have learnt a scale"
+    ):
+        keyed.begin({}, "losses.siglip")
+    with pytest.raises(ValueError, match=r"found low 1\.0, init 2000\.0, high 1000\.0"):
+        keyed.begin({"scale": 2000.0, "bias": 0.0}, "loss")
+    fixed = Keyed(lambda temperature: temperature, name="clip", temperature=LearnedScalar(0.07, 0.01, 1.0))
+    fixed.begin({"temperature": 0.5}, "loss")
+    assert fixed.scalars(0.0) == pytest.approx({"temperature": 0.07})

@@ -50,6 +50,21 @@ class Backbones(nn.Module):
         """{stream: the widths of the finer maps that its backbone can give, finest first}; () of one that has none."""
         return {name: tuple(getattr(module, "levels", ())) for name, module in self.by_stream().items()}
 
+    def scalars(self) -> dict[str, float]:
+        """What the losses that weights were trained by have learnt: `temperature`, `scale` and `bias`, of those that have some.
+
+        `ValueError` where two backbones differ: they are of two models.
+        """
+        found: dict[str, float] = {}
+        for name, module in self.by_stream().items():
+            own: dict[str, float] = getattr(module, "scalars", {})
+            for k, value in own.items():
+                if found.setdefault(k, value) != value:
+                    raise ValueError(
+                        f"backbones.{name}: its weights have learnt a {k} of {value:g}, others {found[k]:g}"
+                    )
+        return found
+
     def give_levels(self, names: Collection[str]) -> None:
         """Let the features of these streams hold their finer maps."""
         modules: dict[str, Any] = self.by_stream()

@@ -127,6 +127,19 @@ class Image(nn.Module):
         return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights if own else model}
 
     @staticmethod
+    def resizing(model: str, **_: Any) -> dict[str, Any]:
+        """How images of its weights are resized for `resize=backbone`, by the keys of a modality: timm's own transforms."""
+        cfg = timm.get_pretrained_cfg(model)
+        by = None if cfg is None else {"bicubic": "bicubic", "bilinear": "area"}.get(cfg.interpolation)
+        if cfg is None or by is None or cfg.crop_mode != "center":
+            said = "nothing" if cfg is None else f"interpolation={cfg.interpolation} and crop_mode={cfg.crop_mode}"
+            raise ValueError(
+                f"resize=backbone: timm says {said} of {model}; give size, resize and resize_mode yourself"
+            )
+        own = {"size": int(cfg.input_size[-1]), "resize": by, "resize_mode": "crop", "crop_pct": float(cfg.crop_pct)}
+        return {**own, "resize_stored": True}
+
+    @staticmethod
     def require_possible(model: str, size: int | None, channels: int = 3, weights: str = "random", **_: Any) -> None:
         """`ValueError` in one sentence for a name that timm does not know, or images of a size that the model can't take.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.masked import pooled, where_valid
+from multimodal_lab.backbone.padding import some_key
 from multimodal_lab.backbone.temporal import mask_of_groups
 from multimodal_lab.backbone.text import Layer
 from multimodal_lab.bounds import Count, Fraction
@@ -58,8 +59,7 @@ class TemporalTransformer(nn.Module):
         y = nn.functional.pad(y, (0, 0, 0, mask.shape[1] * self.patch - y.shape[1]))
         tokens = self.embed(y.reshape(len(y), mask.shape[1], -1))
         tokens = self.dropout(tokens + places(mask.shape[1], self.dim, x.device).to(tokens.dtype))
-        attend = mask.clone()
-        attend[:, 0] |= ~mask.any(1)  # a softmax needs one key: in a row without a real token, its first
+        attend = some_key(mask)
         for layer in self.layers:
             tokens = layer(tokens, attend[:, None, None, :])
         tokens = where_valid(self.norm(tokens), mask)

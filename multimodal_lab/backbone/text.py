@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.masked import pooled, where_valid
-from multimodal_lab.backbone.padding import real_tokens
+from multimodal_lab.backbone.padding import real_tokens, some_key
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.types import Features, Stream
 
@@ -71,8 +71,7 @@ class Text(nn.Module):
         if length > self.length:
             raise ValueError(f"backbone text: {length} tokens; the stream says at most length={self.length}")
         mask = real_tokens(x, self.stream)
-        attend = mask.clone()
-        attend[:, 0] = True  # a softmax needs one key: in a row of pads alone, its first pad
+        attend = some_key(mask)
         tokens = self.dropout(self.words(x) + self.places[:, :length])
         for layer in self.layers:
             tokens = layer(tokens, attend[:, None, None, :])

@@ -1,7 +1,8 @@
-"""Any image model of transformers from a local directory, with any number of input bands: ViT, CLIP's, SigLIP's, DINO, …"""
+"""Any image model of transformers from a directory or the user's cache, of any bands: ViT, CLIP's, SigLIP's, DINOv3, …"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -14,15 +15,19 @@ from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Fraction
+from multimodal_lab.pretrained.hub import directory
+from multimodal_lab.pretrained.processor import processor, resizing
 from multimodal_lab.types import Features, Stream
 
 
 class TransformersImage(nn.Module):
-    """The image model in the directory `weights`, or the vision half of one of images and texts.
+    """The image model that `weights`, a directory or an id in the user's cache, names, or the vision half of one of both.
 
     begin: "pretrained", or "random", built by config.json alone. pool: "pooler", the model's own `pooler_output`; "cls", its
     class token; "mean" of the grid. Tokens are the grid, in row order. Its first convolution is widened to the bands of the
-    stream, by name, see `inflate`.
+    stream, by name, see `inflate`. projection: of half a model of images and texts, pooled and tokens are what its own
+    `visual_projection` makes of them (SigLIP has none), tokens behind the norm of the pooled one. `scalars`: see
+    `transformers_model.Half`.
     """
 
     kinds = ("image",)
@@ -43,20 +48,24 @@ class TransformersImage(nn.Module):
         new_bands: Literal["mean", "nearest", "zero", "random"] = "mean",
         band_correlation: Fraction = 0.0,
         pool: Literal["pooler", "cls", "mean"] = "pooler",
+        projection: bool = False,
         checkpointing: bool = False,
         freeze: bool = False,
     ) -> None:
         super().__init__()
         require(self, stream)
+        towers.require_own_pooling(pool, projection)
         self.pool, unused = pool, () if pool == "pooler" else ("pooler", "head")
-        self.model = towers.load(weights, "vision", begin, optional=unused)
+        half = towers.load(weights, "vision", begin, optional=unused, projects=projection)
+        self.model, self.scalars = half.model, half.scalars
+        self.projection = half.projection if projection else None
         for name in unused:
             if getattr(self.model, name, None) is not None:
                 setattr(self.model, name, None)  # nothing would train it
         if unused and hasattr(self.model, "use_head"):  # SigLIP's, which asks no other than this
             self.model.use_head = False
         config = self.model.config
-        self.dim = int(getattr(config, "hidden_size", 0) or config.hidden_sizes[-1])
+        self.dim = towers.width(int(getattr(config, "hidden_size", 0) or config.hidden_sizes[-1]), self.projection)
         conv = next((m for m in self.model.modules() if isinstance(m, nn.Conv2d)), None)
         if conv is None:
             raise ValueError(f"backbone.weights={weights}: a {config.model_type} has no convolution to read bands with")
@@ -105,12 +114,17 @@ class TransformersImage(nn.Module):
     @staticmethod
     def normalisation(weights: str, pretrained_bands: list[str], **_: Any) -> dict[str, Any]:
         """What the weights were trained to be normalised by: mean and std, 0 to 1, of the `bands` that they know, and `of`."""
-        mean, std = files.statistics(weights) or (None, None)
+        mean, std = files.statistics(str(directory(weights, "backbone.weights"))) or (None, None)
         if mean is None or std is None:
             raise ValueError(
                 f"normalise=backbone: {weights} has no preprocessor_config.json with image_mean and image_std; give {{mean, std}}"
             )
         return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights}
+
+    @staticmethod
+    def resizing(weights: str, **_: Any) -> dict[str, Any]:
+        """How the weights' image processor resizes, by the keys of a modality; whether in whole numbers is left to a trial."""
+        return resizing(processor(weights, "backbone.weights"), "backbone.weights")
 
     def forward(self, x: Tensor) -> Features:
         """x (N, C, H, W) to grid tokens (N, L, D) in row order, without class and register tokens, and pooled (N, D)."""
@@ -118,7 +132,7 @@ class TransformersImage(nn.Module):
         hidden = found.last_hidden_state
         if hidden.ndim == 4:
             hidden = hidden.flatten(2).transpose(1, 2)
-        grid, cls = _grid(hidden, x.shape[-1])
+        grid, cls = _grid(hidden, x.shape[-1] // self.step)
         if self.pool == "pooler":
             pooled = found.pooler_output.flatten(1)
         elif self.pool == "mean":
@@ -127,13 +141,23 @@ class TransformersImage(nn.Module):
             raise ValueError("backbone.pool=cls: this model has no class token; choose pooler or mean")
         else:
             pooled = cls
+        if self.projection is not None:
+            grid, pooled = self.projection(getattr(self.model, "post_layernorm", _same)(grid)), self.projection(pooled)
         found = towers.features(grid, pooled, torch.ones(grid.shape[:2], dtype=torch.bool, device=x.device))
-        side = int(grid.shape[1] ** 0.5)
+        side = math.isqrt(grid.shape[1])
         return replace(found, grid=(side, side))
 
 
-def _grid(hidden: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
-    """The square grid at the end of the tokens (N, L, D), and the first of those before it, if any."""
-    side = int(hidden.shape[1] ** 0.5)
-    prefix = hidden.shape[1] - side * side
+def _grid(hidden: Tensor, side: int) -> tuple[Tensor, Tensor | None]:
+    """The square grid at the end of the tokens (N, L, D), and the first of those before it, if any.
+
+    side: of the patches that are cut; a model that merges them has fewer.
+    """
+    tokens = hidden.shape[1]
+    side = side if side * side <= tokens else math.isqrt(tokens)
+    prefix = tokens - side * side
     return hidden[:, prefix:], hidden[:, 0] if prefix else None
+
+
+def _same(x: Tensor) -> Tensor:
+    return x

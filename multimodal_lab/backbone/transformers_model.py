@@ -1,37 +1,53 @@
-"""A model of transformers from a local directory: config.json and safetensors; no network, no pickle, no foreign code."""
+"""A model of transformers from a directory or the user's cache: config.json and safetensors; no network, pickle, foreign code."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.backbone import weights as files
 from multimodal_lab.backbone.masked import where_valid
 from multimodal_lab.files import read_json
+from multimodal_lab.pretrained.hub import CONFIG, directory
 from multimodal_lab.types import Features
 
-CONFIG = "config.json"
-# of a configuration, what a model of images and texts calls one half of it, and its module of that half
 Begin = Literal["pretrained", "random"]
-HALVES = {"text": ("text_config", "text_model"), "vision": ("vision_config", "vision_model")}
+# of a configuration, what a model of images and texts calls one half of it, its module of that half and the projection behind
+HALVES = {
+    "text": ("text_config", "text_model", "text_projection"),
+    "vision": ("vision_config", "vision_model", "visual_projection"),
+}
+
+
+@dataclass
+class Half:
+    """The text or vision half of a model. dual: it is half of one of images and texts, all others are whole.
+
+    projection: what such a one has behind the pooled vector, None for SigLIP. scalars: what its loss has learnt, by the names
+    that losses have here: `scale` of the cosines, `temperature`, 1 / scale, and `bias` (SigLIP's).
+    """
+
+    model: Any
+    dual: bool
+    projection: nn.Module | None
+    scalars: dict[str, float]
 
 
 def config_of(weights: str, half: str) -> Any:
     """The configuration of the text or vision half of the model in a directory; `ValueError` in one sentence."""
-    config = _config(weights)
+    config = whole_config(weights)
     return getattr(config, HALVES[half][0], None) or config
 
 
-def _config(weights: str) -> Any:
-    folder = Path(weights).expanduser()
-    if not (folder / CONFIG).is_file():
-        raise ValueError(
-            f"backbone.weights={weights}: expected a directory with {CONFIG} and model.safetensors, as save_pretrained of "
-            f"transformers writes it; found {'no ' + CONFIG + ' in it' if folder.is_dir() else 'no such directory'}"
-        )
+def whole_config(weights: str) -> Any:
+    """The configuration of the model in a directory; `ValueError` in one sentence."""
+    folder = directory(weights, "backbone.weights")
     from transformers import AutoConfig
 
     try:
@@ -43,12 +59,15 @@ def _config(weights: str) -> Any:
         ) from error
 
 
-def load(weights: str, half: str, begin: Begin = "pretrained", optional: tuple[str, ...] = ()) -> Any:
+def load(
+    weights: str, half: str, begin: Begin = "pretrained", optional: tuple[str, ...] = (), projects: bool = False
+) -> Half:
     """The text or vision half of the model in a directory, in fp32; tensors that are missing are a `ValueError`.
 
-    begin: "random", built by config.json alone. optional: parts that may be missing, as they are not used.
+    begin: "random", built by config.json alone. optional: parts that may be missing, as they are not used. projects: its
+    projection is used, so that it must be there; a whole model, which has none, is a `ValueError`.
     """
-    config = _config(weights)
+    config = whole_config(weights)
     from transformers import AutoModel
     from transformers.utils import logging
 
@@ -58,15 +77,19 @@ def load(weights: str, half: str, begin: Begin = "pretrained", optional: tuple[s
         if begin == "random":
             model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
         else:
-            model, info = AutoModel.from_pretrained(
-                Path(weights).expanduser(), local_files_only=True, trust_remote_code=False, use_safetensors=True,
-                dtype=torch.float32, output_loading_info=True,
-            )  # fmt: skip
+            folder = directory(weights, "backbone.weights")
+            safe: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+            if (state := _plain_tensors(folder)) is not None:
+                with torch.device("meta"):
+                    kind = type(AutoModel.from_config(config, trust_remote_code=False))
+                model, info = kind.from_pretrained(None, config=config, state_dict=state, **safe)
+            else:
+                model, info = AutoModel.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **safe)
     except Exception as error:  # of many types, by what is wrong
         raise ValueError(f"backbone.weights={weights}: can't be loaded: {_first(error)}") from error
-    name = HALVES[half][1]
+    _, name, projection = HALVES[half]
     own = getattr(model, name, None)
-    inside = f"{name}." if own is not None else ""
+    inside = (f"{name}.", f"{projection}." if projects else f"{name}.") if own is not None else ("",)
     lost = [k for k in sorted(info["missing_keys"]) if k.startswith(inside) and not set(k.split(".")) & {*optional}]
     lost += [str(k[0] if isinstance(k, tuple) else k) for k in info["mismatched_keys"]]
     if lost:
@@ -74,9 +97,34 @@ def load(weights: str, half: str, begin: Begin = "pretrained", optional: tuple[s
             f"backbone.weights={weights}: {len(lost)} tensors of {type(model).__name__} are not in its files, or of another "
             f"shape (first: {', '.join(lost[:3])})"
         )
-    if own is None and half == "text" and getattr(model.config, "is_encoder_decoder", False):
-        return model.get_encoder()
-    return model if own is None else own
+    if own is not None:
+        return Half(own, True, getattr(model, projection, None), _scalars(model, info["missing_keys"]))
+    if projects:
+        raise ValueError(
+            f"backbone.projection=true: the {config.model_type} in {weights} is no model of images and texts, and has no "
+            "projection of its own; set backbone.projection=false"
+        )
+    encodes = half == "text" and getattr(model.config, "is_encoder_decoder", False)
+    return Half(model.get_encoder() if encodes else model, False, None, {})
+
+
+def _plain_tensors(folder: Path) -> dict[str, Tensor] | None:
+    """The tensors of a pytorch_model.bin that stands alone in the directory, as OpenAI's CLIP does; None without one.
+
+    It is read as `weights.read` does, which builds plain tensors only.
+    """
+    alone = folder / "pytorch_model.bin"
+    safe = any((folder / name).is_file() for name in ("model.safetensors", files.INDEX))
+    return None if safe or not alone.is_file() else files.read(alone)
+
+
+def _scalars(model: Any, missing: Collection[str]) -> dict[str, float]:
+    """What the loss of a model of images and texts has learnt; {} of one whose files say nothing."""
+    scale, bias = (None if n in missing else getattr(model, n, None) for n in ("logit_scale", "logit_bias"))
+    if not isinstance(scale, Tensor):
+        return {}
+    found = float(scale.detach().double().exp())
+    return {"scale": found, "temperature": 1 / found} | ({"bias": float(bias)} if isinstance(bias, Tensor) else {})
 
 
 def checkpointed(model: Any, weights: str) -> None:
@@ -84,6 +132,20 @@ def checkpointed(model: Any, weights: str) -> None:
     if not getattr(model, "supports_gradient_checkpointing", False):
         raise ValueError(f"backbone.checkpointing: the model in {weights} can't; set backbone.checkpointing=false")
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+def require_own_pooling(pool: str, projection: bool) -> None:
+    """`ValueError` where a projection is to be given another vector than the one that it was trained on."""
+    if projection and pool != "pooler":
+        raise ValueError(
+            f"backbone.projection=true with backbone.pool={pool}: the model's own projection was trained on its own pooled "
+            "vector; set backbone.pool=pooler, or backbone.projection=false"
+        )
+
+
+def width(hidden: int, projection: nn.Module | None) -> int:
+    """What comes out of a projection of a pooled vector, itself where there is none."""
+    return hidden if projection is None else int(projection(torch.zeros(1, hidden)).shape[1])
 
 
 def takes(model: nn.Module, argument: str) -> bool:

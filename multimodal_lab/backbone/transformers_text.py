@@ -1,8 +1,7 @@
-"""Any text model of transformers from a local directory: BERT, RoBERTa, CLIP's, T5's encoder, GPT-2, …"""
+"""Any text model of transformers from a directory or the user's cache: BERT, MiniLM, CLIP's, SigLIP's, T5's encoder, GPT-2, …"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,20 +11,25 @@ from multimodal_lab.backbone import masked
 from multimodal_lab.backbone import transformers_model as towers
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.backbone.padding import real_tokens
-from multimodal_lab.files import tokenizer_digest, tokenizer_file
+from multimodal_lab.backbone.padding import real_tokens, some_key
+from multimodal_lab.backbone.pooling import Pooling, own_pooling, sees_padding
+from multimodal_lab.files import tokenizer_digest
+from multimodal_lab.pretrained.hub import directory
+from multimodal_lab.pretrained.tokenizer import tokenizer_file, tokenizer_json
 from multimodal_lab.types import Features, Stream
 
 TRAINED = ("word", "bpe")
 
 
 class TransformersText(nn.Module):
-    """The text model in the directory `weights`, or the text half of one of images and texts.
+    """The text model that `weights` names, a directory or an id in the user's cache, or the text half of one of images and texts.
 
     begin: "pretrained", or "random", built by config.json alone. pool: "mean" of the real tokens; the "first" (BERT's class
     token) or the "last" real one (of a model that reads from left to right); "pooler", the model's own `pooler_output` (CLIP:
-    the token that ends the text). The stream must be read by the tokenizer that the model was trained with, which is checked
-    by its digest where the directory holds it, else by its size.
+    the token that ends the text, SigLIP: the last place and a layer); "auto", what the model was trained to pool by, see
+    `own_pooling`. projection: of half a model of images and texts, pooled and tokens are what its own `text_projection` makes
+    of them (SigLIP has none). The stream must be read by the tokenizer that the model was trained with, which is checked by its
+    digest where the directory holds it, else by its size. `scalars`: see `transformers_model.Half`.
     """
 
     kinds = ("text",)
@@ -40,17 +44,25 @@ class TransformersText(nn.Module):
         *,
         weights: str,
         begin: Literal["pretrained", "random"] = "pretrained",
-        pool: Literal["mean", "first", "last", "pooler"] = "mean",
+        pool: Literal["auto", "mean", "first", "last", "pooler"] = "auto",
+        projection: bool = False,
         checkpointing: bool = False,
         freeze: bool = False,
     ) -> None:
         super().__init__()
         require(self, stream)
-        self.stream, self.pool = stream, pool
-        self.model = towers.load(weights, "text", begin, optional=() if pool == "pooler" else ("pooler",))
-        if pool != "pooler" and getattr(self.model, "pooler", None) is not None:
+        folder, config = directory(weights, "backbone.weights"), towers.whole_config(weights)
+        self.stream = stream
+        self.pool: Pooling = own_pooling(folder, config) if pool == "auto" else pool
+        towers.require_own_pooling(self.pool, projection)
+        unused = () if self.pool == "pooler" else ("pooler",)
+        half = towers.load(weights, "text", begin, optional=unused, projects=projection)
+        self.model, self.scalars = half.model, half.scalars
+        if unused and getattr(self.model, "pooler", None) is not None:
             self.model.pooler = None  # nothing would train it
-        self.dim = int(self.model.config.hidden_size)
+        self.projection = half.projection if projection else None
+        self.dim = towers.width(int(self.model.config.hidden_size), self.projection)
+        self.sees_padding = sees_padding(folder, config)
         self._require_tokenizer(weights)
         if checkpointing:
             towers.checkpointed(self.model, weights)
@@ -59,11 +71,11 @@ class TransformersText(nn.Module):
 
     def _require_tokenizer(self, weights: str) -> None:
         stream, config, at = self.stream, self.model.config, f"modality.{self.stream.name}"
-        own, table = _digest(weights), int(self.model.get_input_embeddings().num_embeddings)
-        if own and own != stream.digest:
+        own, table = _digests(weights), int(self.model.get_input_embeddings().num_embeddings)
+        if own and stream.digest not in own:
             raise ValueError(
                 f"{at}.tokens: tokenizer {stream.digest[:8]} of {stream.vocab} entries, but the model in {weights} was trained "
-                f"with {own[:8]} of its own directory: the same numbers mean other words; give {at}.tokens={weights}"
+                f"with {own[0][:8]} of its own directory: the same numbers mean other words; give {at}.tokens={weights}"
             )
         if int(stream.vocab or 0) > table or (not own and stream.vocab != table):
             raise ValueError(
@@ -76,7 +88,7 @@ class TransformersText(nn.Module):
                 f"{at}.tokens: texts are padded with {stream.pad}, and the model in {weights} counts its places by padding of "
                 f"{config.pad_token_id}; give the tokenizer that it was trained with"
             )
-        _require_length(int(stream.length or 0), config, offset, f"{at}.length", weights)
+        _require_length(int(stream.length or 0), config, offset, f"{at}.length", weights, self.sees_padding)
 
     @staticmethod
     def require_possible(weights: str, tokens: str | None = None, length: int | None = None, **_: Any) -> None:
@@ -84,20 +96,19 @@ class TransformersText(nn.Module):
         config = towers.config_of(weights, "text")
         if not getattr(config, "vocab_size", None):
             raise ValueError(f"backbone.weights={weights}: a {config.model_type} reads no text; choose a text model")
-        own = _digest(weights)
-        if own and (tokens or "word") in TRAINED:
+        if (tokens or "word") in TRAINED and tokenizer_file(weights).is_file():
             raise ValueError(
                 f"tokens={tokens or 'word'} is trained on these data, but the model in {weights} reads by its own tokenizer; "
                 f"give tokens={weights} to the modality's text stream"
             )
         if length:
-            _require_length(length, config, None, "length", weights)
+            own = sees_padding(directory(weights, "backbone.weights"), towers.whole_config(weights))
+            _require_length(length, config, None, "length", weights, own)
 
     def forward(self, x: Tensor) -> Features:
         """x (N, L) int64 to tokens (N, L, D), zero where padded, and pooled (N, D)."""
         mask = real_tokens(x, self.stream)
-        attend = mask.clone()
-        attend[:, 0] = True  # a softmax needs one key: in a row of padding alone, its first
+        attend = torch.ones_like(mask) if self.sees_padding else some_key(mask)
         found = self.model(input_ids=x, attention_mask=attend.long())
         tokens = found.last_hidden_state
         if self.pool == "pooler":
@@ -107,19 +118,20 @@ class TransformersText(nn.Module):
         elif self.pool == "mean":
             pooled = masked.pooled(masked.where_valid(tokens, mask), mask)
         else:
-            at = (mask.sum(1) - 1).clamp(min=0) if self.pool == "last" else mask.new_zeros(len(x), dtype=torch.long)
+            places = torch.arange(x.shape[1], device=x.device)
+            at = (places * mask).argmax(1) if self.pool == "last" else mask.int().argmax(1)
             pooled = tokens[torch.arange(len(x), device=x.device), at]
+        if self.projection is not None:
+            tokens, pooled = self.projection(tokens), self.projection(pooled)
         return towers.features(tokens, pooled, mask)
 
 
-def _digest(weights: str) -> str:
-    """That of the tokenizer in the model's directory; "" where there is none."""
-    file = tokenizer_file(str(Path(weights).expanduser()))
+def _digests(weights: str) -> list[str]:
+    """Those of the tokenizer in the model's directory, as transformers makes it and as the file has it; [] without one."""
+    file = tokenizer_file(weights)
     if not file.is_file():
-        return ""
-    from tokenizers import Tokenizer
-
-    return tokenizer_digest(Tokenizer.from_file(str(file)).to_str())
+        return []
+    return [tokenizer_digest(tokenizer_json(path)) for path in (weights, str(file))]
 
 
 def _offset(model: nn.Module) -> int | None:
@@ -130,8 +142,14 @@ def _offset(model: nn.Module) -> int | None:
     return None
 
 
-def _require_length(length: int, config: Any, offset: int | None, key: str, weights: str) -> None:
+def _require_length(length: int, config: Any, offset: int | None, key: str, weights: str, padded: bool) -> None:
     places = getattr(config, "max_position_embeddings", None)
-    if isinstance(places, int) and 0 < places < length + (offset or 0):
-        most = places - (offset or 0)
+    if not isinstance(places, int) or places <= 0:
+        return
+    most = places - (offset or 0)
+    if length > most:
         raise ValueError(f"{key}: {length} tokens, but the model in {weights} has places for {most}; at most {most}")
+    if padded and length != most:
+        raise ValueError(
+            f"{key}: {length} tokens, but the model in {weights} was trained on texts padded to {most}; give {key}={most}"
+        )

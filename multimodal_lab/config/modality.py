@@ -45,8 +45,9 @@ class StreamConfig:
     rate: Positive | None = None
     longer: Literal["refuse", "cut"] = "refuse"
     size: Count | None = None
-    resize: Literal["area", "bicubic", "none"] | None = None
-    resize_mode: Literal["pad", "stretch", "crop"] | None = None
+    resize: Literal["area", "bicubic", "none", "backbone"] | None = None
+    resize_mode: Literal["pad", "stretch", "crop", "crop_floor"] | None = None
     crop_pct: Margin | None = None
+    resize_stored: bool = False  # resize the stored whole numbers of 8 bits, before they are scaled
     normalise: Literal["train", "imagenet", "sat493m", "backbone"] | Moments | None = None
     white_level: Positive | None = None  # stored value that statistics of pictures take for 1

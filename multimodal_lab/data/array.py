@@ -10,7 +10,7 @@ import numpy as np
 
 from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics, looked_at
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.streams import steps
+from multimodal_lab.data.streams import steps, whole_numbers
 from multimodal_lab.data.streams.measured import both, measured
 from multimodal_lab.data.streams.nodata import Tally, blank
 from multimodal_lab.data.streams.normalise import statistics
@@ -75,6 +75,8 @@ class Array(Kind):
 
     def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Scaled, projected, and images brought to size, blank where a pixel is not seen (see `Resize.sized`)."""
+        whole = self.spatial and samples.resizes[name].stored
+        raw = whole_numbers.resized(samples, raw, name) if whole else raw
         found = self.scaled(samples, raw, name)
         if found is None:
             return None, None
@@ -84,6 +86,8 @@ class Array(Kind):
         timed = samples.plans[name].timed
         if not self.spatial:
             return (steps.gaps(x, samples.nodata) if timed else x), None
+        if whole:
+            return x, None
         if timed:
             return self._video(samples, raw, x, name)
         x, seen = self._sized(samples, raw, x, name, 1)

@@ -20,6 +20,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import wiring
 from multimodal_lab.config.rules.wiring import target
+from multimodal_lab.experiment import preprocessing
 from multimodal_lab.log.background import Background
 from multimodal_lab.loss import balanced
 from multimodal_lab.stage import stage
@@ -54,11 +55,18 @@ def require_backbones(cfg: DictConfig) -> None:
             check(**{**facts, **factory.keywords})
 
 
+def take_preprocessing(cfg: DictConfig) -> None:
+    """Write into `cfg` what `resize: backbone` of its modality stands for, so that a record says it too; see `preprocessing`."""
+    if any(own.get("resize") == "backbone" for own in cfg.modality.values()):
+        preprocessing.resolve(cfg, _backbones(cfg))
+
+
 def modality(cfg: DictConfig) -> dict[str, Any]:
-    """The modality of a config as plain values, `normalise: backbone` replaced by what the backbone says.
+    """The modality of a config as plain values, `backbone` of `normalise` and `resize` replaced by what the backbone says.
 
     That is what its class's `normalisation` gives for the backbone's own arguments, see `data.streams.normalise`.
     """
+    take_preprocessing(cfg)
     found: dict[str, Any] = as_plain(cfg)["modality"]
     asks = [name for name, own in found.items() if own.get("normalise") == "backbone"]
     factories = _backbones(cfg) if asks else {}

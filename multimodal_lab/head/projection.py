@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.head.masked_norm import MaskedBatchNorm
+from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Batch, Features
 
 Norm = Literal["none", "batch", "layer"]
@@ -38,7 +39,8 @@ class Projection(nn.Module):
 
     `hidden` null is a single Linear. `shared` is one MLP for all names, at the width of the widest; a name of another
     width first passes a Linear of its own to it. `norm` stands before the ReLU; `batch` counts present rows only, over
-    all ranks. ValueError for a norm without a hidden layer.
+    all ranks. `unprojected` names pass as they are, as a locked tower of LiT does (Zhai et al. 2022) and towers that have
+    projections of their own; they have one width, which `dim` auto stands for. ValueError for a norm without a hidden layer.
     """
 
     takes = "all"
@@ -49,19 +51,22 @@ class Projection(nn.Module):
         self,
         dims: dict[str, int],
         *,
-        dim: Count = 128,
+        dim: Count | Literal["auto"] = 128,
         hidden: Count | None = 512,
         shared: bool = False,
         norm: Literal["none", "batch", "layer"] = "none",
+        unprojected: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if hidden is None and norm != "none":
             raise ValueError(
                 f"head=projection: norm={norm} stands in the hidden layer, and hidden is null; set hidden or norm=none"
             )
-        self.names = list(dims)
-        width = max(dims.values())
-        self.shared = Mlp(width, hidden, dim, norm) if shared else None
+        self.names, self.unprojected = list(dims), frozenset(unprojected)
+        dim = _common_width(dims, dim, unprojected)
+        dims = {n: d for n, d in dims.items() if n not in self.unprojected}
+        width = max(dims.values(), default=0)
+        self.shared = Mlp(width, hidden, dim, norm) if shared and dims else None
         self.own = nn.ModuleDict() if shared else nn.ModuleDict({n: Mlp(d, hidden, dim, norm) for n, d in dims.items()})
         self.adapt = nn.ModuleDict({n: nn.Linear(d, width) for n, d in dims.items() if shared and d != width})
 
@@ -70,7 +75,25 @@ class Projection(nn.Module):
         return {name: self._project(name, features[name]) for name in self.names}
 
     def _project(self, name: str, f: Features) -> Tensor:
+        if name in self.unprojected:
+            return f.pooled
         x = self.adapt[name](f.pooled) if name in self.adapt else f.pooled
         mlp = self.own[name] if self.shared is None else self.shared
         z: Tensor = mlp(x, f.present)
         return z
+
+
+def _common_width(dims: Mapping[str, int], dim: int | str, unprojected: Sequence[str]) -> int:
+    """The width of the output, which is that of what passes as it is; `ValueError` where these are not of one."""
+    for name in unprojected:
+        if name not in dims:
+            raise ValueError(f"head.unprojected: no stream {name!r}; {expected_one_of(name, list(dims))}")
+    widths = {name: dims[name] for name in unprojected} | ({"dim": dim} if isinstance(dim, int) else {})
+    if not widths:
+        raise ValueError(
+            "head.dim=auto is the width of what is unprojected, and head.unprojected is empty; give a number"
+        )
+    if len({*widths.values()}) > 1:
+        found = ", ".join(f"{name} {width}" for name, width in widths.items())
+        raise ValueError(f"head.unprojected: what passes as it is must have the width of the rest, found {found}")
+    return next(iter(widths.values()))

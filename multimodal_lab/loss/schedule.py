@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import Positive
+
+ROUNDING = 1e-5  # relative: CLIP's own scale is exp of the float nearest to ln 100
 
 
 class _Project(torch.autograd.Function):
@@ -30,18 +32,24 @@ class _Project(torch.autograd.Function):
 class LearnedScalar(nn.Module):
     """A learned positive number, exp of a parameter, held in [low, high].
 
-    CLIP's temperature (Radford 2021, 2.5) is init 0.07, low 0.01. Returns a 0-d tensor. `ValueError` unless low <=
-    init <= high.
+    CLIP's temperature (Radford 2021, 2.5) is init 0.07, low 0.01. init: "weights", what the weights of the backbones have learnt
+    of this name, see `begin`. Returns a 0-d tensor. `ValueError` unless low <= init <= high.
     """
 
-    def __init__(self, init: Positive, low: Positive, high: Positive) -> None:
+    def __init__(self, init: Positive | Literal["weights"], low: Positive, high: Positive) -> None:
         super().__init__()
-        if not 0 < low <= init <= high:
+        self.low, self.high, self.of_weights = low, high, init == "weights"
+        self.log = nn.Parameter(torch.tensor(0.0))
+        self.begin(high if isinstance(init, str) else init)
+
+    def begin(self, init: float) -> None:
+        """Start at `init`; a bound may be missed by the last digits of a published number."""
+        if not 0 < self.low <= init * (1 + ROUNDING) or init > self.high * (1 + ROUNDING):
             raise ValueError(
-                f"LearnedScalar: expected 0 < low <= init <= high, found low {low}, init {init}, high {high}"
+                f"LearnedScalar: expected 0 < low <= init <= high, found low {self.low}, init {init}, high {self.high}"
             )
-        self.log = nn.Parameter(torch.tensor(math.log(init)))
-        self.low, self.high = low, high
+        with torch.no_grad():
+            self.log.fill_(math.log(min(max(init, self.low), self.high)))
 
     def forward(self, progress: float) -> Tensor:
         """The current value; `progress` is ignored."""
@@ -50,11 +58,17 @@ class LearnedScalar(nn.Module):
 
 
 class FreeScalar(nn.Module):
-    """A learned number of any sign, such as SigLIP's bias. Returns a 0-d tensor."""
+    """A learned number of any sign, such as SigLIP's bias. init: as of `LearnedScalar`. Returns a 0-d tensor."""
 
-    def __init__(self, init: float) -> None:
+    def __init__(self, init: float | Literal["weights"]) -> None:
         super().__init__()
-        self.value = nn.Parameter(torch.tensor(float(init)))
+        self.of_weights = init == "weights"
+        self.value = nn.Parameter(torch.tensor(0.0 if isinstance(init, str) else float(init)))
+
+    def begin(self, init: float) -> None:
+        """Start at `init`."""
+        with torch.no_grad():
+            self.value.fill_(init)
 
     def forward(self, progress: float) -> Tensor:
         """The current value; `progress` is ignored."""

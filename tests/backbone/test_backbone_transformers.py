@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from tokenizers_made import make
+from towers_made import PLACES, siglip
 from transformers import (
     BertConfig,
     BertModel,
@@ -60,7 +61,12 @@ def saved(model, folder):
 def stream_of(folder, length=LENGTH):
     tokens = load(str(folder), length, "tokens")
     m = tokens.marks
-    facts = {"pad": m.pad, "bos": m.begin[0], "eos": m.end[-1], "digest": tokenizer_digest(tokens.to_json())}
+    facts = {
+        "pad": m.pad,
+        "bos": m.begin[0] if m.begin else None,
+        "eos": m.end[-1],
+        "digest": tokenizer_digest(tokens.to_json()),
+    }
     return Stream("text", "text", vocab=tokens.vocab, length=length, **facts)
 
 
@@ -200,9 +206,23 @@ def lacking(folder):
     save_file({k: v for k, v in state.items() if "layer.1." not in k}, folder / "model.safetensors", {"format": "pt"})
 
 
+class Evil:
+    """A pickle that would run code on reading."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
 def pickled(folder):
     (folder / "model.safetensors").unlink()
-    torch.save({}, folder / "pytorch_model.bin")
+    torch.save({"x": Evil(folder / "ran")}, folder / "pytorch_model.bin")
+
+
+def absent(folder):
+    (folder / "model.safetensors").unlink()
 
 
 def foreign(folder):
@@ -216,7 +236,8 @@ def foreign(folder):
     [
         (cut, r"can't be loaded: SafetensorError"),
         (lacking, r"\d+ tensors of BertModel are not in its files, or of another shape \(first: encoder\.layer\.1"),
-        (pickled, r"can't be loaded: OSError: .*safetensors"),
+        (pickled, r"can't be loaded: ValueError: \S+pytorch_model\.bin: not a file of plain tensors"),
+        (absent, r"can't be loaded: OSError: .*safetensors"),
         (foreign, r"config\.json is of no model that transformers knows"),
         (lambda f: (f / "config.json").write_text("{"), r"config\.json is of no model that transformers knows: ValueError|JSON"),
         (lambda f: (f / "config.json").unlink(), r"expected a directory with config\.json.*found no config\.json in it"),
@@ -230,6 +251,58 @@ def test_a_directory_that_is_broken_or_would_run_code_is_one_sentence(tmp_path, 
         TransformersText(stream, weights=str(tmp_path))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_of_plain_tensors_is_read_where_it_stands_alone(tmp_path):
+    peer = clip(tmp_path)
+    x = torch.randn(2, 3, 32, 32)
+    want = TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB, projection=True).eval()(x)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(peer.state_dict(), tmp_path / "pytorch_model.bin")
+    net = TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB, projection=True).eval()
+    assert torch.equal(net(x).pooled, want.pooled)
+    assert net.scalars["scale"] == pytest.approx(peer.logit_scale.exp().item())
+    state = {k: v for k, v in peer.state_dict().items() if k not in ("logit_scale", "visual_projection.weight")}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    assert TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB).scalars == {}
+    with pytest.raises(ValueError, match=r"1 tensors of CLIPModel are not in its files.*visual_projection"):
+        TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB, projection=True)
+
+
+@torch.no_grad()
+def test_tokens_are_projected_as_the_pooled_vector_is(tmp_path):
+    given, vocab, own = texts(tmp_path, "clip")
+    peer = clip(tmp_path, vocab, (own.bos_token_id, own.eos_token_id))
+    x = torch.randn(2, 3, 32, 32)
+    f = TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB, projection=True).eval()(x)
+    whole = peer.vision_model(pixel_values=x)
+    torch.testing.assert_close(f.pooled, peer.get_image_features(x).pooler_output)
+    places = peer.visual_projection(peer.vision_model.post_layernorm(whole.last_hidden_state))
+    torch.testing.assert_close(f.tokens, places[:, 1:])
+    f = TransformersText(stream_of(tmp_path), weights=str(tmp_path), projection=True).eval()(given["input_ids"])
+    want = peer.get_text_features(input_ids=given["input_ids"], attention_mask=given["attention_mask"])
+    torch.testing.assert_close(f.pooled, want.pooler_output)
+    ends = given["input_ids"].argmax(1)  # so transformers finds the end where its id is 2
+    torch.testing.assert_close(f.tokens[torch.arange(3), ends], f.pooled)
+
+
+def test_a_projection_of_another_model_or_another_vector_is_refused(tmp_path):
+    text_model(tmp_path)
+    stream = stream_of(tmp_path)
+    with pytest.raises(ValueError, match=r"projection=true with backbone\.pool=mean: .*set backbone\.pool=pooler"):
+        TransformersText(stream, weights=str(tmp_path), projection=True)
+    with pytest.raises(ValueError, match=r"projection=true: the bert in \S+ is no model of images and texts"):
+        TransformersText(stream, weights=str(tmp_path), projection=True, pool="pooler")
+
+
+def test_a_text_that_is_seen_with_its_padding_is_padded_to_the_context(tmp_path):
+    siglip(tmp_path)
+    assert TransformersText(stream_of(tmp_path, PLACES), weights=str(tmp_path)).pool == "pooler"
+    words = r"trained on texts padded to 16; give \S*length=16"
+    with pytest.raises(ValueError, match=words):
+        TransformersText(stream_of(tmp_path, PLACES - 1), weights=str(tmp_path))
+    with pytest.raises(ValueError, match=words):
+        TransformersText.require_possible(str(tmp_path), tokens=str(tmp_path), length=PLACES - 1)
 
 
 def test_what_can_be_known_before_data_are_read_is_told_then(tmp_path):

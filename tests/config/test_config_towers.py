@@ -15,7 +15,7 @@ IMAGE = ["modality=rgb", "fusion=separate"]
         ([*TEXT, "modality.text.tokens=/nowhere"], "modality.text.tokens=/nowhere: no tokenizer there"),
         ([*TEXT, "modality.text.tokens=3"], "modality.text.tokens=3: expected text"),
         ([*IMAGE, "+modality.rgb.resize=cubic"], "nearest: modality.rgb.resize=bicubic"),
-        ([*IMAGE, "+modality.rgb.resize_mode=centre"], "expected one of pad, stretch, crop"),
+        ([*IMAGE, "+modality.rgb.resize_mode=centre"], "expected one of pad, stretch, crop, crop_floor"),
         ([*IMAGE, "+modality.rgb.crop_pct=1.2"], "modality.rgb.crop_pct=1.2: expected a number in (0, 1]"),
         ([*IMAGE, "+modality.rgb.size=0"], "modality.rgb.size=0: expected an integer >= 1"),
         ([*IMAGE, "+modality.rgb.normalise=imagnet"], "nearest: modality.rgb.normalise=imagenet"),

@@ -42,3 +42,28 @@ def test_null_hidden_is_linear(build, make, batch):
 def test_a_norm_without_a_hidden_layer_is_refused(build):
     with pytest.raises(ValueError, match="norm=batch stands in the hidden layer, and hidden is null"):
         build("projection", DIMS, hidden=None, norm="batch")
+
+
+def test_what_is_unprojected_passes_as_it_is_and_the_rest_comes_to_its_width(build, make, batch):
+    features = make(DIMS, 3)
+    for shared in (True, False):
+        head = build("projection", DIMS, dim="auto", unprojected=["uv"], shared=shared)
+        out = head(features, batch(3))
+        assert torch.equal(out["uv"], features["uv"].pooled)
+        assert {k: z.shape[1] for k, z in out.items()} == dict.fromkeys(DIMS, 4)
+        assert not any(name.startswith(("own.uv", "adapt.uv")) for name, _ in head.named_parameters())
+    assert not list(build("projection", {"a": 6, "b": 6}, dim="auto", unprojected=["a", "b"]).parameters())
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ({"unprojected": ["vu"]}, r"head\.unprojected: no stream 'vu'; .* nearest: uv"),
+        ({"unprojected": ["uv"], "dim": 7}, "must have the width of the rest, found uv 4, dim 7"),
+        ({"unprojected": ["uv", "rgb"], "dim": "auto"}, "found uv 4, rgb 6"),
+        ({"dim": "auto"}, r"head\.dim=auto is the width of what is unprojected, and head\.unprojected is empty"),
+    ],
+)
+def test_widths_that_cannot_meet_are_refused(build, own, words):
+    with pytest.raises(ValueError, match=words):
+        build("projection", DIMS, **own)

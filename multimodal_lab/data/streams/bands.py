@@ -15,11 +15,12 @@ from multimodal_lab.data.kind import TRAINED, Kind, StreamPlan
 from multimodal_lab.data.source import DataError, NoStream
 from multimodal_lab.data.streams.map_names import OF_MAP, of_map
 from multimodal_lab.data.streams.normalise import by_name
-from multimodal_lab.files import file_hash, tokenizer_file
+from multimodal_lab.files import file_hash
+from multimodal_lab.pretrained.tokenizer import tokenizer_file
 from multimodal_lab.text import MANY, expected_one_of
 from multimodal_lab.types import Band, Stream
 
-RESIZING = ("size", "resize", "resize_mode", "crop_pct")
+RESIZING = ("size", "resize", "resize_mode", "crop_pct", "resize_stored")
 TIME = ("steps", "rate", "longer")
 NORMALISING = ("normalise", "white_level")
 OF_TEXT = ("vocab", "length", "tokens")
@@ -83,7 +84,7 @@ def _of_time(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
 
 def _of_network(name: str, facts: dict[str, Any], kind: Kind) -> dict[str, Any]:
     """What a network was trained to see: its size and its normalisation."""
-    own = {k: facts[k] for k in RESIZING if facts.get(k) is not None}
+    own = {k: facts[k] for k in RESIZING if facts.get(k) not in (None, False)}
     normalise = facts.get("normalise") or "train"
     for key, fits in (*((k, kind.spatial) for k in own), ("normalise", kind.learns_statistics or normalise == "train")):
         if not fits:

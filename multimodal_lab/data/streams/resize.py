@@ -15,8 +15,9 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
 
 Rule = Literal["area", "bicubic", "none"]
-Fit = Literal["pad", "stretch", "crop"]
+Fit = Literal["pad", "stretch", "crop", "crop_floor"]
 Mode = Literal["area", "bicubic", "nearest"]
+WHOLE = ("AVX2", "AVX512")  # processors on which bilinear of uint8 is uint8
 
 
 def at_size(mask: np.ndarray, side: int) -> np.ndarray:
@@ -33,13 +34,23 @@ class Resize:
     `area` averages where it shrinks and interpolates where it grows (antialiased bilinear, PIL's BILINEAR); `bicubic` is
     PIL's BICUBIC, antialiased; `none` only checks. `fit="pad"` keeps the shape of a non-square image and puts blank pixels
     around it, "stretch" doesn't, and "crop" takes the centre of it: the shorter side goes to floor(size / crop_pct), then the
-    middle size x size is cut out, as timm's and torchvision's Resize and CenterCrop do.
+    middle size x size is cut out, as timm's and torchvision's Resize and CenterCrop do ("crop_floor": half of what
+    is cut off is rounded down, as transformers' image processors do). stored: the whole numbers of 8 bits that are stored are
+    resized, and rounded, before they are scaled, as torchvision does with images of uint8: see `whole`.
     """
 
-    def __init__(self, size: int | None, rule: Rule, fit: Fit, crop_pct: float = 1.0, key: str = "data.size") -> None:
-        self.size, self.rule, self.fit, self.crop_pct = size, rule, fit, crop_pct
+    def __init__(
+        self,
+        size: int | None,
+        rule: Rule,
+        fit: Fit,
+        crop_pct: float = 1.0,
+        key: str = "data.size",
+        stored: bool = False,
+    ) -> None:
+        self.size, self.rule, self.fit, self.crop_pct, self.stored = size, rule, fit, crop_pct, stored
         self.key = key  # for messages: where the size is set
-        if crop_pct != 1 and (fit != "crop" or rule == "none"):
+        if crop_pct != 1 and (not fit.startswith("crop") or rule == "none"):
             raise DataError(
                 f"{key.replace('size', 'crop_pct')}={crop_pct:g} goes with resize_mode=crop and a resize of area or bicubic, "
                 f"found resize_mode={fit} and resize={rule}"
@@ -49,9 +60,19 @@ class Resize:
         """This one, but for the keys that a stream has of its own, by their names in a modality."""
         if not own:
             return self
+        if own.get("resize") == "backbone":
+            words = "no backbone has told how here; give size, resize and resize_mode"
+            raise DataError(f"modality.{stream}.resize=backbone: {words}")
         facts = {key: own.get(key, value) for key, value in self.keys().items()}
         key = f"modality.{stream}.size" if "size" in own else self.key
-        return Resize(facts["size"], facts["resize"], facts["resize_mode"], facts["crop_pct"], key)
+        return Resize(
+            facts["size"],
+            facts["resize"],
+            facts["resize_mode"],
+            facts["crop_pct"],
+            key,
+            own.get("resize_stored", False),
+        )
 
     def keys(self) -> dict[str, Any]:
         """Its choices by the keys of `data` and of a modality."""
@@ -61,6 +82,24 @@ class Resize:
         """Its choices for a record; a `crop_pct` of 1, which runs of earlier versions all had, is left out."""
         own = {"size": self.size, "rule": self.rule, "fit": self.fit}
         return own if self.crop_pct == 1 else {**own, "crop_pct": self.crop_pct}
+
+    def whole(self, x: np.ndarray) -> np.ndarray:
+        """(C, H, W) uint8 to (C, size, size) uint8, each pass rounded, as torchvision and transformers' image processors do.
+
+        `DataError` for other numbers.
+        """
+        if x.dtype != np.uint8:
+            raise DataError(
+                f"{self.key.replace('size', 'resize_stored')}=true resizes whole numbers of 8 bits, found {x.dtype}"
+            )
+        return (
+            x
+            if self._keeps(x.shape[1:])
+            else self._fitted(torch.from_numpy(np.ascontiguousarray(x)), self._mode()).numpy()
+        )
+
+    def _mode(self) -> Mode:
+        return "bicubic" if self.rule == "bicubic" else "area"
 
     def sized(
         self,
@@ -104,7 +143,7 @@ class Resize:
         """
         if self._keeps(x.shape[1:]):
             return x
-        mode: Mode = "bicubic" if self.rule == "bicubic" else "area"
+        mode = self._mode()
         if mask is None:
             found = self._fitted(torch.from_numpy(np.ascontiguousarray(x)), mode).numpy()
         else:
@@ -161,16 +200,20 @@ class Resize:
         if self.fit == "pad":
             scale = side / max(height, width)
             high, wide = max(1, round(height * scale)), max(1, round(width * scale))
-        elif self.fit == "crop":
+        elif self.fit.startswith("crop"):
             short = math.floor(side / self.crop_pct)
             high, wide = (int(short * n / min(height, width)) for n in (height, width))
         if mode == "nearest":
             y = F.interpolate(x[None], (high, wide), mode="nearest-exact")[0]
         else:
             by = "bilinear" if mode == "area" else "bicubic"
-            y = F.interpolate(x[None], (high, wide), mode=by, antialias=True, align_corners=False)[0]
-        if self.fit == "crop":
-            top, left = round((high - side) / 2), round((wide - side) / 2)
+            native = x.dtype != torch.uint8 or by == "bicubic" or torch.backends.cpu.get_cpu_capability() in WHOLE
+            given = x if native else x.float()  # as torchvision has it: not every processor resizes them as they are
+            y = F.interpolate(given[None], (high, wide), mode=by, antialias=True, align_corners=False)[0]
+            y = y if native else y.round_().clamp_(0, 255).to(torch.uint8)
+        if self.fit.startswith("crop"):
+            half = math.floor if self.fit == "crop_floor" else round
+            top, left = half((high - side) / 2), half((wide - side) / 2)
             return y[:, top : top + side, left : left + side]
         top, left = (side - high) // 2, (side - wide) // 2
         return F.pad(y, (left, side - wide - left, top, side - high - top))

@@ -19,12 +19,16 @@ Model = Literal["word", "bpe"]
 
 @dataclass(frozen=True)
 class Marks:
-    """The ids that fill (`pad`), begin and end a text, and of what is unknown, None where everything is known."""
+    """The ids that fill (`pad`), begin and end a text, and of what is unknown, None where everything is known.
+
+    left: padding stands before a text, as of models that write on from its end.
+    """
 
     pad: int = PAD
     begin: tuple[int, ...] = (BOS,)
     end: tuple[int, ...] = (EOS,)
     unk: int | None = UNK
+    left: bool = False
 
 
 OWN = Marks()
@@ -70,11 +74,11 @@ class Tokens:
         return 1 + max(self.tokenizer.get_vocab().values())
 
     def encode(self, text: str) -> np.ndarray:
-        """(length,) int64: what begins, words, what ends, then padding; what is too long loses its end but keeps that mark."""
+        """(length,) int64: what begins, words, what ends, and padding; what is too long loses its end but keeps that mark."""
         words = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.room]
         ids = [*self.marks.begin, *words, *self.marks.end]
         out = np.full(self.length, self.marks.pad, dtype=np.int64)
-        out[: len(ids)] = ids
+        out[slice(self.length - len(ids), None) if self.marks.left else slice(len(ids))] = ids
         return out
 
     def lost(self, texts: Sequence[str]) -> tuple[float, float, int]:
