@@ -121,8 +121,7 @@ class Data:
         "all", unless `resplit` them: `others` splits data that are not the run's as `split` says, `always` its own,
         too, and with `test` every sample is held out. memory: remembers what the training split taught and that all
         samples were checked, for data whose fingerprint tells of every value; then no sample is read here that needn't
-        be. encodes: the caller reads all of them, or knows that they have been read. Raises `DataError` for anything in
-        the data or the modality that can't be used.
+        be. encodes: the caller reads all of them, or knows that they have been read. `DataError` for what can't be used.
         """
         plans = self._streams(modality)
         if frozen is None:
@@ -140,11 +139,12 @@ class Data:
                 raise with_count(samples, error) from error
         else:
             splits = record.restore(frozen, samples, mark)
-            if resplit == "test":
-                splits = {"train": np.arange(0), "test": np.arange(len(samples.table))}
-            elif resplit == "always" or (resplit == "others" and not splits):
+            if resplit == "always" or (resplit == "others" and not splits):
                 splits = self._split(chosen.split)
             bad = find(samples, self.on_error, self.max_bad)
+        taught = splits.get("train", np.arange(0))
+        if resplit == "test":  # once all is learnt
+            splits = {"train": np.arange(0), "test": np.arange(len(samples.table))}
         prepared = Prepared(
             samples,
             splits=splits,
@@ -163,8 +163,8 @@ class Data:
         )
         prepared.notes += fitted_cache.kind_notes(samples, splits, bad, memory, mark)
         if frozen is None:
-            prepared.notes += chosen.split.told(samples.table, splits)
-            prepared.notes += note(samples, len(bad.good(splits["train"])), self.statistics)
+            prepared.notes += [] if resplit == "test" else chosen.split.told(samples.table, splits)
+            prepared.notes += note(samples, len(bad.good(taught)), self.statistics)
         if not encodes:
             try:
                 self._read(prepared, memory, checked=frozen is None and self.verify == "all")

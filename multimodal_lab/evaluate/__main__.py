@@ -1,7 +1,8 @@
-"""Judge a trained run without training: `python -m multimodal_lab.evaluate run=DIR data.root=/folder`."""
+"""Judge without training: a trained run (`run=DIR`), or a system as it begins (`system=clip_pretrained model=/dir/or/hub/id`)."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
@@ -17,10 +18,11 @@ from multimodal_lab.config.overrides import choice_problems, groups, is_choice, 
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.embed import WORDS, asked, opened
 from multimodal_lab.runs import directory
-from multimodal_lab.text import expected_one_of, plain_output
+from multimodal_lab.text import expected_one_of, key_values, plain_output
 
 USAGE = """usage: python -m multimodal_lab.evaluate run=DIR [out=DIR] [split=test] [seen=allow] [data=CHOICE] [data.KEY=VALUE …]
        [evaluate=[…]] [eval_split=val] [label=…] [figures=[…]] [modality_subsets=true] [device=…]
+       python -m multimodal_lab.evaluate system=NAME model=WEIGHTS [out=DIR] [split=test] [data=CHOICE] [KEY=VALUE …]
 
 run     the directory of a finished run
 out     where to write (default: DIR/evaluated/NAME, a new one each time): the files and tables of a run, without checkpoints
@@ -30,7 +32,13 @@ The run's own data have the run's own splits; others, and its own with data.spli
 evaluator fits, such as a probe, it fits on their training split.
 
 split   test: every sample is held out, and only what needs no training split is scored
-seen    allow: held-out samples may be called like ones that the run was trained on, or hold the same"""
+seen    allow: held-out samples may be called like ones that the run was trained on, or hold the same
+
+system  a choice of conf/experiment, judged as it begins, nothing trained: clip_pretrained, siglip_pretrained
+model   its weights: a directory of transformers, or an id of the Hugging Face hub that is in the cache (backbone.weights=…)
+out     where to write (default: a new directory below runs): all that a run writes, so that predict, embed and explore take it,
+        but the weights, which stay where they are
+KEY     whatever `python -m multimodal_lab.run experiment=NAME` takes"""
 OWN = (
     "evaluate",
     "eval_split",
@@ -70,16 +78,42 @@ def _begins(word: str, key: str) -> bool:
     return word.lstrip("+~").startswith((f"{key}=", f"{key}."))
 
 
+def untrained(words: list[str]) -> None:
+    """The command line of a system as it begins."""
+    given, rest = key_values(words, {"system", "model", "run", "out", *FIXED})
+    out = Path(given["out"]) if "out" in given else Path("runs") / directory.run_id()
+    try:
+        for key in ("run", "seen"):
+            if key in given:
+                raise ConfigError(
+                    f"{key}={given[key]}: goes with a trained run; a system as it begins has seen nothing"
+                )
+        _require_fixed(given)
+        from multimodal_lab.experiment.untrained import evaluate_system
+
+        evaluate_system(given["system"], out, given.get("model"), rest, "split" in given)
+    except OmegaConfBaseException as error:
+        raise SystemExit(f"error: {error}") from None
+    except Exception as error:
+        stage.leave(error, redact.text)
+
+
+def _require_fixed(words: dict[str, str]) -> None:
+    for key, allowed in FIXED.items():
+        if words.get(key, allowed[0]) not in allowed:
+            raise ConfigError(f"{key}={words[key]}: {expected_one_of(words[key], allowed)}")
+
+
 def main() -> None:
     """The command line."""
     plain_output()
     resolvers.register()
+    if any(word.startswith("system=") for word in sys.argv[1:]) and not {"-h", "--help"} & {*sys.argv[1:]}:
+        return untrained(sys.argv[1:])
     words, folder, rest = asked(USAGE, {"out", *FIXED})
     out = Path(words.get("out", folder / "evaluated" / directory.run_id()))
     try:
-        for key, allowed in FIXED.items():
-            if words.get(key, allowed[0]) not in allowed:
-                raise ConfigError(f"{key}={words[key]}: {expected_one_of(words[key], allowed)}")
+        _require_fixed(words)
         own = [word for word in rest if any(_begins(word, key) for key in OWN)]
         of_data = [word for word in rest if word not in own]
         if wrong := [word for word in of_data if not word.startswith(WORDS)]:

@@ -42,14 +42,14 @@ def build_system(
         jobs = check_command(list(overrides))
         assert jobs is not None
         refuse(jobs.absent)
-        cfg = _composed(overrides)
+        cfg = composed(overrides)
         torch.manual_seed(cfg.seed)
         return of_run.build_system(cfg, safe_instantiate(cfg.data).prepare(of_run.modality(cfg), cfg.seed))
     if odd := [name for name, stream in streams.items() if stream.name != name]:
         raise ConfigError(f"streams[{odd[0]!r}]: the stream is called {streams[odd[0]].name!r}; expected one name")
     if odd := [name for name in several if name not in (classes or {})]:
         raise ConfigError(f"several={odd[0]!r}: is not in classes; {expected_one_of(odd[0], classes or {})}")
-    cfg = _composed(overrides)
+    cfg = composed(overrides)
     cfg.modality = {name: _facts(stream) for name, stream in streams.items()}
     if labels := [*(classes or {}), *(numbers or {})]:
         cfg.data.labels = labels
@@ -69,7 +69,7 @@ def build_system(
     return system
 
 
-def _composed(overrides: Sequence[str]) -> DictConfig:
+def composed(overrides: Sequence[str]) -> DictConfig:
     """The config of a command line, free to be changed; `ConfigError` for words that can't be followed."""
     folders = (conf_dir(),)
     known = groups(folders)

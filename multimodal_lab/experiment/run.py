@@ -22,6 +22,7 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules.run import monitor
 from multimodal_lab.config.rules.run import score as objective
 from multimodal_lab.config.rules.wiring import backbones, judge, scored
+from multimodal_lab.data.dataset import Resplit
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
 from multimodal_lab.evaluate import class_scores
@@ -32,6 +33,7 @@ from multimodal_lab.experiment.build import (
     feature_cache,
     modality,
     require_backbones,
+    take_preprocessing,
 )
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, require_evaluators, validator
 from multimodal_lab.files import write_text
@@ -46,8 +48,11 @@ from multimodal_lab.train.divergence import require_finite_held_out
 from multimodal_lab.train.loop import fit
 
 
-def run(cfg: DictConfig, folder: Path) -> float:
-    """Run `cfg` in `folder`; returns the objective: `cfg.objective`, or the fused probe of the label where it is null."""
+def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
+    """Run `cfg` in `folder`; returns the objective: `cfg.objective`, or the fused probe of the label where it is null.
+
+    resplit: with `test` every sample is held out (see `Data.prepare`): for what trains nothing.
+    """
     began = time.monotonic()
     provenance.restart_peak()
     device = pick_device(cfg.device)
@@ -55,6 +60,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
     distributed.start(device)
     main = distributed.rank() == 0
     progress.show(main)
+    with stage("building the backbones"):
+        take_preprocessing(cfg)
     plain = _plain(cfg, folder)
     told = _fit_to_be_told(cfg, plain)
     config = OmegaConf.to_yaml(OmegaConf.create(told))
@@ -68,7 +75,9 @@ def run(cfg: DictConfig, folder: Path) -> float:
         require_backbones(cfg)
     memory = cache or StartCache()
     with stage("reading data"):
-        data = safe_instantiate(cfg.data).prepare(modality(cfg), cfg.seed, memory=memory, encodes=cache is not None)
+        data = safe_instantiate(cfg.data).prepare(
+            modality(cfg), cfg.seed, memory=memory, encodes=cache is not None, resplit=resplit
+        )
     require_eval_split(cfg.eval_split, data)
     _require_scores(plain, data)
     last, parts = safe_instantiate(cfg.embed), {name: len(rows) for name, rows in data.splits.items()}

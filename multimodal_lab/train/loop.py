@@ -78,7 +78,9 @@ def fit(
     way = direction.resolve(
         str(facts.get("train.mode", config.mode)), config.monitor
     )  # in the facts as what `auto` comes to
-    per_epoch = math.ceil(data.steps("train", world=distributed.world(), drop_last=True) / config.accumulate_steps)
+    trains = config.max_steps != 0  # what trains nothing needs no training split
+    steps = data.steps("train", world=distributed.world(), drop_last=True) if trains else 1
+    per_epoch = math.ceil(steps / config.accumulate_steps)
     epochs, total = length(config.epochs, config.max_steps, per_epoch)
     ramp = ramp_steps(total, config.warmup, config.warmup_steps)
     store.keep = config.keep_last

@@ -64,7 +64,8 @@ REAL = {
     "indian_pines": "open/indian_pines", "indian_pines_segment": "open/indian_pines", "eo_samples": "open/eo_samples",
 }  # fmt: skip
 # Its pretrained weights come in a package of their own; fewer pixels show as much.
-ELSEWHERE = {"eurosat", "ssl4eo"}  # of real files made many: test_experiment_earth.py
+# of real files made many: test_experiment_earth.py; of weights in a directory: test_experiment_pretrained.py
+ELSEWHERE = {"eurosat", "ssl4eo", "clip_pretrained", "siglip_pretrained", "lit"}
 ELSEWHERE |= {"clip_lora"}  # on a text tower that is made: test_merge.py
 RANDOM = {"vis_nir": ["backbone.weights=random", "data.size=32"]}
 
