@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from multimodal_lab.config import resolvers
+from multimodal_lab.config import redact, resolvers
 from multimodal_lab.config.check import check_command, refuse
 from multimodal_lab.config.instantiate import conf_dir
 from multimodal_lab.config.overrides import groups, quoted
@@ -61,5 +62,8 @@ def evaluate_system(
         run(cfg, out, resplit)
         found: dict[str, Any] = read_json(out / SUMMARY)
         return found
+    except Exception:  # a directory with its failure told is free again
+        directory.note_failure(out, redact.text(traceback.format_exc()))
+        raise
     finally:
         directory.release(out)
