@@ -54,6 +54,17 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
+def join_labels(names: Iterable[str]) -> str:
+    """Several labels as one text, joined by `+`; a `+` or `\\` in a name has a `\\` before it, for `split_labels`."""
+    return "+".join(re.sub(r"([\\+])", r"\\\1", name) for name in names)
+
+
+def split_labels(text: str) -> list[str]:
+    """The labels that `join_labels` joined."""
+    parts = re.findall(r"(?:\\.|[^\\+])+", text, re.DOTALL)
+    return [re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts]
+
+
 def nearest(word: object, choices: Iterable[str], n: int = 1) -> list[str]:
     """The `n` most similar of `choices`, best first; never empty unless `choices` is."""
     return difflib.get_close_matches(str(word), list(choices), n, 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from multimodal_lab.text import expected_one_of, key_values, nearest, show
+from multimodal_lab.text import expected_one_of, join_labels, key_values, nearest, show, split_labels
 
 
 def test_a_wrong_name_is_followed_by_what_there_is_and_the_nearest():
@@ -31,6 +31,12 @@ def test_the_nearest_is_never_empty_where_there_is_a_choice():
 def test_words_are_split_at_the_first_equals_sign():
     assert key_values(["run=a=b", "status", "run=c", "out="]) == ({"run": "c", "out": ""}, ["status"])
     assert key_values(["data.root=/x", "run=a", "--help"], {"run"}) == ({"run": "a"}, ["data.root=/x", "--help"])
+
+
+def test_several_labels_are_found_again_whatever_is_in_their_names():
+    assert join_labels(["forest", "sea"]) == "forest+sea"
+    for names in ([], ["a", "b", "a+b"], ["C++", "+", "\\", "x\\+y", "line\nend"], ["a+b"]):
+        assert split_labels(join_labels(names)) == names
 
 
 def test_a_value_is_shown_as_it_is_typed():

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from multimodal_lab import files
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.text import join_labels
 
 MOST = 100  # classes whose probabilities are all kept, for scores that need more than that of the truth
 
@@ -75,7 +76,7 @@ def write(path: Path, test: Embeddings, found: Iterable[Predicted]) -> None:
     """Write a Parquet table, at once or not at all.
 
     Columns: id, group, evaluator, stream, label, truth, predicted, probability, score, outputs, targets. A class is its name,
-    several labels their names joined by `+`, a number its decimal form. outputs: a list, the probabilities of the classes or
+    several labels theirs by `text.join_labels`, a number its decimal form. outputs: a list, the probabilities of the classes or
     labels in the order that the table's metadata give under `classes`, or the numbers that were told; targets: the true
     numbers, or 0/1 of each label. Null of texts, and of more than `MOST` classes.
     """
@@ -123,7 +124,7 @@ def _words(values: np.ndarray, classes: list[str]) -> pa.DictionaryArray:
     if values.dtype.kind == "O":
         named = values.tolist()
     elif values.ndim > 1 and values.dtype.kind in "iub" and len(classes) == values.shape[1]:
-        named = ["+".join(c for c, v in zip(classes, row, strict=True) if v > 0) for row in values]
+        named = [join_labels(c for c, v in zip(classes, row, strict=True) if v > 0) for row in values]
     else:
         named = [" ".join(f"{v:g}" for v in np.atleast_1d(row)) for row in values]
     return pa.array(named, pa.string()).dictionary_encode()

@@ -15,7 +15,7 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.thresholds import chosen, probabilities
 from multimodal_lab.metric.classes import log_probabilities
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, join_labels
 
 Kind = Literal["class", "labels", "number", "text"]
 
@@ -24,8 +24,8 @@ Kind = Literal["class", "labels", "number", "text"]
 class Answer:
     """What one head says of a label of N samples.
 
-    value (N,): the class, those of several labels joined by `+`, the number or the text; None where the head had nothing to
-    read. probability (N, K): of each of `classes`, NaN there; None of numbers and texts. std (N,): of a number, where the head
+    value (N,): the class, of several labels those by `text.join_labels`, the number or the text; None where the head had nothing
+    to read. probability (N, K): of each of `classes`, NaN there; None of numbers and texts. std (N,): of a number, where the head
     gives a variance.
     """
 
@@ -99,7 +99,7 @@ def _class(said: Said, names: list[str], _: Any, __: Any) -> dict[str, Any]:
 def _labels(said: Said, names: list[str], _: Any, threshold: Any) -> dict[str, Any]:
     chance = probabilities(said)
     called = _named(names, chance.shape[1])
-    joined = ["+".join(c for c, above in zip(called, row, strict=True) if above) for row in chance > threshold]
+    joined = [join_labels(c for c, above in zip(called, row, strict=True) if above) for row in chance > threshold]
     return _known(said, np.array(joined, dtype=object), names, chance)
 
 

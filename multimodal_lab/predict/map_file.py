@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ import tifffile
 from multimodal_lab import files
 from multimodal_lab.data.readers import nodata
 from multimodal_lab.data.source import DataError
+from multimodal_lab.report.palette import class_colour
 
 TILE = 256  # pixels a side of a tile of the file
 PREVIEW = 1200  # pixels of its longer side
@@ -24,12 +24,9 @@ Colour = tuple[int, int, int]
 
 
 def colours(count: int) -> list[Colour]:
-    """As many colours, which neighbours in the list don't share: evenly spaced hues by the golden ratio, of three lightnesses."""
-    found = []
-    for i in range(count):
-        red, green, blue = colorsys.hls_to_rgb((0.33 + i * 0.618034) % 1, (0.42, 0.6, 0.3)[i % 3], 0.75)
-        found.append((round(red * 255), round(green * 255), round(blue * 255)))
-    return found
+    """The first `count` colours of classes, as every figure has them, in 0 to 255."""
+    found = [class_colour(i) for i in range(count)]
+    return [(round(red * 255), round(green * 255), round(blue * 255)) for red, green, blue in found]
 
 
 def codes(classes: Mapping[float, str], ignored: Iterable[float]) -> tuple[np.ndarray, int]:

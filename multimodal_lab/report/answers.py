@@ -17,6 +17,7 @@ from multimodal_lab.files import named
 from multimodal_lab.report import style
 from multimodal_lab.runs.guarded_arrays import read_parquet
 from multimodal_lab.runs.hashes import PREDICTIONS
+from multimodal_lab.text import split_labels
 
 log = logging.getLogger(__name__)
 _MOST = 40  # classes of a matrix
@@ -74,7 +75,7 @@ def _several(run_dir: Path) -> Iterator[Several]:
             if rows["targets"].null_count or rows["outputs"].null_count or not classes:
                 continue
             chances, truth = (np.stack(rows[k].to_numpy()) for k in ("outputs", "targets"))
-            words = [{*str(text).split("+")} for text in rows["predicted"].to_pylist()]
+            words = [{*split_labels(str(text))} for text in rows["predicted"].to_pylist()]
             said = np.array([[c in row for c in classes] for row in words])
             found = True
             yield Several(head, label, list(map(str, classes)), truth > 0, said, chances)

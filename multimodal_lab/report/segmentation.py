@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from multimodal_lab.evaluate.map_samples import FILE
 from multimodal_lab.files import parse_json
 from multimodal_lab.report import style
+from multimodal_lab.report.palette import class_colour
 from multimodal_lab.runs.guarded_arrays import read_npz
 
 log = logging.getLogger(__name__)
@@ -57,25 +57,17 @@ def _figure(found: dict[str, np.ndarray], head: str, facts: Any) -> Figure:
     there: list[int] = (
         np.unique(np.concatenate([truth[known], told.ravel()])).astype(int).tolist() if len(names) else []
     )
-    patches = [Patch(color=colour(k), label=style.short(names[k])) for k in there]
+    patches = [Patch(color=class_colour(k), label=style.short(names[k])) for k in there]
     if patches:
         figure.legend(handles=patches, loc="outside right upper", fontsize=8, alignment="left")
     style.title(figure, f"Held-out maps told by {head}; white: nobody knows")
     return figure
 
 
-def colour(index: int) -> tuple[float, float, float]:
-    """The colour of a class: the palette of all figures, then darker ones, then lighter ones."""
-    base = np.array(to_rgb(style.PALETTE[index % len(style.PALETTE)]))
-    turn = index // len(style.PALETTE) % 3
-    red, green, blue = (base, base * 0.55, base + (1 - base) * 0.55)[turn].tolist()
-    return red, green, blue
-
-
 def _drawn(x: np.ndarray, known: np.ndarray | None, names: list[str], like: np.ndarray) -> np.ndarray:
     """(H, W, 3) in [0, 1]: classes by their colours, numbers in grey between the truth's ends; unknown pixels are white."""
     if names:
-        table = np.array([colour(k) for k in range(len(names))])
+        table = np.array([class_colour(k) for k in range(len(names))])
         picture = table[x.clip(min=0)]
     else:
         low, high = np.nanmin(like), np.nanmax(like)

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from multimodal_lab.report.palette import PALETTE as PALETTE
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-# Okabe & Ito 2008, without black, the pale yellow last
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 GREY = "#9A9A9A"
 INK = "#222222"
@@ -59,8 +59,13 @@ def marker(index: int) -> str:
 
 def short(name: str) -> str:
     """A name as it may stand on an axis: printable, not too long, and no formula."""
-    text = "".join(c if c.isprintable() else " " for c in str(name)).replace("$", r"\$")
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    text = "".join(c if c.isprintable() else " " for c in str(name))
+    return plain(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
+
+
+def plain(text: str) -> str:
+    """The text as it stands, where a figure would read formulas between dollar signs."""
+    return text.replace("$", r"\$")
 
 
 def save(figure: Figure, path: Path) -> Path:

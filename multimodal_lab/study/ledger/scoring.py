@@ -12,6 +12,7 @@ from multimodal_lab.config.study import Study
 from multimodal_lab.stats.answers import Answers, Kind, usable
 from multimodal_lab.stats.score import Score, fitting, named
 from multimodal_lab.study.ledger.predictions import LARGEST, Outcome
+from multimodal_lab.text import split_labels
 
 RARE = 0.1  # of the samples that are tested: a class of fewer hardly moves the accuracy
 MOST = 1 + 1e-9  # of a recorded score
@@ -110,7 +111,7 @@ def answers(kind: Kind, o: Outcome, outputs: bool = True) -> Answers:
         return Answers(kind, o.targets, o.outputs, o.outputs, o.groups)
     if kind == "labels":
         assert o.outputs is not None
-        said = [{*text.split("+")} for text in o.predicted.tolist()]
+        said = [{*split_labels(text)} for text in o.predicted.tolist()]
         predicted = np.array([[name in row for name in o.classes] for row in said], int)
         truth = np.zeros_like(predicted) if o.targets is None else o.targets.astype(int)
         return Answers(kind, truth, predicted, o.outputs, o.groups)
