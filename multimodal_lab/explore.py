@@ -11,14 +11,14 @@ from multimodal_lab.config import redact
 from multimodal_lab.runs.records import DATA, require_readable
 from multimodal_lab.text import expected_one_of, key_values, plain_output
 
-USAGE = """usage: python -m multimodal_lab.explore run=DIR [method=pca|umap] [out=FILE.html]
+USAGE = """usage: python -m multimodal_lab.explore run=DIR [method=pca|umap|tsne] [out=FILE.html]
 
 run     the directory of a finished run
-method  how embeddings are laid out in two dimensions: pca, or umap (minutes for thousands of samples)
+method  how embeddings are laid out in two dimensions: pca, umap or tsne (minutes for thousands of samples)
 out     the page to write (default: DIR/figures/explorer.html)
 
 One page, readable from disk without a network: every stream and fused side by side, pictures, labels, nearest neighbours."""
-METHODS = ("pca", "umap")
+METHODS: tuple[Literal["pca", "umap", "tsne"], ...] = ("pca", "umap", "tsne")
 KEYS = ("run", "method", "out")
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     if wrong := problem(argv):
         sys.exit(f"error: {wrong}; see --help")
     words = key_values(argv)[0]
-    method: Literal["pca", "umap"] = "umap" if words.get("method") == "umap" else "pca"
+    method = next(m for m in METHODS if m == words.get("method", "pca"))
     folder = Path(words["run"])
     try:
         if (folder / DATA).exists():  # embeddings alone can be shown, too

@@ -213,6 +213,10 @@ class Prepared:
             valid=made.valid,
         )
 
+    def texts(self, rows: np.ndarray) -> dict[str, list[list[str]]]:
+        """{stream: the texts that each row holds}, of those to be produced too, see `Collator.texts`."""
+        return self.stack.texts(rows)
+
 
 class _Fetch:
     """What a worker process needs to make batches."""

@@ -18,6 +18,7 @@ from multimodal_lab.runs.guarded_arrays import read_npz
 from multimodal_lab.types import Batch, Stream
 
 ROWS = "rows"
+LIMIT = 2000  # samples of a split
 
 
 class Thumbnails:
@@ -26,7 +27,7 @@ class Thumbnails:
     A missing modality is black.
     """
 
-    def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = 2000) -> None:
+    def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = LIMIT) -> None:
         self.size, self.limit = size, limit
         self.streams = {name: s for name, s in streams.items() if kinds.of(s).shows(s) and name != ROWS}
         self._found: dict[str, list[Tensor]] = {name: [] for name in self.streams}

@@ -1,4 +1,4 @@
-"""2-D projections (PCA, UMAP) of every space, as scatter plots and thumbnails."""
+"""2-D projections (PCA, UMAP, t-SNE) of every space, as scatter plots and thumbnails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from multimodal_lab.report import style
 from multimodal_lab.report.run_view import Shown
 from multimodal_lab.text import install_command
 
-Method = Literal["pca", "umap"]
+Method = Literal["pca", "umap", "tsne"]
+CALLED: dict[Method, str] = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 log = logging.getLogger(__name__)
 _CELLS = 13
 _LABELS = 6
@@ -29,8 +30,8 @@ _LABELS = 6
 
 def maps(folder: Path, shown: Shown, method: Method, label: str | None, seed: int = 0) -> list[Path]:
     """`<method>_<label>.png` for each label that can be coloured, six at most; a panel for each stream and fused."""
-    if method == "umap" and importlib.util.find_spec("umap") is None:
-        log.warning("no UMAP figure: umap-learn is not installed (%s); PCA needs nothing more", install_command("viz"))
+    if why := missing(method):
+        log.warning("no %s figure: %s", CALLED[method], why)
         return []
     places = {name: _placed(shown, name, method, seed) for name in shown.names}
     drawn = {n: p for n, p in places.items() if p is not None}
@@ -42,6 +43,13 @@ def maps(folder: Path, shown: Shown, method: Method, label: str | None, seed: in
         labels: list[str | None] = [*shown.labels(label)[:_LABELS]] or [None]
         paths = [folder / f"{method}{'' if one is None else f'_{named(one)}'}.png" for one in labels]
         return [style.save(_figure(shown, drawn, method, one), p) for one, p in zip(labels, paths, strict=True)]
+
+
+def missing(method: Method) -> str:
+    """Why a method can't be had here, or nothing."""
+    if method == "umap" and importlib.util.find_spec("umap") is None:
+        return f"umap-learn is not installed ({install_command('viz')}); PCA and t-SNE need nothing more"
+    return ""
 
 
 Placed = tuple[np.ndarray, np.ndarray, tuple[str, str]]
@@ -70,7 +78,10 @@ def _placed(shown: Shown, name: str, method: Method, seed: int) -> Placed | None
 
 
 def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tuple[str, str]]:
-    """Coordinates (N, 2) of x (N, D), N >= 3, and what the two axes are; UMAP needs umap-learn."""
+    """Coordinates (N, 2) of x (N, D), N >= 3, and what the two axes are; the same for the same seed. UMAP needs umap-learn.
+
+    t-SNE (van der Maaten & Hinton 2008) begins with the PCA (Kobak & Berens 2019); its perplexity is 30, and a third of few rows.
+    """
     # unit rows: what the map shows as near is near by cosine, as in every evaluator
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     if method == "umap":
@@ -81,6 +92,12 @@ def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tu
         start = "random" if len(x) < 10 else "spectral"
         at = UMAP(n_neighbors=near, random_state=seed, n_jobs=1, init=start).fit_transform(x)
         return at, ("UMAP 1", "UMAP 2")
+    if method == "tsne":
+        from sklearn.manifold import TSNE
+
+        begin = "pca" if min(x.shape) >= 2 else "random"
+        near = min(30.0, (len(x) - 1) / 3)
+        return TSNE(perplexity=near, init=begin, random_state=seed).fit_transform(x), ("t-SNE 1", "t-SNE 2")
     at, share = pca(x)
     return at, (f"PC 1 ({share[0]:.0%})", f"PC 2 ({share[1]:.0%})")
 
@@ -99,7 +116,7 @@ def _figure(shown: Shown, places: dict[str, Placed], method: Method, label: str 
     if target is not None and label is not None:
         _key(figure, axes, shown, label, target)
     by = "" if label is None else f" by {label}"
-    style.title(figure, f"{method.upper()} of the embeddings{by} · {shown.called}")
+    style.title(figure, f"{CALLED[method]} of the embeddings{by} · {shown.called}")
     return figure
 
 

@@ -208,13 +208,41 @@ def test_a_click_shows_the_nearest_in_every_space(page, made):
     assert page.js("return document.querySelector('#sample .id').textContent") == e.ids[found[1][2][0]]
 
 
+def test_what_a_sample_says_stands_under_the_pointer_and_is_searched(driver, tmp_path):
+    said = [[f"a {['red', 'blue'][i % 2]} thing, number {i}", HIT] if i % 3 else [] for i in range(48)]
+    e = run(tmp_path, pictures=False, said={"uv": said})
+    page = Page(driver, explorer.write(tmp_path))
+    page.point(place(page, 0, 5))
+    texts = "return [...document.querySelectorAll('#tip .caption q')].map(q => q.textContent)"
+    assert page.js(texts) == said[5]
+    assert page.js("return document.querySelector('#tip .caption .soft').textContent") == "uv"
+    page.point(place(page, 0, 6))  # says nothing
+    assert page.js(texts) == []
+    search = "const f = document.getElementById('find'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))"
+    page.js(search, "BLUE thing")
+    page.driver.execute_async_script("setTimeout(arguments[0], 350)")
+    page.fix_ddp_buckets()
+    assert selected(page, e)[0] == [i for i in range(48) if i % 3 and i % 2]
+    page.js(search, "number 17")
+    page.driver.execute_async_script("setTimeout(arguments[0], 350)")
+    assert page.js("return [...document.querySelectorAll('#sample .caption q')].map(q => q.textContent)") == said[17]
+    nearest = page.js(
+        "return [...document.querySelectorAll('.near[data-query=rgb][data-key=uv] .spoken')].map(s => s.textContent)"
+    )
+    assert nearest
+    assert {*nearest} <= {own[0] for own in said if own}
+    assert page.js("return window.hit") is None
+    assert page.js("return document.querySelectorAll('img').length") == 0
+    assert page.said()[0] == []
+
+
 def test_hostile_words_stay_words(driver, tmp_path):
     """In the place of every word that a file can choose; each is shown, pointed at, picked and selected."""
     words = [*HOSTILE, HIT, "<svg onload=window.hit=1>", "<script>window.hit=1</script>",
              "</script><script>window.hit=1</script>",
              '<a href="javascript:window.hit=1">x</a>', "__proto__", "constructor"]  # fmt: skip
     e = run(tmp_path / HIT, n=len(words), ids=words, classes=words, label=HIT, split=(HIT, words[-3]),
-            names=(HIT, "<b onmouseover=window.hit=1>"))  # fmt: skip
+            names=(HIT, "<b onmouseover=window.hit=1>"), said={HIT: [[w, *words] for w in words]})  # fmt: skip
     page = Page(driver, explorer.write(tmp_path / HIT, tmp_path / "page.html"))
     assert page.js("return document.querySelectorAll('#key .class').length") == len(words)
     page.js("[...document.querySelectorAll('#key .class')].slice(-3).forEach(c => c.click())")

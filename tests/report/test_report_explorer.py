@@ -7,13 +7,15 @@ import re
 import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_run import COLOURS, embeddings, run
 from PIL import Image
 
 from multimodal_lab import explore
 from multimodal_lab.report import explorer, figures
-from multimodal_lab.report.explorer import content, near, page, source, sprites
+from multimodal_lab.report.explorer import captions, content, near, page, source, sprites
 from multimodal_lab.runs import guarded_arrays
 
 TYPES = {"f": "<f4", "i": "<i4", "u": "<u2"}
@@ -132,6 +134,39 @@ def test_more_samples_than_the_limit_are_drawn_those_with_pictures_first(tmp_pat
     assert {f"dir/{i:03d}.tif" for i in range(30, 40)} <= set(found.embeddings.ids)
 
 
+def test_the_words_of_samples_are_carried_cleaned_and_cut(tmp_path, monkeypatch):
+    said = [[f"word {i}", "x" * 2000] if i % 2 else [] for i in range(48)]
+    said[3] = ["<script>\u202eevil\x00\nline</script>", *"abcdefgh"]
+    run(tmp_path, said={"caption": said})
+    found = source.read(tmp_path)
+    assert found.words["caption"][1] == ["word 1", "x" * 999 + "…"]
+    (told,) = content.content(found, "mine", "pca")["captions"]
+    assert told["name"] == "caption"
+    assert told["texts"][:3] == [[], ["word 1", "x" * 299 + "…"], []]
+    assert told["texts"][3] == ["<script> evil line</script>", "a", "b", "c", "d"]
+    assert told["more"][:4] == [0, 0, 0, 4]
+    shorter = captions.captions(found.words, 24 * 200)
+    assert max(len(t) for own in shorter[0]["texts"] for t in own) == 150
+    assert captions.captions(found.words, 10) == []
+    monkeypatch.setattr(source, "POINTS", 20)  # the words stay with their samples
+    few = source.read(tmp_path)
+    assert few.words["caption"] == [found.words["caption"][int(i[4:7])] for i in few.embeddings.ids]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"row": [99], "stream": ["a"], "text": ["b"]}, "rows must be places among the 48 samples"),
+        ({"row": [0], "stream": ["a"]}, "expected columns row, stream, text"),
+    ],
+)
+def test_words_that_no_run_wrote_are_refused(tmp_path, table, said):
+    run(tmp_path)
+    pq.write_table(pa.table(table), tmp_path / "texts.parquet")
+    with pytest.raises(source.ExplorerError, match=said):
+        source.read(tmp_path)
+
+
 def test_the_same_run_gives_the_same_bytes(made, tmp_path):
     paths = [explorer.write(made[2], tmp_path / name) for name in ("a.html", "b.html")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -234,7 +269,7 @@ def test_without_plotly_the_error_says_how_to_get_it(made, monkeypatch, caplog):
     ("words", "says"),
     [([], "run=DIR is missing"), (["rum=x"], "no rum=…; expected one of run, method, out; nearest: run"),
      (["x"], "expected KEY=VALUE"),
-     (["run=x", "method=umpa"], "method=umpa: expected one of pca, umap; nearest: umap"),
+     (["run=x", "method=umpa"], "method=umpa: expected one of pca, umap, tsne; nearest: umap"),
      (["run=x", "out=a.png"], "ends in .html")],
 )  # fmt: skip
 def test_a_wrong_command_line_names_the_nearest(words, says):

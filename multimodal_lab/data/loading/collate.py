@@ -93,6 +93,17 @@ class Collator:
                 made.others[name] = torch.stack(later, 1)
         return made
 
+    def texts(self, rows: np.ndarray) -> dict[str, list[list[str]]]:
+        """{stream: the texts that each row holds, all of them as stored}; no other stream is read."""
+        return {name: self._texts(name, rows) for name, kind in self.kinds.items() if kind.drawn_each_epoch}
+
+    def _texts(self, name: str, rows: np.ndarray) -> list[list[str]]:
+        rows = self.sources[name][rows] if name in self.sources else rows
+        if self.kept is not None:
+            return [self.kept.texts[name][int(row)] for row in rows]
+        reader = self.reader.only([name])
+        return [[] if row in self.absent else reader.sample(int(row)).texts[name] for row in rows]
+
     def keep(self) -> None:
         """Preprocess every sample once, keep the results in memory and drop the stored arrays."""
         with Bar("decoding", len(self.ids)) as bar:

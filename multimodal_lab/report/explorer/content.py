@@ -15,6 +15,7 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
 from multimodal_lab.report import projection, style
 from multimodal_lab.report.explorer import near, sprites
+from multimodal_lab.report.explorer.captions import captions
 from multimodal_lab.report.explorer.source import ExplorerData, ExplorerError
 from multimodal_lab.report.study.page import clean
 
@@ -38,10 +39,11 @@ def content(source: ExplorerData, title: str, method: projection.Method, seed: i
         log.warning("explorer: without pictures, which would take more than %d MB", sprites.LIMIT // 10**6)
     return {
         "title": text(title),
-        "method": {"pca": "PCA", "umap": "UMAP"}[method],
+        "method": projection.CALLED[method],
         "total": source.total,
         "ids": [text(i) for i in e.ids],
         "panels": [_panel(source, name, method, seed) for name in names],
+        "captions": captions(source.words),
         "labels": [*_labels(e), _split(e)],
         "near": [_near(one) for one in near.near(e, names)],
         "pictures": None if sheets is None else {

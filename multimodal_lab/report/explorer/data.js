@@ -22,6 +22,7 @@ const labels = content.labels.map((l) => (
 ));
 const cosines = (packed) => Float32Array.from(unpack(packed), (u) => 2 * u / 65535 - 1);
 const near = content.near.map((n) => ({...n, index: unpack(n.index), closeness: cosines(n.closeness)}));
+const captions = content.captions; // of each stream of text, the texts of every sample
 const pictures = content.pictures && {...content.pictures, place: unpack(content.pictures.place)};
 
 // selected: a Uint8Array of 0 and 1 for each sample, or null where nothing is

@@ -73,11 +73,26 @@ function portraits(row, size) {
   return box;
 }
 
+// What a sample says: of each stream of text its name and its texts; nothing where it says nothing.
+function said(row, most) {
+  const box = element('div', 'said');
+  for (const stream of captions) {
+    const own = stream.texts[row].slice(0, most), more = stream.texts[row].length - own.length + stream.more[row];
+    if (!own.length) continue;
+    const line = element('p', 'caption');
+    line.append(element('span', 'soft', stream.name));
+    for (const words of own) line.append(element('q', '', words));
+    if (more) line.append(element('span', 'soft', `and ${more} more`));
+    box.append(line);
+  }
+  return box.childElementCount ? [box] : [];
+}
+
 function tip(event) {
   const box = by('tip'), row = state.hovered;
   box.hidden = row < 0;
   if (row < 0) return;
-  box.replaceChildren(portraits(row, 72), element('b', '', content.ids[row]), facts(row));
+  box.replaceChildren(portraits(row, 72), ...said(row, 2), element('b', '', content.ids[row]), facts(row));
   const {width, height} = box.getBoundingClientRect();
   const left = event.clientX + 18 + width > window.innerWidth ? event.clientX - width - 18 : event.clientX + 18;
   box.style.left = `${Math.max(4, left)}px`;
@@ -91,7 +106,7 @@ function sample() {
     return;
   }
   const top = element('div', 'top'), words = element('div');
-  words.append(element('b', 'id', content.ids[row]), facts(row));
+  words.append(element('b', 'id', content.ids[row]), ...said(row, Infinity), facts(row));
   top.append(portraits(row, 84), words);
   body.replaceChildren(top, ...near.map((n) => neighbours(n, row)).filter(Boolean));
 }

@@ -38,10 +38,18 @@ function colour(label) {
   return paint().then(rings);
 }
 
+const hay = [];
+
+// What a search looks through: the id of a sample and all that it says.
+function haystack(row) {
+  hay[row] ??= [content.ids[row], ...captions.flatMap((stream) => stream.texts[row])].join('\n').toLowerCase();
+  return hay[row];
+}
+
 function find(words) {
   const wanted = words.trim().toLowerCase();
   if (!wanted) return clear();
-  const hit = (row) => content.ids[row].toLowerCase().includes(wanted);
+  const hit = (row) => haystack(row).includes(wanted);
   const rows = content.ids.map((_, row) => row).filter(hit);
   by('found').textContent = `${number(rows.length)} found`;
   if (rows.length === 1) pick(rows[0]);
@@ -103,6 +111,7 @@ by('facts').textContent = `${some} samples · ${panels.length} ${panels.length >
   + (webgl ? '' : ' · drawn without WebGL, which this browser lacks: many points are slow');
 options(by('label'), labels.map((l) => l.name));
 options(by('picture'), pictured);
+if (captions.length) by('find').placeholder = 'id or words';
 by('pick-picture').hidden = pictured.length < 2;
 build().then(() => {
   listen();

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pyarrow import ArrowException
 
-from multimodal_lab.evaluate import parquet, thumbnails
+from multimodal_lab.evaluate import parquet, texts, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.runs import hashes
 from multimodal_lab.runs.guarded import read_json, require_inside
@@ -37,7 +37,8 @@ class ExplorerData:
     """Embeddings of the samples shown, at most 20,000 of `total`.
 
     pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; split: the one that was
-    scored; scores: `summary.json`'s, without its name; judge: the evaluator that the run is judged by.
+    scored; scores: `summary.json`'s, without its name; judge: the evaluator that the run is judged by. words[stream]: the texts
+    of each of the N samples, none where they were not kept.
     """
 
     embeddings: Embeddings
@@ -47,10 +48,13 @@ class ExplorerData:
     split: str = "test"
     scores: dict[str, float] = field(default_factory=dict)
     judge: str = ""
+    words: dict[str, list[list[str]]] = field(default_factory=dict)
 
 
 def read(folder: Path, seed: int = 0) -> ExplorerData:
-    """Read `embeddings/`, and `thumbnails.npz` and `summary.json` where they are; `ExplorerError` names a bad file.
+    """Read `embeddings/`, `thumbnails.npz`, `texts.parquet` and `summary.json`, the last three where they are.
+
+    `ExplorerError` names a bad file.
 
     Of more than 20,000 samples a seeded draw is shown, of those that have a picture first.
     """
@@ -63,7 +67,8 @@ def read(folder: Path, seed: int = 0) -> ExplorerData:
     order = np.random.default_rng(seed).permutation(total)
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
     own = _scores(folder / "summary.json")
-    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, images, place[chosen], *own)
+    said = texts.places(words(folder / texts.FILE, total), chosen)
+    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, images, place[chosen], *own, words=said)
 
 
 def _total(folder: Path) -> int:
@@ -125,6 +130,19 @@ def pictures(path: Path, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]
                 f"{path}: {name} is {images.dtype} {images.shape}, expected uint8 ({len(rows)}, height, width, 3)"
             )
     return rows, found
+
+
+def words(path: Path, count: int) -> texts.Texts:
+    """`texts.load` of a run of `count` samples; nothing without a file. `ExplorerError` says what is wrong with one."""
+    if not path.is_file():
+        return {}
+    try:
+        found = texts.load(path)
+    except _BAD as error:
+        raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
+    if any(not 0 <= row < count for own in found.values() for row in own):
+        raise ExplorerError(f"{path}: rows must be places among the {count} samples of the embeddings")
+    return found
 
 
 def _scores(path: Path) -> tuple[str, dict[str, float], str]:

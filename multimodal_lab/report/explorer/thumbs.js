@@ -19,8 +19,19 @@ function thumb(row, name, size, words) {
   box.dataset.row = row;
   box.style.setProperty('--shade', shade(labels[state.label], row));
   const stream = shown(name), tile = stream && !missing(row, stream) ? pictures.place[row] : -1;
-  box.append(tile < 0 ? blank(row, stream, size) : picture(stream, tile, size));
+  const own = !pictured.includes(name) && captions.find((c) => c.name === name);
+  if (own && own.texts[row].length) box.append(spoken(own.texts[row][0], size));
+  else box.append(tile < 0 ? blank(row, stream, size) : picture(stream, tile, size));
   if (words !== undefined) box.append(element('span', 'words', words));
+  return box;
+}
+
+// A stream of text has no picture: its words stand there.
+function spoken(words, size) {
+  const box = element('span', 'blank spoken', words);
+  box.title = words;
+  box.style.width = `${2 * size}px`;
+  box.style.height = `${size}px`;
   return box;
 }
 
