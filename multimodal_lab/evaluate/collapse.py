@@ -11,6 +11,7 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import ScoreSheet
 from multimodal_lab.metric.hypersphere import alignment, uniformity
 from multimodal_lab.metric.spectrum import rankme
+from multimodal_lab.stats.sphere import gap_by_chance, modality_gap
 
 
 class Collapse:
@@ -18,15 +19,18 @@ class Collapse:
 
     Scores: `collapse/<name>/` rankme (effective rank, with `width`, its upper bound together with n), uniformity (of
     unit rows; 0 is a collapse); `collapse/<a>-<b>/` alignment (of the same samples in two names; only where widths
-    agree). Over all rows and pairs, those of one group too: a study tells both by groups (`stats.sphere`). With `projection`,
-    names that have a projection head's output are judged there (projected = 1).
+    agree), modality_gap (the distance of the centres of their unit rows, Liang et al. 2022: 0 where they are one, 2 at most) and
+    modality_gap_chance (what it is where a coin swaps the two of each pair). Over all rows and pairs, those of one group too: a
+    study tells them by groups (`stats.sphere`). With `projection`, names that have a projection head's output are judged there
+    (projected = 1).
     """
 
     by = "pair"
     scores: ClassVar = {
-        "rankme": "max", "uniformity": "min", "alignment": "min", "width": None, "projected": None,
+        "rankme": "max", "uniformity": "min", "alignment": "min", "modality_gap": "min", "modality_gap_chance": None,
+        "width": None, "projected": None,
     }  # fmt: skip
-    either_way = ("rankme", "uniformity", "alignment")
+    either_way = ("rankme", "uniformity", "alignment", "modality_gap")
 
     def __init__(self, *, projection: bool = True) -> None:
         self.projection = projection
@@ -57,3 +61,5 @@ class Collapse:
             ledger.skip(key, "no_test_rows")
         else:
             ledger.put(key, alignment=alignment(x, y), n=len(x), projected=projected)
+            ledger.put(key, modality_gap=modality_gap(x.numpy(), y.numpy()))
+            ledger.put(key, modality_gap_chance=gap_by_chance(x.numpy(), y.numpy()))

@@ -15,7 +15,7 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 
 @dataclass(frozen=True)
 class Gallery:
-    """x (M, D) unit rows, one an item; home (M,): the first row of the table that holds it.
+    """x (M, D) unit rows, one an item; home (M,): the first row of the table that holds it; text (M,): which of its texts it is.
 
     Entry e says that row `row[e]` holds item `item[e]`, both (E,). own: whether each row holds one item of its own.
     """
@@ -25,6 +25,7 @@ class Gallery:
     row: np.ndarray
     item: np.ndarray
     own: bool
+    text: np.ndarray
 
 
 def gallery(e: Embeddings, name: str, rows: np.ndarray, projected: bool) -> Gallery:
@@ -32,16 +33,16 @@ def gallery(e: Embeddings, name: str, rows: np.ndarray, projected: bool) -> Gall
     at = np.flatnonzero(rows)
     held = e.items.get(name, np.arange(len(e)))[at]
     _, first, item = np.unique(held, return_index=True, return_inverse=True)
-    x, home, row = e.space(name, projected)[at[first]], at[first], at
+    x, home, row, text = e.space(name, projected)[at[first]], at[first], at, np.zeros(len(first), dtype=np.int64)
     more = (e.others_projected if projected else e.others).get(name)
     if more is not None:
         where, which = np.nonzero(np.isfinite(more).all(2) & rows[:, None])
         item = np.concatenate([item, len(x) + np.arange(len(where))])
         x = np.concatenate([x, more[where, which]])
-        home, row = np.concatenate([home, where]), np.concatenate([row, where])
+        home, row, text = (np.concatenate(two) for two in ((home, where), (row, where), (text, which + 1)))
     # unit rows are made on the CPU: with them, ranks are the same on any device
     unit = F.normalize(torch.as_tensor(x).float(), dim=1).to(e.device)
-    return Gallery(unit, home, row, item, len(x) == len(at) and name not in e.items)
+    return Gallery(unit, home, row, item, len(x) == len(at) and name not in e.items, text)
 
 
 def pairs(a: Gallery, b: Gallery) -> tuple[Tensor, Tensor]:

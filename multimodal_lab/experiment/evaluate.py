@@ -13,12 +13,13 @@ import torch
 from omegaconf import DictConfig
 
 from multimodal_lab.device import distributed
-from multimodal_lab.evaluate import chance, class_scores, map_samples, predictions, thresholds
+from multimodal_lab.evaluate import chance, class_scores, predictions, thresholds
 from multimodal_lab.evaluate.call import asks, call, seen_by
 from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.judged import embed_and_save
+from multimodal_lab.experiment.figure_samples import FigureSamples
 from multimodal_lab.progress import track
 from multimodal_lab.runs.hashes import PREDICTIONS
 from multimodal_lab.stage import computing, stage
@@ -113,13 +114,14 @@ def require_evaluators(evaluators: Mapping[str, Any], data: Any, config: EmbedCo
 
 def evaluate(
     system: System, data: Any, evaluators: Mapping[str, Any], device: torch.device, folder: Path, subsets: bool = False,
-    eval_split: str = "test", pictures: bool = True, config: EmbedConfig | None = None,
+    eval_split: str = "test", pictures: bool = True, config: EmbedConfig | None = None, figures: FigureSamples | None = None,
 ) -> Scores:  # fmt: skip
     """Embed every split once, fit on train, score on test: the only pass over test. Embeddings, predictions, tables of
     classes and tuned thresholds are saved.
 
     With `eval_split="val"` that split is scored, by keys that begin with `val/`, and test is not even embedded. config: which
-    splits, and of large ones how many rows evaluators see; what heads say is scored on all.
+    splits, and of large ones how many rows evaluators see; what heads say is scored on all. figures: what they show of samples is
+    saved for them.
     """
     config = config or EmbedConfig()
     splits = config.embedded({name: len(rows) for name, rows in data.splits.items()}, eval_split)
@@ -145,6 +147,6 @@ def evaluate(
     predictions.write(folder / PREDICTIONS, whole["test"], kept)
     class_scores.write(folder, tables)
     thresholds.write(folder, tuned)
-    if pictures:
-        map_samples.save(system, data, device, eval_split, folder / map_samples.FILE)
+    shown = figures or FigureSamples()
+    shown.save(system, data, seen["test"], device, splits, eval_split, folder, pictures)
     return scores if eval_split == "test" else {f"{eval_split}/{key}": value for key, value in scores.items()}

@@ -22,6 +22,7 @@ from multimodal_lab.evaluate import thresholds
 from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.experiment.build import build_augmentation
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, require_evaluators
+from multimodal_lab.experiment.figure_samples import FigureSamples
 from multimodal_lab.experiment.reload import load_trained, read_data
 from multimodal_lab.experiment.run import describe, report, require_eval_split, shown_label
 from multimodal_lab.files import write_text
@@ -59,6 +60,8 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
     _take_thresholds(evaluators, run)
     judged = require_evaluators(evaluators, data, last or EmbedConfig(), cfg.eval_split)
     system, checkpoint = load_trained(cfg, run, data, device)
+    shown = FigureSamples.of(cfg)
+    shown.require(system, data, device, cfg.eval_split)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, None, system, data, device)
     plain = {**as_plain(cfg), "dir": str(out)}
@@ -70,9 +73,10 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
     unknown = [*_notes_of_labels(data), *judged, *notes]
     log.say("\n".join([describe(system, data), *data.notes, *unknown, f"judging {checkpoint}, writing to {out}"]))
     held_out = held_out_losses(system, data, cfg.eval_split, augment, cfg, device)
-    scores = (
-        evaluate(system, data, evaluators, device, out, cfg.modality_subsets, cfg.eval_split, config=last) | held_out
-    )
+    scores = evaluate(
+        system, data, evaluators, device, out, cfg.modality_subsets, cfg.eval_split, config=last, figures=shown
+    )  # fmt: skip
+    scores |= held_out
     facts = provenance.facts(cfg.seed, data, device, State(), time.monotonic() - began)
     asked = {RUN: str(run), CHECKPOINT: checkpoint.name, **({ALLOWED: len(known)} if known else {})}
     summary = {**scores, **facts, **asked, hashes.JUDGE: judging(plain)}

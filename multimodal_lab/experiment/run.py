@@ -36,6 +36,7 @@ from multimodal_lab.experiment.build import (
     take_preprocessing,
 )
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, require_evaluators, validator
+from multimodal_lab.experiment.figure_samples import FigureSamples
 from multimodal_lab.files import write_text
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
@@ -84,6 +85,9 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
     evaluators = safe_instantiate(cfg.evaluate)
     judged = require_evaluators(evaluators, data, last, cfg.eval_split)
     system = build_system(cfg, data).to(device)
+    shown = FigureSamples.of(cfg)
+    if cache is None:
+        shown.require(system, data, device, cfg.eval_split)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, cache, system, data, device)
     with stage("building the optimizer"):
@@ -111,7 +115,8 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
     held_out = held_out_losses(system, data, cfg.eval_split, augment, cfg, device)
     require_finite_held_out(held_out)
     subsets, pictures = cfg.modality_subsets, cache is None
-    scores = evaluate(system, data, evaluators, device, folder, subsets, cfg.eval_split, pictures, last) | held_out
+    scores = evaluate(system, data, evaluators, device, folder, subsets, cfg.eval_split, pictures, last, shown)
+    scores |= held_out
     facts = provenance.facts(cfg.seed, data, device, state, system, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
     write_summary(folder, summary, plain)

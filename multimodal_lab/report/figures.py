@@ -11,8 +11,10 @@ from multimodal_lab.metric.direction import Scored
 from multimodal_lab.progress import track
 from multimodal_lab.report import explorer
 from multimodal_lab.report.answers import co_occurrence, curves_of_answers
+from multimodal_lab.report.attention import attention, token_patch
 from multimodal_lab.report.classes import classes
 from multimodal_lab.report.curves import curves
+from multimodal_lab.report.modality_gap import modality_gap
 from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.projection import maps
 from multimodal_lab.report.reliability import reliability
@@ -26,7 +28,11 @@ log = logging.getLogger(__name__)
 FIGURES = (
     "pca",
     "umap",
+    "tsne",
+    "modality_gap",
     "neighbours",
+    "attention",
+    "token_patch",
     "similarity",
     "curves",
     "classes",
@@ -36,13 +42,17 @@ FIGURES = (
     "segmentation",
     "explorer",
 )
-BARE = ("curves", "classes", "precision_recall", "co_occurrence", "reliability", "segmentation")  # read no embeddings
+BARE = (  # read no embeddings
+    "neighbours", "attention", "token_patch", "curves", "classes", "precision_recall", "co_occurrence", "reliability",
+    "segmentation",
+)  # fmt: skip
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
 DEFAULT = ("pca", "neighbours", "similarity", "curves", "classes")
 _OF_EMBEDDINGS: dict[str, Callable[[Path, Shown, str | None], list[Path]]] = {
     "pca": lambda folder, s, label: maps(folder, s, "pca", label),
     "umap": lambda folder, s, label: maps(folder, s, "umap", label),
-    "neighbours": neighbours,
+    "tsne": lambda folder, s, label: maps(folder, s, "tsne", label),
+    "modality_gap": modality_gap,
     "similarity": similarity,
 }
 _OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
@@ -51,6 +61,8 @@ _OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
     "co_occurrence": co_occurrence,
     "reliability": reliability,
     "segmentation": segmentation,
+    "attention": attention,
+    "token_patch": token_patch,
 }
 
 
@@ -65,10 +77,11 @@ def draw(
 
     scored: what its evaluators state of their scores. monitor: the score that the training watched.
 
-    Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only), `metrics.jsonl`, `scores/*.csv` and
-    `predictions.parquet`. Choices: pca, umap (slow: a minute the first time), neighbours, similarity, curves, classes (scores of
-    each class), precision_recall and co_occurrence (of several labels), reliability (of probabilities), segmentation (maps),
-    explorer (a page to look around in).
+    Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only), `retrieval.npz`, `attention.npz`, `metrics.jsonl`,
+    `scores/*.csv` and `predictions.parquet`. Choices: pca, umap and tsne (slower), modality_gap (two streams in one map),
+    neighbours (queries and what they found), attention and token_patch (what towers look at), similarity, curves, classes (scores
+    of each class), precision_recall and co_occurrence (of several labels), reliability (of probabilities),
+    segmentation (maps), explorer (a page).
     What can't be drawn is said in the log.
     """
     for name in figures:
@@ -81,15 +94,17 @@ def draw(
     drawn: dict[str, Callable[[], list[Path]]] = {
         name: partial(_OF_EMBEDDINGS[name], folder, what, label) for name in wanted if what is not None
     }
+    if "neighbours" in figures:
+        drawn["neighbours"] = partial(neighbours, folder, run_dir, label)
     if "curves" in figures:
         drawn["curves"] = partial(curves, folder, run_dir / "metrics.jsonl", scored, monitor)
     drawn |= {name: partial(_OF_SCORES[name], folder, run_dir) for name in figures if name in _OF_SCORES}
     if "explorer" in figures:
         drawn["explorer"] = partial(_explorer, run_dir)
     paths = []
-    for name, figure in track(drawn.items(), "drawing figures", len(drawn)):
+    for name in track([name for name in FIGURES if name in drawn], "drawing figures", len(drawn)):
         with stage(f"drawing figure {name}"):
-            paths += figure()
+            paths += drawn[name]()
     return paths
 
 

@@ -1,10 +1,11 @@
-"""Figure of cross-modal retrieval: queries and their nearest neighbours as pictures."""
+"""Galleries of cross-modal retrieval: what each query found, right and wrong marked, as pictures and words."""
 
 from __future__ import annotations
 
 import logging
-from itertools import permutations
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,97 +13,129 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.tasks import kind
-from multimodal_lab.files import named
+from multimodal_lab.evaluate.retrieval_samples import FILE, NEAR
+from multimodal_lab.files import named, parse_json
 from multimodal_lab.report import style
-from multimodal_lab.report.run_view import Shown
+from multimodal_lab.report.words import wrapped
+from multimodal_lab.runs.guarded_arrays import read_npz
 
 log = logging.getLogger(__name__)
-Classes = tuple[str, np.ndarray, list[str]]
-_QUERIES, _NEAR, _PAIRS = 6, 6, 6
-SAME, ALIKE = style.PALETTE[0], style.PALETTE[1]
+RIGHT, WRONG, ALIKE = style.PALETTE[2], style.PALETTE[3], style.PALETTE[1]
+_PICTURE, _TEXT = 1.0, 1.9  # widths of a cell, in its heights
+_GAP, _HEAD, _ROW = 0.12, 0.42, 1.36  # between cells; above a section; of a row
+_LETTERS, _LINES, _SHORT = 26, 7, 54  # letters and lines of a text in a cell; letters of one that is shown larger
+Cell = tuple[int, int]
 
 
-def neighbours(folder: Path, shown: Shown, label: str | None, seed: int = 0) -> list[Path]:
-    """`neighbours_<a>_to_<b>.png` for every two streams whose vectors share a space, both ways, six figures at most."""
-    streams = [name for name in shown.names if name != "fused"]
-    paths = []
-    for a, b in list(permutations(streams, 2))[:_PAIRS]:
-        found = nearest(shown.embeddings, a, b, seed, shown.has_picture)
-        if found is None:
-            log.warning("no neighbours of %s in %s: no common space, or fewer than 2 samples that have both", a, b)
-            continue
-        with style.look():
-            path = folder / f"neighbours_{named(a)}_to_{named(b)}.png"
-            paths.append(style.save(_figure(shown, a, b, *found, _classes(shown, label)), path))
-    return paths
+def neighbours(folder: Path, run_dir: Path, label: str | None) -> list[Path]:
+    """`neighbours_<a>_to_<b>.png` for every two streams whose vectors share a space, both ways, six figures at most.
 
-
-def nearest(
-    e: Embeddings, a: str, b: str, seed: int = 0, preferred: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Seeded queries (Q,) and their nearest rows (Q, K) by cosine, of samples with both; None without a common space.
-
-    Projections where both have one, as in retrieval. `preferred` (N,) bool: queries are drawn there first.
+    Queries drawn at random, then the worst; of each its five nearest keys and, where it is not among them, the best right one
+    with its rank. `label`: what is of the query's class, though wrong, is marked too.
     """
-    projected = a in e.projected and b in e.projected
-    x, y = e.space(a, projected), e.space(b, projected)
-    rows = np.flatnonzero(e.present[a] & e.present[b])
-    if x.shape[1] != y.shape[1] or len(rows) < 2:
-        return None
-    x, y = (z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12) for z in (x, y))
-    drawn = np.random.default_rng(seed).permutation(rows)
-    if preferred is not None and len(preferred):
-        drawn = drawn[np.argsort(~preferred[drawn], kind="stable")]
-    queries = drawn[:_QUERIES]
-    order = np.argsort(-(x[queries] @ y[rows].T), axis=1, kind="stable")
-    return queries, rows[order[:, :_NEAR]]
+    if not (run_dir / FILE).is_file():
+        log.warning("no galleries of neighbours: no two streams of this run have a common space")
+        return []
+    found = read_npz(run_dir / FILE)
+    facts = parse_json(found.pop("facts").tobytes())
+    pictures = {name.removesuffix(".picture"): images for name, images in found.items()}
+    shown = Gallery(facts, pictures, label if label in facts["targets"] else None)
+    with style.look():
+        return [
+            style.save(shown.figure(pair), folder / f"neighbours_{named(pair['a'])}_to_{named(pair['b'])}.png")
+            for pair in facts["pairs"]
+        ]
 
 
-def _classes(shown: Shown, label: str | None) -> Classes | None:
-    if label is None or label not in shown.embeddings.targets or kind(shown.embeddings.targets[label]) != "classes":
-        return None
-    target = shown.embeddings.targets[label]
-    names = shown.embeddings.classes.get(label) or [str(i) for i in range(int(target.max(initial=0)) + 1)]
-    return label, target, names
+@dataclass(frozen=True)
+class Gallery:
+    """What `retrieval_samples.save` wrote: `facts`, pictures[stream] (U, h, w, 3) uint8, and the label to mark by."""
 
+    facts: dict[str, Any]
+    pictures: dict[str, np.ndarray]
+    label: str | None
 
-def _figure(shown: Shown, a: str, b: str, queries: np.ndarray, found: np.ndarray, classes: Classes | None) -> Figure:
-    rows, columns = len(queries), 1 + found.shape[1]
-    # one panel for all pictures: a panel each would take seconds to lay out
-    figure, ((axes,),) = style.panels(1, 1, 1.3 * columns, 1.3 * rows + 1.0)
-    style.bare(axes)
-    ids = shown.embeddings.ids
-    for i, query in enumerate(queries):
-        _cell(axes, (0.0, i), shown, a, query, classes, style.INK)
-        for j, row in enumerate(found[i]):
-            alike = classes is not None and classes[1][row] == classes[1][query] >= 0
-            edge = SAME if ids[row] == ids[query] else ALIKE if alike else "#D5D5D5"
-            _cell(axes, (j + 1.15, i), shown, b, row, classes, edge)
-    # after the pictures, each of which sets the limits to its own
-    axes.set(xlim=(-0.55, columns - 0.3), ylim=(rows - 0.3, -0.7), aspect="equal")
-    for x, text in ((-0.45, f"{a} query"), (0.7, f"nearest in {b}")):
-        axes.text(x, -0.52, text, fontweight="bold", va="bottom")
-    handles = [Line2D([], [], color=SAME, lw=3, label="the same sample")]
-    if classes is not None:
-        handles.append(Line2D([], [], color=ALIKE, lw=3, label=f"the same {classes[0]}"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=9)
-    style.title(figure, f"{a} → {b} · {shown.called}")
-    return figure
+    def figure(self, pair: dict[str, Any]) -> Figure:
+        """The gallery of one pair of streams."""
+        a, b, queries = pair["a"], pair["b"], pair["queries"]
+        drawn, worst = ([q for q in queries if q["worst"] == which] for which in (False, True))
+        parts = [("Queries drawn at random", drawn), (f"The worst of {pair['drawn']} queries", worst)]
+        parts = [(title, own) for title, own in parts if own]
+        first, other = self.width(a), self.width(b)
+        wide = first + 3 * _GAP + (NEAR + 1) * (other + _GAP) + 2 * _GAP
+        high = len(parts) * _HEAD + len(queries) * _ROW
+        figure, ((axes,),) = style.panels(1, 1, 1.1 * wide, 1.1 * high + 0.9)
+        style.bare(axes)
+        top = 0.0
+        for title, own in parts:
+            text = f"{title}, and what is nearest in {b}, nearest first"
+            axes.text(0, top + 0.2, text, fontweight="bold", fontsize=10, va="center")
+            top += _HEAD
+            for query in own:
+                self._row(axes, top, a, b, query, pair["keys"])
+                top += _ROW
+        # after the pictures, each of which sets the limits to its own
+        axes.set(xlim=(-0.2, wide), ylim=(high, -0.05), aspect="equal")
+        self._key(figure)
+        recall = ", ".join(f"R@{k} {value:.2f}" for k, value in pair["recall"].items())
+        of = f"{pair['drawn']} of {pair['of']}" if pair["drawn"] < pair["of"] else str(pair["of"])
+        space = "projections" if pair["projected"] else "embeddings"
+        style.title(
+            figure, f"{a} → {b}: {of} queries, {pair['keys']} keys, by cosine of the {space}; of these queries {recall}"
+        )
+        return figure
 
+    def width(self, name: str) -> float:
+        """How wide a cell of a stream is."""
+        return _TEXT if name not in self.pictures and name in self.facts["texts"] else _PICTURE
 
-def _cell(
-    axes: Axes, at: tuple[float, float], shown: Shown, name: str, row: int, classes: Classes | None, edge: str
-) -> None:
-    (x, y), half = at, 0.43
-    images = shown.pictures.get(name)
-    if images is not None and shown.has_picture[row]:
-        axes.imshow(images[row], extent=(x - half, x + half, y + half, y - half), interpolation="bilinear")
-    else:
-        axes.text(x, y, Path(shown.embeddings.ids[row]).stem[-14:], ha="center", va="center", fontsize=6)
-    axes.add_patch(Rectangle((x - half, y - half), 2 * half, 2 * half, fill=False, edgecolor=edge, linewidth=3))
-    if classes is not None:
-        value = int(classes[1][row])
-        called = "missing" if value < 0 else classes[2][value][:18]
-        axes.text(x, y + half + 0.02, called, ha="center", va="top", fontsize=7)
+    def _key(self, figure: Figure) -> None:
+        of = [(RIGHT, "✓ right: belongs to the query"), (WRONG, "✗ wrong")]
+        if self.label is not None:
+            of.append((ALIKE, f"≈ wrong, of the query's {style.short(self.label)}"))
+        handles = [Line2D([], [], color=colour, lw=3, label=text) for colour, text in of]
+        figure.legend(handles=handles, loc="outside lower left", ncols=3, fontsize=8)
+
+    def _row(self, axes: Axes, top: float, a: str, b: str, q: dict[str, Any], keys: int) -> None:
+        first, other = self.width(a), self.width(b)
+        self._cell(axes, (0.0, top), a, q["query"], style.INK)
+        right = f"rank {q['rank']} of {keys}" + (f", {q['right']} right" if q["right"] > 1 else "")
+        self._below(axes, (0.0, top), q["query"], right, style.INK)
+        x = first + 3 * _GAP
+        for cell, hit, cosine in zip(q["found"], q["hits"], q["cosine"], strict=True):
+            colour, mark = self._mark(q["query"], cell, hit)
+            self._cell(axes, (x, top), b, cell, colour)
+            self._below(axes, (x, top), cell, f"{mark} {cosine:.2f}", colour)
+            x += other + _GAP
+        if not any(q["hits"]):
+            x += 2 * _GAP
+            self._cell(axes, (x, top), b, q["best"], RIGHT)
+            self._below(axes, (x, top), q["best"], f"✓ {q['best_cosine']:.2f}, rank {q['rank']}", RIGHT)
+
+    def _mark(self, query: Cell, cell: Cell, hit: bool) -> tuple[str, str]:
+        if hit:
+            return RIGHT, "✓"
+        classes = self.facts["targets"].get(self.label, [])
+        alike = bool(classes) and classes[cell[0]] == classes[query[0]] >= 0
+        return (ALIKE, "≈") if alike else (WRONG, "✗")
+
+    def _cell(self, axes: Axes, at: tuple[float, float], name: str, cell: Cell, edge: str) -> None:
+        (x, y), (row, text), wide = at, cell, self.width(name)
+        if (images := self.pictures.get(name)) is not None:
+            axes.imshow(images[row], extent=(x, x + wide, y + 1, y), interpolation="bilinear")
+        else:
+            own = self.facts["texts"].get(name)
+            words = own[row][text] if own and text < len(own[row]) else Path(self.facts["ids"][row]).stem
+            letters, lines, size = (_LETTERS, _LINES, 7) if len(words) > _SHORT else (_LETTERS * 7 // 10, _LINES, 10)
+            shown = wrapped(words, letters if own else letters // 2, lines)
+            axes.text(x + wide / 2, y + 0.5, shown, ha="center", va="center", fontsize=size, linespacing=1.15)
+        axes.add_patch(Rectangle((x, y), wide, 1, fill=False, edgecolor=edge, linewidth=2.5))
+
+    def _below(self, axes: Axes, at: tuple[float, float], cell: Cell, words: str, colour: str) -> None:
+        x, y = at
+        axes.text(x, y + 1.04, words, ha="left", va="top", fontsize=7, color=colour, fontweight="bold")
+        if self.label is not None:
+            value = self.facts["targets"][self.label][cell[0]]
+            names = self.facts["classes"][self.label]
+            called = "" if value < 0 else str(names[value]) if value < len(names) else str(value)
+            axes.text(x, y + 1.18, style.short(called)[:22], ha="left", va="top", fontsize=6, color=style.GREY)

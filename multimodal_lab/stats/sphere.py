@@ -39,6 +39,23 @@ def modality_gap(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.linalg.norm(unit(x).mean(0) - unit(y).mean(0)))
 
 
+def gap_by_chance(x: np.ndarray, y: np.ndarray, *, swaps: int = 20, seed: int = 0) -> float:
+    """The modality gap of pairs x, y (N, D) whose two a coin swaps, the mean of `swaps`: what scatter alone makes of it."""
+    _one_width(x, y)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (swaps, len(x)))
+    return float(np.linalg.norm(signs @ (unit(x) - unit(y)) / len(x), axis=1).mean())
+
+
+def gap_share(x: np.ndarray, y: np.ndarray) -> float:
+    """The share of the mean squared distance of a pair x, y (N, D) that is the modality gap, 0 to 1; 0 where all pairs are one.
+
+    E|x - y|^2 is the squared distance of the centres and what the pairs differ by around them.
+    """
+    _one_width(x, y)
+    whole = float(((unit(x) - unit(y)) ** 2).sum(1).mean())
+    return modality_gap(x, y) ** 2 / whole if whole > 0 else 0.0
+
+
 def gap_squared(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> float:
     """The square of the modality gap without the bias of few groups (N,); below 0 by chance where there is none.
 

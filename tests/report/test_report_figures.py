@@ -1,14 +1,21 @@
 import json
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
+from made_run import Said
 from matplotlib import image
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 
+from multimodal_lab import explore
+from multimodal_lab.evaluate import predictions, retrieval_samples
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.metric.direction import Scored
-from multimodal_lab.report import curves, figures, neighbours, projection, run_view
+from multimodal_lab.predict import map_file
+from multimodal_lab.report import answers, curves, figures, modality_gap, palette, projection, run_view
+from multimodal_lab.stats import sphere
 
 OWN = Scored("spread", {"radius": "min", "share": "max", "n": None})
 
@@ -31,6 +38,7 @@ def run(folder, *, pictures=True, labels=True, width=8, n=N, scored="test"):
     if pictures:
         images = rng.integers(0, 255, (n - 10, 48, 48, 3), dtype=np.uint8)
         np.savez(folder / "thumbnails.npz", rows=np.arange(n - 10), rgb=images, uv=images)
+    retrieval_samples.save(Said({}, e.ids), e.rows(e.split == scored), folder / retrieval_samples.FILE)
     rows = [
         {"step": s, "train/total": 1 / s, "train/a": 1 / s, "lr/backbone": 0.1, "train/grad_norm": 1.0} for s in (1, 2)
     ]
@@ -114,16 +122,59 @@ def test_pca_is_sklearns(shape):
     np.testing.assert_allclose(share[:k], reference.explained_variance_ratio_, atol=1e-10)
 
 
-def test_nearest_is_by_cosine_in_the_projection_among_samples_that_have_both(tmp_path):
-    e = run(tmp_path)
-    queries, found = neighbours.nearest(e, "rgb", "uv")
-    assert found[:, 0].tolist() == queries.tolist()
-    assert e.present["uv"][found].all()
-    e.projected = {"rgb": e.vectors["rgb"], "uv": -e.vectors["rgb"]}
-    assert not (neighbours.nearest(e, "rgb", "uv")[1] == queries[:, None]).any()
-    e.projected = {}
-    e.vectors["uv"] = e.vectors["uv"][:, :3]
-    assert neighbours.nearest(e, "rgb", "uv") is None
+@pytest.mark.parametrize("shape", [(40, 6), (4, 3), (12, 1)])
+def test_tsne_is_sklearns_and_the_same_for_the_same_seed(shape):
+    x = np.random.default_rng(1).normal(size=shape)
+    at, ends = projection.placed(x, "tsne", 3)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    near, begin = min(30, (shape[0] - 1) / 3), "pca" if shape[1] > 1 else "random"
+    np.testing.assert_array_equal(at, TSNE(perplexity=near, init=begin, random_state=3).fit_transform(unit))
+    assert ends == ("t-SNE 1", "t-SNE 2")
+    np.testing.assert_array_equal(at, projection.placed(x, "tsne", 3)[0])
+
+
+def test_every_method_of_a_map_has_a_name_a_figure_and_a_word_on_the_command_line():
+    assert [*projection.CALLED] == [*get_args(projection.Method)] == [*explore.METHODS]
+    assert {*projection.CALLED} <= {*figures.FIGURES}
+
+
+def test_the_modality_gap_is_told_and_drawn_between_the_centres(tmp_path, monkeypatch):
+    e = run(tmp_path, pictures=False)
+    kept = {}
+    monkeypatch.setattr(modality_gap.style, "save", lambda figure, path: [kept.update({path.name: figure}), path][1])
+    shown = run_view.shown(tmp_path)
+    both = shown.embeddings.present["rgb"] & shown.embeddings.present["uv"]
+    shown.embeddings.vectors["uv"] = shown.embeddings.vectors["rgb"] + 2.0
+    assert [p.name for p in modality_gap.modality_gap(tmp_path, shown)] == ["modality_gap_rgb_uv.png"]
+    figure = kept["modality_gap_rgb_uv.png"]
+    x, y = (sphere.unit(shown.embeddings.vectors[k][both].astype(float)) for k in ("rgb", "uv"))
+    gap = np.linalg.norm(x.mean(0) - y.mean(0))
+    share = gap**2 / np.square(x - y).sum(1).mean()
+    assert f"modality gap {gap:.2f}: " in figure.get_suptitle()
+    assert f"It makes {share:.0%} of" in figure.get_suptitle()
+    titles = [a.get_title("left").split(",")[0] for a in figure.axes[:3]]
+    assert titles == ["along the gap", "PCA", "t-SNE"]
+    for axis in figure.axes[:3]:  # a line for each pair
+        assert len(axis.collections[0].get_segments()) == both.sum()
+    drawn = figure.axes[0].lines[0].get_xydata()
+    assert np.linalg.norm(drawn[1] - drawn[0]) == pytest.approx(gap)
+    at, _ = projection.pca(np.concatenate([x, y]))
+    ends = np.stack([at[: both.sum()].mean(0), at[both.sum() :].mean(0)])
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_xydata(), ends, atol=1e-6)
+    assert not figure.axes[2].lines  # distances of t-SNE are none of the space
+    assert len(e) == N
+
+
+def test_a_gap_is_measured_against_a_coin_that_swaps_each_pair():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 200, 6))
+    assert sphere.gap_by_chance(x, y) == pytest.approx(sphere.modality_gap(x, y), abs=0.15)
+    assert sphere.gap_by_chance(x + 3, y - 3) < 0.3 < 1.8 < sphere.modality_gap(x + 3, y - 3)
+    u, v = sphere.unit(x), sphere.unit(y + 1)
+    assert sphere.gap_share(x, y + 1) == pytest.approx(
+        sum((u.mean(0) - v.mean(0)) ** 2) / np.mean([((a - b) ** 2).sum() for a, b in zip(u, v, strict=True)])
+    )
+    assert sphere.gap_share(x, x) == 0
 
 
 def test_metrics_file_cut_short_or_broken(tmp_path, caplog):
@@ -169,3 +220,25 @@ def test_the_score_that_was_watched_is_drawn_whatever_its_name(tmp_path, monkeyp
 def test_tiny_runs_do_not_break(tmp_path):
     run(tmp_path, n=4, pictures=False)
     assert len(figures.draw(tmp_path)) >= 2
+
+
+def test_classes_have_one_colour_wherever_they_are_drawn():
+    found = [palette.class_colour(i) for i in range(64)]
+    assert len(set(found)) == 64
+    assert all(0 <= x <= 1 for colour in found for x in colour)
+    assert map_file.colours(64) == [tuple(round(255 * x) for x in colour) for colour in found]
+    assert map_file.colours(1) == [(0, 0x72, 0xB2)]
+
+
+def test_what_is_told_together_survives_any_name(tmp_path):
+    names, n = ["C++", "C", "a+b", "a", "b"], 40
+    rng = np.random.default_rng(0)
+    truth, chances = rng.integers(0, 2, (n, 5)), rng.random((n, 5))
+    e = Embeddings({"x": chances.astype(np.float32)}, {"x": np.ones(n, bool)}, {"lab": truth}, {"lab": names},
+                   [str(i) for i in range(n)], np.arange(n), np.full(n, "test"))  # fmt: skip
+    told = predictions.of_labels(truth, chances)
+    predictions.write(
+        tmp_path / "predictions.parquet", e, [predictions.Predicted("head", "h", "lab", np.arange(n), **told)]
+    )
+    (found,) = answers._several(tmp_path)
+    np.testing.assert_array_equal(found.said, chances > 0.5)

@@ -1,0 +1,57 @@
+"""What figures show of single samples: it is saved with the embeddings, as figures are drawn from the files of a run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.evaluate import attention_samples, map_samples, retrieval_samples, texts
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.rollout import Rollout
+from multimodal_lab.stage import computing, stage
+
+
+@dataclass(frozen=True)
+class FigureSamples:
+    """names: the figures that will be drawn. rollout: how attention is shown."""
+
+    names: Collection[str] = ()
+    rollout: Rollout = field(default_factory=Rollout)
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> FigureSamples:
+        """Those of a config."""
+        node = (cfg.get("report") or {}).get("attention")
+        return cls(list(cfg.figures), safe_instantiate(node) if node else Rollout())
+
+    @property
+    def attention(self) -> bool:
+        """Whether any figure shows what towers look at."""
+        return not {*self.names}.isdisjoint(attention_samples.FIGURES)
+
+    def require(self, system: Any, data: Any, device: torch.device, split: str) -> None:
+        """`ValueError`, before the training, for what can't be shown for the way in which it was asked for."""
+        if self.attention:
+            with stage("looking at the attention of one sample"):
+                attention_samples.require(system, data, device, split, self.rollout)
+
+    def save(
+        self, system: Any, data: Any, test: Embeddings, device: torch.device, splits: Sequence[str], split: str,
+        folder: Path, pictures: bool,
+    ) -> None:  # fmt: skip
+        """Write what figures show of `split`, the scored one of the embedded `splits`. pictures: inputs are images."""
+        texts.save(data, splits, folder / texts.FILE)
+        if "neighbours" in self.names:
+            with stage("searching for the queries of the figures"):
+                retrieval_samples.save(data, test, folder / retrieval_samples.FILE, pictures)
+        if pictures:
+            map_samples.save(system, data, device, split, folder / map_samples.FILE)
+        if pictures and self.attention:
+            with computing(system, "looking at what the towers attend to"):
+                attention_samples.save(system, data, device, split, folder / attention_samples.FILE, self.rollout)
