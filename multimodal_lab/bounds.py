@@ -25,7 +25,7 @@ Count = Annotated[int, Range(low=1)]
 Natural = Annotated[int, Range(low=0)]
 Epochs = Annotated[int, Range(low=1, high=100_000)]  # more is a slip: a training of days makes some hundred
 Decay = Annotated[float, Range(low=0, high=0.99999)]  # of a running average: at 1 it would never move
-Share = Annotated[float, Range(low=0, high=0.99999, open_low=True)]  # of a running average that moves and remembers
+Beta = Annotated[float, Range(low=0, high=0.99999, open_low=True)]  # of a running average that moves and remembers
 Positive = Annotated[float, Range(low=0, open_low=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Fraction = Annotated[float, Range(low=0, high=1)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.adapt.layers import ALL_LINEAR
 from multimodal_lab.adapt.low_rank import ADAPTER, inject
-from multimodal_lab.bounds import Count, Fraction, Natural, NonNegative, Positive, Share
+from multimodal_lab.bounds import Beta, Count, Fraction, Natural, NonNegative, Positive
 from multimodal_lab.keyed import Keyed
 
 freezes = ()  # no module as a whole: its updates are trained
@@ -32,8 +32,8 @@ def adalora(
     tinit: Natural = 0,
     tfinal: Natural = 0,
     deltaT: Count = 1,
-    beta1: Share = 0.85,
-    beta2: Share = 0.85,
+    beta1: Beta = 0.85,
+    beta2: Beta = 0.85,
     orth_reg_weight: NonNegative = 0.5,
 ) -> RankAllocation:
     """Freeze `modules` and train W x + (alpha / r) B Λ A x in the layers of theirs that `target_modules` names.

@@ -31,11 +31,11 @@ class Recorder(TorchFunctionMode):
     def __enter__(self) -> Recorder:
         self.fast = torch.backends.mha.get_fastpath_enabled()  # a whole layer as one operation, which nobody sees into
         torch.backends.mha.set_fastpath_enabled(False)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         torch.backends.mha.set_fastpath_enabled(self.fast)
 
     def __torch_function__(

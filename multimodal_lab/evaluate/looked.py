@@ -56,7 +56,7 @@ def looked(system: Any, name: str, batch: Batch, rollout: Rollout, score: Score)
             Looked("rollout", whole, "", *counts) if same else Looked("", None, "its tokens are not its input", *counts)
         )
     places = f.grid[0] * f.grid[1]  # what stands before them are class and register tokens
-    return Looked("rollout", whole[:, -places:].unflatten(1, f.grid), "", *counts)
+    return Looked("rollout", whole[:, -places:].reshape(-1, *f.grid), "", *counts)
 
 
 def tower(system: Any, name: str, batch: Batch) -> Features:

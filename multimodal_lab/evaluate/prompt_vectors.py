@@ -45,7 +45,7 @@ def embed_prompts(
     """The vectors of texts, all other streams missing; like: a batch of one sample that holds nothing, see `_empty`."""
     tokens = torch.from_numpy(np.stack([data.tokens[stream].encode(text) for text in texts]))
 
-    batches = (("prompts", _filled(like, stream, part)) for part in tokens.split(AT_ONCE))
+    batches = (("prompts", _filled(like, stream, part)) for part in torch.split(tokens, AT_ONCE))
     return embed_batches(system, batches, device, names=dict.fromkeys(like.ids.tolist(), "prompt"), classes={})
 
 

@@ -76,7 +76,7 @@ def save(data: Any, test: Embeddings, path: Path, pictures: bool = True, seed: i
 
 def _contents(
     data: Any, test: Embeddings, rows: np.ndarray, facts: list[dict[str, Any]], pictures: bool
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     ids = [test.ids[row] for row in rows]
     at = pd.Index(data.samples["id"].astype(str)).get_indexer(pd.Index(ids))
     words = {name: [[texts.shortened(t) for t in own] for own in found] for name, found in data.texts(at).items()}

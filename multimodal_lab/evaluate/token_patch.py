@@ -51,5 +51,5 @@ def similarity(
     )
     if x is None or y is None or x.shape[1] != y.shape[1]:
         return None
-    x, y = x.unflatten(0, patches.shape[:2]), y.unflatten(0, words.shape[:2])
-    return (y @ x.transpose(1, 2)).unflatten(2, grid)
+    places, spoken = x.reshape(*patches.shape[:2], -1), y.reshape(*words.shape[:2], -1)
+    return (spoken @ places.transpose(1, 2)).reshape(*words.shape[:2], *grid)

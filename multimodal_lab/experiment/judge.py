@@ -77,7 +77,7 @@ def judge(cfg: DictConfig, run: Path, out: Path, resplit: Resplit = "others", al
         system, data, evaluators, device, out, cfg.modality_subsets, cfg.eval_split, config=last, figures=shown
     )  # fmt: skip
     scores |= held_out
-    facts = provenance.facts(cfg.seed, data, device, State(), time.monotonic() - began)
+    facts = provenance.facts(cfg.seed, data, device, State(), system, time.monotonic() - began)
     asked = {RUN: str(run), CHECKPOINT: checkpoint.name, **({ALLOWED: len(known)} if known else {})}
     summary = {**scores, **facts, **asked, hashes.JUDGE: judging(plain)}
     write_summary(out, summary, plain)

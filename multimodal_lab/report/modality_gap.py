@@ -91,7 +91,7 @@ def along(x: np.ndarray, y: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def _map(axes: Axes, x: np.ndarray, y: np.ndarray, names: tuple[str, str], centres: np.ndarray | None) -> None:
     """Points, a line for each pair and, where distances are those of the space, the centres (2, 2) with the gap between."""
-    axes.add_collection(LineCollection(np.stack([x, y], 1), colors=style.GREY, linewidths=0.5, alpha=0.35, zorder=1))
+    axes.add_collection(LineCollection([*np.stack([x, y], 1)], colors=style.GREY, linewidths=0.5, alpha=0.35, zorder=1))
     for at, colour, marker, name in zip((x, y), _COLOURS, _MARKERS, names, strict=True):
         size = float(np.clip(4000 / len(at), 8, 30))
         axes.scatter(at[:, 0], at[:, 1], s=size, c=colour, marker=marker, alpha=0.8, linewidths=0, label=name, zorder=2)
@@ -99,7 +99,7 @@ def _map(axes: Axes, x: np.ndarray, y: np.ndarray, names: tuple[str, str], centr
         return
     axes.plot(*centres.T, color=style.INK, lw=2.5, zorder=3, label="gap")
     for at, colour, marker in zip(centres, _COLOURS, _MARKERS, strict=True):
-        axes.scatter(*at, s=110, c=colour, marker=marker, edgecolors=style.INK, linewidths=1.5, zorder=4)
+        axes.scatter(at[0], at[1], s=110, c=colour, marker=marker, edgecolors=style.INK, linewidths=1.5, zorder=4)
 
 
 def _cosines(axes: Axes, names: tuple[str, str], x: np.ndarray, y: np.ndarray, seed: int) -> None:
@@ -112,7 +112,7 @@ def _cosines(axes: Axes, names: tuple[str, str], x: np.ndarray, y: np.ndarray, s
         f"two samples' {names[1]}": ((y @ y.T)[apart], _COLOURS[1]),
     }
     low = min(float(v.min()) for v, _ in sets.values())
-    bins = np.linspace(low, 1, 60)
+    bins = np.linspace(low, 1, 60).tolist()
     for label, (values, colour) in sets.items():
         axes.hist(
             values, bins, density=True, histtype="step", lw=1.6, color=colour, label=f"{label}: {values.mean():.2f}"

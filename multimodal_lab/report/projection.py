@@ -96,8 +96,8 @@ def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tu
         from sklearn.manifold import TSNE
 
         begin = "pca" if min(x.shape) >= 2 else "random"
-        near = min(30.0, (len(x) - 1) / 3)
-        return TSNE(perplexity=near, init=begin, random_state=seed).fit_transform(x), ("t-SNE 1", "t-SNE 2")
+        few = min(30.0, (len(x) - 1) / 3)
+        return TSNE(perplexity=few, init=begin, random_state=seed).fit_transform(x), ("t-SNE 1", "t-SNE 2")
     at, share = pca(x)
     return at, (f"PC 1 ({share[0]:.0%})", f"PC 2 ({share[1]:.0%})")
 

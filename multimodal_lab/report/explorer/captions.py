@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from multimodal_lab.evaluate.texts import shortened
 from multimodal_lab.report.study.page import clean
@@ -14,22 +15,21 @@ _LENGTHS = (300, 150, 80, 40)  # letters of a text
 log = logging.getLogger(__name__)
 
 
-def captions(words: Mapping[str, Sequence[Sequence[str]]], limit: int = LIMIT) -> list[dict[str, object]]:
+def captions(words: Mapping[str, Sequence[Sequence[str]]], limit: int = LIMIT) -> list[dict[str, Any]]:
     """[{name: stream, texts: of each of the N samples, more: how many texts of it are left out}], as long as the limit allows.
 
     Control characters, and those that turn or hide text, are left out. Nothing but a warning where even the shortest take
     more.
     """
     for longest in _LENGTHS:
-        made = [
-            {
-                "name": clean(name),
-                "texts": [[shortened(clean(text), longest) for text in own[:MOST]] for own in texts],
-                "more": [max(0, len(own) - MOST) for own in texts],
-            }
+        cut = {
+            name: [[shortened(clean(text), longest) for text in own[:MOST]] for own in texts]
             for name, texts in words.items()
-        ]
-        if sum(len(text) for one in made for own in one["texts"] for text in own) <= limit:
-            return made
+        }
+        if sum(len(text) for texts in cut.values() for own in texts for text in own) <= limit:
+            return [
+                {"name": clean(name), "texts": cut[name], "more": [max(0, len(own) - MOST) for own in texts]}
+                for name, texts in words.items()
+            ]
     log.warning("explorer: without words, which would take more than %d million letters", limit // 10**6)
     return []
