@@ -193,10 +193,7 @@ class System(nn.Module):
                 "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
 
     def loss_scalars(self, progress: float) -> dict[str, float]:
-        """The scalars of the losses, learned, scheduled or weights of their terms, by name: `temperature`, `cross_weight`.
-
-        `TERM/temperature` where several terms have one.
-        """
+        """Scalars of losses, learned, scheduled or weights of their terms, by name; `TERM/temperature` where several have it."""
         found = [(term, k, v) for term, loss in self._keyed() for k, v in loss.scalars(progress).items()]
         learnt = {} if self.task_weights is None else self.task_weights.scalars()
         return _unique(found) | {f"{term}/log_variance": s for term, s in learnt.items()}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 
+from multimodal_lab.data.source import DataError
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.thresholds import chosen, probabilities
@@ -125,3 +127,16 @@ def _known(said: Said, value: np.ndarray, names: list[str], chance: np.ndarray) 
 
 def _named(names: list[str], k: int) -> list[str]:
     return names if len(names) == k else [str(i) for i in range(k)]
+
+
+def require_labels(system: Any, folder: Path) -> None:
+    """`DataError` where no head of a run tells a label of a sample."""
+    maps = [name for name in system.labels if getattr(system.heads[name], "per_pixel", False)]
+    if maps and len(maps) == len(system.labels):
+        raise DataError(
+            f"{folder}: its head {maps[0]} tells a map, a value for every pixel; give a scene, and a file for the map: "
+            "python -m multimodal_lab.predict run=DIR scene=FILE out=FILE.tif"
+        )
+    if not system.labels:
+        heads = ", ".join(system.heads)
+        raise DataError(f"{folder}: no head of this run tells a label (it has {heads}); embed the samples instead")

@@ -25,7 +25,7 @@ from multimodal_lab.evaluate import thresholds
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.experiment.reload import load_trained
 from multimodal_lab.predict import inputs, retrieval
-from multimodal_lab.predict.answers import Predictions, answers
+from multimodal_lab.predict.answers import Predictions, answers, require_labels
 from multimodal_lab.predict.files import Files
 from multimodal_lab.predict.given import Given
 from multimodal_lab.predict.index import Index
@@ -85,7 +85,7 @@ class Predictor:
         threshold: None is that of the run's evaluator `head`, where it is tuned that of each class, else 0.5. A run without
         such a head is a `DataError`.
         """
-        self._require_labels()
+        require_labels(self.system, self.folder)
         return self._predictions(*self._asked(samples, mask, streams), threshold)
 
     def __call__(
@@ -113,9 +113,10 @@ class Predictor:
         """
         return retrieval.index_of(self, among, of)
 
-    def embed_data(self, data: Prepared) -> Embeddings:
-        """The vectors of all of prepared data."""
-        return self._embedded(data)
+    def embed_data(self, data: Any) -> Embeddings:
+        """The vectors of all of data, such as `Prepared`."""
+        with computing(self.system, "embedding what is given"):
+            return embed(self.system, data, self.device, ("all",), heads=("all",))
 
     def zero_shot(
         self, samples: Any = None, *, classes: Classes, templates: str | Sequence[str] = "simple",
@@ -128,40 +129,23 @@ class Predictor:
         are joined: see `evaluate.zero_shot`. prompt_stream: the stream that reads them; None: the only one of text. temperature:
         None is that of the run's own contrastive loss. `DataError` for what can't be asked.
         """
-        found = self._embedded(samples) if isinstance(samples, Prepared) else self._asked(samples, mask, streams)[0]
+        found = self.embed_data(samples) if isinstance(samples, Prepared) else self._asked(samples, mask, streams)[0]
         return answered(self.system, self._nothing, self.device, found, classes, templates, prompt_stream, temperature)
 
     def of_data(self, data: Prepared) -> Predictions:
         """What every head says of all of prepared data, such as those of a folder."""
-        self._require_labels()
-        return self._predictions(self._embedded(data), data, None)
-
-    def _require_labels(self) -> None:
-        maps = [name for name in self.system.labels if getattr(self.system.heads[name], "per_pixel", False)]
-        if maps and len(maps) == len(self.system.labels):
-            raise DataError(
-                f"{self.folder}: its head {maps[0]} tells a map, a value for every pixel; give a scene, and a file for the map: "
-                "python -m multimodal_lab.predict run=DIR scene=FILE out=FILE.tif"
-            )
-        if not self.system.labels:
-            heads = ", ".join(self.system.heads)
-            raise DataError(
-                f"{self.folder}: no head of this run tells a label (it has {heads}); embed the samples instead"
-            )
+        require_labels(self.system, self.folder)
+        return self._predictions(self.embed_data(data), data, None)
 
     def _asked(self, samples: Any, mask: Any, streams: dict[str, Any]) -> tuple[Embeddings, Prepared]:
         with self.opened(samples, mask=mask, **streams) as data:
-            return self._embedded(data), data
+            return self.embed_data(data), data
 
     @contextmanager
     def opened(self, samples: Any = None, *, mask: Any = None, **streams: Any) -> Iterator[Prepared]:
         """What is given, prepared as the run's own data are; to be read within the block."""
         with tempfile.TemporaryDirectory(prefix="multimodal_lab_") as folder:
             yield self.prepared(self._rows(samples, mask, streams, Files(self.source_node, Path(folder))))
-
-    def _embedded(self, data: Any) -> Embeddings:
-        with computing(self.system, "embedding what is given"):
-            return embed(self.system, data, self.device, ("all",), heads=("all",))
 
     def prepared(self, source: Source, record: dict[str, Any] | None = None, **choices: Any) -> Prepared:
         """Samples of a source as the run would see them; record: the run's own, or one of images of another size.
