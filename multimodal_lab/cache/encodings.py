@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ class IndexCollator:
     """
 
     kept = None
+    kinds: ClassVar[Mapping[str, Any]] = {}  # of what is read: nothing is
 
     def __init__(self, tables: Mapping[str, Encodings], sources: Mapping[str, np.ndarray]) -> None:
         self.present = {name: table.present.cpu() for name, table in tables.items()}
