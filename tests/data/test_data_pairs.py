@@ -13,6 +13,7 @@ from multimodal_lab.data.packed.probe import probe
 from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.types import Band, Stream
@@ -161,3 +162,25 @@ def test_a_modality_of_images_and_texts_takes_the_first_columns_that_the_data_se
     for modality, text in (("image_text", "text"), ("image_caption", "caption")):
         cfg = composed(f"modality={modality}", f"data={data}", "data.root=/x", small=False)
         assert (cfg.modality.image.field, cfg.modality[text].field) == fields
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_the_words_of_rows_are_those_that_a_batch_holds(pictures, cache):
+    said = [[f"picture {i}", f"again {i}"][: 1 + i % 2] for i in range(N)]
+    said[4] = []
+    lines(pictures, [{"id": i, "image": f"img/{i}.png", "caption": said[i]} for i in range(N)])
+    source = Pairs(str(pictures), missing="keep")
+    split = Split(train=0.5, val=0.0, test=0.5)
+    found = Data(source, scaling=DtypeMax(), split=split, labels=[], cache=cache).prepare(
+        {"rgb": IMAGE, "said": TEXT}, 0
+    )
+    rows = np.array([5, 4, 0])
+    assert found.texts(rows) == {"said": [said[5], [], said[0]]}
+    mixed = Data(source, scaling=DtypeMax(), split=split, labels=[], cache=cache, shuffle=Shuffle("said"))
+    mixed = mixed.prepare({"rgb": IMAGE, "said": TEXT}, 0)
+    other = mixed.stack.sources["said"][rows]
+    assert other.tolist() != rows.tolist()
+    assert mixed.texts(rows) == {"said": [said[i] for i in other]}
+    held = mixed.batch(rows).inputs["said"]
+    for words, ids in zip(mixed.texts(rows)["said"], held, strict=True):
+        assert ids.tolist() == (mixed.tokens["said"].encode(words[0]).tolist() if words else [0] * len(ids))

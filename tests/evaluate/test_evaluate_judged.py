@@ -189,7 +189,7 @@ def test_what_is_left_out_is_said() -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("embed.formats=[npy]", r"figures pca, neighbours, similarity read embeddings as parquet"),
+        ("embed.formats=[npy]", r"figures pca, similarity read embeddings as parquet"),
         ("embed.formats=[parqet]", r"expected one of parquet, csv, npy .*parquet"),
         ("embed.limit=0", r"embed\.limit=0: expected an integer"),
         ("embed.split=[test]", r"no such key.*splits"),
