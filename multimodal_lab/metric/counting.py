@@ -118,9 +118,12 @@ def _of_all(
 
 def dots(a: Tensor, b: Tensor, rows: Tensor, keys: Tensor) -> Tensor:
     """Inner products (K,) float64 of a[rows] and b[keys], both (K,), a few at a time."""
+    found = torch.empty(len(rows), dtype=torch.float64, device=a.device)
     step = max(1, _DOTS // a.shape[1])
-    parts = zip(torch.split(rows, step), torch.split(keys, step), strict=True)  # of no rows: one part of none
-    return torch.cat([torch.linalg.vecdot(a[i].double(), b[j].double()) for i, j in parts])
+    for first in range(0, len(rows), step):
+        part = slice(first, first + step)
+        found[part] = torch.linalg.vecdot(a[rows[part]].double(), b[keys[part]].double())
+    return found
 
 
 def slack(a: Tensor, b: Tensor) -> Tensor:
