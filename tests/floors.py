@@ -27,7 +27,7 @@ FLOORS = (
     Floor("training and evaluation", ("train", "evaluate", "cache", "report")),
     Floor("configuration", ("config",)),
     Floor("experiments and studies", ("experiment", "study")),
-    Floor("commands", ("run", "embed", "predict", "doctor", "explore", "replay", "sweep_table", "merge")),
+    Floor("commands", ("run", "embed", "predict", "doctor", "explore", "replay", "serve", "sweep_table", "merge")),
 )
 HYDRA_FROM = 4  # the lowest floor on which Hydra and OmegaConf may be imported
 

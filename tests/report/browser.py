@@ -26,10 +26,10 @@ def start(folder):
 
 
 class Page:
-    """An open page: what it was seen to do since it was opened, and a real pointer."""
+    """An open page, a file or an address: what it was seen to do since it was opened, and a real pointer."""
 
     def __init__(self, driver, path, wait="return document.body.dataset.ready === 'yes'"):
-        self.driver, self.url = driver, path.resolve().as_uri()
+        self.driver, self.url = driver, path if isinstance(path, str) else path.resolve().as_uri()
         driver.get("about:blank")
         self.said()
         driver.get(self.url)

@@ -1,0 +1,109 @@
+"""A predictor that many threads may ask: one at a time, and how long each waited and was computed for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from multimodal_lab.predict import load
+from multimodal_lab.predict.files import Files
+from multimodal_lab.predict.predictor import Predictor
+from multimodal_lab.predict.trained import kinds_of
+from multimodal_lab.serve.limits import Limits
+from multimodal_lab.serve.question import FILE, is_pictured
+from multimodal_lab.serve.uploads import Wanted
+
+COLOURS = {"R", "G", "B"}
+
+
+@dataclass
+class Turn:
+    """One use of the model. waited, computed: milliseconds."""
+
+    waited: float = 0.0
+    computed: float = 0.0
+
+    def told(self) -> dict[str, float]:
+        """Rounded, for an answer."""
+        return {"waited": round(self.waited, 1), "computed": round(self.computed, 1)}
+
+
+class Model:
+    """The predictor of a run directory, and the facts of it that questions are read by."""
+
+    def __init__(self, folder: Path, device: str, limits: Limits) -> None:
+        self.predictor: Predictor = load(folder, device)
+        self.node = self.predictor.source_node
+        if "limits" in self.node:  # of its own files; what is uploaded is of strangers
+            self.node["limits"] |= {"pixels": limits.pixels, "bytes": limits.decoded}
+        self.limits = limits
+        self.streams = self.predictor.expected
+        self.kinds = kinds_of(self.predictor.record)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Alone with the predictor: its modes, its random state and its data are of one pass."""
+        turn, asked = Turn(), time.perf_counter()
+        with self._lock:
+            began = time.perf_counter()
+            turn.waited = 1000 * (began - asked)
+            try:
+                yield turn
+            finally:
+                turn.computed = 1000 * (time.perf_counter() - began)
+
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint that answers, as it is called in its run."""
+        return self.predictor.checkpoint.name
+
+    @cached_property
+    def prompted(self) -> list[str]:
+        """The streams of words that classes may be named in, where there is another stream to be told about."""
+        texts = [name for name, one in self.streams.items() if one.is_text]
+        return texts if len(texts) < len(self.streams) else []
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """{head: the label that it tells}; maps, which are told of scenes, are left out."""
+        heads = self.predictor.system.heads
+        return {
+            n: label for n, label in self.predictor.system.labels.items() if not getattr(heads[n], "per_pixel", False)
+        }
+
+    @cached_property
+    def wanted(self) -> dict[str, Wanted]:
+        """{stream: what its pictures are read as}, with `file` where one file holds all bands of a sample."""
+        reader = Files(self.node, Path()).reader
+        whole = getattr(reader, "beside", None) == ()
+        alpha = str(self.node.get("alpha") or "refuse")
+        made = {}
+        for name, one in self.streams.items():
+            if is_pictured(one):
+                colour = {band.name for band in one.bands} <= COLOURS
+                made[name] = Wanted(whole and reader.__name__ != "Images", colour, alpha)
+        if whole and (len(self.streams) > 1 or not all(one.colour for one in made.values())):
+            made[FILE] = Wanted(True, False, alpha)
+        return made
+
+    @cached_property
+    def tokens(self) -> dict[str, Any]:
+        """{stream: its tokenizer} of texts."""
+        found = self.predictor.prepared(self.predictor.given(["nothing"], {})).tokens
+        return {name: own for name, own in found.items() if name in self.streams}
+
+    def lost(self, name: str, text: str) -> list[str]:
+        """What the model does not see of a text: words beyond its context, and words that it never learnt, in sentences."""
+        tokens = self.tokens.get(name)
+        if tokens is None:
+            return []
+        cut, unknown, count = tokens.lost([text])
+        said = [f"{name}: {count} words or pieces, of which the run reads the first {tokens.room}"] if cut else []
+        return [*said, *([f"{name}: {unknown:.0%} of the words are unknown to the run"] if unknown else [])]

@@ -1,0 +1,173 @@
+"""What a request asks of the model: values by stream and options, of JSON, or of a picture as it is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multimodal_lab.data import kinds
+from multimodal_lab.files import parse_json
+from multimodal_lab.predict.inputs import Expected
+from multimodal_lab.serve import numbers, uploads
+from multimodal_lab.serve.limits import Limits
+from multimodal_lab.serve.problem import RequestError, malformed, unusable
+from multimodal_lab.serve.reply import Asked
+from multimodal_lab.serve.uploads import Wanted
+from multimodal_lab.text import expected_one_of, show
+
+FILE = "file"  # beside the streams: one file that holds all bands of a sample
+
+
+@dataclass(frozen=True)
+class Question:
+    """streams: {stream: what is given}, a text, base64 or bytes of a picture, numbers. options: the other keys. mask: (H, W)."""
+
+    streams: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    mask: Any = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a predictor takes: `streams` by name, or, where it is one file of all, `sample`; `notes`: what was done to it."""
+
+    streams: dict[str, Any]
+    sample: Path | None = None
+    mask: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def is_pictured(one: Expected) -> bool:
+    """Whether a stream may be given as a picture."""
+    return kinds.get(one.kind).spatial and one.steps is None
+
+
+def parsed(asked: Asked, options: Mapping[str, type], streams: Mapping[str, Expected]) -> Question:
+    """The question of a request. options: {key: its type} of this endpoint."""
+    if asked.content_type.startswith("image/"):
+        return _of_picture(asked, options, streams)
+    if asked.content_type != "application/json":
+        raise RequestError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Type {show(asked.content_type or 'missing')}: expected application/json, or a picture: "
+            f"{', '.join(uploads.TYPES)}",
+        )
+    try:
+        found = parse_json(asked.body)
+    except ValueError as error:
+        raise malformed(f"the body is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise malformed(f"the body is a {type(found).__name__}, expected an object with the key streams")
+    keys = ["streams", "mask", *options]
+    if unknown := [key for key in found if key not in keys]:
+        raise malformed(f"{show(unknown[0])}: {expected_one_of(unknown[0], keys)}")
+    given = found.get("streams")
+    if not isinstance(given, dict):
+        raise malformed("streams is missing: expected an object {stream: value}")
+    own = {key: _typed(key, found[key], kind) for key, kind in options.items() if found.get(key) is not None}
+    return Question({k: v for k, v in given.items() if v is not None}, own, found.get("mask"))
+
+
+def _of_picture(asked: Asked, options: Mapping[str, type], streams: Mapping[str, Expected]) -> Question:
+    """A body that is a picture; `?stream=` says whose, and options stand there, too."""
+    if asked.content_type not in uploads.TYPES:
+        what = f"Content-Type {show(asked.content_type)}: {expected_one_of(asked.content_type, uploads.TYPES)}"
+        raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, what)
+    pictured = [name for name, one in streams.items() if is_pictured(one)]
+    keys = ["stream", *(key for key, kind in options.items() if kind is not list)]
+    if unknown := [key for key in asked.query if key not in keys]:
+        raise malformed(f"?{show(unknown[0])}=: {expected_one_of(unknown[0], keys)}")
+    name = asked.query.get("stream", pictured[0] if len(pictured) == 1 else "")
+    if not name:
+        raise malformed(
+            f"?stream=: {expected_one_of('', pictured)}" if pictured else "no stream of this run is a picture"
+        )
+    own = {
+        key: _typed(key, _number(key, text, options[key]), options[key])
+        for key, text in asked.query.items()
+        if key != "stream"
+    }
+    return Question({name: asked.body}, own)
+
+
+def _number(key: str, text: str, kind: type) -> Any:
+    if kind is str:
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        raise malformed(f"{key}={show(text)}: expected a {'whole number' if kind is int else 'number'}") from None
+
+
+def _typed(key: str, value: Any, kind: type) -> Any:
+    names = {int: "a whole number", float: "a number", str: "a text", list: "a list of texts"}
+    right = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
+    if kind is list and right:
+        right = all(isinstance(x, str) for x in value)
+    if not right:
+        raise malformed(f"{key}: expected {names[kind]}, found {show(value)}")
+    return value
+
+
+@contextmanager
+def given(
+    question: Question, streams: Mapping[str, Expected], wanted: Mapping[str, Wanted], limits: Limits
+) -> Iterator[Given]:
+    """What a predictor takes of a question, while the files of it are there; what can't be used is a `RequestError`."""
+    names = [*streams, *([FILE] if FILE in wanted else [])]
+    if unknown := [name for name in question.streams if name not in names]:
+        raise unusable(f"streams.{show(unknown[0])}: {expected_one_of(unknown[0], names)}")
+    if not question.streams:
+        raise unusable(f"nothing is given: every stream is missing; expected one of {', '.join(names)}")
+    if FILE in question.streams and len(question.streams) > 1:
+        raise unusable(f"streams.{FILE} holds all streams; expected no other beside it")
+    mask = None if question.mask is None else numbers.mask(question.mask)
+    with tempfile.TemporaryDirectory(prefix="multimodal_lab_") as folder:
+        found: dict[str, Any] = {}
+        notes: list[str] = []
+        for name, value in question.streams.items():
+            one = streams.get(name)
+            if one is not None and one.is_text:
+                found[name] = _text(value, name, limits)
+            elif isinstance(value, str | bytes):
+                if one is not None and not is_pictured(one):
+                    raise unusable(f"{name}: expected numbers in lists, found {show(value)}")
+                made = uploads.laid(_bytes(value, name), name, Path(folder), wanted[name], limits)
+                found[name], notes = made.value, notes + made.notes
+            elif one is not None and isinstance(value, list | dict):
+                found[name] = numbers.of_stream(value, one)
+            else:
+                raise unusable(
+                    f"{name}: expected {'base64 of a picture, or ' if one is None or is_pictured(one) else ''}numbers in lists"
+                )
+        sample = found.pop(FILE, None)
+        yield Given(found, sample, mask, notes)
+
+
+def _text(value: Any, name: str, limits: Limits) -> str:
+    if not isinstance(value, str):
+        raise unusable(f"{name}: {type(value).__name__}, expected a text")
+    if not value.strip():
+        raise unusable(f"{name}: an empty text; expected some words")
+    if len(value) > limits.letters:
+        raise unusable(f"{name}: a text of {len(value):,} letters; the limit is {limits.letters:,}")
+    return value
+
+
+def _bytes(value: str | bytes, name: str) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    head, comma, rest = value.partition(",")
+    try:
+        return base64.b64decode(rest if comma and head.startswith("data:") else value, validate=True)
+    except (binascii.Error, ValueError):
+        raise unusable(f"{name}: no base64; expected that of a picture file, or numbers in lists") from None
