@@ -323,7 +323,7 @@ def test_a_study_report_runs_no_script_shows_verdicts_first_and_leads_to_the_exp
     assert all(natural > 100 and wide > 100 for natural, wide in sizes)
     cards = page.js("return [...document.querySelectorAll('.card')].map(c => c.getBoundingClientRect().bottom)")
     assert len(cards) == 2
-    assert max(cards) < page.js("return document.querySelector('h2').getBoundingClientRect().top")
+    assert max(cards) < page.js("return document.querySelector('section h2').getBoundingClientRect().top")
     assert max(cards) < page.js("return window.innerHeight")
     assert page.js("return document.documentElement.scrollWidth <= window.innerWidth")
     page.js("const s = document.createElement('script'); s.textContent = 'window.hit = 1'; document.body.append(s)")
