@@ -10,6 +10,7 @@ from multimodal_lab import stage
 from multimodal_lab.config import redact, resolvers
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.embed import asked, opened
+from multimodal_lab.pretrained.hub import find
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.runs.records import DATA, read_config
 from multimodal_lab.text import plain_output
@@ -71,14 +72,18 @@ def _backbone(name: str, predictor: Any, node: dict[str, Any], folder: Path) -> 
     """Write the model of a merged backbone as its `weights` are read: a directory of transformers, or a file; how to use it."""
     from multimodal_lab.checkpoint.safetensors_writer import write
 
-    model, bands = predictor.system.backbones.each[name].model, [band.name for band in predictor.streams[name].bands]
+    backbone, bands = predictor.system.backbones.each[name], [band.name for band in predictor.streams[name].bands]
+    if getattr(backbone, "projection", None) is not None:  # half a model of images and texts holds none
+        return f"backbone of {name}: no weights of its own, as backbone.projection is a part of it; take it by adapt=encoders"
+    model = backbone.model
     folder.mkdir(parents=True, exist_ok=True)
     if hasattr(model, "save_pretrained"):
         path = folder / name
         if bands and hasattr(model.config, "num_channels"):
             model.config.num_channels = len(bands)  # its first convolution has been widened to them
         model.save_pretrained(path)
-        for file in (f for pattern in BESIDE for f in Path(str(node["weights"])).expanduser().glob(pattern)):
+        beside = find(str(node["weights"]))  # also a hub id in the user's cache
+        for file in (f for pattern in BESIDE for f in beside.glob(pattern)) if beside else ():
             shutil.copyfile(file, path / file.name)
     else:
         path = folder / f"{name}.safetensors"

@@ -16,7 +16,7 @@ from multimodal_lab.backbone.transformers_text import TransformersText
 from multimodal_lab.checkpoint import store
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.files import read_json
-from multimodal_lab.merge import merge
+from multimodal_lab.merge import _backbone, merge
 from multimodal_lab.predict import load
 
 WORDS = ["red bird", "blue moth", "red moth", "two birds"]
@@ -116,3 +116,13 @@ def test_what_can_not_be_merged_is_told(runs, cli, tmp_path):
     parts = dict.fromkeys(("model", "optimizer", "scaler", "ema", "meters", "state"))
     with pytest.raises(ValueError, match="the part 'optimizer' is missing"):
         store.load(store.CheckpointStore(runs.out / "checkpoints", 1).newest(), parts)
+
+
+def test_of_a_backbone_with_a_projection_no_half_is_written(tmp_path):
+    own = SimpleNamespace(projection=torch.nn.Linear(2, 2), model=None)
+    run = SimpleNamespace(
+        system=SimpleNamespace(backbones=SimpleNamespace(each={"text": own})),
+        streams={"text": SimpleNamespace(bands=[])},
+    )
+    assert "adapt=encoders" in _backbone("text", run, {"weights": "/tower"}, tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
