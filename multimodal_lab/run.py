@@ -90,6 +90,8 @@ def job(cfg: DictConfig) -> float:
 
         return run(cfg, folder)
     except Exception as error:
+        if leaving(error):
+            sys.exit(75)
         if isinstance(error, directory.Held) and cfg.get("study") is not None:
             print(f"left to another launcher: {error}", flush=True)
             return math.nan
@@ -121,6 +123,13 @@ def leave(number: int, _: object) -> None:
         flush=True,
     )
     sys.exit(75)
+
+
+def leaving(error: BaseException | None) -> bool:
+    """Whether `leave` was ending the process when the clean-up of a library that it cut short raised `error`."""
+    while error is not None and not isinstance(error, SystemExit):
+        error = error.__context__
+    return error is not None
 
 
 def start(argv: list[str]) -> None:
@@ -169,7 +178,7 @@ def main() -> None:
     except StudyError as error:
         sys.exit(printable(redact.text(f"error: {error}")))
     except Exception as error:
-        sys.exit(redact.text(f"error: {last_words(error)}"))
+        sys.exit(75 if leaving(error) else redact.text(f"error: {last_words(error)}"))
 
 
 def last_words(error: Exception) -> str:

@@ -250,3 +250,19 @@ def test_no_secret_reaches_a_file(cli, tmp_path):
     assert sum(p.suffix == ".wandb" for p in written) == 2
     for value in (argv, held, referred):
         assert not [p for p in written if value.encode() in p.read_bytes()], value
+
+
+@pytest.mark.parametrize("raised", [SystemExit(75), None])
+def test_a_signal_is_told_from_an_error_even_where_the_clean_up_it_cut_short_fails(raised):
+    """As OmegaConf's restoring of flags does, which then hides that the process was asked to end."""
+
+    def restored():
+        try:
+            if raised is not None:
+                raise raised
+        finally:
+            None.restore  # noqa: B018
+
+    with pytest.raises(AttributeError) as found:
+        restored()
+    assert run.leaving(found.value) == (raised is not None)

@@ -183,7 +183,7 @@ def test_a_run_on_made_up_patches_says_so(tmp_path):
         {"s1": {"kind": "image", "bands": ["VV", "VH"]}}, seed=0
     )
     state = SimpleNamespace(seconds=1.0, samples=1, step=1, drift=[])
-    found = facts(0, prepared, torch.device("cpu"), state, 1.0)
+    found = facts(0, prepared, torch.device("cpu"), state, torch.nn.Linear(2, 2), 1.0)
     assert source.notes == [found["provenance/stands_in"]] == ["made-up patches: data.root is not given"]
     out = StringIO()
     Console(file=out, width=200).print(table(found))
