@@ -95,8 +95,15 @@ def drawn(y: np.ndarray, k: int, draws: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def _scaled(x: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-    """Both of unit length, less the mean of x (N, D) and by one scale, at which the mean variance of x's columns is 1."""
+    """Both of unit length, less the mean of x (N, D) and by one scale, at which the mean variance of x's columns is 1.
+
+    Of fewer rows than columns, along the axes that the rows of x span: the regression's weights lie there, and it costs less.
+    """
     x, held = F.normalize(x, dim=1), F.normalize(held, dim=1)
     mean = x.mean(0)
     scale = (x - mean).square().mean().sqrt().clamp(min=1e-12)
-    return (x - mean) / scale, (held - mean) / scale
+    x, held = (x - mean) / scale, (held - mean) / scale
+    if x.shape[0] >= x.shape[1]:
+        return x, held
+    axes = torch.linalg.svd(x, full_matrices=False)[2]
+    return x @ axes.T, held @ axes.T

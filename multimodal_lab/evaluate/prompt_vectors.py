@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,21 @@ def embed_prompts(
 ) -> Embeddings:
     """The vectors of texts, all other streams missing; like: a batch of one sample that holds nothing, see `_empty`."""
     tokens = torch.from_numpy(np.stack([data.tokens[stream].encode(text) for text in texts]))
-
     batches = (("prompts", _filled(like, stream, part)) for part in torch.split(tokens, AT_ONCE))
-    return embed_batches(system, batches, device, names=dict.fromkeys(like.ids.tolist(), "prompt"), classes={})
+    with _reading(system, stream):
+        return embed_batches(system, batches, device, names=dict.fromkeys(like.ids.tolist(), "prompt"), classes={})
+
+
+@contextmanager
+def _reading(system: Any, stream: str) -> Iterator[None]:
+    """Have the tower read tokens, where a feature cache made it look up what it said of the data's own samples."""
+    towers = getattr(getattr(system, "backbones", None), "each", {})
+    own: dict[str, Any] = vars(towers[stream]) if stream in towers else {}
+    lookup = {name: own.pop(name) for name in ("forward",) if name in own}
+    try:
+        yield
+    finally:
+        own.update(lookup)
 
 
 def _filled(like: Batch, stream: str, tokens: Tensor) -> Batch:

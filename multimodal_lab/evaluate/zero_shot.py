@@ -147,7 +147,7 @@ class ZeroShot:
             found |= of_each({"recall": each["recall"]}, named(names, k))
             table = multilabel.scores(z.numpy(), one[chosen] > 0, one[task.y])
             called = named(names, k, whole=True)
-            self.tables.append(of_classes(f"zero_shot/{task.name}", task.label, called, table, np.full(k, np.nan)))
+            self.tables.append(of_classes(f"zero_shot.{task.name}", task.label, called, table, np.full(k, np.nan)))
         sheet.put(task.key, **found)
         chances = log_p.exp().numpy() if heat else np.full((len(z), k), np.nan)
         kept = predictions.of_classes(task.y, chosen, np.arange(k), chances)

@@ -15,12 +15,14 @@ def of_classes(log_p: Tensor, truth: Tensor, bins: int = BINS) -> dict[str, floa
     """ece, brier and nll of one class a sample: log-probabilities (N, K) float64 and class indices (N,).
 
     ece: of the chosen class over `bins` of equal width (Guo et al. 2017, eq. 3). brier: the mean over samples of the summed
-    squared errors of all K probabilities, 0 to 2 (Brier 1950, eq. 2). nll: the mean -log p of the truth.
+    squared errors of all K probabilities, 0 to 2, of two classes half of that, 0 to 1 (Brier 1950, eq. 2, as scikit-learn
+    scales it and as studies have it). nll: the mean -log p of the truth.
     """
     k, p = log_p.shape[1], log_p.exp().clamp(max=1)
+    wrong = (p - F.one_hot(truth, k)).square().sum(1)
     return {
         "ece": float(multiclass_calibration_error(p, truth, num_classes=k, n_bins=bins)),
-        "brier": float((p - F.one_hot(truth, k)).square().sum(1).mean()),
+        "brier": float(wrong.mean() / (2 if k == 2 else 1)),
         "nll": float(-log_p[torch.arange(len(truth)), truth].mean()),
     }
 
@@ -40,9 +42,7 @@ def of_labels(logits: np.ndarray, truth: np.ndarray, bins: int = BINS) -> dict[s
     if not known.any():
         return {}
     z, t = torch.as_tensor(logits[known]).double(), torch.as_tensor(truth[known] > 0).long()
-    found = of_classes(F.logsigmoid(torch.stack([-z, z], 1)), t, bins)
-    found["brier"] /= 2  # of yes alone: that of no is the same error again
-    return _finite(found)
+    return _finite(of_classes(F.logsigmoid(torch.stack([-z, z], 1)), t, bins))
 
 
 def _finite(found: dict[str, float]) -> dict[str, float]:

@@ -34,7 +34,7 @@ def test_it_is_what_plain_python_and_scikit_learn_say(both):
     train.vectors["noisy"][known], test.vectors["noisy"][held] = x, t
     train.present["noisy"], test.present["noisy"] = known, held
     train.vectors["noisy"], test.vectors["noisy"] = (e.vectors["noisy"].astype(np.float32) for e in (train, test))
-    found = FewShot(shots=[3], draws=4, seed=5, strength=0.5)(train, test)
+    found = FewShot(shots=[3], draws=4, seed=5, strength=0.5)(train, test)  # 12 rows of 16 columns
     linear, nearest = [], []
     unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, t)]
     for rows in drawn(y, 3, 4, seed=5):

@@ -11,6 +11,7 @@ from contract.evaluator import embeddings, run
 from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES, SIMPLE_IMAGENET_TEMPLATES
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss
 
+from multimodal_lab.cache.encodings import Encodings, Lookup
 from multimodal_lab.evaluate import templates
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.prompts import chunks, prompts, spelt
@@ -157,7 +158,7 @@ def test_it_is_open_clips_classifier_and_accuracy(theirs):
     np.testing.assert_allclose(kept.outputs, logits.softmax(1), atol=1e-4)
     p = kept.outputs
     assert found[f"{key}/nll"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, y)), rel=1e-4)
-    assert found[f"{key}/brier"] == pytest.approx(brier_score_loss(y, p, scale_by_half=False), rel=1e-6)
+    assert found[f"{key}/brier"] == pytest.approx(brier_score_loss(y, p), rel=1e-6)
     assert found[f"{key}/ece"] == pytest.approx(calibration.ece(p.max(1), p.argmax(1) == y.numpy()), abs=1e-6)
     assert found[f"{key}/chance"] == pytest.approx(9 / 60)
     assert found[f"{key}/chance_top5"] == pytest.approx(44 / 60)
@@ -181,6 +182,22 @@ def test_synonyms_and_templates_change_what_a_class_is():
     other = {"a list": outputs(templates="the {}"), "names": outputs(class_names={"species": {"ant": ["male", "wings"]}}),
              "temperature": outputs(temperature=1.0)}  # fmt: skip
     assert all(np.abs(own["rgb"] - plain["rgb"]).max() > 1e-3 for own in other.values())
+
+
+def test_the_tower_reads_prompts_where_a_cache_has_it_look_features_up():
+    data, system = run()
+    _, test = embeddings()
+    plain = ZeroShot()(test, data, system, "cpu")
+    tower = system.backbones.each["text"]
+    lookup = Lookup(
+        Encodings(torch.ones(1, 1, 16), torch.ones(1, 16), torch.ones(1, 1, dtype=torch.bool), torch.ones(1))
+    )
+    tower.__dict__["forward"] = lookup
+    try:
+        assert ZeroShot()(test, data, system, "cpu") == plain
+        assert tower.__dict__["forward"] is lookup
+    finally:
+        del tower.__dict__["forward"]
 
 
 def test_without_a_temperature_there_are_no_probabilities():

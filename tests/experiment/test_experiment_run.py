@@ -21,6 +21,11 @@ QUICK = ["train.max_steps=2", "train.log_every=1"]
 TINY = [*QUICK, "data.source.size=16"]  # of specimens
 
 
+# of emoji, whose names for prompts an experiment spells out
+GROUPS = ("smileys-emotion", "people-body", "animals-nature", "food-drink", "travel-places", "activities", "objects",
+          "symbols")  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     """A folder of image–caption pairs whose words say what is drawn."""
@@ -31,7 +36,7 @@ def pairs(tmp_path_factory):
         for i in range(60):
             word = list(colours)[i % 3]
             pixels = np.clip(np.array(colours[word]) + rng.normal(0, 10, (16, 16, 3)), 0, 255).astype(np.uint8)
-            row = {"id": f"{i:03d}", "text": f"a {word} square", "tags": [word, "square"], "group": word}
+            row = {"id": f"{i:03d}", "text": f"a {word} square", "tags": [word, "square"], "group": GROUPS[i % 8]}
             for style in ("noto", "twemoji", "fluent"):
                 Image.fromarray(pixels).save(folder / f"{i:03d}_{style}.png")
                 row[style] = f"{i:03d}_{style}.png"

@@ -6,6 +6,8 @@ import torch
 from sklearn.metrics import brier_score_loss, log_loss
 
 from multimodal_lab.metric import calibration
+from multimodal_lab.stats import loss
+from multimodal_lab.stats.answers import Answers
 from multimodal_lab.stats.calibration import ece
 
 
@@ -20,12 +22,24 @@ def test_of_classes(said):
     p, y = log_p.exp().numpy(), truth.numpy()
     found = calibration.of_classes(log_p, truth, 10)
     assert found["ece"] == pytest.approx(ece(p.max(1), p.argmax(1) == y, 10), abs=1e-6)
-    assert found["brier"] == pytest.approx(brier_score_loss(y, p, scale_by_half=False), rel=1e-9)
+    assert found["brier"] == pytest.approx(brier_score_loss(y, p), rel=1e-9)
     assert found["brier"] == pytest.approx(
         np.mean([sum((q - (k == t)) ** 2 for k, q in enumerate(row)) for row, t in zip(p, y)])
     )
     assert found["nll"] == pytest.approx(log_loss(y, p), rel=1e-9)
     assert calibration.of_classes(log_p, truth)["ece"] != found["ece"]
+    studied = loss.brier(Answers("classes", y, p.argmax(1), p, np.arange(200)))
+    assert found["brier"] == pytest.approx(studied.mean(), rel=1e-9)
+
+
+def test_brier_of_two_classes_is_scaled_as_studies_have_it(said):
+    log_p, truth = said[0][:, :2].log_softmax(1), said[1] % 2
+    found = calibration.of_classes(log_p, truth)["brier"]
+    assert found == pytest.approx(brier_score_loss(truth, log_p[:, 1].exp()), rel=1e-9)
+    p = log_p.exp().numpy()
+    assert found == pytest.approx(
+        loss.brier(Answers("classes", truth.numpy(), p.argmax(1), p, np.arange(200))).mean(), rel=1e-9
+    )
 
 
 def test_a_truth_without_probability_has_no_log_loss_and_counts_as_wrong(said):
