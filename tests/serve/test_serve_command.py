@@ -76,6 +76,8 @@ def test_a_server_starts_answers_and_ends_by_ctrl_c(captioned, monkeypatch, caps
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGTERM)
+    # a shell that starts tests behind itself has them ignore it
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=visit, daemon=True)
     thread.start()
     try:
@@ -83,6 +85,7 @@ def test_a_server_starts_answers_and_ends_by_ctrl_c(captioned, monkeypatch, caps
     finally:
         over.set()
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, ctrl_c)
     thread.join(30)
     said = capsys.readouterr()
     assert seen[0].startswith(b"<!doctype html>")

@@ -92,6 +92,11 @@ def system(loss, names=("a", "b"), dropout=0.0):
         loss=safe_instantiate(config.loss),
         numbers=NUMBERS,
     )
+    return taught(built, loss)
+
+
+def taught(built, loss):
+    """With a teacher, where a loss hears one."""
     if "teacher." in loss.read_text():
         built.teacher = Teacher(built, 0.9)
         with torch.no_grad():  # so that it says something else

@@ -148,5 +148,5 @@ def test_scalars_of_several_terms_are_told_apart(composed):
     torch.nn.Module.__init__(system)
     terms = {k: Keyed(torch.sum, temperature=FreeScalar(i), **more) for i, (k, more) in enumerate(
         {"a": {}, "b": {"weight_of": LinearSchedule(0.0, 4.0)}}.items())}  # fmt: skip
-    system.losses = torch.nn.ModuleDict(terms)
+    system.losses, system.task_weights = torch.nn.ModuleDict(terms), None
     assert system.loss_scalars(0.25) == {"a/temperature": 0.0, "b/temperature": 1.0, "weight_of": 1.0}

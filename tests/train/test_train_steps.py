@@ -7,7 +7,7 @@ import pytest
 import torch
 from contract.owed import factory
 from omegaconf import OmegaConf
-from test_train_gradcache import HEADS, LOSSES, NUMBERS, Encoder, assert_equal, at_once, batch, by_parts
+from test_train_gradcache import HEADS, LOSSES, NUMBERS, Encoder, assert_equal, at_once, batch, by_parts, taught
 from torch import nn
 
 from multimodal_lab.config.instantiate import safe_instantiate
@@ -47,12 +47,15 @@ def system(loss, fusion="concat"):
     first, heads = (HEADS["projection"], {head: HEADS[head]}) if head == "match" else (HEADS[head], {})
     more = {"variance": True} if loss.stem == "gaussian_nll" else {}
     config = OmegaConf.create({"label": label, "loss": OmegaConf.load(loss)})
+    if "dim" in config.loss.fn:
+        config.loss.fn.dim = 6
     torch.manual_seed(0)
     made = factory("fusion", fusion, **({"width": 8} if "width" in nodes("fusion")[fusion] else {}))
-    return System(
+    built = System(
         STREAMS, {"species": 3}, backbone=partial(Over), fusion=made, head=partial(first, **more), heads=heads,
         loss=safe_instantiate(config.loss), numbers=NUMBERS,
     )  # fmt: skip
+    return taught(built, loss)
 
 
 def series(dtype=torch.float64, garbage=0.0):
