@@ -110,6 +110,11 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
         with stage("adapting the system"):
             given = build(adapt, system=system, **{k: v for k, v in facts.items() if asks(adapt, k)})
         vars(system)["adapter"] = adapter(given, cfg.train.get("shard"))  # a module too keeps its state to itself
+    return taught(system)
+
+
+def taught(system: System) -> System:
+    """The same, with the teacher that it asks for: a copy of it as it is built and adapted."""
     if system.teacher_momentum is not None:
         system.teacher = Teacher(system, system.teacher_momentum)
     return system

@@ -66,7 +66,7 @@ def build_system(
                 "adapt: asks for the data, to know what is held out; leave out `streams` to have them read"
             )
         vars(system)["adapter"] = of_run.adapter(build(adapt, system=system))
-    return system
+    return of_run.taught(system)
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:

@@ -60,6 +60,15 @@ def test_numbers_and_a_frozen_part():
     assert torch.isfinite(terms["total"])
 
 
+def test_a_system_that_asks_for_a_teacher_has_one():
+    streams = {name: Stream(name, bands=STREAMS["rgb"].bands, size=16) for name in ("rgb", "uv")}
+    words = ["fusion=separate", "head=projection", "loss=moco", "loss.fn.queue=16", "system.teacher_momentum=0.9"]
+    system = build_system([*words, "backbone.widths=[8]"], streams=streams)
+    terms = system(Batch.of({name: torch.rand(4, 3, 16, 16) for name in streams}))
+    assert torch.isfinite(terms["total"])
+    assert not any(p.requires_grad for p in system.teacher.parameters())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
