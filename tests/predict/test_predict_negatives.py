@@ -1,5 +1,7 @@
 """Mined hard negatives: written by a command, and put into one batch by `data.sampling`."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,3 +88,12 @@ def test_a_table_that_does_not_fit_is_one_sentence(hard, sampling, said, tmp_pat
     sampling = {k: places.get(v, v) for k, v in sampling.items()}
     with pytest.raises(DataError, match=said):
         Sampling(**sampling).require(pd.DataFrame({"id": [f"t{i}" for i in range(30)], "source": "a"}), rows)
+
+
+def test_a_table_that_was_written_again_is_read_again(hard):
+    samples, rows, _, path = hard
+    sampling = Sampling("hard_negatives", negatives=str(path), per_query=2)
+    assert "30 of 30" in sampling.note(samples, rows)
+    pd.DataFrame({"query": ["s0"], "rank": [1], "id": ["s1"]}).to_csv(path, index=False)
+    os.utime(path, ns=(1, 1))
+    assert "1 of 30" in sampling.note(samples, rows)

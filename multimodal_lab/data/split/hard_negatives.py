@@ -14,6 +14,12 @@ BY = "hard_negatives"
 COLUMNS = ("query", "rank", "id")
 
 
+def changed(path: str) -> int:
+    """When the table was last written, in nanoseconds; 0 where there is none, which `read` refuses."""
+    place = Path(path).expanduser()
+    return place.stat().st_mtime_ns if place.is_file() else 0
+
+
 def read(path: str) -> pd.DataFrame:
     """The table that `python -m multimodal_lab.predict negatives` writes; `DataError` for any other."""
     place = Path(path).expanduser()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,8 @@ class Sampling:
         return f"sampling: of each epoch of training, by {self.by}: {', '.join(parts)}"
 
     def _near(self, samples: pd.DataFrame, rows: np.ndarray) -> dict[int, list[int]]:
-        return hard_negatives.near(_table(str(self.negatives)), samples, rows, self.per_query)
+        path = str(self.negatives)
+        return hard_negatives.near(_table(path, hard_negatives.changed(path)), samples, rows, self.per_query)
 
     def _counts(self, total: int) -> dict[str, int]:
         """{value: how many rows it gives}, which add up to `total` (largest remainders)."""
@@ -109,9 +110,9 @@ class Sampling:
         return dict(zip(self.weights, counts.tolist()))
 
 
-@cache
-def _table(path: str) -> pd.DataFrame:
-    """Read once a process: every epoch asks."""
+@lru_cache(maxsize=2)
+def _table(path: str, changed: int) -> pd.DataFrame:
+    """Read once as long as it stays as it is: every epoch asks."""
     return hard_negatives.read(path)
 
 
