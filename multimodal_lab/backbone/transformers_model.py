@@ -1,4 +1,4 @@
-"""A model of transformers from a directory or the user's cache: config.json and safetensors; no network, pickle, foreign code."""
+"""A model of transformers from a directory or the user's cache: config.json and plain tensors; no network, no foreign code."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, open_dict
 
+from multimodal_lab.data.streams.bands import RESIZING
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.pretrained.processor import processor
 
-KEYS = ("size", "resize", "resize_mode", "crop_pct", "resize_stored")
 PROBE = (61, 83)  # pixels, of no side that a model has
 NEAR = 1e-5  # of values that are normalised
 
@@ -57,7 +57,7 @@ def resolve(cfg: DictConfig, factories: dict[str, Any]) -> None:
             raise ValueError(f"{key}=backbone: {words}")
         facts = tell(**factory.keywords)
         facts = facts if "resize_stored" in facts else tried(facts, factory.keywords["weights"], key)
-        for k in KEYS:
+        for k in RESIZING:
             if k != "resize" and own.get(k) not in (None, facts[k], False):
                 raise ValueError(
                     f"modality.{name}.{k}={own[k]}: {key}=backbone beside it, and the weights' image processor has {facts[k]}; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +17,10 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.files import atomic_write, write_json
 from multimodal_lab.metric.neighbours import top_k as nearest_rows
 from multimodal_lab.predict import faiss_index
+from multimodal_lab.predict.backends import BACKENDS, Backend
 from multimodal_lab.runs import guarded
 from multimodal_lab.text import expected_one_of
 
-Backend = Literal["tiles", "faiss", "hnsw"]
-BACKENDS = ("tiles", "faiss", "hnsw")
 LOOKED_AT = 256  # queries on which the recall of an approximate backend is measured
 TABLE, VECTORS = "index.json", "vectors.safetensors"
 LAYOUT = 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.embed import WORDS as OF_DATA
 from multimodal_lab.embed import opened
+from multimodal_lab.predict.backends import BACKENDS
 from multimodal_lab.text import expected_one_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ out       a file that ends in .html (a page with pictures), .csv or .parquet (de
 """
 WORDS = {"query", "queries", "of", "top_k", "among", "backend", "k"}
 ENDS = (".csv", ".parquet", ".html")
-BACKENDS = ("tiles", "faiss", "hnsw")
 
 
 def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:

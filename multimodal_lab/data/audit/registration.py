@@ -58,7 +58,7 @@ def sampled(x: Tensor, matrix: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Images (n, C, …) as `matrix` (n, 2, 3) lays them, (n, C, side, side), and where they are there, (n, 1, side, side)."""
     place = (torch.arange(side) + 0.5) * 2 / side - 1
     (xx, xy, x0), (yx, yy, y0) = (row[..., None, None].unbind(1) for row in matrix.unbind(1))
-    # `F.affine_grid` in a sixth of its time, which multiplies small matrices
+    # `F.affine_grid` in a third of its time, which multiplies small matrices
     grid = torch.stack([xx * place + (xy * place[:, None] + x0), yx * place + (yy * place[:, None] + y0)], -1)
     edge = 1 - max(MARGIN, 2 / side)  # a coarse pixel at the edge mixes it in
     at = place.abs() <= edge
@@ -99,7 +99,7 @@ def _correlations(a: Tensor, b: Tensor, inside: Tensor, shared: Tensor) -> Tenso
 
 
 def _blurred(x: Tensor) -> Tensor:
-    """The mean around each pixel of what lies in the image, by multiplications: `F.avg_pool2d` takes thrice the time."""
+    """The mean around each pixel of what lies in the image, by multiplications: `F.avg_pool2d` takes five times as long."""
     at = torch.arange(x.shape[-1])
     near = ((at - at[:, None]).abs() <= BLUR // 2).float()
     near = near / near.sum(1, keepdim=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-# The words that the library `datasets` takes for splits in names of folders.
-SPLITS = {
-    "train": "train", "training": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val",
-    "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
-}  # fmt: skip
+from multimodal_lab.data.split.split import NAMES, OFFICIAL
+
+# The words that the library `datasets` takes for splits in names of folders: those of a column, and two more.
+SPLITS = {**dict(zip(NAMES, NAMES)), **OFFICIAL, "eval": "test", "evaluation": "test"}
 
 
 def split_of(path: str) -> str | None:
