@@ -69,7 +69,7 @@ class Index:
         for name, values in {"ids": ids, **columns}.items():
             if len(values) != len(x):
                 raise DataError(f"index: {len(x)} vectors, but {len(values)} {name}")
-        for name in {*self.columns, *columns}:
+        for name in {**self.columns, **columns}:  # in their order, which a set would not keep
             own = self.columns.setdefault(name, [None] * len(self))
             own += columns.get(name, [None] * len(x))
         self.ids += map(str, ids)

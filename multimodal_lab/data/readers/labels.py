@@ -119,7 +119,7 @@ class Labels:
         rows, notes = read_table(path, self.key, na_values=self.na_values)
         if self.key not in rows:
             names = {parts(file)[-1] for file in samples.path}
-            known = {c: len(names & {parts(v)[-1] for v in rows[c] if isinstance(v, str)}) for c in {*rows.columns}}
+            known = {c: len(names & {parts(v)[-1] for v in rows[c] if isinstance(v, str)}) for c in rows.columns}
             best = max(known, key=lambda c: known[c])
             if known[best]:
                 said = f"{known[best]} of {len(samples)} files are named in {best}: data.source.labels.key={best}"
