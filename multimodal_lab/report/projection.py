@@ -80,7 +80,8 @@ def _placed(shown: Shown, name: str, method: Method, seed: int) -> Placed | None
 def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tuple[str, str]]:
     """Coordinates (N, 2) of x (N, D), N >= 3, and what the two axes are; the same for the same seed. UMAP needs umap-learn.
 
-    t-SNE (van der Maaten & Hinton 2008) begins with the PCA (Kobak & Berens 2019); its perplexity is 30, and a third of few rows.
+    t-SNE (van der Maaten & Hinton 2008) begins with the PCA (Kobak & Berens 2019); its perplexity is 30, and a third of few rows. Rows
+    that are all one direction are one point.
     """
     # unit rows: what the map shows as near is near by cosine, as in every evaluator
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
@@ -95,6 +96,8 @@ def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tu
     if method == "tsne":
         from sklearn.manifold import TSNE
 
+        if np.ptp(x, axis=0).max() < 1e-6:  # collapsed: divided by its spread, the start would be NaN, of which sklearn crashes
+            return np.zeros((len(x), 2)), ("t-SNE 1", "t-SNE 2")
         begin = "pca" if min(x.shape) >= 2 else "random"
         few = min(30.0, (len(x) - 1) / 3)
         return TSNE(perplexity=few, init=begin, random_state=seed).fit_transform(x), ("t-SNE 1", "t-SNE 2")

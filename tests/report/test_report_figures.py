@@ -133,6 +133,14 @@ def test_tsne_is_sklearns_and_the_same_for_the_same_seed(shape):
     np.testing.assert_array_equal(at, projection.placed(x, "tsne", 3)[0])
 
 
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_a_collapsed_stream_is_one_point_and_not_the_end_of_the_process(method):
+    x = np.tile(np.random.default_rng(1).normal(size=16), (40, 1)) * np.linspace(1, 2, 40)[:, None]
+    at, _ = projection.placed(x.astype(np.float32), method)
+    assert at.shape == (40, 2)
+    assert np.ptp(at, axis=0).max() < 1e-5
+
+
 def test_every_method_of_a_map_has_a_name_a_figure_and_a_word_on_the_command_line():
     assert [*projection.CALLED] == [*get_args(projection.Method)] == [*explore.METHODS]
     assert {*projection.CALLED} <= {*figures.FIGURES}
