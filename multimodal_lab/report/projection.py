@@ -80,8 +80,8 @@ def _placed(shown: Shown, name: str, method: Method, seed: int) -> Placed | None
 def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tuple[str, str]]:
     """Coordinates (N, 2) of x (N, D), N >= 3, and what the two axes are; the same for the same seed. UMAP needs umap-learn.
 
-    t-SNE (van der Maaten & Hinton 2008) begins with the PCA (Kobak & Berens 2019); its perplexity is 30, and a third of few rows. Rows
-    that are all one direction are one point.
+    t-SNE (van der Maaten & Hinton 2008) begins with the PCA (Kobak & Berens 2019); its perplexity is 30, and a third of few rows.
+    Rows of one direction are one point.
     """
     # unit rows: what the map shows as near is near by cosine, as in every evaluator
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
