@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from multimodal_lab.bounds import Count
+from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.head.masked_norm import MaskedBatchNorm
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Batch, Features
@@ -40,7 +40,8 @@ class Projection(nn.Module):
     `hidden` null is a single Linear. `shared` is one MLP for all names, at the width of the widest; a name of another
     width first passes a Linear of its own to it. `norm` stands before the ReLU; `batch` counts present rows only, over
     all ranks. `unprojected` names pass as they are, as a locked tower of LiT does (Zhai et al. 2022) and towers that have
-    projections of their own; they have one width, which `dim` auto stands for. ValueError for a norm without a hidden layer.
+    projections of their own; they have one width, which `dim` auto stands for. `dropout` is of what comes in (Srivastava et
+    al. 2014): of the features of frozen towers few pairs are learnt by heart. ValueError for a norm without a hidden layer.
     """
 
     takes = "all"
@@ -55,6 +56,7 @@ class Projection(nn.Module):
         hidden: Count | None = 512,
         shared: bool = False,
         norm: Literal["none", "batch", "layer"] = "none",
+        dropout: Fraction = 0.0,
         unprojected: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class Projection(nn.Module):
         dim = _common_width(dims, dim, unprojected)
         dims = {n: d for n, d in dims.items() if n not in self.unprojected}
         width = max(dims.values(), default=0)
+        self.dropout = nn.Dropout(dropout)
         self.shared = Mlp(width, hidden, dim, norm) if shared and dims else None
         self.own = nn.ModuleDict() if shared else nn.ModuleDict({n: Mlp(d, hidden, dim, norm) for n, d in dims.items()})
         self.adapt = nn.ModuleDict({n: nn.Linear(d, width) for n, d in dims.items() if shared and d != width})
@@ -77,7 +80,8 @@ class Projection(nn.Module):
     def _project(self, name: str, f: Features) -> Tensor:
         if name in self.unprojected:
             return f.pooled
-        x = self.adapt[name](f.pooled) if name in self.adapt else f.pooled
+        x = self.dropout(f.pooled)
+        x = self.adapt[name](x) if name in self.adapt else x
         mlp = self.own[name] if self.shared is None else self.shared
         z: Tensor = mlp(x, f.present)
         return z

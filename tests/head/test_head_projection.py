@@ -67,3 +67,19 @@ def test_what_is_unprojected_passes_as_it_is_and_the_rest_comes_to_its_width(bui
 def test_widths_that_cannot_meet_are_refused(build, own, words):
     with pytest.raises(ValueError, match=words):
         build("projection", DIMS, **own)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_dropout_is_of_what_comes_in_while_training_and_of_nothing_unprojected(build, make, batch, shared):
+    head = build("projection", {"rgb": 6, "uv": 6}, dim=6, hidden=None, dropout=0.5, shared=shared, unprojected=["uv"])
+    features, given = make({"rgb": 6, "uv": 6}, 200), batch(200)
+    last = (head.shared if shared else head.own["rgb"]).last
+    with torch.no_grad():
+        last.weight.copy_(torch.eye(6))  # so that what comes in comes out
+        last.bias.zero_()
+    torch.testing.assert_close(head.eval()(features, given)["rgb"], features["rgb"].pooled)
+    out = head.train()(features, given)
+    dropped = out["rgb"] == 0
+    assert 0.4 < dropped.double().mean() < 0.6
+    torch.testing.assert_close(out["rgb"][~dropped], 2 * features["rgb"].pooled[~dropped])
+    assert torch.equal(out["uv"], features["uv"].pooled)
