@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from multimodal_lab.augment.draw import Draw
@@ -26,6 +26,10 @@ class Batchwise:
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         """The batch changed by what `draw` (a key a row) gives, and by nothing else."""
         raise NotImplementedError
+
+    def changes(self, streams: Mapping[str, Stream]) -> Collection[str]:
+        """The streams whose inputs, rows or steps it may change: all, unless it says that it leaves some as they are."""
+        return list(streams)
 
     def targets(self) -> list[str]:
         """The names of the targets that it adds, or gives another shape."""

@@ -12,7 +12,7 @@ from multimodal_lab.augment.batchwise import Batchwise, one_stream
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import number
 from multimodal_lab.bounds import Fraction, Natural
-from multimodal_lab.types import Batch, Stream
+from multimodal_lab.types import Batch, KindName, Stream
 
 FIRST_WORD = 3  # of a tokenizer trained here; before it stand padding, begin and end, which are never covered
 
@@ -25,6 +25,7 @@ class MaskWords(Batchwise):
     the training split has no mark of its own, and the unknown word's, 3, serves. `stream` null is the first text stream.
     """
 
+    kinds: ClassVar[tuple[KindName, ...]] = ("text",)
     adds_targets: ClassVar = {"target": "(N, L) int64"}
 
     def __init__(
@@ -57,6 +58,10 @@ class MaskWords(Batchwise):
             raise ValueError(
                 f"augment.ops.{name}.mask={self.mask} is no token of {self.stream}, whose vocabulary has {self.vocab}"
             )
+
+    def changes(self, streams: Mapping[str, Stream]) -> list[str]:
+        """The one stream whose words it covers."""
+        return [str(self.stream)]
 
     def __call__(self, batch: Batch, draw: Draw) -> Batch:
         """`batch.inputs[stream]` with some words covered, and the target."""

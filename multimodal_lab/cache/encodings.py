@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from multimodal_lab.data.loading.collate import Stacked
+from multimodal_lab.data.loading.collate import Collator, Stacked
 from multimodal_lab.types import Features
 
 
@@ -57,19 +56,35 @@ class Lookup:
 
 
 class IndexCollator:
-    """Replaces the data's `Collator`: gives row numbers (N,) int64 instead of arrays. No sample is read.
+    """Replaces the data's `Collator`: streams with a table give row numbers (N,) int64 and are not read; the others are.
 
-    sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled.
+    sources[stream] (N,): the rows whose stream each row takes for its own, where it was shuffled. whole: the collator before.
     """
 
-    kept = None
-    kinds: ClassVar[Mapping[str, Any]] = {}  # of what is read: nothing is
-
-    def __init__(self, tables: Mapping[str, Encodings], sources: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, tables: Mapping[str, Encodings], sources: Mapping[str, np.ndarray], whole: Collator) -> None:
         self.present = {name: table.present.cpu() for name, table in tables.items()}
-        self.sources = dict(sources)
+        self.sources = {name: source for name, source in sources.items() if name in tables}
+        self.kinds, self.texts = whole.kinds, whole.texts
+        read = [name for name in whole.streams if name not in tables]
+        if any(whole.kinds[name].spatial for name in read):  # images are blank outside the mask of all of them
+            read = [name for name in whole.streams if name not in tables or whole.kinds[name].spatial]
+        self.rest = whole.only(read) if read else None
+
+    @property
+    def kept(self) -> Stacked | None:
+        """What `keep` has kept."""
+        return None if self.rest is None else self.rest.kept
+
+    def keep(self) -> None:
+        """Keep the streams that are read in memory."""
+        if self.rest is not None:
+            self.rest.keep()
 
     def __call__(self, rows: np.ndarray, epoch: int | None) -> Stacked:
-        """The given rows; `epoch` plays no part, as nothing is drawn."""
+        """The given rows; see `Collator` for what is read."""
+        made = Stacked({}, {}, {}, None) if self.rest is None else self.rest(rows, epoch)
         own = {n: torch.from_numpy(self.sources[n][rows] if n in self.sources else rows) for n in self.present}
-        return Stacked(own, {n: self.present[n][at] for n, at in own.items()}, {}, None)
+        made.values |= own
+        made.present |= {n: self.present[n][at] for n, at in own.items()}
+        made.valid = {n: x for n, x in made.valid.items() if n not in own}
+        return made

@@ -1,10 +1,11 @@
-"""Train on cached features of frozen backbones: encode every sample once, then look the features up."""
+"""Train on cached features of the backbones that are frozen: encode every sample once, then look the features up."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,18 +16,19 @@ import torch
 from torch import nn
 
 from multimodal_lab.cache import facts
-from multimodal_lab.cache.encode import Augment, encode
+from multimodal_lab.cache.encode import encode
 from multimodal_lab.cache.encodings import Encodings, IndexCollator, Lookup
 from multimodal_lab.cache.store import CacheError, CacheStore, key
+from multimodal_lab.cache.unchanged import Augment, require_ops_elsewhere
 from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.evaluate.eval_mode import restored_modes
 from multimodal_lab.system import System
 
 
 class CachedFeatures(CacheStore):
-    """The feature cache of a run whose backbones are frozen; root: see `CacheStore`. It also caches fitted statistics.
+    """The feature cache of a run; root: see `CacheStore`. It also caches fitted statistics.
 
-    notes: what was encoded and what was kept, a sentence a stream.
+    notes: what was encoded and what was kept, and which streams are encoded at every step, a sentence a stream.
     """
 
     def __init__(self, *, root: str | None = None) -> None:
@@ -38,34 +40,41 @@ class CachedFeatures(CacheStore):
     ) -> Augment:
         """Switch `system` and `data` to cached features; returns the augmentation to train with.
 
-        In place: batches of `data` carry row numbers, and the backbones, whose weights stay for the checkpoints, look them up.
-        augment: its factory. nodes: the config of each stream's backbone. What is kept already is not encoded again, and
-        if all is, no sample is read. `ValueError` where a backbone isn't frozen or reads several streams.
+        In place: batches of `data` carry row numbers for the streams whose backbones are frozen, and these, whose weights stay
+        for the checkpoints, look them up. The other streams are read and encoded as ever. augment: its factory. nodes: the
+        config of each stream's backbone. What is kept already is not encoded again, and if that is all there is to read, no
+        sample is. `ValueError` where no stream's features can be kept, or the augmentation changes one whose are.
         """
-        require_frozen(system)
+        moving = left_out(system)
+        cached = [name for name in data.streams if name not in moving]
         given: Augment = augment(streams=data.streams).to(device)
-        sources, moved = _apart(data.stack)
-        own = {
-            name: facts.encoding(system, data, name, nodes[name], device, moved.get(name, {})) for name in data.streams
-        }
-        tables = self._tables(own, partial(encode, system, data, augment=given, device=device))
+        require_ops_elsewhere(given, cached)
+        whole = data.stack
+        plain, sources, moved = _apart(whole)
+        data.restack(plain)
+        own = {name: facts.encoding(system, data, name, nodes[name], device, moved.get(name, {})) for name in cached}
+        tables, seen = self._tables(own, partial(encode, system, data, augment=given, device=device))
+        self.notes += [f"features: {name} is encoded at every step: its backbone {why}" for name, why in moving.items()]
         data.reader.kept.clear()
-        # no sample is read any more: a loading process would only copy row numbers
-        data.stack, data.workers = IndexCollator(tables, sources), 0
+        data.restack(IndexCollator(tables, sources, whole))
+        if data.stack.rest is None:
+            data.workers = 0  # no sample is read any more: a loading process would only copy row numbers
+        else:
+            data.read_all(seen=seen and not data.workers)  # what processes have read leaves no digests of itself here
         for name, table in tables.items():
             # the features were made of normalised inputs; what comes here is a row number
             system.normalise[name].active = False  # type: ignore[assignment]
             # on the instance, so that names and state_dict are untouched
             system.backbones.each[name].__dict__["forward"] = Lookup(table.to(device))
         # A row number stands for each input: no kind of its own, and as a vector nothing looks for height and width.
-        rows = augment(streams={n: replace(s, kind="vector") for n, s in data.streams.items()})
-        served: Augment = rows.to(device)
+        numbers = {name: replace(data.streams[name], kind="vector") for name in tables}
+        served: Augment = augment(streams={**data.streams, **numbers}).to(device)
         return served
 
     def _tables(
         self, own: Mapping[str, dict[str, Any]], make: Callable[[Sequence[str]], dict[str, Encodings]]
-    ) -> dict[str, Encodings]:
-        """{stream: table} by the facts of each; what is not kept yet is made in one pass, by one process."""
+    ) -> tuple[dict[str, Encodings], bool]:
+        """{stream: table} by the facts of each, and whether a pass was made: for what is not kept yet, by one process."""
         first = {key(its): name for name, its in reversed(list(own.items()))}  # streams of one key are encoded once
         found = {k: self._kept(own[name]) for k, name in first.items()}
         # in one order in every process: two that want the same entries can't each hold what the other waits for
@@ -81,30 +90,28 @@ class CachedFeatures(CacheStore):
                 self.put_tensors(own[name], vars(table))
             found |= {k: self._kept(own[name]) for k, name in missing.items()}
         took = f"encoded in {time.monotonic() - began:.1f} s"
-        for k, name in first.items():
-            self.notes.append(
-                f"features: {name}, {_size(found[k])}, {took if k in missing else 'kept'}: {self.root / k}"
-            )
-        return {name: _there(found[key(its)], self.folder(its)) for name, its in own.items()}
+        tables = {name: _there(found[key(its)], self.folder(its)) for name, its in own.items()}
+        for name, its in own.items():
+            how = took if key(its) in missing else "kept"
+            self.notes.append(f"features: {name}, {_size(tables[name])}, {how}: {self.folder(its)}")
+        return tables, bool(missing)
 
     def _kept(self, its: Mapping[str, Any]) -> Encodings | None:
         found = self.get_tensors(its)
         return None if found is None else Encodings(**found)
 
 
-def require_frozen(system: System) -> None:
-    """`ValueError` unless every stream has its own backbone and that is frozen."""
-    if system.backbones.shared is not None:
+def left_out(system: System) -> dict[str, str]:
+    """{stream: what its backbone does so that its features can't be kept}; `ValueError` where that is every stream."""
+    each = system.backbones.each
+    found = {n: moves(each[n]) if n in each else "reads several streams together" for n in system.streams}
+    if all(found.values()):
+        name, why = next(iter(found.items()))
         raise ValueError(
-            "cache=features: the backbone reads several streams together, and features are cached stream by stream; choose "
-            "a backbone for each, or cache=none"
+            f"cache=features: the backbone of stream {name} {why}, and those of no other stream are frozen, so that features "
+            "change while training; give backbone.freeze=true or adapt=freeze, or cache=none"
         )
-    for name, backbone in system.backbones.each.items():
-        if why := moves(backbone):
-            raise ValueError(
-                f"cache=features: the backbone of stream {name} {why}, so that its features change while training; give "
-                "backbone.freeze=true or adapt=freeze, or cache=none"
-            )
+    return {name: why for name, why in found.items() if why}
 
 
 def moves(backbone: nn.Module) -> str:
@@ -118,15 +125,16 @@ def moves(backbone: nn.Module) -> str:
     return f"leaves evaluation mode when training begins ({awake[0] or 'all of it'})" if awake else ""
 
 
-def _apart(stack: Collator) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
-    """Whole streams that are re-paired, which the lookup does; and, by stream, bands that are, which encoding must see.
-
-    The stacker is left with the second.
+def _apart(whole: Collator) -> tuple[Collator, dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+    """A collator that re-pairs no whole stream, which the lookup does; the sources of those; and, by stream, bands that are
+    re-paired, which encoding must see.
     """
-    mixed = [name for name, places in stack.bands.items() if places is not None and name in stack.sources]
-    whole = {name: source for name, source in stack.sources.items() if name not in mixed}
-    stack.sources = {name: stack.sources[name] for name in mixed}
-    return whole, {n: {"from": stack.sources[n], "bands": np.asarray(stack.bands[n], np.int64)} for n in mixed}
+    mixed = [name for name, places in whole.bands.items() if places is not None and name in whole.sources]
+    sources = {name: source for name, source in whole.sources.items() if name not in mixed}
+    plain = copy(whole)
+    plain.sources = {name: whole.sources[name] for name in mixed}
+    bands = {n: {"from": plain.sources[n], "bands": np.asarray(whole.bands[n], np.int64)} for n in mixed}
+    return plain, sources, bands
 
 
 def _there(table: Encodings | None, folder: Path) -> Encodings:
@@ -135,5 +143,5 @@ def _there(table: Encodings | None, folder: Path) -> Encodings:
     return table
 
 
-def _size(table: Encodings | None) -> str:
-    return "" if table is None else f"{len(table.present)} samples, {table.size / 2**20:.1f} MB"
+def _size(table: Encodings) -> str:
+    return f"{len(table.present)} samples, {table.size / 2**20:.1f} MB"

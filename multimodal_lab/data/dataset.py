@@ -10,8 +10,9 @@ import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Margin, Natural
 from multimodal_lab.data import fitted_cache, record
-from multimodal_lab.data.fitted_cache import FittedCache, known_good, learn, note, remember_good, restore_content
+from multimodal_lab.data.fitted_cache import FittedCache, learn, note, restore_content
 from multimodal_lab.data.kind import Background, StreamPlan
+from multimodal_lab.data.loading import first_reading
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
@@ -21,7 +22,7 @@ from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
-from multimodal_lab.data.streams import learnt_notes, whole_rows
+from multimodal_lab.data.streams import learnt_notes
 from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.labels import (
     CLASSES,
@@ -38,7 +39,6 @@ from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.data.streams.source_bands import all_doubts, stored_bands
-from multimodal_lab.progress import track
 
 Resplit = Literal["never", "others", "always", "test"]
 
@@ -121,7 +121,8 @@ class Data:
         "all", unless `resplit` them: `others` splits data that are not the run's as `split` says, `always` its own,
         too, and with `test` every sample is held out. memory: remembers what the training split taught and that all
         samples were checked, for data whose fingerprint tells of every value; then no sample is read here that needn't
-        be. encodes: the caller reads all of them, or knows that they have been read. `DataError` for what can't be used.
+        be. encodes: the caller reads all of them, knows that they have been read, or calls `read_all`. `DataError` for what
+        can't be used.
         """
         plans = self._streams(modality)
         if frozen is None:
@@ -165,11 +166,10 @@ class Data:
         if frozen is None:
             prepared.notes += [] if resplit == "test" else chosen.split.told(samples.table, splits)
             prepared.notes += note(samples, len(bad.good(taught)), self.statistics)
+        checked = frozen is None and self.verify == "all"
+        prepared.read_all = partial(first_reading.read, prepared, memory, checked, self.statistics)
         if not encodes:
-            try:
-                self._read(prepared, memory, checked=frozen is None and self.verify == "all")
-            except SampleError as error:
-                raise with_count(samples, error) from error
+            prepared.read_all()
         prepared.remember_content = partial(restore_content, samples, memory, mark)
         prepared.remember_content()
         return prepared
@@ -235,16 +235,3 @@ class Data:
                 *learnt_notes.of_ranges(samples.fitted),
             ],
         }
-
-    def _read(self, prepared: Prepared, memory: FittedCache | None, checked: bool) -> None:
-        """Finish every sample where it is kept in memory; else read those that `learn` has not, where all are checked."""
-        reader = prepared.reader
-        if self.cache:
-            prepared.stack.keep()
-        elif checked and not known_good(reader, memory, prepared.fingerprint):
-            learnt = {*(prepared.splits["train"].tolist() if self.statistics == "train" else ()), *prepared.bad.why}
-            rest = np.array([row for row in range(len(prepared.samples)) if row not in learnt], dtype=np.int64)
-            what = "the held-out samples" if self.statistics == "train" else "every sample"
-            for _ in track(whole_rows.raws(reader, rest), f"reading {what}", len(rest)):
-                pass
-            remember_good(reader, memory, prepared.fingerprint)

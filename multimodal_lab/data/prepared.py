@@ -106,6 +106,7 @@ class Prepared:
         self.groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
         self._workers: Workers | None = None
         self.remember_content: Callable[[], None] = lambda: None
+        self.read_all: Callable[..., None] = lambda **_: None  # `first_reading.read`
 
     def record(self) -> dict[str, Any]:
         """All that was chosen and learnt, in plain JSON types; `Data.prepare(frozen=…)` reads it back."""
@@ -181,6 +182,13 @@ class Prepared:
             return loader.threaded(self.batch, tasks, self.workers, self.reader.called)
         return self._helped().run(tasks)
 
+    def restack(self, stack: Collator) -> None:
+        """Make batches by another collator from now on; processes that hold the one before end."""
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
+        self.stack = stack
+
     def _helped(self) -> Workers:
         """Processes that are free: those of the pass before, where it is over."""
         if self._workers is None or self._workers.busy or not self._workers.alive:
@@ -188,7 +196,7 @@ class Prepared:
         return self._workers
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_workers": None, "remember_content": None}
+        return {**self.__dict__, "_workers": None, "remember_content": None, "read_all": None}
 
     def batch(self, rows: np.ndarray, epoch: int | None = None) -> Batch:
         """The given rows as one batch; `epoch` draws among several captions, None takes the first, the rest are `others`.

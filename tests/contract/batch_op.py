@@ -55,9 +55,15 @@ def tensors(found: Batch) -> dict[str, Tensor]:
 
 
 def shape(one: Made) -> None:
-    """As many rows, the same streams and shapes; the targets that it states, in the shape that it states."""
+    """As many rows, the same streams and shapes, and no stream changed but those that it says; the targets as it states them."""
     given = batch(one.streams)
     out, op = one.run(given), one.build()
+    op.prepare(one.name, one.streams, {"species": K})
+    changed = [name for name, x in given.inputs.items() if not torch.equal(x, out.inputs[name])]
+    owed(
+        {*changed} <= {*op.changes(one.streams)},
+        f"op {one.name}: changes {', '.join(changed)}; name all of them in `changes`",
+    )
     for name, x in given.inputs.items():
         owed(
             out.inputs[name].shape == x.shape,

@@ -32,7 +32,7 @@ def _lacks(tree: Tree) -> tuple[str, str]:
         shared = file_of(tree["backbone"])
         return f"needs an encoder for each stream, and backbone={shared} is one for all", "backbone=image"
     if target(tree.get("cache") or {}):
-        return "changes the gradients of encoders, and cache=features trains none", "cache=none"
+        return "changes the gradients of encoders, and those that cache=features keeps have none", "cache=none"
     if train.get("micro_batch") is not None:
         return "sees the features of whole batches; expected train.micro_batch=null", "train.micro_batch=null"
     if train.get("shard") is True:

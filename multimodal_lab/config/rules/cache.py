@@ -14,11 +14,14 @@ from multimodal_lab.runs.records import LayoutError, require_readable
 
 
 def cached(tree: Tree) -> Iterator[Problem]:
-    """Features are kept of frozen backbones, stream by stream, of inputs that never change."""
+    """Features are kept of frozen backbones, stream by stream, of inputs that never change; of one stream at least."""
     if not target(tree.get("cache") or {}):
         return
-    yield from _streams(tree)
-    yield from _inputs(tree)
+    moving = {name: why for name in streams(tree) if (why := _not_kept(tree, name)) is not None}
+    kept = [name for name in streams(tree) if name not in moving]
+    if not kept:
+        yield from moving.values()
+    yield from _inputs(tree, kept or list(streams(tree)))
     precision = tree["train"].get("precision")
     if precision not in (None, "fp32"):
         yield Problem("train.precision", precision, "cache=features stores features in fp32", "train.precision=fp32")
@@ -43,38 +46,41 @@ def encoder_runs(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"adapt.{argument}.{i}", run, str(error))
 
 
-def _streams(tree: Tree) -> Iterator[Problem]:
-    own = tree.get("backbones") or {}
-    for name, kind in streams(tree).items():
-        key, node = (f"backbones.{name}", own[name]) if name in own else ("backbone", tree["backbone"])
-        if kind == "text":
-            yield Problem(
-                f"modality.{name}",
-                kind,
-                "cache=features caches images and vectors; text is drawn anew each epoch",
-                "cache=none",
-            )
-        elif reads_all(node):
-            expects = "reads several streams together; cache=features caches them one by one"
-            yield Problem(key, target(node), expects, f"backbone={backbone_for(kind)}")
-        elif can_freeze(node) and node.get("freeze") is not True and not adapted(tree, name):
-            expects = "this backbone trains, and cache=features caches the outputs of frozen ones"
-            yield Problem(f"{key}.freeze", node.get("freeze"), expects, f"{key}.freeze=true, or adapt=freeze")
-    for name, stream in tree["modality"].items():
-        if stream.get("role") == "target":
-            yield Problem(f"modality.{name}.role", "target", "is drawn anew each epoch; cache=features cannot cache it",
-                          "cache=none")  # fmt: skip
+def _not_kept(tree: Tree, name: str) -> Problem | None:
+    """Why the features of a stream can't be kept; None where they can, or where only the built system tells."""
+    own, kind = tree.get("backbones") or {}, streams(tree)[name]
+    key, node = (f"backbones.{name}", own[name]) if name in own else ("backbone", tree["backbone"])
+    if kind == "text":
+        expects = "cache=features caches images and vectors; text is drawn anew each epoch"
+        return Problem(f"modality.{name}", kind, expects, "cache=none")
+    if reads_all(node):
+        expects = "reads several streams together; cache=features caches them one by one"
+        return Problem(key, target(node), expects, f"backbone={backbone_for(kind)}")
+    if can_freeze(node) and node.get("freeze") is not True and not adapted(tree, name):
+        expects = "this backbone trains, and cache=features caches the outputs of frozen ones"
+        return Problem(f"{key}.freeze", node.get("freeze"), expects, f"{key}.freeze=true, or adapt=freeze")
+    return None
 
 
-def _inputs(tree: Tree) -> Iterator[Problem]:
+def _inputs(tree: Tree, kept: list[str]) -> Iterator[Problem]:
+    """No op changes the streams whose features are `kept`, and no loss reads their inputs."""
     ops = (tree.get("augment") or {}).get("ops") or {}
-    if ops:
-        expects = f"changes inputs ({', '.join(ops)}); cache=features caches features of inputs that never change"
+    changed = {op: own for op, node in ops.items() if (own := [name for name in kept if _acts_on(tree, node, name)])}
+    if changed:
+        there = ", ".join(dict.fromkeys(name for own in changed.values() for name in own))
+        expects = f"changes inputs of {there} ({', '.join(changed)}); cache=features caches features of inputs that never change"
         yield Problem("augment", target(tree["augment"]), expects, "augment=none")
+    read = ("batch.mask", *(f"batch.inputs.{name}" for name in kept))
     for key, node in losses(tree).items():
         for argument, path in node.items():
-            if isinstance(path, str) and path.startswith(("batch.inputs", "batch.mask")):
+            if isinstance(path, str) and path.startswith(read):
                 yield Problem(f"{key}.{argument}", path, "reads inputs, which cache=features never loads", "cache=none")
+
+
+def _acts_on(tree: Tree, op: Tree, stream: str) -> bool:
+    """Whether an op may change a stream: one of its kinds, images where it states none, that its settings don't leave out."""
+    named = op.get("streams") or ([op["stream"]] if op.get("stream") else [stream])
+    return streams(tree)[stream] in fact(target(op), "kinds", ("image",)) and stream in named
 
 
 def reads_all(node: Tree) -> bool:

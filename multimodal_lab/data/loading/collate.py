@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from multimodal_lab.data.streams.sample import Sample, SampleReader
 from multimodal_lab.hashing import stable_id
 from multimodal_lab.progress import Bar
 from multimodal_lab.types import Stream
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -103,6 +106,18 @@ class Collator:
             return [self.kept.texts[name][int(row)] for row in rows]
         reader = self.reader.only([name])
         return [[] if row in self.absent else reader.sample(int(row)).texts[name] for row in rows]
+
+    def only(self, names: Collection[str]) -> Collator:
+        """The same for some of the streams: the others are not read."""
+
+        def own(held: Mapping[str, T]) -> dict[str, T]:
+            return {name: x for name, x in held.items() if name in names}
+
+        made = Collator(self.reader.only(names), own(self.streams), self.ids, self.seed, self.absent, own(self.sources),
+                        own(self.bands))  # fmt: skip
+        if (kept := self.kept) is not None:
+            made.kept = Stacked(own(kept.values), own(kept.present), own(kept.texts), kept.mask, valid=own(kept.valid))
+        return made
 
     def keep(self) -> None:
         """Preprocess every sample once, keep the results in memory and drop the stored arrays."""
