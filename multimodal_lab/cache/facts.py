@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.data.fitted_cache import choices, named, nameless
-from multimodal_lab.files import file_hash
+from multimodal_lab.files import file_hash, json_hash
 from multimodal_lab.system import System
 
 # of a backbone's node: what the digest of the weights tells better, and what changes none of its output
@@ -31,6 +31,8 @@ def encoding(
     backbone = system.backbones.each[name]
     reader = data.reader
     learnt = {k: v for k, v in asdict(reader.fitted[name]).items() if k not in {"layout", "mean", "std"}}
+    learnt["tokenizer"] = json_hash(learnt["tokenizer"])  # the whole of it would fill the entry
+    text = reader.kinds[name].drawn_each_epoch
     return {
         "of": "encoding",
         "backbone": {
@@ -42,7 +44,7 @@ def encoding(
         "normalise": of_tensors(system.normalise[name].state_dict()),
         "stream": nameless(reader.plans[name]),
         "learnt": learnt,
-        "choices": choices(reader),
+        "choices": {} if text else choices(reader),  # of images and other numbers
         "data": data.fingerprint,
         "ids": named(reader.names),
         "absent": sorted(int(row) for row in data.bad.why),

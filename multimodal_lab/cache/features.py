@@ -17,8 +17,10 @@ from torch import nn
 
 from multimodal_lab.cache import facts
 from multimodal_lab.cache.encode import encode
-from multimodal_lab.cache.encodings import Encodings, IndexCollator, Lookup
+from multimodal_lab.cache.encodings import Encodings, Lookup
+from multimodal_lab.cache.index_collator import IndexCollator
 from multimodal_lab.cache.store import CacheError, CacheStore, key
+from multimodal_lab.cache.texts import TextEncodings, TextLookup, encode_texts
 from multimodal_lab.cache.unchanged import Augment, require_ops_elsewhere
 from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.evaluate.eval_mode import restored_modes
@@ -53,28 +55,37 @@ class CachedFeatures(CacheStore):
         plain, sources, moved = _apart(whole)
         data.restack(plain)
         own = {name: facts.encoding(system, data, name, nodes[name], device, moved.get(name, {})) for name in cached}
-        tables, seen = self._tables(own, partial(encode, system, data, augment=given, device=device))
+        tables, made = self._tables(own, partial(_encoded, system, data, given, device))
         self.notes += [f"features: {name} is encoded at every step: its backbone {why}" for name, why in moving.items()]
         data.reader.kept.clear()
         data.restack(IndexCollator(tables, sources, whole))
         if data.stack.rest is None:
             data.workers = 0  # no sample is read any more: a loading process would only copy row numbers
         else:
-            data.read_all(seen=seen and not data.workers)  # what processes have read leaves no digests of itself here
+            arrays = [name for name in made if not isinstance(tables[name], TextEncodings)]
+            data.read_all(seen=bool(arrays) and not data.workers)  # what processes have read leaves no digests here
         for name, table in tables.items():
+            backbone: Any = system.backbones.each[name]
+            there = table.to(device)
+            # on the instance, so that names and state_dict are untouched
+            backbone.__dict__["forward"] = (
+                TextLookup(there, backbone.forward) if isinstance(there, TextEncodings) else Lookup(there)
+            )
             # the features were made of normalised inputs; what comes here is a row number
             system.normalise[name].active = False  # type: ignore[assignment]
-            # on the instance, so that names and state_dict are untouched
-            system.backbones.each[name].__dict__["forward"] = Lookup(table.to(device))
-        # A row number stands for each input: no kind of its own, and as a vector nothing looks for height and width.
-        numbers = {name: replace(data.streams[name], kind="vector") for name in tables}
+        # A row number stands for each array: no kind of its own, and as a vector nothing looks for height and width.
+        numbers = {
+            name: replace(data.streams[name], kind="vector")
+            for name, table in tables.items()
+            if not isinstance(table, TextEncodings)
+        }
         served: Augment = augment(streams={**data.streams, **numbers}).to(device)
         return served
 
     def _tables(
         self, own: Mapping[str, dict[str, Any]], make: Callable[[Sequence[str]], dict[str, Encodings]]
-    ) -> tuple[dict[str, Encodings], bool]:
-        """{stream: table} by the facts of each, and whether a pass was made: for what is not kept yet, by one process."""
+    ) -> tuple[dict[str, Encodings], list[str]]:
+        """{stream: table} by the facts of each, and of which streams they were made now, by one process: what was not kept."""
         first = {key(its): name for name, its in reversed(list(own.items()))}  # streams of one key are encoded once
         found = {k: self._kept(own[name]) for k, name in first.items()}
         # in one order in every process: two that want the same entries can't each hold what the other waits for
@@ -94,11 +105,21 @@ class CachedFeatures(CacheStore):
         for name, its in own.items():
             how = took if key(its) in missing else "kept"
             self.notes.append(f"features: {name}, {_size(tables[name])}, {how}: {self.folder(its)}")
-        return tables, bool(missing)
+        return tables, list(missing.values())
 
     def _kept(self, its: Mapping[str, Any]) -> Encodings | None:
         found = self.get_tensors(its)
-        return None if found is None else Encodings(**found)
+        return None if found is None else (TextEncodings if "words" in found else Encodings)(**found)
+
+
+def _encoded(
+    system: System, data: Any, augment: Augment, device: torch.device, names: Sequence[str]
+) -> dict[str, Encodings]:
+    """The tables of the streams `names`: of arrays in one pass over the data, of texts each in its own."""
+    texts = [name for name in names if data.reader.kinds[name].drawn_each_epoch]
+    arrays = [name for name in names if name not in texts]
+    found = encode(system, data, arrays, augment=augment, device=device) if arrays else {}
+    return {**found, **{name: encode_texts(system, data, name, device) for name in texts}}
 
 
 def left_out(system: System) -> dict[str, str]:
@@ -144,4 +165,5 @@ def _there(table: Encodings | None, folder: Path) -> Encodings:
 
 
 def _size(table: Encodings) -> str:
-    return f"{len(table.present)} samples, {table.size / 2**20:.1f} MB"
+    texts = f", {len(table.words) - 1} texts" if isinstance(table, TextEncodings) else ""
+    return f"{len(table.present)} samples{texts}, {table.size / 2**20:.1f} MB"

@@ -1,5 +1,7 @@
 """Whatever an encoding depends on is in its key: each changed alone gives another, and nothing else does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -126,3 +128,27 @@ def test_the_name_of_a_stream_is_no_part(plain):
     assert key(plain, "again") != key(plain, "rgb")
     system.backbones.each["again"].load_state_dict(system.backbones.each["rgb"].state_dict())
     assert key(plain, "again") == key(plain, "rgb")
+
+
+TEXT = ["+modality.text={kind: text, field: caption, vocab: 50, length: 12}", "+backbone@backbones.text=text",
+        "backbones.text.width=8", "backbones.text.layers=1", "backbones.text.freeze=true"]  # fmt: skip
+
+
+def test_the_texts_the_tokenizer_and_the_length_are_part_of_a_texts_key_and_the_size_of_images_is_not(
+    made, monkeypatch
+):
+    found = made(*TEXT)
+    data, before = found[1], key(found, "text")
+    assert key(made(*TEXT, "data.size=16"), "text") == before
+    plans, fitted = data.reader.plans, data.reader.fitted
+    changes = [
+        (data, "fingerprint", "of other texts"),
+        (fitted["text"], "tokenizer", fitted["text"].tokenizer.replace("bird", "fish")),
+        (data.reader, "plans", {**plans, "text": replace(plans["text"], length=11)}),
+        (data.reader, "names", data.reader.names[::-1]),
+    ]
+    for owner, name, value in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            assert key(found, "text") != before, name
+    assert key(found, "text") == before

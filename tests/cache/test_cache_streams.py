@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from multimodal_lab.backbone.text import Text
 from multimodal_lab.config import schema
 from multimodal_lab.data.readers.pairs import Pairs
 
@@ -46,20 +47,31 @@ def pairs(tmp_path_factory):
     return f"data.root={folder}"
 
 
-@pytest.mark.parametrize("augment", ["none", "mask_words"])
-def test_the_same_numbers_where_a_text_tower_trains_and_no_image_is_read_again(
-    trained, require_alike, pairs, tmp_path, capsys, monkeypatch, augment
+TEXTS = {
+    "image": ["augment=none", FROZEN],
+    "image beside masked words": ["augment=mask_words", FROZEN],
+    "text": ["augment=none", "backbones.text.freeze=true", "augment.modality_dropout=0.3"],
+    "text of others": ["augment=none", "backbones.text.freeze=true", "data.shuffle={stream: text}"],
+    "image text": ["augment=none", "adapt=freeze"],
+}
+
+
+@pytest.mark.parametrize("what", TEXTS)
+def test_the_same_numbers_of_images_and_texts_and_what_is_kept_is_not_encoded_again(
+    trained, require_alike, pairs, tmp_path, capsys, monkeypatch, what
 ):
-    words = [*WORDS, pairs, f"augment={augment}", FROZEN, "data.source.missing=keep"]
+    words = [*WORDS, pairs, *TEXTS[what], "data.source.missing=keep"]
     plain = trained(*words, small=False)
     capsys.readouterr()
-    again = trained(*words, "cache=features", f"cache.root={tmp_path}", small=False)
-    require_alike(again, plain)
+    require_alike(trained(*words, "cache=features", f"cache.root={tmp_path}", small=False), plain)
     said = capsys.readouterr().out
-    assert "features: image, 40 samples" in said
-    assert "features: text is encoded at every step: its backbone trains (places)" in said
-    if augment == "none":
+    assert ("features: image, 40 samples, " in said) == ("image" in what)
+    assert ("features: text, 40 samples, 28 texts, " in said) == ("text" in what)
+    assert ("features: text is encoded at every step: its backbone trains (places)" in said) == ("text" not in what)
+    if what in ("image", "image text"):
         monkeypatch.setattr(Pairs, "_decoded", None)
+        if "text" in what:
+            monkeypatch.setattr(Text, "forward", lambda self, x: pytest.fail("a text was encoded though all are kept"))
         require_alike(trained(*words, "cache=features", f"cache.root={tmp_path}", small=False), plain)
 
 

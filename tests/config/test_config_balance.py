@@ -11,7 +11,10 @@ from multimodal_lab.config import schema
             "balances the encoders of two streams or more, and the modality has rgb alone",
         ),
         ("fusion=concat backbone=shared", "needs an encoder for each stream, and backbone=shared is one for all"),
-        ("fusion=concat cache=features", "changes the gradients of encoders, and those that cache=features keeps have none"),
+        (
+            "fusion=concat cache=features",
+            "changes the gradients of encoders, and those that cache=features keeps have none",
+        ),
         ("fusion=concat train.micro_batch=8", "sees the features of whole batches; expected train.micro_batch=null"),
         ("fusion=concat train.shard=true", "changes whole gradients, and train.shard=true cuts them"),
         (

@@ -50,9 +50,6 @@ def _not_kept(tree: Tree, name: str) -> Problem | None:
     """Why the features of a stream can't be kept; None where they can, or where only the built system tells."""
     own, kind = tree.get("backbones") or {}, streams(tree)[name]
     key, node = (f"backbones.{name}", own[name]) if name in own else ("backbone", tree["backbone"])
-    if kind == "text":
-        expects = "cache=features caches images and vectors; text is drawn anew each epoch"
-        return Problem(f"modality.{name}", kind, expects, "cache=none")
     if reads_all(node):
         expects = "reads several streams together; cache=features caches them one by one"
         return Problem(key, target(node), expects, f"backbone={backbone_for(kind)}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -88,13 +89,12 @@ class Collator:
             other = self._read(source[rows]) if self.kept is None else _picked(self.kept, source[rows])
             made.take(name, other, self.bands.get(name), self.kinds[name].spatial)
         for name, texts in made.texts.items():
-            draw = keys(self.ids[rows], self.seed, epoch, stable_id("caption")) if epoch is not None else 0 * rows
-            made.values[name] = self._words(name, [t[int(k % len(t))] if t else "" for t, k in zip(texts, draw)])
-            made.present[name] = torch.tensor([bool(t) for t in texts])
-            if epoch is None and (most := max(map(len, texts), default=0)) > 1:
-                later = [self._words(name, [t[k] if k < len(t) else "" for t in texts]) for k in range(1, most)]
-                made.others[name] = torch.stack(later, 1)
+            put_texts(made, name, texts, self.draw(rows, epoch), partial(self.words, name))
         return made
+
+    def draw(self, rows: np.ndarray, epoch: int | None) -> np.ndarray | None:
+        """(N,) uint64 by which each row's text is drawn; None without epoch."""
+        return None if epoch is None else keys(self.ids[rows], self.seed, epoch, stable_id("caption"))
 
     def texts(self, rows: np.ndarray) -> dict[str, list[list[str]]]:
         """{stream: the texts that each row holds, all of them as stored}; no other stream is read."""
@@ -176,12 +176,32 @@ class Collator:
                 bar.update(min(part.stop, len(rows)))
         return done
 
-    def _words(self, name: str, texts: list[str]) -> Tensor:
+    def words(self, name: str, texts: Sequence[str | None]) -> Tensor:
+        """Texts as a network sees them, (N, L); None is a missing one."""
         out = self.kinds[name].empty(self.streams[name], len(texts))
         for i, text in enumerate(texts):
             if text:
                 _fill(out, i, self.kinds[name].encode(self.reader, name, text), name)
         return out
+
+
+def put_texts(
+    made: Stacked,
+    name: str,
+    texts: Sequence[Sequence[T]],
+    draw: np.ndarray | None,
+    words: Callable[[Sequence[T | None]], Tensor],
+) -> None:
+    """Give `made` a stream of texts, of each row the one drawn; without a draw the first, and the rest as `others`.
+
+    texts (N,): what each row holds, none where it is missing; words: what a network sees of so many of them.
+    """
+    picks = np.zeros(len(texts), dtype=np.int64) if draw is None else draw
+    made.values[name] = words([t[int(k % len(t))] if t else None for t, k in zip(texts, picks)])
+    made.present[name] = torch.tensor([bool(t) for t in texts])
+    if draw is None and (most := max(map(len, texts), default=0)) > 1:
+        later = [words([t[k] if k < len(t) else None for t in texts]) for k in range(1, most)]
+        made.others[name] = torch.stack(later, 1)
 
 
 def _put(made: Stacked, i: int, item: Sample, count: int) -> None:
