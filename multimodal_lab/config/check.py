@@ -39,6 +39,13 @@ def check_command(argv: Sequence[str]) -> SweepJobs | None:
     args = flags(argv)
     if shows(args):
         return None
+    jobs, overrides = asked(args)
+    refuse(jobs.problems(overrides, args.multirun))
+    return jobs
+
+
+def asked(args: argparse.Namespace) -> tuple[SweepJobs, list[Override]]:
+    """The jobs of a command line, and its overrides; `ConfigError` for what can't be read, or is no choice of its group."""
     folders = config_folders(args)
     known = groups(folders)
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
@@ -47,8 +54,7 @@ def check_command(argv: Sequence[str]) -> SweepJobs | None:
     jobs = SweepJobs(args.config_name or "config", folders, known)
     found += [p for o in overrides for p in sweep_problems(o, args.multirun, lambda line: jobs.passes(line, overrides))]
     refuse(found)
-    refuse(jobs.problems(overrides, args.multirun))
-    return jobs
+    return jobs, overrides
 
 
 class SweepJobs:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config import compose
-from multimodal_lab.config.check import config_folders, flags
+from multimodal_lab.config.check import asked, config_folders, flags, problem_of, refuse
 from multimodal_lab.config.overrides import quoted_pattern
-from multimodal_lab.config.problem import ConfigError
+from multimodal_lab.config.problem import ConfigError, Problem
 
 
 def show(argv: Sequence[str]) -> None:
@@ -20,8 +24,15 @@ def show(argv: Sequence[str]) -> None:
     args = flags(argv)
     if args.multirun or args.run:
         raise ConfigError("--run and --multirun run; --cfg, --info and --shell-completion only show: give one of them")
-    hydra = compose.hydra(config_folders(args))
-    name, words = args.config_name or "config", [quoted_pattern(word) for word in args.overrides]
+    words = [quoted_pattern(word) for word in args.overrides]
+    try:
+        _show(compose.hydra(config_folders(args)), args.config_name or "config", words, args)
+    except (HydraException, OmegaConfBaseException) as error:
+        refuse(_problems(args, words, error))
+        raise
+
+
+def _show(hydra: Hydra, name: str, words: list[str], args: argparse.Namespace) -> None:
     args.overrides = words
     if args.help:
         hydra.app_help(name, get_args_parser(), args)
@@ -33,3 +44,13 @@ def show(argv: Sequence[str]) -> None:
         hydra.show_info(args.info, name, words)
     else:
         hydra.shell_completion(name, words)
+
+
+def _problems(args: argparse.Namespace, words: list[str], error: Exception) -> list[Problem]:
+    """What kept a line from being composed, as a run of it would tell; looked for once Hydra has failed, as it takes time."""
+    jobs, _ = asked(args)
+    try:
+        found = jobs.configured(words)[1]
+    except (HydraException, OmegaConfBaseException) as own:
+        return [problem_of(own, words, jobs.known)]
+    return found or [problem_of(error, words, jobs.known)]

@@ -16,6 +16,7 @@ from multimodal_lab.config import check, compose
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.overrides import groups
 from multimodal_lab.config.problem import ConfigError, Problem
+from multimodal_lab.config.show import show
 from multimodal_lab.config.targets import conf_dir
 
 
@@ -119,6 +120,24 @@ def test_there_are_fifty_valid_lines():
 @pytest.mark.parametrize("flag", ["--help", "--cfg=job", "--hydra-help", "--info=defaults"])
 def test_flags_that_only_show_something_are_left_to_hydra(flag):
     check_command([flag, "fusion=nonsense"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "evaluate=[retreival]",
+        "evaluate.retreival.unmatched=raise",
+        "evaluate.retrieval.unmached=raise",
+        "fusion=atention",
+        "seed=0,1",
+        "fusion.width=(",
+    ],
+)
+def test_what_can_not_be_composed_is_told_by_a_flag_that_shows_as_by_a_run(line, capsys):
+    with pytest.raises(ConfigError) as error:
+        show(["--cfg", "job", line])
+    assert str(error.value) == refusal(line)
+    assert not capsys.readouterr().out
 
 
 def test_each_thing_wrong_is_told_at_once():
