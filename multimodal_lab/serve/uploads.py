@@ -11,6 +11,8 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from multimodal_lab.data.readers.images import FORMATS, GREY
+from multimodal_lab.data.readers.pillow import opened
+from multimodal_lab.data.source import DataError
 from multimodal_lab.serve.limits import MIB, Limits
 from multimodal_lab.serve.problem import too_large, unusable
 
@@ -63,8 +65,8 @@ def laid(content: bytes, name: str, folder: Path, wanted: Wanted, limits: Limits
 
 def _opened(content: bytes, name: str, wanted: Wanted, limits: Limits) -> Image.Image | None:
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except Image.DecompressionBombError:
+        image = opened(io.BytesIO(content), name, FORMATS, limits.pixels)
+    except DataError:
         raise too_large(f"{name}: its header claims more pixels than the limit, {limits.pixels:,}") from None
     except UnidentifiedImageError:
         if wanted.whole and content.startswith(TIFF):

@@ -22,7 +22,9 @@ from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.images import Images
 from multimodal_lab.data.readers.labels import read_table
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.masks import Masks
 from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.readers.pillow import opened
 from multimodal_lab.data.readers.scene import Scene
 from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
@@ -237,3 +239,22 @@ def test_the_ratio_spares_what_is_small_and_what_is_dense():
         limits.swell("x", 2**27, 1000)
     with pytest.raises(DataError, match=r"limits\.bytes"):
         Limits(bytes=100).swell("x", 101, 100)
+
+
+def test_a_raised_limit_goes_beyond_pillows_own_which_stays_that_of_the_process(tmp_path):
+    """196 Mpx; Pillow itself refuses more than 179."""
+    own = Image.MAX_IMAGE_PIXELS
+    assert own is not None, "a reader has taken the limit away from all that open pictures"
+    png(tmp_path, 14000)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "a.png").write_bytes((tmp_path / "a.png").read_bytes())
+    raised = Limits(pixels=200_000_000, ratio=10**9)
+    with opened(tmp_path / "a.png", "a.png", ["PNG"], raised.pixels) as picture:
+        assert picture.size == (14000, 14000)
+    with pytest.raises(DataError, match=r"a\.png: its header claims more pixels than the limit, 89,478,485"):
+        opened(tmp_path / "a.png", "a.png", ["PNG"], own)
+    images = Images(str(tmp_path), limits=raised)
+    masks = Masks(str(tmp_path), images=images, masks="maps/{stem}.png")
+    with pytest.raises(DataError, match=r"maps/a\.png: its header claims more pixels than the limit, 100,000,000"):
+        masks._values("maps/a.png")
+    assert own == Image.MAX_IMAGE_PIXELS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from multimodal_lab.data.readers.folder import existing, find, readable
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.pillow import opened
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import need_kind
 from multimodal_lab.types import Band, Stream
@@ -119,7 +119,7 @@ def bands_of(colour: Colour) -> tuple[Band, ...]:
 
 def read_header(file: Stored, name: str, colour: Colour, alpha: Alpha, limits: Limits) -> Header:
     """Check one image's header against the limits and what is expected of its colour and alpha channel."""
-    with readable(name, "image"), _opened(file, name) as image:
+    with readable(name, "image"), _opened(file, name, limits) as image:
         return _checked(image, file, name, colour, alpha, limits)
 
 
@@ -127,7 +127,7 @@ def decode(
     file: Stored, name: str, colour: Colour, alpha: Alpha, limits: Limits
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """(C, H, W) uint8 or uint16, and with alpha=mask where alpha > 0 (H, W) bool; the header is checked first."""
-    with readable(name, "image: its pixels can't be decoded"), _opened(file, name) as image:
+    with readable(name, "image: its pixels can't be decoded"), _opened(file, name, limits) as image:
         header = _checked(image, file, name, colour, alpha, limits)
         x = _deep(file, image) if header.bits == 16 and image.mode not in GREY else _shallow(image)
     count = 1 if header.grey else 3
@@ -135,12 +135,10 @@ def decode(
     return (np.repeat(x, 3, axis=0) if header.grey and colour == "to_rgb" else x), mask
 
 
-def _opened(file: Stored, name: str) -> Image.Image:
-    with readable(name, "image (PNG, JPEG, TIFF, WebP, BMP, GIF or PPM)"), warnings.catch_warnings():
-        # The limit is ours: it is checked right after, before anything is decoded.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+def _opened(file: Stored, name: str, limits: Limits) -> Image.Image:
+    with readable(name, "image (PNG, JPEG, TIFF, WebP, BMP, GIF or PPM)"):
         try:
-            return Image.open(_stream(file), formats=FORMATS)
+            return opened(_stream(file), name, FORMATS, limits.pixels)  # the limit is checked right after
         except UnidentifiedImageError:
             if _head(file, len(POINTER)) == POINTER:
                 raise DataError(f"{name}: a pointer of Git LFS without its file (git lfs pull fetches it)") from None

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image
 
 from multimodal_lab.data.readers.folder import existing, readable, some
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.pillow import opened
 from multimodal_lab.data.readers.tiff_header import OWN_PAGES
 from multimodal_lab.data.source import DataError, Raw, Source, need_number
 from multimodal_lab.types import Band, Stream
 
 MAP = "map"  # the field of the maps
 COLUMN = "map_path"
-Image.MAX_IMAGE_PIXELS = None  # `Limits` bounds what a header claims, before anything is decoded
+FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP")
 
 
 class Masks:
@@ -93,7 +93,7 @@ class Masks:
                     self.limits.check(path, pixels=math.prod(stored.shape), itemsize=stored.dtype.itemsize)
                     values = np.squeeze(stored.asarray())
             else:
-                with Image.open(file, formats=("PNG", "BMP", "GIF", "TIFF", "WEBP")) as picture:
+                with opened(file, path, FORMATS, self.limits.pixels) as picture:
                     self.limits.check(path, pixels=picture.width * picture.height, bands=1, itemsize=4)
                     if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "F"):
                         raise DataError(
