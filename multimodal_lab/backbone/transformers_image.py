@@ -103,8 +103,9 @@ class TransformersImage(nn.Module):
             raise ValueError("backbone.pool=pooler: this model has no pooler_output; choose cls or mean")
 
     @staticmethod
-    def require_possible(weights: str, **_: Any) -> None:
-        """`ValueError` in one sentence, before data are read, for a directory without such a model."""
+    def require_possible(weights: str, begin: towers.Begin = "pretrained", **_: Any) -> None:
+        """An error in one sentence, before data are read, for a directory without such a model, or without its tensors."""
+        towers.require_tensors(weights, begin)
         config = towers.config_of(weights, "vision")
         if not getattr(config, "num_channels", None):
             raise ValueError(

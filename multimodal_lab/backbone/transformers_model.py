@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -45,6 +44,12 @@ def config_of(weights: str, half: str) -> Any:
     return getattr(config, HALVES[half][0], None) or config
 
 
+def require_tensors(weights: str, begin: Begin) -> None:
+    """`FileNotFoundError` where a directory to begin with has no safetensors."""
+    if begin == "pretrained":
+        files.in_directory(directory(weights, "backbone.weights"), f"backbone.weights={weights}")
+
+
 def whole_config(weights: str) -> Any:
     """The configuration of the model in a directory; `ValueError` in one sentence."""
     folder = directory(weights, "backbone.weights")
@@ -65,9 +70,10 @@ def load(
     """The text or vision half of the model in a directory, in fp32; tensors that are missing are a `ValueError`.
 
     begin: "random", built by config.json alone. optional: parts that may be missing, as they are not used. projects: its
-    projection is used, so that it must be there; a whole model, which has none, is a `ValueError`.
+    projection is used, so that it must be there; a whole model, which has none, is a `ValueError`. Only safetensors are read.
     """
-    config = whole_config(weights)
+    config, folder = whole_config(weights), directory(weights, "backbone.weights")
+    require_tensors(weights, begin)
     from transformers import AutoModel
     from transformers.utils import logging
 
@@ -77,14 +83,14 @@ def load(
         if begin == "random":
             model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
         else:
-            folder = directory(weights, "backbone.weights")
-            safe: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
-            if (state := _plain_tensors(folder)) is not None:
-                with torch.device("meta"):
-                    kind = type(AutoModel.from_config(config, trust_remote_code=False))
-                model, info = kind.from_pretrained(None, config=config, state_dict=state, **safe)
-            else:
-                model, info = AutoModel.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **safe)
+            model, info = AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
     except Exception as error:  # of many types, by what is wrong
         raise ValueError(f"backbone.weights={weights}: can't be loaded: {_first(error)}") from error
     _, name, projection = HALVES[half]
@@ -106,16 +112,6 @@ def load(
         )
     encodes = half == "text" and getattr(model.config, "is_encoder_decoder", False)
     return Half(model.get_encoder() if encodes else model, False, None, {})
-
-
-def _plain_tensors(folder: Path) -> dict[str, Tensor] | None:
-    """The tensors of a pytorch_model.bin that stands alone in the directory, as OpenAI's CLIP does; None without one.
-
-    It is read as `weights.read` does, which builds plain tensors only.
-    """
-    alone = folder / "pytorch_model.bin"
-    safe = any((folder / name).is_file() for name in ("model.safetensors", files.INDEX))
-    return None if safe or not alone.is_file() else files.read(alone)
 
 
 def _scalars(model: Any, missing: Collection[str]) -> dict[str, float]:

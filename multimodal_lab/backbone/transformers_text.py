@@ -91,8 +91,15 @@ class TransformersText(nn.Module):
         _require_length(int(stream.length or 0), config, offset, f"{at}.length", weights, self.sees_padding)
 
     @staticmethod
-    def require_possible(weights: str, tokens: str | None = None, length: int | None = None, **_: Any) -> None:
-        """`ValueError` in one sentence, before data are read, for a directory, a tokenizer or a length that can't be."""
+    def require_possible(
+        weights: str,
+        tokens: str | None = None,
+        length: int | None = None,
+        begin: towers.Begin = "pretrained",
+        **_: Any,
+    ) -> None:
+        """An error in one sentence, before data are read, for a directory, a tokenizer or a length that can't be."""
+        towers.require_tensors(weights, begin)
         config = towers.config_of(weights, "text")
         if not getattr(config, "vocab_size", None):
             raise ValueError(f"backbone.weights={weights}: a {config.model_type} reads no text; choose a text model")

@@ -17,7 +17,12 @@ from multimodal_lab.files import read_json
 
 FORMATS = (".safetensors", ".pt", ".pth", ".bin")
 INDEX = "model.safetensors.index.json"
-IN_DIRECTORY = ("model.safetensors", INDEX, "pytorch_model.bin")
+IN_DIRECTORY = ("model.safetensors", INDEX)
+PICKLED = "pytorch_model*.bin"  # what older versions of transformers wrote: one file, or several
+CONVERT = (
+    'python -c "import glob, torch, safetensors.torch as s; s.save_file({{k: v.contiguous().clone() for f in glob.glob({old!r}) '
+    "for k, v in torch.load(f, map_location='cpu', weights_only=True).items()}}, {new!r}, {{'format': 'pt'}})\""
+)
 SAYS_STATISTICS = (
     ("preprocessor_config.json", "", ("image_mean", "image_std")),
     ("processor_config.json", "image_processor", ("image_mean", "image_std")),
@@ -37,12 +42,7 @@ def locate(weights: str, cfg: Mapping[str, Any], model: str) -> Path:
         return _cached(cfg, model)
     path = Path(weights).expanduser()
     if path.is_dir():
-        there = [path / name for name in IN_DIRECTORY if (path / name).is_file()]
-        if not there:
-            raise FileNotFoundError(
-                f"backbone.weights={weights}: none of {', '.join(IN_DIRECTORY)} is in this directory"
-            )
-        return there[0]
+        return in_directory(path, f"backbone.weights={weights}")
     if path.suffix not in FORMATS:
         raise ValueError(
             f"backbone.weights={weights}: expected random, cache, a directory of timm or transformers, or a file ending in "
@@ -51,6 +51,21 @@ def locate(weights: str, cfg: Mapping[str, Any], model: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"backbone.weights={weights}: no such file (looked for {path.absolute()})")
     return path
+
+
+def in_directory(folder: Path, said: str) -> Path:
+    """The safetensors file of a directory, or the index of several; `FileNotFoundError`, which begins with `said`, without one.
+
+    A pickle beside is never read: the message tells the command that converts it.
+    """
+    there = [folder / name for name in IN_DIRECTORY if (folder / name).is_file()]
+    if there:
+        return there[0]
+    expects = f"expected {' or '.join(IN_DIRECTORY)} in it"
+    if pickled := sorted(folder.glob(PICKLED)):
+        convert = CONVERT.format(old=str(folder / PICKLED), new=str(folder / IN_DIRECTORY[0]))
+        raise FileNotFoundError(f"{said}: {pickled[0].name} is a pickle, {expects}; convert it once with `{convert}`")
+    raise FileNotFoundError(f"{said}: {expects}, found neither")
 
 
 def statistics(weights: str) -> tuple[list[float], list[float]] | None:
@@ -186,7 +201,7 @@ def _cached(cfg: Mapping[str, Any], model: str) -> Path:
                 return Path(found)
         looked.append(f"{repository} in {constants.HF_HUB_CACHE}")
         if published := dinov3.repository(model):
-            for name in IN_DIRECTORY[:2]:
+            for name in IN_DIRECTORY:
                 found = try_to_load_from_cache(published, name)
                 if isinstance(found, str):
                     return Path(found)

@@ -1,9 +1,11 @@
 """Models of transformers from a directory: tiny random ones give their own outputs; what does not fit is one sentence."""
 
 import json
+import shlex
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tokenizers_made import make
 from towers_made import PLACES, siglip
 from transformers import (
@@ -25,6 +27,7 @@ from transformers import (
     ViTModel,
 )
 
+from multimodal_lab.backbone import weights
 from multimodal_lab.backbone.transformers_image import TransformersImage
 from multimodal_lab.backbone.transformers_text import TransformersText
 from multimodal_lab.data.streams.tokenizer_file import load
@@ -236,8 +239,8 @@ def foreign(folder):
     [
         (cut, r"can't be loaded: SafetensorError"),
         (lacking, r"\d+ tensors of BertModel are not in its files, or of another shape \(first: encoder\.layer\.1"),
-        (pickled, r"can't be loaded: ValueError: \S+pytorch_model\.bin: not a file of plain tensors"),
-        (absent, r"can't be loaded: OSError: .*safetensors"),
+        (pickled, r"pytorch_model\.bin is a pickle, expected model\.safetensors or .*; convert it once with `python -c"),
+        (absent, r"expected model\.safetensors or model\.safetensors\.index\.json in it, found neither"),
         (foreign, r"config\.json is of no model that transformers knows"),
         (lambda f: (f / "config.json").write_text("{"), r"config\.json is of no model that transformers knows: ValueError|JSON"),
         (lambda f: (f / "config.json").unlink(), r"expected a directory with config\.json.*found no config\.json in it"),
@@ -247,23 +250,40 @@ def test_a_directory_that_is_broken_or_would_run_code_is_one_sentence(tmp_path, 
     text_model(tmp_path)
     stream = stream_of(tmp_path)
     spoil(tmp_path)
-    with pytest.raises(ValueError, match=words) as error:
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as error:
         TransformersText(stream, weights=str(tmp_path))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_file_of_plain_tensors_is_read_where_it_stands_alone(tmp_path):
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_pickle_is_refused_before_data_are_read_and_read_once_it_is_converted_as_the_message_says(tmp_path, files):
     peer = clip(tmp_path)
     x = torch.randn(2, 3, 32, 32)
-    want = TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB, projection=True).eval()(x)
+    given: dict = {"weights": str(tmp_path), "pretrained_bands": RGB, "projection": True}
+    want = TransformersImage(image(), **given).eval()(x)
     (tmp_path / "model.safetensors").unlink()
-    torch.save(peer.state_dict(), tmp_path / "pytorch_model.bin")
-    net = TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB, projection=True).eval()
+    state = list(peer.state_dict().items())
+    for i in range(files):
+        torch.save(dict(state[i::files]), tmp_path / f"pytorch_model{f'-{i}' if files > 1 else ''}.bin")
+    for check in (TransformersImage.require_possible, TransformersText.require_possible):
+        with pytest.raises(FileNotFoundError, match=r"^backbone\.weights=\S+: pytorch_model\S*\.bin is a pickle") as error:
+            check(weights=str(tmp_path))
+        check(weights=str(tmp_path), begin="random")
+    with pytest.raises(FileNotFoundError, match="is a pickle"):
+        weights.locate(str(tmp_path), {}, "a model of timm")
+    program, flag, code = shlex.split(str(error.value).split("`")[1])
+    assert (program, flag) == ("python", "-c")
+    exec(code, {})
+    net = TransformersImage(image(), **given).eval()
     assert torch.equal(net(x).pooled, want.pooled)
     assert net.scalars["scale"] == pytest.approx(peer.logit_scale.exp().item())
+
+
+def test_what_the_files_lack_is_told_and_what_a_loss_has_learnt_is_left_out(tmp_path):
+    peer = clip(tmp_path)
     state = {k: v for k, v in peer.state_dict().items() if k not in ("logit_scale", "visual_projection.weight")}
-    torch.save(state, tmp_path / "pytorch_model.bin")
+    save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
     assert TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB).scalars == {}
     with pytest.raises(ValueError, match=r"1 tensors of CLIPModel are not in its files.*visual_projection"):
         TransformersImage(image(), weights=str(tmp_path), pretrained_bands=RGB, projection=True)
