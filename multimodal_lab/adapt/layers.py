@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from torch import nn
 
 from multimodal_lab.backbone.freeze import is_frozen
 from multimodal_lab.checkpoint.tied import aliases
+from multimodal_lab.pattern import Pattern
 from multimodal_lab.text import expected_one_of, show
 
 ALL_LINEAR = "all-linear"  # peft's word
@@ -34,11 +34,12 @@ def layers(
                 raise ValueError(
                     f"adapt.{key}_modules: no layer named {word!r} in {', '.join(modules)}; {expected_one_of(word, ends)}"
                 )
+    pattern = Pattern(targets, "adapt.target_modules") if isinstance(targets, str) and targets != ALL_LINEAR else None
     left = {name: m for name, m in inside.items() if not any(_ends(name, word) for word in exclude)}
     found: list[str] = []
     for part in modules:
         own = [name for name in left if name == part or name.startswith(f"{part}.")]
-        chosen = [name for name in own if _fits(name, part, targets, left[name], name in can)]
+        chosen = [name for name in own if _fits(name, part, pattern or targets, left[name], name in can)]
         if not chosen:
             near = expected_one_of(show(targets), ends)
             raise ValueError(f"adapt.target_modules={show(targets)}: fits no layer of {part}; {near}")
@@ -54,11 +55,11 @@ def _ends(name: str, word: str) -> bool:
     return name == word or name.endswith(f".{word}")
 
 
-def _fits(name: str, part: str, targets: Targets, module: nn.Module, can: bool) -> bool:
+def _fits(name: str, part: str, targets: Targets | Pattern, module: nn.Module, can: bool) -> bool:
     if targets == ALL_LINEAR:
         return can and not isinstance(module, nn.Embedding | nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    if isinstance(targets, str):
-        return re.fullmatch(targets, name.removeprefix(part).removeprefix(".")) is not None
+    if isinstance(targets, Pattern):
+        return targets.fullmatch(name.removeprefix(part).removeprefix(".")) is not None
     return any(_ends(name, word) for word in targets)
 
 

@@ -58,6 +58,8 @@ def test_the_formula():
             for w in (a, b.T)]  # fmt: skip
     torch.testing.assert_close(term, 0.5 * sum(gaps) / 2)
     torch.testing.assert_close(term, 0.5 * orthogonality([a], [b]))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(orthogonality([a], [b]), 2 * term)
     assert callable(given.after_gradient)
     said = made.net(x)
     assert merge(made) == 1

@@ -173,6 +173,10 @@ REFUSED = {
         {**A, "target_modules": ".*q_proj"},
         "adapt.target_modules=.*q_proj: fits no layer of backbones.a",
     ),
+    "no pattern": (
+        {**A, "target_modules": "(query"},
+        "adapt.target_modules: '.query' is not a regular expression: missing",
+    ),
     "all left out": ({**A, "target_modules": ["query"], "exclude_modules": ["query"]}, "fits no layer of backbones.a"),
     "a part without": (
         {"modules": ["backbones.a", "backbones.b"]},

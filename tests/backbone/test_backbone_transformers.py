@@ -267,7 +267,9 @@ def test_a_pickle_is_refused_before_data_are_read_and_read_once_it_is_converted_
     for i in range(files):
         torch.save(dict(state[i::files]), tmp_path / f"pytorch_model{f'-{i}' if files > 1 else ''}.bin")
     for check in (TransformersImage.require_possible, TransformersText.require_possible):
-        with pytest.raises(FileNotFoundError, match=r"^backbone\.weights=\S+: pytorch_model\S*\.bin is a pickle") as error:
+        with pytest.raises(
+            FileNotFoundError, match=r"^backbone\.weights=\S+: pytorch_model\S*\.bin is a pickle"
+        ) as error:
             check(weights=str(tmp_path))
         check(weights=str(tmp_path), begin="random")
     with pytest.raises(FileNotFoundError, match="is a pickle"):

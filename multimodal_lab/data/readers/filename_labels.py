@@ -11,6 +11,7 @@ import pandas as pd
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import NAMES, OFFICIAL
+from multimodal_lab.pattern import Pattern
 
 # An individual's number is unique within its species only, so `individual` takes the species in.
 PRESETS = {
@@ -21,35 +22,31 @@ PRESETS = {
 MOST = 0.9  # share of the names that must match a preset
 FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 FOLDER, GROUP = "folder", "individual"
+KEY = "data.source.labels.pattern"
 HOW = (
     "give them with data.source.labels.pattern=birds (or lepidoptera, a template such as '{species}_{individual}', or a "
     "regular expression with named groups), data.source.labels.folders=[species] or data.source.labels.table=FILE"
 )
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> Pattern:
     """A preset, a template or a regular expression, compiled; `DataError` for what is none or names no label."""
-    try:
-        regex = re.compile(PRESETS.get(pattern) or _template(pattern) or pattern)
-    except re.error as error:
-        raise DataError(f"data.source.labels.pattern: {pattern!r} is not a regular expression: {error}") from error
-    if not regex.groupindex:
+    regex = Pattern(PRESETS.get(pattern) or _template(pattern) or pattern, KEY, DataError)
+    if not regex.groups:
         raise DataError(
             f"data.source.labels.pattern: {pattern!r} names no label; presets: {', '.join(PRESETS)}; or use {{name}}, (?P<name>…)"
         )
     return regex
 
 
-def parsed(regex: re.Pattern[str], samples: pd.DataFrame, whole_path: bool = False) -> tuple[pd.DataFrame, list[str]]:
+def parsed(regex: Pattern, samples: pd.DataFrame, whole_path: bool = False) -> tuple[pd.DataFrame, list[str]]:
     """The groups of every file's name without suffix (whole_path: with its folders), and the paths that don't match.
 
     Those have no labels, and where `individual` is one, each counts as an individual by itself, called by its name.
     """
     names = [str(i) if whole_path else PurePosixPath(i).name for i in samples["id"]]
     found = [regex.fullmatch(n) for n in names]
-    made = pd.DataFrame(
-        [m.groupdict() if m else {} for m in found], columns=list(regex.groupindex), index=samples.index
-    )
+    made = pd.DataFrame([m.groupdict() if m else {} for m in found], columns=regex.groups, index=samples.index)
     if GROUP in made:
         made[GROUP] = made[GROUP].where(made[GROUP].notna(), samples["id"])
     return made, [path for path, m in zip(samples["path"], found) if m is None]
@@ -63,7 +60,7 @@ def infer(samples: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     called like a split.
     """
     names = [PurePosixPath(i).name for i in samples["id"]]
-    rest = {p: parsed(re.compile(regex), samples) for p, regex in PRESETS.items()}
+    rest = {p: parsed(Pattern(regex, KEY, DataError), samples) for p, regex in PRESETS.items()}
     taken = [p for p, (_, left) in rest.items() if len(left) <= (1 - MOST) * len(names)]
     if len(taken) == 1:
         made, left = rest[taken[0]]

@@ -104,7 +104,7 @@ class Labels:
         regex = compiled(str(self.pattern))
         made, rest = parsed(regex, samples, whole_path="/" in str(self.pattern) and self.pattern not in PRESETS)
         if rest:
-            said = f"{rest[0]}: its name does not match data.source.labels.pattern={self.pattern} ({regex.pattern})"
+            said = f"{rest[0]}: its name does not match data.source.labels.pattern={self.pattern} ({regex.text})"
             self._lacking("do not match the pattern", rest, len(samples), said)
         return made
 

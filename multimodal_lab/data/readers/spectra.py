@@ -11,6 +11,7 @@ import pandas as pd
 
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
+from multimodal_lab.pattern import Pattern
 from multimodal_lab.types import Band
 
 Duplicates = Literal["refuse", "mean", "first"]
@@ -22,10 +23,7 @@ def bands_of_columns(
     rows: pd.DataFrame, pattern: str, unit: str, wavelength_unit: str, file: str
 ) -> tuple[list[int], list[Band]]:
     """The places of the columns whose whole name matches `pattern`, and their bands; `DataError` where none does."""
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise DataError(f"data.source.pattern: {pattern!r} is not a regular expression: {error}") from error
+    regex = Pattern(pattern, "data.source.pattern", DataError)
     matches = [(i, c, m) for i, c in enumerate(rows.columns) if (m := regex.fullmatch(c))]
     if not matches:
         said = f"{file}: no column matches data.source.pattern {pattern}; there are {some(list(rows.columns))}"
