@@ -1,4 +1,4 @@
-"""Text helpers: formatting of values, nearest names, words of a command line."""
+"""Text helpers: formatting of values, nearest names, words of a command line, regular expressions of a config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Container, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 # What stands for the signs of tables and sentences on a terminal that has no such letters.
@@ -28,6 +28,7 @@ ASCII = {
     "µ": "u",
     "’": "'",
 }
+SECONDS = 1.0  # of CPU, for one name; what people write takes microseconds
 MANY = 16  # names: more of them are counted, not listed
 
 
@@ -105,6 +106,38 @@ def key_values(words: Iterable[str], keys: Container[str] | None = None) -> tupl
         else:
             rest.append(word)
     return values, rest
+
+
+class Pattern:
+    """A regular expression of a config, as Python's `re` reads it, in a bounded time: it may come from anyone.
+
+    key: of the config, for messages. error: raised, in one sentence, where `text` is no regular expression, and where it goes
+    through more ways to match a name than `SECONDS` allow.
+    """
+
+    def __init__(self, text: str, key: str, error: type[ValueError] = ValueError) -> None:
+        import regex  # as `re`, but it may be given a time; transformers needs it, too
+
+        self.text, self.key, self.error = text, key, error
+        try:
+            self._compiled = regex.compile(text)
+        except (regex.error, OverflowError, RecursionError) as why:
+            raise error(f"{key}: {text!r} is not a regular expression: {why}") from why
+
+    @property
+    def groups(self) -> list[str]:
+        """The names of its groups, in order."""
+        return list(self._compiled.groupindex)
+
+    def fullmatch(self, name: str) -> Any:
+        """The match of a whole name, None where there is none."""
+        try:
+            return self._compiled.fullmatch(name, timeout=SECONDS)
+        except TimeoutError as why:
+            raise self.error(
+                f"{self.key}: {self.text!r} takes more than {SECONDS:g} s to match {name[:60]!r}; expected a pattern with one "
+                "way to match, such as without a repetition within a repetition"
+            ) from why
 
 
 def distinct(values: Iterable[T]) -> list[T]:

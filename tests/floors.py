@@ -20,20 +20,7 @@ class Floor(NamedTuple):
 FLOORS = (
     Floor(
         "the contract",
-        (
-            "types",
-            "build",
-            "keyed",
-            "bounds",
-            "files",
-            "text",
-            "pattern",
-            "hashing",
-            "stage",
-            "progress",
-            "device",
-            "pretrained",
-        ),
+        ("types", "build", "keyed", "bounds", "files", "text", "hashing", "stage", "progress", "device", "pretrained"),
     ),
     Floor("components", ("augment", "backbone", "data", "fusion", "head", "loss", "metric"), beside=False),
     Floor("the system and what serves a run", ("system", "optim", "checkpoint", "log", "runs", "stats", "adapt")),

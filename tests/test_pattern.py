@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from multimodal_lab import pattern
+from multimodal_lab import text
 from multimodal_lab.adapt.lora import lora
 from multimodal_lab.data.readers import filename_labels, spectra
 from multimodal_lab.data.source import DataError
-from multimodal_lab.pattern import Pattern
+from multimodal_lab.text import Pattern
 
 NAME = "a" * 60
 MANY_WAYS = "(?P<x>a*)" + "(a*)" * 9 + r"\2\3[^a]"  # some 60 ** 10 ways to cut the name
@@ -38,7 +38,7 @@ PLACES = {
 
 @pytest.mark.parametrize("key", PLACES)
 def test_one_that_goes_through_too_many_ways_is_refused(monkeypatch, key):
-    monkeypatch.setattr(pattern, "SECONDS", 0.02)
+    monkeypatch.setattr(text, "SECONDS", 0.02)
     match, error = PLACES[key]
     began = time.process_time()
     with pytest.raises(
@@ -49,7 +49,7 @@ def test_one_that_goes_through_too_many_ways_is_refused(monkeypatch, key):
 
 
 @pytest.mark.parametrize(
-    ("text", "name"),
+    ("words", "name"),
     [
         (r"encoder\.layer\.[01]\..*\.(query|value)", "encoder.layer.1.attention.self.query"),
         (filename_labels.PRESETS["birds"], "Parus_major_0012_M_back_x"),
@@ -58,7 +58,7 @@ def test_one_that_goes_through_too_many_ways_is_refused(monkeypatch, key):
         (r"(?P<nm>[\d.]+)nm", "512.5 nm"),
     ],
 )
-def test_it_matches_as_pythons_own(text, name):
-    ours, own = Pattern(text, "key").fullmatch(name), re.fullmatch(text, name)
+def test_it_matches_as_pythons_own(words, name):
+    ours, own = Pattern(words, "key").fullmatch(name), re.fullmatch(words, name)
     assert (ours and ours.groupdict()) == (own and own.groupdict())
-    assert Pattern(text, "key").groups == list(re.compile(text).groupindex)
+    assert Pattern(words, "key").groups == list(re.compile(words).groupindex)

@@ -8,8 +8,7 @@ from torch import nn
 
 from multimodal_lab.backbone.freeze import is_frozen
 from multimodal_lab.checkpoint.tied import aliases
-from multimodal_lab.pattern import Pattern
-from multimodal_lab.text import expected_one_of, show
+from multimodal_lab.text import Pattern, expected_one_of, show
 
 ALL_LINEAR = "all-linear"  # peft's word
 Targets = list[str] | str
