@@ -12,11 +12,13 @@ from multimodal_lab.data.readers.pairs import Pairs
 FROZEN, OWN = "backbone.freeze=true", ["+backbone@backbones.uv=convnet", "backbones.uv.widths=[8]"]
 BASE = ["evaluate=[probe]", "head=classifier", "loss=cross_entropy", "fusion=concat", "augment=none", "train.epochs=2",
         "train.log_every=1", FROZEN, *OWN, "data.source.individuals=32"]  # fmt: skip
-WORDS = [
-    "modality=image_text", "data=pairs", "backbone=convnet", "backbone.widths=[8,16]", "+backbone@backbones.text=text",
-    "backbones.text.width=16", "backbones.text.layers=1", "fusion=separate", "head=projection", "loss=clip", "log=none",
-    "figures=[]", "data.batch_size=8", "data.size=16", "data.labels=[]", "data.split.by=null", "train.epochs=2",
-    "train.log_every=1", "evaluate=[retrieval,collapse]",
+PAIRS = [
+    "data=pairs", "backbone=convnet", "backbone.widths=[8,16]", "fusion=separate", "log=none", "figures=[]", "data.batch_size=8",
+    "data.size=16", "data.labels=[]", "data.split.by=null", "train.epochs=2", "train.log_every=1", "data.source.missing=keep",
+]  # fmt: skip
+CLIP = [
+    "modality=image_text", "+backbone@backbones.text=text", "backbones.text.width=16", "backbones.text.layers=1",
+    "head=projection", "loss=clip", "evaluate=[retrieval,collapse]",
 ]  # fmt: skip
 BLUR = "{_target_: multimodal_lab.augment.texture.RandomGaussianBlur, kernel_size: 3, sigma: [0.1, 2.0], p: 0.5, streams: [uv]}"
 RUNS = {
@@ -60,7 +62,7 @@ TEXTS = {
 def test_the_same_numbers_of_images_and_texts_and_what_is_kept_is_not_encoded_again(
     trained, require_alike, pairs, tmp_path, capsys, monkeypatch, what
 ):
-    words = [*WORDS, pairs, *TEXTS[what], "data.source.missing=keep"]
+    words = [*PAIRS, *CLIP, pairs, *TEXTS[what]]
     plain = trained(*words, small=False)
     capsys.readouterr()
     require_alike(trained(*words, "cache=features", f"cache.root={tmp_path}", small=False), plain)
@@ -73,6 +75,20 @@ def test_the_same_numbers_of_images_and_texts_and_what_is_kept_is_not_encoded_ag
         if "text" in what:
             monkeypatch.setattr(Text, "forward", lambda self, x: pytest.fail("a text was encoded though all are kept"))
         require_alike(trained(*words, "cache=features", f"cache.root={tmp_path}", small=False), plain)
+
+
+def test_the_same_captions_of_images_that_are_kept(trained, require_alike, pairs, tmp_path):
+    own = [
+        "modality=image_caption",
+        "head=caption_lstm",
+        "head.width=8",
+        "loss=caption",
+        "augment=none",
+        FROZEN,
+        "evaluate=[collapse]",
+    ]
+    cached = ["cache=features", f"cache.root={tmp_path}"]
+    require_alike(*(trained(*PAIRS, *own, pairs, *how, small=False) for how in (cached, [])))
 
 
 def test_an_augmentation_of_what_is_kept_is_refused(composed, trained, tmp_path):

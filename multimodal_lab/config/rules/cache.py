@@ -62,7 +62,7 @@ def _not_kept(tree: Tree, name: str) -> Problem | None:
 def _inputs(tree: Tree, kept: list[str]) -> Iterator[Problem]:
     """No op changes the streams whose features are `kept`, and no loss reads their inputs."""
     ops = (tree.get("augment") or {}).get("ops") or {}
-    changed = {op: own for op, node in ops.items() if (own := [name for name in kept if _acts_on(tree, node, name)])}
+    changed = {op: own for op, node in ops.items() if (own := [name for name in _acted_on(tree, node) if name in kept])}
     if changed:
         there = ", ".join(dict.fromkeys(name for own in changed.values() for name in own))
         expects = f"changes inputs of {there} ({', '.join(changed)}); cache=features caches features of inputs that never change"
@@ -74,10 +74,12 @@ def _inputs(tree: Tree, kept: list[str]) -> Iterator[Problem]:
                 yield Problem(f"{key}.{argument}", path, "reads inputs, which cache=features never loads", "cache=none")
 
 
-def _acts_on(tree: Tree, op: Tree, stream: str) -> bool:
-    """Whether an op may change a stream: one of its kinds, images where it states none, that its settings don't leave out."""
-    named = op.get("streams") or ([op["stream"]] if op.get("stream") else [stream])
-    return streams(tree)[stream] in fact(target(op), "kinds", ("image",)) and stream in named
+def _acted_on(tree: Tree, op: Tree) -> list[str]:
+    """The streams that an op may change: those of its kinds, images where it states none, that its settings don't leave out."""
+    fit = [name for name, kind in streams(tree).items() if kind in fact(target(op), "kinds", ("image",))]
+    if "stream" in op:  # of one that acts on a single stream null is the first
+        return [str(op["stream"])] if op["stream"] else fit[:1]
+    return [name for name in fit if name in (op.get("streams") or fit)]
 
 
 def reads_all(node: Tree) -> bool:
