@@ -23,8 +23,8 @@ CLIP = [
 BLUR = "{_target_: multimodal_lab.augment.texture.RandomGaussianBlur, kernel_size: 3, sigma: [0.1, 2.0], p: 0.5, streams: [uv]}"
 RUNS = {
     "a shuffled image, read by processes": ["data.workers=1", "data.cache=false", "data.shuffle={stream: rgb}"],
-    "one that trains is missing and changed": [
-        "data.source.missing=0.2", "augment.modality_dropout=0.3", f"+augment.ops.blur={BLUR}",
+    "one that trains is missing and changed, and blank outside what is seen in both": [
+        "data.source.missing=0.2", "data.shuffle={stream: rgb}", "augment.modality_dropout=0.3", f"+augment.ops.blur={BLUR}",
     ],
 }  # fmt: skip
 
