@@ -124,7 +124,7 @@ SOURCES = {
     "specimens": (specimens, {**RGB, "uv": {"kind": "image", "bands": ["UV*"]}, "words": {"kind": "text", "field": "caption"}}),
     "tiff": (tiff, {**RGB, "uv": {"kind": "image", "bands": {"nm": [[300, 400]]}}}),
     "pairs": (pairs, {"a": {"kind": "image", "bands": "all", "field": "a"}, "b": {"kind": "image", "bands": ["B"], "field": "b"},
-                      "words": {"kind": "text", "field": "text"}}),
+                      "words": {"kind": "text"}}),
     "table": (table, {"v": {"kind": "vector", "bands": {"every": 2}}}),
     "scene": (scene, {"cube": {"kind": "image", "bands": "all", "pca": 2}, "v": {"kind": "vector", "bands": {"index": [3, 0]}}}),
     "hdf5": (hdf5, {**RGB, "all": {"kind": "image", "bands": "all"}, "uv": {"kind": "image", "bands": ["U"]}}),

@@ -68,6 +68,7 @@ def finish(
         "parts": [plain_part(p) for p in plan.offer.parts],
         "fields": plan.offer.fields,
         "texts": plan.offer.texts,
+        "text_columns": list(getattr(source, "text_columns", ())),
         "labels": [str(c) for c in source.samples.columns],
         "fingerprint": fingerprint,
         "notes": list(getattr(source, "notes", [])),

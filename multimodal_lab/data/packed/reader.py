@@ -57,7 +57,8 @@ class Packed:
             places.setdefault(part.field, set()).update(part.bands)
         self._places = {name: sorted(own) for name, own in places.items() if name}
         self.field_bands = {name: tuple(self.bands[i] for i in own) for name, own in self._places.items()}
-        self.texts: list[str] = found["texts"]
+        self.texts: list[str] = found["texts"]  # what a text stream may be cut from: of some sources every column
+        self.text_columns: list[str] = found.get("text_columns", [])
         self.notes: list[str] = found["notes"]
         self.together: str | None = found.get("together")
         self.items: dict[str, str] = found.get("items", {})
@@ -77,6 +78,7 @@ class Packed:
         self._seen = np.zeros(len(self.index), dtype=bool)
         self._recipes: dict[tuple[int, ...], tuple[list[Stream], dict[bytes, Recipe]]] = {}
         self._files: dict[int, int] = {}
+        self._columns: dict[str, Any] = {}
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as the packed source gave them, and the mask."""
@@ -136,7 +138,7 @@ class Packed:
 
     def __getstate__(self) -> dict[str, Any]:
         # open files belong to this process; the other opens its own, and makes its own hash function
-        return {**self.__dict__, "_files": {}, "_hash": None, "_recipes": {}}
+        return {**self.__dict__, "_files": {}, "_hash": None, "_recipes": {}, "_columns": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = {**state, "_hash": hasher(state["hash_name"]) if state["verify"] != "never" else None}
@@ -169,9 +171,14 @@ class Packed:
         return np.concatenate(made)
 
     def _text(self, index: int, stream: Stream) -> Any:
-        if stream.field not in self.texts:
+        field, words = stream.field, self.text_columns or self.texts
+        if field in ("", stream.name) and field not in self.texts and len(words) == 1:
+            field = words[0]  # a stream without a field is called like its field
+        if field not in self.texts:
             raise NoStream(f"stream {stream.name}: no text {stream.field!r}; there are {some(self.texts) or 'none'}")
-        return as_text(self.samples[stream.field].iloc[index])
+        if field not in self._columns:  # a column of a table takes longer to find than a record to read
+            self._columns[field] = self.samples[field].array
+        return as_text(self._columns[field][index])
 
     def _recipe(self, entry: Any, arrays: list[Stream]) -> Recipe:
         # By identity: hashing a stream of 408 bands takes as long as reading it.
