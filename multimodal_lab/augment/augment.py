@@ -80,7 +80,8 @@ class Augment(nn.Module):
         self.ranged = {
             key: name for name, op in self.photometric.items() if op.ranged and op.p > 0 for key in self.targets[name]
         }
-        self.filled = any(streams[name].fill for name in self.images)
+        outside = any(op.leaves for op in self.geometric.values())
+        self.filled = outside and any(streams[name].fill for name in self.images)
         self._check_geometry()
         self._check_components()
         self._checked: set[str] = set()
@@ -145,7 +146,7 @@ class Augment(nn.Module):
 
     def _made(self, out: Batch, keys: Tensor, theirs: frozenset[int] = frozenset()) -> Batch:
         """All ops, in their order. theirs: where the caller's tensors begin in the host's memory."""
-        draw, framed = Draw(keys), out.mask is None and self.filled and bool(self.geometric)
+        draw, framed = Draw(keys), out.mask is None and self.filled
         if framed:  # what geometry reads outside the frame is blank, too
             sizes = {out.inputs[name].shape[-2:] for name in self.images}
             framed = len(sizes) == 1  # one mask serves all

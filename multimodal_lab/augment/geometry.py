@@ -26,10 +26,11 @@ _CENTRES = ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0), (0.0, 0.0))
 class Geometric:
     """An op on places: `params` draws, `step` makes the map. `p` is per sample.
 
-    `sizing` says whether the op keeps the size, may set it, or must.
+    `sizing` says whether the op keeps the size, may set it, or must. `leaves` says whether it may look outside the image.
     """
 
     sizing: ClassVar[Literal["keeps", "may", "must"]] = "keeps"
+    leaves: ClassVar[bool] = True
 
     def __init__(self, p: float = 1.0) -> None:
         self.p = number(f"{type(self).__name__}: p", p, 0.0, 1.0)
@@ -68,6 +69,7 @@ class RandomResizedCrop(Geometric):
     """
 
     sizing = "may"
+    leaves = False
 
     def __init__(
         self,
@@ -120,6 +122,7 @@ class Resize(Geometric):
     """The whole image stretched to the output's size, corners on corners; the aspect is not kept."""
 
     sizing = "must"
+    leaves = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,6 +152,8 @@ class ResizeAndPad(Geometric):
 class RandomHorizontalFlip(Geometric):
     """Left and right swapped."""
 
+    leaves = False
+
     def __init__(self, *, p: Fraction = 0.5) -> None:
         super().__init__(p)
 
@@ -159,6 +164,8 @@ class RandomHorizontalFlip(Geometric):
 
 class RandomVerticalFlip(Geometric):
     """Top and bottom swapped."""
+
+    leaves = False
 
     def __init__(self, *, p: Fraction = 0.5) -> None:
         super().__init__(p)

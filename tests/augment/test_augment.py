@@ -335,3 +335,16 @@ def test_modality_dropout_is_drawn_from_seed_epoch_and_sample():
     assert not torch.equal(drawn(0, 0), drawn(1, 0))
     assert not torch.equal(drawn(0, 0)[0], drawn(0, 0)[1])
     assert torch.equal(drawn(0, 0).flip(1), drawn(0, 0, torch.arange(ROWS).flip(0)))
+
+
+@pytest.mark.parametrize("op", [op for op in vars(geometry).values() if getattr(op, "leaves", True) is False])
+def test_an_op_that_never_looks_outside_gives_the_same_bits_without_a_frame_to_blank(op, monkeypatch):
+    filled = {"rgb": replace(STREAMS["rgb"], fill=(9.0, 8.0, 7.0))}
+    whole = batch(mask=False).replace(inputs={"rgb": batch().inputs["rgb"]}, present={"rgb": batch().present["rgb"]})
+
+    def made():
+        return Augment(filled, ops={"op": op()}, views=40, size=SIZE if op.sizing == "must" else None)(whole, 0, 0)
+
+    quick = made().inputs["rgb"]
+    monkeypatch.setattr(op, "leaves", True)
+    assert torch.equal(made().inputs["rgb"], quick)

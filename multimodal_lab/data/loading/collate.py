@@ -225,7 +225,7 @@ def _fill(out: Tensor, i: int, x: np.ndarray, name: str) -> None:
         raise DataError(
             f"stream {name}: its kind finished a sample to {x.shape}, but a batch holds {tuple(out.shape[1:])}"
         )
-    out[i] = torch.from_numpy(x)
+    out.numpy()[i] = x  # half of the time that torch takes for a row
 
 
 def _picked(kept: Stacked, rows: np.ndarray) -> Stacked:
