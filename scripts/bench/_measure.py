@@ -53,16 +53,26 @@ def ratios(
 
 def extra_peak_mb(work: Work) -> float:
     """The most resident memory above what was there before, in MB; call it first in a fresh process."""
+    before = reset_peak()
+    work()
+    return peak_mb() - before
+
+
+def reset_peak() -> float:
+    """Count `peak_mb` anew from here; the MB that are resident now."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    work()
-    return (_status("VmHWM") - before) / 1024
+    return _status_mb("VmRSS")
 
 
-def _status(key: str) -> int:
+def peak_mb() -> float:
+    """The most MB of this process that were ever resident, or since `reset_peak`."""
+    return _status_mb("VmHWM")
+
+
+def _status_mb(key: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1])
+    return int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024
 
 
 Beside = tuple[str, "Ratio | float"]

@@ -144,6 +144,7 @@ def test_the_same_batches_as_from_the_source(tmp_path, name):
     packed = pack(source, tmp_path / "out")
     pd.testing.assert_frame_equal(packed.samples, source.samples)
     assert packed.bands == source.bands
+    assert packed.text_columns == list(getattr(source, "text_columns", ()))
     one, two = prepared(source, modality), prepared(packed, modality, workers=2)
     assert {**one.record(), "fingerprint": ""} == {**two.record(), "fingerprint": ""}
     for split in one.splits:
