@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multimodal_lab import stage
+from multimodal_lab.backbone.pooling import SENTENCES
 from multimodal_lab.config import redact, resolvers
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.embed import asked, opened
@@ -24,7 +25,8 @@ run    the directory of a finished run with adapt=lora or adapt=adalora
 out    a new directory: the run without adapt, whose layers are W + ΔW. Whatever reads a run reads it, adapt=encoders too; a
        training can't be resumed from it. The backbones lie in out/weights, for backbone.weights=FILE of another run."""
 WEIGHTS = "weights"
-BESIDE = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model", "*processor_config.json")
+BESIDE = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model", "*processor_config.json",
+          "modules.json", str(SENTENCES))  # fmt: skip
 
 
 def merge(run: Path, out: Path) -> str:
@@ -73,8 +75,10 @@ def _backbone(name: str, predictor: Any, node: dict[str, Any], folder: Path) -> 
     from multimodal_lab.checkpoint.safetensors_writer import write
 
     backbone, bands = predictor.system.backbones.each[name], [band.name for band in predictor.streams[name].bands]
-    if getattr(backbone, "projection", None) is not None:  # half a model of images and texts holds none
-        return f"backbone of {name}: no weights of its own, as backbone.projection is a part of it; take it by adapt=encoders"
+    if getattr(backbone, "projection", None) is not None:  # a directory of transformers holds none
+        return (
+            f"backbone of {name}: no weights of its own, as its projection is a part of it; take it by adapt=encoders"
+        )
     model = backbone.model
     folder.mkdir(parents=True, exist_ok=True)
     if hasattr(model, "save_pretrained"):
@@ -83,8 +87,9 @@ def _backbone(name: str, predictor: Any, node: dict[str, Any], folder: Path) -> 
             model.config.num_channels = len(bands)  # its first convolution has been widened to them
         model.save_pretrained(path)
         beside = find(str(node["weights"]))  # also a hub id in the user's cache
-        for file in (f for pattern in BESIDE for f in beside.glob(pattern)) if beside else ():
-            shutil.copyfile(file, path / file.name)
+        for file, base in ((f, beside) for pattern in BESIDE for f in beside.glob(pattern)) if beside else ():
+            (path / file.relative_to(base)).parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, path / file.relative_to(base))
     else:
         path = folder / f"{name}.safetensors"
         write(path, model.state_dict())

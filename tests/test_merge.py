@@ -44,6 +44,8 @@ def tower(tmp_path_factory):
     )
     torch.manual_seed(0)
     CLIPModel(config).save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()  # as sentence-transformers says it
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "lasttoken"}')
     return folder
 
 
@@ -86,6 +88,7 @@ def test_its_backbones_begin_others(runs):
             merged.streams["image"], model="test_vit", weights=str(runs.out / "weights/image.safetensors"), **rgb
         ),
     }
+    assert again["text"].pool == merged.system.backbones.each["text"].pool == "last"
     for name, module in again.items():
         own, expected = module.state_dict(), merged.system.backbones.each[name].state_dict()
         assert own.keys() == expected.keys()

@@ -16,7 +16,8 @@ MODES: dict[str, Pooling] = {
 
 
 def own_pooling(folder: Path, config: Any) -> Pooling:
-    """What sentence-transformers says in the directory; else a half of a model of images and texts has its own; else the mean.
+    """What sentence-transformers says in the directory; else a half of a model of images and texts, also by itself, has its own;
+    else the mean.
 
     `ValueError` for a way of sentence-transformers that is none of these, such as the largest of all tokens.
     """
@@ -30,7 +31,8 @@ def own_pooling(folder: Path, config: Any) -> Pooling:
                 "or pooler"
             )
         return MODES[modes[0]]
-    return "pooler" if getattr(config, "text_config", None) is not None else "mean"
+    half = getattr(config, "text_config", None) is not None or str(config.model_type).endswith("text_model")
+    return "pooler" if half else "mean"
 
 
 def sees_padding(folder: Path, config: Any) -> bool:

@@ -13,6 +13,7 @@ from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.padding import real_tokens, some_key
 from multimodal_lab.backbone.pooling import Pooling, own_pooling, sees_padding
+from multimodal_lab.backbone.sentence_dense import dense_layers, require_dense
 from multimodal_lab.files import tokenizer_digest
 from multimodal_lab.pretrained.hub import directory
 from multimodal_lab.pretrained.tokenizer import tokenizer_file, tokenizer_json
@@ -27,9 +28,10 @@ class TransformersText(nn.Module):
     begin: "pretrained", or "random", built by config.json alone. pool: "mean" of the real tokens; the "first" (BERT's class
     token) or the "last" real one (of a model that reads from left to right); "pooler", the model's own `pooler_output` (CLIP:
     the token that ends the text, SigLIP: the last place and a layer); "auto", what the model was trained to pool by, see
-    `own_pooling`. projection: of half a model of images and texts, pooled and tokens are what its own `text_projection` makes
-    of them (SigLIP has none). The stream must be read by the tokenizer that the model was trained with, which is checked by its
-    digest where the directory holds it, else by its size. `scalars`: see `transformers_model.Half`.
+    `own_pooling`, and the layers behind, see `dense_layers`, through which tokens go, too. projection: of half a model of
+    images and texts, pooled and tokens are what its own `text_projection` makes of them (SigLIP has none). The stream must be
+    read by the tokenizer that the model was trained with, which is checked by its digest where the directory holds it, else by
+    its size. `scalars`: see `transformers_model.Half`.
     """
 
     kinds = ("text",)
@@ -61,6 +63,8 @@ class TransformersText(nn.Module):
         if unused and getattr(self.model, "pooler", None) is not None:
             self.model.pooler = None  # nothing would train it
         self.projection = half.projection if projection else None
+        if pool == "auto" and not half.dual:
+            self.projection = dense_layers(folder, int(self.model.config.hidden_size), begin)
         self.dim = towers.width(int(self.model.config.hidden_size), self.projection)
         self.sees_padding = sees_padding(folder, config)
         self._require_tokenizer(weights)
@@ -96,6 +100,7 @@ class TransformersText(nn.Module):
         tokens: str | None = None,
         length: int | None = None,
         begin: towers.Begin = "pretrained",
+        pool: str = "auto",
         **_: Any,
     ) -> None:
         """An error in one sentence, before data are read, for a directory, a tokenizer or a length that can't be."""
@@ -108,6 +113,8 @@ class TransformersText(nn.Module):
                 f"tokens={tokens or 'word'} is trained on these data, but the model in {weights} reads by its own tokenizer; "
                 f"give tokens={weights} to the modality's text stream"
             )
+        if pool == "auto" and (hidden := getattr(config, "hidden_size", None)):
+            require_dense(directory(weights, "backbone.weights"), hidden, begin)
         if length:
             own = sees_padding(directory(weights, "backbone.weights"), towers.whole_config(weights))
             _require_length(length, config, None, "length", weights, own)

@@ -26,7 +26,7 @@ TRAINED = {
     "tokens",
     "negatives",
 }  # keys whose values name files of weights, a tokenizer or mined negatives, or runs that hold them
-OF_A_MODEL = ("*.safetensors", "config.json", "tokenizer.json")  # in a directory
+OF_A_MODEL = ("*.safetensors", "config.json", "tokenizer.json", "modules.json", "*_*/config.json", "*_*/*.safetensors")
 
 
 def judge(summary: Mapping[str, Any]) -> str:

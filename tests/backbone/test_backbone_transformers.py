@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from multimodal_lab.backbone import weights
+from multimodal_lab.backbone.pooling import own_pooling
 from multimodal_lab.backbone.transformers_image import TransformersImage
 from multimodal_lab.backbone.transformers_text import TransformersText
 from multimodal_lab.data.streams.tokenizer_file import load
@@ -306,6 +307,11 @@ def test_tokens_are_projected_as_the_pooled_vector_is(tmp_path):
     torch.testing.assert_close(f.pooled, want.pooler_output)
     ends = given["input_ids"].argmax(1)  # so transformers finds the end where its id is 2
     torch.testing.assert_close(f.tokens[torch.arange(3), ends], f.pooled)
+
+
+def test_half_a_model_pools_in_its_own_way_within_the_whole_and_by_itself(tmp_path):
+    whole = clip(tmp_path).config
+    assert [own_pooling(tmp_path, c) for c in (whole, whole.text_config, BertConfig())] == ["pooler", "pooler", "mean"]
 
 
 def test_a_projection_of_another_model_or_another_vector_is_refused(tmp_path):
