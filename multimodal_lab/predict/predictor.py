@@ -29,6 +29,7 @@ from multimodal_lab.predict.answers import Predictions, answers, require_labels
 from multimodal_lab.predict.files import Files
 from multimodal_lab.predict.given import Given
 from multimodal_lab.predict.index import Index
+from multimodal_lab.predict.prompt_memory import PromptMemory
 from multimodal_lab.predict.sensors import by_stream
 from multimodal_lab.predict.trained import expected_of, kinds_of
 from multimodal_lab.predict.zero_shot import Classes, answered
@@ -71,6 +72,7 @@ class Predictor:
         self._nothing = self.prepared(self._data.source)  # one sample that lacks every stream
         self.system, self.checkpoint = load_trained(self._cfg, folder, self._nothing, self.device)
         self.system.eval()
+        self.prompts: PromptMemory | None = None  # where the weights stay as they are, as in a server
         self.streams, self.classes = self._nothing.streams, self._nothing.classes
 
     def embed(self, samples: Any = None, *, mask: Any = None, **streams: Any) -> Embeddings:
@@ -130,7 +132,8 @@ class Predictor:
         None is that of the run's own contrastive loss. `DataError` for what can't be asked.
         """
         found = self.embed_data(samples) if isinstance(samples, Prepared) else self._asked(samples, mask, streams)[0]
-        return answered(self.system, self._nothing, self.device, found, classes, templates, prompt_stream, temperature)
+        asked = classes, templates, prompt_stream, temperature
+        return answered(self.system, self._nothing, self.device, found, *asked, self.prompts)
 
     def of_data(self, data: Prepared) -> Predictions:
         """What every head says of all of prepared data, such as those of a folder."""

@@ -17,6 +17,7 @@ from multimodal_lab.evaluate.templates import read
 from multimodal_lab.metric.classes import log_probabilities
 from multimodal_lab.metric.zero_shot import cosines
 from multimodal_lab.predict.answers import Answer, Predictions
+from multimodal_lab.predict.prompt_memory import PromptMemory
 
 CLASS = "class"  # the answer's name, where one stream is asked
 FUSED = "fused"
@@ -25,11 +26,12 @@ Classes = Sequence[str] | Names
 
 def answered(
     system: Any, nothing: Any, device: torch.device, found: Embeddings, classes: Classes, templates: str | Sequence[str],
-    prompt_stream: str | None, temperature: float | None,
+    prompt_stream: str | None, temperature: float | None, memory: PromptMemory | None = None,
 ) -> Predictions:  # fmt: skip
     """A class and the probability of each, of every stream but the prompts' that any sample has; see `Predictor.zero_shot`.
 
-    nothing: prepared data of one sample that lacks every stream. `DataError` for what can't be asked.
+    nothing: prepared data of one sample that lacks every stream. memory: of classes that were asked for before.
+    `DataError` for what can't be asked.
     """
     try:
         stream = prompt_vectors.text_stream(nothing, prompt_stream, "prompt_stream")
@@ -47,10 +49,11 @@ def answered(
         raise DataError(
             f"zero_shot: the samples hold nothing but {stream}, which reads the prompts; give another stream"
         )
+    of_classes = prompt_vectors.of_classes if memory is None else memory.of_classes
     answers = {}
     for name in asked:
         projected = {name, stream} <= found.projected.keys()
-        vectors = prompt_vectors.of_classes(system, nothing, stream, filled, names, device, projected)
+        vectors = of_classes(system, nothing, stream, filled, names, device, projected)
         x = torch.as_tensor(found.space(name, projected))
         if x.shape[1] != vectors.shape[1]:
             raise DataError(

@@ -14,6 +14,7 @@ from typing import Any
 from multimodal_lab.predict import load
 from multimodal_lab.predict.files import Files
 from multimodal_lab.predict.predictor import Predictor
+from multimodal_lab.predict.prompt_memory import PromptMemory
 from multimodal_lab.predict.trained import kinds_of
 from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.question import FILE, is_pictured
@@ -39,6 +40,7 @@ class Model:
 
     def __init__(self, folder: Path, device: str, limits: Limits) -> None:
         self.predictor: Predictor = load(folder, device)
+        self.predictor.prompts = PromptMemory()
         self.node = self.predictor.source_node
         if "limits" in self.node:  # of its own files; what is uploaded is of strangers
             self.node["limits"] |= {"pixels": limits.pixels, "bytes": limits.decoded}

@@ -11,7 +11,9 @@ from PIL import Image
 from served_runs import COLOURS, HOSTILE, base, drawn, moved, png, served
 
 from multimodal_lab.data.synthetic.specimens import Specimens
+from multimodal_lab.evaluate import prompt_vectors
 from multimodal_lab.predict import load
+from multimodal_lab.predict.prompt_memory import PromptMemory
 from multimodal_lab.serve.limits import Limits
 
 PNG = {"Content-Type": "image/png"}
@@ -84,6 +86,32 @@ def test_classes_that_are_named_are_told_as_the_predictor_tells_them(client, pre
     np.testing.assert_allclose([told[c] for c in classes], own.probability[0], atol=1e-6)
     assert found["zero_shot"]["class"]["value"] == own.value[0]
     assert found["answers"]["colour"]["kind"] == "class"
+
+
+def test_the_prompts_of_a_class_are_encoded_once(client, monkeypatch):
+    encoded, real = [], prompt_vectors.of_classes
+
+    def counted(system, data, stream, templates, names, *more):
+        encoded.extend((name, template) for (name,) in names for template in templates)
+        return real(system, data, stream, templates, names, *more)
+
+    monkeypatch.setattr(prompt_vectors, "of_classes", counted)
+    monkeypatch.setattr(client.model.predictor, "prompts", PromptMemory(most=3))
+
+    def told(*classes, template="one {} of them"):
+        asked = {"streams": {"image": base(png(drawn("red", 8)))}, "classes": classes, "templates": [template]}
+        found = client.post("/api/predict", asked)[1]["zero_shot"]["class"]["probabilities"]
+        new, encoded[:] = [*encoded], []
+        return {one["class"]: one["probability"] for one in found}, [name for name, _ in new]
+
+    first, new = told("red", "blue")
+    assert new == ["red", "blue"]
+    assert told("blue", "red") == (pytest.approx(first), [])
+    assert told("red", "green")[1] == ["green"]
+    assert told("red", "green", template="two {} of them")[1] == ["red", "green"]  # blue, red are forgotten
+    assert told("green", "blue", "red", "black")[1] == ["blue", "red", "black"]
+    assert len(client.model.predictor.prompts._held) == 3
+    assert told("red", "blue")[0] == pytest.approx(first)
 
 
 def test_vectors_are_those_of_the_predictor(client, predictor):
