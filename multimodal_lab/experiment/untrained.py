@@ -35,7 +35,11 @@ def configured(system: str, model: str | None, words: Sequence[str]) -> DictConf
     known = groups((conf_dir(),))["experiment"]
     if system not in known:
         raise ConfigError(f"system={system}: no such choice of conf/experiment; {expected_one_of(system, known)}")
-    given = {word.lstrip("+~").partition("=")[0] for word in words}
+    given = {(parts := word.lstrip("+~").partition("="))[0]: parts[2] for word in words}
+    if "dir" in given:
+        raise ConfigError(
+            f"dir={given['dir']}: the directory of a system as it begins is given as out=DIR (nearest: out={given['dir']})"
+        )
     usual = [choice for key, choice in UNLESS_SAID.items() if key not in given]
     weights = [] if model is None else [f"backbone.weights={quoted(model)}"]
     lines = [f"experiment={system}", *usual, *AS_IT_BEGINS, *weights, *words]

@@ -46,7 +46,7 @@ def prepared(source, **options):
 
 
 BLANK = [
-    ({"text": ""}, "row 4 has no 'text'"),
+    ({"text": ""}, "row 4 has no 'text'; it has image"),
     ({"text": "  \n"}, "row 4: 'text' is blank"),
     ({"text": None}, "row 4 has no 'text'"),
     ({"text": []}, "row 4 has no 'text'"),

@@ -157,6 +157,7 @@ def test_a_split_of_ones_own_is_kept_without_split_test(command, pairs, tmp_path
         (["system=clip_pretrained", "model=x", "split=val"], "error: split=val: expected one of test"),
         (["system=clip_pretrained", "model=some/one"], "`hf download some/one`"),
         (["system=clip_pretrained"], "backbone.weights"),
+        (["system=clip_pretrained", "model=x", "dir=there"], "error: dir=there: the directory of a system"),
     ],
 )
 def test_what_cannot_be_judged_is_one_sentence(command, pairs, words, said):

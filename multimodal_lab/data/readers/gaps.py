@@ -57,7 +57,8 @@ class Gaps:
         """Note the first of the `needed` columns that a row has not; its name, in column `key`, no row may lack."""
         for column in needed:
             if row.get(column) in (None, "", []):
-                told = f"{self.called(number)} has no {column!r}; it has {some(list(row))}"
+                held = [k for k, v in row.items() if not (v is None or (isinstance(v, str | list) and not v))]
+                told = f"{self.called(number)} has no {column!r}; it has {some(held)}"
                 if column == key:
                     raise DataError(f"{self.file}: {told}")
                 self._note(number, f"no {column!r}", told)
