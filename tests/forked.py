@@ -6,11 +6,15 @@ is a fresh interpreter (what it imports, and when) starts one by `subprocess`.
 
 from __future__ import annotations
 
+import atexit
 import base64
+import contextlib
+import gc
 import importlib
 import json
 import os
 import pickle
+import pkgutil
 import runpy
 import select
 import signal
@@ -18,10 +22,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
 IMPORTED = (
@@ -32,6 +37,7 @@ IMPORTED = (
     "pandas",
     "rich.console",
 )
+PACKAGES = ("multimodal_lab", "hydra_plugins", "hydra._internal.core_plugins")  # with every module of theirs
 OWN = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
@@ -87,59 +93,114 @@ def spawn(fn: Callable[..., Any], args: Sequence[Any], nprocs: int, timeout: flo
     assert not any(codes), f"exit {codes}\n{said}"
 
 
+class Begun:
+    """A command that runs beside the test, with its output and errors in one; much of `subprocess.Popen`."""
+
+    def __init__(self, module: str, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        self._said = tempfile.TemporaryDirectory()
+        path = env["PYTHONPATH"].split(os.pathsep)
+        job = {"module": module, "argv": ["", *words], "cwd": str(cwd), "env": {**env, "PYTHONSAFEPATH": "1"},
+               "path": path, "said": self._said.name, "one": True}  # fmt: skip
+        (self.pid,) = _asked({"jobs": [job]}, 60)
+        self.returncode: int | None = None
+
+    def communicate(self, timeout: float) -> tuple[str, None]:
+        """Wait for its end; what it said."""
+        (self.returncode,) = _asked({"pids": [self.pid]}, timeout)
+        return Path(self._said.name, "0.out").read_text(), None
+
+
 def _run(jobs: list[dict[str, Any]], timeout: float) -> list[int]:
+    return _asked({"pids": _asked({"jobs": jobs}, timeout)}, timeout)
+
+
+def _asked(what: dict[str, Any], timeout: float) -> list[int]:
+    """Of jobs the process ids of their forks, of those the exit statuses."""
     server = _server()
     try:
-        server.sendall(json.dumps(jobs).encode() + b"\n")
+        server.sendall(json.dumps(what).encode() + b"\n")
         if not select.select([server], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired(str(jobs[0].get("argv") or jobs[0]["of"]), timeout)
+            raise subprocess.TimeoutExpired(str(what)[:200], timeout)
         with server.makefile("r") as answer:
-            codes: list[int] = json.loads(answer.readline())
+            found: list[int] = json.loads(answer.readline())
     except BaseException:
         _server.cache_clear()
         server.close()  # it ends what still runs, and itself
         raise
-    return codes
+    return found
 
 
 def _serve(conn: socket.socket) -> None:
-    """Answer every line of jobs by their exit statuses; of several, the others end where one fails."""
-    for name in IMPORTED:
-        importlib.import_module(name)
+    """Fork for every job, and tell the exit statuses of those waited for; of several, the others end where one fails."""
+    _import()
     base = [p for p in sys.path if p not in (str(ROOT), str(Path(__file__).parent))]
     lines = conn.makefile("r", buffering=1)
+    codes: dict[int, int | None] = {}  # None of what still runs
     while line := lines.readline():
-        jobs, pids = json.loads(line), []
-        for number, job in enumerate(jobs):
+        asked = json.loads(line)
+        pids = asked.get("pids", [])
+        for number, job in enumerate(asked.get("jobs", ())):
             if not (pid := os.fork()):
                 lines.close()
                 conn.close()
-                return _be(job, number, base)
+                _be(job, number, base)
             pids.append(pid)
-        codes: dict[int, int] = {}
-        while len(codes) < len(pids):
+            codes[pid] = None
+        while "pids" in asked and None in (own := [codes[pid] for pid in pids]):
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid:
                 codes[pid] = os.waitstatus_to_exitcode(status)
-            elif select.select([conn], [], [], 0.02)[0]:
-                _end(pids, codes)  # who asked is gone
-            if any(codes.values()):
-                _end(pids, codes)
-        conn.sendall(json.dumps([codes[pid] for pid in pids]).encode() + b"\n")
+            elif any(own) or select.select([conn], [], [], 0.02)[0]:  # one has failed, or who asked is gone
+                _end(pid for pid in pids if codes[pid] is None)
+        answer = [codes.pop(pid) for pid in pids] if "pids" in asked else pids
+        conn.sendall(json.dumps(answer).encode() + b"\n")
+    _end(pid for pid, code in codes.items() if code is None)
     return None
 
 
-def _end(pids: list[int], codes: Mapping[int, int]) -> None:
-    for pid in (p for p in pids if p not in codes):
-        os.kill(pid, signal.SIGKILL)
+def _import() -> None:
+    for name in IMPORTED:
+        importlib.import_module(name)
+    for package in map(importlib.import_module, PACKAGES):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+    gc.collect()
+    gc.freeze()  # no fork's collection walks it, and so copies its pages
 
 
-def _be(job: dict[str, Any], number: int, base: list[str]) -> None:
-    """In the fork: become the process that was asked for."""
+def _end(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _be(job: dict[str, Any], number: int, base: list[str]) -> NoReturn:
+    """In the fork: become the process that was asked for, and end as it does, but for the clean-up of what was imported."""
+    code = 0
+    try:
+        _call(job, number, base)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    with contextlib.suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def _call(job: dict[str, Any], number: int, base: list[str]) -> None:
     os.setsid()
     said = Path(job["said"])
-    for fd, at in enumerate((os.devnull, said / f"{number}.out", said / f"{number}.err")):
-        file = os.open(at, os.O_RDWR | os.O_CREAT)
+    out = said / f"{number}.out"
+    for fd, at in enumerate((os.devnull, out, out if job.get("one") else said / f"{number}.err")):
+        file = os.open(at, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         os.dup2(file, fd)
         os.close(file)
     os.environ.clear()
@@ -152,6 +213,8 @@ def _be(job: dict[str, Any], number: int, base: list[str]) -> None:
         getattr(importlib.import_module(module), name)(*pickle.loads(base64.b64decode(job["call"])))
         return
     sys.argv = job["argv"]
+    if not hasattr(sys.modules.get(job["module"]), "__path__"):
+        sys.modules.pop(job["module"], None)  # it is imported by its name, and now run
     runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
 
 

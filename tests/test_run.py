@@ -16,6 +16,7 @@ from multimodal_lab import run
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["train.max_steps=3", "train.log_every=1", "evaluate=[knn]"]
+PLAIN = [*QUICK, "optim=sgd", "optim.lr=0.01"]  # Adam's first steps are near sign(g): they blow rounding up
 
 
 def rows(folder):
@@ -41,42 +42,34 @@ def test_help_and_cfg_answer_without_torch(cli):
         assert "fusion" in done.stdout
 
 
-def test_a_run_ends_with_a_summary_and_a_second_one_in_its_directory_is_refused(cli, tmp_path):
-    done = cli(f"dir={tmp_path / 'mine'}", *QUICK)
+@pytest.fixture(scope="module")
+def one(cli, tmp_path_factory):
+    """A run, and what it said."""
+    folder = tmp_path_factory.mktemp("one") / "run"
+    return folder, cli(f"dir={folder}", *PLAIN)
+
+
+def test_a_run_ends_with_a_summary_and_a_second_one_in_its_directory_is_refused(cli, one):
+    folder, done = one
     assert "Held-out scores" in done.stdout
-    assert str(tmp_path / "mine") in done.stdout.replace("\n", "")
-    again = cli(f"dir={tmp_path / 'mine'}", *QUICK, check=False)
+    assert str(folder) in done.stdout.replace("\n", "")
+    again = cli(f"dir={folder}", *QUICK, check=False)
     assert again.returncode != 0
     assert "a run is here already" in again.stderr
     assert "Traceback" not in again.stderr
 
 
-def test_two_processes_equal_one(cli, tmp_path):
+def test_two_processes_equal_one(one, tmp_path):
     """The same global batch over two ranks: losses and weights to 1e-6."""
-    plain = [*QUICK, "optim=sgd", "optim.lr=0.01"]  # Adam's first steps are near sign(g): they blow rounding up
-    cli(f"dir={tmp_path / 'one'}", *plain)
-    words = [*plain, f"dir={tmp_path / 'two'}"]
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        "-m",
-        "multimodal_lab.run",
-    ]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launcher, *SMALL, *words], capture_output=True, text=True, env=env, timeout=280)
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert two == pytest.approx(one, rel=1e-6)
-    a, b = ([r["train/grad_norm"] for r in rows(tmp_path / n) if "train/grad_norm" in r] for n in ("one", "two"))
+    codes = [done.returncode for done in forked.ranks("multimodal_lab.run", [*SMALL, *PLAIN, f"dir={tmp_path}"], 2)]
+    assert codes == [0, 0]
+    folders = one[0], tmp_path
+    assert losses(tmp_path) == pytest.approx(losses(one[0]), rel=1e-6)
+    a, b = ([r["train/grad_norm"] for r in rows(folder) if "train/grad_norm" in r] for folder in folders)
     assert b == pytest.approx(a, rel=1e-5)
     from safetensors.torch import load_file
 
-    weights = [
-        load_file(next((tmp_path / n / "checkpoints").glob("step_*")) / "model.safetensors") for n in ("one", "two")
-    ]
+    weights = [load_file(next((folder / "checkpoints").glob("step_*")) / "model.safetensors") for folder in folders]
     assert max((weights[0][k] - weights[1][k]).abs().max().item() for k in weights[0]) < 1e-6
 
 
@@ -101,23 +94,8 @@ def test_a_sweep_ends_with_a_table_and_survives_a_failing_job(cli, tmp_path):
     assert again.stdout == done.stdout[-len(again.stdout) :]
 
 
-def test_the_joblib_launcher_runs_jobs_side_by_side(cli, tmp_path):
-    words = [
-        "-m",
-        "hydra/launcher=joblib",
-        "hydra.launcher.n_jobs=2",
-        f"hydra.sweep.dir={tmp_path}",
-        "seed=0,1",
-        *QUICK,
-    ]
-    done = cli(*words)
-    assert {p.parent.name for p in tmp_path.glob("*/summary.json")} == {"0", "1"}, done.stderr
-    one, two = losses(tmp_path / "0"), losses(tmp_path / "1")
-    assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 1e-3  # far beyond rounding
-
-
 def test_a_job_that_is_killed_ends_alone_beside_others(cli, tmp_path):
-    """An out-of-memory kill of one process; the setting of the hook is read by the job's own process."""
+    """An out-of-memory kill of one process of joblib's; the setting of the hook is read by the job's own process."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys, threading, time\n"
         "def kill():\n"
@@ -132,6 +110,8 @@ def test_a_job_that_is_killed_ends_alone_beside_others(cli, tmp_path):
     assert [row["status"][:16] for row in told] == ["done", "its process died", "done"]
     assert "SIGKILL" in told[1]["status"]
     assert "error: its process died" in done.stderr
+    one, two = losses(tmp_path / "KILLED/0"), losses(tmp_path / "KILLED/2")
+    assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 1e-3  # far beyond rounding
 
 
 def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
@@ -141,9 +121,8 @@ def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
 
-def test_new_files_are_embedded_by_a_trained_run(cli, tmp_path):
-    cli(f"dir={tmp_path / 'run'}", *QUICK)
-    done = cli(f"run={tmp_path / 'run'}", f"out={tmp_path / 'out'}", "data=specimens", "data.source.individuals=8",
+def test_new_files_are_embedded_by_a_trained_run(cli, one, tmp_path):
+    done = cli(f"run={one[0]}", f"out={tmp_path / 'out'}", "data=specimens", "data.source.individuals=8",
                "data.source.size=32", "data.source.species=4", module="embed", small=False)  # fmt: skip
     assert "16 samples embedded" in done.stdout
     with (tmp_path / "out" / "fused.csv").open() as f:

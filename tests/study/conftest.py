@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -21,17 +22,32 @@ ROOT = Path(__file__).parents[2]
 FEWER = [line for line in SMALL if not line.startswith(("log=", "data.batch_size="))]
 
 
+def words_of(given):
+    """A study's command line with what makes it small, but for keys that are given."""
+    keys = {word.partition("=")[0] for word in given}
+    return [*given, *(line for line in FEWER if line.partition("=")[0] not in keys)]
+
+
+@pytest.fixture(scope="session")
+def begin(tmp_path_factory):
+    """Start a study in a fork; a function of words to the process."""
+    place = tmp_path_factory.mktemp("begun")
+
+    def start(*words):
+        return forked.Begun("multimodal_lab.run", words_of(words), place, {**os.environ, **forked.OWN})
+
+    return start
+
+
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory):
-    """Start a study from a copy of the project, whose source nobody edits meanwhile; a function of words to the process."""
+    """Start a study by an interpreter, from a copy of the project, which nobody edits meanwhile; else as `begin`."""
     place = tmp_path_factory.mktemp("project")
     for part in ("multimodal_lab", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / part, place / part, ignore=shutil.ignore_patterns("__pycache__"))
 
     def start(*words):
-        given = {word.partition("=")[0] for word in words}
-        fewer = [line for line in FEWER if line.partition("=")[0] not in given]
-        command = [sys.executable, "-m", "multimodal_lab.run", *words, *fewer]
+        command = [sys.executable, "-m", "multimodal_lab.run", *words_of(words)]
         env = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -17,13 +17,13 @@ from multimodal_lab.study.ledger import ledger, outcomes
 NAN = "the training loss is not finite at its end, step 2: cross_entropy = "
 
 
-def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp_path, launch, cli):
+def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp_path, begin, cli):
     """One arm always ends in NaN: it stops no other cell, is told at once, and tried again by every call."""
     changes = {"seeds: [0, 1]": "seeds: [3]", "unequal: []": "unequal: [optim.lr, train.warmup]"}
     changes["    concat:"] = "    broken: [modality=rgb, fusion=separate, optim.lr=1e30, train.warmup=0]\n    concat:"
     runs = tmp_path / "runs"
     words = [write(tmp_path, changes), "study=tiny", f"hydra.sweep.dir={runs}"]
-    first = launch(*words)
+    first = begin(*words)
     wait_for(lambda: list(runs.glob("rgb-*/summary.json")) and list(runs.glob("concat-*/metrics.jsonl")))
     os.kill(first.pid, signal.SIGKILL)
     said = ended(first)[1]
@@ -33,7 +33,7 @@ def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp
     assert states == {"rgb": "finished", "broken": "failed", "concat": "partial", "shuffled": "waiting"}
     done = next(runs.glob("rgb-*/summary.json"))
     before = done.stat()
-    codes, both = zip(*map(ended, [launch(*words), launch(*words)]), strict=True)
+    codes, both = zip(*map(ended, [begin(*words), begin(*words)]), strict=True)
     assert codes == (1, 1), both
     assert any(
         re.match(rf"failed: broken-s3-p0-\w+: {NAN}", text.splitlines()[1]) for text in both
@@ -64,7 +64,7 @@ def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp
     check_outcomes(found)
     check_shuffled(found)
     done.write_text(done.read_text().replace('"provenance/source": "', '"provenance/source": "0'))
-    code, text = ended(launch(*words))
+    code, text = ended(begin(*words))
     assert (code, trained(text)) == (1, [])
     assert "cells of different source stand in one directory" in text
 

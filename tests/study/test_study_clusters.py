@@ -102,11 +102,11 @@ def parent(pid):
         ("ray", "error: hydra.launcher.address=127.0.0.1:9: no cluster of Ray answers there"),
     ],
 )
-def test_a_cluster_that_is_not_there_is_one_sentence(launch, tmp_path, choice, said):
+def test_a_cluster_that_is_not_there_is_one_sentence(begin, tmp_path, choice, said):
     if choice == "ray":
         pytest.importorskip("ray")
     where = ["hydra.launcher.address=127.0.0.1:9"] if choice == "ray" else []
-    code, found = ended(launch(write(tmp_path), "-m", "study=tiny", f"hydra/launcher={choice}", *where))
+    code, found = ended(begin(write(tmp_path), "-m", "study=tiny", f"hydra/launcher={choice}", *where))
     assert code == 2
     assert said in found
     assert "Traceback" not in found

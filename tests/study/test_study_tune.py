@@ -152,7 +152,7 @@ def test_a_run_judged_on_a_split_that_is_not_there_is_refused_before_it_trains(c
 
 
 @pytest.mark.parametrize(("launchers", "retrain"), [(1, "null"), pytest.param(2, "concat", marks=pytest.mark.slow)])
-def test_every_arm_is_tuned_and_then_trained_with_its_best(tmp_path, launch, launchers, retrain):
+def test_every_arm_is_tuned_and_then_trained_with_its_best(tmp_path, begin, launchers, retrain):
     """As a slow trial a launcher is killed while it tunes, and two go on; with concat retrained on uv alone, an arm more."""
     options = "{options: [[optim.lr=1e-5], [optim.lr=1e-2]]}"
     changes = {"seeds: [0, 1]": "seeds: [3]", "tune: null": f"tune: {options}\n  retrain: {retrain}"}
@@ -161,14 +161,14 @@ def test_every_arm_is_tuned_and_then_trained_with_its_best(tmp_path, launch, lau
     count = 4 if retrain == "null" else 6
     done = {}
     if launchers > 1:
-        first = launch(*words)
+        first = begin(*words)
         wait_for(lambda: list(runs.glob("*-s1000-*/summary.json")))
         os.kill(first.pid, signal.SIGKILL)
         ended(first)
         made = plan.load(runs)
         assert (len(made.tuning), made.cells, made.chosen) == (count, [], {})
         done = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in runs.glob("*/summary.json")}
-    codes, said = zip(*map(ended, [launch(*words) for _ in range(launchers)]), strict=True)
+    codes, said = zip(*map(ended, [begin(*words) for _ in range(launchers)]), strict=True)
     assert set(codes) == {0}, said
     assert f"{count} cells: " in said[0]
     assert "every arm is tuned first" in said[0]
