@@ -94,7 +94,7 @@ def test_the_first_lines_say_what_voids():
 @pytest.fixture(scope="module")
 def configs():
     """The plain configs of two arms on the embedded specimens, small."""
-    small = ["data.source.individuals=256", "data.source.size=16", "data.batch_size=16"]
+    small = ["data.source.individuals=128", "data.source.size=8", "data.batch_size=16"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         arms = {m: compose("config", [f"modality={m}", *small]) for m in ("rgb", "rgb_uv_stacked")}
     return {arm: as_plain(OmegaConf.masked_copy(cfg, [k for k in cfg if k != "hydra"])) for arm, cfg in arms.items()}
@@ -120,7 +120,7 @@ def looks(monkeypatch):
 
 def test_a_study_is_looked_at_once_and_anew_when_anything_of_it_changes(tmp_path, configs, asked, looks):
     said = record.ensure(tmp_path, asked, lambda: configs, todo=True)
-    assert said == ["audit of 512 samples, rgb, stacked, 2 splits: nothing found"]
+    assert said == ["audit of 256 samples, rgb, stacked, 2 splits: nothing found"]
     assert len(looks) == 1
     before = (tmp_path / record.FILE).read_bytes()
     assert record.ensure(tmp_path, asked, lambda: configs, todo=True) == said
@@ -129,7 +129,7 @@ def test_a_study_is_looked_at_once_and_anew_when_anything_of_it_changes(tmp_path
     assert len(looks) == 1
     asked.splits = [0, 3, 5]
     assert "3 splits" in record.ensure(tmp_path, asked, lambda: configs, todo=True)[0]
-    other = {"rgb": {**configs["rgb"], "data": {**configs["rgb"]["data"], "size": 8}}}
+    other = {"rgb": {**configs["rgb"], "data": {**configs["rgb"]["data"], "size": 4}}}
     record.ensure(tmp_path, asked, lambda: other, todo=True)
     assert len(looks) == 3
     found = record.load(tmp_path)
