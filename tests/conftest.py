@@ -21,6 +21,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault(
         "TRITON_INTERPRET", "1"
     )  # kernels are run by Triton's interpreter, which is chosen at its import
+forked.leave_disk()
 resolvers.register()
 gc.disable()  # while thousands of tests are collected
 

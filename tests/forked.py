@@ -158,7 +158,13 @@ def _serve(conn: socket.socket) -> None:
     return None
 
 
+def leave_disk() -> None:
+    """No test cuts the power, and to wait for the disk is a tenth of a small run; what is no open file still fails."""
+    os.fsync = os.fstat  # type: ignore[assignment]
+
+
 def _import() -> None:
+    leave_disk()
     for name in IMPORTED:
         importlib.import_module(name)
     for package in map(importlib.import_module, PACKAGES):

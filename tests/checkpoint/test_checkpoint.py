@@ -98,12 +98,12 @@ def spoil(path: Path, damage: str) -> None:
     return None
 
 
-def test_every_bit_of_the_manifest_counts(tmp_path):
+def test_every_byte_of_the_manifest_counts(tmp_path):
     store = CheckpointStore(tmp_path, 3)
     (path,) = saved(store, 1)
     whole = (path / "manifest.json").read_bytes()
     for place in range(len(whole)):
-        for bit in range(8):
+        for bit in (0, 5):  # a digit's neighbour, a letter's other case
             content = bytearray(whole)
             content[place] ^= 1 << bit
             (path / "manifest.json").write_bytes(content)

@@ -69,10 +69,10 @@ def test_twenty_are_planted():
 
 
 def test_a_sweep_and_its_runs_write_none(tmp_path, cli):
-    """Hydra's own files, W&B's, TensorBoard's and ours; a job fails with a sentence that repeats values of the environment."""
+    """Hydra's own files, W&B's, TensorBoard's and ours."""
     tags = ",".join(f"'{address}'" for address in ADDRESSES)
     done = cli(
-        "-m", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra.output_subdir=.hydra", "hydra/job_logging=default",
+        "-m", f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra.output_subdir=.hydra", "hydra/job_logging=default",
         "log=[wandb,tensorboard]", f"log.wandb.tags=[{tags}]", "log.wandb.entity='${oc.env:MY_API_KEY}'",
         f"name='{ADDRESSES[0]}'", "log.wandb.group='${oc.env:DB_PASS}'", "evaluate=[knn]", "train.max_steps=1",
         HYDRA_FULL_ERROR="1",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made_source import Made
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from multimodal_lab.data.loading import loader, workers
 from multimodal_lab.data.loading.workers import WorkerError
@@ -48,6 +49,12 @@ class Spoilt(Made):
         if index == 7 and self.fault and os.getpid() != self.main:
             self.fault()
         return super().read(index, streams)
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """torch looks every five seconds for processes that have ended."""
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
 def spoilt(data, fault, count):

@@ -71,7 +71,7 @@ def called(words: list[str], cwd: Path, *path: Path) -> str:
     """The output of a command that must end with exit 0; `path` comes before this repository."""
     found = os.pathsep.join(map(str, [*path, ROOT]))
     env = {**os.environ, "PYTHONPATH": found, "OMP_NUM_THREADS": "1"}
-    if words[:2] == [sys.executable, "-m"] and words[2].startswith("multimodal_lab."):
+    if words[:2] == [sys.executable, "-m"] and words[2].startswith(("multimodal_lab.", "pytest")):
         done = forked.command(words[2], words[3:], cwd, env)
     else:
         done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=280)

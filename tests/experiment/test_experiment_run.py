@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import joined_set  # noqa: E402
 
 QUICK = ["train.max_steps=2", "train.log_every=1"]
-TINY = [*QUICK, "data.source.size=16"]  # of specimens
+TINY = [*QUICK, "data.source.size=16", "data.source.individuals=32"]  # of specimens
 
 
 # of emoji, whose names for prompts an experiment spells out

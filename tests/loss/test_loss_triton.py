@@ -24,7 +24,7 @@ spec.loader.exec_module(kernels)
 KINDS = {"ids": "*i64", "place": "*i64", "seen": "*i1", "lift": "fp32"}
 KINDS |= dict.fromkeys(("m", "n", "d", "number", "stride", "count"), "i32")
 FLAGS = {"ITSELF": True, "BOTH": True, "DECOUPLED": True, "GROUP": 8, "PRECISION": "tf32x3", "B": 128}
-for rows, edges, warps in (("*fp16", (128, 128, 64), 8), ("*fp32", (64, 64, 32), 4)):
+for rows, edges, warps in (("*fp16", (32, 32, 32), 4), ("*fp32", (16, 16, 16), 4)):
     flags = FLAGS | dict(zip(("BM", "BN", "BK"), edges)) | {"rows": rows}
     for name in ("first", "merge", "second", "sigmoid"):
         kernel, signature, given = getattr(kernels, name), {}, {}
