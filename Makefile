@@ -41,6 +41,7 @@ types: $(DEV)  ## types
 	$(VENV)/bin/mypy
 
 test: $(DEV) lint types  ## lint, type-check, run the tests
+	@$(PY) -m compileall -q multimodal_lab hydra_plugins  # or, under PYTHONDONTWRITEBYTECODE, every process does it anew
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist worksteal
 
 test-slow: $(DEV)  ## the trials of minutes that `make test` leaves out

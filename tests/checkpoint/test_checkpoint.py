@@ -1,11 +1,11 @@
 import json
 import os
+import resource
 import shutil
-import subprocess
-import sys
-import textwrap
+import signal
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from torch import nn
@@ -196,26 +196,17 @@ def test_the_average_is_what_is_used_and_raw_weights_are_what_is_trained(tmp_pat
     assert (net[0].weight - parts["model"][0].weight).abs().max() > 1e-4
 
 
+def _filled(rank: int, folder: str) -> None:
+    store = CheckpointStore(Path(folder), 2)
+    store.save(made(1))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+    with pytest.raises(CheckpointError, match=r"not saved.*intact"):
+        store.save(made(2))
+
+
 def test_a_disk_that_fills_while_saving_leaves_the_checkpoint_before_intact(tmp_path):
-    script = textwrap.dedent(
-        """
-        import resource, signal, sys, pathlib
-        sys.path.insert(0, sys.argv[2])
-        from test_checkpoint import CheckpointError, CheckpointStore, made
-        store = CheckpointStore(pathlib.Path(sys.argv[1]), 2)
-        store.save(made(1))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-        try:
-            store.save(made(2))
-        except CheckpointError as error:
-            print(error)
-        """
-    )
-    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "not saved" in done.stdout
-    assert "intact" in done.stdout
+    forked.spawn(_filled, (str(tmp_path),), nprocs=1)
     assert sorted(os.listdir(tmp_path)) == ["step_00000001"]
     assert CheckpointStore(tmp_path, 2).newest() == tmp_path / "step_00000001"
 

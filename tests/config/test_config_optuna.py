@@ -1,15 +1,18 @@
 """`hydra/sweeper=optuna`: its search is checked at its ends, and its trials stand in the table."""
 
 import csv
+import importlib
 import importlib.util
 import shlex
 
 import pytest
+from hydra.core.plugins import Plugins
 
-from hydra_plugins.multimodal_lab_optuna import sweeper
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
 
+Plugins.instance()  # whoever asks first has it import every plugin anew
+sweeper = importlib.import_module("hydra_plugins.multimodal_lab_optuna.sweeper")
 INTERVAL = "optim.lr=tag(log,interval(1e-4,1e-2))"
 SEARCH = f"-m '{INTERVAL}' 'fusion.width=int(interval(8,32))' augment.views=2,3 hydra/sweeper=optuna"
 

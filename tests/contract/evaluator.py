@@ -47,15 +47,15 @@ class Made:
     stated: Scored
 
 
-def made(name: str, folder: Path = CONF) -> Made:
-    """The evaluator of `folder/evaluate/name.yaml`: one key, its name, with the settings below it."""
+def made(name: str, folder: Path = CONF, **changed: Any) -> Made:
+    """The evaluator of `folder/evaluate/name.yaml`: one key, its name, with the settings below it, or these instead."""
     config: Any = OmegaConf.to_container(OmegaConf.load(folder / "evaluate" / f"{name}.yaml"))
     owed(
         list(config) == [name],
         f"evaluator {name}: {name}.yaml has {', '.join(config)}; expected one key, {name}, and its settings below it",
     )
     (stated,) = scored({"evaluate": config})
-    return Made(name, lambda: instantiate(config[name], _convert_="all"), stated)
+    return Made(name, lambda: instantiate({**config[name], **changed}, _convert_="all"), stated)
 
 
 def embeddings(n: int = 240, d: int = 16, seed: int = 0) -> Both:

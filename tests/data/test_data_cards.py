@@ -65,7 +65,15 @@ def test_radar_and_optical_tiles_train_as_shipped(composed, tmp_path, tiles, mod
 @pytest.mark.parametrize("modality", CUBES)
 def test_a_scene_trains_as_shipped(composed, tmp_path, scene, modality):
     words = [f"data.root={scene}", f"modality={modality}", *CUBES[modality], "train.max_steps=2"]
-    two_steps(composed, tmp_path, "data=indian_pines", "data.source.block=6", "data.source.patch=5", *words)
+    two_steps(
+        composed,
+        tmp_path,
+        "data=indian_pines",
+        "data.source.block=6",
+        "data.source.patch=5",
+        "data.source.stride=4",
+        *words,
+    )
 
 
 @pytest.mark.parametrize("data", ["eo_samples", pytest.param("indian_pines", marks=pytest.mark.slow)])

@@ -4,11 +4,10 @@ import gzip
 import io
 import json
 import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,8 +112,8 @@ def test_the_index_is_made_once_by_a_command_and_is_of_one_file(tmp_path):
         DataError, match=rf"a.tar: no index \(a.tar.index.jsonl\); python scripts/index_tars.py {tmp_path} makes it"
     ):
         WebDataset(str(tmp_path))
-    command = [sys.executable, str(ROOT / "scripts/index_tars.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    env = {**os.environ, **forked.OWN, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT}"}
+    done = forked.command("index_tars", [str(tmp_path)], tmp_path, env)
     assert (done.returncode, done.stdout) == (0, f"a.tar: 1 samples, indexed in {tmp_path}/a.tar.index.jsonl\n")
     assert len(WebDataset(str(tmp_path)).samples) == 1
     write(tmp_path / "a.tar", [*sample("0", 0), *sample("1", 1)])

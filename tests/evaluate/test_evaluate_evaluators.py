@@ -37,6 +37,9 @@ def probed(both):
     return Probe()(*both)
 
 
+FEWER = {
+    "few_shot": {"shots": [1, 4], "draws": 2}
+}  # regressions: the default's 25 for each label and stream take seconds
 FILES = sorted(p.stem for p in CONF.glob("*.yaml"))
 
 
@@ -50,7 +53,7 @@ def test_a_config_lists_every_default(name):
 @pytest.mark.parametrize("check", contract.CHECKS, ids=lambda c: c.__name__)
 @pytest.mark.parametrize("name", FILES)
 def test_it_gives_what_it_owes(name, check):
-    check(contract.made(name))
+    check(contract.made(name, **FEWER.get(name, {})))
 
 
 def test_a_contract_that_is_broken_says_what_is_owed():

@@ -19,6 +19,9 @@ from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+import forked  # noqa: E402
+
 COMMIT = "b5dfcf6a74a6af5e4651989e331cea66cfc639f1"  # the last one of that layout
 PARTS = ("multimodal_lab", "conf", "hydra_plugins")
 DATA = ["data.source.individuals=64", "data.source.size=32", "data.source.species=4", "data.split.stratify=species"]
@@ -66,13 +69,16 @@ study:
 train: {max_steps: 2}
 hydra: {mode: MULTIRUN}
 """
-# One process for all: most of a command's time is the import of torch.
+# One process for all, without the modules of today that it was forked with: most of a command's time is the import of torch.
 DRIVER = """
 import json, sys
+for name in [*sys.modules]:
+    if name.partition(".")[0] in ("multimodal_lab", "hydra_plugins"):
+        del sys.modules[name]
 from hydra.core.global_hydra import GlobalHydra
 from multimodal_lab import run
 
-for argv, expected in json.loads(sys.stdin.read()):
+for argv, expected in json.loads(sys.argv[1]):
     sys.argv = ["run", *argv]
     code = 0
     try:
@@ -104,11 +110,9 @@ def source(folder: Path) -> Path:
 
 def launch(code: Path, lines: list[tuple[list[str], int]]) -> None:
     """Command lines of the old code, each with the exit code that it must end with."""
-    env = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", DRIVER]
-    done = subprocess.run(
-        command, cwd=code, env=env, input=json.dumps(lines), capture_output=True, text=True, timeout=280
-    )
+    (code / "previous_driver.py").write_text(DRIVER)
+    env = {**os.environ, **forked.OWN, "PYTHONPATH": str(code), "HF_HUB_OFFLINE": "1"}
+    done = forked.command("previous_driver", [json.dumps(lines)], code, env)
     if done.returncode:
         raise RuntimeError(f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
