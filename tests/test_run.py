@@ -123,7 +123,7 @@ def test_simultaneous_runs_get_directories_of_their_own(tmp_path):
 
 def test_new_files_are_embedded_by_a_trained_run(cli, one, tmp_path):
     done = cli(f"run={one[0]}", f"out={tmp_path / 'out'}", "data=specimens", "data.source.individuals=8",
-               "data.source.size=32", "data.source.species=4", module="embed", small=False)  # fmt: skip
+               "data.source.size=16", "data.source.species=4", module="embed", small=False)  # fmt: skip
     assert "16 samples embedded" in done.stdout
     with (tmp_path / "out" / "fused.csv").open() as f:
         assert len(list(f)) == 17

@@ -75,7 +75,7 @@ def test_each_stream_has_the_backbone_and_normalisation_of_its_bands_and_keeps_t
     notes = json.loads((folder / "data.json").read_text())["notes"]
     assert any("encoder: again is rgb of" in note for note in notes)
     cfg = composed(*USE, f"adapt.runs=[{trained}]", "modality=rgb_rgb", "fusion=concat")
-    moved = trained.with_name("moved")
+    moved = trained.with_name(f"{trained.name}_moved")
     trained.rename(moved)  # a trained run needs its encoders' runs no more
     try:
         assert "samples embedded" in embed_files(cfg, folder, tmp_path / "embedded")

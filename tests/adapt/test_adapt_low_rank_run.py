@@ -77,7 +77,7 @@ def test_a_run_tells_its_share_holds_the_updates_alone_and_resumes_to_the_bit(
         assert all(torch.equal(x, b[k]) for k, x in a.items())
 
     assert "samples embedded" in embed_files(cfg, whole, tmp_path / "embedded")
-    vectors = load(whole).embed(rgb=np.zeros((2, 3, 32, 32), np.uint16), mask=np.ones((2, 32, 32), bool)).vectors["rgb"]
+    vectors = load(whole).embed(rgb=np.zeros((2, 3, 16, 16), np.uint16), mask=np.ones((2, 16, 16), bool)).vectors["rgb"]
     assert len(vectors) == 2
 
 

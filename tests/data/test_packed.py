@@ -5,11 +5,11 @@ import json
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import h5py
 import numpy as np
 import pandas as pd
@@ -355,12 +355,13 @@ def command(monkeypatch, *words):
 
 def test_the_command_packs_goes_on_after_a_kill_and_verifies(tmp_path, monkeypatch, capsys):
     words = ["data=specimens", "data.source.individuals=64", f"out={tmp_path}", "workers=1"]
-    began = subprocess.Popen([sys.executable, ROOT / "scripts" / "pack.py", *words], stderr=subprocess.DEVNULL)
+    env = {**os.environ, **forked.OWN, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT}"}
+    began = forked.Begun("pack", words, tmp_path.parent, env)
     until = time.monotonic() + 60
     while not (tmp_path / "shard-00001.npy").exists() and time.monotonic() < until:
         time.sleep(0.002)
-    began.kill()
-    began.wait()
+    os.kill(began.pid, signal.SIGKILL)
+    began.communicate(60)
     assert not (tmp_path / "manifest.json").exists()
     first = (tmp_path / "shard-00000.bin").stat().st_mtime_ns
     assert command(monkeypatch, *words) == 0

@@ -80,8 +80,8 @@ def test_the_contract_tests_of_every_page_pass(tmp_path):
 
 def test_inside_this_repository_a_part_needs_its_module_and_its_yaml_alone(tmp_path):
     words = into_repository([page(name) for name in PAGES], tmp_path)
-    program = "import sys; from multimodal_lab.config import resolvers; resolvers.register()\n"
-    program += "from multimodal_lab.config.check import check_command; check_command(sys.argv[1:])"
-    for name in PAGES:
-        command = shlex.split(words[name].replace("--config-dir=conf ", ""))
-        called([sys.executable, "-c", program, *command], tmp_path, tmp_path)
+    program = "import shlex, sys; from multimodal_lab.config import resolvers; resolvers.register()\n"
+    program += "from multimodal_lab.config.check import check_command\n"
+    program += "for line in sys.argv[1:]: check_command(shlex.split(line))"
+    lines = [words[name].replace("--config-dir=conf ", "") for name in PAGES]
+    called([sys.executable, "-c", program, *lines], tmp_path, tmp_path)

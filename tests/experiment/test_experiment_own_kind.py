@@ -173,31 +173,32 @@ def test_two_kinds_of_one_name_are_refused(here, name):
         kinds.get("image")
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("spatial = 'yes'", "declares spatial = 'yes', expected true or false"),
-        ("axes = 1.5", "declares axes = 1.5, expected an integer"),
-        ("stored = 'rows'", "declares stored = 'rows', expected one of bands, column, own"),
-        ("keys = ('length', 3)", "declares keys = ('length', 3), expected a list of text"),
-        ("integer = bool(1)", "declares integer = bool(1), expected true or false, written as a plain value"),
-    ],
-)
-def test_a_fact_of_the_wrong_type_is_told_before_torch_is_imported(tmp_path, line, said):
-    installed(tmp_path, points("bad = bad_kind:Bad"))
-    own = f"from lab_graphs.kinds import Counts\n\n\nclass Bad(Counts):\n    {line}\n"
-    (tmp_path / "bad_kind.py").write_text(own)
+WRONG = {
+    "spatial = 'yes'": "declares spatial = 'yes', expected true or false",
+    "axes = 1.5": "declares axes = 1.5, expected an integer",
+    "stored = 'rows'": "declares stored = 'rows', expected one of bands, column, own",
+    "keys = ('length', 3)": "declares keys = ('length', 3), expected a list of text",
+    "integer = bool(1)": "declares integer = bool(1), expected true or false, written as a plain value",
+}
+
+
+def test_facts_of_a_wrong_type_are_told_before_torch_is_imported(tmp_path):
+    installed(tmp_path, points(*(f"bad{n} = bad_kind:Bad{n}" for n in range(len(WRONG)))))
+    own = "".join(f"\n\nclass Bad{n}(Counts):\n    {line}\n" for n, line in enumerate(WRONG))
+    (tmp_path / "bad_kind.py").write_text(f"from lab_graphs.kinds import Counts\n{own}")
     program = (
         "import sys; from multimodal_lab.config import resolvers; resolvers.register()\n"
         "from multimodal_lab.config.check import check_command\n"
-        "try: check_command(['+modality.x={kind: bad, bands: all}'])\n"
-        "except Exception as error: print(error)\n"
+        f"for n in range({len(WRONG)}):\n"
+        "    try: check_command([f'+modality.x={{kind: bad{n}, bands: all}}'])\n"
+        "    except Exception as error: print(error)\n"
         "assert not {'torch', 'numpy', 'lab_graphs'} & sys.modules.keys()"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"modality.x.kind=bad: bad_kind:Bad {said}"
+    expected = [f"modality.x.kind=bad{n}: bad_kind:Bad{n} {said}" for n, said in enumerate(WRONG.values())]
+    assert done.stdout.splitlines() == expected
 
 
 def test_inherited_facts_are_read_from_the_source_too(here):

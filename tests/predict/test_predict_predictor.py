@@ -24,7 +24,7 @@ def run(composed, tmp_path_factory):
     experiment.run(composed(*CLASSIFY, "+head@heads.sex=classifier", "heads.sex.label=sex",
                             "+loss@losses.sex=cross_entropy", "losses.sex.logits=out.sex",
                             "losses.sex.target=batch.targets.sex"), folder)  # fmt: skip
-    moved = folder.with_name("moved")
+    moved = folder.with_name(f"{folder.name}_moved")
     shutil.move(folder, moved)
     return moved
 
@@ -32,7 +32,7 @@ def run(composed, tmp_path_factory):
 @pytest.fixture(scope="module")
 def specimens():
     """The samples that the run was trained and judged on: ids, 16-bit cubes and masks."""
-    source = Specimens(individuals=64, species=4, size=32)
+    source = Specimens(individuals=64, species=4, size=16)
     cubes, masks = zip(*(source.array(i) for i in range(len(source.samples))), strict=True)
     return list(source.samples["id"]), np.stack(cubes), np.stack(masks)
 
@@ -84,10 +84,10 @@ BAD = [
     ({}, r"nothing is given; this run reads rgb, uv"),
     ({"rgb": {"R": 0, "B": 0}}, r"stream rgb: no band 'G'; expected one of R, B"),
     ({"rgb": np.zeros((2, 2, 8, 8), np.uint16)}, r"stream rgb: 2 bands, expected 3 \(R, G, B\), bands first"),
-    ({"rgb": np.zeros((3, 32), np.uint16)}, r"stream rgb: an array of shape \(3, 32\), expected \(3, 32, 32\), or N"),
-    ({"rgb": np.zeros((3, 32, 32), np.uint8)}, r"values of type uint8, expected uint16, as the run was trained on"),
-    ({"rgb": np.zeros((3, 32, 32), np.uint16)}, r"trained with the specimen's mask; give mask=…"),
-    ({"rgb": np.zeros((2, 3, 32, 32), np.uint16), "uv": np.zeros((3, 32, 32), np.uint16)}, r"as many samples of each"),
+    ({"rgb": np.zeros((3, 16), np.uint16)}, r"stream rgb: an array of shape \(3, 16\), expected \(3, 16, 16\), or N"),
+    ({"rgb": np.zeros((3, 16, 16), np.uint8)}, r"values of type uint8, expected uint16, as the run was trained on"),
+    ({"rgb": np.zeros((3, 16, 16), np.uint16)}, r"trained with the specimen's mask; give mask=…"),
+    ({"rgb": np.zeros((2, 3, 16, 16), np.uint16), "uv": np.zeros((3, 16, 16), np.uint16)}, r"as many samples of each"),
     ({"rgb": 3.5}, r"stream rgb: float, expected an array"),
     ({"rgb": [None]}, r"sample 0: every stream is missing"),
     ({"rgb": "nowhere.png"}, r"nowhere\.png: not there"),
@@ -102,8 +102,8 @@ def test_what_can_not_be_used_is_one_sentence(run, given, said):
 
 
 def test_another_size_than_the_trained_one_is_a_sentence(run):
-    with pytest.raises(DataError, match=r"stream rgb has shape \[3, 16, 16\], .* \[3, 32, 32\]"):
-        load(run)(rgb=np.zeros((3, 16, 16), np.uint16), mask=np.ones((16, 16)))
+    with pytest.raises(DataError, match=r"stream rgb has shape \[3, 8, 8\], .* \[3, 16, 16\]"):
+        load(run)(rgb=np.zeros((3, 8, 8), np.uint16), mask=np.ones((8, 8)))
 
 
 def test_a_directory_without_checkpoints_and_one_without_a_run_are_told(run, tmp_path):

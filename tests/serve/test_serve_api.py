@@ -370,7 +370,7 @@ def test_too_many_at_once_are_sent_away(captioned):
 
 
 def test_a_run_of_arrays_with_masks_takes_them(specimens):
-    source = Specimens(individuals=64, species=4, size=32)
+    source = Specimens(individuals=64, species=4, size=16)
     cube, mask = source.array(0)
     own = load(specimens / "run").predict(rgb=cube[:3], uv=cube[3:], mask=mask)["species"]
     with served(specimens / "run") as client:

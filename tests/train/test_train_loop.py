@@ -79,7 +79,9 @@ class Bench:
 @pytest.fixture
 def bench(composed, tmp_path):
     def make(name, *overrides):
-        return Bench(composed("fusion.dropout=0.1", "fusion.width=32", *overrides), tmp_path / name)
+        return Bench(
+            composed("fusion.dropout=0.1", "fusion.width=32", "data.source.size=16", *overrides), tmp_path / name
+        )
 
     return make
 
