@@ -80,8 +80,7 @@ class Augment(nn.Module):
         self.ranged = {
             key: name for name, op in self.photometric.items() if op.ranged and op.p > 0 for key in self.targets[name]
         }
-        outside = any(op.leaves for op in self.geometric.values())
-        self.filled = outside and any(streams[name].fill for name in self.images)
+        self.filled = any(op.leaves for op in self.geometric.values()) and any(streams[n].fill for n in self.images)
         self._check_geometry()
         self._check_components()
         self._checked: set[str] = set()

@@ -18,6 +18,7 @@ from multimodal_lab.augment.op import Params, number, span
 from multimodal_lab.augment.warp import Homography, Size, Spline, Step
 from multimodal_lab.bounds import Fraction, NonNegative
 
+Sampling = Literal["basic", "area_preserving"]
 _CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 _STRAIGHT = ((0.0, 0.0),) * 6 + ((1.0, 0.0), (0.0, 1.0))  # a spline's weights that move nothing: five kernels, 1, x, y
 _CENTRES = ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0), (0.0, 0.0))
@@ -149,30 +150,30 @@ class ResizeAndPad(Geometric):
         return _affine([[x, zero, zero], [zero, y, zero]], torch.ones_like(on))
 
 
-class RandomHorizontalFlip(Geometric):
+class _Mirrored(Geometric):
+    """One axis reversed."""
+
+    leaves = False
+    matrix: ClassVar[tuple[tuple[int, int, int], ...]]
+
+    def __init__(self, *, p: Fraction = 0.5) -> None:
+        super().__init__(p)
+
+    def step(self, on: Tensor, params: Params, canvas: Size, out: Size) -> Step:
+        """The mirror."""
+        return _where(on, constant(self.matrix, on.device))
+
+
+class RandomHorizontalFlip(_Mirrored):
     """Left and right swapped."""
 
-    leaves = False
-
-    def __init__(self, *, p: Fraction = 0.5) -> None:
-        super().__init__(p)
-
-    def step(self, on: Tensor, params: Params, canvas: Size, out: Size) -> Step:
-        """The mirror."""
-        return _where(on, constant(((-1, 0, 0), (0, 1, 0), (0, 0, 1)), on.device))
+    matrix = ((-1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
-class RandomVerticalFlip(Geometric):
+class RandomVerticalFlip(_Mirrored):
     """Top and bottom swapped."""
 
-    leaves = False
-
-    def __init__(self, *, p: Fraction = 0.5) -> None:
-        super().__init__(p)
-
-    def step(self, on: Tensor, params: Params, canvas: Size, out: Size) -> Step:
-        """The mirror."""
-        return _where(on, constant(((1, 0, 0), (0, -1, 0), (0, 0, 1)), on.device))
+    matrix = ((1, 0, 0), (0, -1, 0), (0, 0, 1))
 
 
 class RandomRotation(Geometric):
@@ -198,11 +199,7 @@ class RandomPerspective(Geometric):
     """The corners moved by up to half of `distortion_scale` of each side: inwards, or ("area_preserving") any way."""
 
     def __init__(
-        self,
-        *,
-        distortion_scale: Fraction = 0.5,
-        sampling_method: Literal["basic", "area_preserving"] = "basic",
-        p: Fraction = 0.5,
+        self, *, distortion_scale: Fraction = 0.5, sampling_method: Sampling = "basic", p: Fraction = 0.5
     ) -> None:
         super().__init__(p)
         self.distortion_scale = number("RandomPerspective: distortion_scale", distortion_scale, 0.0, 1.0)
