@@ -170,7 +170,8 @@ def _import() -> None:
     for package in map(importlib.import_module, PACKAGES):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith("__main__"):
-                importlib.import_module(found.name)
+                with contextlib.suppress(ImportError):  # of what needs an extra that is not installed
+                    importlib.import_module(found.name)
     gc.collect()
     gc.freeze()  # no fork's collection walks it, and so copies its pages
 
