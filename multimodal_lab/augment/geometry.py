@@ -38,9 +38,8 @@ class Geometric:
 
     def on(self, draw: Draw) -> Tensor:
         """(N,) bool: the rows it acts on."""
-        if self.p == 1:
-            return torch.ones_like(draw.keys, dtype=torch.bool)
-        return draw.fold("p").uniform(1)[:, 0] < self.p
+        always = torch.ones_like(draw.keys, dtype=torch.bool)
+        return always if self.p == 1 else draw.fold("p").uniform(1)[:, 0] < self.p
 
     def params(self, draw: Draw, canvas: Size) -> Params:
         """What is drawn for images of `canvas` (H, W), in pixels and degrees, by kornia's names."""
