@@ -249,10 +249,10 @@ def test_a_raised_limit_goes_beyond_pillows_own_which_stays_that_of_the_process(
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps" / "a.png").write_bytes((tmp_path / "a.png").read_bytes())
     raised = Limits(pixels=200_000_000, ratio=10**9)
-    with opened(tmp_path / "a.png", "a.png", ["PNG"], raised.pixels) as picture:
+    with opened(tmp_path / "a.png", "a.png", ("PNG",), raised.pixels) as picture:
         assert picture.size == (14000, 14000)
     with pytest.raises(DataError, match=r"a\.png: its header claims more pixels than the limit, 89,478,485"):
-        opened(tmp_path / "a.png", "a.png", ["PNG"], own)
+        opened(tmp_path / "a.png", "a.png", ("PNG",), own)
     images = Images(str(tmp_path), limits=raised)
     masks = Masks(str(tmp_path), images=images, masks="maps/{stem}.png")
     with pytest.raises(DataError, match=r"maps/a\.png: its header claims more pixels than the limit, 100,000,000"):

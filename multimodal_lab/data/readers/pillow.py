@@ -15,7 +15,7 @@ _OWN = Image.MAX_IMAGE_PIXELS
 _LIMIT = threading.Lock()  # it is one of the process, and pictures are opened by several threads
 
 
-def opened(file: Path | IO[bytes], name: str, formats: list[str] | tuple[str, ...], pixels: int) -> Image.Image:
+def opened(file: Path | IO[bytes], name: str, formats: tuple[str, ...], pixels: int) -> Image.Image:
     """The picture in `file`, of one of `formats`; nothing is decoded. name: of the file, for messages.
 
     pixels: the most that the caller takes (`Limits.pixels`), and holds the size against. Pillow refuses more than twice its own
