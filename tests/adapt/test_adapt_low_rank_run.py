@@ -6,10 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small import SMALL
 
 from multimodal_lab import adapt
 from multimodal_lab.checkpoint.store import CheckpointStore
@@ -79,6 +81,30 @@ def test_a_run_tells_its_share_holds_the_updates_alone_and_resumes_to_the_bit(
     assert "samples embedded" in embed_files(cfg, whole, tmp_path / "embedded")
     vectors = load(whole).embed(rgb=np.zeros((2, 3, 16, 16), np.uint16), mask=np.ones((2, 16, 16), bool)).vectors["rgb"]
     assert len(vectors) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [[*LORA, "train.shard=true"], [w for w in ADALORA if "dropout" not in w]],
+    ids=["lora in pieces", "adalora"],
+)
+def test_two_ranks_equal_one(composed, tmp_path, words):
+    """The updates, and which ranks of them are left; dropout is drawn by rank."""
+    plain = [*RUN, *words, "adapt.lora_dropout=0.0", "optim=sgd", "optim.lr=0.05", "train.max_steps=4"]
+    experiment.run(composed(*[w for w in plain if w != "train.shard=true"]), tmp_path / "one")
+    done = forked.ranks("multimodal_lab.run", [*SMALL, *plain, f"dir={tmp_path / 'two'}"], 2)
+    assert [d.returncode for d in done] == [0, 0], done[0].stderr[-2000:]
+    one, two = (load_file(newest(tmp_path / n) / "model.safetensors") for n in ("one", "two"))
+    assert one.keys() == two.keys()
+    updates = [k for k in one if "lora_" in k]
+    assert any(one[k].abs().max() > 1e-4 for k in updates if "lora_B" in k)
+    for name, x in one.items():
+        torch.testing.assert_close(two[name], x, rtol=1e-5, atol=1e-6)
+    if words[0] == "adapt=adalora":
+        left = [{k: (x[k] != 0).flatten().tolist() for k in updates if "lora_E" in k} for x in (one, two)]
+        assert left[0] == left[1]
+        assert not all(map(all, left[0].values()))
 
 
 def test_what_trains_has_no_features_to_keep(composed, tmp_path):
