@@ -191,3 +191,20 @@ def test_lit_trains_the_text_alone_in_the_space_of_a_locked_image_tower(composed
     assert not [name for name in held if name.startswith("backbones.each.image.")]
     assert any(name.startswith("heads.projection.own.text.") for name in held)
     assert not [name for name in held if "own.image" in name]
+
+
+def test_heads_on_two_frozen_towers_are_trained_on_what_these_say_once(composed, pairs, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    clip(tmp_path / "tower")
+    words = [
+        "experiment=clip_frozen", f"data.root={pairs}", "backbone=transformers_image", f"modality.text.length={PLACES}",
+        f"backbone.weights={tmp_path / 'tower'}", f"backbones.text.weights={tmp_path / 'tower'}", "+modality.image.size=32",
+        "train.epochs=2", "data.batch_size=8", "log=none", "figures=[]",
+    ]  # fmt: skip
+    experiment.run(composed(*words, small=False), tmp_path / "run")
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert {k: v for k, v in found.items() if k.startswith("retrieval/") and k.endswith("/n")}
+    held = safetensors.torch.load_file(next((tmp_path / "run" / "checkpoints").rglob("model.safetensors")))
+    assert held
+    assert not [name for name in held if name.startswith("backbones.")]
+    assert len([*(tmp_path / "cache").rglob("tensors.safetensors")]) == 2
