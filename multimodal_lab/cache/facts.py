@@ -43,6 +43,7 @@ def encoding(
         },
         "normalise": of_tensors(system.normalise[name].state_dict()),
         "stream": nameless(reader.plans[name]),
+        "blanked_by": _blanked_by(reader, name),
         "learnt": learnt,
         "choices": {} if text else choices(reader),  # of images and other numbers
         "data": data.fingerprint,
@@ -51,6 +52,14 @@ def encoding(
         "moved": {key: hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest() for key, x in moved.items()},
         "device": device.type,
     }
+
+
+def _blanked_by(reader: Any, name: str) -> list[Any]:
+    """The plans of the other images where some have pixels without a value: such a pixel is blank in this image, too."""
+    gaps = any(reader.fitted[image].missing for image in reader.images)
+    if name not in reader.images or reader.nodata != "any" or not (reader.one_frame and gaps):
+        return []
+    return sorted((nameless(reader.plans[other]) for other in reader.images if other != name), key=json_hash)
 
 
 def of_tensors(state: Mapping[str, Tensor]) -> str:

@@ -130,6 +130,17 @@ def test_the_name_of_a_stream_is_no_part(plain):
     assert key(plain, "again") == key(plain, "rgb")
 
 
+def test_an_image_beside_counts_where_its_missing_pixels_are_blank_in_this_one(made, plain, monkeypatch):
+    other = made("modality.again.bands=[G,R,B]")
+    assert key(other) == key(plain)
+    for one in (plain, other):
+        monkeypatch.setattr(one[1].reader.fitted["again"], "missing", {"of": 9, "some": 1, "share": 0.1, "none": 0})
+    assert key(other) != key(plain)
+    for one in (plain, other):
+        monkeypatch.setattr(one[1].reader, "nodata", "all")
+    assert key(other) == key(plain)
+
+
 TEXT = ["+modality.text={kind: text, field: caption, vocab: 50, length: 12}", "+backbone@backbones.text=text",
         "backbones.text.width=8", "backbones.text.layers=1", "backbones.text.freeze=true"]  # fmt: skip
 
