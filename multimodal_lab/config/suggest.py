@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,19 @@ def nodes(group: str) -> dict[str, Tree]:
     return {name: known[name] for name in sorted(known, key=lambda name: name != first)}
 
 
-def _read(file: Path) -> Tree:
-    """A file's own keys over those of the bases (`_NAME.yaml`) that its defaults list names before it."""
+def node(group: str, choice: str, folders: Sequence[Path]) -> Tree:
+    """The node of one choice, over all the files of its group that its defaults list names; {} where no folder has it."""
+    file = next((f for folder in folders if (f := folder / group / f"{choice}.yaml").is_file()), None)
+    return {} if file is None else _read(file, every=True)
+
+
+def _read(file: Path, every: bool = False) -> Tree:
+    """A file's own keys over those of the bases (`_NAME.yaml`; every: of all files) that its defaults list names before it."""
     node: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     made: Tree = {}
-    for name in (n for n in node.get("defaults", ()) if isinstance(n, str) and n.startswith("_") and n != "_self_"):
-        made = _over(made, _read(file.with_name(f"{name}.yaml")))
+    bases = [n for n in node.get("defaults", ()) if isinstance(n, str) and n != "_self_"]
+    for name in (n for n in bases if every or n.startswith("_")):
+        made = _over(made, _read(file.with_name(f"{name}.yaml"), every))
     return _over(made, node)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import MISSING, StudyError
 from multimodal_lab.config.rules.wiring import target
-from multimodal_lab.config.suggest import nodes
+from multimodal_lab.config.suggest import Tree, node, nodes
 from multimodal_lab.study.compare.facts import Facts, Input
 
 MANY = 32  # bands: so many with wavelengths are a spectrum
@@ -16,16 +17,23 @@ FEW = 1000  # training samples: with fewer, half the width
 WIDTHS = ("widths", "width")
 
 
-def choose(facts: Facts, given: Mapping[str, str], own: str) -> dict[str, str]:
-    """{stream: choice}; given: {stream: choice} that the line names, own: the choice that it names for all, "" without."""
+def choose(facts: Facts, given: Mapping[str, str], own: str, folders: Sequence[Path]) -> dict[str, str]:
+    """{stream: choice}; given: {stream: choice} that the line names, own: the choice that it names for all, "" without.
+
+    `StudyError` where no other stream can be read by `own`.
+    """
     # one that reads bands in order of wavelength reads none twice, as the controls of early fusion have them
     ordered = facts.stacked is None
-    return {i.name: given.get(i.name) or _of(i, own, ordered) for i in facts.inputs}
+    rest = [i for i in facts.inputs if i.name not in given]
+    read = [i.name for i in rest if _reads(node("backbone", own, folders), i)] if own else []
+    if own and not read:
+        kinds = ", ".join(f"{i.name} of kind {i.kind}" for i in rest) or "none that has no backbone of its own"
+        raise StudyError(f"backbone={own}: reads none of the streams ({kinds}); +backbone@backbones.STREAM=… is of one")
+    return {**given, **{i.name: own if i.name in read else _first(i, ordered) for i in rest}}
 
 
-def settings(choice: str, facts: Facts) -> dict[str, Any]:
-    """Its widths, halved for few samples; {} where its file has none, or they suffice."""
-    node = nodes("backbone")[choice]
+def settings(node: Tree, facts: Facts) -> dict[str, Any]:
+    """Its widths, halved for few samples; {} where its node has none, or they suffice."""
     if facts.train >= FEW or node.get("weights"):
         return {}
     heads = node.get("heads") or 1
@@ -33,34 +41,31 @@ def settings(choice: str, facts: Facts) -> dict[str, Any]:
     return {k: v for k, v in halved.items() if v}
 
 
-def width(choice: str, changed: Mapping[str, Any]) -> int | None:
-    """The width of its features, where its file says it."""
-    node = {**nodes("backbone")[choice], **changed}
+def width(node: Tree) -> int | None:
+    """The width of its features, where its node says it."""
     found = node.get("widths") or node.get("width")
     return found[-1] if isinstance(found, list) else found if isinstance(found, int) else None
 
 
-def trains(choice: str) -> bool:
+def trains(node: Tree) -> bool:
     """Whether a backbone begins with nothing learnt."""
-    return "weights" not in nodes("backbone")[choice]
+    return node.get("weights", "random") in (None, "random")
 
 
-def _of(stream: Input, own: str, ordered: bool) -> str:
-    fitting = [name for name, node in nodes("backbone").items() if _reads(node, stream)]
-    if own in fitting:
-        return own
-    fitting = [name for name in fitting if trains(name) and MISSING not in nodes("backbone")[name].values()]
+def _first(stream: Input, ordered: bool) -> str:
+    able = {name: one for name, one in nodes("backbone").items() if _reads(one, stream)}
+    fitting = [name for name, one in able.items() if "weights" not in one and MISSING not in one.values()]
     if not fitting:
         what = f"of kind {stream.kind}{' with' if stream.timed else ' without'} a time axis"
         near = f"+backbone@backbones.{stream.name}=… names one of your own"
         raise StudyError(f"modality.{stream.name}: no backbone reads a stream {what}; {near}")
     spectrum = ordered and stream.wavelengths and len(stream.bands) >= MANY and stream.kind == "vector"
-    best = [n for n in fitting if bool(fact(target(nodes("backbone")[n]), "wavelengths", False)) is spectrum]
+    best = [n for n in fitting if bool(fact(target(able[n]), "wavelengths", False)) is spectrum]
     return (best or fitting)[0]
 
 
-def _reads(node: Mapping[str, Any], stream: Input) -> bool:
-    of = target(dict(node))
+def _reads(one: Tree, stream: Input) -> bool:
+    of = target(one)
     return stream.kind in fact(of, "kinds", ()) and fact(of, "steps") in (None, stream.timed)
 
 

@@ -16,6 +16,7 @@ from multimodal_lab.config.check import SweepJobs, check_command, refuse
 from multimodal_lab.config.directories import absent
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import Problem, StudyError
+from multimodal_lab.config.suggest import node
 from multimodal_lab.study.compare import backbones, file, heads, size
 from multimodal_lab.study.compare.arms import Arms, Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds
@@ -120,14 +121,13 @@ def _configs(asked: Request, draft: Path, made: Arms) -> dict[str, DictConfig]:
 
 
 def _recipe(facts: Facts, asked: Request) -> Recipe:
-    chosen, settings, parts = _backbones(facts, asked)
+    chosen, settings, parts, pretrained = _backbones(facts, asked)
     body = {**heads.values(facts.labels), **settings}
     body["data"] = {"labels": [*(x.name for x in facts.labels), *facts.beside], "split": dict(facts.split)}
     body["data"] |= {"size": facts.side} if facts.side else {}
     fields = {i.name: {"field": i.node["field"]} for i in facts.inputs if i.node.get("field")}
     body |= {"modality": fields} if fields else {}
     batch: Any = next((o.value() for o in asked.values if o.key_or_group == "data.batch_size"), None)
-    pretrained = any(not backbones.trains(c) for c in chosen.values())
     for top, own in size.training(facts, batch, pretrained).items():
         body[top] = {**body.get(top, {}), **own}
     for o in asked.values:
@@ -141,22 +141,37 @@ def _write(target: Path, facts: Facts, design: Design, recipe: Recipe, asked: Re
     file.write(target, choices, file.node(facts, made, design, asked), recipe.body, asked.typed, sweep)
 
 
-def _backbones(facts: Facts, asked: Request) -> tuple[dict[str, str], dict[str, Any], Parts]:
-    """Choices of groups, their settings, and what arms need to know of them."""
+def _backbones(facts: Facts, asked: Request) -> tuple[dict[str, str], dict[str, Any], Parts, bool]:
+    """Choices of groups, their settings, what arms need to know of them, and whether any has learnt before."""
     given = {str(o.package).partition(".")[2]: str(o.value()) for o in asked.choices
              if o.key_or_group == "backbone" and o.package}  # fmt: skip
     own = next((str(o.value()) for o in asked.choices if o.key_or_group == "backbone" and not o.package), "")
-    of = backbones.choose(facts, given, own)
-    changed = {name: backbones.settings(choice, facts) for name, choice in of.items()}
-    widths = {backbones.width(c, changed[n]) for n, c in of.items()}
-    wide = max((w for w in widths if w), default=None)
+    of = backbones.choose(facts, given, own, asked.folders)
+    found = {n: node("backbone", c, asked.folders) for n, c in of.items()}
+    derived = {n: backbones.settings(one, facts) for n, one in found.items()}
+    typed = {n: _typed(asked, n, every=n not in given and own in ("", c)) for n, c in of.items()}
+    changed = {n: {**derived[n], **typed[n]} for n in of}
+    whole = [{**one, **changed[n]} for n, one in found.items()]
+    wide = max((w for one in whole if (w := backbones.width(one))), default=None)
     attention = (f"fusion.width={wide}",) if wide and wide % HEADS == 0 else ()
-    if len(set(of.values())) == 1 and not given:
-        choice, settings = next(iter(of.values())), next(iter(changed.values()))
-        return {"backbone": choice}, {"backbone": settings} if settings else {}, Parts({}, attention)
+    pretrained = not all(map(backbones.trains, whole))
+    if len(set(of.values())) == 1 and not given and not asked.gives("backbones"):
+        name, choice = next(iter(of.items()))
+        settings = {"backbone": derived[name]} if derived[name] else {}
+        return {"backbone": choice}, settings, Parts({}, attention), pretrained
     chosen = {f"backbone@backbones.{n}": c for n, c in of.items()}
     settings = {"backbones": {n: c for n, c in changed.items() if c}}
-    return chosen, settings, Parts({n: (c, changed[n]) for n, c in of.items()}, attention)
+    return chosen, settings, Parts({n: (c, changed[n]) for n, c in of.items()}, attention), pretrained
+
+
+def _typed(asked: Request, stream: str, every: bool) -> dict[str, Any]:
+    """What was typed of a stream's backbone, which its place in a control takes too; every: what is typed of all counts."""
+    found: dict[str, Any] = {}
+    for top in (("backbone",) if every else ()) + (f"backbones.{stream}",):
+        for o in asked.values:
+            if o.key_or_group.startswith(f"{top}."):
+                file.put(found, o.key_or_group.removeprefix(f"{top}."), o.value())
+    return found
 
 
 def _name(asked: Request, cfg: DictConfig) -> str:

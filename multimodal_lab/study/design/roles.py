@@ -184,7 +184,8 @@ def _changes(name: str, kind: str, of: str, own: Tree, arm: Tree) -> Iterator[Pr
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:
     """A node whose keys and words have the other names."""
     if isinstance(node, Mapping):
-        return {names.get(k, k): _renamed(v, names) for k, v in node.items()}
+        # a stream may be named as a module is
+        return {names.get(k, k): v if k == "_target_" else _renamed(v, names) for k, v in node.items()}
     if isinstance(node, list):
         return [_renamed(v, names) for v in node]
     return ".".join(names.get(word, word) for word in node.split(".")) if isinstance(node, str) else node
