@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,36 @@ def test_of_three_modalities_every_two_are_fused_and_all_but_the_first_are_shuff
     assert [line.partition("=")[0] for line in again] == [
         "~modality.a", "~modality.c", "+modality.again", "+modality.again_2",
     ]  # fmt: skip
+
+
+BOTH = (
+    Input("image", "image", {"kind": "image", "bands": ["R", "G", "B"]}, bands=("R", "G", "B"), numbers=3),
+    Input("text", "text", {"kind": "text", "field": "caption"}, numbers=9),
+)
+
+
+def test_a_backbone_that_is_named_is_every_streams_that_it_reads_with_its_settings_in_controls_too():
+    own = replace(facts(), inputs=BOTH, stacked=None)
+    words = ["study=compare", "backbone=efficientnet_lite0", "backbone.freeze=true", "backbone.weights=/a.safetensors",
+             "+backbone@backbones.text=transformers_text", "backbones.text.weights=/b"]  # fmt: skip
+    chosen, settings, parts, pretrained = derive._backbones(own, request(words))
+    assert chosen == {"backbone@backbones.image": "efficientnet_lite0", "backbone@backbones.text": "transformers_text"}
+    image, text = {"freeze": True, "weights": "/a.safetensors"}, {"weights": "/b"}
+    assert settings == {"backbones": {"image": image, "text": text}}
+    assert pretrained
+    again = arms(own, FULL, parts).controls["concat_image_again"]["set"]
+    assert [x for x in again if "backbone" in x] == [
+        "~backbones.text", "+backbone@backbones.again=efficientnet_lite0", "backbones.again.freeze=true",
+        'backbones.again.weights="/a.safetensors"',
+    ]  # fmt: skip
+    _, settings, _, pretrained = derive._backbones(own, request(["study=compare", "backbone=resnet18"]))
+    assert "image" not in settings["backbones"]  # its own widths stay
+    assert not pretrained
+
+
+def test_a_backbone_that_reads_no_stream_is_refused():
+    with pytest.raises(StudyError, match=r"backbone=spectral: reads none of the streams \(image of kind image, text"):
+        derive._backbones(replace(facts(), inputs=BOTH, stacked=None), request(["study=compare", "backbone=spectral"]))
 
 
 @pytest.mark.parametrize(("kind", "late"), [("several", True), ("number", False)])

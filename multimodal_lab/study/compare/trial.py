@@ -19,7 +19,7 @@ from multimodal_lab import progress
 from multimodal_lab.cache.start import StartCache
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.device.placement import pick_device
-from multimodal_lab.experiment.build import build_augmentation, build_system, modality
+from multimodal_lab.experiment.build import build_augmentation, build_system, feature_cache, modality
 from multimodal_lab.experiment.run import run
 from multimodal_lab.train.length import length
 from multimodal_lab.train.step import Step
@@ -64,10 +64,12 @@ def _without_training(cfg: DictConfig) -> float:
 def _training(cfg: DictConfig) -> float:
     """The seconds of all steps, from a few."""
     device = pick_device(cfg.device)
-    data = safe_instantiate(cfg.data).prepare(modality(cfg), cfg.seed, memory=StartCache())
+    cache = feature_cache(cfg)
+    memory = cache or StartCache()
+    data = safe_instantiate(cfg.data).prepare(modality(cfg), cfg.seed, memory=memory, encodes=cache is not None)
     torch.manual_seed(cfg.seed)
     system = build_system(cfg, data).to(device)
-    augment = build_augmentation(cfg, None, system, data, device)
+    augment = build_augmentation(cfg, cache, system, data, device)  # what it encodes the cells find
     train = safe_instantiate(cfg.train)
     step = Step(
         system, safe_instantiate(cfg.optim)(system), torch.amp.GradScaler(device.type, enabled=False), augment, device,
