@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -15,13 +15,24 @@ from multimodal_lab.predict.index import TABLE, Index
 from multimodal_lab.predict.nearest import nearest, searched
 from multimodal_lab.text import expected_one_of
 
-if TYPE_CHECKING:
-    from multimodal_lab.predict.predictor import Predictor
-
 Among = Embeddings | Index | Prepared | str | Path | None
 
 
-def retrieve(predictor: Predictor, query: dict[str, Any], top_k: int, of: str | None, among: Among) -> pd.DataFrame:
+class Embeds(Protocol):
+    """What is asked of a `Predictor`: its run, the streams that it expects, and the vectors of what is given."""
+
+    folder: Path
+    checkpoint: Path
+    expected: dict[str, Any]
+
+    def embed(self, samples: Any = None, *, mask: Any = None, **streams: Any) -> Embeddings:
+        """Of samples that are given."""
+
+    def embed_data(self, data: Any) -> Embeddings:
+        """Of all of data."""
+
+
+def retrieve(predictor: Embeds, query: dict[str, Any], top_k: int, of: str | None, among: Among) -> pd.DataFrame:
     """The nearest items to each query of one stream; see `Predictor.retrieve`."""
     mask = query.pop("mask", None)
     if "k" in query and "k" not in predictor.expected:
@@ -36,7 +47,7 @@ def retrieve(predictor: Predictor, query: dict[str, Any], top_k: int, of: str | 
     return nearest(predictor.embed(mask=mask, **query), name, index, top_k)
 
 
-def index_of(predictor: Predictor, among: Among, of: str) -> Index:
+def index_of(predictor: Embeds, among: Among, of: str) -> Index:
     """An index of stream `of`; see `Predictor.index`. `DataError` for one of another stream or of other weights."""
     if isinstance(among, Prepared):
         return _of_data(predictor, among, of)
@@ -51,19 +62,19 @@ def index_of(predictor: Predictor, among: Among, of: str) -> Index:
     return indexing.of_embeddings(among if isinstance(among, Embeddings) else _saved(among, predictor), of)
 
 
-def kept_index(predictor: Predictor, data: Prepared, where: str, of: str) -> tuple[Index, str]:
+def kept_index(predictor: Embeds, data: Prepared, where: str, of: str) -> tuple[Index, str]:
     """The index of data of a folder `where`, kept beside the run, and a sentence about it."""
     facts = indexing.facts_of(predictor.folder, predictor.checkpoint, data, of)
     return indexing.kept(predictor.folder, where, facts, lambda: _of_data(predictor, data, of))
 
 
-def _of_data(predictor: Predictor, data: Prepared, of: str) -> Index:
+def _of_data(predictor: Embeds, data: Prepared, of: str) -> Index:
     made = indexing.of_embeddings(predictor.embed_data(data), of, data)
     made.facts |= indexing.facts_of(predictor.folder, predictor.checkpoint, data, of)
     return made
 
 
-def _saved(among: str | Path | None, predictor: Predictor) -> Embeddings:
+def _saved(among: str | Path | None, predictor: Embeds) -> Embeddings:
     folder = predictor.folder / "embeddings" if among is None else Path(among).expanduser()
     if not folder.is_dir():
         told = "the run kept no embeddings; name a folder: data.root=…" if among is None else "no folder here"

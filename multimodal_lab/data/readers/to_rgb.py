@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from PIL import Image
 
 from multimodal_lab.data.source import DataError
 
-if TYPE_CHECKING:
-    from multimodal_lab.data.readers.images import Header
-
 # Pillow's modes that `to_rgb` takes beside those of grey and colour: 1 bit, inks, JPEG's own, a palette with alpha.
 OTHER = ("1", "CMYK", "YCbCr", "PA")
 CALLED = {"1": "black and white", "L": "grey", "LA": "grey", "I;16": "grey", "I;16B": "grey", "P": "with a palette",
           "PA": "with a palette"}  # fmt: skip
+
+
+class Stored(Protocol):
+    """What a header tells of how a picture is stored: Pillow's mode, and the EXIF orientation, 1 where it is upright."""
+
+    @property
+    def mode(self) -> str:
+        """Such as L or CMYK."""
+
+    @property
+    def orientation(self) -> int:
+        """From 1 to 8."""
 
 
 def plain(image: Image.Image) -> Image.Image:
@@ -27,7 +36,7 @@ def plain(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if see_through else "L" if image.mode == "1" else "RGB")
 
 
-def notes(column: str, found: Mapping[str, Header | DataError], all_rgb: bool) -> list[str]:
+def notes(column: str, found: Mapping[str, Stored | DataError], all_rgb: bool) -> list[str]:
     """How many images were made RGB, of which kinds, and how many are turned upright. found: {path: header}."""
     known = {path: header for path, header in found.items() if not isinstance(header, DataError)}
     said = []
