@@ -59,9 +59,11 @@ class Bar:
         last = done == self.total and self._said > self._began
         if now - self._said >= EVERY or last:
             self._said = now
-            left = (now - self._began) / max(1, done - self.first) * (self.total - done)
+            gone = done - self.first
             middle = f" · {text}" if text else ""
-            print(f"{self.doing} {done}/{self.total}{middle} · ETA {left:.0f} s", flush=True)
+            # before the first round is done nothing is known of the rest
+            left = f" · ETA {(now - self._began) / gone * (self.total - done):.0f} s" if gone > 0 else ""
+            print(f"{self.doing} {done}/{self.total}{middle}{left}", flush=True)
 
     def stop(self) -> None:
         """End the display; asked again, nothing."""
