@@ -30,19 +30,22 @@ def nodes(group: str) -> dict[str, Tree]:
 
 
 def node(group: str, choice: str, folders: Sequence[Path]) -> Tree:
-    """The node of one choice, over all the files of its group that its defaults list names; {} where no folder has it."""
+    """The node of one choice, over all choices of its group that its defaults list names before it; {} where no folder has it."""
     file = next((f for folder in folders if (f := folder / group / f"{choice}.yaml").is_file()), None)
-    return {} if file is None else _read(file, every=True)
-
-
-def _read(file: Path, every: bool = False) -> Tree:
-    """A file's own keys over those of the bases (`_NAME.yaml`; every: of all files) that its defaults list names before it."""
-    node: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    own: Tree = {} if file is None else yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     made: Tree = {}
-    bases = [n for n in node.get("defaults", ()) if isinstance(n, str) and n != "_self_"]
-    for name in (n for n in bases if every or n.startswith("_")):
-        made = _over(made, _read(file.with_name(f"{name}.yaml"), every))
-    return _over(made, node)
+    for name in (n for n in own.get("defaults", ()) if isinstance(n, str) and n != "_self_"):
+        made = _over(made, node(group, name.removeprefix(f"/{group}/"), folders))
+    return _over(made, own)
+
+
+def _read(file: Path) -> Tree:
+    """A file's own keys over those of the bases (`_NAME.yaml`) that its defaults list names before it."""
+    own: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    made: Tree = {}
+    for name in (n for n in own.get("defaults", ()) if isinstance(n, str) and n.startswith("_") and n != "_self_"):
+        made = _over(made, _read(file.with_name(f"{name}.yaml")))
+    return _over(made, own)
 
 
 def _over(base: Tree, own: Tree) -> Tree:

@@ -7,6 +7,8 @@ from torch import nn
 from multimodal_lab.backbone.freeze import freeze
 from multimodal_lab.cache.features import moves
 from multimodal_lab.config import schema
+from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.rules.cache import cached
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.experiment.reload import embed_files
@@ -104,6 +106,16 @@ def test_what_has_no_kept_features_is_refused_before_anything_is_built(composed,
     for word in words:
         assert word in said, said
     assert not [p for p in schema.check(composed(*BASE, "cache=features", "fusion=concat")) if "cache" in str(p)]
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [("batch.inputs", True), ("batch.inputs.rgb", True), ("batch.mask", True), ("batch.inputs.rgb_2", False)],
+)
+def test_a_loss_that_reads_a_kept_input_is_refused_and_no_other(composed, path, refused):
+    tree = as_plain(composed(*BASE, "cache=features", "fusion=concat"))
+    tree["loss"]["logits"] = path
+    assert any(p.key == "loss.logits" for p in cached(tree)) is refused
 
 
 def test_what_only_the_built_system_shows_is_refused_too(ran, tmp_path):

@@ -13,6 +13,8 @@ from own_table import table, write
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.study import read
+from multimodal_lab.config.suggest import node
+from multimodal_lab.config.targets import conf_dir
 from multimodal_lab.study.compare import derive, plans, size
 from multimodal_lab.study.compare.arms import Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds, told
@@ -82,6 +84,16 @@ def test_a_backbone_that_is_named_is_every_streams_that_it_reads_with_its_settin
     _, settings, _, pretrained = derive._backbones(own, request(["study=compare", "backbone=resnet18"]))
     assert "image" not in settings["backbones"]  # its own widths stay
     assert not pretrained
+
+
+def test_a_backbone_of_ones_own_may_build_on_ours(tmp_path):
+    (tmp_path / "backbone").mkdir()
+    (tmp_path / "backbone" / "mine.yaml").write_text("defaults: [/backbone/resnet18, _self_]\nfreeze: true\n")
+    words = ["study=compare", f"--config-dir={tmp_path}", "backbone=mine"]
+    chosen, _, _, pretrained = derive._backbones(replace(facts(), inputs=BOTH, stacked=None), request(words))
+    assert chosen["backbone@backbones.image"] == "mine"
+    assert not pretrained
+    assert node("backbone", "mine", (conf_dir(), tmp_path))["model"] == "resnet18"
 
 
 def test_a_backbone_that_reads_no_stream_is_refused():

@@ -9,6 +9,7 @@ from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.rules.wiring import Tree, losses, streams, target
 from multimodal_lab.config.signature import SourceError, signature
+from multimodal_lab.config.study import under
 from multimodal_lab.config.suggest import one
 from multimodal_lab.runs.records import LayoutError, require_readable
 
@@ -67,10 +68,10 @@ def _inputs(tree: Tree, kept: list[str]) -> Iterator[Problem]:
         there = ", ".join(dict.fromkeys(name for own in changed.values() for name in own))
         expects = f"changes inputs of {there} ({', '.join(changed)}); cache=features caches features of inputs that never change"
         yield Problem("augment", target(tree["augment"]), expects, "augment=none")
-    read = ("batch.mask", *(f"batch.inputs.{name}" for name in kept))
+    read = ("batch.mask", *(f"batch.inputs.{name}" for name in kept))  # or all inputs, those among them
     for key, node in losses(tree).items():
         for argument, path in node.items():
-            if isinstance(path, str) and path.startswith(read):
+            if isinstance(path, str) and (path == "batch.inputs" or any(under(path, top) for top in read)):
                 yield Problem(f"{key}.{argument}", path, "reads inputs, which cache=features never loads", "cache=none")
 
 

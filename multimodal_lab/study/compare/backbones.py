@@ -29,27 +29,27 @@ def choose(facts: Facts, given: Mapping[str, str], own: str, folders: Sequence[P
     if own and not read:
         kinds = ", ".join(f"{i.name} of kind {i.kind}" for i in rest) or "none that has no backbone of its own"
         raise StudyError(f"backbone={own}: reads none of the streams ({kinds}); +backbone@backbones.STREAM=… is of one")
-    return {**given, **{i.name: own if i.name in read else _first(i, ordered) for i in rest}}
+    return {i.name: given.get(i.name) or (own if i.name in read else _first(i, ordered)) for i in facts.inputs}
 
 
-def settings(node: Tree, facts: Facts) -> dict[str, Any]:
+def settings(one: Tree, facts: Facts) -> dict[str, Any]:
     """Its widths, halved for few samples; {} where its node has none, or they suffice."""
-    if facts.train >= FEW or node.get("weights"):
+    if facts.train >= FEW or one.get("weights"):
         return {}
-    heads = node.get("heads") or 1
-    halved = {k: _half(node[k], heads) for k in WIDTHS if k in node}
+    heads = one.get("heads") or 1
+    halved = {k: _half(one[k], heads) for k in WIDTHS if k in one}
     return {k: v for k, v in halved.items() if v}
 
 
-def width(node: Tree) -> int | None:
+def width(one: Tree) -> int | None:
     """The width of its features, where its node says it."""
-    found = node.get("widths") or node.get("width")
+    found = one.get("widths") or one.get("width")
     return found[-1] if isinstance(found, list) else found if isinstance(found, int) else None
 
 
-def trains(node: Tree) -> bool:
+def trains(one: Tree) -> bool:
     """Whether a backbone begins with nothing learnt."""
-    return node.get("weights", "random") in (None, "random")
+    return one.get("weights", "random") in (None, "random")
 
 
 def _first(stream: Input, ordered: bool) -> str:
