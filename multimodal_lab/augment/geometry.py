@@ -38,8 +38,8 @@ class Geometric:
 
     def on(self, draw: Draw) -> Tensor:
         """(N,) bool: the rows it acts on."""
-        always = torch.ones_like(draw.keys, dtype=torch.bool)
-        return always if self.p == 1 else draw.fold("p").uniform(1)[:, 0] < self.p
+        keys = draw.keys
+        return torch.ones_like(keys, dtype=torch.bool) if self.p == 1 else draw.fold("p").uniform(1)[:, 0] < self.p
 
     def params(self, draw: Draw, canvas: Size) -> Params:
         """What is drawn for images of `canvas` (H, W), in pixels and degrees, by kornia's names."""

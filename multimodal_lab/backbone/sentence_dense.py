@@ -12,11 +12,8 @@ from multimodal_lab.files import read_json
 from multimodal_lab.pretrained.tokenizer import read
 
 MODULES = "modules.json"
-ELSEWHERE = (
-    "Transformer",
-    "Pooling",
-    "Normalize",
-)  # the model, `own_pooling`, and unit length, which losses and metrics give
+# the model, `own_pooling`, and unit length, which losses and metrics give
+ELSEWHERE = ("Transformer", "Pooling", "Normalize")
 ACTIVATIONS = {
     f"torch.nn.modules.{file}.{kind.__name__}": kind
     for file, kinds in (

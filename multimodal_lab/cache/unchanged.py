@@ -10,6 +10,7 @@ from multimodal_lab.augment.augment import Augment as Ops
 from multimodal_lab.types import Batch
 
 Augment = Callable[[Batch, int, int], Batch]
+WHY = ", and features are kept of what never changes; give augment=none, or cache=none"
 
 
 def require_ops_elsewhere(augment: Augment, names: Collection[str]) -> None:
@@ -32,6 +33,3 @@ def require_unchanged(batch: Batch, view: Batch, names: Sequence[str]) -> None:
         rows = view.present[name][: len(batch)]
         if not torch.equal(batch.inputs[name][rows], view.inputs[name][: len(batch)][rows]):
             raise ValueError(f"cache=features: the augmentation changes stream {name}{WHY}")
-
-
-WHY = ", and features are kept of what never changes; give augment=none, or cache=none"

@@ -96,9 +96,8 @@ def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tu
     if method == "tsne":
         from sklearn.manifold import TSNE
 
-        if (
-            np.ptp(x, axis=0).max() < 1e-6
-        ):  # collapsed: divided by its spread, the start would be NaN, of which sklearn crashes
+        # collapsed: divided by its spread, the start would be NaN, and sklearn's tree ends the process
+        if np.ptp(x, axis=0).max() < 1e-6:
             return np.zeros((len(x), 2)), ("t-SNE 1", "t-SNE 2")
         begin = "pca" if min(x.shape) >= 2 else "random"
         few = min(30.0, (len(x) - 1) / 3)

@@ -56,8 +56,8 @@ class Gaps:
     def columns(self, number: int, row: Row, needed: Sequence[str], key: str | None) -> None:
         """Note the first of the `needed` columns that a row has not; its name, in column `key`, no row may lack."""
         for column in needed:
-            if row.get(column) in (None, "", []):
-                held = [k for k, v in row.items() if not (v is None or (isinstance(v, str | list) and not v))]
+            if _empty(row.get(column)):
+                held = [k for k, v in row.items() if not _empty(v)]
                 told = f"{self.called(number)} has no {column!r}; it has {some(held)}"
                 if column == key:
                     raise DataError(f"{self.file}: {told}")
@@ -129,3 +129,7 @@ class Gaps:
 
     def _note(self, number: int, what: str, told: str) -> None:
         self.why.setdefault(number, (what, told))
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list) and not value)
