@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.readers import header_memory
+from multimodal_lab.data.readers import header_memory, images
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
@@ -170,8 +170,8 @@ def test_headers_that_an_earlier_start_has_read_are_not_read_again(folder, monke
     for i in range(N):  # written long ago, as far as a file's clock tells
         os.utime(folder / f"img/{i}.png", (1, 1))
     monkeypatch.setattr(header_memory, "settled", lambda stamp, now: True)
-    real = header_memory.read_header
-    monkeypatch.setattr(header_memory, "read_header", lambda *a: read.append(a[1]) or real(*a))
+    real = images.read_header
+    monkeypatch.setattr(images, "read_header", lambda *a: read.append(a[1]) or real(*a))
     first = Pairs(root)
     assert len(read) == N
     assert Pairs(root).samples.equals(first.samples)

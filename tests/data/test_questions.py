@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.readers import image_texts
+from multimodal_lab.data.readers import images
 from multimodal_lab.data.readers.easy_vqa import EasyVqa, described
 from multimodal_lab.data.readers.questions import Questions, counted
 from multimodal_lab.data.readers.recent import Recent
@@ -59,8 +59,8 @@ def test_each_type_is_a_label_and_counts_are_classes(tmp_path):
 def test_an_image_of_several_questions_is_decoded_once(tmp_path, monkeypatch):
     source = Questions(write(tmp_path, [row for i in range(N) for row in asked(i)]))
     decoded = []
-    real = image_texts.decode
-    monkeypatch.setattr(image_texts, "decode", lambda *a: decoded.append(a[1]) or real(*a))
+    real = images.decode
+    monkeypatch.setattr(images, "decode", lambda *a: decoded.append(a[1]) or real(*a))
     stream = Stream("image", bands=source.bands)
     found = [source.read(i, [stream]).inputs["image"] for i in range(3 * N)]
     assert decoded == [f"{i}.png" for i in range(N)]

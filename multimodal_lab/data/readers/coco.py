@@ -10,15 +10,15 @@ from multimodal_lab.data.readers.coco_captions import RESTVAL, Captioned
 from multimodal_lab.data.readers.folder import existing, given, some
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
-from multimodal_lab.data.readers.image_texts import ImageTexts
 from multimodal_lab.data.readers.images import Colour
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.source import DataError
 
 
-class Coco(ImageTexts):
-    """The captions of COCO (Lin 2014, Chen 2015) below `root`: columns `image`, `caption` and `split`, see `ImageTexts`.
+class Coco(MediaTable):
+    """The captions of COCO (Lin 2014, Chen 2015) below `root`: columns `image`, `caption` and `split`, see `MediaTable`.
 
     year: of the official split, 2017 or 2014. captions: {split: annotation file}, folders: {split: folder of images}; None:
     annotations/captions_trainYEAR.json and trainYEAR for train, and those of val for **test**: COCO's own test captions are

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from multimodal_lab.data.readers.folder import existing
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
-from multimodal_lab.data.readers.image_texts import ImageTexts
 from multimodal_lab.data.readers.images import Colour
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.pair_rows import from_table
 from multimodal_lab.data.source import DataError
 from multimodal_lab.text import expected_one_of
@@ -23,8 +23,8 @@ WORD = re.compile(r"\b(" + "|".join((*SHAPES, *COLOURS)) + r")\b")
 NEGATED = re.compile(r"\b(?:not|no)\b")
 
 
-class EasyVqa(ImageTexts):
-    """A row an image of easy-VQA (Zhou 2019), by `qa.jsonl` with columns image, question, answer, split; see `ImageTexts`.
+class EasyVqa(MediaTable):
+    """A row an image of easy-VQA (Zhou 2019), by `qa.jsonl` with columns image, question, answer, split; see `MediaTable`.
 
     Its one text, `description`, is made from the image's questions and their true answers, see `described`: "a blue
     rectangle", "a blue shape" where no question tells the shape, "a rectangle" where none tells the colour; missing: what such

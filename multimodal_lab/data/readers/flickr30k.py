@@ -16,9 +16,9 @@ from multimodal_lab.data.readers.delimited import decode
 from multimodal_lab.data.readers.folder import existing, given, readable, some
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
-from multimodal_lab.data.readers.image_texts import ImageTexts
 from multimodal_lab.data.readers.images import Colour
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.source import DataError
 
 # Files of captions, those that tell the split first, and folders of the images.
@@ -30,8 +30,8 @@ BAR = re.compile(r"(?P<name>[^|]+)\|\s*(?P<number>\d+)\s*\|(?P<text>.*)")
 NO_BAR = re.compile(r"(?P<name>[^|]+)\|\s*(?P<number>\d+)\s+(?P<text>[^|]*)")
 
 
-class Flickr30k(ImageTexts):
-    """The 31,783 images of Flickr30k below `root`, five captions each: columns `image`, `caption`, see `ImageTexts`.
+class Flickr30k(MediaTable):
+    """The 31,783 images of Flickr30k below `root`, five captions each: columns `image`, `caption`, see `MediaTable`.
 
     captions: the file, None for the first of `FILES` that is there. `dataset_flickr30k.json` and the hub's
     `flickr_annotations_30k.csv` tell the Karpathy split (29,000, 1,014 and 1,000 of 31,014 images): column `split`. The token

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from multimodal_lab.data.readers.folder import existing, find, some
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
-from multimodal_lab.data.readers.image_texts import ImageTexts
 from multimodal_lab.data.readers.images import SUFFIXES, Colour
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.pair_rows import Rows, from_table
 from multimodal_lab.data.readers.split_folders import split_of
 from multimodal_lab.data.source import DataError
@@ -21,7 +21,7 @@ METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 NAME = "file_name"  # of an image; X_file_name of a second one, X
 
 
-class ImageFolder(ImageTexts):
+class ImageFolder(MediaTable):
     """The rows of every `metadata.csv|jsonl|parquet` below `root`, whose `file_name` is relative to that file's folder.
 
     The column of images is called `image` (of `X_file_name`, `X`), as the library `datasets` does. A column `split` is added

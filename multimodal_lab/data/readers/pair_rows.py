@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers import coco_captions
+from multimodal_lab.data.readers.columns.medium import Medium
 from multimodal_lab.data.readers.delimited import decode
-from multimodal_lab.data.readers.folder import PICTURES, existing, find, given, some
+from multimodal_lab.data.readers.folder import existing, find, given, some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.name_match import parts
 from multimodal_lab.data.readers.tables import DELIMITED, LINES, read_lines, read_table
@@ -58,39 +59,38 @@ def from_table(
 
 
 def from_folders(
-    root: Path, folders: Mapping[str, str], suffixes: Sequence[str]
-) -> tuple[Rows, list[str], list[str], list[str]]:
-    """A row for each file name (without suffix) of the folders {column: folder}, the columns of images, those of texts
-    (folders of .txt files), and what there is to tell."""
+    root: Path, folders: Mapping[str, str], media: Sequence[type[Medium]]
+) -> tuple[Rows, dict[str, list[str]], list[str]]:
+    """A row for each file name (without suffix) of the folders {column: folder}, the columns of each of the `media` by its
+    `key`, those of `texts` (folders of .txt files), and what there is to tell."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     notes: list[str] = []
-    kinds: dict[bool, list[str]] = {False: [], True: []}
+    columns: dict[str, list[str]] = {**{medium.key: [] for medium in media}, "texts": []}
     for column, folder in folders.items():
         below = existing(str(root / folder))
         if not below.is_relative_to(root):
             raise DataError(f"data.source.folders.{column}: {folder!r} is not below {root}")
-        texts = not any(p.suffix.lower() in suffixes for p in below.rglob("*"))
-        kinds[texts].append(column)
-        for path in find(below, (".txt",) if texts else suffixes):
+        there = {p.suffix.lower() for p in below.rglob("*")}
+        medium = next((m for m in media if there & {*m.suffixes}), None)
+        what = "pictures" if medium is None or medium.key == "images" else f"{medium.called}s"
+        columns[medium.key if medium else "texts"].append(column)
+        for path in find(below, medium.suffixes if medium else (".txt",)):
             row = rows.setdefault(parts(path), {"id": str(Path(path).with_suffix("").as_posix())})
             if column in row:
                 raise DataError(f"data.source.folders.{column}: {path} and {row[column]} have one name")
-            row[column] = decode((below / path).read_bytes())[0].strip() if texts else f"{folder.strip('/')}/{path}"
-        notes.append(
-            f"{column}: the {'texts' if texts else 'pictures'} of {folder}/, joined by file name without suffix"
-        )
+            row[column] = f"{folder.strip('/')}/{path}" if medium else decode((below / path).read_bytes())[0].strip()
+        notes.append(f"{column}: the {what if medium else 'texts'} of {folder}/, joined by file name without suffix")
     for column in folders:
         lacking = [row["id"] for row in rows.values() if column not in row]
         notes += [f"{column}: no file for {len(lacking)} of {len(rows)} names: {some(lacking)}"] if lacking else []
-    return [rows[name] for name in sorted(rows)], kinds[False], kinds[True], notes
+    return [rows[name] for name in sorted(rows)], columns, notes
 
 
-def columns_of_images(rows: Rows, file: str) -> list[str]:
-    """The columns whose values all name pictures."""
-    found = [c for c in _columns(rows) if (known := _known(rows, c)) and all(map(_is_picture, known))]
-    if not found:
-        raise DataError(f"{file}: no column names pictures (data.source.images); there are {some(_columns(rows))}")
-    return found
+def columns_of_files(rows: Rows, suffixes: Collection[str]) -> list[str]:
+    """The columns whose values all name files of some suffixes."""
+    return [
+        c for c in _columns(rows) if (known := _known(rows, c)) and all(_ends_in(value, suffixes) for value in known)
+    ]
 
 
 def columns_of_texts(rows: Rows) -> list[str]:
@@ -99,23 +99,35 @@ def columns_of_texts(rows: Rows) -> list[str]:
     return [c for name in TEXTS for c in there if c.lower() == name and all(map(_is_text, _known(rows, c)))]
 
 
-def field_of(stream: Stream, images: Sequence[str], texts: Sequence[str], where: str, columns: Sequence[object]) -> str:
-    """The column that a stream is cut from: that of its `field`, or of its own name, or the only one; else `NoStream`."""
-    need_kind([stream], ["image", "text"], where)
+KEYS = {"image": "images", "vector": "audio", "text": "texts"}  # of data.source, that list the columns of a kind
+
+
+def field_of(
+    stream: Stream, files: Mapping[str, Sequence[str]], texts: Sequence[str], where: str, columns: Sequence[object]
+) -> str:
+    """The field that a stream is cut from: that of its `field`, or of its own name, or the only one; else `NoStream`.
+
+    files: {kind: the fields of files that are such}.
+    """
+    given = files or {"image": ()}
+    need_kind([stream], [*given, "text"], where)
     of_text = kinds.of(stream).stored == "column"
-    choices = list(texts if of_text else images)
+    kind = "text" if of_text else next(k for k in given if kinds.alike(stream.kind, k))
+    choices = list(texts if of_text else given[kind])
     unsaid = stream.field in ("", stream.name)  # a text stream without a field is called like its field
     if unsaid and stream.name not in choices and len(choices) == 1:
         return choices[0]
     field = stream.name if unsaid and stream.name in choices else stream.field
     if field not in choices:
-        none = f"there is none; name some of {some(columns)} in data.source.{'texts' if of_text else 'images'}"
+        none = f"there is none; name some of {some(columns)} in data.source.{KEYS.get(kind, 'images')}"
         expected = f"one of the {stream.kind} columns of {where}: {', '.join(choices) or none}"
         raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
     return field
 
 
-def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) -> tuple[str, list[str]]:
+def name_rows(
+    rows: Rows, column: str | None, images: Sequence[str], file: str, called: str = "image"
+) -> tuple[str, list[str]]:
     """Give every row a name of its own in the column that is returned, and say how.
 
     column: the config's; without it `id`, else the image, else the number of the row. Rows of one name and one image,
@@ -136,7 +148,7 @@ def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) 
     for name, several in shown.items():
         one_image = len({tuple(str(row.get(c)) for c in images) for row in several}) == 1
         if not one_image or (len(several) > 1 and len({repr(sorted(row.items())) for row in several}) < len(several)):
-            how = "with other images" if not one_image else "with the same values"
+            how = f"with other {called}s" if not one_image else "with the same values"
             raise DataError(f"{file}: {key} {name} stands in more than one row, {how}")
     for name, several in shown.items():
         for number, row in enumerate(several if len(several) > 1 else ()):
@@ -144,7 +156,7 @@ def name_rows(rows: Rows, column: str | None, images: Sequence[str], file: str) 
     repeated = sum(n > 1 for n in counts.values())
     most = max(counts.values())
     notes.append(
-        f"{file}: {repeated} images have up to {most} captions, a row each; their rows are named {key}_0, {key}_1, …"
+        f"{file}: {repeated} {called}s have up to {most} captions, a row each; their rows are named {key}_0, {key}_1, …"
     )
     return key, notes
 
@@ -173,8 +185,8 @@ def _known(rows: Rows, column: str) -> list[Any]:
     return [v for row in rows if (v := row.get(column)) not in (None, "", []) and not (isinstance(v, float) and v != v)]
 
 
-def _is_picture(value: Any) -> bool:
-    return isinstance(value, str) and Path(value.replace("\\", "/")).suffix.lower() in PICTURES
+def _ends_in(value: Any, suffixes: Collection[str]) -> bool:
+    return isinstance(value, str) and Path(value.replace("\\", "/")).suffix.lower() in suffixes
 
 
 def _is_text(value: Any) -> bool:

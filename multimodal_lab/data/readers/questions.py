@@ -8,9 +8,9 @@ from typing import Any, Literal
 from multimodal_lab.data.readers.folder import existing
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
-from multimodal_lab.data.readers.image_texts import ImageTexts
 from multimodal_lab.data.readers.images import Colour
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.pair_rows import Rows, from_table
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import COMPLETE
@@ -22,8 +22,8 @@ COUNTS = ((0, "0"), (10, "1 to 10"), (100, "11 to 100"), (1000, "101 to 1000"))
 MORE = "more than 1000"
 
 
-class Questions(ImageTexts):
-    """A table of questions below `root` with columns `image`, `question` and `answer`, such as `qa.jsonl`; see `ImageTexts`.
+class Questions(MediaTable):
+    """A table of questions below `root` with columns `image`, `question` and `answer`, such as `qa.jsonl`; see `MediaTable`.
 
     type: the column of kinds of questions, None where there is none: each kind becomes a label of its own, missing in the rows
     of the others, so that each can be learnt and scored by itself, beside `answer`. counts: of answers that are whole numbers,

@@ -1,33 +1,34 @@
-"""Keep the images that were decoded last: rows that share one, as questions about it do, decode it once."""
+"""Keep the files that were decoded last: rows that share one, as questions about an image do, decode it once."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
-import numpy as np
+from multimodal_lab.data.readers.columns.medium import Decoded
 
 MOST = 1 << 27  # bytes
 
 
 class Recent:
-    """Arrays by their names, the last used of them, `most` bytes at most; threads may share it, a pickled copy is empty."""
+    """Decoded files by their names, the last used, `most` bytes at most; threads may share it, a pickled copy is empty."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most, self.held = most, 0
-        self.kept: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()
+        self.kept: OrderedDict[Hashable, Decoded] = OrderedDict()
         self.lock = threading.Lock()
 
-    def get(self, key: tuple[str, str], make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array of that name, made where it is not kept; it can't be written to."""
+    def get(self, key: Hashable, make: Callable[[], Decoded]) -> Decoded:
+        """The file of that name, made where it is not kept; it can't be written to."""
         with self.lock:
             if key in self.kept:
                 self.kept.move_to_end(key)
                 return self.kept[key]
         made = make()
-        made.flags.writeable = False
+        if made.values is not None:
+            made.values.flags.writeable = False
         with self.lock:
             if made.nbytes <= self.most and key not in self.kept:
                 self.kept[key] = made

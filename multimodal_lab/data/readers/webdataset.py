@@ -99,7 +99,7 @@ class WebDataset:
         scales: dict[str, float] = {}
         images: dict[str, np.ndarray] = {}
         for stream in streams:
-            field = field_of(stream, self.images, self.text_columns, str(self.root), list(self.samples))
+            field = field_of(stream, {"image": self.images}, self.text_columns, str(self.root), list(self.samples))
             if kinds.of(stream).stored == "column":
                 value = self.samples[field].iloc[index]
                 inputs[stream.name] = value if isinstance(value, str | list) else None

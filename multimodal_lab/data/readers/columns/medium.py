@@ -1,0 +1,116 @@
+"""A `Medium`: what columns of files of one sort know of their files, from headers at opening to arrays."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from multimodal_lab.data.readers.header_memory import HeaderMemory
+from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers
+from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.source import DataError
+from multimodal_lab.text import install_command
+from multimodal_lab.types import Band, Stream
+
+
+class Piece(NamedTuple):
+    """A part of a file, in seconds; `seconds` None: to its end."""
+
+    start: float = 0.0
+    seconds: float | None = None
+
+
+WHOLE = Piece()
+
+
+@dataclass
+class Decoded:
+    """values (C, …) of all bands of a field; `rate` of its steps in Hz; `full_scale` as in `Raw`. values None: it counts as
+    missing."""
+
+    values: np.ndarray | None
+    rate: float | None = None
+    full_scale: float = 1.0
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return 0 if self.values is None else self.values.nbytes
+
+
+@dataclass
+class Opening:
+    """What a table tells its media when they read headers; the last three as in `Data`."""
+
+    root: Path
+    file: str
+    limits: Limits
+    on_error: str = "raise"
+    verify: Verify = "all"
+
+
+class Medium:
+    """Columns of files of one sort, in a table of them (`MediaTable`); derive one from this for each sort.
+
+    key: the word of `data.source` that lists its columns. called: what messages call one file. suffixes: of its files, in lower
+    case; named: of files that are meant to be such, by which a column is known. kind: of the streams that are cut from them.
+    requires: {package: extra of ours that installs it}.
+    """
+
+    key: ClassVar[str]
+    called: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    named: ClassVar[frozenset[str]]
+    kind: ClassVar[str]
+    requires: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, columns: Sequence[str] | None) -> None:
+        self.asked = columns  # None: found by the suffixes of what they name
+        self.columns: list[str] = list(columns or ())
+        self.bands: dict[str, tuple[Band, ...]] = {}
+
+    @property
+    def identity(self) -> Any:
+        """The choices that change values, for the data's fingerprint."""
+        return self.columns
+
+    def lacking(self) -> str:
+        """What is not installed that it needs, in words; "" where all is."""
+        absent = {
+            package: extra for package, extra in self.requires.items() if importlib.util.find_spec(package) is None
+        }
+        return "; ".join(f"needs the package {package}: {install_command(extra)}" for package, extra in absent.items())
+
+    def prepare(self, opening: Opening) -> None:
+        """Check choices and packages, once the columns are known; may fill `bands` where no header is needed for it."""
+        self.opening = opening
+        if self.columns and (lacking := self.lacking()):
+            raise DataError(f"{opening.file}: the column of {self.called}s {self.columns[0]!r} {lacking}")
+
+    def open(self, column: str, paths: Sequence[str]) -> list[str]:
+        """Read the header of each file of a column, by paths below the root, and fill `bands`; what there is to tell."""
+        raise NotImplementedError
+
+    def fields(self) -> dict[str, str]:
+        """{field: kind of stream that is cut from it}, each field a column, or a part of one (`clip.audio`)."""
+        return dict.fromkeys(self.columns, self.kind)
+
+    def column(self, field: str) -> str:
+        """The column of a field."""
+        return field
+
+    def read(self, field: str, path: str, stream: Stream, piece: Piece = WHOLE) -> Decoded:
+        """One file, or a piece of it, for a stream: all bands of the field. `DataError` for one that can't be decoded."""
+        raise NotImplementedError
+
+    def headers(self, column: str, paths: Sequence[str], memory: HeaderMemory[Any]) -> list[Any] | LazyHeaders:
+        """The headers of a column's files by the run's policies, known ones from the user's cache."""
+        try:
+            return headers(paths, memory.read, self.opening.on_error, self.opening.verify if paths else "all")
+        finally:
+            memory.save()

@@ -1,0 +1,202 @@
+"""Rows of files and texts that belong together: what every reader of captions does with its table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from multimodal_lab.data import kinds
+from multimodal_lab.data.readers.columns.image import ImageColumns
+from multimodal_lab.data.readers.columns.medium import Decoded, Medium, Opening
+from multimodal_lab.data.readers.folder import some
+from multimodal_lab.data.readers.gaps import Gaps, Missing
+from multimodal_lab.data.readers.headers import Verify
+from multimodal_lab.data.readers.images import Alpha, Colour
+from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.pair_rows import Rows, columns_of_files, columns_of_texts, field_of, name_rows
+from multimodal_lab.data.readers.pieces import Pieces
+from multimodal_lab.data.readers.places import Places
+from multimodal_lab.data.readers.recent import Recent
+from multimodal_lab.data.readers.tables import doubts, frame
+from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.split.same_image import group
+from multimodal_lab.data.streams.bands import indices
+from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.types import Band, Stream
+
+
+class MediaTable:
+    """A table of columns of paths of images, of sounds, …, columns of text, and labels; a reader fills it and derives from this.
+
+    images, texts: as in `Pairs`; None finds the columns. media: columns of files of other sorts, see `Medium`. id: the column of
+    names. needed: columns that must be there beside them. missing: what a row without a file, a text or one of `needed` does, see
+    `Gaps`. colour: of all image columns, or {column: colour}; each has a bit depth of its own. alpha: see `Images`. pieces:
+    {column: [start, end]}, the columns that say in seconds which part of a row's file is its, see `Pieces`. on_error, verify: as
+    in `Data`. together: the column of rows that share a file, see `group`; None if no file repeats. items: rows of one path, and
+    one piece of it, hold the same. field_bands: {field: its bands}; `bands` has those of all. images: all columns of paths;
+    text_columns: those of texts. Opening reads every row and header, those that an earlier start has read from the user's
+    cache, and raises `DataError` naming the row or the file, and how many there are of its kind.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        file: str,
+        rows: Rows,
+        notes: Sequence[str],
+        *,
+        images: list[str] | None = None,
+        texts: list[str] | None = None,
+        media: Sequence[Medium] = (),
+        id: str | None = None,
+        needed: Sequence[str] = (),
+        missing: Missing = "refuse",
+        colour: Colour | dict[str, Colour] = "rgb",
+        alpha: Alpha = "refuse",
+        pieces: dict[str, list[str]] | None = None,
+        limits: Limits | None = None,
+        on_error: Literal["raise", "skip", "substitute"] = "raise",
+        verify: Verify = "all",
+    ) -> None:
+        self.root, self.file, self.notes = root, file, list(notes)
+        self.missing, self.on_error = missing, on_error
+        self.limits = limits or Limits()
+        self.limits.count(self.file, len(rows))
+        self.media = [ImageColumns(images, colour, alpha), *media]
+        self._find_columns(rows)
+        self.text_columns = columns_of_texts(rows) if texts is None else texts
+        if images is None or texts is None:
+            said = [f"of {m.called}s: {some(m.columns)}" for m in self.media if m.columns]
+            said.append(f"of texts: {some(self.text_columns) or 'none'}")
+            self.notes.append(f"{self.file}: columns {'; '.join(said)}")
+        for medium in self.media:
+            medium.prepare(Opening(root, file, self.limits, on_error, verify))
+        self.pieces = Pieces(pieces or {}, self.images, self.file)
+        key = id or ("id" if any("id" in row for row in rows) else None)
+        needed = [*([key] if key else []), *self.images, *self.text_columns, *self.pieces.needed, *needed]
+        rows = self._settled(rows, needed, key)
+        for medium in self.media:
+            for column in medium.columns:
+                paths = list(dict.fromkeys(path for row in rows if isinstance(path := row.get(column), str) and path))
+                self.notes += medium.open(column, paths)
+        self.fields: dict[str, Medium] = {f: m for m in self.media for f in m.fields()}
+        self.field_bands = {f: m.bands[f] for f, m in self.fields.items()}
+        self.bands: tuple[Band, ...] = tuple(dict.fromkeys(b for own in self.field_bands.values() for b in own))
+        own = [m.identity for m in self.media[1:] if m.columns]
+        self.identity = (self.media[0].columns, self.text_columns, colour, alpha, *own, *self.pieces.identity)
+        self.id, told = name_rows(rows, id, self.images, self.file, self._called())
+        made, self.together = group(self._table(rows), self.images)
+        self._recent = Recent() if self.together else None
+        self.samples: pd.DataFrame = self.pieces.marked(made)
+        self.items = {field: self.pieces.item(m.column(field)) for field, m in self.fields.items()}
+        names = {"id", "path", self.id, *self.images, *self.text_columns, self.together, *self.pieces.columns}
+        learnt = [c for c in self.samples.columns if c not in names]
+        self.notes += [*told, *doubts(made, learnt, self.file)]
+        if missing != "keep":
+            self.samples.attrs[COMPLETE] = dict.fromkeys(learnt, "data.source.missing")
+
+    def read(self, index: int, streams: Sequence[Stream]) -> Raw:
+        """Images (C, H, W), sounds (C, T), videos (C, T, H, W), texts as str or list of str; None where the row has none."""
+        inputs: dict[str, Any] = {}
+        rates: dict[str, float] = {}
+        decoded: dict[tuple[Any, ...], Decoded] = {}
+        scales: dict[str, float] = {}
+        for stream in streams:
+            field = self._field(stream)
+            if kinds.of(stream).stored == "column":
+                value = self.samples[field].iloc[index]
+                inputs[stream.name] = value if isinstance(value, str | list) else None
+                continue
+            wanted = (field, stream.rate, stream.steps)
+            if wanted not in decoded:
+                decoded[wanted] = self._decoded(field, index, stream)
+            found = decoded[wanted]
+            x = found.values
+            inputs[stream.name] = None if x is None else x[indices(stream, self.field_bands[field])]
+            scales[stream.name] = found.full_scale
+            if found.rate is not None:
+                rates[stream.name] = found.rate
+        alike = set(scales.values())
+        return Raw(inputs, None, scales if len(alike) > 1 else alike.pop() if alike else 1.0, rates=rates)
+
+    def _find_columns(self, rows: Rows) -> None:
+        """Fill the columns that the config does not name, by what their values end in."""
+        named = {column for medium in self.media for column in medium.asked or ()}
+        for medium in self.media:
+            if medium.asked is not None:
+                continue
+            found = [c for c in columns_of_files(rows, medium.named) if c not in named]
+            if found and (lacking := medium.lacking()):
+                self.notes.append(f"{self.file}: {some(found)}: files of {medium.called}s are left out: {lacking}")
+            else:
+                medium.columns = found
+        self.images = list(dict.fromkeys(column for medium in self.media for column in medium.columns))
+        if not self.images and self.media[0].asked is None:
+            raise DataError(
+                f"{self.file}: no column names pictures (data.source.images){self._other_keys()}; there are "
+                f"{some(list(dict.fromkeys(c for row in rows for c in row)))}"
+            )
+
+    def _other_keys(self) -> str:
+        return "".join(f" or {medium.called}s (data.source.{medium.key})" for medium in self.media[1:])
+
+    def _called(self) -> str:
+        """What the file that names a row is called."""
+        return next((m.called for m in self.media if self.images and self.images[0] in m.columns), "image")
+
+    def _decoded(self, field: str, index: int, stream: Stream) -> Decoded:
+        medium = self.fields[field]
+        column = medium.column(field)
+        path = self.samples[column].iloc[index]
+        if not isinstance(path, str) or not path:
+            return Decoded(None)
+        piece = self.pieces.of(column, self.samples, index)
+
+        def read() -> Decoded:
+            return medium.read(field, path, stream, piece)
+
+        return (
+            read() if self._recent is None else self._recent.get((field, path, stream.rate, stream.steps, piece), read)
+        )
+
+    def _field(self, stream: Stream) -> str:
+        fields: dict[str, list[str]] = {}
+        for medium in self.media:
+            for field, kind in medium.fields().items():
+                fields.setdefault(kind, []).append(field)
+        return field_of(stream, fields, self.text_columns, self.file, list(self.samples))
+
+    def _settled(self, rows: Rows, needed: Sequence[str], key: str | None) -> Rows:
+        """The rows with their gaps settled by `missing`; names of files become paths."""
+        gaps, places, renamed = Gaps(self.file, self.missing), Places(self.root), list[tuple[str, str]]()
+        for number, row in enumerate(rows, 1):
+            gaps.texts(number, row, self.text_columns)
+            gaps.columns(number, row, needed, key)
+            self.pieces.require(number, row)
+            renamed += gaps.files(number, row, self.images, places, self.on_error == "raise")
+        taken, notes = gaps.settle(rows)
+        self.notes += notes
+        if renamed:
+            written, path = renamed[0]
+            self.notes.append(
+                f"{self.file}: {len(renamed)} {self._called()}s have a name written in another way, such as {written!r} for "
+                f"{path}"
+            )
+        return taken
+
+    def _table(self, rows: Rows) -> pd.DataFrame:
+        for row in rows:
+            row[self.id] = str(row[self.id])
+        made = frame(rows)
+        for column in [*self.images, *self.text_columns]:
+            if column not in made:
+                raise DataError(f"{self.file}: no row has a column {column!r}; there are {some(list(made.columns))}")
+        clash = [c for c in ("id", "path") if c in made and c != self.id and c not in self.images]
+        if clash:
+            raise DataError(f"{self.file}: has a column {clash[0]!r}, which is the reader's own; rename it")
+        if "path" not in made:
+            made["path"] = made[self.images[0]] if self.images else self.file
+        return made if self.id == "id" else made.assign(id=made[self.id])
