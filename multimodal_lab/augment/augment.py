@@ -183,13 +183,14 @@ class Augment(nn.Module):
         for key in self.targets[name] if op.p else ():
             x, unit = inputs[key], self.streams[key].unit
             if isinstance(op, Temporal):
-                inputs[key], valid[key] = op.moved(x, batch.valid[key], draw.fold(key), self.streams[key])
+                own = draw if op.together else draw.fold(key)
+                inputs[key], valid[key] = op.moved(x, batch.valid[key], own, self.streams[key])
                 continue
             seen = x if x.dim() == 4 else x.reshape(*x.shape, *[1] * (4 - x.dim()))  # (N, C, T) as (N, C, T, 1)
-            own = holds(x) and x.data_ptr() not in theirs
+            mine = holds(x) and x.data_ptr() not in theirs
             if unit != 1:  # a power of two: exact
-                seen, own = seen / unit, True
-            made = op(seen, draw.fold(key), self.streams[key], own).reshape(x.shape)
+                seen, mine = seen / unit, True
+            made = op(seen, draw.fold(key), self.streams[key], mine).reshape(x.shape)
             inputs[key] = made if unit == 1 else made * unit
         return batch.replace(inputs=inputs, valid=valid)
 

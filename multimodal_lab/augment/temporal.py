@@ -14,13 +14,18 @@ from multimodal_lab.types import KindName, Stream
 
 
 class Temporal(Photometric):
-    """An op on series (N, C, T): `places` says where in the input each step is read, `read_at` reads there.
+    """An op on series (N, C, T) and videos (N, C, T, H, W): `places` says where in the input each step is read, `read_at` reads.
 
-    Streams without steps are left alone. Values are moved, not changed, so that any unit will do.
+    Streams without steps are left alone. Values are moved, not changed, so that any unit will do. together: one draw for all
+    streams of a sample, so that what is in step, such as a video and its sound, stays so; without, each has its own.
     """
 
-    kinds: ClassVar[tuple[KindName, ...]] = ("vector",)
+    kinds: ClassVar[tuple[KindName, ...]] = ("vector", "image")
     steps: ClassVar[bool] = True
+
+    def __init__(self, p: float, streams: list[str] | None, together: bool = False) -> None:
+        super().__init__(p, streams)
+        self.together = together
 
     def targets(self, name: str, streams: Mapping[str, Stream]) -> list[str]:
         """Those of `Photometric` that have steps; none is a `ValueError`."""
@@ -40,7 +45,7 @@ class Temporal(Photometric):
         raise NotImplementedError
 
     def moved(self, x: Tensor, valid: Tensor, draw: Draw, stream: Stream) -> tuple[Tensor, Tensor]:
-        """x (N, C, T) and valid (N, T) bool to the same, acting on each row with probability `p`.
+        """x (N, C, T, …) and valid (N, T) bool to the same, acting on each row with probability `p`.
 
         Outside the recording x is the stream's mean, as where a batch was padded. A row that would be left without one
         real step stays as it is.
@@ -54,22 +59,23 @@ class Temporal(Photometric):
         y, real = read_at(x, valid, place)
         real &= inside
         on = on & real.any(1, keepdim=True)
-        mean = constant((stream.mean or (0.0,),), x.device).to(x.dtype)[..., None]
-        y = torch.where(inside[:, None], y, mean)
-        return torch.where(on[:, None], y, x), torch.where(on, real, valid)
+        behind = [1] * (x.dim() - 2)
+        mean = constant((stream.mean or (0.0,),), x.device).to(x.dtype).view(1, -1, *behind)
+        y = torch.where(inside.view(len(x), 1, -1, *behind[1:]), y, mean)
+        return torch.where(on.view(-1, 1, *behind), y, x), torch.where(on, real, valid)
 
 
 def read_at(x: Tensor, valid: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-    """x (N, C, T) at `place` (N, T') in steps, linear between two; real only where both are, or one stands there exactly."""
+    """x (N, C, T, …) at `place` (N, T') in steps, linear between two; real only where both are, or one stands there exactly."""
     last = x.shape[2] - 1
     low = place.floor().clamp(0, last)
     part = place - low
     left, right = low.long(), (low.long() + 1).clamp(max=last)
-    wide = x.shape[1]
+    rows = torch.arange(len(x), device=x.device)[:, None]
 
     def at(index: Tensor) -> Tensor:
-        return x.gather(2, index[:, None].expand(-1, wide, -1))
+        return x.transpose(1, 2)[rows, index].transpose(1, 2)
 
-    a = at(left)
-    y = torch.where(part[:, None] > 0, a + (at(right) - a) * part[:, None].to(x.dtype), a)
+    a, share = at(left), part.view(len(x), 1, -1, *[1] * (x.dim() - 3))
+    y = torch.where(share > 0, a + (at(right) - a) * share.to(x.dtype), a)
     return y, valid.gather(1, left) & (valid.gather(1, right) | (part <= 0))

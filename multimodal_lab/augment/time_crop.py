@@ -19,9 +19,14 @@ class TimeCrop(Temporal):
     """
 
     def __init__(
-        self, *, scale: tuple[float, float] = (0.7, 1.0), p: Fraction = 0.5, streams: list[str] | None = None
+        self,
+        *,
+        scale: tuple[float, float] = (0.7, 1.0),
+        p: Fraction = 0.5,
+        streams: list[str] | None = None,
+        together: bool = False,
     ) -> None:
-        super().__init__(p, streams)
+        super().__init__(p, streams, together)
         self.scale = span("TimeCrop: scale", scale, 0.0, 1.0)
 
     def params(self, draw: Draw, shape: torch.Size, stream: Stream) -> Params:

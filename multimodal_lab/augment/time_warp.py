@@ -19,9 +19,15 @@ class TimeWarp(Temporal):
     """
 
     def __init__(
-        self, *, sigma: NonNegative = 0.2, knots: Count = 4, p: Fraction = 0.5, streams: list[str] | None = None
+        self,
+        *,
+        sigma: NonNegative = 0.2,
+        knots: Count = 4,
+        p: Fraction = 0.5,
+        streams: list[str] | None = None,
+        together: bool = False,
     ) -> None:
-        super().__init__(p, streams)
+        super().__init__(p, streams, together)
         self.sigma = number("TimeWarp: sigma", sigma)
         self.knots = int(number("TimeWarp: knots", knots, 2))
 

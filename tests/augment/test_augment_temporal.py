@@ -157,3 +157,33 @@ def test_a_stream_without_steps_is_told():
         ValueError, match=r"augment\.ops\.crop moves steps in time, and no stream has steps; .*s \(vector\)"
     ):
         Augment({"s": stream(steps=None)}, ops={"crop": TimeCrop()}, views=1)
+
+
+@pytest.mark.parametrize("name", ["time_crop", "time_warp"])
+def test_a_video_is_moved_as_its_pixels_would_be_alone(name):
+    x, valid = series()
+    clip = x.repeat(1, 1, 1)[..., None, None] * torch.linspace(0.5, 2, 6).view(2, 3)
+    op, of_clip = MAKE[name](1.0), stream(mean=(0.0, 0.0, 0.0))
+    found, real = op.moved(clip, valid, draws(), of_clip)
+    assert found.shape == clip.shape
+    for h, w in ((0, 0), (1, 2)):
+        alone, own = op.moved(clip[..., h, w], valid, draws(), of_clip)
+        assert torch.equal(found[..., h, w], alone)
+        assert torch.equal(real, own)
+
+
+def test_streams_are_cropped_each_for_itself_or_in_step():
+    """Sound of 30 steps and frames of 15 over the same seconds: together, both lose the same seconds."""
+    n = torch.arange(ROWS)
+    frames = torch.arange(15.0).view(1, 1, 15, 1, 1).expand(ROWS, 3, 15, 2, 2)
+    sound = torch.arange(30.0).view(1, 1, 30).expand(ROWS, 3, 30)
+    b = Batch({"v": frames, "s": sound}, {}, dict.fromkeys("vs", n >= 0), n, n,
+              valid={"v": torch.ones(ROWS, 15, dtype=torch.bool), "s": torch.ones(ROWS, 30, dtype=torch.bool)})  # fmt: skip
+    streams = {"v": Stream("v", "image", stream().bands, size=2, steps=15, rate=5.0), "s": stream(rate=10.0)}
+    apart, together = (
+        Augment(streams, ops={"crop": TimeCrop(p=1.0, scale=(0.4, 0.4), together=t)}, views=1)(b, 0, 0) for t in (0, 1)
+    )
+    first = [(o.inputs["v"][:, 0, 0, 0, 0] / 5 - o.inputs["s"][:, 0, 0] / 10).abs() for o in (apart, together)]
+    assert first[0].max() > 0.5
+    assert first[1].max() <= 0.2 + 1e-6
+    assert (together.valid["v"].sum(1) * 2 == together.valid["s"].sum(1)).all()

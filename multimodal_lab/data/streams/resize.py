@@ -98,6 +98,17 @@ class Resize:
             else self._fitted(torch.from_numpy(np.ascontiguousarray(x)), self._mode()).numpy()
         )
 
+    def shrunk(self, x: np.ndarray) -> np.ndarray:
+        """(C, H, W) uint8, such as a frame that was just decoded, no larger than is needed: scaled down in whole numbers as
+        `whole` does, neither cut nor padded, which `whole` then does. A smaller one is returned as it is.
+        """
+        if self.size is None or self.rule == "none":
+            return x
+        high, wide = self._scaled(x.shape[1:])
+        if high >= x.shape[1] and wide >= x.shape[2]:
+            return x
+        return self._interpolated(torch.from_numpy(np.ascontiguousarray(x)), self._mode()).numpy()
+
     def _mode(self) -> Mode:
         return "bicubic" if self.rule == "bicubic" else "area"
 
@@ -194,26 +205,34 @@ class Resize:
 
     def _fitted(self, x: Tensor, mode: Mode) -> Tensor:
         """(C, H, W) to (C, size, size), blank pixels 0."""
-        side = int(self.size or 0)
-        height, width = x.shape[1:]
-        high, wide = side, side
-        if self.fit == "pad":
-            scale = side / max(height, width)
-            high, wide = max(1, round(height * scale)), max(1, round(width * scale))
-        elif self.fit.startswith("crop"):
-            short = math.floor(side / self.crop_pct)
-            high, wide = (int(short * n / min(height, width)) for n in (height, width))
-        if mode == "nearest":
-            y = F.interpolate(x[None], (high, wide), mode="nearest-exact")[0]
-        else:
-            by = "bilinear" if mode == "area" else "bicubic"
-            native = x.dtype != torch.uint8 or by == "bicubic" or torch.backends.cpu.get_cpu_capability() in WHOLE
-            given = x if native else x.float()  # as torchvision has it: not every processor resizes them as they are
-            y = F.interpolate(given[None], (high, wide), mode=by, antialias=True, align_corners=False)[0]
-            y = y if native else y.round_().clamp_(0, 255).to(torch.uint8)
+        side, y = int(self.size or 0), self._interpolated(x, mode)
+        high, wide = y.shape[1:]
         if self.fit.startswith("crop"):
             half = math.floor if self.fit == "crop_floor" else round
             top, left = half((high - side) / 2), half((wide - side) / 2)
             return y[:, top : top + side, left : left + side]
         top, left = (side - high) // 2, (side - wide) // 2
         return F.pad(y, (left, side - wide - left, top, side - high - top))
+
+    def _scaled(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """The height and width to which (height, width) is scaled, before it is cut or padded."""
+        height, width = shape
+        side = int(self.size or 0)
+        if self.fit == "pad":
+            scale = side / max(height, width)
+            return max(1, round(height * scale)), max(1, round(width * scale))
+        if self.fit.startswith("crop"):
+            short = math.floor(side / self.crop_pct)
+            return int(short * height / min(height, width)), int(short * width / min(height, width))
+        return side, side
+
+    def _interpolated(self, x: Tensor, mode: Mode) -> Tensor:
+        """(C, H, W) scaled; of uint8 to uint8, rounded."""
+        size = self._scaled(x.shape[1:])
+        if mode == "nearest":
+            return F.interpolate(x[None], size, mode="nearest-exact")[0]
+        by = "bilinear" if mode == "area" else "bicubic"
+        native = x.dtype != torch.uint8 or by == "bicubic" or torch.backends.cpu.get_cpu_capability() in WHOLE
+        given = x if native else x.float()  # as torchvision has it: not every processor resizes them as they are
+        y = F.interpolate(given[None], size, mode=by, antialias=True, align_corners=False)[0]
+        return y if native else y.round_().clamp_(0, 255).to(torch.uint8)
