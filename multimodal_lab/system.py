@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.backbone.backbones import Backbones, Factory
 from multimodal_lab.bounds import Decay
 from multimodal_lab.build import asks, build
@@ -123,7 +124,8 @@ class System(nn.Module):
         rows = {name: batch.present[name] for name in self.streams}
         valid = {name: real for name in self.streams if (real := self.valid(name, batch)) is not None}
         inputs = {name: self.input(name, batch) for name in self.streams}
-        encoded = {name: f.keep(rows[name]) for name, f in self.backbones(inputs, valid).items()}
+        draw = None if batch.keys is None else Draw(batch.keys)
+        encoded = {name: f.keep(rows[name]) for name, f in self.backbones(inputs, valid, draw).items()}
         fused: dict[str, Features] = self.fusion(encoded)
         return fused
 

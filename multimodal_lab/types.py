@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -23,6 +23,18 @@ class Band:
     name: str
     nm: float | None = None
     unit: str = ""
+
+
+class Drawing(Protocol):
+    """Random numbers, a key a row, as `augment.draw.Draw` makes them."""
+
+    def fold(self, name: str) -> Self:
+        """An independent stream for each name."""
+        ...
+
+    def uniform(self, count: int) -> Tensor:
+        """(N, count) in [0, 1)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,8 @@ class Batch:
     evaluation alone: what a row holds besides its input, such as its other captions, 0 where it has fewer.
     valid[stream] (N, T) bool, of streams with `steps` alone: True where a step was measured, False where it is padded or lies
     in a gap, and all along a missing row. To a network an input is 0 there; before, what it holds means nothing.
+    keys (N,) int64, in training alone: what is drawn behind the augmentation, such as masks of a spectrogram, is drawn from
+    them, see `Drawing`; functions of seed, epoch, sample and view.
     """
 
     inputs: dict[str, Tensor]
@@ -92,6 +106,7 @@ class Batch:
     items: dict[str, Tensor] = field(default_factory=dict)
     others: dict[str, Tensor] = field(default_factory=dict)
     valid: dict[str, Tensor] = field(default_factory=dict)
+    keys: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

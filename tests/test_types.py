@@ -46,7 +46,7 @@ def test_named_gives_every_tensor_of_every_field():
         "items": {"rgb": torch.zeros(4)},
         "valid": {"rgb": torch.ones(4, 7)},
     }
-    batch = made(mask=torch.ones(4, 1, 5, 5), same=torch.zeros(4), **rest)
+    batch = made(mask=torch.ones(4, 1, 5, 5), same=torch.zeros(4), keys=torch.arange(4), **rest)
     assert {place.partition(".")[0] for place in batch.named()} == {one.name for one in fields(batch)}
     assert all(len(x) == len(batch) for x in batch.named().values())
 

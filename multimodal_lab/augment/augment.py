@@ -112,12 +112,16 @@ class Augment(nn.Module):
         Where an op is `ranged`, images are expected at about [0, 1] of their `Stream.unit`, not normalised; reflectance above
         1 is kept. Equal ids are views of one sample. Rows of a missing modality stay zero. Pixels outside the mask, which is
         read to the nearest pixel, and outside the frame hold the stream's `fill`, whatever the ops wrote there, and steps
-        that are not valid its mean.
+        that are not valid its mean. `keys` are set.
         """
         self._check_range(batch)
         view = torch.arange(self.views, device=batch.ids.device).repeat_interleave(len(batch))
-        out = _repeated(batch, self.views)
+        out = batch if self.views == 1 else batch.map(lambda x: torch.cat([x] * self.views))
         keys = Draw.start(out.ids, view, seed, epoch).keys  # a compiled graph knows neither seed nor epoch
+        return self._drawn(out, keys, batch).replace(keys=keys)
+
+    def _drawn(self, out: Batch, keys: Tensor, batch: Batch) -> Batch:
+        """`out`, the views of `batch`, behind all ops, by the compiled graph where there is one."""
         if holds(keys):
             theirs = frozenset(x.data_ptr() for x in batch.inputs.values())  # these tensors are never written into
             return self._made(out, keys, theirs)
@@ -244,8 +248,3 @@ def components_refused(op: str, stream: str) -> str:
         f"augment.ops.{op} expects values of about 0 to 1, and modality.{stream}.pca makes principal components, which have "
         "no such range; take augment=none, or geometric ops alone"
     )
-
-
-def _repeated(batch: Batch, times: int) -> Batch:
-    """Repeat every row `times` times, view-major."""
-    return batch.map(lambda x: x if times == 1 else torch.cat([x] * times))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.build import asks, build
 from multimodal_lab.stage import stage
-from multimodal_lab.types import Features, Stream
+from multimodal_lab.types import Drawing, Features, Stream
 
 Factory = Callable[..., Any]
 
@@ -18,7 +18,8 @@ class Backbones(nn.Module):
     """{stream: input} to {stream: Features}: one backbone a stream, or one shared by all that have none of their own.
 
     A factory whose signature asks for `streams` is built once and called once with a dict; any other is built per stream.
-    What asks for `valid` in its `forward` gets that of `Batch` (a dict where it is shared), None of a stream without steps.
+    What asks for `valid` in its `forward` gets that of `Batch` (a dict where it is shared), None of a stream without steps;
+    one of a single stream that asks for `draw` what it may draw from, in training (`Batch.keys`), None elsewhere.
     """
 
     def __init__(self, streams: Mapping[str, Stream], default: Factory, own: Mapping[str, Factory]) -> None:
@@ -35,6 +36,7 @@ class Backbones(nn.Module):
             with stage(f"building the backbone of stream {name}"):
                 self.each[name] = build(alone[name], stream=streams[name])
         self.asks = {name for name, module in self.each.items() if asks(module.forward, "valid")}
+        self.draws = {name for name, module in self.each.items() if asks(module.forward, "draw")}
         self.shared_asks = self.shared is not None and asks(self.shared.forward, "valid")
         dims: dict[str, Any] = {
             **({} if self.shared is None else self.shared.dims),
@@ -71,16 +73,19 @@ class Backbones(nn.Module):
         for name in names:
             modules[name].give_levels = True
 
-    def forward(self, inputs: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[str, Features]:
+    def forward(
+        self, inputs: Mapping[str, Tensor], valid: Mapping[str, Tensor], draw: Drawing | None = None
+    ) -> dict[str, Features]:
         """Inputs (N, …) per stream, and `Batch.valid`, to Features per stream, in the order of the streams."""
         rest = [n for n in self.dims if n not in self.each]
         together: dict[str, Features] = {}
         if self.shared is not None:
             asked = {"valid": {n: valid[n] for n in rest if n in valid}} if self.shared_asks else {}
             together = self.shared({n: inputs[n] for n in rest}, **asked)
-        return {n: self.one(n, inputs[n], valid.get(n)) if n in self.each else together[n] for n in self.dims}
+        return {n: self.one(n, inputs[n], valid.get(n), draw) if n in self.each else together[n] for n in self.dims}
 
-    def one(self, name: str, x: Tensor, valid: Tensor | None) -> Features:
-        """The features of a stream that has a backbone of its own; one whose `forward` has `valid` gets it."""
-        found: Features = self.each[name](x, valid=valid) if name in self.asks else self.each[name](x)
+    def one(self, name: str, x: Tensor, valid: Tensor | None, draw: Drawing | None = None) -> Features:
+        """The features of a stream that has a backbone of its own; one whose `forward` has `valid` or `draw` gets it."""
+        asked: dict[str, Any] = {"valid": valid} if name in self.asks else {}
+        found: Features = self.each[name](x, **asked, **({"draw": draw} if name in self.draws else {}))
         return found

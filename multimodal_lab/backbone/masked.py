@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -14,3 +15,9 @@ def where_valid(x: Tensor, valid: Tensor) -> Tensor:
 def pooled(tokens: Tensor, mask: Tensor) -> Tensor:
     """(N, L, D), zero outside mask (N, L), to the mean of the real tokens (N, D); 0 where there is none."""
     return tokens.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+
+
+def largest(tokens: Tensor, mask: Tensor) -> Tensor:
+    """(N, L, D) to the largest of the tokens in mask (N, L), per channel, (N, D); 0 where there is none."""
+    lowest = tokens.masked_fill(~mask[..., None], torch.finfo(tokens.dtype).min).amax(1)
+    return torch.where(mask.any(1, keepdim=True), lowest, tokens.new_zeros(()))

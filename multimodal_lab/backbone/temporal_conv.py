@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.backbone.masked import pooled, where_valid
+from multimodal_lab.backbone.masked import largest, pooled, where_valid
 from multimodal_lab.backbone.temporal import mask_of_groups
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.types import Features, Stream
@@ -77,10 +76,4 @@ class TemporalConv(nn.Module):
         y, real = where_valid(x.transpose(1, 2), valid), valid
         for stage in self.stages:
             y, real = stage(y, real)
-        return Features(y, (pooled(y, real) + _largest(y, real)) / 2, real)
-
-
-def _largest(tokens: Tensor, mask: Tensor) -> Tensor:
-    """(N, D): the largest of the real tokens, 0 where there is none."""
-    lowest = tokens.masked_fill(~mask[..., None], torch.finfo(tokens.dtype).min).amax(1)
-    return torch.where(mask.any(1, keepdim=True), lowest, tokens.new_zeros(()))
+        return Features(y, (pooled(y, real) + largest(y, real)) / 2, real)

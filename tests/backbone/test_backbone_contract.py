@@ -17,7 +17,7 @@ from multimodal_lab.config.signature import signature
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.types import Features
 
-NAMES = sorted(p.stem for p in (CONF / "backbone").glob("*.yaml"))
+NAMES = sorted(p.stem for p in (CONF / "backbone").glob("[!_]*.yaml"))
 TINY = ("test_vit", "test_resnet", "test_convnext")  # of timm: a class token, batch norm, neither
 
 

@@ -40,7 +40,7 @@ def stream(kind: str, bands: int = 5, size: int = 32, name: str = "s", steps: in
     if kind == "text":
         return Stream(name, "text", vocab=11, length=7)
     made = tuple(Band(f"b{i}", 400.0 + i) for i in range(bands))
-    return Stream(name, kind, made, size if kind == "image" else None, steps)
+    return Stream(name, kind, made, size if kind == "image" else None, steps, rate=16000.0 if steps else None)
 
 
 def draw(s: Stream, n: int) -> Tensor:
