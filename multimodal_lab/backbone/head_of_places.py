@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import nn
@@ -16,10 +16,14 @@ def pools_plainly(model: Any) -> bool:
     return not any(True for _ in pool.parameters()) if isinstance(pool, nn.Module) else True
 
 
+def head_of(model: Any) -> list[nn.Module]:
+    """The parts of a timm model that make its head."""
+    return [m for name in ("head", "norm_head") if isinstance(m := getattr(model, name, None), nn.Module)]
+
+
 @contextlib.contextmanager
-def running_statistics_kept(model: Any) -> Iterator[None]:
-    """Batch norms of the head do not move: in evaluation they are those of embeddings, not of places."""
-    parts = [m for name in ("head", "norm_head") if isinstance(m := getattr(model, name, None), nn.Module)]
+def running_statistics_kept(parts: Iterable[nn.Module]) -> Iterator[None]:
+    """Batch norms of these modules do not move."""
     norms = [(m, m.momentum) for part in parts for m in part.modules() if isinstance(m, _BatchNorm)]
     for norm, _ in norms:
         norm.momentum = 0.0

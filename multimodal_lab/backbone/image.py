@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.backbone import weights as pretrained
 from multimodal_lab.backbone.freeze import freeze as freeze_module
-from multimodal_lab.backbone.head_of_places import pools_plainly, running_statistics_kept
+from multimodal_lab.backbone.head_of_places import head_of, pools_plainly, running_statistics_kept
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.levels import finer, grid_of
@@ -197,7 +197,7 @@ class Image(nn.Module):
             return grid.flatten(1, 2)
         # the pooling of one place is that place: what is left of the head is what each place passes
         places = grid.flatten(0, 2)[:, None, None] if last else grid.flatten(0, 2)[:, :, None, None]
-        with running_statistics_kept(self.model):
+        with running_statistics_kept(head_of(self.model)):  # in evaluation they are those of embeddings, not of places
             passed = self._embedding(places)
             return passed.reshape(len(grid), -1, passed.shape[1])
 

@@ -126,9 +126,17 @@ def _untrained(cfg: DictConfig) -> dict[str, Any]:
     if cfg.train.get("save", "all") != "all":  # a checkpoint of what was trained has not what was frozen
         return node  # type: ignore[no-any-return]
     for backbone in (node["backbone"], *(node.get("backbones") or {}).values()):
-        begins = fact(target(backbone), "initial", {})
-        backbone |= {name: value for name, value in begins.items() if name in backbone}
+        _begin_anew(backbone)
     return node  # type: ignore[no-any-return]
+
+
+def _begin_anew(backbone: dict[str, Any]) -> None:
+    """Set what a backbone begins with to what it states as `initial`, and so of one that it is made of."""
+    begins = fact(target(backbone), "initial", {})
+    backbone |= {name: value for name, value in begins.items() if name in backbone}
+    for inner in backbone.values():
+        if isinstance(inner, dict) and target(inner):
+            _begin_anew(inner)
 
 
 def adapter(given: Any, shard: bool = False) -> Adapter | None:

@@ -25,14 +25,14 @@ def owed(kept: object, sentence: str) -> None:
 
 def factory(group: str, name: str, folder: Path = CONF, **changed: Any) -> Any:
     """What `folder/group/name.yaml` builds, with some of its keys changed; `${label}` is species."""
-    node = {**_node(folder / group, name), **changed}
+    node = {**_node(folder, group, name), **changed}
     return instantiate(OmegaConf.create({"label": "species", "node": node}).node, _convert_="all")
 
 
 @cache
-def _node(folder: Path, name: str) -> dict[str, Any]:
+def _node(folder: Path, group: str, name: str) -> dict[str, Any]:
     with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
-        node = OmegaConf.to_container(compose(name))
+        node = OmegaConf.to_container(compose(f"{group}/{name}")[group], resolve=False)
     assert isinstance(node, dict)
     return node
 
