@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torchvision
 from contract import backbone
 from contract.owed import CONF, called, factory
 from torch import nn
@@ -19,21 +20,23 @@ from multimodal_lab.types import Features
 
 NAMES = sorted(p.stem for p in (CONF / "backbone").glob("[!_]*.yaml"))
 TINY = ("test_vit", "test_resnet", "test_convnext")  # of timm: a class token, batch norm, neither
+VIDEO = ("s3d",)  # of torchvision, the smallest
 
 
 @cache
 def tiny(kind):
     """A directory with a tiny random model of a kind, for the streams of the contract: 7 words below 11, images of 32 px."""
-    from transformers import BertConfig, BertModel, ViTConfig, ViTModel
+    from transformers import BertConfig, BertModel, VideoMAEConfig, VideoMAEModel, ViTConfig, ViTModel
 
     size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     torch.manual_seed(0)
-    model = (
-        BertModel(BertConfig(vocab_size=11, max_position_embeddings=9, **size, **still))
-        if kind == "text"
-        else ViTModel(ViTConfig(image_size=32, patch_size=8, **size, **still))
-    )
+    make = {
+        "text": lambda: BertModel(BertConfig(vocab_size=11, max_position_embeddings=9, **size, **still)),
+        "image": lambda: ViTModel(ViTConfig(image_size=32, patch_size=8, **size, **still)),
+        "video": lambda: VideoMAEModel(VideoMAEConfig(image_size=32, patch_size=8, num_frames=4, **size, **still)),
+    }
+    model = make[kind]()
     folder = Path(tempfile.mkdtemp()) / kind
     model.save_pretrained(folder)
     return folder
@@ -44,7 +47,8 @@ def cases():
     for name, node in nodes("backbone").items():
         takes = signature(node["_target_"]).parameters
         still = {"dropout": 0.0} if "dropout" in takes else {}
-        yield from ((name, {**still, **m}) for m in ([{"model": t} for t in TINY] if "model" in takes else [{}]))
+        models = VIDEO if "video" in name else TINY
+        yield from ((name, {**still, **m}) for m in ([{"model": t} for t in models] if "model" in takes else [{}]))
 
 
 CASES = list(cases())
@@ -57,7 +61,7 @@ def made(name, knobs):
     kind = fact(node["_target_"], "kinds")[0]
     steps = backbone.STEPS if fact(node["_target_"], "steps") else None
     if node.get("weights") == "???":  # a directory of transformers
-        knobs = {**knobs, "weights": str(tiny(kind))}
+        knobs = {**knobs, "weights": str(tiny("video" if steps else kind))}
     return backbone.made(name, factory("backbone", name, **knobs), kind, several=several, steps=steps)
 
 
@@ -66,7 +70,11 @@ def test_every_file_composes_and_names_a_model_that_is_there(name):
     found = factory("backbone", name).keywords
     assert found
     if "model" in found:
-        assert found["model"] in {*timm.list_models(), *timm.list_models(pretrained=True)}
+        assert found["model"] in {
+            *timm.list_models(),
+            *timm.list_models(pretrained=True),
+            *torchvision.models.list_models(),
+        }
         own = "." in found["model"]  # a tag of weights: the model is its weights
         assert found["weights"] == ("cache" if own else "random")
 
