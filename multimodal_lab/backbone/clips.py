@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.backbone.head_of_places import running_statistics_kept
 from multimodal_lab.backbone.inflate import Rule, inflate
+from multimodal_lab.backbone.masked import real_first
 from multimodal_lab.types import Features, Stream
 
 Seen = tuple[Tensor, Tensor, tuple[int, int] | None]
@@ -40,8 +41,7 @@ def evenly(x: Tensor, valid: Tensor, steps: int) -> Tensor:
 
     Of as many real frames all, in their order; a gap is left out. Every row has a real frame.
     """
-    # the places of the real frames in their order, and behind them those of the others
-    order = (~valid).to(torch.uint8).argsort(dim=1, stable=True)
+    order = real_first(valid)
     middle = torch.arange(steps, device=x.device) * 2 + 1
     place = (middle * valid.sum(1, keepdim=True)).div(2 * steps, rounding_mode="floor")
     rows = torch.arange(len(x), device=x.device)[:, None]

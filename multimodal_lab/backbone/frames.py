@@ -13,10 +13,11 @@ from torch.utils.checkpoint import checkpoint
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.head_of_places import running_statistics_kept
+from multimodal_lab.backbone.inner import require_one_stream, told
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.over_time import Pool, over_time
 from multimodal_lab.bounds import Count
-from multimodal_lab.build import asks, build
+from multimodal_lab.build import build
 from multimodal_lab.types import Band, Features, Stream
 
 
@@ -46,7 +47,7 @@ class Frames(nn.Module):
     ) -> None:
         super().__init__()
         require(self, stream)
-        _require_one_stream(image)
+        require_one_stream(image)
         self.image = build(image, stream=_of_frame(stream, differences))
         self.dim = int(self.image.dim)
         self.scalars: dict[str, float] = getattr(self.image, "scalars", {})
@@ -58,19 +59,17 @@ class Frames(nn.Module):
     @staticmethod
     def require_possible(image: Any, size: int | None, **_: Any) -> None:
         """`ValueError` for what reads no single image stream, and for what the image backbone refuses."""
-        _require_one_stream(image)
-        if check := getattr(image.func, "require_possible", None):
-            check(**{"size": size, **image.keywords})
+        require_one_stream(image, size)
 
     @staticmethod
     def normalisation(image: Any, **_: Any) -> dict[str, Any]:
         """What the weights of the image backbone were trained to be normalised by."""
-        return _told(image, "normalisation", "normalise")
+        return told(image, "normalisation", "normalise")
 
     @staticmethod
     def resizing(image: Any, **_: Any) -> dict[str, Any]:
         """How images of the weights of the image backbone were resized."""
-        return _told(image, "resizing", "resize")
+        return told(image, "resizing", "resize")
 
     def forward(self, x: Tensor, valid: Tensor) -> Features:
         """x (N, C, T, H, W) and valid (N, T) bool to a token a frame (N, T, D), 0 where not valid, and pooled (N, D)."""
@@ -115,26 +114,7 @@ class Frames(nn.Module):
         return found
 
 
-def _require_one_stream(image: Any) -> None:
-    if asks(image, "streams") or "image" not in getattr(image.func, "kinds", ("image",)):
-        what = image.func.__module__.rpartition(".")[2]
-        raise ValueError(
-            f"backbone.image={what}: expected a backbone that reads one image stream; nearest: backbone@backbone.image=convnet"
-        )
-
-
 def _of_frame(stream: Stream, differences: bool) -> Stream:
     """One frame as an image stream; a change is a band of its own."""
     changes = tuple(Band(f"{band.name} change", unit=band.unit) for band in stream.bands) if differences else ()
     return replace(stream, steps=None, rate=None, bands=(*stream.bands, *changes))
-
-
-def _told(image: Any, method: str, key: str) -> dict[str, Any]:
-    tell = getattr(image.func, method, None)
-    if tell is None:
-        what = image.func.__module__.rpartition(".")[2]
-        raise ValueError(
-            f"{key}=backbone: backbone.image ({what}) has no weights that say it; choose an image backbone with weights"
-        )
-    found: dict[str, Any] = tell(**image.keywords)
-    return found

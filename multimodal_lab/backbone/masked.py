@@ -21,3 +21,8 @@ def largest(tokens: Tensor, mask: Tensor) -> Tensor:
     """(N, L, D) to the largest of the tokens in mask (N, L), per channel, (N, D); 0 where there is none."""
     lowest = tokens.masked_fill(~mask[..., None], torch.finfo(tokens.dtype).min).amax(1)
     return torch.where(mask.any(1, keepdim=True), lowest, tokens.new_zeros(()))
+
+
+def real_first(mask: Tensor) -> Tensor:
+    """mask (N, L) to places (N, L): those of the real tokens in their order, and behind them those of the others."""
+    return (~mask).to(torch.uint8).argsort(dim=1, stable=True)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.backbone.masked import pooled, where_valid
+from multimodal_lab.backbone.masked import pooled, real_first, where_valid
 from multimodal_lab.backbone.padding import some_key
 from multimodal_lab.types import Features
 
@@ -45,8 +45,7 @@ class LSTMOverTime(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Features:
         """x (N, T, D) and which of its frames are real (N, T) to Features of T tokens: what the LSTM says at each frame."""
         x = where_valid(x, mask)
-        # real frames first, in their order: what follows them can't change what was said before
-        order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[..., None].expand_as(x)
+        order = real_first(mask)[..., None].expand_as(x)  # what follows the real ones can't change what was said before
         said, _ = self.lstm(x.gather(1, order))
         tokens = where_valid(torch.zeros_like(said).scatter(1, order, said), mask)
         return Features(tokens, pooled(tokens, mask), mask)
