@@ -48,7 +48,7 @@ def save(system: Any, data: Any, device: torch.device, split: str, path: Path, r
     (n, L, H', W'); `facts`, JSON as bytes: the `ids`, by stream `how` a map was made or `why` there is none, and of each stream
     of text the `words` of each sample, see `pieces`.
     """
-    rows = _whole(data, split)
+    rows = whole_rows(data, split)
     if not len(rows):
         return False
     batch = data.batch(rows).to(device)
@@ -74,7 +74,7 @@ def save(system: Any, data: Any, device: torch.device, split: str, path: Path, r
     return True
 
 
-def _whole(data: Any, split: str) -> np.ndarray:
+def whole_rows(data: Any, split: str) -> np.ndarray:
     """Rows of a split that have every stream, evenly spaced; looked for among 20 times as many as are shown."""
     rows = data.rows(split)
     if not len(rows):

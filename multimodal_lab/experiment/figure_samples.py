@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from multimodal_lab.config.instantiate import safe_instantiate
-from multimodal_lab.evaluate import attention_samples, map_samples, retrieval_samples, texts
+from multimodal_lab.evaluate import attention_samples, map_samples, retrieval_samples, texts, time_samples
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.rollout import Rollout
 from multimodal_lab.stage import computing, stage
@@ -55,3 +55,6 @@ class FigureSamples:
         if pictures and self.attention:
             with computing(system, "looking at what the towers attend to"):
                 attention_samples.save(system, data, device, split, folder / attention_samples.FILE, self.rollout)
+        if pictures and time_samples.FIGURE in self.names:
+            with computing(system, "looking at what the backbones attend to over time"):
+                time_samples.save(system, data, device, split, folder / time_samples.FILE)

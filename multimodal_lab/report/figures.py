@@ -12,6 +12,7 @@ from multimodal_lab.progress import track
 from multimodal_lab.report import explorer
 from multimodal_lab.report.answers import co_occurrence, curves_of_answers
 from multimodal_lab.report.attention import attention, token_patch
+from multimodal_lab.report.attention_time import attention_time
 from multimodal_lab.report.classes import classes
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.modality_gap import modality_gap
@@ -33,6 +34,7 @@ FIGURES = (
     "neighbours",
     "attention",
     "token_patch",
+    "attention_time",
     "similarity",
     "curves",
     "classes",
@@ -43,8 +45,8 @@ FIGURES = (
     "explorer",
 )
 BARE = (  # read no embeddings
-    "neighbours", "attention", "token_patch", "curves", "classes", "precision_recall", "co_occurrence", "reliability",
-    "segmentation",
+    "neighbours", "attention", "token_patch", "attention_time", "curves", "classes", "precision_recall", "co_occurrence",
+    "reliability", "segmentation",
 )  # fmt: skip
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
 DEFAULT = ("pca", "neighbours", "similarity", "curves", "classes")
@@ -63,6 +65,7 @@ _OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
     "segmentation": segmentation,
     "attention": attention,
     "token_patch": token_patch,
+    "attention_time": attention_time,
 }
 
 
@@ -77,11 +80,12 @@ def draw(
 
     scored: what its evaluators state of their scores. monitor: the score that the training watched.
 
-    Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only), `retrieval.npz`, `attention.npz`, `metrics.jsonl`,
-    `scores/*.csv` and `predictions.parquet`. Choices: pca, umap and tsne (slower), modality_gap (two streams in one map),
-    neighbours (queries and what they found), attention and token_patch (what towers look at), similarity, curves, classes (scores
-    of each class), precision_recall and co_occurrence (of several labels), reliability (of probabilities),
-    segmentation (maps), explorer (a page).
+    Read are `embeddings/*.parquet`, `thumbnails.npz` (none: points only), `retrieval.npz`, `attention.npz`,
+    `attention_time.npz`, `metrics.jsonl`, `scores/*.csv` and `predictions.parquet`. Choices: pca, umap and tsne (slower),
+    modality_gap (two streams in one map), neighbours (queries and what they found), attention and token_patch (what towers look
+    at), attention_time (which steps of a recording weigh how much), similarity, curves, classes (scores of each class),
+    precision_recall and co_occurrence (of several labels), reliability (of probabilities), segmentation (maps), explorer
+    (a page).
     What can't be drawn is said in the log.
     """
     for name in figures:
