@@ -40,6 +40,7 @@ from multimodal_lab.data.readers.ts import Ts
 from multimodal_lab.data.readers.webdataset import WebDataset
 from multimodal_lab.data.synthetic.motions import Motions
 from multimodal_lab.data.synthetic.sentinel import Sentinel
+from multimodal_lab.data.synthetic.sounding_objects import SoundingObjects
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.data.synthetic.trifeature import Trifeature
 
@@ -53,6 +54,7 @@ FIELD = {
     "mixed": "one",
     "trifeature": "image_1",
     "motions": "wrist",
+    "sounding_objects": "video",
 }
 
 
@@ -272,3 +274,7 @@ def series_arrays(folder):
 
 def motions(folder):
     return Motions(subjects=1, gaps=0.0)
+
+
+def sounding_objects(folder):
+    return SoundingObjects(clips=6, size=8)
