@@ -36,11 +36,11 @@ class Batchwise:
         return [str(getattr(self, argument)) for argument in self.adds_targets]
 
 
-def one_stream(op: str, name: str | None, fit: list[str], kinds: str) -> str:
+def one_stream(op: str, name: str | None, fit: list[str], kinds: str, argument: str = "stream") -> str:
     """`name` if it is one of `fit`, the streams of the right kind; null is the first; ValueError for none and any other."""
     if name in fit:
         return name
     if name is None and fit:
         return fit[0]
     hint = expected_one_of(str(name), fit) if fit else f"the modality has no {kinds} stream; remove it"
-    raise ValueError(f"augment.ops.{op}.stream is {name or 'null'}: {hint}")
+    raise ValueError(f"augment.ops.{op}.{argument} is {name or 'null'}: {hint}")

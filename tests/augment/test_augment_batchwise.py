@@ -1,6 +1,7 @@
 """Ops on whole batches: what they owe, oracles from the papers, and losses that find the targets they add."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,15 +12,19 @@ from multimodal_lab.augment.augment import Augment
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.mask_words import MaskWords
 from multimodal_lab.augment.mix import CutMix, Mixup, circle
+from multimodal_lab.augment.mix_sounds import MixSounds
+from multimodal_lab.augment.shift_sound import ShiftSound
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.loss.classification import cross_entropy, nll
-from multimodal_lab.types import Batch, Stream
+from multimodal_lab.types import Band, Batch, Stream
 
 MADE = [
     contract.Made("mask_words", MaskWords, contract.BOTH),
     contract.Made("mixup", partial(Mixup, label="species"), contract.IMAGES),
     contract.Made("cutmix", partial(CutMix, label="species"), contract.IMAGES),
+    contract.Made("shift_sound", partial(ShiftSound, p=1.0), contract.CLIPS),
+    contract.Made("mix_sounds", partial(MixSounds, label="species"), contract.CLIPS),
 ]
 
 
@@ -181,6 +186,19 @@ def test_a_loss_and_an_op_that_do_not_fit_are_refused(words, said):
             contract.TEXT,
             lambda: MaskWords(mask=40),
             r"augment\.ops\.o\.mask=40 is no token of words, whose vocabulary has 20",
+        ),
+        (contract.IMAGES, ShiftSound, r"augment\.ops\.o\.sound is null: the modality has no sound stream; remove it"),
+        (contract.CLIPS, lambda: ShiftSound(picture="vido"), r"augment\.ops\.o\.picture is vido: expected .*video"),
+        (
+            {k: replace(s, rate=None) for k, s in contract.CLIPS.items()},
+            ShiftSound,
+            r"augment\.ops\.o: stream audio has no rate; set modality\.audio\.rate, in Hz",
+        ),
+        (contract.CLIPS, lambda: MixSounds(label="specie"), r"augment\.ops\.o\.label=specie is no label .*species"),
+        (
+            {"audio": replace(contract.CLIPS["audio"], bands=(Band("left"), Band("right")))},
+            MixSounds,
+            r"augment\.ops\.o: stream audio has 2 bands, expected one; sounds are parted in mono",
         ),
     ],
 )
