@@ -32,7 +32,7 @@ def encoding(
     reader = data.reader
     learnt = {k: v for k, v in asdict(reader.fitted[name]).items() if k not in {"layout", "mean", "std"}}
     learnt["tokenizer"] = json_hash(learnt["tokenizer"])  # the whole of it would fill the entry
-    text = reader.kinds[name].drawn_each_epoch
+    text, gone = reader.kinds[name].drawn_each_epoch, reader.gone.get(name)
     return {
         "of": "encoding",
         "backbone": {
@@ -49,6 +49,7 @@ def encoding(
         "data": data.fingerprint,
         "ids": named(reader.names),
         "absent": sorted(int(row) for row in data.bad.why),
+        **({"gone": named([reader.names[row] for row in np.flatnonzero(gone)])} if gone is not None else {}),
         "moved": {key: hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest() for key, x in moved.items()},
         "device": device.type,
     }

@@ -10,7 +10,8 @@ import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Margin, Natural
 from multimodal_lab.data import fitted_cache, record
-from multimodal_lab.data.fitted_cache import FittedCache, learn, note, restore_content
+from multimodal_lab.data.complete import complete
+from multimodal_lab.data.fitted_cache import FittedCache, learn, note, restore_content, unreadable
 from multimodal_lab.data.kind import Background, StreamPlan
 from multimodal_lab.data.loading import first_reading
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
@@ -18,21 +19,14 @@ from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
 from multimodal_lab.data.source import DataError, Source, content_columns
 from multimodal_lab.data.split import auto, spatial
+from multimodal_lab.data.split.missing import MissingAtRandom, take_away
 from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
 from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams import learnt_notes
 from multimodal_lab.data.streams.bands import plan
-from multimodal_lab.data.streams.labels import (
-    CLASSES,
-    LabelKind,
-    Target,
-    encode,
-    refuse_single,
-    require_complete,
-    require_kinds,
-)
+from multimodal_lab.data.streams.labels import LabelKind, encode_all
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.resize import Resize
@@ -63,6 +57,8 @@ class Data:
     among the samples of each split, see `Shuffle`: a negative control. items: {stream: column} whose equal values mark rows
     that hold the same thing in that stream, which retrieval ranks once; a reader of captions knows its images. sampling: the
     shares of an epoch of training, see `Sampling`. kinds: {label: class or number} where a column's type does not tell it.
+    missing_at_random: entries that are taken away, see `MissingAtRandom`. incomplete: training samples that lack a stream
+    are kept, or left out (`drop`: complete cases); held-out ones stay.
     """
 
     def __init__(
@@ -91,6 +87,8 @@ class Data:
         items: dict[str, str] | None = None,
         sampling: Sampling | None = None,
         kinds: dict[str, LabelKind] | None = None,
+        missing_at_random: MissingAtRandom | None = None,
+        incomplete: Literal["keep", "drop"] = "keep",
     ) -> None:
         self.source, self.split = spatial.with_blocks(source, split.block_km), split
         self.scaling = scaling.filled(source) if isinstance(scaling, OwnScaling) else scaling
@@ -103,6 +101,9 @@ class Data:
         self.items, self.kinds = items or {}, kinds or {}
         self.hold_to_units = True  # refuse values that can't be of their unit; a look at the data alone tells them
         self.sampling = Sampling(**sampling) if isinstance(sampling, dict) else sampling
+        away = missing_at_random
+        self.away = MissingAtRandom(**away) if isinstance(away, dict) else away
+        self.incomplete = incomplete
 
     def prepare(
         self,
@@ -128,20 +129,29 @@ class Data:
         if frozen is None:
             require_items(self.items, plans, self.source.samples)
         samples = SampleReader(self.source, plans, self.scaling, self.resize, self.background, self.nodata, self.cache)
+        inputs = [name for name, p in plans.items() if not p.target]
+        away = None if resplit == "test" else self.away  # what trains nothing is judged on all there is
         samples.units = samples.units if self.hold_to_units else {}
         mark, whole = marked(self.source, self.root, self.fingerprint)
         memory = memory if whole or encodes else None
         chosen = self._choose(plans, frozen)
+        table, known = self.source.samples, None if frozen is None else frozen["classes"]
         if frozen is None:
             splits = self._split(chosen.split)
             try:
-                bad = learn(samples, splits["train"], self.on_error, self.max_bad, memory, mark, self.statistics)
+                told = take_away(away, samples, inputs, splits)
+                bad = unreadable(samples, self.on_error, self.max_bad, memory, mark)
+                if self.incomplete == "drop":
+                    splits["train"], said = complete(samples, inputs, bad.good(splits["train"]), memory, mark)
+                    told.append(said)
+                learn(samples, bad.good(splits["train"]), memory, mark, self.statistics)
             except SampleError as error:
                 raise with_count(samples, error) from error
         else:
             splits = record.restore(frozen, samples, mark)
             if resplit == "always" or (resplit == "others" and not splits):
                 splits = self._split(chosen.split)
+            take_away(away, samples, inputs, splits)
             bad = find(samples, self.on_error, self.max_bad)
         taught = splits.get("train", np.arange(0))
         if resplit == "test":  # once all is learnt
@@ -149,7 +159,7 @@ class Data:
         prepared = Prepared(
             samples,
             splits=splits,
-            targets=self._targets(chosen, frozen),
+            targets=encode_all(table, chosen.labels, self.kinds, known, chosen.split.min_class_policy == "refuse"),
             groups=chosen.split.by if frozen is None or chosen.split.by in samples.table else None,
             seed=seed,
             batch_size=self.batch_size,
@@ -157,14 +167,14 @@ class Data:
             facts={"seed": seed, "fingerprint": mark, "modality": modality, **self._facts(chosen, bad, samples)},
             bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
             shuffle=self.shuffle,
-            items={name: column for name, column in self.items.items() if column in self.source.samples},
+            items={name: column for name, column in self.items.items() if column in table},
             numbers=None if frozen is None else frozen.get("numbers"),
             several=() if frozen is None else frozen.get("several", ()),
             sampling=self.sampling if frozen is None else None,
         )
         prepared.notes += fitted_cache.kind_notes(samples, splits, bad, memory, mark)
         if frozen is None:
-            prepared.notes += [] if resplit == "test" else chosen.split.told(samples.table, splits)
+            prepared.notes += [] if resplit == "test" else [*chosen.split.told(samples.table, splits), *told]
             prepared.notes += note(samples, len(bad.good(taught)), self.statistics)
         checked = frozen is None and self.verify == "all"
         prepared.read_all = partial(first_reading.read, prepared, memory, checked, self.statistics)
@@ -205,20 +215,6 @@ class Data:
             require_whole(self.source, splits, split.column)
         return splits
 
-    def _targets(self, chosen: auto.Choice, frozen: dict[str, Any] | None) -> dict[str, Target]:
-        """Each label as numbers, by the classes of the trained run where there is one."""
-        table = self.source.samples
-        declared = table.attrs.get(CLASSES) or {}
-        classes = frozen["classes"] if frozen is not None else {k: declared[k] for k in chosen.labels if k in declared}
-        if frozen is None:
-            require_complete(table, chosen.labels)
-            require_kinds(table, self.kinds)
-        targets = {k: encode(table, k, classes.get(k), self.kinds.get(k)) for k in chosen.labels}
-        if frozen is None and chosen.split.min_class_policy == "refuse":
-            for label, target in targets.items():
-                refuse_single(table, label, target)
-        return targets
-
     def _facts(self, chosen: auto.Choice, bad: Bad, samples: SampleReader) -> dict[str, Any]:
         """What the record tells of the choices that were made here."""
         split = chosen.split
@@ -227,6 +223,8 @@ class Data:
             "split": {"by": split.by, "stratify": split.stratify, "column": split.column, **split.ground()},
             "hold": split.group_policy,
             "shuffle": asdict(self.shuffle) if self.shuffle else None,
+            "missing_at_random": asdict(self.away) if self.away else None,
+            "incomplete": self.incomplete,
             "notes": [
                 *chosen.notes,
                 *bad.notes(self.on_error, len(self.source.samples)),

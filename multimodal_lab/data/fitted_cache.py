@@ -38,26 +38,26 @@ class FittedCache(Protocol):
         ...
 
 
+def unreadable(samples: SampleReader, on_error: OnError, most: float, memory: FittedCache | None, mark: str) -> Bad:
+    """The rows that can't be read, see `find`; with a memory, what it knows. mark: the data's fingerprint."""
+    trim()  # of what the split was made from
+    return find(samples, on_error, most) if memory is None else _bad(samples, on_error, most, memory, mark)
+
+
 def learn(
     samples: SampleReader,
-    train: np.ndarray,
-    on_error: OnError,
-    most: float,
+    rows: np.ndarray,
     memory: FittedCache | None,
     mark: str,
     statistics: StatisticsFrom = "train",
-) -> Bad:
-    """Find the rows that can't be read, then fill `samples.fitted` from the rest of `train`.
+) -> None:
+    """Fill `samples.fitted` from `rows`, the readable ones of the training split.
 
     With a memory, only what it doesn't know is read; what is learnt goes there. mark: the data's fingerprint. statistics:
     what mean, deviation and scaling are learnt from, see `Data`.
     """
-    trim()  # of what the split was made from
     if isinstance(statistics, Preset):
         statistics.require(getattr(samples.scaling, "choice", type(samples.scaling).__name__))
-    same = _same(samples, mark) if memory is not None else {}
-    bad = find(samples, on_error, most) if memory is None else _bad(samples, on_error, most, memory, same)
-    rows = bad.good(train)
     some = _evenly(rows, statistics)
     learns = {name: kind.learns_statistics for name, kind in samples.kinds.items()}
     unknown = [*samples.plans]
@@ -65,7 +65,7 @@ def learn(
     if memory is not None:
         taught = [named([samples.names[i] for i in own]) for own in (rows, some)]
         facts = {
-            name: {**same, "of": "statistics", "stream": nameless(plan), "train": taught[learns[name]]}
+            name: {**same(samples, mark), "of": "statistics", "stream": nameless(plan), "train": taught[learns[name]]}
             for name, plan in samples.plans.items()
         }
         unknown = _remembered(samples, memory, facts)
@@ -81,7 +81,6 @@ def learn(
     if isinstance(statistics, Preset):
         for name in (name for name, does in learns.items() if does):
             statistics.apply(name, samples.plans[name], samples.fitted[name])
-    return bad
 
 
 def known_good(samples: SampleReader, memory: FittedCache | None, mark: str) -> bool:
@@ -100,7 +99,7 @@ def restore_content(samples: SampleReader, memory: FittedCache | None, mark: str
     if memory is None:
         return
     for name, digests in samples.content.digests.items():
-        facts = {**_same(samples, mark), "of": "content", "stream": nameless(samples.plans[name])}
+        facts = {**same(samples, mark), "of": "content", "stream": nameless(samples.plans[name])}
         known = memory.get(facts)
         before = np.zeros_like(digests) if known is None else unpacked(known["digests"])
         new = (before == 0) & (digests > 0)
@@ -117,7 +116,7 @@ def kind_notes(samples: SampleReader, splits: SplitRows, bad: Bad, memory: Fitte
             return look()
         told = {split: named([samples.names[i] for i in own]) for split, own in rows.items()}
         learnt = {"stream": nameless(samples.plans[name]), "learnt": json_hash(asdict(samples.fitted[name]))}
-        facts = {**_same(samples, mark), "of": "notes", "name": name, **learnt, "rows": told}
+        facts = {**same(samples, mark), "of": "notes", "name": name, **learnt, "rows": told}
         if (known := memory.get(facts)) is None:
             known = {"notes": look()}
             memory.put(facts, known)
@@ -128,11 +127,14 @@ def kind_notes(samples: SampleReader, splits: SplitRows, bad: Bad, memory: Fitte
 
 def _verified(samples: SampleReader, mark: str) -> dict[str, Any]:
     plans = [nameless(plan) for plan in samples.plans.values()]
-    return {**_same(samples, mark), "of": "checked samples", "streams": plans}
+    return {**same(samples, mark), "of": "checked samples", "streams": plans}
 
 
-def _same(samples: SampleReader, mark: str) -> dict[str, Any]:
-    return {"data": mark, "choices": choices(samples), "ids": named(samples.names)}
+def same(samples: SampleReader, mark: str) -> dict[str, Any]:
+    """What all that is remembered of these data depends on."""
+    gone = {name: packed(np.flatnonzero(away)) for name, away in samples.gone.items()}
+    away = {"gone": json_hash(gone)} if gone else {}
+    return {"data": mark, "choices": choices(samples), "ids": named(samples.names), **away}
 
 
 def _evenly(rows: np.ndarray, statistics: StatisticsFrom) -> np.ndarray:
@@ -215,11 +217,11 @@ def named(names: list[str]) -> str:
     return json_hash(names)
 
 
-def _bad(samples: SampleReader, on_error: OnError, most: float, memory: FittedCache, same: Mapping[str, Any]) -> Bad:
+def _bad(samples: SampleReader, on_error: OnError, most: float, memory: FittedCache, mark: str) -> Bad:
     if on_error == "raise":
         return Bad()
     plans = [nameless(plan) for plan in samples.plans.values()]
-    facts = {**same, "of": "bad samples", "streams": plans, "max_bad": most}
+    facts = {**same(samples, mark), "of": "bad samples", "streams": plans, "max_bad": most}
     known = memory.get(facts)
     if known is not None:
         return Bad({int(row): str(why) for row, why in known.items()})

@@ -59,6 +59,26 @@ def encode(
     return Target(np.array([-1 if v is None else places.get(str(v), -1) for v in values], dtype=np.int64), names)
 
 
+def encode_all(
+    samples: pd.DataFrame,
+    labels: Sequence[str],
+    kinds: Mapping[str, LabelKind],
+    trained: Mapping[str, list[str]] | None,
+    refuse: bool,
+) -> dict[str, Target]:
+    """{label: its numbers}, by the classes of the `trained` run where there is one; refuse: classes too small to split."""
+    declared = samples.attrs.get(CLASSES) or {}
+    classes = {k: declared[k] for k in labels if k in declared} if trained is None else trained
+    if trained is None:
+        require_complete(samples, labels)
+        require_kinds(samples, kinds)
+    targets = {k: encode(samples, k, classes.get(k), kinds.get(k)) for k in labels}
+    if trained is None and refuse:
+        for label, target in targets.items():
+            refuse_single(samples, label, target)
+    return targets
+
+
 def require_kinds(samples: pd.DataFrame, kinds: Mapping[str, LabelKind]) -> None:
     """Refuse (`DataError`) a kind of a label that is no column."""
     for label in kinds:

@@ -74,6 +74,7 @@ class SampleReader:
         self.kept: dict[int, Raw] = {}
         self.last: dict[int, tuple[int, Raw]] = {}  # of each thread: all streams of one sample are cut from one reading
         self.cache = cache
+        self.gone: dict[str, np.ndarray] = {}  # {stream: (N,) bool}: entries taken away, which are not read
         self.units = {name: units.alike(p.stored.bands) for name, p in plans.items()}  # {}: values are not held to them
         self.watch: Callable[[int], None] | None = None
 
@@ -109,8 +110,10 @@ class SampleReader:
             return raw
         if self.watch is not None:
             self.watch(row)
+        gone = [name for name, away in self.gone.items() if away[row] and name in self.plans]
         try:
-            raw = retried(lambda: self.source.read(row, [p.stored for p in self.plans.values()]))
+            raw = retried(lambda: self.source.read(row, [p.stored for n, p in self.plans.items() if n not in gone]))
+            raw.inputs |= dict.fromkeys(gone)
         except DataError as error:
             told = self.names[row] in str(error)
             raise (SampleError(str(error)) if told else self.named(row, error)) from error

@@ -23,6 +23,7 @@ def possible(reader: SampleReader) -> bool:
     return (
         hasattr(reader.source, "read_rows")
         and reader.watch is None
+        and not reader.gone
         and all(_plain(reader, n) and getattr(reader.policy(n), "elementwise", False) for n in reader.plans)
     )
 
