@@ -38,6 +38,7 @@ from multimodal_lab.experiment.build import (
 )
 from multimodal_lab.experiment.evaluate import evaluate, held_out_losses, require_evaluators, validator
 from multimodal_lab.experiment.figure_samples import FigureSamples
+from multimodal_lab.experiment.pairs import require_pairs
 from multimodal_lab.files import write_text
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
@@ -91,6 +92,7 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
         shown.require(system, data, device, cfg.eval_split)
     with stage("building the augmentation"):
         augment = build_augmentation(cfg, cache, system, data, device)
+    require_pairs(plain, data)
     with stage("building the optimizer"):
         optimizer = safe_instantiate(cfg.optim)(system)
     store = CheckpointStore(folder / "checkpoints", cfg.train.keep_last)

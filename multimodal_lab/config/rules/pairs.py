@@ -12,6 +12,7 @@ from multimodal_lab.config.rules.wiring import Tree, file_of, losses, of_loss, s
 from multimodal_lab.config.signature import SourceError, signature
 from multimodal_lab.loss.pair_weights import Hub, PairError, PairWeights, weigh
 
+SAMPLE = "batch.ids"
 HUB, WEIGHTS = "Hub", "PairWeights"  # the annotations by which a loss says that an argument is one
 
 
@@ -19,7 +20,7 @@ def stream_pairs(tree: Tree) -> Iterator[Problem]:
     """A hub is a stream, pairs are of two streams, and some pair has a weight."""
     there = list(streams(tree))
     for key, node in losses(tree).items():
-        places, hub, pair_weights = _given(key, node)
+        places, hub, pair_weights = given(key, node)
         if hub is None and not pair_weights:
             continue
         if not of_loss(node, "joins", of_loss(node, "pairs", True)):
@@ -36,9 +37,19 @@ def stream_pairs(tree: Tree) -> Iterator[Problem]:
             yield Problem(place, error.found, error.expected, near if error.near else "")
 
 
+def compared(tree: Tree) -> Iterator[tuple[str, Tree, list[tuple[str, str]]]]:
+    """(key path, node, pairs) of every loss term that pulls the streams of one sample together, as it is set and weighs."""
+    for key, node in losses(tree).items():
+        by_sample = node.get("ids", SAMPLE) == SAMPLE  # by a label, two samples are a pair
+        if by_sample and node.get("weight", 1) and of_loss(node, "joins", of_loss(node, "pairs", False)):
+            _, hub, pair_weights = given(key, node)
+            if pairs := list(weigh(streams(tree), hub, pair_weights)):
+                yield key, node, pairs
+
+
 def uncompared(tree: Tree, node: Tree) -> set[str]:
     """The streams that a loss term compares with none, because their pairs have no hub or the weight 0."""
-    _, hub, pair_weights = _given("", node)
+    _, hub, pair_weights = given("", node)
     if hub is None and not pair_weights:
         return set()
     try:
@@ -48,7 +59,7 @@ def uncompared(tree: Tree, node: Tree) -> set[str]:
     return {*streams(tree)} - {name for pair in pairs for name in pair}
 
 
-def _given(key: str, node: Tree) -> tuple[dict[str, str], Hub, PairWeights]:
+def given(key: str, node: Tree) -> tuple[dict[str, str], Hub, PairWeights]:
     """Where a loss term has its hub and its weights, and these; None and {} where its function takes none."""
     fn = node.get("fn") or {}
     places, found = {}, {}
