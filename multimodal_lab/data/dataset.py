@@ -32,7 +32,7 @@ from multimodal_lab.data.streams.preset import Preset
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
-from multimodal_lab.data.streams.source_bands import all_doubts, stored_bands
+from multimodal_lab.data.streams.source_bands import all_doubts, asked_bands
 
 Resplit = Literal["never", "others", "always", "test"]
 
@@ -188,10 +188,7 @@ class Data:
         """How each stream is cut from what is stored."""
         if not len(self.source.samples):
             raise DataError("data.source: it holds no samples")
-        plans = {
-            name: plan(name, facts, stored_bands(self.source, name, facts.get("field") or ""))
-            for name, facts in modality.items()
-        }
+        plans = {name: plan(name, facts, asked_bands(self.source, name, facts)) for name, facts in modality.items()}
         if all(p.target for p in plans.values()):
             raise DataError(f"modality: no input stream among {', '.join(plans) or 'none'}")
         if self.shuffle:

@@ -7,12 +7,14 @@ import pytest
 import soundfile
 import soxr
 
+from multimodal_lab.data.audit.offered import offered
 from multimodal_lab.data.readers import audio_file
 from multimodal_lab.data.readers.audio_file import read_header, read_sound
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.same_image import item_rows
+from multimodal_lab.data.streams.source_bands import asked_bands
 from multimodal_lab.types import Band, Stream
 
 RATE = 8000
@@ -179,3 +181,11 @@ def test_what_is_not_installed_is_said(root, monkeypatch):
         Pairs(root, audio=["sound"], images=[], missing="keep")
     with pytest.raises(DataError, match=r"no column names pictures"):
         Pairs(root, missing="keep")
+
+
+def test_a_look_offers_every_column_and_a_stream_needs_no_field_where_one_fits(root):
+    source = Pairs(root, missing="keep")
+    assert offered(source)["speech"] == {"kind": "vector", "bands": "all", "field": "speech", "steps": None}
+    only = Pairs(root, audio=["sound"], missing="keep")
+    assert asked_bands(only, "audio", {"kind": "vector"}) == MONO
+    np.testing.assert_array_equal(only.read(2, [stream("audio")]).inputs["audio"], noise(2, 900)[None])

@@ -20,7 +20,7 @@ from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.bands import plan
 from multimodal_lab.data.streams.sample import SampleReader
-from multimodal_lab.data.streams.source_bands import stored_bands
+from multimodal_lab.data.streams.source_bands import asked_bands
 
 QUICK = 64  # samples that statistics are learnt from here: none is trained on them
 
@@ -63,7 +63,7 @@ def examine(factory: Data, modality: Mapping[str, Mapping[str, Any]], limit: int
     if not count:
         raise DataError("data.source: it holds no samples")
     rows = np.arange(count) if limit is None or limit >= count else np.linspace(0, count - 1, limit).round().astype(int)
-    plans = {n: plan(n, dict(own), stored_bands(source, n, str(own.get("field") or ""))) for n, own in modality.items()}
+    plans = {n: plan(n, dict(own), asked_bands(source, n, own)) for n, own in modality.items()}
     reader = SampleReader(source, plans, factory.scaling, factory.resize, factory.background, factory.nodata, False)
     reader.units = {}
     seen = survey(reader, rows)

@@ -32,6 +32,9 @@ def offered(source: Source) -> dict[str, dict[str, Any]]:
 
 
 def _of_bands(source: Source, field: str) -> dict[str, Any] | None:
+    if known := getattr(source, "field_kinds", {}).get(field):
+        kind, timed = known
+        return {"kind": kind, "bands": "all", "field": field, **({"steps": None} if timed else {})}
     for kind, timed in _kinds():
         bands = stored_bands(source, field or kind, field)
         stream = Stream(_name(field, kind), kind, tuple(bands), field=field)

@@ -83,6 +83,7 @@ class MediaTable:
                 paths = list(dict.fromkeys(path for row in rows if isinstance(path := row.get(column), str) and path))
                 self.notes += medium.open(column, paths)
         self.fields: dict[str, Medium] = {f: m for m in self.media for f in m.fields()}
+        self.field_kinds = {f: (kind, m.timed) for m in self.media for f, kind in m.fields().items()}
         self.field_bands = {f: m.bands[f] for f, m in self.fields.items()}
         self.bands: tuple[Band, ...] = tuple(dict.fromkeys(b for own in self.field_bands.values() for b in own))
         own = [m.identity for m in self.media[1:] if m.columns]
@@ -164,9 +165,8 @@ class MediaTable:
 
     def _field(self, stream: Stream) -> str:
         fields: dict[str, list[str]] = {}
-        for medium in self.media:
-            for field, kind in medium.fields().items():
-                fields.setdefault(kind, []).append(field)
+        for field, (kind, _) in self.field_kinds.items():
+            fields.setdefault(kind, []).append(field)
         return field_of(stream, fields, self.text_columns, self.file, list(self.samples))
 
     def _settled(self, rows: Rows, needed: Sequence[str], key: str | None) -> Rows:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from multimodal_lab.data import kinds
 from multimodal_lab.data.source import Source
 from multimodal_lab.data.streams.bands import doubts
-from multimodal_lab.types import Band
+from multimodal_lab.types import Band, Stream
 
 
-def stored_bands(source: Source, name: str, field: str) -> tuple[Band, ...]:
-    """The bands that stream `name` may be cut from: those of its field, where fields have bands of their own, else all."""
+def stored_bands(source: Source, name: str, field: str, kind: str = "image") -> tuple[Band, ...]:
+    """The bands that stream `name` may be cut from: those of its field, where fields have bands of their own, else all.
+
+    Without a field that is the one of its name, or the only one of its kind.
+    """
     if ask := getattr(source, "bands_of", None):
         return tuple(ask(name, field))
     own: dict[str, tuple[Band, ...]] = getattr(source, "field_bands", {})
+    if not field and name not in own:
+        alike = [f for f, (of, _) in getattr(source, "field_kinds", {}).items() if kinds.alike(of, kind)]
+        field = alike[0] if len(alike) == 1 else ""
     return own.get(field or name, source.bands)
+
+
+def asked_bands(source: Source, name: str, facts: Mapping[str, Any]) -> tuple[Band, ...]:
+    """Those of stream `name` by its entry of a modality; a wrong entry is told by `bands.plan`."""
+    kind = facts.get("kind", Stream.kind)
+    return stored_bands(source, name, str(facts.get("field") or ""), kind if kind in kinds.names() else Stream.kind)
 
 
 def all_doubts(source: Source) -> list[str]:

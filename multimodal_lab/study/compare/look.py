@@ -17,7 +17,7 @@ from multimodal_lab.data.source import DataError, Source, content_columns
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.bands import plan
-from multimodal_lab.data.streams.source_bands import stored_bands
+from multimodal_lab.data.streams.source_bands import asked_bands
 from multimodal_lab.study.compare import labels, sound
 from multimodal_lab.study.compare.facts import Facts, Input
 from multimodal_lab.study.compare.request import Request
@@ -125,7 +125,7 @@ def _stacked(source: Source, inputs: tuple[Input, ...]) -> tuple[Mapping[str, An
     try:
         if len({i.node.get("field") or i.name for i in inputs}) > 1 and _apart(source, inputs):
             raise DataError("they are stored apart")
-        plan("stacked", dict(node), stored_bands(source, "stacked", str(node.get("field") or "")))
+        plan("stacked", dict(node), asked_bands(source, "stacked", node))
     except DataError as error:
         return None, str(error)
     return node, ""

@@ -30,6 +30,7 @@ class AudioColumns(Medium):
     suffixes: ClassVar[tuple[str, ...]] = audio_file.SUFFIXES
     named: ClassVar[frozenset[str]] = audio_file.NAMED
     kind: ClassVar[str] = "vector"
+    timed: ClassVar[bool] = True
     requires: ClassVar[dict[str, str]] = audio_file.REQUIRES
 
     def __init__(

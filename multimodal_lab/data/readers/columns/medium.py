@@ -58,8 +58,8 @@ class Medium:
     """Columns of files of one sort, in a table of them (`MediaTable`); derive one from this for each sort.
 
     key: the word of `data.source` that lists its columns. called: what messages call one file. suffixes: of its files, in lower
-    case; named: of files that are meant to be such, by which a column is known. kind: of the streams that are cut from them.
-    requires: {package: extra of ours that installs it}.
+    case; named: of files that are meant to be such, by which a column is known. kind: of the streams that are cut from
+    them; timed: they have a time axis. requires: {package: extra of ours that installs it}.
     """
 
     key: ClassVar[str]
@@ -67,6 +67,7 @@ class Medium:
     suffixes: ClassVar[tuple[str, ...]]
     named: ClassVar[frozenset[str]]
     kind: ClassVar[str]
+    timed: ClassVar[bool] = False
     requires: ClassVar[dict[str, str]] = {}
 
     def __init__(self, columns: Sequence[str] | None) -> None:
