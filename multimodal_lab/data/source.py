@@ -66,9 +66,10 @@ class Source(Protocol):
     `together`, the column whose equal values mark rows that show one thing (captions of one image), and `items`, {field:
     column}, whose equal values mark rows that hold the same thing in streams of that field (the image itself), and
     `images`, columns of paths, and `stored_files`, all paths where a sample has several files, and `field_bands`, {field: its
-    bands}, where fields have bands of their own, and `field_kinds`, {field: (kind of stream, whether it has a time axis)}, where a
-    source knows them. A source made of others names them in `members`. So is a method `read_rows(index, streams) -> Rows | None`:
-    what `read` would give of many rows (n,) of vectors, at once; None where they must be read one by one.
+    bands}, where fields have bands of their own, and `field_kinds`, {field: (kind of stream, whether it has a time axis)}, where
+    a source knows them. A source made of others names them in `members`. So is a method
+    `read_rows(index, streams) -> Rows | None`: what `read` would give of many rows (n,) of vectors, at once; None where they
+    must be read one by one.
     """
 
     bands: tuple[Band, ...]
