@@ -178,7 +178,7 @@ class Prepared:
         tasks: list[Task] = [(part, epoch if shuffle else None) for part in mine]
         if not self.workers:
             return (self.batch(*task) for task in tasks)
-        if self.stack.kept is not None or getattr(self.reader.source, "threads", False):
+        if self.stack.kept is not None or self.reader.keeps_stored or getattr(self.reader.source, "threads", False):
             return loader.threaded(self.batch, tasks, self.workers, self.reader.called)
         return self._helped().run(tasks)
 

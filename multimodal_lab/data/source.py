@@ -67,7 +67,8 @@ class Source(Protocol):
     column}, whose equal values mark rows that hold the same thing in streams of that field (the image itself), and
     `images`, columns of paths, and `stored_files`, all paths where a sample has several files, and `field_bands`, {field: its
     bands}, where fields have bands of their own, and `field_kinds`, {field: (kind of stream, whether it has a time axis)}, where
-    a source knows them. A source made of others names them in `members`. So is a method
+    a source knows them. A source made of others names them in `members`. So are the methods
+    `to_size(resizes)`, told once what brings each stream to size, for one that decodes frames and may scale them at once, and
     `read_rows(index, streams) -> Rows | None`: what `read` would give of many rows (n,) of vectors, at once; None where they
     must be read one by one.
     """

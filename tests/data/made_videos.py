@@ -20,11 +20,12 @@ def brightness(frames):
 
 
 def write(
-    path, count=40, codec="libx264", fps=25, size=(32, 24), moments=None, sound=None, colour=None, gop=12, options=None
+    path, count=40, codec="libx264", fps=25, size=(32, 24), moments=None, sound=None, seconds=None, colour=None, gop=12
 ):
-    """moments: when each frame is shown, in milliseconds, instead of fps. sound: the codec of a track. colour: RGB of all."""
+    """moments: when each frame is shown, in milliseconds, instead of fps. sound: the codec of a track, as long as the frames or
+    of so many seconds. colour: RGB of all."""
     with av.open(str(path), "w") as file:
-        video = file.add_stream(codec, rate=fps, options=options or {})
+        video = file.add_stream(codec, rate=fps)
         video.width, video.height = size
         video.pix_fmt = "gray16le" if codec == "ffv1" else "yuv420p"
         video.codec_context.gop_size = gop
@@ -39,8 +40,7 @@ def write(
             file.mux(video.encode(frame))
         file.mux(video.encode())
         if track is not None:
-            seconds = count / fps
-            heard = av.AudioFrame.from_ndarray(sweep(seconds), format="fltp", layout="mono")
+            heard = av.AudioFrame.from_ndarray(sweep(seconds or count / fps), format="fltp", layout="mono")
             heard.rate, heard.pts, heard.time_base = RATE, 0, Fraction(1, RATE)
             file.mux(track.encode(heard))
             file.mux(track.encode())

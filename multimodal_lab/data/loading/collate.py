@@ -120,8 +120,14 @@ class Collator:
         return made
 
     def keep(self) -> None:
-        """Preprocess every sample once, keep the results in memory and drop the stored arrays."""
+        """Preprocess every sample once, keep the results in memory and drop the stored arrays; but see `keeps_stored`."""
         with Bar("decoding", len(self.ids)) as bar:
+            if self.reader.keeps_stored:
+                for row in range(len(self.ids)):
+                    if row not in self.absent:
+                        self.reader.raw(row)
+                    bar.update(row + 1)
+                return
             self.kept = self._read(np.arange(len(self.ids)), bar)
 
     def _read(self, rows: np.ndarray, bar: Bar | None = None) -> Stacked:

@@ -11,10 +11,11 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.joined_rows import Missing, join, joined_table
-from multimodal_lab.data.readers.members import classes, common_mask, complete, members, notes
+from multimodal_lab.data.readers.members import classes, common_mask, complete, members, notes, to_size
 from multimodal_lab.data.source import DataError, NoStream, Raw, Rows, Source
 from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band, Stream
 
@@ -75,6 +76,10 @@ class Joined:
     def threads(self) -> bool:
         """Whether threads serve all of the sources well."""
         return all(getattr(m.source, "threads", False) for m in self.members.values())
+
+    def to_size(self, resizes: Mapping[str, Resize]) -> None:
+        """Tell every source what brings each stream to size."""
+        to_size(self.members, resizes)
 
     def bands_of(self, stream: str, field: str) -> tuple[Band, ...]:
         """The bands that a stream of this name and `field` may be cut from."""

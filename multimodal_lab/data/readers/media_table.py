@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +20,16 @@ from multimodal_lab.data.readers.pair_rows import Rows, columns_of_files, column
 from multimodal_lab.data.readers.pieces import Pieces
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.readers.recent import Recent
+from multimodal_lab.data.readers.recordings import RECORDING
 from multimodal_lab.data.readers.tables import doubts, frame
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.types import Band, Stream
+
+CLIP = "clip_of_recording"  # the column that says which of several clips of a video a row has
 
 
 class MediaTable:
@@ -89,11 +93,12 @@ class MediaTable:
         own = [m.identity for m in self.media[1:] if m.columns]
         self.identity = (self.media[0].columns, self.text_columns, colour, alpha, *own, *self.pieces.identity)
         self.id, told = name_rows(rows, id, self.images, self.file, self._called())
-        made, self.together = group(self._table(rows), self.images)
+        made, self.together = group(self._in_clips(self._table(rows)), self.images)
         self._recent = Recent() if self.together else None
         self.samples: pd.DataFrame = self.pieces.marked(made)
-        self.items = {field: self.pieces.item(m.column(field)) for field, m in self.fields.items()}
+        self.items = {f: "id" if m.clips > 1 else self.pieces.item(m.column(f)) for f, m in self.fields.items()}
         names = {"id", "path", self.id, *self.images, *self.text_columns, self.together, *self.pieces.columns}
+        names |= {RECORDING, CLIP} if CLIP in self.samples else set()
         learnt = [c for c in self.samples.columns if c not in names]
         self.notes += [*told, *doubts(made, learnt, self.file)]
         if missing != "keep":
@@ -103,7 +108,7 @@ class MediaTable:
         """Images (C, H, W), sounds (C, T), videos (C, T, H, W), texts as str or list of str; None where the row has none."""
         inputs: dict[str, Any] = {}
         rates: dict[str, float] = {}
-        decoded: dict[tuple[Any, ...], Decoded] = {}
+        decoded: dict[Hashable, Decoded] = {}
         scales: dict[str, float] = {}
         for stream in streams:
             field = self._field(stream)
@@ -111,7 +116,7 @@ class MediaTable:
                 value = self.samples[field].iloc[index]
                 inputs[stream.name] = value if isinstance(value, str | list) else None
                 continue
-            wanted = (field, stream.rate, stream.steps)
+            wanted = (field, self.fields[field].wanted(stream))
             if wanted not in decoded:
                 decoded[wanted] = self._decoded(field, index, stream)
             found = decoded[wanted]
@@ -155,13 +160,32 @@ class MediaTable:
         if not isinstance(path, str) or not path:
             return Decoded(None)
         piece = self.pieces.of(column, self.samples, index)
+        if medium.clips > 1:
+            piece = piece._replace(clip=int(self.samples[CLIP].iloc[index]))
 
         def read() -> Decoded:
             return medium.read(field, path, stream, piece)
 
-        return (
-            read() if self._recent is None else self._recent.get((field, path, stream.rate, stream.steps, piece), read)
-        )
+        return read() if self._recent is None else self._recent.get((field, path, medium.wanted(stream), piece), read)
+
+    def to_size(self, resizes: Mapping[str, Resize]) -> None:
+        """Tell every medium what brings each stream to size."""
+        for medium in self.media:
+            medium.to_size(resizes)
+
+    def _in_clips(self, made: pd.DataFrame) -> pd.DataFrame:
+        """A row for each clip, where videos are taken in several: `recording` keeps the id, which becomes `id#k`."""
+        count = max(medium.clips for medium in self.media)
+        if count == 1:
+            return made
+        if clash := [c for c in (RECORDING, CLIP) if c in made]:
+            raise DataError(f"{self.file}: has a column {clash[0]!r}, which is the reader's own; rename it")
+        many = made.loc[made.index.repeat(count)].reset_index(drop=True)
+        number = list(range(count)) * len(made)
+        ids = [f"{name}#{k}" for name, k in zip(many["id"], number, strict=True)]
+        many[RECORDING], many[CLIP], many["id"] = many["id"], number, ids
+        many.attrs = {**made.attrs, "overlapping": RECORDING}
+        return many
 
     def _field(self, stream: Stream) -> str:
         fields: dict[str, list[str]] = {}

@@ -14,6 +14,7 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError, NoStream, Raw, Source
 from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.types import Band, Stream
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ def members(sources: Mapping[str, Source | Data]) -> dict[str, Member]:
         scaling = getattr(given, "scaling", None)
         found[str(name)] = Member(str(name), inner, None if root is None else str(root), key, scaling)
     return found
+
+
+def to_size(all_of: Mapping[str, Member], resizes: Mapping[str, Resize]) -> None:
+    """Tell the sources what brings each stream to size, as `SampleReader` tells them; those that ask for it."""
+    for member in all_of.values():
+        if (told := getattr(member.source, "to_size", None)) is not None:
+            told(resizes)
 
 
 def below(root: str | None, member: Member, path: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.readers.members import Member, classes, common_mask, complete, members, notes
+from multimodal_lab.data.readers.members import Member, classes, common_mask, complete, members, notes, to_size
 from multimodal_lab.data.readers.mixed_rows import ITEM, mixed_table, united
 from multimodal_lab.data.source import DataError, NoStream, Raw, Source
 from multimodal_lab.data.split.same_image import SAME
 from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.types import Band, Stream
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class Mixed:
     def threads(self) -> bool:
         """Whether threads serve all of the sets well."""
         return all(getattr(m.source, "threads", False) for m in self.members.values())
+
+    def to_size(self, resizes: Mapping[str, Resize]) -> None:
+        """Tell every set what brings each stream to size."""
+        to_size(self.members, resizes)
 
     def bands_of(self, stream: str, field: str) -> tuple[Band, ...]:
         """The bands that a stream of this name and `field` may be cut from."""

@@ -1,4 +1,4 @@
-"""Reader of images, sounds and texts that belong together, from a table or from folders."""
+"""Reader of images, sounds, videos and texts that belong together, from a table or from folders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from multimodal_lab.data.readers.audio_file import Channels, Silence
 from multimodal_lab.data.readers.columns.audio import AudioColumns
 from multimodal_lab.data.readers.columns.image import ImageColumns
 from multimodal_lab.data.readers.columns.medium import Medium
+from multimodal_lab.data.readers.columns.video import VideoColumns
+from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.folder import existing, some
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
@@ -15,21 +17,22 @@ from multimodal_lab.data.readers.images import Colour
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.pair_rows import from_folders, from_table, the_table
+from multimodal_lab.data.readers.video_file import Colour as VideoColour
 from multimodal_lab.data.source import DataError
 
 
 class Pairs(MediaTable):
-    """The rows of a table below `root`: columns of paths of images and sounds, columns of text, and labels, see
+    """The rows of a table below `root`: columns of paths of images, sounds and videos, columns of text, and labels, see
     `MediaTable`.
 
     file: JSONL, CSV, Parquet or COCO's JSON; None takes the only one, or that of a usual name. folders: {column: folder}
     instead of a file: their files are joined by name without suffix. images: columns of paths, relative to `root` and
     inside it (written as on another system where that is unique); None: those that name pictures. audio: columns of paths of
-    sounds, None: those that name such. texts: columns of one
-    text or a list of texts; None: those of a usual name. A stream names its column by `field`; without it takes the one
-    of its own name, or the only one. id: the column of names; None: `id`, else the image; rows that are captions of one
-    image may have the same. labels: columns that must be there. separator: of the values of a CSV, one character; None finds
-    commas, semicolons, tabs and bars. channels, silence: of sounds, see `AudioColumns`.
+    sounds, video: of videos; None: those that name such. texts: columns of one text or a list of texts; None: those of a usual
+    name. A stream names its column by `field`; without it takes the one of its own name, or the only one. id: the column of
+    names; None: `id`, else the image; rows that are captions of one image may have the same. labels: columns that must be
+    there. separator: of the values of a CSV, one character; None finds commas, semicolons, tabs and bars. channels, silence: of
+    sounds, see `AudioColumns`; frames, video_colour, no_sound, shrink: of videos, see `VideoColumns`.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Pairs(MediaTable):
         folders: dict[str, str] | None = None,
         images: list[str] | None = None,
         audio: list[str] | None = None,
+        video: list[str] | None = None,
         texts: list[str] | None = None,
         id: str | None = None,
         labels: list[str] | None = None,
@@ -50,6 +54,10 @@ class Pairs(MediaTable):
         alpha: Literal["refuse", "drop", "white", "black"] = "refuse",
         channels: Channels | dict[str, Channels] = "as_stored",
         silence: Silence = "keep",
+        frames: Frames | None = None,
+        video_colour: VideoColour | dict[str, VideoColour] = "rgb",
+        no_sound: Literal["refuse", "missing"] = "refuse",
+        shrink: bool = True,
         pieces: dict[str, list[str]] | None = None,
         limits: Limits | None = None,
         on_error: Literal["raise", "skip", "substitute"] = "raise",
@@ -58,7 +66,10 @@ class Pairs(MediaTable):
         base, limits = existing(root), limits or Limits()
         if separator is not None and len(separator) != 1:
             raise DataError(f"data.source.separator: {separator!r}, expected one character such as ';' or '^'")
-        media: list[Medium] = [AudioColumns(audio, channels, silence)]
+        media: list[Medium] = [
+            AudioColumns(audio, channels, silence),
+            VideoColumns(video, frames, video_colour, channels, no_sound, shrink),
+        ]
         if folders:
             named = f"{some(list(folders.values()))} of {root}"
             rows, found, notes = from_folders(base, folders, [ImageColumns, *map(type, media)])

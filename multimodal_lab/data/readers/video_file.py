@@ -1,50 +1,63 @@
-"""Open a video file with PyAV and read its header: size, bits, rate, how many frames, whether there is sound."""
+"""Video of one file: its header, chosen frames, and the sound that goes with them; decoded in a process of its own."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, NamedTuple
 
-from multimodal_lab.data.readers.folder import readable
+import numpy as np
+
+from multimodal_lab.data.readers.decode.video_sampling import Frames, Span
+from multimodal_lab.data.readers.decoder_process import decoded
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import install_command
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.types import Band
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
 
 SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv", ".asf", ".ogv",
 )  # fmt: skip
-# Containers that hold what they show. A playlist, which names other files or addresses, is none, whatever its suffix.
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg"
-OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+REQUIRES = {"av": "video"}
+WHAT = "video (MP4, Matroska, WebM, AVI, MPEG)"
+WHOLE: Span = (None, None)
 Colour = Literal["rgb", "grey", "depth"]
 
 
-@dataclass(frozen=True)
-class Header:
+class VideoHeader(NamedTuple):
     """What a container says of its first video track; frames are upright only once they are decoded.
 
-    frames: 0 where the container counts none (Matroska). rate: frames a second on average, None where nothing says it.
-    seconds: how long it lasts, None where nothing says it. bits: of a value as decoded, 8 or 16. sound: the rate of its
-    first audio track in Hz, None without one. square: whether its pixels are.
+    frames: 0 where the container counts none (Matroska). rate: frames a second on average, seconds: how long it lasts; 0 where
+    nothing says it. bits: of a value as decoded, 8 or 16. square: whether its pixels are. sound, channels: the rate of its first
+    audio track in Hz and its channels, 0 without one.
     """
 
     height: int
     width: int
     frames: int
-    rate: float | None
-    seconds: float | None
+    rate: float
+    seconds: float
     bits: int
-    sound: int | None
-    square: bool = True
+    square: bool
+    sound: int
+    channels: int
+
+
+@dataclass
+class Clip:
+    """values (C, T, H, W) uint8 or uint16; rate in Hz, None where it differs by video."""
+
+    values: np.ndarray
+    rate: float | None
+
+
+@dataclass
+class Track:
+    """values (C, T) float32 in [-1, 1], NaN where the track holds nothing, at `rate` Hz."""
+
+    values: np.ndarray
+    rate: float
+    silent: bool = False
 
 
 def bands_of(colour: Colour) -> tuple[Band, ...]:
@@ -52,67 +65,48 @@ def bands_of(colour: Colour) -> tuple[Band, ...]:
     return (Band("R"), Band("G"), Band("B")) if colour == "rgb" else (Band(colour),)
 
 
-def need_av(where: str) -> Any:
-    """The package PyAV; `DataError` says how to install it."""
-    try:
-        import av
-    except ImportError as error:
-        raise DataError(f"{where}: a video needs the package av: {install_command('video')}") from error
-    return av
+def read_header(file: Path, name: str, limits: Limits) -> VideoHeader:
+    """Header of the first video track, held to the limits; `DataError` for a file that is no video, or is cut short."""
+    found = VideoHeader(**decoded("video.header", name, WHAT, {"path": str(file)}))
+    limits.check(name, pixels=found.height * found.width, bands=3, itemsize=found.bits // 8)
+    return found
 
 
-@contextmanager
-def opened(path: Path, name: str, kind: Literal["video", "audio"] = "video") -> Iterator[tuple[InputContainer, Any]]:
-    """The container and its first track of a kind; `DataError` names a file that can't be opened or has none."""
-    av = need_av(name)
-    with readable(name, "video"):
-        # the protocol is said, as a name such as `http:x.mp4` is a file's
-        container = av.open(f"file:{os.fspath(path)}", options=OPTIONS, metadata_errors="replace")
-    with container:
-        tracks = getattr(container.streams, kind)
-        if not tracks:
-            there = ", ".join(sorted({s.type for s in container.streams})) or "none"
-            raise DataError(f"{name}: no {kind} track; its tracks: {there}")
-        yield container, tracks[0]
+def read_clip(
+    file: Path, name: str, how: Frames, *, colour: Colour = "rgb", limits: Limits | None = None, span: Span = WHOLE,
+    clip: int = 0, resize: Resize | None = None,
+) -> Clip:  # fmt: skip
+    """The frames of a file that `how` takes, upright; see `Frames.choose` for span and clip.
+
+    colour: `rgb`, or the brightness alone (`grey`, `depth`: full range, 0 to 255 or 65535). resize: frames of 8 bits are scaled
+    down by it as they are decoded, in whole numbers, so that no clip lies in memory at full size; cutting and padding
+    is left to it. `DataError` for a file that is no whole video, is beyond the limits, or refused by a policy of `how`.
+    """
+    limits = limits or Limits()
+    scale = None
+    if resize is not None and resize.size is not None and resize.rule != "none":
+        scale = {"size": resize.size, "rule": resize.rule, "fit": resize.fit, "crop_pct": resize.crop_pct}
+    args = _args(file, how, span, clip, limits) | {"colour": colour, "resize": scale}
+    found = decoded("video.clip", name, WHAT, args)
+    return Clip(found["values"], found["rate"] or None)
 
 
-def read_header(path: Path, name: str, limits: Limits) -> Header:
-    """Header of the first video track, held to the limits; nothing is decoded."""
-    with readable(name, "video"), opened(path, name) as (container, track):
-        _require_whole(path, name, track)
-        sound = container.streams.audio[0].rate if container.streams.audio else None
-        found = _of(track, container, name, sound)
-        limits.check(name, pixels=found.height * found.width, bands=3, itemsize=found.bits // 8)
-        return found
+def read_track(
+    file: Path, name: str, how: Frames, *, rate: float | None = None, mono: bool = False, limits: Limits | None = None,
+    span: Span = WHOLE, clip: int = 0,
+) -> Track:  # fmt: skip
+    """The sound of the seconds that `read_clip` shows frames of: it begins and ends with them, at `rate` Hz (None: its own).
+
+    `DataError` for a video without an audio track.
+    """
+    limits = limits or Limits()
+    args = _args(file, how, span, clip, limits) | {"rate": rate, "mono": mono, "most": limits.bytes}
+    found = decoded("video.sound", name, WHAT, args)
+    return Track(found["values"], float(found["rate"]), found["silent"])
 
 
-def _of(track: VideoStream, container: InputContainer, name: str, sound: int | None) -> Header:
-    form = track.codec_context.format if track.codec_context.pix_fmt else None
-    if form is None:
-        known = track.codec_context.name if track.codec_context else "unknown"
-        raise DataError(f"{name}: its frames can't be decoded (codec {known})")
-    rate = track.average_rate or track.guessed_rate
-    seconds = None
-    if track.duration and track.time_base:
-        seconds = float(track.duration * track.time_base)
-    elif container.duration:
-        seconds = container.duration / 1e6
-    aspect = track.sample_aspect_ratio
-    deep = max(part.bits for part in form.components) > 8
-    square = not aspect or aspect == 1
-    frames = int(track.frames)
-    return Header(
-        track.height, track.width, frames, float(rate) if rate else None, seconds, 16 if deep else 8, sound, square
-    )
-
-
-def _require_whole(path: Path, name: str, track: Any) -> None:
-    """`DataError` where the container's index points behind the end of the file."""
-    index: Any = getattr(track, "index_entries", ())
-    if len(index) and index[-1].pos > 0:
-        last = index[-1]
-        end, size = int(last.pos + last.size), path.stat().st_size
-        if end > size:
-            raise DataError(
-                f"{name}: a video that is cut short: its last frame ends at byte {end:,}, the file at {size:,}"
-            )
+def _args(file: Path, how: Frames, span: Span, clip: int, limits: Limits) -> dict[str, object]:
+    if clip >= how.rows:
+        raise DataError(f"data.source.frames.clips={how.clips}, and clip {clip} is asked for")
+    most = {"pixels": limits.pixels, "bytes": limits.bytes}
+    return {"path": str(file), "how": asdict(how), "span": list(span), "clip": clip, "most": most}

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.measured import NodataRule, both, measured
+from multimodal_lab.data.streams.scaled_size import scaled_size
 
 Rule = Literal["area", "bicubic", "none"]
 Fit = Literal["pad", "stretch", "crop", "crop_floor"]
@@ -97,17 +98,6 @@ class Resize:
             if self._keeps(x.shape[1:])
             else self._fitted(torch.from_numpy(np.ascontiguousarray(x)), self._mode()).numpy()
         )
-
-    def shrunk(self, x: np.ndarray) -> np.ndarray:
-        """(C, H, W) uint8, such as a frame that was just decoded, no larger than is needed: scaled down in whole numbers as
-        `whole` does, neither cut nor padded, which `whole` then does. A smaller one is returned as it is.
-        """
-        if self.size is None or self.rule == "none":
-            return x
-        high, wide = self._scaled(x.shape[1:])
-        if high >= x.shape[1] and wide >= x.shape[2]:
-            return x
-        return self._interpolated(torch.from_numpy(np.ascontiguousarray(x)), self._mode()).numpy()
 
     def _mode(self) -> Mode:
         return "bicubic" if self.rule == "bicubic" else "area"
@@ -217,14 +207,7 @@ class Resize:
     def _scaled(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """The height and width to which (height, width) is scaled, before it is cut or padded."""
         height, width = shape
-        side = int(self.size or 0)
-        if self.fit == "pad":
-            scale = side / max(height, width)
-            return max(1, round(height * scale)), max(1, round(width * scale))
-        if self.fit.startswith("crop"):
-            short = math.floor(side / self.crop_pct)
-            return int(short * height / min(height, width)), int(short * width / min(height, width))
-        return side, side
+        return scaled_size(height, width, int(self.size or 0), self.fit, self.crop_pct)
 
     def _interpolated(self, x: Tensor, mode: Mode) -> Tensor:
         """(C, H, W) scaled; of uint8 to uint8, rounded."""

@@ -59,6 +59,8 @@ class SampleReader:
         self.kinds = {name: kinds.of(p.stored) for name, p in plans.items()}
         self.resizes = {name: resize.of(name, p.resize) for name, p in plans.items()}
         self.images = [name for name, kind in self.kinds.items() if kind.spatial]
+        if (to_size := getattr(source, "to_size", None)) is not None:
+            to_size(self.resizes)
         # a pixel of one is where that of another is: only then may one mask be of all
         self.one_frame = len({(self.resizes[n].fit, self.resizes[n].crop_pct) for n in self.images}) < 2
         self.table: pd.DataFrame = source.samples
@@ -77,6 +79,11 @@ class SampleReader:
         self.gone: dict[str, np.ndarray] = {}  # {stream: (N,) bool}: entries taken away, which are not read
         self.units = {name: units.alike(p.stored.bands) for name, p in plans.items()}  # {}: values are not held to them
         self.watch: Callable[[int], None] | None = None
+
+    @property
+    def keeps_stored(self) -> bool:
+        """Whether memory keeps samples as they are stored: finished, the frames of a video would take four times as much."""
+        return self.cache and any(plan.timed and self.kinds[name].spatial for name, plan in self.plans.items())
 
     def _scaled(self, name: str) -> bool:
         return self.kinds[name].has_bands and not self.kinds[name].pixelwise

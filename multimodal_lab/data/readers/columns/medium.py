@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -14,15 +14,17 @@ from multimodal_lab.data.readers.header_memory import HeaderMemory
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.text import install_command
 from multimodal_lab.types import Band, Stream
 
 
 class Piece(NamedTuple):
-    """A part of a file, in seconds; `seconds` None: to its end."""
+    """A part of a file, in seconds; `seconds` None: to its end. clip: which of several clips of it, see `video_sampling`."""
 
     start: float = 0.0
     seconds: float | None = None
+    clip: int = 0
 
 
 WHOLE = Piece()
@@ -76,6 +78,11 @@ class Medium:
         self.bands: dict[str, tuple[Band, ...]] = {}
 
     @property
+    def clips(self) -> int:
+        """How many rows one of the table makes."""
+        return 1
+
+    @property
     def identity(self) -> Any:
         """The choices that change values, for the data's fingerprint."""
         return self.columns
@@ -104,6 +111,13 @@ class Medium:
     def column(self, field: str) -> str:
         """The column of a field."""
         return field
+
+    def to_size(self, resizes: Mapping[str, Resize]) -> None:
+        """Told what brings each stream to size: one that decodes large arrays may do so as it decodes."""
+
+    def wanted(self, stream: Stream) -> Hashable:
+        """What of a stream decides what is decoded of one file."""
+        return (stream.rate, stream.steps)
 
     def read(self, field: str, path: str, stream: Stream, piece: Piece = WHOLE) -> Decoded:
         """One file, or a piece of it, for a stream: all bands of the field. `DataError` for one that can't be decoded."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.readers.file_hashes import stamp
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.readers.decode import Refused
 
 KEPT = 1024  # files whose times are remembered: windows of one recording ask again and again
 EVEN = 0.1  # of an interval, by which frames of a constant rate may be off
@@ -48,33 +47,32 @@ class Times:
         return bool(off <= max(EVEN * interval, 1.01 * self.tick))
 
 
-_known: OrderedDict[tuple[str, str], Times] = OrderedDict()
+_known: OrderedDict[tuple[str, int, int], Times] = OrderedDict()
 
 
-def times_of(container: Any, track: Any, path: Path, name: str) -> Times:
+def times_of(container: Any, track: Any, path: str) -> Times:
     """The times of all frames, remembered by file; the container stands at its end afterwards, if they had to be read.
 
-    `DataError` for a track without frames, or with fewer than its header says.
+    `Refused` for a track without frames, or with fewer than its header says.
     """
-    key = (str(path), stamp(path) or "")
+    facts = os.stat(path)
+    key = (path, facts.st_size, facts.st_mtime_ns)
     if key in _known:
         _known.move_to_end(key)
         return _known[key]
-    found = _read(container, track, name)
+    found = _read(container, track)
     _known[key] = found
     while len(_known) > KEPT:
         _known.popitem(last=False)
     return found
 
 
-def _read(container: Any, track: Any, name: str) -> Times:
+def _read(container: Any, track: Any) -> Times:
     packets = [p for p in container.demux(track) if p.size and not p.is_corrupt]
     if not packets:
-        raise DataError(f"{name}: a video without frames")
+        raise Refused("a video without frames")
     if track.frames and len(packets) < track.frames:
-        raise DataError(
-            f"{name}: a video that is cut short: its header says {track.frames} frames, and {len(packets)} are there"
-        )
+        raise Refused(f"a video that is cut short: its header says {track.frames} frames, and {len(packets)} are there")
     tick = float(track.time_base)
     shown, stored = [p.pts for p in packets], [p.dts for p in packets]
     keys = np.array([i for i, p in enumerate(packets) if p.is_keyframe], dtype=np.int64)
@@ -84,7 +82,7 @@ def _read(container: Any, track: Any, name: str) -> Times:
     if counted:  # a container that stores no times of frames, such as AVI: they follow each other at its rate
         rate = track.average_rate or track.guessed_rate
         if not rate:
-            raise DataError(f"{name}: nothing says when its frames are shown")
+            raise Refused("nothing says when its frames are shown")
         seconds = np.arange(len(packets)) / float(rate)
         return Times(seconds, len(packets) / float(rate), np.arange(len(packets)), keys[:1], tick, True)
     ticks = np.array(shown, dtype=np.int64)
