@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -98,16 +98,7 @@ class Photometric:
 
     def targets(self, name: str, streams: Mapping[str, Stream]) -> list[str]:
         """The names of the streams that this op, called `name` in the config, touches; none is a `ValueError`."""
-        fit = [key for key, stream in streams.items() if stream.kind in self.kinds]
-        chosen = fit if self.streams is None else [key for key in fit if key in self.streams]
-        if chosen:
-            return chosen
-        if self.streams is None:
-            raise ValueError(
-                f"augment.ops.{name} works on {' and '.join(self.kinds)} streams; {listed(streams)}. Remove it"
-            )
-        hint = expected_one_of(", ".join(self.streams), fit) if fit else f"it has no {' or '.join(self.kinds)} stream"
-        raise ValueError(f"augment.ops.{name}.streams names {', '.join(self.streams)}; {listed(streams)}; {hint}")
+        return selected(name, streams, self.kinds, self.streams)
 
     def params(self, draw: Draw, shape: torch.Size, stream: Stream) -> Params:
         """What is drawn for rows of `shape` (N, C, H, W), by kornia's names; every tensor starts with N."""
@@ -138,3 +129,17 @@ class Photometric:
 def listed(streams: Mapping[str, Stream]) -> str:
     """The modality's streams and their kinds, for an error."""
     return f"the modality has {', '.join(f'{key} ({stream.kind})' for key, stream in streams.items())}"
+
+
+def selected(
+    name: str, streams: Mapping[str, Stream], kinds: Collection[str], asked: Collection[str] | None
+) -> list[str]:
+    """The streams of `kinds` that an op called `name` in the config touches: those of `asked`, None is all; none is an error."""
+    fit = [key for key, stream in streams.items() if stream.kind in kinds]
+    chosen = fit if asked is None else [key for key in fit if key in asked]
+    if chosen:
+        return chosen
+    if asked is None:
+        raise ValueError(f"augment.ops.{name} works on {' and '.join(kinds)} streams; {listed(streams)}. Remove it")
+    hint = expected_one_of(", ".join(asked), fit) if fit else f"it has no {' or '.join(kinds)} stream"
+    raise ValueError(f"augment.ops.{name}.streams names {', '.join(asked)}; {listed(streams)}; {hint}")

@@ -13,6 +13,17 @@ from multimodal_lab.augment.op import Params, Photometric, listed
 from multimodal_lab.types import KindName, Stream
 
 
+def timed(name: str, streams: Mapping[str, Stream]) -> dict[str, Stream]:
+    """The streams that have steps, for an op called `name` in the config; none is a `ValueError`."""
+    found = {key: stream for key, stream in streams.items() if stream.steps is not None}
+    if not found:
+        raise ValueError(
+            f"augment.ops.{name} works along the time axis, and no stream has steps; {listed(streams)}. Remove it, or give one "
+            "steps: modality.STREAM.steps=null"
+        )
+    return found
+
+
 class Temporal(Photometric):
     """An op on series (N, C, T) and videos (N, C, T, H, W): `places` says where in the input each step is read, `read_at` reads.
 
@@ -29,13 +40,7 @@ class Temporal(Photometric):
 
     def targets(self, name: str, streams: Mapping[str, Stream]) -> list[str]:
         """Those of `Photometric` that have steps; none is a `ValueError`."""
-        timed = {key: stream for key, stream in streams.items() if stream.steps is not None}
-        if not timed:
-            raise ValueError(
-                f"augment.ops.{name} moves steps in time, and no stream has steps; {listed(streams)}. Remove it, or give one "
-                "steps: modality.STREAM.steps=null"
-            )
-        return super().targets(name, timed)
+        return super().targets(name, timed(name, streams))
 
     def places(self, length: Tensor, steps: int, params: Params) -> tuple[Tensor, Tensor]:
         """Where each of `steps` steps is read, (N, T) float, and (N, T) bool, which are inside the recording.

@@ -19,7 +19,7 @@ SIZE, STEPS = 20, 25
 def streams(conf):
     """Streams that every op of a preset acts on: spectra where all of them take vectors; every kind where there is no op."""
     kinds = [set(fact(op._target_, "kinds", ("image",))) for op in conf.ops.values()]
-    steps = STEPS if any(".time_" in op._target_ for op in conf.ops.values()) else None
+    steps = STEPS if any(fact(op._target_, "steps") for op in conf.ops.values()) else None
     vector = {"spectrum": Stream("spectrum", "vector", tuple(Band(f"{i}") for i in range(12)), steps=steps)}
     text = {"text": Stream("text", "text", vocab=9, length=5)}
     image = {
@@ -83,6 +83,8 @@ def changed_knobs(op):
         "kernel_size": 5,
         "max_bands": 1,
         "bits": 6,
+        "steps": 7,
+        "color": "pink",
     }
     for key, value in op.items():
         if key in ("_target_", "streams") or (key == "p" and len(op) == 2 and value == 1):

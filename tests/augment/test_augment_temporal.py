@@ -154,7 +154,7 @@ def test_jitter_is_in_deviations_of_each_channel_and_a_scale_is_a_factor_of_each
 
 def test_a_stream_without_steps_is_told():
     with pytest.raises(
-        ValueError, match=r"augment\.ops\.crop moves steps in time, and no stream has steps; .*s \(vector\)"
+        ValueError, match=r"augment\.ops\.crop works along the time axis, and no stream has steps; .*s \(vector\)"
     ):
         Augment({"s": stream(steps=None)}, ops={"crop": TimeCrop()}, views=1)
 
