@@ -20,7 +20,7 @@ class RandomCrop(Temporal):
 
     def __init__(self, *, steps: Count, streams: list[str] | None = None) -> None:
         super().__init__(1.0, streams)
-        self.steps = int(steps)
+        self.kept = int(steps)
 
     def params(self, draw: Draw, shape: torch.Size, stream: Stream) -> Params:
         """crop_start (N,), a share of the room that there is."""
@@ -31,7 +31,7 @@ class RandomCrop(Temporal):
 
         Where a gap fills the part that was drawn, it is the last part, which holds a real step.
         """
-        steps = min(self.steps, x.shape[2])
+        steps = min(self.kept, x.shape[2])
         length = (torch.arange(1, x.shape[2] + 1, device=x.device) * valid).amax(1)
         room = (length - steps).clamp(min=0)
         first = (self.params(draw, x.shape, stream)["crop_start"] * (room + 1)).floor().long()

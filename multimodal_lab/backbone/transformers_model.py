@@ -17,16 +17,17 @@ from multimodal_lab.pretrained.hub import CONFIG, directory
 from multimodal_lab.types import Features
 
 Begin = Literal["pretrained", "random"]
-# of a configuration, what a model of images and texts calls one half of it, its module of that half and the projection behind
+# of a configuration, what a model of two kinds calls one half of it, its module of that half and the projection behind
 HALVES = {
     "text": ("text_config", "text_model", "text_projection"),
     "vision": ("vision_config", "vision_model", "visual_projection"),
+    "audio": ("audio_config", "audio_model", "audio_projection"),
 }
 
 
 @dataclass
 class Half:
-    """The text or vision half of a model. dual: it is half of one of images and texts, all others are whole.
+    """The text, vision or audio half of a model. dual: it is half of one of two kinds, all others are whole.
 
     projection: what such a one has behind the pooled vector, None for SigLIP. scalars: what its loss has learnt, by the names
     that losses have here: `scale` of the cosines, `temperature`, 1 / scale, and `bias` (SigLIP's).
@@ -39,7 +40,7 @@ class Half:
 
 
 def config_of(weights: str, half: str) -> Any:
-    """The configuration of the text or vision half of the model in a directory; `ValueError` in one sentence."""
+    """The configuration of the text, vision or audio half of the model in a directory; `ValueError` in one sentence."""
     config = whole_config(weights)
     return getattr(config, HALVES[half][0], None) or config
 
@@ -67,7 +68,7 @@ def whole_config(weights: str) -> Any:
 def load(
     weights: str, half: str, begin: Begin = "pretrained", optional: tuple[str, ...] = (), projects: bool = False
 ) -> Half:
-    """The text or vision half of the model in a directory, in fp32; tensors that are missing are a `ValueError`.
+    """The text, vision or audio half of the model in a directory, in fp32; tensors that are missing are a `ValueError`.
 
     begin: "random", built by config.json alone. optional: parts that may be missing, as they are not used. projects: its
     projection is used, so that it must be there; a whole model, which has none, is a `ValueError`. Only safetensors are read.
@@ -107,16 +108,17 @@ def load(
         return Half(own, True, getattr(model, projection, None), _scalars(model, info["missing_keys"]))
     if projects:
         raise ValueError(
-            f"backbone.projection=true: the {config.model_type} in {weights} is no model of images and texts, and has no "
-            "projection of its own; set backbone.projection=false"
+            f"backbone.projection=true: the {config.model_type} in {weights} is no model of two kinds, such as images and texts, "
+            "and has no projection of its own; set backbone.projection=false"
         )
-    encodes = half == "text" and getattr(model.config, "is_encoder_decoder", False)
+    encodes = half in ("text", "audio") and getattr(model.config, "is_encoder_decoder", False)
     return Half(model.get_encoder() if encodes else model, False, None, {})
 
 
 def _scalars(model: Any, missing: Collection[str]) -> dict[str, float]:
-    """What the loss of a model of images and texts has learnt; {} of one whose files say nothing."""
-    scale, bias = (None if n in missing else getattr(model, n, None) for n in ("logit_scale", "logit_bias"))
+    """What a loss of two kinds has learnt; {} of a model whose files say nothing. Of CLAP's two scales that of sounds."""
+    names = ("logit_scale_a" if hasattr(model, "logit_scale_a") else "logit_scale", "logit_bias")
+    scale, bias = (None if n in missing else getattr(model, n, None) for n in names)
     if not isinstance(scale, Tensor):
         return {}
     found = float(scale.detach().double().exp())

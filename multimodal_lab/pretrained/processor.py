@@ -1,4 +1,4 @@
-"""The image processor of a model's directory: the size, resampling and crop that its weights were trained to see."""
+"""What a model's directory says of its input: how images were resized that its weights saw, how sounds were heard."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def processor(model: str, key: str) -> Any:
     except Exception as error:  # of many types, by what is wrong
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(f"{key}={model}: its image processor can't be built: {said[:200]}") from error
+
+
+def feature_extractor(model: str, key: str) -> Any:
+    """The feature extractor of sound in the directory that `model` names; `ValueError` in one sentence that begins with `key`."""
+    folder = directory(model, key)
+    if not any((folder / name).is_file() for name in FILES):
+        raise ValueError(f"{key}={model}: no {' or '.join(FILES)} is in it, so that nothing says how it hears a wave")
+    from transformers import AutoFeatureExtractor
+
+    try:
+        return AutoFeatureExtractor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # of many types, by what is wrong
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ValueError(f"{key}={model}: its feature extractor can't be built: {said[:200]}") from error
 
 
 def resizing(found: Any, key: str) -> dict[str, Any]:

@@ -319,7 +319,9 @@ def test_a_projection_of_another_model_or_another_vector_is_refused(tmp_path):
     stream = stream_of(tmp_path)
     with pytest.raises(ValueError, match=r"projection=true with backbone\.pool=mean: .*set backbone\.pool=pooler"):
         TransformersText(stream, weights=str(tmp_path), projection=True)
-    with pytest.raises(ValueError, match=r"projection=true: the bert in \S+ is no model of images and texts"):
+    with pytest.raises(
+        ValueError, match=r"projection=true: the bert in \S+ is no model of two kinds, such as images and texts"
+    ):
         TransformersText(stream, weights=str(tmp_path), projection=True, pool="pooler")
 
 
