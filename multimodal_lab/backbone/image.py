@@ -159,8 +159,8 @@ class Image(nn.Module):
                 empty = timm.create_model(
                     model, pretrained=False, num_classes=0, in_chans=channels, **_sized(model, size)
                 )
-                patch = _patch(empty)
-                if size % patch == 0:
+                side = patch(empty)
+                if size % side == 0:
                     empty.eval()
                     empty.forward_head(empty.forward_features(torch.empty(1, channels, size, size)), pre_logits=True)
         except NotImplementedError:  # an operation that needs numbers: the first batch will tell
@@ -172,12 +172,12 @@ class Image(nn.Module):
                 f"backbone.model={model} can't take images of {size} px and {channels} bands: {why[:120]}; it was made for "
                 f"{made_for} px (nearest: data.size={made_for})"
             ) from error
-        if size % patch:
-            below = size // patch * patch
-            usual = [USUAL] if size < USUAL and USUAL % patch == 0 else []
-            fit = " or ".join(str(s) for s in sorted({*([below] if below else []), below + patch, *usual}))
+        if size % side:
+            below = size // side * side
+            usual = [USUAL] if size < USUAL and USUAL % side == 0 else []
+            fit = " or ".join(str(s) for s in sorted({*([below] if below else []), below + side, *usual}))
             raise ValueError(
-                f"backbone.model={model}: its patch of {patch} doesn't divide images of {size} px, so that the last rows and "
+                f"backbone.model={model}: its patch of {side} doesn't divide images of {size} px, so that the last rows and "
                 f"columns would be ignored; sizes that do, by data.size or the stream's own size: {fit}"
             )
 
@@ -235,11 +235,11 @@ def _sized(name: str, size: int) -> dict[str, Any]:
     return {"img_size": size} if timm.get_pretrained_cfg(name).fixed_input_size else {}
 
 
-def _patch(model: Any) -> int:
+def patch(model: Any) -> int:
     """The side of the patches that the first convolution cuts; 1 where they overlap, as in a ResNet."""
     first = model.pretrained_cfg["first_conv"]
     if not first:
         return 1
     stem = model.get_submodule(first if isinstance(first, str) else first[0])
-    side, step, pad = (getattr(stem, what, (1, 1)) for what in ("kernel_size", "stride", "padding"))
-    return int(step[0]) if side == step and pad in {(0, 0), 0} else 1
+    kernel, step, pad = (getattr(stem, what, (1, 1)) for what in ("kernel_size", "stride", "padding"))
+    return int(step[0]) if kernel == step and pad in {(0, 0), 0} else 1
