@@ -61,7 +61,7 @@ STAGES: dict[str, dict[str, Fact]] = {
     "fusion": {"emits": NAMES, "acts_on": NAMES, "keeps_grid": NAMES},
     "head": {
         "takes": one_of("all", "streams", "fused", "first"), "by_name": FLAG, "own_weights": SWITCH, "gives": NAMES,
-        "reads_heads": NAMES, "pairs": SWITCH, "per_pixel": FLAG,
+        "reads_heads": NAMES, "pairs": SWITCH, "per_pixel": FLAG, "over_time": NAMES,
     },
     "loss": {
         "views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS, "samples": COUNT, "weights": NAMES,

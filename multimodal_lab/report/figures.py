@@ -17,6 +17,7 @@ from multimodal_lab.report.classes import classes
 from multimodal_lab.report.curves import curves
 from multimodal_lab.report.modality_gap import modality_gap
 from multimodal_lab.report.neighbours import neighbours
+from multimodal_lab.report.offsets import offsets
 from multimodal_lab.report.projection import maps
 from multimodal_lab.report.reliability import reliability
 from multimodal_lab.report.run_view import Shown, shown
@@ -42,11 +43,12 @@ FIGURES = (
     "co_occurrence",
     "reliability",
     "segmentation",
+    "offsets",
     "explorer",
 )
 BARE = (  # read no embeddings
     "neighbours", "attention", "token_patch", "attention_time", "curves", "classes", "precision_recall", "co_occurrence",
-    "reliability", "segmentation",
+    "reliability", "segmentation", "offsets",
 )  # fmt: skip
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
 DEFAULT = ("pca", "neighbours", "similarity", "curves", "classes")
@@ -63,6 +65,7 @@ _OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
     "co_occurrence": co_occurrence,
     "reliability": reliability,
     "segmentation": segmentation,
+    "offsets": offsets,
     "attention": attention,
     "token_patch": token_patch,
     "attention_time": attention_time,
@@ -84,8 +87,8 @@ def draw(
     `attention_time.npz`, `metrics.jsonl`, `scores/*.csv` and `predictions.parquet`. Choices: pca, umap and tsne (slower),
     modality_gap (two streams in one map), neighbours (queries and what they found), attention and token_patch (what towers look
     at), attention_time (which steps of a recording weigh how much), similarity, curves, classes (scores of each class),
-    precision_recall and co_occurrence (of several labels), reliability (of probabilities), segmentation (maps), explorer
-    (a page).
+    precision_recall and co_occurrence (of several labels), reliability (of probabilities), segmentation (maps), offsets (of
+    picture and sound), explorer (a page).
     What can't be drawn is said in the log.
     """
     for name in figures:

@@ -15,6 +15,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from contract import sounding
 from contract.owed import CONF, owed
 from multimodal_lab.backbone.text import Text
 from multimodal_lab.backbone.vector import Vector
@@ -106,7 +107,7 @@ def maps(whole: np.ndarray) -> dict[str, Said]:
 def given(one: Made, both: Both) -> dict[str, Any]:
     """What it gives of (train, test), called as a run calls it: each has a `data`, `system` and `device` to ask for."""
     train, test = both
-    data, system = run()
+    data, system = sounding.run() if one.name in sounding.NAMES else run()
     return call(one.build(), train=train, test=test, val=train, data=data, system=system, device="cpu")
 
 
@@ -155,7 +156,11 @@ def scores(stated: Scored, found: dict[str, Any], names: list[str]) -> None:
         owed(1 + len(rest) in LENGTHS[str(stated.by)], f"{told}: {key} is not as by = {stated.by!r} has it")
         own = stated.word(rest[-1]) is not None or rest[-1] in COUNTS
         owed(own, f"{told}: gives {rest[-1]}, which its scores don't state; add it, None if neither way is better")
-        known = stated.by == "pair" or rest[0] in [*names, *stated.adds]
+        known = stated.by == "pair" or rest[0] in [
+            *names,
+            *stated.adds,
+            *(sounding.HEARD if first in sounding.NAMES else ()),
+        ]
         owed(known, f"{told}: {key} is of {rest[0]}, which is no name here; state adds = ({rest[0]!r},)")
     last = {key.rpartition("/")[2] for key in found}
     for word in stated.scores or {}:

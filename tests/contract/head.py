@@ -39,7 +39,9 @@ class Made:
         return Batch({}, {self.target: WORDS.repeat(4, 1)[:n]}, {}, torch.arange(n), torch.arange(n))
 
     def says(self, head: nn.Module, every: dict[str, Features], batch: Batch) -> Said:
-        """What it says, having heard what it asks for."""
+        """What it says, having heard what it asks for; to one that reads streams over time tokens are steps."""
+        if getattr(type(head), "over_time", ()):
+            every = {name: replace(f, grid=None) for name, f in every.items()}
         said: Said = head(every, batch, **({"out": self.earlier(every)} if asks(head.forward, "out") else {}))
         return said
 
@@ -124,9 +126,7 @@ def missing_row(one: Made) -> None:
     every, batch = features(DIMS, 4, present, tokens=3), one.batch(4)
     kept = torch.tensor([0, 1, 3])
     few = {s: replace(f, tokens=f.tokens[kept], pooled=f.pooled[kept], mask=f.mask[kept]) for s, f in every.items()}
-    part = batch.replace(
-        targets={k: v[kept] for k, v in batch.targets.items()}, ids=batch.ids[kept], groups=batch.groups[kept]
-    )
+    part = batch.map(lambda x: x[kept])
     full, rest = one.says(one.build().train(), every, batch), one.says(one.build().train(), few, part)
     for x, y in zip(tensors(full), tensors(rest), strict=True):
         same = torch.allclose(x[kept], y, rtol=1e-4, atol=1e-5)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from multimodal_lab.config import kind_facts
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.rules.wiring import Tree, file_of, streams, target
+from multimodal_lab.config.rules.wiring import Tree, file_of, heads, key_of, of_head, streams, target
 from multimodal_lab.config.suggest import choices
 
 
@@ -55,6 +55,22 @@ def op_steps(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"augment.ops.{name}", file_of(op), f"{expects}; remove it", f"~augment.ops.{name}")
 
 
+def head_steps(tree: Tree) -> Iterator[Problem]:
+    """The streams that a head reads over time (`over_time`) have a time axis, and there are as many as it asks for."""
+    has = [name for name in streams(tree) if "steps" in tree["modality"][name]]
+    for head, node in heads(tree).items():
+        asked = {argument: node.get(argument) for argument in of_head(node, "over_time", ())}
+        for argument, name in asked.items():
+            if isinstance(name, str) and name in streams(tree) and name not in has:
+                expects = f"names a stream without a time axis{'; with one: ' + ', '.join(has) if has else ''}"
+                yield Problem(f"{key_of(tree, head)}.{argument}", name, expects, f"modality.{name}.steps=null")
+                return
+        if len(has) < len(asked):
+            expects = f"reads {len(asked)} over time, and of the streams {', '.join(has) or 'none'} has a time axis"
+            near = next((f"modality.{name}.steps=null" for name in streams(tree) if name not in has), "")
+            yield Problem(key_of(tree, head), file_of(node), expects, near)
+
+
 def longest(tree: Tree) -> Iterator[Problem]:
     """Who learns from some of the training split does not know its longest recording."""
     some = (tree.get("data") or {}).get("statistics", "train")
@@ -66,4 +82,4 @@ def longest(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"modality.{name}.steps", None, expects, "data.statistics=train")
 
 
-STEP_RULES = (timed, longest, backbone_steps, op_steps)
+STEP_RULES = (timed, longest, backbone_steps, op_steps, head_steps)
