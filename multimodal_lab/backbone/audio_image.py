@@ -62,7 +62,7 @@ class AudioImage(nn.Module):
         frames = max(y.shape[3], self.least, 0 if self.training else self.longest)
         more = frames - frames % -self.patch - y.shape[3]
         y, real = nn.functional.pad(y, (0, more)), nn.functional.pad(real, (0, more))
-        found = self.image(y)
+        found: Features = self.image(y)
         high, wide = self._grid(found, y.shape[2] // self.patch, y.shape[3] // self.patch)
         column = nn.functional.adaptive_max_pool1d(real[:, None].float(), wide)[:, 0] > 0
         mask = column.repeat(1, high) if found.tokens.shape[1] > 1 else real.any(1, keepdim=True)

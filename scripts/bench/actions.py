@@ -1,4 +1,4 @@
-"""Actions by depth video, inertial sensor, skeleton, and all of them: python scripts/bench/actions.py root=/folder out=DIR [splits=5]
+"""Actions by depth video, inertial sensor, skeleton and all: python scripts/bench/actions.py root=/folder out=DIR [splits=5]
 
 root: the folder of `index.jsonl`, `sensors.h5` and `depth/`. Each stream is trained alone on five splits of subjects, four of
 the eight held out, drawn anew; then a classifier a stream is trained on the kept features of the three frozen encoders, and
@@ -41,7 +41,14 @@ def run(arm: str, words: list[str], splits: int, out: Path, root: str) -> list[d
     folder = out / arm
     missing = [k for k in range(splits) if not (folder / f"split_{k}" / "summary.json").is_file()]
     if missing:
-        data = ["data=utd_mhad_video", f"data.root={root}", "data.split.column=null", "label=name", "log=none", "figures=[]"]
+        data = [
+            "data=utd_mhad_video",
+            f"data.root={root}",
+            "data.split.column=null",
+            "label=name",
+            "log=none",
+            "figures=[]",
+        ]
         seeds = f"data.split.seed={','.join(map(str, missing))}"
         place = [f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=split_${data.split.seed}"]
         encoders = [f"adapt.runs=[{','.join(f'{out}/{s}/split_${{data.split.seed}}' for s in STREAMS)}]"]

@@ -23,8 +23,8 @@ def streams(conf):
     vector = {"spectrum": Stream("spectrum", "vector", tuple(Band(f"{i}") for i in range(12)), steps=steps)}
     text = {"text": Stream("text", "text", vocab=9, length=5)}
     image = {
-        "rgb": Stream("rgb", "image", tuple(Band(b) for b in "RGB"), SIZE),
-        "uv": Stream("uv", "image", (Band("uR"), Band("uB")), SIZE),
+        "rgb": Stream("rgb", "image", tuple(Band(b) for b in "RGB"), SIZE, steps),
+        "uv": Stream("uv", "image", (Band("uR"), Band("uB")), SIZE, steps),
     }
     if not kinds:
         return {**image, **vector, **text}
@@ -35,11 +35,9 @@ def batch(of, rows=40):
     torch.manual_seed(0)
     shape = {"image": (SIZE, SIZE), "vector": ()}
     inputs = {
-        k: torch.rand(rows, s.channels, s.steps)
-        if s.steps
-        else torch.randint(1, 9, (rows, 5))
+        k: torch.randint(1, 9, (rows, 5))
         if s.kind == "text"
-        else torch.rand(rows, s.channels, *shape[s.kind])
+        else torch.rand(rows, s.channels, *((s.steps,) if s.steps else ()), *shape[s.kind])
         for k, s in of.items()
     }
     present = {k: torch.ones(rows, dtype=torch.bool) for k in of}

@@ -65,7 +65,7 @@ def made(name, knobs):
     kind = fact(node["_target_"], "kinds")[0]
     steps = backbone.STEPS if fact(node["_target_"], "steps") else None
     if node.get("weights") == "???":  # a directory of transformers
-        knobs = {**knobs, "weights": str(tiny("video" if steps else kind))}
+        knobs = {**knobs, "weights": str(tiny("video" if steps and kind == "image" else kind))}
     return backbone.made(name, factory("backbone", name, **knobs), kind, several=several, steps=steps)
 
 
