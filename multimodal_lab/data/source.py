@@ -70,7 +70,7 @@ class Source(Protocol):
     a source knows them. A source made of others names them in `members`. So are the methods
     `to_size(resizes)`, told once what brings each stream to size, for one that decodes frames and may scale them at once, and
     `read_rows(index, streams) -> Rows | None`: what `read` would give of many rows (n,) of vectors, at once; None where they
-    must be read one by one.
+    must be read one by one. And `expect(rows, streams)`, of a source that can begin with what it will be asked for next.
     """
 
     bands: tuple[Band, ...]
@@ -97,8 +97,9 @@ class Card:
 
 
 def content_columns(source: object) -> set[str]:
-    """Columns of a source that hold what it shows, texts and paths of images: no labels, groups or strata."""
-    return {column for of in ("text_columns", "images") for column in getattr(source, of, ())}
+    """Columns of a source that hold what it shows, texts, paths of files and parts of them: no labels, groups or strata."""
+    shown = {column for of in ("text_columns", "images") for column in getattr(source, of, ())}
+    return shown | set((getattr(source, "items", None) or {}).values())
 
 
 def need_number(dtype: np.dtype, where: str) -> None:

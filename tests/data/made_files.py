@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import tifffile
 from made_geotiff import write
+from made_sounds import audio, audiocaps, clotho, esc  # noqa: F401  # found here by name
 from made_source import Made
 from PIL import Image
 

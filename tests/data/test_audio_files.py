@@ -1,11 +1,13 @@
 """Sounds of a table and of files: what is read equals what was written, and bad files are one sentence."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+from made_sounds import RATE, noise
 
 from multimodal_lab.data.audit.offered import offered
 from multimodal_lab.data.readers import audio_file
@@ -17,13 +19,7 @@ from multimodal_lab.data.split.same_image import item_rows
 from multimodal_lab.data.streams.source_bands import asked_bands
 from multimodal_lab.types import Band, Stream
 
-RATE = 8000
 MONO, STEREO = (Band("mono"),), (Band("left"), Band("right"))
-
-
-def noise(seed, steps=1600, channels=1):
-    made = np.random.default_rng(seed).uniform(-0.5, 0.5, (steps, channels)).astype(np.float32)
-    return made[:, 0] if channels == 1 else made
 
 
 def write(root, rows, **sounds):
@@ -104,7 +100,9 @@ def test_pieces_of_one_file(tmp_path):
     source = Pairs(write(tmp_path, rows, a=(noise(0), RATE)), pieces={"sound": ["from", "to"]})
     np.testing.assert_array_equal(source.read(2, [stream("sound")]).inputs["sound"], noise(0)[None, 800:1200])
     np.testing.assert_array_equal(item_rows(source, stream("sound")), [0, 1, 2, 1])
-    assert source.together == "sound"
+    assert source.together == "sound_piece"
+    assert source.samples["recording"].tolist() == ["s/a.wav"] * 4
+    assert source.samples.attrs["overlapping"] == "recording"
     rows[1]["to"] = 0.01
     with pytest.raises(DataError, match=r"row 2: from is 0\.05 and to 0\.01, expected seconds with 0 <= from < to"):
         Pairs(write(tmp_path, rows), pieces={"sound": ["from", "to"]})
@@ -189,3 +187,29 @@ def test_a_look_offers_every_column_and_a_stream_needs_no_field_where_one_fits(r
     only = Pairs(root, audio=["sound"], missing="keep")
     assert asked_bands(only, "audio", {"kind": "vector"}) == MONO
     np.testing.assert_array_equal(only.read(2, [stream("audio")]).inputs["audio"], noise(2, 900)[None])
+
+
+def test_a_rate_of_the_source_serves_what_is_packed(tmp_path):
+    rows = [{"id": n, "sound": f"s/{n}.wav"} for n in "ab"]
+    source = Pairs(write(tmp_path, rows, a=(noise(0), RATE), b=(noise(1), 16000)), rate=RATE)
+    assert [source.read(i, [stream("sound")]).inputs["sound"].shape for i in range(2)] == [(1, 1600), (1, 800)]
+    assert source.read(0, [stream("sound", rate=4000)]).inputs["sound"].shape == (1, 800)
+
+
+def test_what_is_expected_is_decoded_before_it_is_asked_for(root, monkeypatch):
+    source, decoded = Pairs(root, missing="keep"), []
+    real = audio_file.read_sound
+    monkeypatch.setattr(audio_file, "read_sound", lambda file, name, **k: decoded.append(name) or real(file, name, **k))
+    wanted = [stream("sound"), stream("speech", STEREO)]
+    source.expect([2, 1, 0], wanted)
+    source._ahead.pool.shutdown(wait=True)
+    assert sorted(decoded) == ["s/a.wav", "s/b.wav", "s/c.wav"]  # each once
+    source._ahead.pool = None
+    for i, seed in ((2, 2), (1, 0), (0, 0)):
+        np.testing.assert_array_equal(source.read(i, wanted).inputs["sound"][0], noise(seed, 900 if seed else 1600))
+    assert source.read(1, wanted).inputs["speech"] is None
+    (source.root / "s/c.wav").write_bytes(b"spoilt")
+    source.expect([2], wanted)
+    with pytest.raises(DataError, match=r"s/c\.wav: not a whole"):
+        source.read(2, wanted)
+    assert pickle.loads(pickle.dumps(source)).read(0, wanted).inputs["sound"].shape == (1, 1600)

@@ -26,6 +26,9 @@ FILES = (
     "questions",
     "joined",
     "webdataset",
+    "audio",
+    "esc",
+    "clotho",
 )  # each reading opens a file of its own
 
 

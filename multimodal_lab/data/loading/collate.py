@@ -139,6 +139,7 @@ class Collator:
         valid = {n: torch.zeros(len(rows), t, dtype=torch.bool) for n, t in steps.items() if t is not None}
         made = Stacked(values, present, {n: [] for n in drawn}, None, valid=valid)
         done = self._read_whole(made, rows, bar)
+        self.reader.expect([int(row) for i, row in enumerate(rows) if not done[i] and row not in self.absent])
         for i, row in enumerate(rows):
             if done[i]:
                 continue

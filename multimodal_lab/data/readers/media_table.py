@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.readers.ahead import Ahead, Job
 from multimodal_lab.data.readers.columns.image import ImageColumns
 from multimodal_lab.data.readers.columns.medium import Decoded, Medium, Opening
 from multimodal_lab.data.readers.folder import some
@@ -17,19 +19,18 @@ from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import Alpha, Colour
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.pair_rows import Rows, columns_of_files, columns_of_texts, field_of, name_rows
-from multimodal_lab.data.readers.pieces import Pieces
+from multimodal_lab.data.readers.pieces import CLIP, ENDS, Pieces, cut, in_clips
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.readers.recent import Recent
 from multimodal_lab.data.readers.recordings import RECORDING
 from multimodal_lab.data.readers.tables import doubts, frame
+from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.types import Band, Stream
-
-CLIP = "clip_of_recording"  # the column that says which of several clips of a video a row has
 
 
 class MediaTable:
@@ -38,7 +39,8 @@ class MediaTable:
     images, texts: as in `Pairs`; None finds the columns. media: columns of files of other sorts, see `Medium`. id: the column of
     names. needed: columns that must be there beside them. missing: what a row without a file, a text or one of `needed` does, see
     `Gaps`. colour: of all image columns, or {column: colour}; each has a bit depth of its own. alpha: see `Images`. pieces:
-    {column: [start, end]}, the columns that say in seconds which part of a row's file is its, see `Pieces`. on_error, verify: as
+    {column: [start, end]}, the columns that say in seconds which part of a row's file is its, see `Pieces`. windows: a row is
+    a window of the one column of files with a time axis, see `cut`. on_error, verify: as
     in `Data`. together: the column of rows that share a file, see `group`; None if no file repeats. items: rows of one path, and
     one piece of it, hold the same. field_bands: {field: its bands}; `bands` has those of all. images: all columns of paths;
     text_columns: those of texts. Opening reads every row and header, those that an earlier start has read from the user's
@@ -61,6 +63,7 @@ class MediaTable:
         colour: Colour | dict[str, Colour] = "rgb",
         alpha: Alpha = "refuse",
         pieces: dict[str, list[str]] | None = None,
+        windows: Windows | None = None,
         limits: Limits | None = None,
         on_error: Literal["raise", "skip", "substitute"] = "raise",
         verify: Verify = "all",
@@ -93,10 +96,14 @@ class MediaTable:
         own = [m.identity for m in self.media[1:] if m.columns]
         self.identity = (self.media[0].columns, self.text_columns, colour, alpha, *own, *self.pieces.identity)
         self.id, told = name_rows(rows, id, self.images, self.file, self._called())
-        made, self.together = group(self._in_clips(self._table(rows)), self.images)
+        made = self.pieces.marked(in_clips(self._table(rows), max(m.clips for m in self.media), self.file))
+        made, self.together = group(made, [self.pieces.item(column) for column in self.images])
         self._recent = Recent() if self.together else None
-        self.samples: pd.DataFrame = self.pieces.marked(made)
+        self._ahead = Ahead()
+        self.samples: pd.DataFrame = made if windows is None or windows.length is None else self._cut(made, windows)
         self.items = {f: "id" if m.clips > 1 else self.pieces.item(m.column(f)) for f, m in self.fields.items()}
+        if self.pieces.times:
+            self.samples.attrs["overlapping"] = RECORDING
         names = {"id", "path", self.id, *self.images, *self.text_columns, self.together, *self.pieces.columns}
         names |= {RECORDING, CLIP} if CLIP in self.samples else set()
         learnt = [c for c in self.samples.columns if c not in names]
@@ -128,6 +135,21 @@ class MediaTable:
         alike = set(scales.values())
         return Raw(inputs, None, scales if len(alike) > 1 else alike.pop() if alike else 1.0, rates=rates)
 
+    def _cut(self, samples: pd.DataFrame, windows: Windows) -> pd.DataFrame:
+        """A row a window of the one column of files with a time axis."""
+        timed = [(m, c) for m in self.media if m.timed for c in m.columns]
+        if len(timed) != 1 or self.pieces.times:
+            why = (
+                "data.source.pieces cuts them" if self.pieces.times else some([c for _, c in timed]) or "there is none"
+            )
+            raise DataError(f"data.source.windows: expected one column of files with a time axis; {why}")
+        medium, column = timed[0]
+        made, notes = cut(samples, column, partial(medium.seconds, column), windows, self.file)
+        self.notes += notes
+        self.pieces = Pieces({column: ENDS}, self.images, self.file)
+        self.identity = (*self.identity, windows)
+        return self.pieces.marked(made)
+
     def _find_columns(self, rows: Rows) -> None:
         """Fill the columns that the config does not name, by what their values end in."""
         named = {column for medium in self.media for column in medium.asked or ()}
@@ -153,39 +175,39 @@ class MediaTable:
         """What the file that names a row is called."""
         return next((m.called for m in self.media if self.images and self.images[0] in m.columns), "image")
 
+    def expect(self, rows: Sequence[int], streams: Sequence[Stream]) -> None:
+        """These rows will be read next, in this order: what other processes decode is begun with."""
+        apart = [(s, f) for s in streams if kinds.of(s).stored == "bands" and self.fields[f := self._field(s)].apart]
+        jobs = (self._job(field, index, stream) for index in rows for stream, field in apart)
+        self._ahead.expect(job for job in jobs if job is not None)
+
     def _decoded(self, field: str, index: int, stream: Stream) -> Decoded:
+        """One file, or a piece of it."""
+        job = self._job(field, index, stream)
+        if job is None:
+            return Decoded(None)
+        key, read = job
+        fresh = partial(self._ahead.get, key, read) if self.fields[field].apart else read
+        return fresh() if self._recent is None else self._recent.get(key, fresh)
+
+    def _job(self, field: str, index: int, stream: Stream) -> Job | None:
+        """The name of what a row has in a field, and what reads it; None where it lacks it."""
         medium = self.fields[field]
         column = medium.column(field)
         path = self.samples[column].iloc[index]
         if not isinstance(path, str) or not path:
-            return Decoded(None)
+            return None
         piece = self.pieces.of(column, self.samples, index)
         if medium.clips > 1:
             piece = piece._replace(clip=int(self.samples[CLIP].iloc[index]))
 
-        def read() -> Decoded:
-            return medium.read(field, path, stream, piece)
-
-        return read() if self._recent is None else self._recent.get((field, path, medium.wanted(stream), piece), read)
+        key = (field, path, medium.wanted(stream), piece)
+        return key, partial(medium.read, field, path, stream, piece)
 
     def to_size(self, resizes: Mapping[str, Resize]) -> None:
         """Tell every medium what brings each stream to size."""
         for medium in self.media:
             medium.to_size(resizes)
-
-    def _in_clips(self, made: pd.DataFrame) -> pd.DataFrame:
-        """A row for each clip, where videos are taken in several: `recording` keeps the id, which becomes `id#k`."""
-        count = max(medium.clips for medium in self.media)
-        if count == 1:
-            return made
-        if clash := [c for c in (RECORDING, CLIP) if c in made]:
-            raise DataError(f"{self.file}: has a column {clash[0]!r}, which is the reader's own; rename it")
-        many = made.loc[made.index.repeat(count)].reset_index(drop=True)
-        number = list(range(count)) * len(made)
-        ids = [f"{name}#{k}" for name, k in zip(many["id"], number, strict=True)]
-        many[RECORDING], many[CLIP], many["id"] = many["id"], number, ids
-        many.attrs = {**made.attrs, "overlapping": RECORDING}
-        return many
 
     def _field(self, stream: Stream) -> str:
         fields: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from multimodal_lab.bounds import Positive
 from multimodal_lab.data.readers.audio_file import Channels, Silence
 from multimodal_lab.data.readers.columns.audio import AudioColumns
 from multimodal_lab.data.readers.columns.image import ImageColumns
@@ -31,8 +32,8 @@ class Pairs(MediaTable):
     sounds, video: of videos; None: those that name such. texts: columns of one text or a list of texts; None: those of a usual
     name. A stream names its column by `field`; without it takes the one of its own name, or the only one. id: the column of
     names; None: `id`, else the image; rows that are captions of one image may have the same. labels: columns that must be
-    there. separator: of the values of a CSV, one character; None finds commas, semicolons, tabs and bars. channels, silence: of
-    sounds, see `AudioColumns`; frames, video_colour, no_sound, shrink: of videos, see `VideoColumns`.
+    there. separator: of the values of a CSV, one character; None finds commas, semicolons, tabs and bars. channels, silence,
+    rate: of sounds, see `AudioColumns`; frames, video_colour, no_sound, shrink: of videos, see `VideoColumns`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Pairs(MediaTable):
         alpha: Literal["refuse", "drop", "white", "black"] = "refuse",
         channels: Channels | dict[str, Channels] = "as_stored",
         silence: Silence = "keep",
+        rate: Positive | None = None,
         frames: Frames | None = None,
         video_colour: VideoColour | dict[str, VideoColour] = "rgb",
         no_sound: Literal["refuse", "missing"] = "refuse",
@@ -67,7 +69,7 @@ class Pairs(MediaTable):
         if separator is not None and len(separator) != 1:
             raise DataError(f"data.source.separator: {separator!r}, expected one character such as ';' or '^'")
         media: list[Medium] = [
-            AudioColumns(audio, channels, silence),
+            AudioColumns(audio, channels, silence, rate=rate),
             VideoColumns(video, frames, video_colour, channels, no_sound, shrink),
         ]
         if folders:

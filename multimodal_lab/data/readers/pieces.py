@@ -1,15 +1,19 @@
-"""Rows that are a part of a file, from one time to another: several of one long recording or video."""
+"""Rows that are a part of a file, from one time to another: several of one long recording or video, or its windows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from multimodal_lab.data.readers.columns.medium import WHOLE, Piece
+from multimodal_lab.data.readers.recordings import RECORDING
+from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 
+ENDS = ("start", "end")  # columns of windows
+CLIP = "clip_of_recording"  # the column that says which of several clips of a video a row has
 MARK = "{}_piece"  # the column that says which part of which file a row has
 
 
@@ -48,6 +52,8 @@ class Pieces:
             made[MARK.format(column)] = [
                 f"{path}#{a:g}-{b:g}" if isinstance(path, str) and path else None for path, a, b in rows
             ]
+        if made and RECORDING not in samples:
+            made[RECORDING] = list(samples[next(iter(self.times))])
         if clash := [name for name in made if name in samples]:
             raise DataError(f"{self.where}: has a column {clash[0]!r}, which is the reader's own; rename it")
         return samples.assign(**made) if made else samples
@@ -62,3 +68,58 @@ class Pieces:
             return WHOLE
         start, end = (float(samples[name].iloc[index]) for name in self.times[column])
         return Piece(start, end - start)
+
+
+def cut(
+    samples: pd.DataFrame, column: str, seconds: Callable[[str], float], windows: Windows, where: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """A row a window of each row's file, with its `recording` (the row's id), `start` and `end`; what there is to tell.
+
+    seconds(path): how long a file is. A row without a file stays one row.
+    """
+    windows.require()
+    if windows.unit != "seconds":
+        raise DataError("data.source.windows.unit: steps, expected seconds for files that may have several rates")
+    if clash := [name for name in (RECORDING, *ENDS) if name in samples]:
+        raise DataError(f"{where}: has a column {clash[0]!r}, which data.source.windows makes; rename it")
+    assert windows.length is not None
+    rows: list[tuple[int, float | None, float | None]] = []
+    lengths: list[float] = []
+    for i, path in enumerate(samples[column]):
+        if not isinstance(path, str) or not path:
+            rows.append((i, None, None))
+            continue
+        lengths.append(length := seconds(path))
+        found = windows.starts(0.0, length, f"{where}: {path}", 1.0)
+        rows += [(i, start, min(start + windows.length, length)) for start in found]
+    if not rows:
+        raise DataError(f"{where}: all files are shorter than data.source.windows.length")
+    places, starts, ends = zip(*rows)
+    made = samples.iloc[list(places)].reset_index(drop=True)
+    count = made.groupby("id").cumcount()
+    ids = [f"{name}#{k}" for name, k in zip(made["id"], count, strict=True)]
+    facts: dict[str, Any] = {RECORDING: made["id"].astype(str), ENDS[0]: starts, ENDS[1]: ends, "id": ids}
+    made = made.assign(**facts)
+    made.attrs = {**samples.attrs, "overlapping": RECORDING}
+    notes = windows.told(lengths)
+    unused = [windows.unused(0.0, length, 1.0) for length in lengths]
+    if left := sum(u > 1e-3 for u in unused):
+        notes.append(
+            f"windows: behind the last one lie {sum(unused) / len(unused):.3g} seconds of a file on average, {max(unused):.3g} "
+            f"at the most ({left} of {len(unused)} files), which no sample has"
+        )
+    return made, notes
+
+
+def in_clips(samples: pd.DataFrame, count: int, where: str) -> pd.DataFrame:
+    """A row for each of `count` clips of a row's video: `recording` keeps the id, which becomes `id#k`."""
+    if count == 1:
+        return samples
+    if clash := [c for c in (RECORDING, CLIP) if c in samples]:
+        raise DataError(f"{where}: has a column {clash[0]!r}, which is the reader's own; rename it")
+    many = samples.loc[samples.index.repeat(count)].reset_index(drop=True)
+    number = list(range(count)) * len(samples)
+    ids = [f"{name}#{k}" for name, k in zip(many["id"], number, strict=True)]
+    many[RECORDING], many[CLIP], many["id"] = many["id"], number, ids
+    many.attrs = {**samples.attrs, "overlapping": RECORDING}
+    return many

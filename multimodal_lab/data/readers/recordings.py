@@ -179,6 +179,7 @@ class Recordings:
         factor = self._factor()
         self._length = float(self.windows.length or 0.0) * factor
         places: list[int] = []
+        lengths: list[float] = []
         starts: list[float] = []
         begins: list[float] = []
         unused = []
@@ -186,10 +187,14 @@ class Recordings:
             spans = [s.span(i) for s in self.sensors.values() if s.lengths[i]]
             first, end = max(a for a, _ in spans), min(b for _, b in spans)
             found = self.windows.starts(first, end, f"{self.where}: recording {name}", factor)
+            lengths.append((end - first) / factor)
             places += [i] * len(found)
             starts += found
             begins += [first] * len(found)
             unused.append(self.windows.unused(first, end, factor))
+        self.notes += self.windows.told(lengths)
+        if not places:
+            raise DataError(f"{self.where}: all recordings are shorter than data.source.windows.length")
         left = sum(u > 0.5 * (1 if self.windows.unit == "steps" else 1e-3) for u in unused)
         if left:
             unit = self.windows.unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,12 +17,14 @@ class Windows:
     """length, stride: of the windows of a recording, in `unit`. Without a length a sample is a whole recording; without a
     stride windows lie side by side.
 
-    unit: `seconds`, or `steps` as stored, for sensors of one rate.
+    unit: `seconds`, or `steps` as stored, for sensors of one rate. shorter: a recording shorter than a window is refused, is one
+    sample `whole` as it is, which a batch pads, or is left out (`drop`) and counted.
     """
 
     length: Positive | None = None
     stride: Positive | None = None
     unit: Literal["seconds", "steps"] = "seconds"
+    shorter: Literal["refuse", "whole", "drop"] = "refuse"
 
     def require(self) -> None:
         """`DataError` for a stride without a length, or parts of a step."""
@@ -37,20 +40,31 @@ class Windows:
     def starts(self, first: float, end: float, where: str, factor: float) -> list[float]:
         """Where the windows of a recording from `first` to `end` begin; factor: one of `unit` in the unit of these two.
 
-        Raises `DataError` for a recording shorter than a window.
+        Raises `DataError` for a recording shorter than a window, or gives its beginning, or nothing, as `shorter` says.
         """
         assert self.length is not None
         length, stride = self.length * factor, (self.stride or self.length) * factor
         room = end - first - length
+        if room < -EDGE * length and self.shorter != "refuse":
+            return [first] if self.shorter == "whole" else []
         if room < -EDGE * length:
             raise DataError(
                 f"{where} has {(end - first) / factor:g} {self.unit}, and a window {self.length:g}: expected "
-                f"data.source.windows.length of at most {(end - first) / factor:g}, or recordings without this one"
+                f"data.source.windows.length of at most {(end - first) / factor:g}, or data.source.windows.shorter=whole or drop"
             )
         return [first + k * stride for k in range(int(room / stride + EDGE) + 1)]
 
     def unused(self, first: float, end: float, factor: float) -> float:
         """How much, in `unit`, lies behind the last window of such a recording."""
         assert self.length is not None
-        last = self.starts(first, end, "", factor)[-1]
-        return max(0.0, (end - last) / factor - self.length)
+        found = self.starts(first, end, "", factor)
+        return max(0.0, (end - found[-1]) / factor - self.length) if found else 0.0
+
+    def told(self, lengths: Sequence[float]) -> list[str]:
+        """What to tell of recordings of these lengths, in `unit`, that are shorter than a window."""
+        assert self.length is not None
+        short = sum(length < self.length * (1 - EDGE) for length in lengths)
+        what = "one sample each, shorter than a window" if self.shorter == "whole" else "left out"
+        return (
+            [f"windows: {short} of {len(lengths)} recordings are shorter than a window and are {what}"] if short else []
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,6 +146,11 @@ class SampleReader:
         else:
             self.last[thread] = row, raw
         return raw
+
+    def expect(self, rows: Sequence[int]) -> None:
+        """These rows are read next, in this order, of a source that can begin with them."""
+        if (ask := getattr(self.source, "expect", None)) and not self.kept:
+            ask(rows, [p.stored for p in self.plans.values()])
 
     def require_units(self, raw: Raw) -> None:
         """Refuse (`DataError`) a sample whose measured values can't be of the unit that the card says, see `units`."""

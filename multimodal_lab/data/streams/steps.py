@@ -38,7 +38,7 @@ def require_rate(name: str, plan: StreamPlan, raw: Raw, first: float | None) -> 
     if now is not None and expected is not None and not math.isclose(now, expected, rel_tol=SAME_RATE):
         raise DataError(
             f"stream {name} is recorded at {now:g} Hz, expected {expected:g} Hz as {of}; a stream has one rate: resample the "
-            "files, or take those of another rate for a data set of their own"
+            "files (sounds are packed at data.source.rate), or take those of another rate for a data set of their own"
         )
 
 

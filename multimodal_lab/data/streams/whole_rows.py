@@ -50,6 +50,8 @@ def raws(reader: SampleReader, rows: np.ndarray) -> Iterator[tuple[int, Raw]]:
     for first in range(0, len(rows), ROWS):
         part = rows[first : first + ROWS]
         found = read(reader, part) if whole else None
+        if found is None:
+            reader.expect(part.tolist())
         for i, row in enumerate(part.tolist()):
             if found is None:
                 yield row, reader.raw(row)

@@ -22,7 +22,8 @@ class AudioColumns(Medium):
 
     channels: `as_stored`, where all files of a column have one number of channels (mono; left, right; c1, c2, …), or `mono`, the
     mean of all, or {column: one of these}. silence: what a file that never leaves one step of 16 bits does: `keep`, `refuse`,
-    or `missing`. windowed: files are read in pieces, so that a long one needn't fit into memory.
+    or `missing`. windowed: files are read in pieces, so that a long one needn't fit into memory. rate: in Hz, to which a sound is
+    brought where the modality does not say it: for what is packed.
     """
 
     key: ClassVar[str] = "audio"
@@ -31,6 +32,7 @@ class AudioColumns(Medium):
     named: ClassVar[frozenset[str]] = audio_file.NAMED
     kind: ClassVar[str] = "vector"
     timed: ClassVar[bool] = True
+    apart: ClassVar[bool] = True
     requires: ClassVar[dict[str, str]] = audio_file.REQUIRES
 
     def __init__(
@@ -39,17 +41,19 @@ class AudioColumns(Medium):
         channels: Channels | dict[str, Channels] = "as_stored",
         silence: Silence = "keep",
         windowed: bool = False,
+        rate: float | None = None,
     ) -> None:
         super().__init__(columns)
-        self.channels, self.silence, self.windowed = channels, silence, windowed
+        self.channels, self.silence, self.windowed, self.rate = channels, silence, windowed, rate
         self.rates: dict[str, Counter[int]] = {}
+        self.lengths: dict[str, float] = {}  # seconds, by path
         self.bad: dict[str, DataError] = {}  # by path
         self.known: set[str] = set()  # columns whose headers are all read
 
     @property
     def identity(self) -> Any:
         """The choices that change values."""
-        return (self.columns, self.channels, self.silence)
+        return (self.columns, self.channels, self.silence, *((self.rate,) if self.rate else ()))
 
     def prepare(self, opening: Opening) -> None:
         """Check choices that name columns."""
@@ -79,6 +83,7 @@ class AudioColumns(Medium):
         good = [(path, h) for path, h in named if isinstance(h, AudioHeader)]
         self.rates[column] = Counter(h.rate for _, h in good)
         notes = [f"{column}: {found.note()}"] if isinstance(found, LazyHeaders) else []
+        self.lengths |= {path: h.seconds for path, h in good}
         first = {h.channels: path for path, h in reversed(good)}
         if self.mixing(column) == "mono":
             self.bands[column] = bands_of(1)
@@ -97,21 +102,30 @@ class AudioColumns(Medium):
             self.bands[column] = bands_of(next(iter(first), 1))
         return notes
 
+    def seconds(self, column: str, path: str) -> float:
+        """By its header, read now where `verify=none` has left it; 0 of a bad one, whose reading says why."""
+        if path not in self.lengths and path not in self.bad:
+            of = self.opening
+            header = audio_file.read_header(inside(of.root, path, of.file), path, of.limits, not self.windowed)
+            self.lengths[path] = header.seconds
+        return self.lengths.get(path, 0.0)
+
     def read(self, field: str, path: str, stream: Stream, piece: Piece = WHOLE) -> Decoded:
         """(C, T) float32 of a sound."""
         of = self.opening
         known = self.rates[field]
-        if stream.rate is None and len(known) > 1:
-            shown = ", ".join(f"{n} of {rate} Hz" for rate, n in known.most_common(4))
+        if (rate := stream.rate or self.rate) is None and len(known) > 1:
+            shown = ", ".join(f"{n} of {hz} Hz" for hz, n in known.most_common(4))
             raise DataError(
                 f"stream {stream.name}: {of.file}: {field}: sounds of several rates: {shown}; expected one rate in a stream; "
-                f"modality.{stream.name}.rate={known.most_common(1)[0][0]} resamples all to one"
+                f"modality.{stream.name}.rate={known.most_common(1)[0][0]} resamples all, and data.source.rate "
+                "where they are packed"
             )
         if path in self.bad:
             raise self.bad[path]
         place = inside(of.root, path, of.file)
         sound = audio_file.read_sound(
-            place, path, start=piece.start, seconds=piece.seconds, rate=stream.rate, channels=self.mixing(field),
+            place, path, start=piece.start, seconds=piece.seconds, rate=rate, channels=self.mixing(field),
             check=field not in self.known,
         )  # fmt: skip
         if sound.silent and self.silence != "keep":

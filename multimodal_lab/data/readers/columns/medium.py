@@ -61,7 +61,8 @@ class Medium:
 
     key: the word of `data.source` that lists its columns. called: what messages call one file. suffixes: of its files, in lower
     case; named: of files that are meant to be such, by which a column is known. kind: of the streams that are cut from
-    them; timed: they have a time axis. requires: {package: extra of ours that installs it}.
+    them; timed: they have a time axis. apart: other processes decode them, which can begin before
+    they are asked for. requires: {package: extra of ours that installs it}.
     """
 
     key: ClassVar[str]
@@ -70,6 +71,7 @@ class Medium:
     named: ClassVar[frozenset[str]]
     kind: ClassVar[str]
     timed: ClassVar[bool] = False
+    apart: ClassVar[bool] = False
     requires: ClassVar[dict[str, str]] = {}
 
     def __init__(self, columns: Sequence[str] | None) -> None:
@@ -111,6 +113,10 @@ class Medium:
     def column(self, field: str) -> str:
         """The column of a field."""
         return field
+
+    def seconds(self, column: str, path: str) -> float:
+        """How long a file with a time axis is, by its header."""
+        raise DataError(f"data.source.windows: {self.called}s have no time axis")
 
     def to_size(self, resizes: Mapping[str, Resize]) -> None:
         """Told what brings each stream to size: one that decodes large arrays may do so as it decodes."""
