@@ -12,6 +12,7 @@ import tifffile
 from made_geotiff import write
 from made_sounds import audio, audiocaps, clotho, esc  # noqa: F401  # found here by name
 from made_source import Made
+from made_videos import activitynet, msrvtt, video  # noqa: F401  # found here by name
 from PIL import Image
 
 from multimodal_lab.data.packed import finalize, probe, reader, writer
@@ -55,7 +56,7 @@ FIELD = {
     "mixed": "one",
     "trifeature": "image_1",
     "motions": "wrist",
-    "sounding_objects": "video",
+    **dict.fromkeys(("sounding_objects", "video", "msrvtt", "activitynet"), "video"),
 }
 
 

@@ -1,9 +1,15 @@
 """Tiny videos: frame i is grey of brightness 4 i, a white square marks its upper left corner; its sound is a rising tone."""
 
+import json
 from fractions import Fraction
 
 import av
 import numpy as np
+
+from multimodal_lab.data.readers.activitynet import ActivityNet
+from multimodal_lab.data.readers.decode.video_sampling import Frames
+from multimodal_lab.data.readers.msrvtt import MsrVtt
+from multimodal_lab.data.readers.video import Video
 
 RATE = 16000
 
@@ -45,3 +51,32 @@ def write(
             file.mux(track.encode(heard))
             file.mux(track.encode())
     return path
+
+
+def _written(folder, names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write(path, 8)
+    return Frames(4)
+
+
+def video(folder):
+    return Video(str(folder), frames=_written(folder, ["run/a.mp4", "run/b.mp4", "walk/c.mp4"]))
+
+
+def msrvtt(folder):
+    frames = _written(folder, [f"videos/video{i}.mp4" for i in range(3)])
+    videos = [{"video_id": f"video{i}", "category": i, "split": s} for i, s in enumerate(("train", "validate", "test"))]
+    said = [{"video_id": f"video{i % 3}", "caption": f"words {i}"} for i in range(6)]
+    (folder / "MSRVTT_data.json").write_text(json.dumps({"videos": videos, "sentences": said}))
+    return MsrVtt(str(folder), frames=frames)
+
+
+def activitynet(folder):
+    frames = _written(folder, ["v_a.mp4", "v_b.mp4"])
+    facts = {"duration": 0.32, "timestamps": [[0.1, 0.32]], "sentences": ["one"]}
+    for name, of in (("train.json", "v_a"), ("val_1.json", "v_b")):
+        (folder / name).write_text(json.dumps({of: facts}))
+    return ActivityNet(str(folder), frames=frames)

@@ -219,7 +219,7 @@ def test_captions_of_one_image_hang_together_and_columns_of_images_keep_their_so
     spectrum = spectra(tmp_path, ["c0", "c1", "c3"])
     source = Joined({"pairs": pairs, "spectrum": spectrum}, root=str(tmp_path))
     assert source.together == "pairs.photo"
-    assert source.items == {"pairs.photo": "pairs.photo", "pairs": "pairs.photo"}
+    assert source.items == dict.fromkeys(["pairs.photo", "pairs", "photo"], "pairs.photo")
     assert source.text_columns == ["pairs.text"]
     raw = source.read(2, [Stream("a", bands=RGB, field="pairs"), Stream("b", "text", field="pairs.text")])
     assert raw.inputs["a"].shape == (3, 5, 5)
@@ -235,3 +235,24 @@ def test_captions_of_one_image_hang_together_and_columns_of_images_keep_their_so
     batch = made.batch(np.arange(4))
     assert len(set(batch.same.tolist())) == 2
     assert batch.items.keys() == {"photo"}  # rows of one image hold one image, and spectra of their own
+
+
+def test_a_stream_is_of_the_only_source_that_has_its_field(tmp_path):
+    """The columns of one source by their own names: its bands, its scaling, and its items; of two, it must be said."""
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
+    for name, column in (("one", "left"), ("two", "right"), ("three", "left")):
+        rows = [{"id": f"s{i}", column: "a.png", "text": "a"} for i in range(2)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    of = {name: Pairs(str(tmp_path), file=f"{name}.jsonl", texts=[]) for name in ("one", "two", "three")}
+    apart = Joined({"a": of["one"], "b": of["two"]})
+    stream = Stream("right", "image", of["two"].bands)
+    assert apart.read(0, [stream]).inputs["right"].shape == (3, 4, 4)
+    assert apart.bands_of("right", "") == of["two"].bands
+    assert apart.items["right"] == "b.right"
+    apart.members["b"].scaling = policy = object()
+    assert OwnScaling().filled(apart).of(stream) is policy
+    both = Joined({"a": of["one"], "c": of["three"]})
+    with pytest.raises(
+        DataError, match=r"modality.left.field: none, and no source is called left; expected one of a, c"
+    ):
+        both.read(0, [Stream("left", "image", of["one"].bands)])

@@ -29,6 +29,9 @@ FILES = (
     "audio",
     "esc",
     "clotho",
+    "video",
+    "msrvtt",
+    "activitynet",
 )  # each reading opens a file of its own
 
 

@@ -2,11 +2,14 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from made_videos import RATE, brightness, write
+from omegaconf import OmegaConf
 
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
@@ -152,3 +155,34 @@ def test_videos_of_several_rates_at_one(root, data):
     source = found.reader.source
     stream = Stream("v", "image", source.field_bands["clip"], field="clip")
     assert brightness(source.read(5, [stream]).inputs["v"]) == [8, 12, 16, 20, 24, 28]  # of 20 a second, every fourth
+
+
+def test_depth_videos_and_sensors_of_one_recording_are_joined(tmp_path, composed):
+    """UTD-MHAD's layout: an index, sensors end to end in one file, a video each."""
+    draw = np.random.default_rng(0)
+    rows = []
+    (tmp_path / "depth").mkdir()
+    for i in range(4):
+        write(tmp_path / f"depth/a{i}.mp4", 20)
+        rows.append({"id": f"a{i}", "depth": f"depth/a{i}.mp4", "name": "ab"[i % 2], "caption": "a person", "subject": i // 2 + 1,
+                     "n_inertial": 30, "n_skeleton": 12, "inertial_start": 30 * i, "skeleton_start": 12 * i,
+                     "split": ["train", "test"][i // 2]})  # fmt: skip
+    (tmp_path / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with h5py.File(tmp_path / "sensors.h5", "w") as file:
+        file["inertial"], file["skeleton"] = draw.normal(size=(120, 6)), draw.normal(size=(48, 20, 3))
+    words = ["experiment=sensor", "modality=inertial_skeleton_depth_video", "data=utd_mhad_video", "label=name"]
+    cfg = composed(*words, f"data.root={tmp_path}", "data.size=8", small=False)
+    found = safe_instantiate(cfg.data).prepare(OmegaConf.to_container(cfg.modality, resolve=True), seed=0)
+    assert {split: list(found.samples["subject"].iloc[rows]) for split, rows in found.splits.items() if len(rows)} == {
+        "train": [1, 1], "test": [2, 2],
+    }  # fmt: skip
+    batch = found.batch(np.arange(4))
+    assert batch.inputs["depth"].shape == (4, 1, 16, 8, 8)
+    assert batch.inputs["skeleton"].shape == (4, 57, 125)  # 19 joints from the hip centre
+    assert batch.valid["inertial"].sum(1).tolist() == [30] * 4
+    assert 0 < batch.inputs["depth"].max() <= 1
+    assert {raw.inputs["depth"].dtype.name for raw in found.reader.kept.values()} == {"uint8"}
+    rows[3]["subject"] = 1
+    (tmp_path / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"subject '1' is in both train and test of column split"):
+        safe_instantiate(cfg.data).prepare(OmegaConf.to_container(cfg.modality, resolve=True), seed=0)

@@ -130,8 +130,15 @@ class Joined:
             return name, rest
         if stream in self.members:
             return stream, field
+        own = self._homes_of(field or stream)
+        if len(own) == 1:
+            return own[0], field or stream
         near = expected_one_of(field or stream, [*self.members])
         raise NoStream(f"modality.{stream}.field: {field or 'none'}, and no source is called {stream}; {near}")
+
+    def _homes_of(self, field: str) -> list[str]:
+        """The sources that have bands of a field."""
+        return [name for name, member in self.members.items() if field in member.fields]
 
     def _home(self, stream: Stream) -> tuple[str, Stream]:
         """The source of a stream, and the stream as that source knows it: the same object each time, which readers ask for."""
@@ -158,6 +165,8 @@ class Joined:
         for name, member in self.members.items():
             own: Mapping[str, str] = getattr(member.source, "items", None) or {}
             found |= {f"{name}.{field}": f"{name}.{c}" for field, c in own.items()}
+            alone = [field for field in own if field not in self.members and self._homes_of(field) == [name]]
+            found |= {field: f"{name}.{own[field]}" for field in alone}
             if len(own) == 1:
                 found[name] = f"{name}.{next(iter(own.values()))}"
         return found

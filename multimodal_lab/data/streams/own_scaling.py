@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ from multimodal_lab.types import Stream
 
 
 class OwnScaling:
-    """A policy of `scaling` for each source: that which a stream's `field` names, or else its own name.
+    """A policy of `scaling` for each source: that which a stream's `field` names, or else its own name, or which alone has
+    a field of that name.
 
     policies: {source: policy}; of those that are not given, what the data sets of the joined source say themselves.
     """
@@ -24,12 +26,16 @@ class OwnScaling:
 
     def filled(self, source: Source) -> OwnScaling:
         """The same with the policies that the `members` of a source came with, where none is set here."""
-        own = {name: member.scaling for name, member in getattr(source, "members", {}).items() if member.scaling}
-        return OwnScaling({**own, **self.policies})
+        members = getattr(source, "members", {})
+        own = {name: member.scaling for name, member in members.items() if member.scaling}
+        made = {**own, **self.policies}
+        fields = [(field, name) for name, member in members.items() for field in member.fields]
+        alone = Counter(field for field, _ in fields)
+        return OwnScaling({f: made[n] for f, n in fields if n in made and alone[f] == 1 and f not in members} | made)
 
     def of(self, stream: Stream) -> Scaling:
         """The policy of a stream; `DataError` where there is none."""
-        for name in (stream.field.partition(".")[0], stream.name):
+        for name in (stream.field.partition(".")[0], stream.field, stream.name):
             if name in self.policies:
                 return self.policies[name]
         near = expected_one_of(stream.field or stream.name, [*self.policies])
