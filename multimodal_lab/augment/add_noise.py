@@ -56,7 +56,7 @@ class AddNoise(Temporal):
         return torch.where(on[:, None], mixed(x, params["noise"].to(x.dtype), valid, valid, params["snr"]), x), valid
 
 
-class MixSound(Batchwise):
+class AddBackground(Batchwise):
     """Another sample's sound as noise, `snr` decibels below, with chance `p`; labels stay (Salamon & Bello 2017, background).
 
     Partners are the rows of this rank's batch in a drawn circle; a row whose partner lacks the stream stays as it is. streams:
@@ -69,8 +69,8 @@ class MixSound(Batchwise):
     def __init__(
         self, *, snr: tuple[float, float] = (5.0, 20.0), p: Fraction = 0.5, streams: list[str] | None = None
     ) -> None:
-        self.snr = span("MixSound: snr", snr, -120.0, 120.0)
-        self.p, self.streams = number("MixSound: p", p, 0.0, 1.0), streams
+        self.snr = span("AddBackground: snr", snr, -120.0, 120.0)
+        self.p, self.streams = number("AddBackground: p", p, 0.0, 1.0), streams
         self.names: list[str] = []
 
     def prepare(self, name: str, streams: Mapping[str, Stream], classes: Mapping[str, int]) -> None:

@@ -20,9 +20,9 @@ class LogMel(nn.Module):
 
     n_fft, win_length, hop_length: in samples; win_length null is n_fft. n_mels filters from fmin to fmax in Hz (null: half the
     rate), of `mel_scale` slaney or htk, with `norm` slaney (each of area 1) or none (each of height 1). power: of the
-    magnitude. log: "db", 10 log10 of power, at least that of `amin`, and `top_db` below the largest value of a clip at the most
+    magnitude. log_mel: "db", 10 log10 of power, at least that of `amin`, and `top_db` below the largest value of a clip at the most
     (null: any); "log", the natural one; "none". center: frame k is around sample k * hop_length, with zeros beyond the ends;
-    else it begins there. mean and std: of typical clips, so that 0 is a typical level; in the unit of `log`.
+    else it begins there. mean and std: of typical clips, so that 0 is a typical level; in the unit of `log_mel`.
 
     A frame is real if a sample within half a hop of its centre was measured. One that is not is 0, and a clip padded longer
     gives the same values. The wave is what the files hold: the system's normalisation is taken back first, so that a decibel
@@ -45,7 +45,7 @@ class LogMel(nn.Module):
         mel_scale: Literal["slaney", "htk"] = "slaney",
         norm: Literal["slaney", "none"] = "slaney",
         power: Positive = 2.0,
-        log: Log = "db",
+        log_mel: Log = "db",
         amin: Positive = 1e-10,
         top_db: Positive | None = 80.0,
         center: bool = True,
@@ -59,7 +59,7 @@ class LogMel(nn.Module):
             raise ValueError(f"log_mel.win_length={length}: expected at most n_fft={n_fft}")
         self.wave = Waveform(stream)
         self.name, self.n_fft, self.hop_length, self.center = stream.name, n_fft, hop_length, center
-        self.n_mels, self.power, self.log, self.amin, self.top_db = n_mels, power, log, amin, top_db
+        self.n_mels, self.power, self.log_mel, self.amin, self.top_db = n_mels, power, log_mel, amin, top_db
         self.mean, self.std, self.spec_augment = mean, std, spec_augment
         filters = mel_filters(self.wave.rate, n_fft, n_mels, fmin, fmax, mel_scale, norm)
         # no part of a checkpoint: they follow from the settings
@@ -81,14 +81,14 @@ class LogMel(nn.Module):
         return y, real
 
     def levels(self, wave: Tensor, real: Tensor) -> Tensor:
-        """wave (N, C, T) to its log-mel (N, C, M, F) in the unit of `log`; the largest value is that of the real frames."""
+        """wave (N, C, T) to its log-mel (N, C, M, F) in the unit of `log_mel`; the largest value is that of the real frames."""
         how = (self.window(), self.filters, self.hop_length, self.center)
         mel = mel_spectrum(wave.flatten(0, 1), *how, power=self.power)
         mel = mel.view(*wave.shape[:2], *mel.shape[1:]).transpose(2, 3)
-        if self.log == "none":
+        if self.log_mel == "none":
             return mel
         lowest = self.amin ** (self.power / 2)
-        if self.log == "log":
+        if self.log_mel == "log":
             return mel.clamp(min=lowest).log()
         y = mel.clamp(min=lowest).log10() * (20 / self.power)
         if self.top_db is None:

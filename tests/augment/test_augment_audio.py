@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from multimodal_lab.augment.add_noise import AddNoise, MixSound
+from multimodal_lab.augment.add_noise import AddBackground, AddNoise
 from multimodal_lab.augment.augment import Augment
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.gain import Gain
@@ -83,7 +83,7 @@ def test_noise_does_not_depend_on_what_a_batch_is_padded_to():
 def test_another_sound_of_the_batch_is_behind_and_the_label_stays():
     b, (x, valid) = batch(), sounds()
     b = b.replace(targets={"y": torch.arange(ROWS)})
-    out = augmented(MixSound(snr=(5.0, 8.0), p=1.0), of=b)
+    out = augmented(AddBackground(snr=(5.0, 8.0), p=1.0), of=b)
     assert torch.equal(out.targets["y"], b.targets["y"])
     behind = out.inputs["s"] - x
     partners = []
@@ -102,10 +102,10 @@ def test_another_sound_of_the_batch_is_behind_and_the_label_stays():
     assert len(set(partners)) == len(partners)
     assert not out.inputs["s"][7].any()
     assert out.inputs["s"].isfinite().all()
-    assert torch.equal(augmented(MixSound(p=0.0), of=b).inputs["s"], x)
-    assert MixSound(p=0.5).changes({}) == []
+    assert torch.equal(augmented(AddBackground(p=0.0), of=b).inputs["s"], x)
+    assert AddBackground(p=0.5).changes({}) == []
     with pytest.raises(ValueError, match="works along the time axis, and no stream has steps"):
-        MixSound().prepare("mix_sound", {"s": Stream("s", "vector", (Band("a"),))}, {})
+        AddBackground().prepare("add_background", {"s": Stream("s", "vector", (Band("a"),))}, {})
 
 
 def test_gain_is_in_decibels():

@@ -19,9 +19,9 @@ SETTINGS = {
     "plain": {},
     "htk": {"mel_scale": "htk", "norm": "none", "fmax": 7000.0},
     "window": {"win_length": 100, "hop_length": 37},
-    "log": {"log": "log", "amin": 1e-3},
+    "log": {"log_mel": "log", "amin": 1e-3},
     "magnitude": {"power": 1.0},
-    "no_log": {"log": "none"},
+    "no_log": {"log_mel": "none"},
     "all_decibels": {"top_db": None},
     "begins": {"center": False},
 }
@@ -44,7 +44,7 @@ def waves(steps=STEPS, rows=3, bands=1):
 
 
 def plain(x, n_fft=128, win_length=None, hop_length=40, n_mels=8, fmin=100.0, fmax=None, mel_scale="slaney", norm="slaney",
-          power=2.0, log="db", amin=1e-10, top_db=80.0, center=True, **_):  # fmt: skip
+          power=2.0, log_mel="db", amin=1e-10, top_db=80.0, center=True, **_):  # fmt: skip
     """One wave (T,) frame by frame, filter by filter, in the words of librosa's documentation."""
     length, top = win_length or n_fft, fmax or RATE / 2
     window = np.array([0.5 - 0.5 * math.cos(2 * math.pi * i / length) for i in range(length)])
@@ -71,9 +71,9 @@ def plain(x, n_fft=128, win_length=None, hop_length=40, n_mels=8, fmin=100.0, fm
             weight = max(0.0, min((f - low) / (mid - low), (high - f) / (high - mid)))
             weight *= 2 / (high - low) if norm == "slaney" else 1
             out[m] += [weight * s[k] ** power for s in spectra]
-    if log == "none":
+    if log_mel == "none":
         return out
-    if log == "log":
+    if log_mel == "log":
         return np.log(np.maximum(out, amin))
     found = 10 * np.log10(np.maximum(out ** (2 / power), amin))
     return found if top_db is None else np.maximum(found, found.max() - top_db)
@@ -95,7 +95,7 @@ def test_it_is_the_slow_loop(name):
 def test_it_is_librosa(name):
     import librosa
 
-    s = {**SMALL, "win_length": None, "fmax": None, "norm": "slaney", "power": 2.0, "log": "db", "center": True,
+    s = {**SMALL, "win_length": None, "fmax": None, "norm": "slaney", "power": 2.0, "log_mel": "db", "center": True,
          "amin": 1e-10, "top_db": 80.0, "mel_scale": "slaney", **SETTINGS[name]}  # fmt: skip
     x = waves()
     y, _ = made(**SETTINGS[name])(x, torch.ones(3, STEPS, dtype=torch.bool))
@@ -104,9 +104,9 @@ def test_it_is_librosa(name):
             y=x[row, 0].numpy(), sr=RATE, htk=s["mel_scale"] == "htk", norm=None if s["norm"] == "none" else "slaney",
             **{k: s[k] for k in ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax", "power", "center")},
         )  # fmt: skip
-        if s["log"] == "db":
+        if s["log_mel"] == "db":
             mel = librosa.power_to_db(mel ** (2 / s["power"]), amin=s["amin"], top_db=s["top_db"])
-        mel = np.log(np.maximum(mel, s["amin"])) if s["log"] == "log" else mel
+        mel = np.log(np.maximum(mel, s["amin"])) if s["log_mel"] == "log" else mel
         np.testing.assert_allclose(y[row, 0].numpy(), mel, rtol=1e-5, atol=1e-4)
     filters = librosa.filters.mel(sr=RATE, n_fft=1024, n_mels=64, fmin=50.0, dtype=np.float64).T
     np.testing.assert_allclose(mel_filters(RATE, 1024, 64, 50.0, None, "slaney", "slaney").numpy(), filters, atol=1e-9)

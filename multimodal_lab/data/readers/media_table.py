@@ -32,8 +32,6 @@ from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.types import Band, Stream
 
-CLIP = "clip_of_recording"  # the column that says which of several clips of a video a row has
-
 
 class MediaTable:
     """A table of columns of paths of images, of sounds, …, columns of text, and labels; a reader fills it and derives from this.
