@@ -31,7 +31,7 @@ class Motion(nn.Module):
     steps = True
 
     def __init__(
-        self, stream: Stream, *, image: Callable[..., nn.Module], segments: Count = 4, freeze: bool = False
+        self, stream: Stream, *, image: Callable[..., nn.Module], segments: Count = 6, freeze: bool = False
     ) -> None:
         super().__init__()
         require(self, stream)

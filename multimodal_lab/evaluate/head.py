@@ -64,13 +64,14 @@ class Head:
     and `confusion@TRUTH>ANSWER`, counts above 0, of labels of at most `per_class` classes, and `absent@CLASS`, 1 of a class
     without a positive. Maps: counts over all known pixels (see `metric.segmentation`), with `iou@CLASS`; `n` counts pixels. Words
     that a head writes are kept in `predictions`, and not scored. by: columns of the sample table by whose values classes are
-    scored, too (see `class_scores`). pool: see `pool.pooled`.
+    scored, too (see `class_scores`). pool: see `pool.pooled`; `accuracy_unpooled` is that of the rows, such as clips of a video.
     """
 
     by = "label"
     reads = "heads"
     scores: ClassVar = {
-        "accuracy": "max", "balanced_accuracy": "max", "macro_f1": "max", "auroc": "max", "average_precision": "max",
+        "accuracy": "max", "accuracy_unpooled": "max", "balanced_accuracy": "max", "macro_f1": "max", "auroc": "max",
+        "average_precision": "max",
         "ece": "min", "brier": "min", "nll": "min", "recall@*": "max", "f1@*": "max", "auroc@*": "max", "confusion@*": None,
         "average_precision_macro": "max", "average_precision_micro": "max", "average_precision_samplewise": "max",
         "auroc_macro": "max", "auroc_micro": "max", "auroc_samplewise": "max",
@@ -149,7 +150,7 @@ class Head:
             score = {"classes": self._classes, "multilabel": self._multilabel, "values": self._values}[what]
             whole = labelled(target)[rows]  # what is predicted of a sample is kept where all of its label is known
             found, kept = score(Asked(head, said, rows, target[rows], whole, test, val, data))
-            sheet.put(key, **found)
+            sheet.put(key, **found, **({} if said.unpooled is None else {"accuracy_unpooled": said.unpooled}))
             self.predictions.append(Predicted("head", head, said.label, rows[whole], **kept))
         return sheet.scores
 

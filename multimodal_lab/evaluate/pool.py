@@ -55,7 +55,8 @@ def pooled(e: Embeddings, samples: pd.DataFrame, column: str, evaluator: str) ->
     said = {}
     for head, one in e.said.items():
         if one.label in targets and (what := kind(targets[one.label])) != "sequence":
-            said[head] = Said(one.label, _answer(what, one, mean), any_of(one.rows))
+            apart = _accuracy(one, e.targets[one.label]) if what == "classes" else None
+            said[head] = Said(one.label, _answer(what, one, mean), any_of(one.rows), unpooled=apart)
     return replace(
         e.rows(first), vectors=vectors, present=there, targets=targets, ids=[str(n) for n in names], projected=projected,
         same=None, items={}, others={}, others_projected={}, said=said,
@@ -72,6 +73,13 @@ def _answer(what: str, one: Said, mean: Callable[[np.ndarray, np.ndarray], np.nd
         chances = np.clip(mean(1 / (1 + np.exp(-one.values.astype(np.float64))), one.rows), 1e-12, 1 - 1e-12)
         return np.asarray(np.log(chances) - np.log1p(-chances), dtype=np.float32)
     return np.asarray(mean(one.values, one.rows), dtype=np.float32)
+
+
+def _accuracy(one: Said, target: np.ndarray) -> float | None:
+    """Of the rows by themselves; None where no class is known."""
+    rows = np.flatnonzero(one.rows & labelled(target))
+    chosen = classes.log_probabilities(torch.as_tensor(one.values[rows])).argmax(1).numpy()
+    return float((chosen == target[rows]).mean()) if len(rows) else None
 
 
 def _one(target: np.ndarray, home: np.ndarray, first: np.ndarray, names: pd.Index, where: str) -> np.ndarray:

@@ -22,12 +22,14 @@ class Said:
     label: the label (or target) that it tells. values (N, …): its output, or what its `predict` gives: logits or
     log-probabilities (N, K), numbers (N, P), words (N, L); 0 outside `rows` (N,) bool, where it was not asked or had
     nothing to read. of_pixels: it tells a map, and values are what each sample adds to the scores, see `evaluate.pixels`.
+    unpooled: of classes, where rows stand for several pooled ones, such as the clips of a video, the accuracy of those.
     """
 
     label: str
     values: np.ndarray
     rows: np.ndarray
     of_pixels: bool = False
+    unpooled: float | None = None
 
     def cut(self, index: np.ndarray | slice) -> Said:
         """The same of some samples."""

@@ -24,8 +24,16 @@ STREAMS = ("depth", "inertial", "skeleton")
 ALONE = {
     "inertial": ["experiment=sensor", "modality=inertial_series", "fusion=separate", "train.epochs=20"],
     "skeleton": ["experiment=sensor", "modality=skeleton_series", "fusion=separate", "train.epochs=20"],
-    "depth": ["experiment=action_recognition", "modality=depth_video", "backbone=motion", "train.epochs=30"],
+    "depth": [
+        "experiment=action_recognition",
+        "modality=depth_video",
+        "backbone=motion",
+        "backbone.segments=6",
+        "train.epochs=25",
+    ],
 }
+# joints from where the hip is at first, in the length of the torso
+SKELETON = [f"data.source.sources.series.source.relative.skeleton.{word}" for word in ("at=first", "unit=[3,1]")]
 JOINT = ["experiment=video_sensor"]
 FROZEN = [*JOINT, "adapt=encoders", "cache=features", "augment=none"]
 NAIVE = ["fusion=concat", "head=classifier", "loss=cross_entropy", "augment.modality_dropout=0"]
@@ -36,19 +44,13 @@ FUSIONS = {
 }
 
 
-def run(arm: str, words: list[str], splits: int, out: Path, root: str) -> list[dict[str, Any]]:
+def run(arm: str, words: list[str], splits: int, out: Path, root: str, kind: str) -> list[dict[str, Any]]:
     """The summaries of one arm, a split each, trained in one process unless they are there."""
     folder = out / arm
     missing = [k for k in range(splits) if not (folder / f"split_{k}" / "summary.json").is_file()]
     if missing:
-        data = [
-            "data=utd_mhad_video",
-            f"data.root={root}",
-            "data.split.column=null",
-            "label=name",
-            "log=none",
-            "figures=[]",
-        ]
+        data = [f"data={kind}", f"data.root={root}", "data.size=48", *SKELETON, "data.split.column=null"]
+        data += ["label=name", "log=none", "figures=[]", "embed.splits=[test]"]
         seeds = f"data.split.seed={','.join(map(str, missing))}"
         place = [f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=split_${data.split.seed}"]
         encoders = [f"adapt.runs=[{','.join(f'{out}/{s}/split_${{data.split.seed}}' for s in STREAMS)}]"]
@@ -63,26 +65,27 @@ def run(arm: str, words: list[str], splits: int, out: Path, root: str) -> list[d
 
 def main() -> None:
     given = dict(a.split("=", 1) for a in sys.argv[1:] if "=" in a)
-    if not {"root", "out"} <= given.keys() <= {"root", "out", "splits", "naive"}:
-        sys.exit(f"error: expected root=…, out=… and perhaps splits=…, naive=yes\n{__doc__}")
+    if not {"root", "out"} <= given.keys() <= {"root", "out", "splits", "naive", "data"}:
+        sys.exit(f"error: expected root=…, out=… and perhaps splits=…, naive=yes, data=…\n{__doc__}")
     out, splits = Path(given["out"]).absolute(), int(given.get("splits", 5))
+    at = given["root"], given.get("data", "utd_mhad_video")
 
     def show(what: str, values: list[float]) -> None:
         print(f"| {what} | {interval(values)} | {' '.join(f'{v:.3f}' for v in values)} |", flush=True)
 
     print("| | accuracy, five splits of subjects | each |\n|---|---|---|")
     for arm, words in ALONE.items():
-        found = run(arm, words, splits, out, given["root"])
+        found = run(arm, words, splits, out, *at)
         show(f"{arm} alone", [f["head/classifier/name/accuracy"] for f in found])
-    mixture = run("mixture", FUSIONS["mixture"], splits, out, given["root"])
+    mixture = run("mixture", FUSIONS["mixture"], splits, out, *at)
     by: dict[tuple[str, ...], list[float]] = {}
     for size in (2, 3):
         for own in combinations(STREAMS, size):
-            at = "" if size == len(STREAMS) else f"@{'+'.join(own)}"
-            by[own] = [f[f"head/late_fusion{at}/name/accuracy"] for f in mixture]
+            which = "" if size == len(STREAMS) else f"@{'+'.join(own)}"
+            by[own] = [f[f"head/late_fusion{which}/name/accuracy"] for f in mixture]
             show(f"{' + '.join(own)}, mixture", by[own])
     for arm in ["joined", *(["scratch"] if given.get("naive") == "yes" else [])]:
-        found = run(arm, FUSIONS[arm], splits, out, given["root"])
+        found = run(arm, FUSIONS[arm], splits, out, *at)
         show(f"all three, {arm}", [f["head/classifier/name/accuracy"] for f in found])
     for two in combinations(STREAMS, 2):
         (third,) = {*STREAMS} - {*two}

@@ -75,3 +75,15 @@ def test_a_label_that_differs_within_a_recording_is_refused():
 def test_a_column_that_is_not_there_is_told_with_the_nearest():
     with pytest.raises(ValueError, match=r"evaluate\.probe\.pool=recordings: no such column; .*recording"):
         pooled(windows(), SAMPLES, "recordings", "probe")
+
+
+def test_the_rows_by_themselves_are_scored_beside():
+    e = windows()
+    said = e.said["classifier"]
+    right = [said.values[i].argmax() == CLASS[r] for i, r in enumerate(RECORDINGS) if said.rows[i]]
+    scores = call(
+        Head(pool="recording"), **seen_by(Head(pool="recording"), {"test": e, "data": SimpleNamespace(samples=SAMPLES)})
+    )
+    assert scores["head/classifier/label/accuracy_unpooled"] == pytest.approx(np.mean(right))
+    assert 0 < np.mean(right) < 1
+    assert "head/classifier/label/accuracy_unpooled" not in call(Head(), test=e)
