@@ -11,24 +11,38 @@ import torch
 from omegaconf import DictConfig
 
 from multimodal_lab.config.instantiate import safe_instantiate
-from multimodal_lab.evaluate import attention_samples, map_samples, retrieval_samples, texts, time_samples
+from multimodal_lab.evaluate import (
+    attention_samples,
+    map_samples,
+    retrieval_samples,
+    sound_samples,
+    texts,
+    time_samples,
+)
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.rollout import Rollout
+from multimodal_lab.evaluate.separation import Separation
 from multimodal_lab.stage import computing, stage
 
 
 @dataclass(frozen=True)
 class FigureSamples:
-    """names: the figures that will be drawn. rollout: how attention is shown."""
+    """names: the figures that will be drawn. rollout: how attention is shown. separation: which mixtures are heard."""
 
     names: Collection[str] = ()
     rollout: Rollout = field(default_factory=Rollout)
+    separation: Separation = field(default_factory=Separation)
 
     @classmethod
     def of(cls, cfg: DictConfig) -> FigureSamples:
         """Those of a config."""
         node = (cfg.get("report") or {}).get("attention")
-        return cls(list(cfg.figures), safe_instantiate(node) if node else Rollout())
+        mixed = (cfg.get("evaluate") or {}).get("separation")
+        return cls(
+            list(cfg.figures),
+            safe_instantiate(node) if node else Rollout(),
+            safe_instantiate(mixed) if mixed else Separation(),
+        )
 
     @property
     def attention(self) -> bool:
@@ -50,6 +64,9 @@ class FigureSamples:
         if "neighbours" in self.names:
             with stage("searching for the queries of the figures"):
                 retrieval_samples.save(data, test, folder / retrieval_samples.FILE, pictures)
+        if "separation" in self.names:
+            with computing(system, "mixing and separating the sounds of the page"):
+                sound_samples.save(system, data, test, device, folder / sound_samples.FILE, self.separation)
         if pictures:
             map_samples.save(system, data, device, split, folder / map_samples.FILE)
         if pictures and self.attention:

@@ -15,6 +15,7 @@ from multimodal_lab.report.attention import attention, token_patch
 from multimodal_lab.report.attention_time import attention_time
 from multimodal_lab.report.classes import classes
 from multimodal_lab.report.curves import curves
+from multimodal_lab.report.listening import separation
 from multimodal_lab.report.modality_gap import modality_gap
 from multimodal_lab.report.neighbours import neighbours
 from multimodal_lab.report.offsets import offsets
@@ -44,11 +45,12 @@ FIGURES = (
     "reliability",
     "segmentation",
     "offsets",
+    "separation",
     "explorer",
 )
 BARE = (  # read no embeddings
     "neighbours", "attention", "token_patch", "attention_time", "curves", "classes", "precision_recall", "co_occurrence",
-    "reliability", "segmentation", "offsets",
+    "reliability", "segmentation", "offsets", "separation",
 )  # fmt: skip
 REQUIRES = {"umap": {"umap": "viz"}}  # {figure: {package: extra that installs it}}
 DEFAULT = ("pca", "neighbours", "similarity", "curves", "classes")
@@ -66,6 +68,7 @@ _OF_SCORES: dict[str, Callable[[Path, Path], list[Path]]] = {
     "reliability": reliability,
     "segmentation": segmentation,
     "offsets": offsets,
+    "separation": separation,
     "attention": attention,
     "token_patch": token_patch,
     "attention_time": attention_time,
@@ -87,8 +90,8 @@ def draw(
     `attention_time.npz`, `metrics.jsonl`, `scores/*.csv` and `predictions.parquet`. Choices: pca, umap and tsne (slower),
     modality_gap (two streams in one map), neighbours (queries and what they found), attention and token_patch (what towers look
     at), attention_time (which steps of a recording weigh how much), similarity, curves, classes (scores of each class),
-    precision_recall and co_occurrence (of several labels), reliability (of probabilities), segmentation (maps), offsets (of
-    picture and sound), explorer (a page).
+    precision_recall and co_occurrence (of several labels), reliability (of probabilities), segmentation (maps), offsets
+    (of picture and sound), separation (a page of sounds), explorer (a page).
     What can't be drawn is said in the log.
     """
     for name in figures:

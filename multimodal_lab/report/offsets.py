@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def offsets(folder: Path, run_dir: Path) -> list[Path]:
-    """`offsets_<head>.png`: the mean score by offset from the true one, by each true offset, and what is said to be in step."""
+    """`offsets_<head>.png`: the mean score by offset from the true one, the scores at each, and what is said to be in step."""
     path = run_dir / FOLDER / f"{TABLE}.csv"
     if not path.is_file():
         log.warning("no curve of offsets: no head of this run tells them (head=sync, evaluate=[sync])")

@@ -35,8 +35,12 @@ class Made:
     earlier: Callable[[Mapping[str, Features]], dict[str, Any]] = lambda every: {"projection": projected(every)}
 
     def batch(self, n: int) -> Batch:
-        """Words, and nothing else: labels are the losses' business."""
-        return Batch({}, {self.target: WORDS.repeat(4, 1)[:n]}, {}, torch.arange(n), torch.arange(n))
+        """Words, and the waves of what may be a sound: labels are the losses' business."""
+        waves = {name: torch.randn(n, 1, 96, generator=torch.Generator().manual_seed(7)) for name in "abcd"}
+        valid = {name: torch.ones(n, 96, dtype=torch.bool) for name in waves}
+        valid["a"][:, 80:] = False
+        words = {self.target: WORDS.repeat(4, 1)[:n]}
+        return Batch(waves, words, {}, torch.arange(n), torch.arange(n), valid=valid)
 
     def says(self, head: nn.Module, every: dict[str, Features], batch: Batch) -> Said:
         """What it says, having heard what it asks for; to one that reads streams over time tokens are steps."""

@@ -21,6 +21,7 @@ from multimodal_lab.types import Batch
 
 STREAMS = ("a", "b", "c", "d")
 K, V, L, D = 3, 7, 5, 6  # classes, words, tokens, width
+STEPS = 300  # of a sound
 NAMED = ("projection", "subsets", "factorcl")  # heads that speak by name
 Scope = dict[str, Any]
 
@@ -56,6 +57,7 @@ def made(name: str, folder: Path = CONF, **changed: Any) -> Made:
         node["predicted"] = "out.with_variance"
     if node.get("predicted") == "out.segment":
         node["predicted"] = "out.numbers"
+    node |= {k: v.replace("out.separator.", "out.") for k, v in node.items() if str(v).startswith("out.separator.")}
     fits = {"dim": D, "queue": 64}  # of a loss that keeps keys
     node.get("fn", {}).update({k: v for k, v in fits.items() if k in node.get("fn", {})})
     node.get("fn", {}).update({k: v for k, v in changed.items() if k in node.get("fn", {})})
@@ -90,6 +92,10 @@ def scope(
     said |= {"segment": leaf(rows, K, 2, 3), "numbers": leaf(rows, 1, 2, 3)}
     batch = Batch({}, {"species": labels, **words, "mass": mass, **maps}, {s: present[s] for s in streams}, ids, ids)
     said |= {"tokens": leaf(rows, L, V), "match": leaf(rows, 3)}
+    sources = torch.randn(rows, 2, STEPS, generator=draw, dtype=torch.float64)
+    batch.targets["sources"] = torch.where(labels[:, None, None] >= 0, sources, torch.nan)
+    masks = torch.rand(rows, 1, 9, 1 + STEPS // 128, generator=draw, dtype=torch.float64).requires_grad_()
+    said |= {"estimate": leaf(rows, 1, STEPS), "mask": masks}
     known = (here.sum(1) > 1)[:, None].repeat(1, 3) & torch.tensor([True, n > 1, n > 1])
     out = {**named(projection), **said, "match": {"logits": said["match"], "known": known}}
     heard = {name: x.detach() + torch.randn(x.shape, generator=draw, dtype=x.dtype) for name, x in projection.items()}

@@ -15,13 +15,14 @@ from multimodal_lab.backbone.convnet import ConvNet
 from multimodal_lab.backbone.frames import Frames
 from multimodal_lab.backbone.temporal_conv import TemporalConv
 from multimodal_lab.fusion.separate import Separate
+from multimodal_lab.head.separator import Separator
 from multimodal_lab.head.sync import Sync
 from multimodal_lab.keyed import Keyed
 from multimodal_lab.loss.classification import bce
 from multimodal_lab.system import System
 from multimodal_lab.types import Band, Batch, Stream
 
-NAMES, HEARD = ("sync",), ("audio",)
+NAMES, HEARD = ("sync", "separation"), ("audio",)
 STREAMS = {
     "video": Stream("video", bands=(Band("grey"),), size=4, steps=10, rate=5.0),
     "audio": Stream("audio", "vector", (Band("mono"),), steps=40, rate=20.0),
@@ -54,13 +55,14 @@ class Clips(SimpleNamespace):
 @cache
 def run() -> tuple[Any, System]:
     """Clips and a system of their streams."""
+    separator = partial(Separator, sound="audio", condition="species", n_fft=8, hop_length=4, width=4, layers=1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         system = System(
             STREAMS, {"species": 4}, backbone=partial(Frames, image=partial(ConvNet, widths=[4])),
             backbones={"audio": partial(TemporalConv, widths=[4], stride=2)}, fusion=partial(Separate),
             head=partial(Sync, picture="video", sound="audio", frames=2),
-            loss=Keyed(bce, logits="out.sync.logits", target="batch.targets.in_step"),
+            loss=Keyed(bce, logits="out.sync.logits", target="batch.targets.in_step"), heads={"separator": separator},
         )  # fmt: skip
     nn.Module.eval(system)
     return Clips(), system

@@ -59,7 +59,7 @@ def build() -> Callable[..., Any]:
         if "numbers" in asked:
             kept |= {"label": "mass", "numbers": {"mass": (torch.tensor([700.0]), torch.tensor([20.0]))}}
         if "classes" in asked:
-            kept |= {"label": "species", "classes": {"species": 5, "sex": 2}}
+            kept |= {"classes": {"species": 5, "sex": 2}} | ({"label": "species"} if "label" in asked else {})
         if "backbones" in asked:
             kept |= {"backbones": backbones()}
         if "fusion" in asked:
