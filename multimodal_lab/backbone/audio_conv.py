@@ -58,6 +58,7 @@ class AudioConv(nn.Module):
 
     kinds = ("vector",)
     steps = True
+    sound = True
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ SWITCH = Fact("True or False", is_flag, by_argument=True)
 PARTS = Fact(NAMES.text, is_names, by_argument=True)
 # Stage: the facts that its components may state. docs/extend explains them, a page a stage, with an example.
 STAGES: dict[str, dict[str, Fact]] = {
-    "backbone": {"kinds": NAMES, "steps": FLAG, "wavelengths": FLAG, "grid": FLAG, "initial": WORDS},
+    "backbone": {"kinds": NAMES, "steps": FLAG, "wavelengths": FLAG, "sound": FLAG, "grid": FLAG, "initial": WORDS},
     "fusion": {"emits": NAMES, "acts_on": NAMES, "keeps_grid": NAMES},
     "head": {
         "takes": one_of("all", "streams", "fused", "first"), "by_name": FLAG, "own_weights": SWITCH, "gives": NAMES,

@@ -30,12 +30,18 @@ def nodes(group: str) -> dict[str, Tree]:
 
 
 def node(group: str, choice: str, folders: Sequence[Path]) -> Tree:
-    """The node of one choice, over all choices of its group that its defaults list names before it; {} where no folder has it."""
+    """The node of one choice, over all that its defaults list names before it, of its group and of others, such as
+    `/backbone@image: convnet`; {} where no folder has it."""
     file = next((f for folder in folders if (f := folder / group / f"{choice}.yaml").is_file()), None)
     own: Tree = {} if file is None else yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     made: Tree = {}
-    for name in (n for n in own.get("defaults", ()) if isinstance(n, str) and n != "_self_"):
-        made = _over(made, node(group, name.removeprefix(f"/{group}/"), folders))
+    for name in (n for n in own.get("defaults", ()) if n != "_self_"):
+        if isinstance(name, str):
+            made = _over(made, node(group, name.removeprefix(f"/{group}/"), folders))
+            continue
+        for of, inner in name.items():
+            other, _, at = str(of).removeprefix("/").partition("@")
+            made = _over(made, {at: node(other, str(inner), folders)} if at else {})
     return _over(made, own)
 
 

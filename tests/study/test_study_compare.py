@@ -15,7 +15,7 @@ from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.study import read
 from multimodal_lab.config.suggest import node
 from multimodal_lab.config.targets import conf_dir
-from multimodal_lab.study.compare import derive, plans, size
+from multimodal_lab.study.compare import derive, plans, report, size
 from multimodal_lab.study.compare.arms import Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds, told
 from multimodal_lab.study.compare.derive import derived
@@ -94,6 +94,31 @@ def test_a_backbone_of_ones_own_may_build_on_ours(tmp_path):
     assert chosen["backbone@backbones.image"] == "mine"
     assert not pretrained
     assert node("backbone", "mine", (conf_dir(), tmp_path))["model"] == "resnet18"
+
+
+def test_sounds_sensors_and_videos_each_get_a_backbone_that_was_made_for_them():
+    timed = {"bands": ("mono",), "shape": (16000,), "timed": True}
+    inputs = (
+        Input("speech", "vector", {}, rate=16000.0, **timed),
+        Input("wrist", "vector", {}, rate=50.0, **timed),
+        Input("unsaid", "vector", {}, **timed),
+        Input("depth", "image", {}, bands=("D",), shape=(8, 32, 32), timed=True),
+    )
+    own = replace(facts(), inputs=inputs, stacked=None)
+    chosen, settings, parts, pretrained = derive._backbones(own, request(["study=compare"]))
+    assert [chosen[f"backbone@backbones.{i.name}"] for i in inputs] == [
+        "audio_conv", "temporal_conv", "temporal_conv", "frames",
+    ]  # fmt: skip
+    assert not pretrained
+    whole = node("backbone", "frames", (conf_dir(),))["image"]["widths"]
+    assert settings["backbones"]["depth"] == {"image": {"widths": [max(16, w // 2) for w in whole]}}  # few samples
+    again = arms(own, FULL, parts).controls["concat_depth_again"]["set"]
+    assert "+backbone@backbones.again=frames" in again
+    assert any(line.startswith("backbones.again.image={widths: [") for line in again)
+    assert [report._input(i) for i in inputs[2:]] == [
+        "unsaid (vector, 1 band, 16000 steps)",
+        "depth (image, 1 band, 8 steps, 32×32)",
+    ]
 
 
 def test_a_backbone_that_reads_no_stream_is_refused():

@@ -13,6 +13,7 @@ from multimodal_lab.config.suggest import Tree, node, nodes
 from multimodal_lab.study.compare.facts import Facts, Input
 
 MANY = 32  # bands: so many with wavelengths are a spectrum
+SOUND = 4000  # Hz: a vector of so many steps a second is a wave of sound
 FEW = 1000  # training samples: with fewer, half the width
 WIDTHS = ("widths", "width")
 
@@ -38,29 +39,41 @@ def settings(one: Tree, facts: Facts) -> dict[str, Any]:
         return {}
     heads = one.get("heads") or 1
     halved = {k: _half(one[k], heads) for k in WIDTHS if k in one}
+    halved |= {k: settings(inner, facts) for k, inner in _within(one).items()}
     return {k: v for k, v in halved.items() if v}
 
 
 def width(one: Tree) -> int | None:
     """The width of its features, where its node says it."""
     found = one.get("widths") or one.get("width")
+    if found is None:
+        return next((w for inner in _within(one).values() if (w := width(inner))), None)
     return found[-1] if isinstance(found, list) else found if isinstance(found, int) else None
 
 
 def trains(one: Tree) -> bool:
     """Whether a backbone begins with nothing learnt."""
-    return one.get("weights", "random") in (None, "random")
+    return one.get("weights", "random") in (None, "random") and all(map(trains, _within(one).values()))
+
+
+def _within(one: Tree) -> dict[str, Tree]:
+    """The backbones that a backbone is made of, such as that of each frame of a video, by argument."""
+    inner = {k: v for k, v in one.items() if isinstance(v, dict)}
+    return {k: v for k, v in inner.items() if fact(target(v), "kinds") is not None}
 
 
 def _first(stream: Input, ordered: bool) -> str:
+    wave = stream.kind == "vector" and stream.timed and stream.rate >= SOUND
     able = {name: one for name, one in nodes("backbone").items() if _reads(one, stream)}
+    able = {name: one for name, one in able.items() if wave or not fact(target(one), "sound", False)}
     fitting = [name for name, one in able.items() if "weights" not in one and MISSING not in one.values()]
     if not fitting:
         what = f"of kind {stream.kind}{' with' if stream.timed else ' without'} a time axis"
         near = f"+backbone@backbones.{stream.name}=… names one of your own"
         raise StudyError(f"modality.{stream.name}: no backbone reads a stream {what}; {near}")
     spectrum = ordered and stream.wavelengths and len(stream.bands) >= MANY and stream.kind == "vector"
-    best = [n for n in fitting if bool(fact(target(able[n]), "wavelengths", False)) is spectrum]
+    made_for = "sound" if wave else "wavelengths"
+    best = [n for n in fitting if bool(fact(target(able[n]), made_for, False)) is (wave or spectrum)]
     return (best or fitting)[0]
 
 

@@ -12,12 +12,14 @@ Kind = Literal["class", "several", "number"]
 @dataclass(frozen=True)
 class Input:
     """One stream of the modality. node: its entry of the modality, as composed. shape: what a sample of it is: the sides of an
-    image, the steps of a series; () of a vector or a text. wavelengths: whether every band has one. numbers: values a sample."""
+    image, the steps of a series, both of a video; () of a vector or a text. rate: its steps in Hz, 0 where nobody says it.
+    wavelengths: whether every band has one. numbers: values a sample."""
 
     name: str
     kind: str
     node: Mapping[str, Any]
     timed: bool = False
+    rate: float = 0.0
     bands: tuple[str, ...] = ()
     wavelengths: bool = False
     shape: tuple[int, ...] = ()

@@ -109,9 +109,9 @@ def _few(split: Split, table: pd.DataFrame) -> bool:
 def _input(name: str, data: Prepared, node: Mapping[str, Any]) -> Input:
     stream = data.streams[name]
     shape: tuple[int, ...] = (stream.size, stream.size) if kinds.get(stream.kind).spatial and stream.size else ()
-    shape = (stream.steps,) if stream.steps else shape
+    shape = (stream.steps, *shape) if stream.steps else shape
     return Input(
-        name, stream.kind, node, stream.steps is not None, tuple(b.name for b in stream.bands),
+        name, stream.kind, node, stream.steps is not None, stream.rate or 0.0, tuple(b.name for b in stream.bands),
         bool(stream.bands) and all(b.nm is not None for b in stream.bands), shape,
         int(np.prod([max(1, stream.channels), *shape])),
     )  # fmt: skip

@@ -67,8 +67,10 @@ def number(count: int, one: str) -> str:
 
 def _input(one: Input) -> str:
     parts = [one.kind, *([f"{len(one.bands)} band{'s' * (len(one.bands) != 1)}"] if one.bands else [])]
-    if one.shape:
-        parts.append(f"{one.shape[0]} steps" if one.timed else "×".join(map(str, one.shape)))
+    if one.timed:
+        parts.append(f"{one.shape[0]} steps")
+    if sides := one.shape[one.timed :]:
+        parts.append("×".join(map(str, sides)))
     return f"{one.name} ({', '.join(parts)})"
 
 
