@@ -20,7 +20,7 @@ class LogMel(nn.Module):
 
     n_fft, win_length, hop_length: in samples; win_length null is n_fft. n_mels filters from fmin to fmax in Hz (null: half the
     rate), of `mel_scale` slaney or htk, with `norm` slaney (each of area 1) or none (each of height 1). power: of the
-    magnitude. log_mel: "db", 10 log10 of power, at least that of `amin`, and `top_db` below the largest value of a clip at the most
+    magnitude. log_mel: "db", 10 log10 of power, at least that of `amin`, and at most `top_db` below the largest value of a clip
     (null: any); "log", the natural one; "none". center: frame k is around sample k * hop_length, with zeros beyond the ends;
     else it begins there. mean and std: of typical clips, so that 0 is a typical level; in the unit of `log_mel`.
 
