@@ -179,7 +179,8 @@ class MediaTable:
         """These rows will be read next, in this order: what other processes decode is begun with."""
         apart = [(s, f) for s in streams if kinds.of(s).stored == "bands" and self.fields[f := self._field(s)].apart]
         jobs = (self._job(field, index, stream) for index in rows for stream, field in apart)
-        self._ahead.expect(job for job in jobs if job is not None)
+        kept = self._recent.kept if self._recent is not None else ()
+        self._ahead.expect(job for job in jobs if job is not None and job[0] not in kept)
 
     def _decoded(self, field: str, index: int, stream: Stream) -> Decoded:
         """One file, or a piece of it."""
