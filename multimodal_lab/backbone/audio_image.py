@@ -28,6 +28,7 @@ class AudioImage(nn.Module):
 
     kinds = ("vector",)
     steps = True
+    sound = True
     initial: ClassVar[dict[str, str]] = {"weights": "random"}
 
     def __init__(

@@ -30,6 +30,7 @@ class AudioTransformer(nn.Module):
 
     kinds = ("vector",)
     steps = True
+    sound = True
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ class TransformersAudio(nn.Module):
 
     kinds = ("vector",)
     steps = True
+    sound = True
     initial: ClassVar[dict[str, str]] = {"begin": "random"}  # config.json is needed all the same
 
     model: Any  # of transformers: its parts are known to no type
