@@ -10,7 +10,13 @@ from omegaconf.errors import OmegaConfBaseException
 from multimodal_lab import progress, stage
 from multimodal_lab.config import redact, resolvers
 from multimodal_lab.embed import asked, opened
-from multimodal_lab.predict import negatives_command, retrieve_command, scene_command, zero_shot_command
+from multimodal_lab.predict import (
+    negatives_command,
+    retrieve_command,
+    scene_command,
+    separate_command,
+    zero_shot_command,
+)
 from multimodal_lab.predict.tables import require_table, write
 from multimodal_lab.text import plain_output
 
@@ -19,6 +25,7 @@ USAGE = """usage: python -m multimodal_lab.predict run=DIR [out=FILE] [device=�
        python -m multimodal_lab.predict retrieve run=DIR query=… [data.root=/folder] [top_k=10] [out=FILE] …
        python -m multimodal_lab.predict negatives run=DIR [top_k=10] [out=FILE] …
        python -m multimodal_lab.predict run=DIR scene=FILE [out=FILE.tif] …
+       python -m multimodal_lab.predict separate run=DIR file=MIX.wav [out=DIR] …
 
 Writes a table with a row a sample: its id, and what every head of the run says: LABEL, the probability LABEL/CLASS of each
 class, LABEL/std of a number whose head tells how sure it is.
@@ -30,9 +37,10 @@ data     a data set other than the run's own; without, the run's own with these 
 
 """
 USAGE += "\n".join(
-    one.USAGE.lstrip() for one in (zero_shot_command, retrieve_command, negatives_command, scene_command)
+    one.USAGE.lstrip()
+    for one in (zero_shot_command, retrieve_command, negatives_command, scene_command, separate_command)
 )
-BY_NAME = {"retrieve": retrieve_command, "negatives": negatives_command}
+BY_NAME = {"retrieve": retrieve_command, "negatives": negatives_command, "separate": separate_command}
 BY_WORD = (scene_command, zero_shot_command)
 
 

@@ -20,7 +20,8 @@ key, axes      the name of the array in HDF5 or .mat; hwc (default) or chw, of a
 window         pixels a side that the network sees at once (default: as the run was trained), overlap, how many neighbours share
                (a quarter), margin, how many at a window's edge count nothing (a quarter of that)
 probabilities  true: also OUT_probabilities.tif, (H, W, K)
-head           which head, where several tell a map"""
+head           which head, where several tell a map
+"""
 WORDS = ("scene", "bands", "key", "axes", "window", "overlap", "margin", "probabilities", "head")
 DOTTED = ("scene", "bands", "key")
 

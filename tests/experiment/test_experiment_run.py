@@ -116,6 +116,15 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
         cfg = composed(f"experiment={name}", *words, *OWN.get(name, []), small=False)
     elif "/data: motions" in text:
         cfg = composed(f"experiment={name}", "data.source.subjects=4", "log=none", "figures=[]", *QUICK, small=False)
+    elif "/data: sounding_objects" in text:
+        own = [
+            "data.source.clips=48",
+            "data.source.size=8",
+            "backbone.image.widths=[4]",
+            "backbones.audio.widths=[8,8]",
+        ]
+        own += ["head.width=8"] + (["head.layers=1"] if "separator" in text else [])
+        cfg = composed(f"experiment={name}", *own, "log=none", "figures=[]", *QUICK, small=False)
     elif "/data: sentinel_cover" in text:
         own = ["data.source.patches=60", "data.source.size=16", "backbone.widths=[8,16]", "log=none", "figures=[]"]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
