@@ -49,7 +49,7 @@ def plain(cfg: DictConfig) -> str:
 def test_the_same_config_as_hydra_composes(nothing_yet: None) -> None:
     assert len(SINGLE) >= 30
     for words in [
-        *SINGLE[::6],
+        *SINGLE[::12],
         *SET_LINES,
         ["fusion=concat", "seed=3"],
         ["seed=4", "fusion.width=32", "fusion=concat"],

@@ -13,7 +13,6 @@ from contract.owed import owed
 from multimodal_lab.types import Features
 
 DIMS = {"a": 8, "b": 12, "c": 8, "d": 5}
-N_PATTERNS = (1, 2, 8)
 
 
 @dataclass
@@ -181,8 +180,9 @@ def padding(one: Made) -> None:
 def presence(one: Made) -> None:
     """Whatever is missing: finite, and a row without any stream has nothing added."""
     patterns = list(itertools.product([False, True], repeat=len(DIMS)))
-    for n, (shift, pattern) in itertools.product(N_PATTERNS, enumerate(patterns)):
-        rows = [pattern] + [patterns[(shift * 5 + 3 * i) % len(patterns)] for i in range(1, n)]
+    for n, shift in [*((1, i) for i in range(len(patterns))), *((n, i) for n in (2, 8) for i in range(0, 16, 4))]:
+        rows = [patterns[(shift + 3 * i) % len(patterns)] for i in range(n)]
+        pattern = rows[0]
         present = {s: torch.tensor([r[i] for r in rows]) for i, s in enumerate(DIMS)}
         fusion = one.build(DIMS)
         out = fusion(features(DIMS, n, present))

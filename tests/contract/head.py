@@ -105,8 +105,9 @@ def gradients(one: Made) -> None:
 def presence(one: Made) -> None:
     """Whatever is missing: finite, and every parameter in the graph."""
     patterns = list(itertools.product([False, True], repeat=4))
-    for n, (shift, pattern) in itertools.product((1, 2, 8), enumerate(patterns)):
-        rows = [pattern] + [patterns[(shift * 5 + 3 * i) % len(patterns)] for i in range(1, n)]
+    for n, shift in [*((1, i) for i in range(len(patterns))), *((n, i) for n in (2, 8) for i in range(0, 16, 4))]:
+        rows = [patterns[(shift + 3 * i) % len(patterns)] for i in range(n)]
+        pattern = rows[0]
         present = {s: torch.tensor([r[i] for r in rows]) for i, s in enumerate("abcd")}
         present["fused"] = torch.stack(list(present.values())).any(0)
         every = {s: f.keep(present[s]) for s, f in features(DIMS, n, present, tokens=3).items()}

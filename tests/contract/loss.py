@@ -185,7 +185,8 @@ def presence(one: Made) -> None:
     term = one.build()
     for n in (1, 2, 8):
         mixed = torch.rand(n, 4, generator=torch.Generator().manual_seed(n)) < 0.5
-        for pattern in [*product([False, True], repeat=4), mixed, mixed & False]:
+        every = [*product([False, True], repeat=4)]
+        for pattern in [*(every if n == 2 else every[::5]), mixed, mixed & False]:
             found, leaves = scope(n, pattern)
             value, told = (
                 term(found),

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 from scipy.io import savemat
 
 from multimodal_lab.config import schema
@@ -24,6 +25,19 @@ S1_S2 = {
     "s2_rgb_rest": [],
     "s2_rgb_rest_s1": [],
 }
+
+
+def streams(modality):
+    """What its file names, or takes from others of one stream."""
+    node = yaml.safe_load((ROOT / "conf/modality" / f"{modality}.yaml").read_text())
+    return {*node, *node.get("defaults", ())} - {"defaults", "_self_"}
+
+
+def alone(modality):
+    """Whether its streams are some of another's, beside which they are read as well."""
+    return any(streams(modality) < streams(other) for other in S1_S2)
+
+
 CUBES = {"hyperspectral": ALONE, "vnir_swir": ["augment=spectra", "backbone=vector"]}
 
 
@@ -57,7 +71,7 @@ def scene(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("modality", S1_S2)
+@pytest.mark.parametrize("modality", [pytest.param(m, marks=pytest.mark.slow if alone(m) else ()) for m in S1_S2])
 def test_radar_and_optical_tiles_train_as_shipped(composed, tmp_path, tiles, modality):
     two_steps(composed, tmp_path, "data=eo_samples", f"data.root={tiles}", f"modality={modality}", *S1_S2[modality])
 

@@ -29,6 +29,6 @@ def test_what_is_common_is_no_choice():
 def test_a_data_set_says_every_choice(name):
     """What `--cfg job` prints is all there is: no choice of `Data` or `Split` is left to the code's own default."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        data = OmegaConf.to_container(compose("config", [f"data={name}"]).data, resolve=False)
+        data = OmegaConf.to_container(compose(f"data/{name}").data, resolve=False)
     for node in (data, data["split"]):
         assert set(signature(node["_target_"]).parameters) == set(node) - {"_target_"}

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
+from multimodal_lab.config.check import check_command
 from multimodal_lab.experiment import run
 from multimodal_lab.runs.summary import score
 
@@ -92,7 +94,41 @@ def summary(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
-@pytest.mark.parametrize("name", [name for name in names("experiment") if name not in ELSEWHERE])
+def choices(name):
+    """What an experiment's file chooses, and those that it builds on: {(group, choice)}."""
+    found = set()
+    for line in yaml.safe_load((ROOT / "conf/experiment" / f"{name}.yaml").read_text()).get("defaults", ()):
+        if isinstance(line, str):
+            found |= set() if line == "_self_" else choices(line)
+        else:
+            ((group, chosen),) = line.items()
+            group = group.removeprefix("override ").lstrip("/").partition("@")[0]
+            found |= {(group, str(one)) for one in (chosen if isinstance(chosen, list) else [chosen])}
+    return found
+
+
+def cover(every):
+    """So few of the experiments that what any of them chooses is chosen; every fusion and modality has a run below."""
+    left = {name: {c for c in choices(name) if c[0] not in ("fusion", "modality")} for name in every}
+    found = set()
+    while any(left.values()):
+        best = max(left, key=lambda name: len(left[name]))
+        found.add(best)
+        left = {name: own - left[best] for name, own in left.items()}
+    return found
+
+
+HERE = [name for name in names("experiment") if name not in ELSEWHERE]
+FEW = cover(HERE)
+
+
+@pytest.mark.parametrize("name", sorted({*HERE} - FEW))
+def test_an_experiment_that_chooses_what_others_run_passes_the_check(name):
+    words = ["data.root=/data"] if "/data: " in (ROOT / "conf/experiment" / f"{name}.yaml").read_text() else []
+    assert check_command([f"experiment={name}", *words]) is not None
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in FEW else pytest.mark.slow) for n in HERE])
 def test_every_experiment_runs(composed, tmp_path, pairs, name):
     text = (ROOT / "conf/experiment" / f"{name}.yaml").read_text()
     if "/data: emoji" in text or "/data: pairs" in text:
@@ -133,7 +169,7 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
         words = [f"data.root={tmp_path / 'set'}", "evaluate=[collapse]", "log=none", "figures=[]", *QUICK]
         cfg = composed(f"experiment={name}", *words, small=False)
     elif "/data: trifeature" in text:
-        own = ["data.source.train=64", "data.source.test=32", "log=none", "figures=[]"]
+        own = ["data.source.train=64", "data.source.test=32", "evaluate=[knn]", "log=none", "figures=[]"]
         cfg = composed(f"experiment={name}", *own, *QUICK, small=False)
     elif name.startswith("s1_s2/"):
         own = ["data.source.made.patches=60", "data.source.made.size=16", "data.batch_size=8", "log=none", "figures=[]"]

@@ -1,9 +1,15 @@
 """The study of Sentinel-1 and Sentinel-2 can run as it stands."""
 
+import pytest
+
 from multimodal_lab.config.check import check_command
 
 
 def test_every_arm_and_control_of_it_passes_the_check():
     check_command(["study=s1_s2"])
+
+
+@pytest.mark.slow
+def test_with_tiles_and_a_label_of_ones_own_too():
     check_command(["study=s1_s2", "data.root=/data", "backbone=resnet50", "data.source.present={pastures: Pastures}",
                    "study.labels=[pastures]", "data.labels=[labels,pastures]"])  # fmt: skip

@@ -32,6 +32,15 @@ from multimodal_lab.train.interrupt import Interrupted
 from multimodal_lab.train.loop import fit
 from multimodal_lab.train.step import Step, mix_seed
 
+# four steps an epoch
+TINY = [
+    "fusion.dropout=0.1",
+    "fusion.width=32",
+    "backbone.widths=[4,8]",
+    "data.source.individuals=32",
+    "data.batch_size=8",
+]
+
 
 @dataclass
 class Bench:
@@ -79,9 +88,7 @@ class Bench:
 @pytest.fixture
 def bench(composed, tmp_path):
     def make(name, *overrides):
-        return Bench(
-            composed("fusion.dropout=0.1", "fusion.width=32", "data.source.size=16", *overrides), tmp_path / name
-        )
+        return Bench(composed(*TINY, *overrides), tmp_path / name)
 
     return make
 
@@ -177,7 +184,7 @@ def test_accumulation_is_the_mean_of_its_batches(bench):
     state = b.fit(epochs=1, accumulate_steps=2)
     steps = b.data.steps("train", drop_last=True)
     assert state.step == math.ceil(steps / 2)
-    assert state.samples == steps * 16
+    assert state.samples == steps * 8
 
 
 def test_a_resume_under_other_facts_is_refused_by_name(bench):
@@ -259,7 +266,7 @@ def test_a_loss_that_is_not_finite_stops_within_20_steps_and_can_be_replayed(ben
     terms, _, _ = replay(kept, step)
     assert math.isnan(terms["total"])
     assert sorted(facts["ids"][0]) == sorted(set(facts["ids"][0]))
-    assert len(facts["ids"][0]) == 16
+    assert len(facts["ids"][0]) == 8
 
 
 def test_the_replay_names_the_first_module_that_fails(bench, monkeypatch):
@@ -416,7 +423,8 @@ def test_the_average_is_what_is_validated_and_left_behind_and_the_raw_weights_tr
 
 def test_channels_last_resumes_with_the_same_bits(composed, tmp_path, monkeypatch):
     words = [w for w in SMALL if "widths" not in w]
-    cfg = composed(*words, "data.source.individuals=16", "backbone=resnet18", small=False)
+    own = ["data.source.individuals=16", "data.batch_size=8", "backbone=resnet18", "backbone.model=test_resnet"]
+    cfg = composed(*words, *own, small=False)
     whole, parts = Bench(cfg, tmp_path / "whole"), Bench(cfg, tmp_path / "parts")
     knobs = {"epochs": 1, "channels_last": True, "max_steps": 2}
     whole.fit(**knobs)

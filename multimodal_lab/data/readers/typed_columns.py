@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pandas as pd
 from multimodal_lab.data.readers.folder import some
 
 # A number as written: a leading zero makes it a code ("01"), which stays text.
-WHOLE = r"[+-]?(?:0|[1-9]\d{0,17})"
-NUMBER = r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
-COMMA = NUMBER.replace(r"\.", ",")
+_NUMBER = r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})", re.ASCII)
+NUMBER = re.compile(_NUMBER, re.ASCII)
+COMMA = re.compile(_NUMBER.replace(r"\.", ","), re.ASCII)
+LONG = re.compile(r"[+-]?\d{19,}", re.ASCII)
 
 
 def typed(
@@ -59,39 +62,40 @@ def _tidy(column: pd.Series, missing: set[str], head: str, trimmed: dict[str, in
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     if pd.api.types.is_float_dtype(column):
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)  # a NaN of Parquet is not missing to pandas
-        return column.mask(np.isnan(values))
-    texts = column.map(lambda v: isinstance(v, str)).to_numpy(dtype=bool)
-    if not texts.any():
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)  # a NaN of Parquet is not missing to pandas
+        return column.mask(np.isnan(numbers))
+    values = column.tolist()  # each operation of pandas costs as much as a loop over some thousands of texts
+    text = [isinstance(v, str) for v in values]
+    if not any(text):
         return column
-    known = column[texts]
-    bare = known.map(str.strip)
-    changed = int((bare != known).sum())
+    bare = [v.strip() if is_text else v for v, is_text in zip(values, text)]
+    changed = sum(is_text and v != b for v, b, is_text in zip(values, bare, text))
     if changed:
         trimmed[head] = changed
-    gone = np.zeros(len(column), dtype=bool)
-    gone[texts] = bare.map(lambda v: v == "" or v in missing).to_numpy(dtype=bool)
-    whole = bool((texts | column.isna().to_numpy(dtype=bool)).all())
-    made = column.astype(object)
-    made[texts] = bare.astype(object)
-    made[gone] = None
+    kept = [None if is_text and (b == "" or b in missing) else b for b, is_text in zip(bare, text)]
+    made = pd.Series(kept, index=column.index, name=column.name, dtype=object)
+    whole = bool((np.array(text) | column.isna().to_numpy(dtype=bool)).all())
     return made.astype("string") if whole else made
 
 
 def _numbers(column: pd.Series, separator: str) -> tuple[pd.Series, bool]:
     """A column of text as numbers if every value is one, and whether their decimal sign is a comma."""
-    known = column.dropna()
-    if known.empty or not isinstance(column.dtype, pd.StringDtype):
+    known = column.dropna().tolist() if isinstance(column.dtype, pd.StringDtype) else []
+    if not known:
         return column.astype("string"), False
-    if known.str.fullmatch(WHOLE).all():
+    if _all(WHOLE, known):
         return pd.to_numeric(column).astype("Int64"), False
-    if known.str.fullmatch(r"[+-]?\d{19,}").any():  # more digits than a number keeps
+    if any(LONG.fullmatch(v) for v in known):  # more digits than a number keeps
         return column, False
-    if known.str.fullmatch(NUMBER).all():
+    if _all(NUMBER, known):
         return pd.to_numeric(column).astype("Float64"), False
-    if separator != "," and known.str.fullmatch(COMMA).all():
+    if separator != "," and _all(COMMA, known):
         return pd.to_numeric(column.str.replace(",", ".", regex=False)).astype("Float64"), True
     return column, False
+
+
+def _all(pattern: re.Pattern[str], values: list[str]) -> bool:
+    return all(map(pattern.fullmatch, values))
 
 
 def as_text(value: Any) -> str:
