@@ -42,7 +42,7 @@ def clap(folder, padding="repeatpad", fused=False):
     """CLAP that hears one second at 16 kHz, with RoBERTa's kind of tokenizer."""
     tokens = make("roberta", folder)
     text = {"vocab_size": len(tokens), "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "intermediate_size": 48, "max_position_embeddings": 18, "pad_token_id": tokens.pad_token_id,
+            "intermediate_size": 48, "max_position_embeddings": 50, "pad_token_id": tokens.pad_token_id,
             "bos_token_id": tokens.bos_token_id,
             "eos_token_id": tokens.eos_token_id,
             "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # fmt: skip

@@ -35,7 +35,9 @@ IMAGENET = (
     "itap of a {}.", "graffiti of the {}.", "a toy {}.", "itap of my {}.", "a photo of a cool {}.",
     "a photo of a small {}.", "a tattoo of the {}.",
 )  # fmt: skip
-NAMED = {"simple": SIMPLE, "imagenet": IMAGENET}
+# those by which CLAP was judged on ESC-50: LAION (Wu 2023) and Microsoft (Elizalde 2023, section 3)
+SOUND = ("This is a sound of {}.", "This is the sound of {}.")
+NAMED = {"simple": SIMPLE, "imagenet": IMAGENET, "sound": SOUND}
 
 
 def read(templates: str | Sequence[str], key: str = "templates") -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def test_templates_come_from_a_list_a_text_or_a_file(tmp_path):
         (["a {} and {}"], "the template 'a {} and {}' has 2 times {}; expected one {}"),
         (["a {}", "a {}"], "the template 'a {}' stands there twice"),
         ([], "here: no template; expected one or more"),
-        ("imagnet", "here=imagnet: expected one of simple, imagenet; nearest: imagenet"),
+        ("imagnet", "here=imagnet: expected one of simple, imagenet, sound; nearest: imagenet"),
         ("/nowhere/own.txt", "here=/nowhere/own.txt: No such file or directory; expected a text file, one a line"),
     ],
 )

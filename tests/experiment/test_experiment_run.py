@@ -71,14 +71,9 @@ REAL = {
     "indian_pines": "open/indian_pines", "indian_pines_segment": "open/indian_pines", "eo_samples": "open/eo_samples",
 }  # fmt: skip
 # of real files made many: test_experiment_earth.py; of weights in a directory: test_experiment_pretrained.py
-ELSEWHERE = {"eurosat", "ssl4eo", "clip_pretrained", "siglip_pretrained", "lit"}
-ELSEWHERE |= {
-    "audio_text",
-    "image_audio",
-    "video_text",
-    "audio_image_text",
-    "any_to_any",
-}  # test_experiment_any_modalities.py
+ELSEWHERE = {"eurosat", "ssl4eo", "clip_pretrained", "siglip_pretrained", "clap_pretrained", "lit"}
+# test_experiment_any_modalities.py
+ELSEWHERE |= {"audio_text", "image_audio", "video_text", "audio_image_text", "any_to_any"}
 ELSEWHERE |= {"clip_lora", "clip_frozen"}  # on text towers that are made: test_merge.py, test_experiment_pretrained.py
 # pretrained weights come in a package of their own; fewer pixels show as much
 OWN = {"vis_nir": ["backbone.weights=random", "data.size=32"], "indian_pines": ["data.source.stride=2"]}
