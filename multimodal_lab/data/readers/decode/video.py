@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Containers that hold what they show. A playlist, which names other files or addresses, is none, whatever its suffix.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg"
+OWN = 1 << 16  # numbers of errors from here on are FFmpeg's own
+NOTHING = "a video without tracks, as one that is cut short: the index of an MP4 often stands at its end"
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 
 
@@ -81,16 +83,21 @@ def _chosen(path: str, how: dict[str, Any], span: list[float | None], clip: int)
 
 @contextmanager
 def _opened(path: str, kind: str = "video") -> Iterator[tuple[Any, Any]]:
-    """The container and its first track of a kind; `Refused` where it has none."""
+    """The container and its first track of a kind; `Refused` where it has none, or what it holds can't be decoded."""
     import av
 
-    # the protocol is said, as a name such as `http:x.mp4` is a file's
-    with av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace") as container:
-        tracks = getattr(container.streams, kind)
-        if not tracks:
-            there = ", ".join(sorted({track.type for track in container.streams})) or "none"
-            raise Refused(f"no {kind} track; its tracks: {there}")
-        yield container, tracks[0]
+    try:
+        # the protocol is said, as a name such as `http:x.mp4` is a file's
+        with av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace") as container:
+            tracks = getattr(container.streams, kind)
+            if not tracks:
+                there = ", ".join(sorted({track.type for track in container.streams}))
+                raise Refused(f"no {kind} track; its tracks: {there}" if there else NOTHING)
+            yield container, tracks[0]
+    except av.FFmpegError as error:
+        if error.errno is not None and error.errno < OWN:  # of the system: a disk, a right
+            raise
+        raise Refused(f"not a whole, readable video: {error.strerror}") from error
 
 
 def _require_whole(path: str, track: Any) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from multimodal_lab.data.readers.decode import Refused
 
 KEPT = 1024  # files whose times are remembered: windows of one recording ask again and again
+SLACK = 0.5  # seconds, by which headers may round
 EVEN = 0.1  # of an interval, by which frames of a constant rate may be off
 
 
@@ -74,6 +75,7 @@ def _read(container: Any, track: Any) -> Times:
     if track.frames and len(packets) < track.frames:
         raise Refused(f"a video that is cut short: its header says {track.frames} frames, and {len(packets)} are there")
     tick = float(track.time_base)
+    _require_length(container, track, packets, tick)
     shown, stored = [p.pts for p in packets], [p.dts for p in packets]
     keys = np.array([i for i, p in enumerate(packets) if p.is_keyframe], dtype=np.int64)
     reordered = bool(getattr(track.codec_context, "reorder_depth", 0) or track.codec_context.has_b_frames)
@@ -94,3 +96,17 @@ def _read(container: Any, track: Any) -> Times:
     rate = track.average_rate or track.guessed_rate
     length = last * tick if last else 1 / float(rate or 1)
     return Times(ticks * tick, float(ticks[-1] * tick + length), ticks, np.sort(place[keys]), tick)
+
+
+def _require_length(container: Any, track: Any, packets: list[Any], tick: float) -> None:
+    """`Refused` where the last frame ends well before the container says: Matroska counts no frames, but tells its length."""
+    said = track.duration * tick if track.duration else 0.0
+    if not said and len(container.streams) == 1:
+        said = (container.duration or 0) / 1e6
+    begin = (track.start_time or 0) * tick
+    moments = [(p.pts if p.pts is not None else p.dts, p.duration or 0) for p in packets]
+    known = np.array([(m, length) for m, length in moments if m is not None], dtype=np.int64).reshape(-1, 2)
+    there = float(known.sum(1).max()) * tick - begin if len(known) else said
+    longest = float(np.diff(np.sort(known[:, 0])).max()) * tick if len(known) > 1 else 0.0
+    if said - there > max(SLACK, 2 * longest):  # a last frame may be shown for longer than its packet tells
+        raise Refused(f"a video that is cut short: its header says {said:.4g} s, and its frames end at {there:.4g}")
