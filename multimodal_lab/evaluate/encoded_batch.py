@@ -51,7 +51,8 @@ def encode(
     told = {} if heads is None else of_batch(system, features, out, batch, split in heads)
     for own, masked in on_subsets(batch, [name for name in features if name != FUSED]) if subsets else ():
         seen, heard = system.encode(masked)
-        features[f"{FUSED}@{own}"] = seen[FUSED]
+        if FUSED in seen:  # a fusion of decisions gives none: its head is asked alone
+            features[f"{FUSED}@{own}"] = seen[FUSED]
         if heads is not None:
             told |= {f"{k}@{own}": said for k, said in of_batch(system, seen, heard, masked, False).items()}
     present = {k: f.present for k, f in features.items()}

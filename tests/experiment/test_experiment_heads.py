@@ -76,13 +76,10 @@ def test_early_stopping_watches_a_head_and_embeds_the_validation_split_alone(com
         check_command(["train.monitor=val/head/x/species/accuracy"])
 
 
-def test_heads_are_scored_on_every_subset_of_the_modalities(composed, tmp_path):
-    cfg, found, _ = ran(composed, tmp_path / "run", "experiment=classifier", "modality_subsets=true")
-    assert {k.split("/")[1] for k in found if k.startswith("head/")} == {
-        "classifier",
-        "classifier@rgb",
-        "classifier@uv",
-    }
+@pytest.mark.parametrize(("experiment", "head"), [("classifier", "classifier"), ("decision", "late_fusion")])
+def test_heads_are_scored_on_every_subset_of_the_modalities(composed, tmp_path, experiment, head):
+    cfg, found, _ = ran(composed, tmp_path / "run", f"experiment={experiment}", "modality_subsets=true")
+    assert {k.split("/")[1] for k in found if k.startswith("head/")} == {head, f"{head}@rgb", f"{head}@uv"}
     assert "@" not in printed(found, cfg)
 
 

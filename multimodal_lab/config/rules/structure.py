@@ -32,10 +32,12 @@ from multimodal_lab.config.rules.wiring import (
     heads,
     losses,
     may_emit,
+    of_head,
     one_of,
     streams,
     target,
     targets,
+    told,
 )
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.suggest import choices
@@ -87,8 +89,9 @@ def some_input(tree: Tree) -> Iterator[Problem]:
 
 
 def modality_subsets(tree: Tree) -> Iterator[Problem]:
-    """What fused knows without a modality needs a fused of several."""
-    if tree.get("modality_subsets") and (not may_emit(tree, "fused") or len(streams(tree)) < 2):
+    """What is known without a modality needs a fused of several, or a head that tells a label by all streams."""
+    telling = [name for name in told(tree) if of_head(heads(tree)[name], "takes") == "streams"]
+    if tree.get("modality_subsets") and (not (telling or may_emit(tree, "fused")) or len(streams(tree)) < 2):
         yield Problem("modality_subsets", True, "judges fused on subsets of the modalities; there is no fused of several here",
                       "modality_subsets=false")  # fmt: skip
 
