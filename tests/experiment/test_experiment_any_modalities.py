@@ -1,6 +1,8 @@
 """Sounds, images, videos and texts in one table, or in folders joined by name, where some lack some: experiments of pairs run."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
 from multimodal_lab.experiment import run
 from multimodal_lab.types import Band, Stream
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import made_videos
 
 ROWS, RATE = 24, 8000
 WORDS = ("low red", "low blue", "high red", "high blue")
@@ -53,7 +58,7 @@ def colour(i):
 def folder(tmp_path_factory):
     """pairs.jsonl with image, audio and text, of which the row of every third sample lacks one; and a folder a modality."""
     made = tmp_path_factory.mktemp("pairs")
-    for name in ("pictures", "sounds/deep", "words"):
+    for name in ("pictures", "sounds/deep", "words", "films"):
         (made / name).mkdir(parents=True)
     lines = []
     for i in range(ROWS):
@@ -64,6 +69,11 @@ def folder(tmp_path_factory):
             Image.fromarray(colour(i)).save(made / row["image"])
         if gone != "audio":
             soundfile.write(made / row["audio"], tone(i), RATE)
+        if i % 2 == 0:
+            row["video"] = f"films/s{i}.mp4"
+            made_videos.write(
+                made / row["video"], count=4 + i % 3, fps=5, size=(16, 16), colour=colour(i)[0, 0].tolist()
+            )
         if gone != "text":
             (made / f"words/s{i}.txt").write_text(row["text"])
         row = {k: v for k, v in row.items() if k != gone}
@@ -78,6 +88,9 @@ def words(name, folder):
         own = ["data.source.file=pairs.jsonl", "data.source.audio=[speech_fr,sound]", "data.size=8"]
         own += [f"modality.{sound}.{k}" for sound in ("speech", "sound") for k in (f"rate={RATE}", "steps=1800")]
         return [f"experiment={name}", f"data.root={folder}", *own, *QUICK]
+    if name == "video_text":
+        own = [*SMALL["text"], "data.size=16", "backbone.image.widths=[8,16]", "data.source.frames.count=3"]
+        return [f"experiment={name}", f"data.root={folder}", "data.source.missing=keep", *own, *QUICK]
     text = {"audio_text": ["text", "audio"], "image_audio": ["image", "audio"]}.get(name, [*SMALL])
     own = [
         w.format("backbone" if name == "audio_text" else "backbones.audio") for stream in text for w in SMALL[stream]
@@ -85,11 +98,11 @@ def words(name, folder):
     return [f"experiment={name}", f"data.root={folder}", "data.source.missing=keep", *own, *QUICK]
 
 
-@pytest.mark.parametrize("name", ["audio_text", "image_audio", "audio_image_text", "any_to_any"])
+@pytest.mark.parametrize("name", ["audio_text", "image_audio", "video_text", "audio_image_text", "any_to_any"])
 def test_every_pair_of_modalities_is_searched_both_ways(composed, tmp_path, folder, name):
     run.run(composed(*words(name, folder), small=False), tmp_path)
     found = json.loads((tmp_path / "summary.json").read_text())
-    streams = [s for s in ("audio", "image", "text") if s in name.split("_")] or [
+    streams = [s for s in ("audio", "image", "video", "text") if s in name.split("_")] or [
         "image",
         "en",
         "fr",
@@ -99,7 +112,7 @@ def test_every_pair_of_modalities_is_searched_both_ways(composed, tmp_path, fold
     pairs = {f"{a}->{b}" for a in streams for b in streams if a != b}
     assert {k.split("/")[1] for k in found if k.startswith("retrieval/")} == pairs
     for pair in pairs:
-        assert found[f"retrieval/{pair}/n"] == (ROWS - 16) // (2 if "sound" in pair else 1)
+        assert found[f"retrieval/{pair}/n"] == (ROWS - 16) // (2 if "sound" in pair or "video" in pair else 1)
         assert 0 < found[f"retrieval/{pair}/map"] <= 1
 
 
