@@ -14,6 +14,7 @@ from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.experiment import run
 from multimodal_lab.types import Stream
 
 VIDEO = {"kind": "image", "bands": "all", "steps": None, "field": "clip"}
@@ -170,8 +171,8 @@ def test_depth_videos_and_sensors_of_one_recording_are_joined(tmp_path, composed
     (tmp_path / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with h5py.File(tmp_path / "sensors.h5", "w") as file:
         file["inertial"], file["skeleton"] = draw.normal(size=(120, 6)), draw.normal(size=(48, 20, 3))
-    words = ["experiment=sensor", "modality=inertial_skeleton_depth_video", "data=utd_mhad_video", "label=name"]
-    cfg = composed(*words, f"data.root={tmp_path}", "data.size=8", small=False)
+    words = [f"data.root={tmp_path}", "data.size=8", "data.batch_size=2", "train.max_steps=2", "log=none", "figures=[]"]
+    cfg = composed("experiment=video_sensor", *words, small=False)
     found = safe_instantiate(cfg.data).prepare(OmegaConf.to_container(cfg.modality, resolve=True), seed=0)
     assert {split: list(found.samples["subject"].iloc[rows]) for split, rows in found.splits.items() if len(rows)} == {
         "train": [1, 1], "test": [2, 2],
@@ -182,6 +183,8 @@ def test_depth_videos_and_sensors_of_one_recording_are_joined(tmp_path, composed
     assert batch.valid["inertial"].sum(1).tolist() == [30] * 4
     assert 0 < batch.inputs["depth"].max() <= 1
     assert {raw.inputs["depth"].dtype.name for raw in found.reader.kept.values()} == {"uint8"}
+    run.run(cfg, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["cost/steps"] == 2
     rows[3]["subject"] = 1
     (tmp_path / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(DataError, match=r"subject '1' is in both train and test of column split"):

@@ -72,6 +72,7 @@ REAL = {
 }  # fmt: skip
 # of real files made many: test_experiment_earth.py; of weights in a directory: test_experiment_pretrained.py
 ELSEWHERE = {"eurosat", "ssl4eo", "clip_pretrained", "siglip_pretrained", "clap_pretrained", "lit"}
+ELSEWHERE |= {"video_sensor"}  # tests/data/test_videos.py
 # test_experiment_any_modalities.py
 ELSEWHERE |= {"audio_text", "image_audio", "video_text", "audio_image_text", "any_to_any"}
 ELSEWHERE |= {"clip_lora", "clip_frozen"}  # on text towers that are made: test_merge.py, test_experiment_pretrained.py
@@ -148,13 +149,9 @@ def test_every_experiment_runs(composed, tmp_path, pairs, name):
     elif "/data: motions" in text:
         cfg = composed(f"experiment={name}", "data.source.subjects=4", "log=none", "figures=[]", *QUICK, small=False)
     elif "/data: sounding_objects" in text:
-        own = [
-            "data.source.clips=48",
-            "data.source.size=8",
-            "backbone.image.widths=[4]",
-            "backbones.audio.widths=[8,8]",
-        ]
-        own += ["head.width=8"] + (["head.layers=1"] if "separator" in text else [])
+        own = ["data.source.clips=48", "data.source.size=8", "data.batch_size=8", "backbone.image.widths=[4]"]
+        own += ["backbones.audio.widths=[8,8]", "head.width=8"] if "backbones.audio" in text else []
+        own += ["head.layers=1"] if "separator" in text else []
         cfg = composed(f"experiment={name}", *own, "log=none", "figures=[]", *QUICK, small=False)
     elif "/data: sentinel_cover" in text:
         own = ["data.source.patches=60", "data.source.size=16", "backbone.widths=[8,16]", "log=none", "figures=[]"]
