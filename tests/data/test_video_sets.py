@@ -7,6 +7,7 @@ import pytest
 from made_videos import brightness, write
 from omegaconf import OmegaConf
 
+from multimodal_lab.config.facts import fact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data.readers.activitynet import ActivityNet
 from multimodal_lab.data.readers.decode.video_sampling import Frames
@@ -14,6 +15,11 @@ from multimodal_lab.data.readers.msrvtt import MsrVtt
 from multimodal_lab.data.readers.video import Video
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
+
+
+@pytest.mark.parametrize("name", ["video.Video", "msrvtt.MsrVtt", "activitynet.ActivityNet"])
+def test_a_missing_package_is_told_before_any_data_are_read(name):
+    assert fact(f"multimodal_lab.data.readers.{name}", "requires") == {"av": "video"}
 
 
 @pytest.fixture(scope="module")

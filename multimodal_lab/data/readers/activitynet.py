@@ -6,7 +6,6 @@ import math
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
-from multimodal_lab.data.readers import video_file
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.coco_captions import read_json
 from multimodal_lab.data.readers.columns.video import VideoColumns
@@ -34,7 +33,7 @@ class ActivityNet(MediaTable):
     a count.
     """
 
-    requires: ClassVar[dict[str, str]] = video_file.REQUIRES
+    requires: ClassVar[dict[str, str]] = {"av": "video"}
 
     def __init__(
         self,

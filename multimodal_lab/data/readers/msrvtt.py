@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
-from multimodal_lab.data.readers import video_file
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.coco_captions import read_json
 from multimodal_lab.data.readers.columns.video import VideoColumns
@@ -35,7 +34,7 @@ class MsrVtt(MediaTable):
     a row a video with a list of sentences, or `caption`. missing: videos that are not there: `drop` leaves them out with a count.
     """
 
-    requires: ClassVar[dict[str, str]] = video_file.REQUIRES
+    requires: ClassVar[dict[str, str]] = {"av": "video"}
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.data.readers import video_file
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
@@ -36,7 +35,7 @@ class Video(MediaTable):
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
-    requires: ClassVar[dict[str, str]] = video_file.REQUIRES
+    requires: ClassVar[dict[str, str]] = {"av": "video"}
 
     def __init__(
         self,
