@@ -20,17 +20,11 @@ from typing import Any
 import numpy as np
 from sensors import interval
 
-STREAMS = ("depth", "inertial", "skeleton")
+STREAMS = ("inertial", "skeleton", "depth")
 ALONE = {
     "inertial": ["experiment=sensor", "modality=inertial_series", "fusion=separate", "train.epochs=20"],
     "skeleton": ["experiment=sensor", "modality=skeleton_series", "fusion=separate", "train.epochs=20"],
-    "depth": [
-        "experiment=action_recognition",
-        "modality=depth_video",
-        "backbone=motion",
-        "backbone.segments=6",
-        "train.epochs=25",
-    ],
+    "depth": ["experiment=action_recognition", "modality=depth_video", "backbone=motion", "train.epochs=25"],
 }
 # joints from where the hip is at first, in the length of the torso
 SKELETON = [f"data.source.sources.series.source.relative.skeleton.{word}" for word in ("at=first", "unit=[3,1]")]
