@@ -91,12 +91,18 @@ def _decibels(x: np.ndarray, facts: Any) -> np.ndarray:
 
 
 def _png(x: np.ndarray, colours: str) -> str:
-    """(F, L) of 0 to 1 as a picture, low frequencies below."""
-    painted = matplotlib.colormaps[colours](x[::-1].clip(0, 1), bytes=True)[..., :3]
-    return _picture(np.asarray(Image.fromarray(painted).resize(SIDE, Image.Resampling.BILINEAR)))
+    """(F, L) of 0 to 1 as a picture of 64 colours, low frequencies below."""
+    levels = Image.fromarray((x[::-1].clip(0, 1) * 255).astype(np.uint8)).resize(SIDE, Image.Resampling.BILINEAR)
+    picture = Image.fromarray(np.asarray(levels) // 4)
+    picture.putpalette(matplotlib.colormaps[colours](np.linspace(0, 1, 64), bytes=True)[:, :3].tobytes())
+    return _encoded(picture)
 
 
 def _picture(pixels: np.ndarray) -> str:
+    return _encoded(Image.fromarray(pixels))
+
+
+def _encoded(picture: Image.Image) -> str:
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", optimize=True)
+    picture.save(out, "PNG")
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
