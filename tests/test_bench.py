@@ -79,3 +79,13 @@ def test_both_sides_of_clips_benchmark_have_one_loss_and_one_gradient(tmp_path, 
         got, want = (getattr(x, "weight", x).grad for x in (one, other))
         torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-6)
     assert all(len(captions) == 5 for _, captions in drawn)
+
+
+def test_the_table_of_actions_asks_for_runs_that_can_be():
+    import actions
+
+    from multimodal_lab.config.check import check_command
+
+    words = ["data=utd_mhad_video", "data.root=/nowhere", "data.size=48", *actions.SKELETON, "label=name"]
+    for arm in (actions.ALONE["depth"], actions.FUSIONS["mixture"], actions.FUSIONS["scratch"]):
+        check_command([w for w in arm if w not in ("adapt=encoders", "cache=features")] + words)
