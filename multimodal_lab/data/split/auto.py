@@ -14,7 +14,7 @@ from multimodal_lab.data.split.split import NO_STRATUM, Split
 
 BOOKKEEPING = {
     "id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left", "tiles", "recording", "start",
-    "end",    "crs", "bottom", "right", "lon", "lat", "spatial_block",
+    "end", "crs", "bottom", "right", "lon", "lat", "spatial_block", "clip_of_recording",
 }  # fmt: skip
 GROUP, STRATUM, OFFICIAL = "individual", "species", "split"
 
