@@ -43,7 +43,7 @@ def _weighted(found: dict[str, np.ndarray], facts: Any, name: str) -> Figure:
         axis.set_xlim(real[0] - 0.6, real[-1] + 0.6)
         axis.tick_params(labelsize=7)
         if rate:
-            axis.xaxis.set_major_formatter(lambda t, _, hz=rate: f"{t / hz:.1f}")
+            axis.xaxis.set_major_formatter(lambda t, _, hz=rate: f"{t / hz:.2f}")
         said = axis
         if frames is not None:
             said, places = axes[each * row, 0], found[f"{name}.places"][row]
