@@ -38,7 +38,7 @@ lint: $(DEV)  ## style
 	$(VENV)/bin/ruff format --check .
 
 types: $(DEV)  ## types
-	$(VENV)/bin/mypy
+	MYPY_NUM_WORKERS=2 $(VENV)/bin/mypy
 
 test: $(DEV) lint types  ## lint, type-check, run the tests
 	@$(PY) -m compileall -q multimodal_lab hydra_plugins  # or, under PYTHONDONTWRITEBYTECODE, every process does it anew

@@ -9,8 +9,7 @@ modality to every other, means over seeds, and over all of these the difference 
 for seed in 0 1 2; do for how in drop keep; do
 python -m multimodal_lab.run experiment=any_to_any data.root=/tuxpaint ~modality.sound ~backbones.sound \\
   data.source.audio=[speech_fr] data.source.missing=drop "data.missing_at_random={rate: 0.33, seed: $seed}" \\
-  data.incomplete=$how seed=$seed train.max_steps=160 train.epochs=200 train.monitor=val/total \\
-  train.validate_every=$([ $how = keep ] && echo 2 || echo 10) dir=runs/$how$seed
+  data.incomplete=$how seed=$seed train.max_steps=100 train.epochs=200 train.validate_every=0 dir=runs/$how$seed
 done; done
 python scripts/missing_modalities.py complete=runs/drop0,runs/drop1,runs/drop2 all=runs/keep0,runs/keep1,runs/keep2
 """

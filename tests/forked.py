@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -39,11 +40,21 @@ IMPORTED = (
 )
 PACKAGES = ("multimodal_lab", "hydra_plugins", "hydra._internal.core_plugins")  # with every module of theirs
 OWN = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+_forked = False  # whether this process is a fork
 
 
 @cache
 def _server() -> socket.socket:
     mine, its = socket.socketpair()
+    if _forked:  # it has imported all that a server imports
+        if not os.fork():
+            mine.close()
+            for kept in [*weakref.finalize._registry]:
+                kept.detach()  # temporary folders are the session's: the end of a fork removes none
+            _serve(its)
+            os._exit(0)
+        its.close()
+        return mine
     command = [sys.executable, __file__, str(its.fileno())]
     subprocess.Popen(command, pass_fds=[its.fileno()], env={**os.environ, **OWN})  # it ends when this process does
     its.close()
@@ -132,7 +143,6 @@ def _asked(what: dict[str, Any], timeout: float) -> list[int]:
 
 def _serve(conn: socket.socket) -> None:
     """Fork for every job, and tell the exit statuses of those waited for; of several, the others end where one fails."""
-    _import()
     base = [p for p in sys.path if p not in (str(ROOT), str(Path(__file__).parent))]
     lines = conn.makefile("r", buffering=1)
     codes: dict[int, int | None] = {}  # None of what still runs
@@ -172,6 +182,7 @@ def _import() -> None:
             if not found.name.endswith("__main__"):
                 with contextlib.suppress(ImportError):  # of what needs an extra that is not installed
                     importlib.import_module(found.name)
+    _warm()
     gc.collect()
     gc.freeze()  # no fork's collection walks it, and so copies its pages
 
@@ -182,8 +193,29 @@ def _end(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def _warm() -> None:
+    """Compose and check a run: parsers and caches fill, of which none may tell what a fork's own path has installed."""
+    from hydra._internal.sources_registry import SourcesRegistry
+    from hydra.core.plugins import Plugins
+    from hydra.core.singleton import Singleton
+
+    from multimodal_lab.config import extensions, resolvers, targets
+    from multimodal_lab.config.check import check_command
+
+    resolvers.register()
+    check_command(["fusion=attention"])
+    for cached in (
+        targets.entry_points, targets.extensions, targets.allowed, targets.near_allowed, extensions.extension_problems,
+    ):  # fmt: skip
+        cached.cache_clear()
+    for kind in (Plugins, SourcesRegistry):
+        Singleton._instances.pop(kind, None)  # Hydra looks for plugins anew
+
+
 def _be(job: dict[str, Any], number: int, base: list[str]) -> NoReturn:
     """In the fork: become the process that was asked for, and end as it does, but for the clean-up of what was imported."""
+    global _forked
+    _forked = True
     code = 0
     try:
         _call(job, number, base)
@@ -226,4 +258,6 @@ def _call(job: dict[str, Any], number: int, base: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    sys.modules["forked"] = sys.modules["__main__"]  # a test session in a fork needs no server with imports of its own
+    _import()
     _serve(socket.socket(fileno=int(sys.argv[1])))

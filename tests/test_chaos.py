@@ -13,14 +13,14 @@ CHAOS = Path(__file__).parents[1] / "scripts" / "chaos"
 TRIALS = ("kill", "damage", "faults", "preempt", "ranks")
 
 
-def test_five_sigkills_change_no_bit_of_weights_average_moments_or_log():
-    """Two of them inside a save; the whole trial, of 50, is `make chaos`."""
-    words = ["--kills", "5", "--saves", "2", "--epochs", "5"]
+def test_sigkills_change_no_bit_of_weights_average_moments_or_log():
+    """Three, one of them inside a save; the whole trial, of 50, is `make chaos`."""
+    words = ["--kills", "3", "--saves", "1", "--epochs", "4"]
     env = {**os.environ, **forked.OWN, "PYTHONPATH": f"{CHAOS}:{forked.ROOT}"}
     done = forked.command("kill", words, None, env)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     kills, inside, ended = map(int, re.findall(r"\d+", done.stdout)[:3])
-    assert (kills >= 5, inside >= 2, ended >= 1) == (True, True, True), done.stdout
+    assert (kills >= 3, inside >= 1, ended >= 1) == (True, True, True), done.stdout
     assert done.stdout.endswith("NOTHING LOST\n")
 
 

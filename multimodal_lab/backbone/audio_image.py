@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.image import Image, patch
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.log_mel import LogMel
@@ -51,11 +52,13 @@ class AudioImage(nn.Module):
         seen = replace(stream, kind="image", size=self.mel.n_mels, steps=None, rate=None, mean=(), std=(), fill=())
         how: dict[str, Any] = {"model": model, "weights": weights, "pretrained_bands": pretrained_bands}
         how |= {"new_bands": new_bands, "band_correlation": band_correlation, "drop_path": drop_path}
-        how |= {"dynamic_img_size": True, "checkpointing": checkpointing, "freeze": freeze}
+        how |= {"dynamic_img_size": True, "checkpointing": checkpointing}
         self.image = Image(seen, **how)
         self.patch, self.longest = patch(self.image.model), self.mel.frames(int(stream.steps or 0))
         self.least = max([self.patch, *(int(one["reduction"]) for one in self.image.model.feature_info)])
         self.dim = self.image.dim
+        if freeze:
+            freeze_module(self)
 
     def forward(self, x: Tensor, valid: Tensor, draw: Drawing | None = None) -> Features:
         """x (N, C, T) and valid (N, T) bool to tokens (N, H' W', D), zero where not real, and their mean (N, D)."""

@@ -94,11 +94,12 @@ def real_frames(valid: Tensor, n_fft: int, hop: int, center: bool) -> Tensor:
     ends before the end of the recording, of which the first does, and holds a sample.
     """
     steps = valid.shape[1]
-    length = (torch.arange(1, steps + 1, device=valid.device) * valid).amax(1, keepdim=True)
     if center:
-        frame = torch.arange(1 + steps // hop, device=valid.device)
-        near = mask_of_groups(nn.functional.pad(valid, (hop // 2, hop)), hop)[:, : len(frame)]
-        return near & (frame * hop <= length)
+        frames = 1 + steps // hop
+        near = mask_of_groups(nn.functional.pad(valid, (hop // 2, hop)), hop)[:, :frames]
+        here = mask_of_groups(nn.functional.pad(valid, (1, hop)), hop)[:, :frames]  # from the step before its centre on
+        return near & (here.flip(1).cumsum(1).flip(1) > 0)  # at its centre the recording has not ended
+    length = (torch.arange(1, steps + 1, device=valid.device) * valid).amax(1, keepdim=True)
     frame = torch.arange(1 + max(steps - n_fft, 0) // hop, device=valid.device)
     seen = nn.functional.pad(valid.cumsum(1), (1, max(n_fft - steps, 0)))
     seen = torch.where(torch.arange(seen.shape[1], device=valid.device) <= steps, seen, seen[:, steps : steps + 1])

@@ -44,8 +44,8 @@ class Lookup:
         height, width = table.grid.tolist() or (0, 0)
         self.grid = (height, width) if height else None
 
-    def __call__(self, rows: Tensor, valid: None = None) -> Features:
-        """The rows of the table, on the device of `rows`; which steps were valid the table has told its backbone."""
+    def __call__(self, rows: Tensor, valid: None = None, draw: object = None) -> Features:
+        """The rows of the table, on the device of `rows`; a frozen backbone was told which steps are valid, and draws nothing."""
         at = rows.to(self.table.pooled.device)
         tokens, pooled, mask = (
             x.index_select(0, at).to(rows.device) for x in (self.table.tokens, self.table.pooled, self.table.mask)

@@ -90,7 +90,7 @@ class TextLookup(Lookup):
             if not (self.sums[1:] == self.sums[:-1]).any():  # else two texts have one sum
                 break
 
-    def __call__(self, x: Tensor, valid: None = None) -> Features:
+    def __call__(self, x: Tensor, valid: None = None, draw: object = None) -> Features:
         """The rows of the texts; on a device the host waits for the answer whether all are there."""
         if x.shape[1:] != self.words.shape[1:]:
             return self.forward(x)

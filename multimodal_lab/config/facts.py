@@ -167,7 +167,16 @@ def _constant(module: Module, name: str) -> tuple[Module, ast.expr] | None:
 
 
 def _literal(module: Module, expression: ast.expr, name: str) -> Any:
-    if isinstance(expression, ast.Name) and (found := lookup(module, expression.id)):
+    match expression:
+        case ast.Name(id=word):
+            found = lookup(module, word)
+        case ast.Attribute(value=ast.Name(id=of), attr=word) if (
+            of in module.imports
+        ):  # a constant of a module: files.REQUIRES
+            found = lookup(module_named(".".join(module.imports[of])), word)
+        case _:
+            found = None
+    if found:
         module, expression = found[0], found[1] if isinstance(found[1], ast.expr) else expression
     try:
         return ast.literal_eval(expression)

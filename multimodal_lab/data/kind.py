@@ -204,9 +204,17 @@ class Kind:
         """Whether `picture` makes a picture of this stream."""
         return self.pictured
 
+    def heard(self, stream: Stream) -> bool:
+        """Whether this stream is a sound, (N, C, T) in -1 to 1 at `stream.rate`, that pages play."""
+        return False
+
     def picture(self, x: Tensor, stream: Stream) -> Tensor:
         """(N, *shape) to pictures (N, 3, H, W), of a kind that is `pictured`; a step that is not valid is NaN."""
         raise NotImplementedError
+
+    def sheet(self, x: Tensor, stream: Stream) -> Tensor:
+        """What galleries show: `picture`, or several of them in one, (N, 3, H', W')."""
+        return self.picture(x, stream)
 
 
 def looked_at(rows: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from multimodal_lab.evaluate import parquet
+from multimodal_lab.evaluate.clips import FILE, Clips
 from multimodal_lab.evaluate.embed_config import EmbedConfig, Format
 from multimodal_lab.evaluate.encoded_batch import EncodedBatch, encode, join
 from multimodal_lab.evaluate.encoder import Encoder
@@ -154,21 +155,24 @@ def named(data: EmbeddingData) -> dict[int, str]:
 
 
 def passed(data: EmbeddingData, splits: Sequence[str], thumbnails: Path | None) -> Iterator[tuple[str, Batch]]:
-    """The batches of `splits` in their order, with a bar; small pictures of them are written to `thumbnails` at the end."""
-    pictures = None if thumbnails is None else Thumbnails(data.streams)
+    """The batches of `splits` in their order, with a bar; small pictures of them are written to `thumbnails` at the end, and
+    short clips of sounds beside it."""
+    kept: list[tuple[Thumbnails | Clips, Path]] = []
+    if thumbnails is not None:
+        kept = [(Thumbnails(data.streams), thumbnails), (Clips(data.streams), thumbnails.with_name(FILE))]
     # a split that is not the data's own is "all"
     total = sum(len(data.splits.get(split, data.ids)) for split in splits)
     with Bar("embedding", total) as bar:
         done = 0
         for split in splits:
             for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
-                if pictures is not None:
-                    pictures.add(split, batch)
+                for one, _ in kept:
+                    one.add(split, batch)
                 yield split, batch
                 done += len(batch)
                 bar.update(done)
-    if pictures is not None and thumbnails is not None:
-        pictures.save(thumbnails)
+    for one, path in kept:
+        one.save(path)
 
 
 def embed_batches(

@@ -24,7 +24,7 @@ LIMIT = 2000  # samples of a split
 class Thumbnails:
     """Collects pictures of the first `limit` samples of each split, of every stream whose kind has some.
 
-    A missing modality is black.
+    A missing modality is black. Four frames of a video are shown, and its pictures are twice as large.
     """
 
     def __init__(self, streams: Mapping[str, Stream], *, size: int = 48, limit: int = LIMIT) -> None:
@@ -46,14 +46,15 @@ class Thumbnails:
             if stream.steps is not None:
                 real = batch.valid[name][:n].view(n, 1, -1, *[1] * (x.ndim - 3))
                 x = torch.where(real, x.float(), torch.nan)
-            x = kinds.of(stream).picture(x, stream).float().cpu()
+            x = kinds.of(stream).sheet(x, stream).float().cpu()
             x = torch.where(
                 batch.present[name][:n, None, None, None].cpu(), x / stream.unit, torch.nan
             )  # halves hold 65504
-            self._found[name].append(F.interpolate(x, size=(self.size, self.size), mode="area").half())
+            size = self.size * (2 if kinds.of(stream).spatial and stream.steps is not None else 1)  # four frames in one
+            self._found[name].append(F.interpolate(x, size=(size, size), mode="area").half())
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """{stream: (T, size, size, 3) uint8} of what was added."""
+        """{stream: (T, size, size, 3) uint8} of what was added, twice that size of a video."""
         return {name: stretched(torch.cat(parts)) for name, parts in self._found.items() if parts}
 
     def save(self, path: Path) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.readers.audio_file import SUFFIXES as SOUNDS
 from multimodal_lab.data.readers.images import SUFFIXES
+from multimodal_lab.data.readers.video_file import SUFFIXES as VIDEOS
 from multimodal_lab.data.source import DataError
 from multimodal_lab.predict.inputs import Expected
 from multimodal_lab.text import expected_one_of
@@ -32,7 +34,7 @@ def asked(words: Mapping[str, str], named: Sequence[str], expected: Mapping[str,
 
 
 def stream_of(query: str, expected: Mapping[str, Expected], where: str) -> str:
-    """The only text stream, or the only stream of pictures for the path of one."""
+    """The only text stream, or for the path of a picture, a sound or a video the only stream of such."""
     texts = [name for name, one in expected.items() if one.is_text]
     images = [name for name, one in expected.items() if kinds.get(one.kind).spatial and one.steps is None]
     path = Path(query).expanduser()
@@ -40,13 +42,20 @@ def stream_of(query: str, expected: Mapping[str, Expected], where: str) -> str:
     if called and not is_file and images:
         said = f"; as words: {texts[0]}={query}" if texts else ""
         raise DataError(f"{where}={query}: no such file{said}")
+    sounds = [name for name, one in expected.items() if one.is_sound]
+    videos = [name for name, one in expected.items() if one.is_video]
+    for suffixes, streams in ((SOUNDS, sounds), (VIDEOS, videos)):
+        if path.suffix.lower() in suffixes and streams:
+            if not is_file:
+                raise DataError(f"{where}={query}: no such file")
+            images, called = streams, True
     fit = [*(images if is_file else []), *([] if called and is_file else texts)]
     if len(fit) == 1:
         return fit[0]
     if not fit:
         has = ", ".join(expected)
         raise DataError(
-            f"{where}={query}: this run has no stream of words, expected the path of a picture (it has {has})"
+            f"{where}={query}: this run has no stream of words, expected the path of a picture or a sound (it has {has})"
         )
     what = "a file and words" if is_file and not called else "what is of several streams"
     raise DataError(f"{where}={query}: {what}; say which: {' or '.join(f'{name}=…' for name in fit)}")

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.data.readers.audio import COLUMN
+from multimodal_lab.data.readers.audio_file import SUFFIXES as SOUNDS
+from multimodal_lab.data.readers.folder import LINKED
+from multimodal_lab.data.readers.video import COLUMN as VIDEO_COLUMN
+from multimodal_lab.data.readers.video_file import SUFFIXES as VIDEOS
 from multimodal_lab.data.source import DataError
 from multimodal_lab.predict.given import OfFile
-from multimodal_lab.types import Band
+
+if TYPE_CHECKING:
+    from multimodal_lab.predict.inputs import Expected
 
 IMAGES = "multimodal_lab.data.readers.images.Images"
+AUDIO = "multimodal_lab.data.readers.audio.Audio"
+VIDEO = "multimodal_lab.data.readers.video.Video"
 
 
 class Files:
@@ -52,8 +62,34 @@ class Files:
             )
         return self._opened({k: v for k, v in self.node.items() if k != "labels"}, paths, self.alone)
 
-    def pictures(self, pictures: Sequence[Path | Image.Image], bands: Sequence[Band], stream: str) -> list[OfFile]:
+    def sounds(self, sounds: Sequence[Path | Image.Image], one: Expected) -> list[OfFile]:
+        """One stream of sound, a file each, at the rate of the stream."""
+        paths = [p for p in sounds if isinstance(p, Path)]
+        if len(paths) < len(sounds):
+            raise DataError(f"stream {one.name}: a picture, expected the file of a sound, or an array and its rate")
+        if bad := [p for p in paths if p.suffix.lower() not in SOUNDS]:
+            raise DataError(f"stream {one.name}: {bad[0]}, expected the file of a sound ({', '.join(SOUNDS)})")
+        channels = "mono" if [b.name for b in one.bands] == ["mono"] else "as_stored"
+        node = {k: self.node[k] for k in ("limits",) if self.node.get(k) is not None}
+        found = self._opened({**node, "_target_": AUDIO, "channels": channels, "rate": one.rate}, paths, ())
+        return [replace(each, field=COLUMN) for each in found]
+
+    def videos(self, videos: Sequence[Path | Image.Image], one: Expected) -> list[OfFile]:
+        """One stream of frames, a video each, of which the run's own choice is taken."""
+        paths = [p for p in videos if isinstance(p, Path)]
+        if len(paths) < len(videos):
+            raise DataError(f"stream {one.name}: a picture, expected the file of a video, or an array (C, T, H, W)")
+        if bad := [p for p in paths if p.suffix.lower() not in VIDEOS]:
+            raise DataError(f"stream {one.name}: {bad[0]}, expected the file of a video ({', '.join(VIDEOS)})")
+        names = [b.name for b in one.bands]
+        colour = names[0] if names in (["grey"], ["depth"]) else "rgb"
+        node = {k: self.node[k] for k in ("limits", "frames", "shrink") if self.node.get(k) is not None}
+        found = self._opened({**node, "_target_": VIDEO, "video_colour": colour}, paths, ())
+        return [replace(each, field=VIDEO_COLUMN) for each in found]
+
+    def pictures(self, pictures: Sequence[Path | Image.Image], one: Expected) -> list[OfFile]:
         """One stream, a picture each: R, G and B, or grey."""
+        bands, stream = one.bands, one.name
         if self.alone is not None and all(isinstance(p, Path) for p in pictures):
             return self.samples([p for p in pictures if isinstance(p, Path)])
         colour = "grey" if {b.name for b in bands} == {"grey"} else "rgb"
@@ -65,7 +101,8 @@ class Files:
 
     def _opened(self, node: Mapping[str, Any], paths: Sequence[Path], beside: Sequence[str]) -> list[OfFile]:
         """Rows of a reader over a folder of links to these files alone."""
-        root = self.folder / str(len(os.listdir(self.folder)))
+        root = (self.folder / str(len(os.listdir(self.folder)))).resolve()
+        LINKED.add(root)
         for i, path in enumerate(paths):
             if not path.is_file():
                 raise DataError(f"{path}: {'no file' if path.exists() else 'not there'}")

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.source import DataError, Raw, Source
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.types import Band, Stream
 
 
 @dataclass(frozen=True)
 class OfFile:
-    """One sample of a reader: read when it is needed, as a run reads it."""
+    """One sample of a reader: read when it is needed, as a run reads it. field: what the reader calls all streams; None: as they
+    are called."""
 
     source: Source
     row: int
     name: str
+    field: str | None = None
 
     def read(self, streams: Sequence[Stream]) -> Raw:
         """What the file holds of these streams; an error says the name that was given."""
         try:
-            return self.source.read(self.row, streams)
+            own = streams if self.field is None else [replace(s, field=self.field) for s in streams]
+            return self.source.read(self.row, own)
         except DataError as error:
             raise DataError(str(error).replace(str(self.source.samples.path.iloc[self.row]), self.name)) from error
 
@@ -51,6 +55,13 @@ class Given:
         self.samples = pd.DataFrame({"id": list(ids)})
         self.values, self.masks, self.field_bands, self.scales = values, masks, field_bands, scales
         self.fingerprint: str | None = None
+
+    def to_size(self, resizes: Mapping[str, Resize]) -> None:
+        """Tell the sources of files what brings each stream to size, as a run tells its own."""
+        sources = {id(v.source): v.source for own in self.values.values() for v in own if isinstance(v, OfFile)}
+        for source in sources.values():
+            if (told := getattr(source, "to_size", None)) is not None:
+                told(resizes)
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The row as it was given; all that one file holds is read at once."""

@@ -13,10 +13,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from multimodal_lab.data import kinds
+from multimodal_lab.data.readers.audio_file import resample
 from multimodal_lab.data.source import DataError
 from multimodal_lab.predict.files import Files
 from multimodal_lab.text import expected_one_of
-from multimodal_lab.types import Band
+from multimodal_lab.types import Band, Stream
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Expected:
 
     bands: of stored values, in their order. field: the column that it was read from. layout: `shape`, `dtype`, `full_scale` and
     `masked` of what was stored; empty of a text. steps: of the finished stream, where it has a time axis: a sample is then
-    (C, T, …), T of at most as many, at the stream's own rate.
+    (C, T, …), T of at most as many, at the stream's own `rate`, or with a rate of its own: (array, Hz).
     """
 
     name: str
@@ -34,11 +35,23 @@ class Expected:
     field: str
     layout: Mapping[str, Any]
     steps: int | None = None
+    rate: float | None = None
 
     @property
     def is_text(self) -> bool:
         """Whether its values are texts."""
         return kinds.get(self.kind).stored == "column"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is a recording as fast as sound, which files of sounds hold."""
+        stream = Stream(self.name, self.kind, steps=self.steps, rate=self.rate)
+        return kinds.of(stream).heard(stream)
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is images with a time axis, which files of videos hold."""
+        return self.steps is not None and kinds.get(self.kind).spatial
 
     @property
     def axes(self) -> int:
@@ -71,6 +84,8 @@ def values(given: Any, one: Expected, files: Files) -> list[Any]:
         return _texts(given, one)
     if isinstance(given, Mapping | pd.DataFrame):
         given = _by_band(given, one)
+    if _rated(given):
+        return [_array(at_rate(given[0], given[1], one), one)]
     if isinstance(given, Tensor):
         given = given.detach().cpu().numpy()
     if isinstance(given, Sequence) and len(given) and isinstance(given[0], int | float | np.number):
@@ -90,17 +105,36 @@ def _each(given: list[Any], one: Expected, files: Files) -> list[Any]:
     """A list of single samples, of whatever types."""
     places = [i for i, x in enumerate(given) if isinstance(x, str | Path | Image)]
     asked = [x if isinstance(x, Image) else Path(x).expanduser() for x in (given[i] for i in places)]
-    read = dict(zip(places, files.pictures(asked, one.bands, one.name) if asked else (), strict=True))
+    opened = files.sounds if one.is_sound else files.videos if one.is_video else files.pictures
+    read = dict(zip(places, opened(asked, one) if asked else (), strict=True))
     found: list[Any] = []
     for i, x in enumerate(given):
         if i in read or x is None:
             found.append(read.get(i))
             continue
-        own = values(x if isinstance(x, Mapping | Tensor) else np.asarray(x), one, files)
+        own = values(x if isinstance(x, Mapping | Tensor) or _rated(x) else np.asarray(x), one, files)
         if len(own) != 1:
             raise DataError(f"stream {one.name}: item {i} holds {len(own)} samples, expected one, {_shape(one)}")
         found += own
     return found
+
+
+def _rated(given: Any) -> bool:
+    """Whether it is one recording with its rate, (array, Hz)."""
+    pair = isinstance(given, tuple) and len(given) == 2 and np.ndim(given[1]) == 0
+    return pair and isinstance(given[0], np.ndarray | Tensor)
+
+
+def at_rate(given: Any, rate: float, one: Expected) -> np.ndarray:
+    """A sound (C, T), or (T,) of one channel, brought to the rate of its stream."""
+    x = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    x = x[None] if x.ndim == 1 and len(one.bands) == 1 else x
+    if not one.is_sound or one.rate is None:
+        raise DataError(f"stream {one.name}: an array with a rate, {rate} Hz, but it is no sound")
+    if not float(rate) > 0 or x.ndim != 2 or x.dtype.kind != "f":
+        said = f"{x.dtype} {x.shape} at {rate} Hz"
+        raise DataError(f"stream {one.name}: {said}, expected floats {_shape(one)} and a rate in Hz")
+    return x if float(rate) == one.rate else resample(x, float(rate), one.rate)
 
 
 def _texts(given: Any, one: Expected) -> list[Any]:

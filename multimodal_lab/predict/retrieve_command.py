@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 USAGE = """       python -m multimodal_lab.predict retrieve run=DIR query=…|STREAM=…|queries=FILE [data.root=/folder] [top_k=10] …
 
-retrieve finds the top_k items that are nearest to words or a picture.
+retrieve finds the top_k items that are nearest to words, a picture or a sound.
 
-query     words, or the path of a picture; STREAM=… says which stream it is of, such as text="a red bird" or image=a.png
+query     words, or the path of a picture or a sound; STREAM=… says which stream it is of: text="a red bird", image=a.png
 queries   a text file with a query a line
 of        the stream to search in (default: the other one)
 data      what to search in: data.root=/folder of the run's kind of data or of pictures alone, or data=CHOICE. It is embedded

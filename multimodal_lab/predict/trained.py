@@ -20,7 +20,13 @@ def expected_of(record: dict[str, Any], modality: Any) -> tuple[dict[str, Expect
             facts[name]["bands"] = "all"
         if not own["target"]:
             found[name] = Expected(
-                name, own["kind"], bands, modality[name].get("field") or name, own["layout"], own.get("steps")
+                name,
+                own["kind"],
+                bands,
+                modality[name].get("field") or name,
+                own["layout"],
+                own.get("steps"),
+                modality[name].get("rate") or own["layout"].get("rate"),
             )
     return found, facts
 

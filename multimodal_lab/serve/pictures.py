@@ -40,7 +40,7 @@ def of_sample(data: Any, row: int, name: str) -> np.ndarray | None:
     raw = data.reader.source.read(row, [plan.stored])
     if (stored := raw.inputs[name]) is None:
         return None
-    shown: Tensor = kind.picture(torch.from_numpy(np.asarray(stored, dtype=np.float32))[None], plan.stored)
+    shown: Tensor = kind.sheet(torch.from_numpy(np.asarray(stored, dtype=np.float32))[None], plan.stored)
     if stored.dtype == np.uint8:
         found: np.ndarray = shown[0].byte().permute(1, 2, 0).numpy()
         return found

@@ -131,3 +131,9 @@ def test_settings_that_cannot_be_are_one_sentence():
         AudioTransformer(stream(), mel=mel(), patch=20, stride=4)
     with pytest.raises(ValueError, match="its patch of 16 doesn't divide images of 24 px"):
         AudioImage(stream(), mel=mel(n_mels=24), model="test_vit", pretrained_bands=["R", "G", "B"])
+
+
+def test_a_frozen_one_stays_in_evaluation_whole():
+    """Its masks too: what is kept of it never changes."""
+    module = AudioImage(stream(), mel=mel(), model="test_resnet", pretrained_bands=["R", "G", "B"], freeze=True).train()
+    assert not any(part.training for part in module.modules())

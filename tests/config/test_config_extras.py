@@ -44,6 +44,11 @@ def absent(monkeypatch):
             ["log=tensorboard"],
             r"log=tensorboard: needs the package tensorboard.*pip install -e '\.\[viz\]'",
         ),
+        (
+            "soxr",
+            ["data=esc10", "data.root=/x", "modality=audio"],
+            r"needs the package soxr.*pip install -e '\.\[audio\]'",
+        ),
     ],
 )
 def test_a_package_that_is_not_there_is_told_before_data_are_read(composed, absent, package, words, said):

@@ -81,7 +81,7 @@ def test_a_window_is_the_whole_cut_at_any_rate(root, tmp_path):
     )
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au", "w64", "rf64"])
 def test_formats_equal_soundfile(tmp_path, suffix):
     file = tmp_path / f"x.{suffix}"
     soundfile.write(file, noise(0, 4000, 2), 16000)
@@ -131,7 +131,7 @@ def cut(path, share=0.6):
     path.write_bytes(whole[: int(len(whole) * share)])
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "empty", "text"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au", "w64", "rf64", "empty", "text"])
 def test_bad_files_are_one_sentence_when_opened_or_read(tmp_path, suffix):
     write(tmp_path, [{"id": n, "sound": f"s/{n}"} for n in ("good.wav", f"bad.{suffix}")], good=(noise(0), RATE))
     bad = tmp_path / f"s/bad.{suffix}"

@@ -13,6 +13,7 @@ from multimodal_lab.data.readers.activitynet import ActivityNet
 from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.msrvtt import MsrVtt
 from multimodal_lab.data.readers.video import Video
+from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Stream
 
@@ -73,6 +74,14 @@ def test_a_folder_of_classes_needs_no_list(tmp_path, one, composed):
     assert found.classes == {"folder": ["run", "walk"]}
     assert batch.inputs["audio"].shape == (6, 1, 16000 * 16 // 25)
     assert batch.inputs["video"].shape == (6, 3, 16, 8, 8)
+
+
+def test_windows_of_a_video_are_samples(tmp_path, one):
+    put(tmp_path, ["run/a.mp4", "walk/b.mp4"], one)
+    source = Video(str(tmp_path), frames=Frames(None, "dense"), windows=Windows(length=0.4))
+    assert source.samples["recording"].tolist() == ["run/a"] * 2 + ["walk/b"] * 2
+    stream = Stream("v", "image", source.field_bands["video"], field="video")
+    assert [brightness(source.read(i, [stream]).inputs["v"]) for i in (0, 1)] == [[*range(10)], [*range(10, 20)]]
 
 
 def vtt(root, one, splits=("train", "train", "validate", "test")):

@@ -15,6 +15,7 @@ from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.experiment import run
+from multimodal_lab.serve.pictures import of_sample
 from multimodal_lab.types import Stream
 
 VIDEO = {"kind": "image", "bands": "all", "steps": None, "field": "clip"}
@@ -73,6 +74,15 @@ def test_frames_are_decoded_at_the_size_they_are_needed(root, data):
     assert torch.equal(a.mask, b.mask)  # two rows above and below are padding
     assert torch.equal(a.mask[0, 0, :, 0], torch.tensor([0.0, 1, 1, 1, 1, 0]))
     assert (a.inputs["video"] - b.inputs["video"]).abs().max() < 1.01 / 255
+
+
+def test_a_gallery_shows_four_frames(root, data):
+    """In two rows, of a depth video too, whatever the number of its frames."""
+    found = prepared(data, table(root, count=8, sampling="dense", video_colour="depth"), {"video": VIDEO}, size=32)
+    shown = of_sample(found, 0, "video")
+    assert shown.shape == (48, 64, 3)
+    quarters = [shown[y : y + 24, x : x + 32, 0] for y in (0, 24) for x in (0, 32)]
+    assert [brightness(q.reshape(1, 1, 24, 32))[0] for q in quarters] == [16, 18, 20, 22]
 
 
 def test_memory_keeps_frames_as_they_are_stored(root, data, monkeypatch):

@@ -60,8 +60,9 @@ def copy(page: Page, folder: Path) -> None:
 def install(folder: Path) -> Path:
     """Build the package's wheel as pip does, and unpack it; gives the folder to put on the path."""
     site = folder / "site"
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
-    subprocess.run(build, cwd=folder, check=True, capture_output=True, timeout=120)
+    words = ["build", "-t", "wheel", "-d", str(folder / "dist")]
+    done = forked.command("hatchling", words, folder, {**os.environ, **forked.OWN})
+    assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = (folder / "dist").glob("*.whl")
     zipfile.ZipFile(wheel).extractall(site)
     return site

@@ -190,7 +190,7 @@ def test_thumbnails_are_bounded_per_split(data, tmp_path):
     assert len(pictures["uv"]) == 6
 
 
-def test_a_recording_is_shown_as_lines_and_a_video_by_its_middle_frame(tmp_path):
+def test_a_recording_is_shown_as_lines_and_a_video_by_four_frames(tmp_path):
     bands = tuple(Band(b) for b in "RGB")
     facts = {"mean": (1.0, 1.0, 1.0), "std": (1.0, 1.0, 1.0), "steps": 6}
     streams = {"acc": Stream("acc", "vector", bands, **facts), "clip": Stream("clip", "image", bands, 8, **facts)}
@@ -209,4 +209,8 @@ def test_a_recording_is_shown_as_lines_and_a_video_by_its_middle_frame(tmp_path)
     rise = drawn[0].argmax(0)
     assert (np.diff(rise.astype(int)) <= 0).all()
     assert rise[0] > 40 > 20 > rise[-1]
-    assert pictures["clip"][0].mean() > pictures["clip"][1].mean()  # frame 2 of 6, frame 1 of 3
+    assert pictures["clip"].shape == (2, 128, 128, 3)
+    corners = (
+        pictures["clip"][:, ::127, ::127, 0].reshape(2, 4).astype(float)
+    )  # of six frames 0, 2, 3, 5; of three 0, 1, 1, 2
+    np.testing.assert_allclose(corners, np.array([[0, 2, 3, 5], [0, 1, 1, 2]]) * 255 / 5, atol=2)

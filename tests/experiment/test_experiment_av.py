@@ -19,7 +19,7 @@ from multimodal_lab.types import Band, Stream
 
 CLIPS = ["data.source.clips=36", "data.source.size=8", "data.source.seconds=1.5", "data.batch_size=12", "log=none"]
 SMALL = [*CLIPS, "backbones.audio.widths=[8,8]", "head.width=8", "train.max_steps=2", "train.validate_every=0"]
-SEPARATE = ["experiment=av_separation", *SMALL, "head.layers=1", "figures=[separation]"]
+SEPARATE = ["experiment=av_separation", *SMALL, "head.layers=1"]
 MONO = Stream("audio", "vector", (Band("mono"),))
 
 
@@ -30,7 +30,7 @@ def summary(folder):
 @pytest.fixture(scope="module")
 def by_video(composed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("by_video")
-    run.run(composed(*SEPARATE, "backbone.image.widths=[4]", small=False), folder)
+    run.run(composed(*SEPARATE, "backbone.image.widths=[4]", "figures=[]", small=False), folder)
     return folder
 
 
@@ -38,7 +38,15 @@ def by_video(composed, tmp_path_factory):
 def by_class(composed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("by_class")
     run.run(
-        composed(*SEPARATE, "modality=audio", "modality.audio.rate=8000", "head.condition=class", small=False), folder
+        composed(
+            *SEPARATE,
+            "modality=audio",
+            "modality.audio.rate=8000",
+            "head.condition=class",
+            "figures=[separation]",
+            small=False,
+        ),
+        folder,
     )
     return folder
 
@@ -80,7 +88,7 @@ def test_separation_is_scored_and_heard(by_video, by_class):
         assert found["separation/audio/n"] == len(rows) > 0
         assert found["separation/audio/si_sdr_improvement"] == pytest.approx(rows["si_sdr_improvement"].mean())
         assert (rows["class"] != rows.set_index("id")["class"][rows["mixed_with"]].to_numpy()).all()
-        assert (folder / "figures" / "separation_separator.html").stat().st_size > 50_000
+    assert (by_class / "figures" / "separation_separator.html").stat().st_size > 50_000
 
 
 def test_a_mixture_is_parted_into_files(by_class, by_video, tell, tmp_path):
@@ -127,3 +135,16 @@ def tell_silent(folder, where, tell):
 def test_what_does_not_fit_is_refused_before_training(composed, words, said):
     found = " ".join(map(str, schema.check(composed(*words, "figures=[]", small=False))))
     assert said in found
+
+
+@pytest.mark.parametrize("data", ["esc10", "audio"])
+def test_real_sounds_are_asked_by_class(composed, data):
+    words = [
+        "modality=audio",
+        f"data={data}",
+        "data.root=/sounds",
+        "data.labels=[category]",
+        "label=category",
+        "head.condition=category",
+    ]
+    assert not schema.check(composed("experiment=av_separation", *words, small=False))

@@ -132,7 +132,7 @@ def test_a_number_is_learnt_and_told_in_its_unit(composed, tmp_path, words):
     assert found["chance/tail_mm"] == 0
 
 
-@pytest.mark.parametrize("augment", ["mixup", "cutmix"])
+@pytest.mark.parametrize("augment", ["mixup", pytest.param("cutmix", marks=pytest.mark.slow)])
 def test_mixed_labels_train_a_classifier_that_is_scored_on_whole_ones(composed, tmp_path, augment):
     words = ["experiment=classifier", f"augment={augment}", "train.accumulate_steps=2", "data.source.missing=0.3"]
     _, found, objective = ran(composed, tmp_path / "run", *words)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from multimodal_lab.bounds import Positive
-from multimodal_lab.data.readers import audio_file
 from multimodal_lab.data.readers.audio_file import SUFFIXES, Channels, Silence
 from multimodal_lab.data.readers.columns.audio import AudioColumns
 from multimodal_lab.data.readers.folder import existing, find, table
@@ -27,7 +26,7 @@ class Audio(MediaTable):
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
-    requires: ClassVar[dict[str, str]] = audio_file.REQUIRES
+    requires: ClassVar[dict[str, str]] = {"soundfile": "audio", "soxr": "audio"}
 
     def __init__(
         self,
@@ -50,6 +49,6 @@ class Audio(MediaTable):
         sounds = [AudioColumns([COLUMN], channels, silence, windowed, rate)]
         super().__init__(
             base, str(root), rows, notes, images=[], texts=[], media=sounds,
-            missing="keep", windows=windows, limits=limits, on_error=on_error, verify=verify,
+            missing="keep", windows=windows, listed=True, limits=limits, on_error=on_error, verify=verify,
         )  # fmt: skip
         self.samples.attrs[COMPLETE] = samples.attrs.get(COMPLETE, {})

@@ -82,6 +82,14 @@ def read_sound(
     return Sound(found["values"], float(found["rate"]), found["silent"])
 
 
+def resample(x: np.ndarray, rate: float, to: float) -> np.ndarray:
+    """A sound (C, T) at `rate` Hz brought to `to` Hz by soxr: (C, T') float32."""
+    import soxr  # type: ignore[import-untyped,unused-ignore]
+
+    found: np.ndarray = soxr.resample(np.ascontiguousarray(x.T, dtype=np.float32), rate, to, quality="HQ")
+    return np.ascontiguousarray(found.T)
+
+
 def bands_of(count: int) -> tuple[Band, ...]:
     """The bands of a sound of so many channels: mono; left, right; else c1, c2, …"""
     names = {1: ["mono"], 2: ["left", "right"]}.get(count, [f"c{i + 1}" for i in range(count)])

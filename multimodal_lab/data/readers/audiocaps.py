@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from multimodal_lab.bounds import Positive
-from multimodal_lab.data.readers import audio_file, captioned_sounds
+from multimodal_lab.data.readers import captioned_sounds
 from multimodal_lab.data.readers.audio_file import SUFFIXES, Channels, Silence
 from multimodal_lab.data.readers.captioned_sounds import Captioned, Each
 from multimodal_lab.data.readers.columns.audio import AudioColumns
@@ -33,7 +33,7 @@ class AudioCaps(MediaTable):
     sound is gone, which many are: `drop` leaves them out with a count.
     """
 
-    requires: ClassVar[dict[str, str]] = audio_file.REQUIRES
+    requires: ClassVar[dict[str, str]] = {"soundfile": "audio", "soxr": "audio"}
 
     def __init__(
         self,

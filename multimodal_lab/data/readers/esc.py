@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from multimodal_lab.bounds import Positive, Range
-from multimodal_lab.data.readers import audio_file
+from multimodal_lab.bounds import Positive
 from multimodal_lab.data.readers.audio_file import Channels, Silence
 from multimodal_lab.data.readers.columns.audio import AudioColumns
 from multimodal_lab.data.readers.folder import existing
@@ -18,7 +17,6 @@ from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 
 FOLDS = 5
-Fold = Annotated[int, Range(low=1, high=FOLDS)]
 META = "meta/esc50.csv"
 FILES = (META, "esc50.csv", "index.jsonl")
 
@@ -32,7 +30,7 @@ class Esc(MediaTable):
     a clip was cut from (the middle of its name, FOLD-CLIP-TAKE): a `clip` in two folds is a `DataError`.
     """
 
-    requires: ClassVar[dict[str, str]] = audio_file.REQUIRES
+    requires: ClassVar[dict[str, str]] = {"soundfile": "audio", "soxr": "audio"}
 
     def __init__(
         self,
@@ -40,8 +38,8 @@ class Esc(MediaTable):
         *,
         file: str | None = None,
         esc10: bool = False,
-        fold: Fold = 1,
-        val_fold: Annotated[int, Range(low=0, high=FOLDS)] | None = None,
+        fold: Literal[1, 2, 3, 4, 5] = 1,
+        val_fold: Literal[0, 1, 2, 3, 4, 5] | None = None,
         windows: Windows | None = None,
         channels: Channels = "as_stored",
         silence: Silence = "keep",

@@ -17,6 +17,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.files import read_failure
 
 SHOWN = 5
+LINKED: set[Path] = set()  # folders of links that this process has made, to files that its user named
 PICTURES = {f".{s}" for s in re.findall(r"\w+", """png jpg jpeg jpe jfif tif tiff webp bmp dib gif ppm pgm pnm jp2 avif
                 heic heif psd ico tga exr svg nef cr2 cr3 arw dng orf raf rw2""")}  # fmt: skip
 
@@ -125,7 +126,7 @@ def inside(root: Path, name: object, where: str) -> Path:
     if known is None and elsewhere:
         raise DataError(f"{where}: {name!r} is an absolute path, expected one relative to {root}")
     path = root / (known or name)
-    if not Path(os.path.realpath(path)).is_relative_to(root):
+    if root not in LINKED and not Path(os.path.realpath(path)).is_relative_to(root):
         raise DataError(f"{where}: {name!r} is a link that leaves {root}")
     if not path.is_file():
         raise NoFile(f"{where}: no file {name!r} in {root}")

@@ -104,6 +104,12 @@ class Joined:
         mask = common_mask(raws, lambda: any(self.members[n].masks(s) for n, s in own.items()))
         return Raw(inputs, mask, scales, missing, {k: rate for raw in raws.values() for k, rate in raw.rates.items()})
 
+    def expect(self, rows: Sequence[int], streams: Sequence[Stream]) -> None:
+        """What comes next, told to every source that can begin with it."""
+        for name, own in self._by_source(streams).items():
+            if ask := getattr(self.members[name].source, "expect", None):
+                ask([place for row in rows if (place := int(self._rows[name][row])) >= 0], own)
+
     def read_rows(self, index: np.ndarray, streams: Sequence[Stream]) -> Rows | None:
         """The same of many rows of vectors at once; None where a source lacks one, or reads one by one."""
         made = Rows({}, {})

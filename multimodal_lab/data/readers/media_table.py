@@ -40,11 +40,11 @@ class MediaTable:
     names. needed: columns that must be there beside them. missing: what a row without a file, a text or one of `needed` does, see
     `Gaps`. colour: of all image columns, or {column: colour}; each has a bit depth of its own. alpha: see `Images`. pieces:
     {column: [start, end]}, the columns that say in seconds which part of a row's file is its, see `Pieces`. windows: a row is
-    a window of the one column of files with a time axis, see `cut`. on_error, verify: as
-    in `Data`. together: the column of rows that share a file, see `group`; None if no file repeats. items: rows of one path, and
-    one piece of it, hold the same. field_bands: {field: its bands}; `bands` has those of all. images: all columns of paths;
-    text_columns: those of texts. Opening reads every row and header, those that an earlier start has read from the user's
-    cache, and raises `DataError` naming the row or the file, and how many there are of its kind.
+    a window of the one column of files with a time axis, see `cut`. listed: the paths are those of a listing of the folder, see
+    `Opening`. on_error, verify: as in `Data`. together: the column of rows that share a file, see `group`; None if no file
+    repeats. items: rows of one path, and one piece of it, hold the same. field_bands: {field: its bands}; `bands` has those of
+    all. images: all columns of paths; text_columns: those of texts. Opening reads every row and header, those that an earlier
+    start has read from the user's cache, and raises `DataError` naming the row or the file, and how many there are of its kind.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class MediaTable:
         alpha: Alpha = "refuse",
         pieces: dict[str, list[str]] | None = None,
         windows: Windows | None = None,
+        listed: bool = False,
         limits: Limits | None = None,
         on_error: Literal["raise", "skip", "substitute"] = "raise",
         verify: Verify = "all",
@@ -80,11 +81,11 @@ class MediaTable:
             said.append(f"of texts: {some(self.text_columns) or 'none'}")
             self.notes.append(f"{self.file}: columns {'; '.join(said)}")
         for medium in self.media:
-            medium.prepare(Opening(root, file, self.limits, on_error, verify))
+            medium.prepare(Opening(root, file, self.limits, on_error, verify, listed))
         self.pieces = Pieces(pieces or {}, self.images, self.file)
         key = id or ("id" if any("id" in row for row in rows) else None)
         needed = [*([key] if key else []), *self.images, *self.text_columns, *self.pieces.needed, *needed]
-        rows = self._settled(rows, needed, key)
+        rows = self._settled(rows, needed, key, [] if listed else self.images)
         for medium in self.media:
             for column in medium.columns:
                 paths = list(dict.fromkeys(path for row in rows if isinstance(path := row.get(column), str) and path))
@@ -139,10 +140,8 @@ class MediaTable:
         """A row a window of the one column of files with a time axis."""
         timed = [(m, c) for m in self.media if m.timed for c in m.columns]
         if len(timed) != 1 or self.pieces.times:
-            why = (
-                "data.source.pieces cuts them" if self.pieces.times else some([c for _, c in timed]) or "there is none"
-            )
-            raise DataError(f"data.source.windows: expected one column of files with a time axis; {why}")
+            said = f"{some([c for _, c in timed]) or 'none'}{', in pieces' * bool(self.pieces.times)}"
+            raise DataError(f"data.source.windows: expected one column of whole files with a time axis, found {said}")
         medium, column = timed[0]
         made, notes = cut(samples, column, partial(medium.seconds, column), windows, self.file)
         self.notes += notes
@@ -216,14 +215,14 @@ class MediaTable:
             fields.setdefault(kind, []).append(field)
         return field_of(stream, fields, self.text_columns, self.file, list(self.samples))
 
-    def _settled(self, rows: Rows, needed: Sequence[str], key: str | None) -> Rows:
+    def _settled(self, rows: Rows, needed: Sequence[str], key: str | None, files: Sequence[str]) -> Rows:
         """The rows with their gaps settled by `missing`; names of files become paths."""
         gaps, places, renamed = Gaps(self.file, self.missing), Places(self.root), list[tuple[str, str]]()
         for number, row in enumerate(rows, 1):
             gaps.texts(number, row, self.text_columns)
             gaps.columns(number, row, needed, key)
             self.pieces.require(number, row)
-            renamed += gaps.files(number, row, self.images, places, self.on_error == "raise")
+            renamed += gaps.files(number, row, files, places, self.on_error == "raise")
         taken, notes = gaps.settle(rows)
         self.notes += notes
         if renamed:

@@ -12,8 +12,8 @@ from multimodal_lab.data.readers.recordings import RECORDING
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 
-ENDS = ("start", "end")  # columns of windows
 CLIP = "clip_of_recording"  # the column that says which of several clips of a video a row has
+ENDS = ("start", "end")  # columns of windows
 MARK = "{}_piece"  # the column that says which part of which file a row has
 
 
@@ -112,7 +112,7 @@ def cut(
 
 
 def in_clips(samples: pd.DataFrame, count: int, where: str) -> pd.DataFrame:
-    """A row for each of `count` clips of a row's video: `recording` keeps the id, which becomes `id#k`."""
+    """A row for each clip, where videos are taken in several (`count`): `recording` keeps the id, which becomes `id#k`."""
     if count == 1:
         return samples
     if clash := [c for c in (RECORDING, CLIP) if c in samples]:

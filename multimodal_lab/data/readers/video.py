@@ -17,6 +17,7 @@ from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.video_file import SUFFIXES, Colour
+from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import COMPLETE
 
@@ -31,7 +32,8 @@ class Video(MediaTable):
     labels: in folders, file names or a table, as for images. fold: the number of the official lists (`trainlist01.txt`,
     `testlist01.txt`, in the root, beside it, or in `ucfTrainTestlist/`) that give the column `split`; lists: {split: file},
     others of that form: a line a video, `Class/name.avi`, and behind a space the number of its class or nothing. Videos in no
-    list are left out with a count. on_error, verify: as in `Data`.
+    list are left out with a count. windows: a sample is a window of a video, of which `frames` are taken, and the windows of
+    one, its `recording`, stay in one split. on_error, verify: as in `Data`.
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
@@ -44,6 +46,7 @@ class Video(MediaTable):
         labels: Labels | None = None,
         fold: Count | None = None,
         lists: dict[str, str] | None = None,
+        windows: Windows | None = None,
         frames: Frames | None = None,
         video_colour: Colour = "rgb",
         channels: Channels = "mono",
@@ -67,7 +70,7 @@ class Video(MediaTable):
         super().__init__(
             base, str(root), rows, notes, images=[], texts=[], missing="keep",
             media=[VideoColumns([COLUMN], frames, video_colour, channels, no_sound, shrink)],
-            limits=limits, on_error=on_error, verify=verify,
+            windows=windows, limits=limits, on_error=on_error, verify=verify,
         )  # fmt: skip
         self.samples.attrs[COMPLETE] = samples.attrs.get(COMPLETE, {})
 

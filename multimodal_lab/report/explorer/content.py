@@ -22,6 +22,7 @@ from multimodal_lab.report.study.page import clean
 PANELS = 5  # a browser keeps 16 drawing contexts, and plotly takes three a plot
 COLUMNS = 24  # colours that one label of many columns may give
 SHAPED = 8_000  # points, up to which a class has a shape too
+SOUNDS = 20_000_000  # bytes of the page that clips of sounds may take
 LONGEST = 200  # letters of a name
 NONE = 65_535  # no sample, among at most 20,000
 _SHAPES = {"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond", "v": "triangle-down", "P": "cross"}
@@ -50,8 +51,25 @@ def content(source: ExplorerData, title: str, method: projection.Method, seed: i
             "size": sheets.size, "columns": sprites.COLUMNS, "per": sprites.PER_SHEET, "place": packed(_order(source)[0]),
             "sheets": {text(k): v for k, v in sheets.sheets.items()},
         },
+        "sounds": _sounds(source),
         "look": _look(len(e)),
     }  # fmt: skip
+
+
+def _sounds(source: ExplorerData) -> dict[str, dict[str, str]]:
+    """{stream: {sample: data URI}}, the first ones, as many as the page may carry."""
+    made: dict[str, dict[str, str]] = {text(name): {} for name in source.sounds}
+    left, all_of = SOUNDS, sum(map(len, source.sounds.values()))
+    for row, name, clip in sorted(
+        (row, name, clip) for name, own in source.sounds.items() for row, clip in own.items()
+    ):
+        left -= len(clip)
+        if left < 0:
+            kept = sum(map(len, made.values()))
+            log.warning("explorer: %d of %d sounds; more would take %d MB", kept, all_of, SOUNDS // 10**6)
+            break
+        made[text(name)][str(row)] = clip
+    return made
 
 
 def text(value: object) -> str:

@@ -88,6 +88,21 @@ function said(row, most) {
   return box.childElementCount ? [box] : [];
 }
 
+// The sounds of a sample, to be played; the page carries them.
+function heard(row) {
+  const box = element('div', 'heard');
+  for (const [stream, own] of Object.entries(content.sounds)) {
+    if (!own[row]) continue;
+    const line = element('p', 'sound'), player = element('audio');
+    player.controls = true;
+    player.preload = 'none';
+    player.src = own[row];
+    line.append(element('span', 'soft', stream), player);
+    box.append(line);
+  }
+  return box.childElementCount ? [box] : [];
+}
+
 function tip(event) {
   const box = by('tip'), row = state.hovered;
   box.hidden = row < 0;
@@ -106,7 +121,7 @@ function sample() {
     return;
   }
   const top = element('div', 'top'), words = element('div');
-  words.append(element('b', 'id', content.ids[row]), ...said(row, Infinity), facts(row));
+  words.append(element('b', 'id', content.ids[row]), ...said(row, Infinity), ...heard(row), facts(row));
   top.append(portraits(row, 84), words);
   body.replaceChildren(top, ...near.map((n) => neighbours(n, row)).filter(Boolean));
 }

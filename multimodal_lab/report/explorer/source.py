@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pyarrow import ArrowException
 
-from multimodal_lab.evaluate import parquet, texts, thumbnails
+from multimodal_lab.evaluate import clips, parquet, texts, thumbnails
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.runs import hashes
 from multimodal_lab.runs.guarded import read_json, require_inside
@@ -38,7 +38,7 @@ class ExplorerData:
 
     pictures[stream] (T, h, w, 3) uint8; place (N,): a sample's picture among T, -1 without one; split: the one that was
     scored; scores: `summary.json`'s, without its name; judge: the evaluator that the run is judged by. words[stream]: the texts
-    of each of the N samples, none where they were not kept.
+    of each of the N samples, none where they were not kept. sounds[stream]: {sample among N: a clip as a data URI}.
     """
 
     embeddings: Embeddings
@@ -49,10 +49,11 @@ class ExplorerData:
     scores: dict[str, float] = field(default_factory=dict)
     judge: str = ""
     words: dict[str, list[list[str]]] = field(default_factory=dict)
+    sounds: dict[str, dict[int, str]] = field(default_factory=dict)
 
 
 def read(folder: Path, seed: int = 0) -> ExplorerData:
-    """Read `embeddings/`, `thumbnails.npz`, `texts.parquet` and `summary.json`, the last three where they are.
+    """Read `embeddings/`, `thumbnails.npz`, `texts.parquet`, `sounds.json` and `summary.json`, the last four where they are.
 
     `ExplorerError` names a bad file.
 
@@ -68,7 +69,14 @@ def read(folder: Path, seed: int = 0) -> ExplorerData:
     chosen = np.sort(order[np.argsort(place[order] < 0, kind="stable")][:POINTS])
     own = _scores(folder / "summary.json")
     said = texts.places(words(folder / texts.FILE, total), chosen)
-    return ExplorerData(_embeddings(folder / "embeddings", chosen), total, images, place[chosen], *own, words=said)
+    shown = {int(row): i for i, row in enumerate(chosen)}
+    heard = {
+        k: {shown[row]: clip for row, clip in own.items() if row in shown}
+        for k, own in sounds(folder / clips.FILE).items()
+    }
+    return ExplorerData(
+        _embeddings(folder / "embeddings", chosen), total, images, place[chosen], *own, words=said, sounds=heard
+    )
 
 
 def _total(folder: Path) -> int:
@@ -143,6 +151,14 @@ def words(path: Path, count: int) -> texts.Texts:
     if any(not 0 <= row < count for own in found.values() for row in own):
         raise ExplorerError(f"{path}: rows must be places among the {count} samples of the embeddings")
     return found
+
+
+def sounds(path: Path) -> dict[str, dict[int, str]]:
+    """`clips.load` of a run; `ExplorerError` says what is wrong with it."""
+    try:
+        return clips.load(path)
+    except _BAD as error:
+        raise ExplorerError(f"{path}: not whole, or not as a run writes it ({_told(error)})") from error
 
 
 def _scores(path: Path) -> tuple[str, dict[str, float], str]:

@@ -14,7 +14,7 @@ from PIL import Image
 COLUMNS = 32
 PER_SHEET = COLUMNS * COLUMNS
 LIMIT = 40_000_000  # bytes of the page that pictures may take
-_SIZES, _QUALITIES = (48, 32, 24, 16), (85, 60)  # multiples of 8: a JPEG's blocks then lie in one picture each
+_SIZES, _QUALITIES = (96, 48, 32, 24, 16), (85, 60)  # multiples of 8: a JPEG's blocks then lie in one picture each
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Sheets:
 
 def sheets(pictures: Mapping[str, np.ndarray], limit: int = LIMIT) -> Sheets | None:
     """pictures[stream] (T, h, w, 3) uint8 as large and as good as the limit allows; None if it allows none."""
-    for size, quality in product(_SIZES, _QUALITIES):
+    largest = max((images.shape[1] for images in pictures.values()), default=0)
+    sizes = [size for size in _SIZES if size <= largest] or _SIZES[-1:]
+    for size, quality in product(sizes, _QUALITIES):
         made, taken = {}, 0
         for name, images in pictures.items():
             made[name] = [

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from multimodal_lab.data.readers import audio_file
 from multimodal_lab.data.readers.audio_file import AudioHeader, Channels, Silence, bands_of
 from multimodal_lab.data.readers.columns.medium import WHOLE, Decoded, Medium, Opening, Piece
-from multimodal_lab.data.readers.folder import inside
 from multimodal_lab.data.readers.header_memory import HeaderMemory
 from multimodal_lab.data.readers.headers import LazyHeaders
 from multimodal_lab.data.source import DataError
@@ -106,7 +105,7 @@ class AudioColumns(Medium):
         """By its header, read now where `verify=none` has left it; 0 of a bad one, whose reading says why."""
         if path not in self.lengths and path not in self.bad:
             of = self.opening
-            header = audio_file.read_header(inside(of.root, path, of.file), path, of.limits, not self.windowed)
+            header = audio_file.read_header(of.place(path), path, of.limits, not self.windowed)
             self.lengths[path] = header.seconds
         return self.lengths.get(path, 0.0)
 
@@ -123,7 +122,7 @@ class AudioColumns(Medium):
             )
         if path in self.bad:
             raise self.bad[path]
-        place = inside(of.root, path, of.file)
+        place = of.place(path)
         sound = audio_file.read_sound(
             place, path, start=piece.start, seconds=piece.seconds, rate=rate, channels=self.mixing(field),
             check=field not in self.known,

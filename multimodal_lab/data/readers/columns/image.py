@@ -10,7 +10,7 @@ import numpy as np
 
 from multimodal_lab.data.readers import images, to_rgb
 from multimodal_lab.data.readers.columns.medium import WHOLE, Decoded, Medium, Opening, Piece
-from multimodal_lab.data.readers.folder import PICTURES, inside
+from multimodal_lab.data.readers.folder import PICTURES
 from multimodal_lab.data.readers.header_memory import HeaderMemory
 from multimodal_lab.data.readers.images import Alpha, Colour, Header, bands_of
 from multimodal_lab.data.source import DataError
@@ -68,7 +68,7 @@ class ImageColumns(Medium):
     def read(self, field: str, path: str, stream: Stream, piece: Piece = WHOLE) -> Decoded:
         """(C, H, W) of an image, as stored."""
         of = self.opening
-        x = images.decode(inside(of.root, path, of.file), path, self.colours[field], self.alpha, of.limits)[0]
+        x = images.decode(of.place(path), path, self.colours[field], self.alpha, of.limits)[0]
         return Decoded(x, None, float(np.iinfo(x.dtype).max))
 
 

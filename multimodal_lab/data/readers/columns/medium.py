@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from multimodal_lab.data.readers.folder import inside
 from multimodal_lab.data.readers.header_memory import HeaderMemory
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers
 from multimodal_lab.data.readers.limits import Limits
@@ -47,13 +48,19 @@ class Decoded:
 
 @dataclass
 class Opening:
-    """What a table tells its media when they read headers; the last three as in `Data`."""
+    """What a table tells its media when they read headers. listed: its paths are those that the folder was found to hold, so
+    that links among them may lead anywhere; those of a table stay below `root`. on_error, verify: as in `Data`."""
 
     root: Path
     file: str
     limits: Limits
     on_error: str = "raise"
     verify: Verify = "all"
+    listed: bool = False
+
+    def place(self, path: str) -> Path:
+        """The file of a path below the root; `DataError` for a link of a table that leaves it."""
+        return self.root / path if self.listed else inside(self.root, path, self.file)
 
 
 class Medium:

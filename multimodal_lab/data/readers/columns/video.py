@@ -43,6 +43,7 @@ class VideoColumns(Medium):
     named: ClassVar[frozenset[str]] = frozenset(video_file.SUFFIXES)
     kind: ClassVar[str] = "image"
     timed: ClassVar[bool] = True
+    apart: ClassVar[bool] = True
     requires: ClassVar[dict[str, str]] = video_file.REQUIRES
 
     def __init__(
@@ -58,6 +59,7 @@ class VideoColumns(Medium):
         self.frames, self.colour, self.channels = frames or Frames(), colour, channels
         self.no_sound, self.shrink = no_sound, shrink
         self.found: dict[str, dict[str, VideoHeader]] = {}
+        self.bad: set[str] = set()
         self.resizes: Mapping[str, Resize] = {}
         if doubts := self.frames.doubts():
             raise DataError(doubts)
@@ -89,6 +91,15 @@ class VideoColumns(Medium):
         """The column of a field."""
         return field if field in self.columns else field.removesuffix(SOUND)
 
+    def seconds(self, column: str, path: str) -> float:
+        """By its header, read now where `verify=none` has left it; 0 of a bad one, whose reading says why."""
+        known = self.found[column]
+        if path not in known and path not in self.bad:
+            known[path] = video_file.read_header(
+                inside(self.opening.root, path, self.opening.file), path, self.opening.limits
+            )
+        return known[path].seconds if path in known else 0.0
+
     def to_size(self, resizes: Mapping[str, Resize]) -> None:
         """Frames are scaled down by these as they are decoded."""
         self.resizes = resizes
@@ -109,6 +120,7 @@ class VideoColumns(Medium):
         found = self.headers(column, paths, memory)
         named = [found.first] if isinstance(found, LazyHeaders) else list(zip(paths, found, strict=True))
         good = self.found[column] = {path: h for path, h in named if isinstance(h, VideoHeader)}
+        self.bad |= {path for path, h in named if isinstance(h, DataError)}
         self.bands[column] = video_file.bands_of(self._of(self.colour, column, "rgb"))
         self._one(column, "bit depths", {h.bits: path for path, h in reversed([*good.items()])})
         heard = {path: h for path, h in good.items() if h.sound}

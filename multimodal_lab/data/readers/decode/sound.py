@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def _require_scale(x: np.ndarray, peak: float) -> None:
 
 
 def _require_whole(path: str) -> None:
-    """Refuse an empty file, a WAV that is shorter than it says, and an Ogg file without its last page.
+    """Refuse an empty file, an uncompressed one that is shorter than it says, and an Ogg file without its last page.
 
     libsndfile takes what is there of these without a word.
     """
@@ -107,21 +107,44 @@ def _require_whole(path: str) -> None:
         raise Refused("an empty file, expected a sound (WAV, FLAC, Ogg, MP3)")
     with open(path, "rb") as file:
         head = file.read(12)
-        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-            while len(chunk := file.read(8)) == 8:
-                name, length = chunk[:4], struct.unpack("<I", chunk[4:])[0]
-                left = size - file.tell()
-                if name == b"data":
-                    if length not in UNKNOWN and length > left:
-                        raise Refused(f"cut off: {left:,} of the {length:,} bytes of sound that its header tells of")
-                    return
-                file.seek(length + length % 2, 1)
-        elif head[:4] == b"OggS":
+        if head[:4] == b"OggS":
             file.seek(max(0, size - TAIL))
             end = file.read()
             at = end.rfind(b"OggS")
             if at < 0 or len(end) < at + 27 or not end[at + 5] & 4 or not _page_whole(end[at:]):
                 raise Refused("cut off: an Ogg file without its last page")
+            return
+        told = _claimed(file, head)
+        if told is not None and told not in UNKNOWN and told > (left := size - file.tell()):
+            raise Refused(f"cut off: {left:,} of the {told:,} bytes of sound that its header tells of")
+
+
+def _claimed(file: BinaryIO, head: bytes) -> int | None:
+    """How many bytes of sound the header of an uncompressed file tells of; None of others. The file is left where they begin."""
+    if head[:4] == b".snd":  # AU
+        start, length = struct.unpack(">II", head[4:])
+        file.seek(start)
+        return int(length)
+    if head[:4] == b"riff":  # Wave64: chunks of a GUID and a length that counts both
+        file.seek(40)
+        while len(chunk := file.read(24)) == 24:
+            length = struct.unpack("<Q", chunk[16:])[0] - 24
+            if chunk[:4] == b"data":
+                return int(length)
+            file.seek(length + -length % 8, 1)
+        return None
+    order, data = {b"RIFF": ("<", b"data"), b"RF64": ("<", b"data"), b"FORM": (">", b"SSND")}.get(head[:4], ("", b""))
+    large = None  # of RF64, which tells it elsewhere
+    while order and len(chunk := file.read(8)) == 8:
+        length = struct.unpack(f"{order}I", chunk[4:])[0]
+        if chunk[:4] == data:
+            return int(length if large is None else large)
+        if chunk[:4] == b"ds64":
+            body = file.read(length)
+            large = struct.unpack("<Q", body[8:16])[0] if len(body) >= 16 else None
+            continue
+        file.seek(length + length % 2, 1)
+    return None
 
 
 def _page_whole(page: bytes) -> bool:
