@@ -60,7 +60,8 @@ class Files:
                 f"{paths[0]}: the run read its samples from a table or a store ({self.reader.__name__}), where no file is a "
                 "sample; give each stream by its name, or a data frame"
             )
-        return self._opened({k: v for k, v in self.node.items() if k != "labels"}, paths, self.alone)
+        whole = {k: v for k, v in self.node.items() if k not in ("labels", "windows")}  # a file is asked about as it is
+        return self._opened(whole, paths, self.alone)
 
     def sounds(self, sounds: Sequence[Path | Image.Image], one: Expected) -> list[OfFile]:
         """One stream of sound, a file each, at the rate of the stream."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from made_sounds import RATE, noise, sound
 
+from multimodal_lab.config import schema
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.readers.audio import Audio
 from multimodal_lab.data.readers.esc import Esc
@@ -116,3 +117,17 @@ def test_the_folders_of_clotho(tmp_path):
     (tmp_path / "clotho_captions_development.csv").unlink()
     with pytest.raises(DataError, match=r"no clotho_captions_development\.csv, there or in a folder below"):
         made_sounds.clotho.__globals__["Clotho"](str(tmp_path))
+
+
+@pytest.mark.parametrize("words", [("audio", "audio"), ("esc10", "audio"), ("esc50", "audio"), ("audiocaps", "audio_text"),
+                                   ("clotho", "audio_text"), ("tuxpaint_sound", "image_text_sound")],
+                         ids=lambda w: w[0])  # fmt: skip
+def test_a_command_of_each_passes_the_check(composed, words):
+    data, modality = words
+    towers = ["+backbone@backbones.audio=temporal_conv", "+backbone@backbones.sound=temporal_conv"]
+    texts = ["+backbone@backbones.text=text", "+backbone@backbones.en=text"]
+    own = {"audio": [towers[0]], "audio_text": [towers[0], texts[0]], "image_text_sound": [towers[1], texts[1]]}
+    cfg = composed(f"data={data}", f"modality={modality}", "data.root=/x", *own[modality], "fusion=separate", "loss=clip",
+                   "augment=none", small=False)  # fmt: skip
+    problems = [str(p) for p in schema.check(cfg)]
+    assert not [p for p in problems if "data" in p.split(":")[0]], problems
