@@ -29,9 +29,9 @@ from multimodal_lab.text import nearest
 
 KEYED = "multimodal_lab.keyed.Keyed"
 # What code gives to a `_partial_` node, never a config; the second set only where the signature requires it.
-FACTS = {"stream", "streams", "dims", "classes", "system", "data", "optimizer", "augment", "validate", "store"}
+FACTS = {"stream", "streams", "dims", "classes", "system", "data", "optimizer", "augment", "validate", "store", "log"}
 FACTS |= {"rebuild", "device", "facts", "resume", "folder", "config"}
-REQUIRED_FACTS = {"seed", "name", "backbones", "log"}
+REQUIRED_FACTS = {"seed", "name", "backbones"}
 SPECIALS = {"_target_", "_partial_"}
 UNRESOLVED = "can't be resolved"
 _WHOLE = re.compile(r"\$\{([\w.]+)\}")
