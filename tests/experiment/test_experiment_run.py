@@ -76,6 +76,7 @@ ELSEWHERE = {"eurosat", "ssl4eo", "clip_pretrained", "siglip_pretrained", "clap_
 ELSEWHERE |= {"video_sensor"}  # tests/data/test_videos.py
 # test_experiment_any_modalities.py
 ELSEWHERE |= {"audio_text", "image_audio", "video_text", "audio_image_text", "any_to_any"}
+ELSEWHERE |= {"audio_classify"}  # test_experiment_audio.py
 ELSEWHERE |= {"clip_lora", "clip_frozen"}  # on text towers that are made: test_merge.py, test_experiment_pretrained.py
 # pretrained weights come in a package of their own; fewer pixels show as much
 OWN = {"vis_nir": ["backbone.weights=random", "data.size=32"], "indian_pines": ["data.source.stride=2"]}
