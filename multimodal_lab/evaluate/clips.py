@@ -73,11 +73,11 @@ def uri(x: np.ndarray, rate: float) -> str:
     mono = x.mean(0)[: int(SECONDS * rate)]
     mono = np.clip(mono, -1.0, 1.0).astype(np.float32)  # players have no more than full scale
     if rate > RATE and importlib.util.find_spec("soxr"):
-        import soxr  # type: ignore[import-untyped,unused-ignore]
+        import soxr
 
         mono, rate = soxr.resample(mono, rate, RATE), RATE
     if importlib.util.find_spec("soundfile"):
-        import soundfile  # type: ignore[import-untyped,unused-ignore]
+        import soundfile
 
         if "MP3" in soundfile.available_formats() and round(rate) in _MP3:
             out = io.BytesIO()

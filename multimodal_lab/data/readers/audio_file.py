@@ -84,7 +84,7 @@ def read_sound(
 
 def resample(x: np.ndarray, rate: float, to: float) -> np.ndarray:
     """A sound (C, T) at `rate` Hz brought to `to` Hz by soxr: (C, T') float32."""
-    import soxr  # type: ignore[import-untyped,unused-ignore]
+    import soxr
 
     found: np.ndarray = soxr.resample(np.ascontiguousarray(x.T, dtype=np.float32), rate, to, quality="HQ")
     return np.ascontiguousarray(found.T)

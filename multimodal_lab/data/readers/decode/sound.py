@@ -23,7 +23,7 @@ TAIL = 1 << 16  # bytes: no page of Ogg is longer
 
 def header(room: Room, path: str) -> dict[str, Any]:
     """`rate` in Hz, `channels`, `frames` of a file, its `format`; refused if it is cut off, as far as its ends tell."""
-    import soundfile  # type: ignore[import-untyped,unused-ignore]
+    import soundfile
 
     _require_whole(path)
     with soundfile.SoundFile(path) as file:
@@ -38,7 +38,7 @@ def read(
     Also their `rate`, and whether what is stored is `silent`. Of a window at another rate the steps are those that the whole
     file would have there. check: refuse what `header` would.
     """
-    import soundfile  # type: ignore[import-untyped,unused-ignore]
+    import soundfile
 
     if check:
         _require_whole(path)
@@ -61,7 +61,7 @@ def read(
     if mono and channels > 1:
         x = x.mean(1, keepdims=True, dtype=np.float32)
     if to != native:
-        import soxr  # type: ignore[import-untyped,unused-ignore]
+        import soxr
 
         x = soxr.resample(x, native, to, quality="HQ")
     x = x[skip:] if steps is None else x[skip : skip + steps]

@@ -34,7 +34,7 @@ def read(
     if mono and channels > 1:
         x = x.mean(0, keepdims=True, dtype=np.float32)
     if to != native:
-        import soxr  # type: ignore[import-untyped,unused-ignore]
+        import soxr
 
         x = soxr.resample(np.ascontiguousarray(x.T), native, to, quality="HQ").T
     count, skip = round((end - start) * to), round(start * to) - round(begin / native * to)
