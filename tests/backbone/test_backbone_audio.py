@@ -14,6 +14,7 @@ from multimodal_lab.backbone.audio_image import AudioImage
 from multimodal_lab.backbone.audio_transformer import AudioTransformer
 from multimodal_lab.backbone.backbones import Backbones
 from multimodal_lab.backbone.log_mel import LogMel
+from multimodal_lab.cache.encodings import Encodings, Lookup
 from multimodal_lab.types import Band, Batch, Stream
 
 MEL = {"n_fft": 128, "hop_length": 40, "n_mels": 16, "fmin": 0.0}
@@ -137,3 +138,14 @@ def test_a_frozen_one_stays_in_evaluation_whole():
     """Its masks too: what is kept of it never changes."""
     module = AudioImage(stream(), mel=mel(), model="test_resnet", pretrained_bands=["R", "G", "B"], freeze=True).train()
     assert not any(part.training for part in module.modules())
+
+
+def test_a_backbone_that_draws_is_looked_up_in_a_cache_like_any_other():
+    module = Backbones({"s": stream()}, partial(AudioConv, mel=mel(), widths=[8], groups=4), {})
+    rows = torch.tensor([2, 0])
+    table = Encodings(
+        torch.randn(3, 4, 8), torch.randn(3, 8), torch.ones(3, 4, dtype=torch.bool), rows > 0, torch.tensor([])
+    )
+    module.each["s"].forward = Lookup(table)
+    found = module({"s": rows}, {}, Draw(rows))["s"]
+    assert torch.equal(found.pooled, table.pooled[rows])
