@@ -27,7 +27,7 @@ class RandomCrop(Temporal):
         return {"crop_start": draw.uniform(1)[:, 0]}
 
     def moved(self, x: Tensor, valid: Tensor, draw: Draw, stream: Stream) -> tuple[Tensor, Tensor]:
-        """x (N, C, T) and valid (N, T) bool to (N, C, min(T, steps)) and (N, min(T, steps)).
+        """x (N, C, T, …) and valid (N, T) bool to (N, C, min(T, steps), …) and (N, min(T, steps)).
 
         Where a gap fills the part that was drawn, it is the last part, which holds a real step.
         """
@@ -38,4 +38,5 @@ class RandomCrop(Temporal):
         step = torch.arange(steps, device=x.device)
         held = valid.gather(1, first[:, None] + step).any(1)
         place = torch.where(held, first, room)[:, None] + step
-        return x.gather(2, place[:, None].expand(-1, x.shape[1], -1)), valid.gather(1, place)
+        index = place.reshape(len(x), 1, steps, *[1] * (x.ndim - 3)).expand(-1, x.shape[1], -1, *x.shape[3:])
+        return x.gather(2, index), valid.gather(1, place)
