@@ -141,6 +141,8 @@ def test_a_crop_is_a_part_of_the_recording_and_makes_the_batch_shorter():
     gap[:, -1] = True  # one real step, at the end: it is kept wherever the draw lies
     one = RandomCrop(steps=10).moved(torch.ones(1, 2, 100), gap, Draw(torch.tensor([5])), STREAM)[1]
     assert one.sum() == 1
-    tall = RandomCrop(steps=80).moved(x[..., None, None].expand(-1, -1, -1, 2, 3), valid, Draw(torch.arange(ROWS)), STREAM)[0]
+    tall = RandomCrop(steps=80).moved(
+        x[..., None, None].expand(-1, -1, -1, 2, 3), valid, Draw(torch.arange(ROWS)), STREAM
+    )[0]
     flat = RandomCrop(steps=80).moved(x, valid, Draw(torch.arange(ROWS)), STREAM)[0]
     assert torch.equal(tall, flat[..., None, None].expand_as(tall))  # a video's frames as a sound's values
