@@ -29,7 +29,7 @@ ASCII = {
     "’": "'",
 }
 SECONDS = 1.0  # of CPU, for one name; what people write takes microseconds
-MANY = 20  # names: more of them are counted, not listed
+MANY = 16  # names: more of them are counted, not listed
 
 
 # Signs that a terminal obeys or that reorder what is read: names of files, streams and classes may hold any.

@@ -88,7 +88,8 @@ def embeddings(n: int = 240, d: int = 16, seed: int = 0) -> Both:
 def heads(rgb: np.ndarray, centres: np.ndarray, mass: np.ndarray, seen: np.ndarray) -> dict[str, Said]:
     """What heads say: of rgb the species, the traits and maps of four pixels, of uv the mass."""
     whole, values = np.ones(len(rgb), dtype=bool), np.stack([mass, np.where(seen, 2.0, 0.0)], 1)
-    return {"classifier": Said("species", rgb @ centres.T / 4, whole), "tags": Said("traits", rgb[:, 2::-1] + rgb[:, :3], whole),
+    clips = Said("species", rgb @ centres.T / 4, whole, unpooled=0.5)  # as of rows that were scored as one
+    return {"classifier": clips, "tags": Said("traits", rgb[:, 2::-1] + rgb[:, :3], whole),
             "regressor": Said("mass", values, seen), **maps(whole)}  # fmt: skip
 
 

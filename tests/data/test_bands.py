@@ -99,6 +99,7 @@ EVERY = (
     *[Band(f"nm{i}", float(i)) for i in range(300, 701)],
     Band("nm1600", 1600.0),
     *[Band(f"{sensor}_{i:04d}") for sensor in ("in", "sk", "de") for i in range(3)],
+    Band("mono"),
 )
 CHANNELS = {
     "rgb": [3],

@@ -123,6 +123,9 @@ def test_principal_components_with_ops_that_need_a_range_are_refused_beforehand(
 def test_a_folder_is_refused_by_data_that_read_none(composed, data):
     words = {"specimens": [], "trifeature": ["experiment=trifeature"]}[data]
     (found,) = map(str, schema.check(composed(f"data={data}", *words, "data.root=/my/folder", small=False)))
-    assert f"data.root=/my/folder: data={data} reads no files; choose data=audio, band_files, envi, hdf5, images, " in found
+    assert (
+        f"data.root=/my/folder: data={data} reads no files; choose data=audio, band_files, envi, hdf5, images, "
+        in found
+    )
     assert "multispectral_tiff" in found
     assert "packed" not in found

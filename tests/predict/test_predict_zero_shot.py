@@ -90,7 +90,10 @@ def test_a_folder_becomes_a_table_of_classes(captioned, call, tmp_path):
         (["classes=/nowhere.txt"], "classes=/nowhere.txt: No such file or directory; expected a text file, one a line"),
         (["classes=[a,b,a]"], "classes: 'a' stands there twice; give each once"),
         (["classes=[a,b]", "templates=[a]"], "templates: the template 'a' has no {}"),
-        (["classes=[a,b]", "templates=simpel"], "templates=simpel: expected one of simple, imagenet, sound; nearest: simple"),
+        (
+            ["classes=[a,b]", "templates=simpel"],
+            "templates=simpel: expected one of simple, imagenet, sound; nearest: simple",
+        ),
         (["classes=[a,b]", "temperature=hot"], "temperature=hot: expected a number > 0"),
         (["templates=simple"], "templates=simple: only data=… and data.KEY=… can be given"),
     ],

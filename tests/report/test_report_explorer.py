@@ -174,7 +174,7 @@ def test_the_same_run_gives_the_same_bytes(made, tmp_path):
 
 def test_figures_make_it_and_their_names_are_checked_before_training(made):
     assert [p.name for p in figures.draw(made[2], ["explorer"])] == ["explorer.html"]
-    with pytest.raises(ValueError, match=re.escape(f"expected one of {', '.join(figures.FIGURES)}; nearest: explorer")):
+    with pytest.raises(ValueError, match=f"expected one of {len(figures.FIGURES)} names; nearest: explorer"):
         figures.draw(made[2], ["explor"])
 
 

@@ -14,8 +14,10 @@ import torch.distributed as td
 from omegaconf import OmegaConf
 from torch import nn
 
+from multimodal_lab.backbone.temporal_conv import TemporalConv
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.fusion.concat import Concat
+from multimodal_lab.fusion.separate import Separate
 from multimodal_lab.head.caption_lstm import CaptionLSTM
 from multimodal_lab.head.classifier import Classifier
 from multimodal_lab.head.factorcl import FactorCL
@@ -24,6 +26,7 @@ from multimodal_lab.head.match import Match
 from multimodal_lab.head.projection import Projection
 from multimodal_lab.head.regressor import Regressor
 from multimodal_lab.head.segment import Segment
+from multimodal_lab.head.separator import Separator
 from multimodal_lab.head.subsets import Subsets
 from multimodal_lab.head.tokens import Tokens
 from multimodal_lab.optim import optimizers
@@ -34,7 +37,9 @@ from multimodal_lab.train.ema import Teacher
 from multimodal_lab.train.step import Step
 from multimodal_lab.types import Band, Batch, Features, Stream
 
-LOSSES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
+EVERY = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
+SOUNDS = [p for p in EVERY if "out.separator" in p.read_text()]  # of waves, which a system of vectors has none of
+LOSSES = [p for p in EVERY if p not in SOUNDS]
 OF_ALL_RANKS = [p for p in LOSSES if p.stem != "match"]  # its negatives are mined in each rank's own batch
 NEEDS_TWO = {"clip", "siglip", "triplet", "match", "factorcl", "moco"}
 NUMBERS = dict.fromkeys(("mass", "depth"), (torch.zeros(1), torch.ones(1)))
@@ -208,6 +213,32 @@ def test_running_statistics_move_once_a_part_and_a_frozen_backbone_is_passed_ove
     assert model.backbones.each["b"].first.weight.grad is None
     assert model.backbones.each["a"].first.weight.grad.abs().max() > 0
     assert model.heads["projection"].own["a"].batch.running_mean.abs().max() > 0
+
+
+@pytest.mark.parametrize("loss", SOUNDS, ids=lambda p: p.stem)
+def test_parts_of_separated_sounds_are_the_whole(loss):
+    """In float32, as the head transforms in it; rows that lack the sound or are asked for silence do not count."""
+    make = torch.Generator().manual_seed(0)
+    sources = torch.randn(14, 2, 40, generator=make)
+    sources[3, 0] = 0
+    present = torch.arange(14) != 5
+    valid = {"a": present[:, None].expand(-1, 40)}
+    targets = {"species": torch.arange(14) % 3, "sources": torch.where(present[:, None, None], sources, torch.nan)}
+    whole = Batch.of({"a": sources.sum(1, keepdim=True)}, targets).replace(present={"a": present}, valid=valid)
+    found = []
+    for run in (by_parts, at_once):
+        config = OmegaConf.create({"loss": OmegaConf.load(loss)})
+        if "hop_length" in config.loss:
+            config.loss.hop_length = 4
+        torch.manual_seed(0)
+        head = partial(Separator, sound="a", condition="species", n_fft=8, hop_length=4, width=8, layers=1, dropout=0.0)
+        built = System(
+            {"a": Stream("a", "vector", (Band("mono"),), steps=40)}, {"species": 3}, fusion=partial(Separate), head=head,
+            backbone=partial(TemporalConv, widths=[4], stride=2), loss=safe_instantiate(config.loss),
+        )  # fmt: skip
+        found.append(run(built, whole))
+    assert any(g.abs().max() > 1e-4 for g in found[1][1].values())
+    assert_equal(*found, 5e-5)
 
 
 def step(composed, **knobs):
