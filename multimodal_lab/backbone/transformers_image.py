@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import transformers_model as towers
-from multimodal_lab.backbone import weights as files
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Fraction
-from multimodal_lab.pretrained.hub import directory
 from multimodal_lab.pretrained.processor import processor, resizing
 from multimodal_lab.types import Features, Stream
 
@@ -115,12 +113,7 @@ class TransformersImage(nn.Module):
     @staticmethod
     def normalisation(weights: str, pretrained_bands: list[str], **_: Any) -> dict[str, Any]:
         """What the weights were trained to be normalised by: mean and std, 0 to 1, of the `bands` that they know, and `of`."""
-        mean, std = files.statistics(str(directory(weights, "backbone.weights"))) or (None, None)
-        if mean is None or std is None:
-            raise ValueError(
-                f"normalise=backbone: {weights} has no preprocessor_config.json with image_mean and image_std; give {{mean, std}}"
-            )
-        return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights}
+        return towers.normalisation(weights, pretrained_bands)
 
     @staticmethod
     def resizing(weights: str, **_: Any) -> dict[str, Any]:

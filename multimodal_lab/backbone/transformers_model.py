@@ -163,3 +163,14 @@ def features(tokens: Tensor, pooled: Tensor, mask: Tensor) -> Features:
 def _first(error: Exception) -> str:
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {said[:200]}"
+
+
+def normalisation(weights: str, pretrained_bands: list[str]) -> dict[str, Any]:
+    """What the weights of a directory were trained to be normalised by, as a backbone's `normalisation` says it; `ValueError`
+    where nothing there tells."""
+    mean, std = files.statistics(str(directory(weights, "backbone.weights"))) or (None, None)
+    if mean is None or std is None:
+        raise ValueError(
+            f"normalise=backbone: {weights} has no preprocessor_config.json with image_mean and image_std; give {{mean, std}}"
+        )
+    return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights}

@@ -7,12 +7,10 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import transformers_model as towers
-from multimodal_lab.backbone import weights as files
 from multimodal_lab.backbone.clips import Seen, encode, inflate_first
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.bounds import Fraction
-from multimodal_lab.pretrained.hub import directory
 from multimodal_lab.types import Features, Stream
 
 TYPE = "videomae"
@@ -75,12 +73,7 @@ class TransformersVideo(nn.Module):
     @staticmethod
     def normalisation(weights: str, pretrained_bands: list[str], **_: Any) -> dict[str, Any]:
         """What the weights were trained to be normalised by: mean and std, 0 to 1, of the `bands` that they know, and `of`."""
-        mean, std = files.statistics(str(directory(weights, "backbone.weights"))) or (None, None)
-        if mean is None or std is None:
-            raise ValueError(
-                f"normalise=backbone: {weights} has no preprocessor_config.json with image_mean and image_std; give {{mean, std}}"
-            )
-        return {"mean": mean, "std": std, "bands": list(pretrained_bands), "of": weights}
+        return towers.normalisation(weights, pretrained_bands)
 
     def forward(self, x: Tensor, valid: Tensor) -> Features:
         """x (N, C, T, H, W) and valid (N, T) bool to tokens (N, T'H'W', D), a tubelet each, and their mean (N, D)."""
