@@ -10,7 +10,7 @@ from multimodal_lab.data.readers.audio_file import SUFFIXES as SOUNDS
 from multimodal_lab.data.readers.images import SUFFIXES
 from multimodal_lab.data.readers.video_file import SUFFIXES as VIDEOS
 from multimodal_lab.data.source import DataError
-from multimodal_lab.predict.inputs import Expected
+from multimodal_lab.predict.expected import Expected
 from multimodal_lab.text import expected_one_of
 
 MOST = 1 << 24  # bytes of a file of queries

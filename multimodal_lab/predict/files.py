@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageOps
 
@@ -18,10 +18,8 @@ from multimodal_lab.data.readers.folder import LINKED
 from multimodal_lab.data.readers.video import COLUMN as VIDEO_COLUMN
 from multimodal_lab.data.readers.video_file import SUFFIXES as VIDEOS
 from multimodal_lab.data.source import DataError
+from multimodal_lab.predict.expected import Expected
 from multimodal_lab.predict.given import OfFile
-
-if TYPE_CHECKING:
-    from multimodal_lab.predict.inputs import Expected
 
 IMAGES = "multimodal_lab.data.readers.images.Images"
 AUDIO = "multimodal_lab.data.readers.audio.Audio"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +14,9 @@ from torch import Tensor
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.audio_file import resample
 from multimodal_lab.data.source import DataError
+from multimodal_lab.predict.expected import Expected
 from multimodal_lab.predict.files import Files
 from multimodal_lab.text import expected_one_of
-from multimodal_lab.types import Band, Stream
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a run was trained on in one input stream, as its record has it.
-
-    bands: of stored values, in their order. field: the column that it was read from. layout: `shape`, `dtype`, `full_scale` and
-    `masked` of what was stored; empty of a text. steps: of the finished stream, where it has a time axis: a sample is then
-    (C, T, …), T of at most as many, at the stream's own `rate`, or with a rate of its own: (array, Hz).
-    """
-
-    name: str
-    kind: str
-    bands: tuple[Band, ...]
-    field: str
-    layout: Mapping[str, Any]
-    steps: int | None = None
-    rate: float | None = None
-
-    @property
-    def is_text(self) -> bool:
-        """Whether its values are texts."""
-        return kinds.get(self.kind).stored == "column"
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether it is a recording as fast as sound, which files of sounds hold."""
-        stream = Stream(self.name, self.kind, steps=self.steps, rate=self.rate)
-        return kinds.of(stream).heard(stream)
-
-    @property
-    def is_video(self) -> bool:
-        """Whether it is images with a time axis, which files of videos hold."""
-        return self.steps is not None and kinds.get(self.kind).spatial
-
-    @property
-    def axes(self) -> int:
-        """How many axes one stored sample has."""
-        return 1 + kinds.get(self.kind).axes + (self.steps is not None)
 
 
 def of_frame(frame: pd.DataFrame, streams: Mapping[str, Expected]) -> dict[str, Any]:

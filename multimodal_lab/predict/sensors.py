@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.predict.inputs import Expected
+from multimodal_lab.predict.expected import Expected
 from multimodal_lab.text import expected_one_of
 
 Cards = Mapping[str, Sequence[str]]  # {sensor: its bands, in the order of its card}

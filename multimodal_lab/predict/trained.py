@@ -6,7 +6,7 @@ from typing import Any
 
 from multimodal_lab.data import kinds
 from multimodal_lab.predict.answers import Kind
-from multimodal_lab.predict.inputs import Expected
+from multimodal_lab.predict.expected import Expected
 from multimodal_lab.types import Band
 
 

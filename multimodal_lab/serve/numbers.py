@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.predict.inputs import Expected
+from multimodal_lab.predict.expected import Expected
 from multimodal_lab.serve.problem import unusable
 
 

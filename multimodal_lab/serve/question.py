@@ -16,7 +16,7 @@ import numpy as np
 
 from multimodal_lab.data import kinds
 from multimodal_lab.files import parse_json
-from multimodal_lab.predict.inputs import Expected
+from multimodal_lab.predict.expected import Expected
 from multimodal_lab.serve import numbers, uploads
 from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.problem import RequestError, malformed, unusable
