@@ -8,15 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from multimodal_lab.augment.add_noise import power
 from multimodal_lab.augment.batchwise import Batchwise, one_stream
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import span
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Batch, KindName, Stream
 
-SILENCE = (
-    1e-6  # the mean square of a sound, -60 dB of full scale, below which it is silent: there is nothing to ask for
-)
+SILENCE = 1e-6  # the mean square of a sound, -60 dB of full scale, below which it is silent: nothing to ask for
 
 
 class MixSounds(Batchwise):
@@ -86,11 +85,6 @@ class MixSounds(Batchwise):
 def heard(wave: Tensor, valid: Tensor) -> Tensor:
     """(N,) bool: whether a sound (N, 1, T), 0 where valid (N, T) is False, is louder than silence."""
     return power(wave, valid) > SILENCE
-
-
-def power(wave: Tensor, valid: Tensor) -> Tensor:
-    """(N,) the mean square of the real steps of sounds (N, 1, T), 0 elsewhere."""
-    return wave.square().sum((1, 2)) / valid.sum(1).clamp(min=1)
 
 
 def parts(wave: Tensor, valid: Tensor, partner: Tensor, snr: Tensor) -> Tensor:

@@ -170,9 +170,7 @@ def _literal(module: Module, expression: ast.expr, name: str) -> Any:
     match expression:
         case ast.Name(id=word):
             found = lookup(module, word)
-        case ast.Attribute(value=ast.Name(id=of), attr=word) if (
-            of in module.imports
-        ):  # a constant of a module: files.REQUIRES
+        case ast.Attribute(value=ast.Name(id=of), attr=word) if of in module.imports:  # such as files.REQUIRES
             found = lookup(module_named(".".join(module.imports[of])), word)
         case _:
             found = None

@@ -17,6 +17,7 @@ import torch
 
 from multimodal_lab import files
 from multimodal_lab.data import kinds
+from multimodal_lab.data.readers.decode.wave import resample
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.types import Batch, Stream
 
@@ -73,9 +74,7 @@ def uri(x: np.ndarray, rate: float) -> str:
     mono = x.mean(0)[: int(SECONDS * rate)]
     mono = np.clip(mono, -1.0, 1.0).astype(np.float32)  # players have no more than full scale
     if rate > RATE and importlib.util.find_spec("soxr"):
-        import soxr
-
-        mono, rate = soxr.resample(mono, rate, RATE), RATE
+        mono, rate = resample(mono, rate, RATE), RATE
     if importlib.util.find_spec("soundfile"):
         import soundfile
 

@@ -10,7 +10,7 @@ from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.coco_captions import read_json
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
-from multimodal_lab.data.readers.folder import existing, find, given, some
+from multimodal_lab.data.readers.folder import existing, find, given, placed, some
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.limits import Limits
@@ -19,7 +19,7 @@ from multimodal_lab.data.readers.video_file import SUFFIXES, Colour
 from multimodal_lab.data.source import DataError
 
 FILES = {"train": "train.json", "val": "val_1.json", "test": "val_2.json"}  # the test set's sentences are not published
-PLACES = ("", "captions", "annotations")
+PLACES = ("annotations", "captions", "")
 
 
 class ActivityNet(MediaTable):
@@ -88,12 +88,7 @@ class ActivityNet(MediaTable):
 
 
 def _there(root: Path) -> dict[str, str]:
-    found = {
-        split: f"{place}/{name}".lstrip("/")
-        for place in PLACES
-        for split, name in FILES.items()
-        if (root / place / name).is_file()
-    }
+    found = {split: file for split, name in FILES.items() if (file := placed(root, PLACES, name)) is not None}
     if not found:
         raise DataError(f"{root}: none of {', '.join(FILES.values())} (data.source.captions), there or in captions/")
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.data.readers.audio_file import SUFFIXES, Channels, Silence
@@ -12,6 +12,7 @@ from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
+from multimodal_lab.data.readers.pair_rows import records
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.streams.labels import COMPLETE
 
@@ -43,8 +44,7 @@ class Audio(MediaTable):
     ) -> None:
         base = existing(root)
         samples, notes = labelled(base, table(find(base, SUFFIXES), SUFFIXES), labels)
-        plain = samples.astype(object).where(samples.notna(), None).rename(columns={"path": COLUMN})
-        rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
+        rows = records(samples.rename(columns={"path": COLUMN}))
         windowed = windows is not None and windows.length is not None
         sounds = [AudioColumns([COLUMN], channels, silence, windowed, rate)]
         super().__init__(

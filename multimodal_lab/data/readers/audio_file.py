@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from multimodal_lab.data.readers.decode import wave
 from multimodal_lab.data.readers.decoder_process import decoded
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
@@ -84,10 +85,7 @@ def read_sound(
 
 def resample(x: np.ndarray, rate: float, to: float) -> np.ndarray:
     """A sound (C, T) at `rate` Hz brought to `to` Hz by soxr: (C, T') float32."""
-    import soxr
-
-    found: np.ndarray = soxr.resample(np.ascontiguousarray(x.T, dtype=np.float32), rate, to, quality="HQ")
-    return np.ascontiguousarray(found.T)
+    return np.ascontiguousarray(wave.resample(x.T, rate, to).T)
 
 
 def bands_of(count: int) -> tuple[Band, ...]:

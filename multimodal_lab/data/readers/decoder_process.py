@@ -128,9 +128,7 @@ class _Pool:
         """One that waits, or a new one."""
         with self.lock:
             found = self.waiting.pop() if self.waiting else None
-        if (
-            found is not None and found.process.poll() is not None
-        ):  # it ended between two files, whose fault that is not
+        if found is not None and found.process.poll() is not None:  # it ended between two files, by neither's fault
             found.close()
             found = None
         made = found or Decoder()

@@ -34,6 +34,11 @@ def existing(root: str) -> Path:
     return path
 
 
+def placed(root: Path, places: Sequence[str], name: str) -> str | None:
+    """The path below `root` of the file `name` in the first of these folders that has it ("" is `root` itself)."""
+    return next((f"{place}/{name}".lstrip("/") for place in places if (root / place / name).is_file()), None)
+
+
 def find(root: Path, suffixes: Sequence[str]) -> list[str]:
     """Paths relative to `root`, sorted, of the files below it that end in one of `suffixes`, hidden ones left out.
 

@@ -9,7 +9,7 @@ from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.coco_captions import read_json
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
-from multimodal_lab.data.readers.folder import existing, find, given, some
+from multimodal_lab.data.readers.folder import existing, find, given, placed, some
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.limits import Limits
@@ -79,9 +79,8 @@ class MsrVtt(MediaTable):
 
 def _there(root: Path) -> list[str]:
     for names in FILES:
-        found = [next((f"{p}/{n}".lstrip("/") for p in PLACES if (root / p / n).is_file()), "") for n in names]
-        if any(found):
-            return [name for name in found if name]
+        if found := [file for name in names if (file := placed(root, PLACES, name)) is not None]:
+            return found
     expected = ", or ".join(" and ".join(names) for names in FILES)
     raise DataError(
         f"{root}: no captions of MSR-VTT (data.source.captions), there or in annotation/; expected {expected}"
@@ -115,7 +114,7 @@ def _one_k(root: Path, videos: dict[str, dict[str, Any]], limits: Limits) -> dic
     """The videos of the 1k-A split."""
     made: dict[str, dict[str, Any]] = {}
     for split, name in ONE_K.items():
-        file = next((f"{p}/{name}".lstrip("/") for p in PLACES if (root / p / name).is_file()), name)
+        file = placed(root, PLACES, name) or name
         table, _ = read_table(given(root, file, "data.source.protocol=1k-a"), "video_id", limits)
         require_column(table, "video_id", file)
         for row in table.to_dict("records"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers import coco_captions
@@ -54,8 +55,13 @@ def from_table(
     twice = rows.columns[rows.columns.duplicated()]
     if len(twice):
         raise DataError(f"{file}: several columns are called {twice[0]!r}; rename all but one")
-    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    return [{str(column): _plain(value) for column, value in row.items()} for row in records], notes
+    return records(rows), notes
+
+
+def records(table: pd.DataFrame) -> Rows:
+    """The rows of a table as they are, None where a value is missing."""
+    found = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(column): _plain(value) for column, value in row.items()} for row in found]
 
 
 def from_folders(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from multimodal_lab.bounds import Count
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.delimited import decode
-from multimodal_lab.data.readers.folder import existing, find, given, some, table
+from multimodal_lab.data.readers.folder import existing, find, given, placed, some, table
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
+from multimodal_lab.data.readers.pair_rows import records
 from multimodal_lab.data.readers.video_file import SUFFIXES, Colour
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
@@ -65,8 +66,7 @@ class Video(MediaTable):
             samples["split"] = split
             samples = samples[samples["split"].notna()].reset_index(drop=True)
             notes = [*notes, *told]
-        plain = samples.astype(object).where(samples.notna(), None).rename(columns={"path": COLUMN})
-        rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
+        rows = records(samples.rename(columns={"path": COLUMN}))
         super().__init__(
             base, str(root), rows, notes, images=[], texts=[], missing="keep",
             media=[VideoColumns([COLUMN], frames, video_colour, channels, no_sound, shrink)],
@@ -77,10 +77,7 @@ class Video(MediaTable):
 
 def _lists(root: Path, fold: int) -> dict[str, str]:
     """The official lists of a fold."""
-    found = {
-        split: next((f"{p}/{name.format(fold)}" for p in PLACES if (root / p / name.format(fold)).is_file()), None)
-        for split, name in LISTS.items()
-    }
+    found = {split: placed(root, PLACES, name.format(fold)) for split, name in LISTS.items()}
     if lacking := [LISTS[split].format(fold) for split, path in found.items() if path is None]:
         raise DataError(
             f"data.source.fold: {fold}, and there is no {lacking[0]} in {root}, in ucfTrainTestlist/ or annotations/ of it, or "

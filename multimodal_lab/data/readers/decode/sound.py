@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from multimodal_lab.data.readers.decode import Refused
+from multimodal_lab.data.readers.decode.wave import QUIET, resample
 
 if TYPE_CHECKING:
     from multimodal_lab.data.readers.decode.child import Room
 
 LOUD = 8.0  # times full scale: decoders overshoot 1 by a little, numbers that were never divided by 32768 by far
 EDGE = 0.1  # seconds read on both sides of a window, longer than the resampler's filter
-QUIET = 2.0**-15  # one step of 16 bits: what never leaves it is silence
 UNKNOWN = (0, 0xFFFFFFFF)  # the length of a WAV that was written to a pipe
 TAIL = 1 << 16  # bytes: no page of Ogg is longer
 
@@ -61,9 +61,7 @@ def read(
     if mono and channels > 1:
         x = x.mean(1, keepdims=True, dtype=np.float32)
     if to != native:
-        import soxr
-
-        x = soxr.resample(x, native, to, quality="HQ")
+        x = resample(x, native, to)
     x = x[skip:] if steps is None else x[skip : skip + steps]
     return {"values": x.T, "rate": to, "silent": peak <= QUIET}
 

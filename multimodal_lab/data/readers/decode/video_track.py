@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data.readers.decode import Refused
+from multimodal_lab.data.readers.decode.wave import QUIET, resample
 
 BEFORE = 0.2  # seconds decoded before the first that is wanted: a codec's first packets after a seek are not yet whole
 JITTER = 0.002  # seconds by which frames that follow each other may seem apart
-QUIET = 2.0**-15  # one step of 16 bits: what never leaves it is silence
 
 
 def read(
@@ -34,9 +34,7 @@ def read(
     if mono and channels > 1:
         x = x.mean(0, keepdims=True, dtype=np.float32)
     if to != native:
-        import soxr
-
-        x = soxr.resample(np.ascontiguousarray(x.T), native, to, quality="HQ").T
+        x = resample(x.T, native, to).T
     count, skip = round((end - start) * to), round(start * to) - round(begin / native * to)
     made = np.full((len(x), count), np.nan, np.float32)
     low, high = max(0, -skip), min(count, x.shape[1] - skip)
