@@ -37,7 +37,8 @@ def node(group: str, choice: str, folders: Sequence[Path]) -> Tree:
     made: Tree = {}
     for name in (n for n in own.get("defaults", ()) if n != "_self_"):
         if isinstance(name, str):
-            made = _over(made, node(group, name.removeprefix(f"/{group}/"), folders))
+            base, _, at = name.removeprefix(f"/{group}/").partition("@")
+            made = _over(made, _within(at, node(group, base, folders)))
             continue
         for of, inner in name.items():
             other, _, at = str(of).removeprefix("/").partition("@")
@@ -50,8 +51,16 @@ def _read(file: Path) -> Tree:
     own: Tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     made: Tree = {}
     for name in (n for n in own.get("defaults", ()) if isinstance(n, str) and n.startswith("_") and n != "_self_"):
-        made = _over(made, _read(file.with_name(f"{name}.yaml")))
+        base, _, at = name.partition("@")
+        made = _over(made, _within(at, _read(file.with_name(f"{base}.yaml"))))
     return _over(made, own)
+
+
+def _within(package: str, node: Tree) -> Tree:
+    """A node where a defaults list puts it, `NAME@package`."""
+    for word in reversed(package.split(".") if package else []):
+        node = {word: node}
+    return node
 
 
 def _over(base: Tree, own: Tree) -> Tree:
