@@ -11,13 +11,14 @@ import numpy as np
 from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics, looked_at
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams import steps, whole_numbers
-from multimodal_lab.data.streams.measured import both, measured
-from multimodal_lab.data.streams.nodata import Tally, blank
+from multimodal_lab.data.streams.nodata import Tally, blank, both, measured
 from multimodal_lab.data.streams.normalise import statistics
 from multimodal_lab.data.streams.ranges import BandRanges
 from multimodal_lab.data.streams.scaling import ends
 from multimodal_lab.data.streams.statistics import BandError, Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
+
+Mask = np.ndarray | None  # None: everywhere
 
 
 class Array(Kind):
@@ -53,9 +54,7 @@ class Array(Kind):
         self._check_finite(plan, x, mask if samples.background != "keep" else None, raw.missing.get(name))
         _check_layout(samples, name, x, raw, mask)
 
-    def _check_finite(
-        self, plan: StreamPlan, x: np.ndarray, mask: np.ndarray | None, missing: np.ndarray | None
-    ) -> None:
+    def _check_finite(self, plan: StreamPlan, x: np.ndarray, mask: Mask, missing: Mask) -> None:
         """Refuse infinite values that are not declared missing; where there are neither pixels nor steps, missing ones, too."""
         bad, stored, gappy = np.zeros(x.shape, dtype=bool), plan.stored, self.spatial or plan.timed
         if x.dtype.kind == "f":
@@ -73,7 +72,7 @@ class Array(Kind):
                 f"({int(per_band.sum())} in all its bands)"
             )
 
-    def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, Mask]:
         """Scaled, projected, and images brought to size, blank where a pixel is not seen (see `Resize.sized`)."""
         whole = self.spatial and samples.resizes[name].stored
         raw = whole_numbers.resized(samples, raw, name) if whole else raw
@@ -90,43 +89,44 @@ class Array(Kind):
             return x, None
         if timed:
             return self._video(samples, raw, x, name)
-        x, seen = self._sized(samples, raw, x, name, 1)
+        known, seen = raw.measured[name], raw.seen[name]
+        if samples.plans[name].pca and known is not None:  # a component is of all bands
+            known = measured(x, "any")
+            seen = both(raw.mask, known)
+        x, seen = self._sized(samples, raw, x, name, known, seen)
         return blank(x, seen, fitted, samples.nodata), seen
 
     def _sized(
-        self, samples: Samples, raw: Raw, x: np.ndarray, name: str, frames: int
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(C * frames, H, W) brought to size, see `Resize.sized`."""
-        resize, fitted = samples.resizes[name], samples.fitted[name]
+        self, samples: Samples, raw: Raw, x: np.ndarray, name: str, known: Mask, seen: Mask, frames: int = 1
+    ) -> tuple[np.ndarray, Mask]:
+        """(C * frames, H, W) brought to size: measured where `known`, of which `seen` lies inside the mask."""
+        resize, fitted, policy = samples.resizes[name], samples.fitted[name], samples.policies[name]
         limits = None
         if resize.rule == "bicubic" and not samples.plans[name].pca and (stored := raw.inputs[name]) is not None:
-            limits = ends(samples.policy(name), stored.dtype, len(stored), fitted.layout["full_scale"], fitted.scaling)
+            limits = ends(policy, stored.dtype, len(stored), fitted.layout["full_scale"], fitted.scaling)
         limits = None if limits is None else np.repeat(limits, frames, 0)
-        return resize.sized(x, raw.mask, samples.background == "keep", samples.nodata, limits)
+        return resize.sized(x, known, known if samples.background == "keep" else seen, samples.nodata == "all", limits)
 
-    def _video(self, samples: Samples, raw: Raw, x: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    def _video(self, samples: Samples, raw: Raw, x: np.ndarray, name: str) -> tuple[np.ndarray, Mask]:
         """(C, T, H, W) brought to size, all frames by one mask: with `any`, a pixel is seen where every frame has it."""
-        known = self.seen(samples, raw, x)
-        real = np.ones(x.shape[1], dtype=bool) if known is None or known.ndim == 2 else known.any((1, 2))
+        seen = raw.seen[name]
+        real = np.ones(x.shape[1], dtype=bool) if seen is None or seen.ndim == 2 else seen.any((1, 2))
         frames = x[:, real].reshape(-1, *x.shape[2:])  # to the resizing a frame's band is a band
-        small, seen = self._sized(samples, raw, frames, name, int(real.sum()))
+        known = measured(frames, samples.nodata)
+        small, seen = self._sized(samples, raw, frames, name, known, both(raw.mask, known), int(real.sum()))
         made = np.full((*x.shape[:2], *small.shape[1:]), np.nan, dtype=np.float32)
         small = small.reshape(len(x), -1, *small.shape[1:])
         made[:, real] = blank(small, seen, samples.fitted[name], samples.nodata)
         return made, seen
 
-    def scaled(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
+    def scaled(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray, Mask] | None:
         """Stream `name` as float32 in stored shape, and the pixels that it is measured by; None where it is missing."""
         x, fitted = raw.inputs[name], samples.fitted[name]
         if x is None:
             return None
-        mask = self.seen(samples, raw, x)
+        mask = raw.seen.get(name)
         # every sample has the full scale of the first: `check` refuses another
-        return samples.policy(name).apply(x, mask, fitted.layout["full_scale"], fitted.scaling), mask
-
-    def seen(self, samples: Samples, raw: Raw, x: np.ndarray) -> np.ndarray | None:
-        """(H, W) bool: the pixels of a stored value that are inside the mask and measured; None: all."""
-        return both(raw.mask, measured(x, samples.nodata)) if self.spatial else None
+        return samples.policies[name].apply(x, mask, fitted.layout["full_scale"], fitted.scaling), mask
 
     def notes(
         self, samples: Samples, name: str, read: Callable[[int], Raw], splits: Mapping[str, np.ndarray]
@@ -164,7 +164,7 @@ class Statistics(Learner):
         self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
         self.tally, self.ranges, self.high, self.longest = Tally(), BandRanges(), 0.0, 0
         try:
-            self.fitted.scaling = samples.policy(name).fit(self._pixels(train, scaled=False))
+            self.fitted.scaling = samples.policies[name].fit(self._pixels(train, scaled=False))
         except BandError as error:
             raise error.named([band.name for band in self.plan.stored.bands]) from error
         if self.plan.pca:
@@ -182,9 +182,9 @@ class Statistics(Learner):
             if found is not None:
                 yield inside_mask(*found)
 
-    def _stored(self, raw: Raw) -> tuple[np.ndarray, np.ndarray | None] | None:
+    def _stored(self, raw: Raw) -> tuple[np.ndarray, Mask] | None:
         x = raw.inputs[self.name]
-        return None if x is None else (x, self.kind.seen(self.samples, raw, x))
+        return None if x is None else (x, raw.seen.get(self.name))
 
     def add(self, raw: Raw) -> None:
         """The measured values inside the mask."""
@@ -208,15 +208,15 @@ class Statistics(Learner):
         samples, fitted = self.samples, self.fitted
         names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
         mean, std = self.moments.result(f"stream {self.name}", names)
-        fitted.mean, fitted.std = statistics(self.plan, fitted, samples.policy(self.name), mean, std)
+        fitted.mean, fitted.std = statistics(self.plan, fitted, samples.policies[self.name], mean, std)
         fitted.missing, fitted.ranges = self.tally.facts(), self.ranges.facts()
         fitted.steps = (self.plan.stored.steps or self.longest) if self.plan.timed else None
         fitted.fill = fitted.mean if self.kind.spatial and samples.background != "zero" else []
-        if not self.plan.pca and (unit := getattr(samples.policy(self.name), "unit", None)):
+        if not self.plan.pca and (unit := getattr(samples.policies[self.name], "unit", None)):
             fitted.unit = unit(self.high, fitted.layout["full_scale"])
 
 
-def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: np.ndarray | None) -> None:
+def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: Mask) -> None:
     timed = samples.plans[name].timed
     shape = x.shape[:1] + x.shape[1 + timed :]
     seen = (shape, x.dtype, raw.full_scale, mask is None)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TRAINED = ("word", "bpe")  # models of tokenizers that are trained on the training split
 Background = Literal["mean", "zero", "keep"]
+NodataRule = Literal["any", "all"]
 Normalise = Literal["train", "imagenet", "sat493m", "backbone"] | dict[str, Any]
 
 
@@ -84,7 +85,8 @@ class Samples(Protocol):
     """What a kind sees of the samples: each stream's plan and what is learnt of it, and the choices of the run.
 
     tokens[stream]: its tokenizer. background: what lies outside the specimen, see `Data`. nodata: whether a pixel is missing
-    where `any` band of a stream is, or where `all` are. resizes[stream]: what brings it to size.
+    where `any` band of a stream is, or where `all` are. policies[stream]: how its values are scaled. resizes[stream]: what
+    brings it to size.
     """
 
     plans: dict[str, StreamPlan]
@@ -93,13 +95,10 @@ class Samples(Protocol):
     kinds: dict[str, Kind]
     layouts: dict[str, tuple[Any, ...]]
     scaling: Scaling | OwnScaling
+    policies: dict[str, Any]
     resizes: dict[str, Resize]
     background: Background
-    nodata: Literal["any", "all"]
-
-    def policy(self, name: str) -> Scaling:
-        """How the values of a stream are scaled."""
-        ...
+    nodata: NodataRule
 
     def raw(self, row: int) -> Raw:
         """What is stored of one sample, checked."""

@@ -31,6 +31,9 @@ class Raw:
     255; 1.0 for floats), of all streams or {stream: its own}: the `dtype_max` scaling policy divides by it.
     missing[stream] (C, H, W) or (H, W) bool, True where a value was never measured (nodata); a stream without any has no
     entry. NaN in a float image means the same.
+
+    measured[stream], of images once they are checked, see `nodata.mark`: (H, W) bool, with a time axis (T, H, W), which
+    pixels were; None: all. seen[stream]: those of them inside the mask.
     """
 
     inputs: dict[str, Any]
@@ -38,6 +41,8 @@ class Raw:
     full_scale: float | dict[str, float] = 1.0
     missing: dict[str, np.ndarray] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, np.ndarray | None] = field(default_factory=dict)
+    seen: dict[str, np.ndarray | None] = field(default_factory=dict)
 
     def scale(self, stream: str) -> float:
         """The full scale of one stream."""

@@ -13,7 +13,8 @@ from multimodal_lab.augment.blank import blanked
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
-from multimodal_lab.data.streams.resize import Resize, at_size
+from multimodal_lab.data.streams.nodata import at_size
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import DtypeMax, FixedRange, NoScaling, PerImageMinMax
 from multimodal_lab.types import Band
 

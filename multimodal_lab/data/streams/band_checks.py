@@ -36,7 +36,7 @@ def notes(samples: SampleReader) -> list[str]:
 def _scaled(samples: SampleReader) -> Iterator[str]:
     """Streams whose values fill next to nothing of the fixed range that they are scaled by, or lie far outside."""
     for name, fitted in samples.fitted.items():
-        policy = samples.policy(name) if samples.kinds[name].has_bands else None
+        policy = samples.policies[name] if samples.kinds[name].has_bands else None
         seen = [v for key in ("low", "high") for v in fitted.ranges.get(key, ()) if v is not None]
         if not isinstance(policy, FixedRange) or not seen:
             continue

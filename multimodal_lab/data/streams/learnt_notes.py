@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.kind import StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import NodataRule, StreamPlan, StreamStatistics
 from multimodal_lab.data.loading.unreadable import Bad
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams import normalise
-from multimodal_lab.data.streams.measured import NodataRule
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Stream
 

@@ -6,13 +6,37 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.kind import Samples, StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import NodataRule, Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.streams.measured import NodataRule, both, measured
+
+
+def measured(x: np.ndarray, rule: NodataRule) -> np.ndarray | None:
+    """(…) bool of (C, …): where no band is NaN (`any` makes a pixel or step missing) or not `all` are; None: everywhere."""
+    if x.dtype.kind != "f" or not np.isnan(np.min(x)):  # a minimum is NaN where a value is
+        return None
+    missing = np.isnan(x)
+    return np.asarray(~(missing.any(0) if rule == "any" else missing.all(0)))
+
+
+def both(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
+    """Where two masks are True; None is everywhere."""
+    if a is None or b is None or a is b:
+        return b if a is None else a
+    return np.asarray(a & b)
+
+
+def at_size(mask: np.ndarray, side: int) -> np.ndarray:
+    """A square mask (S, S) at another size, nearest neighbour."""
+    if mask.shape[-1] == side:
+        return mask
+    at = ((np.arange(side) + 0.5) * len(mask) / side).astype(np.int64)
+    return mask[at[:, None], at]
 
 
 def mark(samples: Samples, raw: Raw) -> None:
     """Make NaN of every image's or step's value that `raw.missing` names; one without any left becomes a missing stream.
+
+    Images are looked through for NaN here alone: which pixels hold a value stands in `raw.measured` and `raw.seen` from here on.
 
     `DataError` where that takes the last stream of bands.
     """
@@ -26,6 +50,8 @@ def mark(samples: Samples, raw: Raw) -> None:
             x = raw.inputs[name] = np.where(missing, np.float32(np.nan), x)
         known = measured(x, samples.nodata)
         inside = both(known, raw.mask if kind.spatial else None)
+        if kind.spatial:
+            raw.measured[name], raw.seen[name] = known, inside
         if known is not None and inside is not None and not inside.any():
             gone.append(f"{_worst(samples.plans[name], x)} of {name}")
             raw.inputs[name], raw.missing[name] = None, np.ones((1, 1), dtype=bool)

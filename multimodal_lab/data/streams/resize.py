@@ -12,21 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.streams.measured import NodataRule, both, measured
 from multimodal_lab.data.streams.scaled_size import scaled_size
 
 Rule = Literal["area", "bicubic", "none"]
 Fit = Literal["pad", "stretch", "crop", "crop_floor"]
 Mode = Literal["area", "bicubic", "nearest"]
 WHOLE = ("AVX2", "AVX512")  # processors on which bilinear of uint8 is uint8
-
-
-def at_size(mask: np.ndarray, side: int) -> np.ndarray:
-    """A square mask (S, S) at another size, nearest neighbour."""
-    if mask.shape[-1] == side:
-        return mask
-    at = ((np.arange(side) + 0.5) * len(mask) / side).astype(np.int64)
-    return mask[at[:, None], at]
 
 
 class Resize:
@@ -105,24 +96,22 @@ class Resize:
     def sized(
         self,
         x: np.ndarray,
-        mask: np.ndarray | None,
-        keep: bool,
-        missing: NodataRule,
+        known: np.ndarray | None,
+        seen: np.ndarray | None,
+        per_band: bool,
         limits: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(C, H, W), NaN where nothing was measured, at the size that networks see; and (size, size) bool, None: everywhere.
+        """(C, H, W), measured where `known`, at the size that networks see; and (size, size) bool, None: everywhere.
 
-        That one is True where a pixel is seen: measured, in the frame and, unless `keep`, inside `mask`. Averages are of
-        seen pixels alone. Where a pixel is seen all the same (`missing=all`), a band without a value stays NaN.
+        Both are None where every pixel is. The mask that is given back is True where a pixel is `seen` and in the frame.
+        Averages are of seen pixels alone. per_band: a pixel is seen where any band is measured; one that is not stays NaN.
         limits: see `image`.
         """
-        known = measured(x, missing)
-        seen = known if keep else both(mask, known)
         if self._keeps(x.shape[1:]):
             return x, seen
         if seen is None and self.fit == "pad" and x.shape[1] != x.shape[2]:
             return self.image(x, None, limits), self.mask(np.ones(x.shape[1:], dtype=bool))
-        bands = None if known is None or missing == "any" else ~np.isnan(x)
+        bands = ~np.isnan(x) if known is not None and per_band else None
         small = None if seen is None else self.small(seen)
         x = self.image(x, seen if bands is None else bands & seen, limits)
         if bands is not None:

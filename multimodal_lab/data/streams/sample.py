@@ -13,12 +13,11 @@ import pandas as pd
 
 from multimodal_lab.data import kinds, units
 from multimodal_lab.data.content import Content
-from multimodal_lab.data.kind import Background, StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import Background, NodataRule, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams import nodata, steps
-from multimodal_lab.data.streams.measured import NodataRule, both, measured
 from multimodal_lab.data.streams.own_scaling import OwnScaling
-from multimodal_lab.data.streams.resize import Resize, at_size
+from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.files import retried
 from multimodal_lab.stage import place
@@ -66,9 +65,11 @@ class SampleReader:
         self.table: pd.DataFrame = source.samples
         self.names = [str(i) for i in self.table["id"]]
         self.paths = list(self.table["path"]) if "path" in self.table else []
-        self.policies: dict[str, Any] = {}
-        if isinstance(scaling, OwnScaling):
-            self.policies = {n: scaling.of(p.stored) for n, p in plans.items() if self._scaled(n)}
+        # how the values of each stream are scaled
+        self.policies: dict[str, Any] = {
+            n: scaling.of(p.stored) if isinstance(scaling, OwnScaling) and self._scaled(n) else scaling
+            for n, p in plans.items()
+        }
         self.fitted = {name: StreamStatistics() for name in plans}
         self.tokens: dict[str, Any] = {}
         self.layouts: dict[str, tuple[Any, ...]] = {}  # of the last sample, so that the next is compared at once
@@ -95,11 +96,6 @@ class SampleReader:
         made.kinds = {name: self.kinds[name] for name in names}
         made.kept, made.last = {}, {}
         return made
-
-    def policy(self, name: str) -> Scaling:
-        """How the values of a stream are scaled."""
-        policy: Scaling = self.policies.get(name, self.scaling)
-        return policy
 
     def called(self, row: int) -> str:
         """How messages name a sample."""
@@ -138,7 +134,11 @@ class SampleReader:
             self.require_units(raw)
             for name, plan in self.plans.items():
                 if plan.longer == "cut" and (x := raw.inputs[name]) is not None:
-                    raw.inputs[name] = steps.cut(x, steps.most(plan, self.fitted[name]))
+                    limit = steps.most(plan, self.fitted[name])
+                    raw.inputs[name] = steps.cut(x, limit)
+                    for masks in (raw.measured, raw.seen):
+                        if (told := masks.get(name)) is not None and told.ndim == 3:  # (T, H, W)
+                            masks[name] = told[:limit]
         except DataError as error:
             raise self.named(row, error) from error
         if self.cache:
@@ -173,7 +173,7 @@ class SampleReader:
             for name, kind in self.kinds.items():
                 if (x := raw.inputs[name]) is not None:
                     kind.require(self, name, x)
-                    if kind.spatial and (seen := measured(x, self.nodata)) is not None:
+                    if kind.spatial and (seen := raw.measured[name]) is not None:
                         self.resizes[name].small(
                             seen if self.background == "keep" or raw.mask is None else seen & raw.mask
                         )
@@ -214,19 +214,19 @@ class SampleReader:
         if not self.one_frame:
             return None
         side = max((self.fitted[name].size or 0 for name in self.images), default=0)
-        of = {name: None if m is None else at_size(m, side or m.shape[-1]) for name, m in seen.items()}
+        of = {name: None if m is None else nodata.at_size(m, side or m.shape[-1]) for name, m in seen.items()}
         masks = list(of.values())
         if self.nodata == "all":
             known = [m for m in masks if m is not None]
             return np.logical_or.reduce(known) if known and len(known) == len(masks) else None
-        mask = None
+        mask = masks[0] if masks else None
         for one in masks:
-            mask = both(mask, one)
+            mask = nodata.both(mask, one) if one is not mask else mask
         if mask is not None and not mask.any():
             raise DataError(f"no pixel is measured in all of {', '.join(seen)}; data.nodata=all takes those of any")
         for name, one in of.items():
             if one is not mask:
-                own = None if mask is None else at_size(mask, inputs[name].shape[-1])
+                own = None if mask is None else nodata.at_size(mask, inputs[name].shape[-1])
                 inputs[name] = nodata.blank(inputs[name], own, self.fitted[name], self.nodata)
         return mask
 

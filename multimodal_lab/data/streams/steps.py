@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from multimodal_lab.data.kind import StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import NodataRule, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
-from multimodal_lab.data.streams.measured import NodataRule, measured
+from multimodal_lab.data.streams.nodata import measured
 
 SAME_RATE = 1e-3  # of the rate: clocks and rounding in headers differ by less, recorders by more
 

@@ -24,7 +24,7 @@ def possible(reader: SampleReader) -> bool:
         hasattr(reader.source, "read_rows")
         and reader.watch is None
         and not reader.gone
-        and all(_plain(reader, n) and getattr(reader.policy(n), "elementwise", False) for n in reader.plans)
+        and all(_plain(reader, n) and getattr(reader.policies[n], "elementwise", False) for n in reader.plans)
     )
 
 
@@ -73,7 +73,7 @@ def finished(reader: SampleReader, rows: np.ndarray) -> dict[str, np.ndarray] | 
     scales = {name: fitted.layout["full_scale"] for name, fitted in reader.fitted.items()}
     # bands first, as a policy takes them: one that treats each value by itself gives the same bits
     return {
-        n: reader.policy(n).apply(x.T, None, scales[n], reader.fitted[n].scaling).T for n, x in found.inputs.items()
+        n: reader.policies[n].apply(x.T, None, scales[n], reader.fitted[n].scaling).T for n, x in found.inputs.items()
     }
 
 
