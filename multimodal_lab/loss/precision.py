@@ -31,11 +31,6 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         return wide(a) @ wide(b)
 
 
-def mean_where(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of gathered `values` (N,), alike on every rank, over `valid` (N,) bool; none valid gives 0 with a graph."""
-    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)
-
-
 @contextlib.contextmanager
 def counting() -> Iterator[list[Tensor]]:
     """Inside, `mean_over_all` takes no mean: it adds this rank's denominator to the list."""
