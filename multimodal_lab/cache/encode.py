@@ -9,7 +9,7 @@ import torch
 
 from multimodal_lab.cache.encodings import Encodings
 from multimodal_lab.cache.unchanged import Augment, require_unchanged
-from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.progress import track
 from multimodal_lab.system import System
 

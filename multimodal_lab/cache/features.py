@@ -23,7 +23,7 @@ from multimodal_lab.cache.store import CacheError, CacheStore, key
 from multimodal_lab.cache.texts import TextEncodings, TextLookup, encode_texts
 from multimodal_lab.cache.unchanged import Augment, require_ops_elsewhere
 from multimodal_lab.data.loading.collate import Collator
-from multimodal_lab.evaluate.eval_mode import restored_modes
+from multimodal_lab.device.eval_mode import restored_modes
 from multimodal_lab.system import System
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.cache.encodings import Encodings, Lookup
-from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.progress import track
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features

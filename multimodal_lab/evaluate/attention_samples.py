@@ -15,7 +15,7 @@ from torch import Tensor
 
 from multimodal_lab import files
 from multimodal_lab.data import kinds
-from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate.looked import Looked, Score, looked
 from multimodal_lab.evaluate.pieces import pieces
 from multimodal_lab.evaluate.rollout import Rollout

@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 from torch import nn
 
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate import parquet
 from multimodal_lab.evaluate.clips import FILE, Clips
 from multimodal_lab.evaluate.embed_config import EmbedConfig, Format
 from multimodal_lab.evaluate.encoded_batch import EncodedBatch, encode, join
 from multimodal_lab.evaluate.encoder import Encoder
-from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.said import Said
 from multimodal_lab.evaluate.table_writer import TableWriter
 from multimodal_lab.evaluate.thumbnails import Thumbnails

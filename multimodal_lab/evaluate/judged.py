@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.device.trim import trim
 from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.evaluate.embeddings import EmbeddingData, Embeddings, assembled, embed, named, passed
 from multimodal_lab.evaluate.encoded_batch import EncodedBatch, encode, join
 from multimodal_lab.evaluate.encoder import Encoder
-from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.table_writer import TableWriter
 
 CHUNK = 16_384  # rows in memory before they are written, where not all are kept

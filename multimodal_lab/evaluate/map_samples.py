@@ -11,7 +11,7 @@ import torch
 
 from multimodal_lab import files
 from multimodal_lab.data import kinds
-from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate.thumbnails import stretched
 
 FILE = "maps.npz"  # of a run directory

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.augment.mix_sounds import heard, parts
-from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.loss.si_sdr import ratio
 from multimodal_lab.types import Batch
 

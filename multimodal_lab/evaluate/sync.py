@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 
 from multimodal_lab.augment.shift_sound import ShiftSound
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate.class_scores import ClassScores
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.tasks import ScoreSheet
 
 TABLE = "offsets"  # of `scores/`

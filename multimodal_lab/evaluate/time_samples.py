@@ -14,8 +14,8 @@ from torch import Tensor
 
 from multimodal_lab import files
 from multimodal_lab.data import kinds
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate.attention_samples import whole_rows
-from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.thumbnails import stretched
 from multimodal_lab.types import Stream
 

@@ -13,11 +13,11 @@ import torch
 from omegaconf import DictConfig
 
 from multimodal_lab.device import distributed
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate import chance, class_scores, predictions, thresholds
 from multimodal_lab.evaluate.call import asks, call, seen_by
 from multimodal_lab.evaluate.embed_config import EmbedConfig
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
-from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.evaluate.judged import embed_and_save
 from multimodal_lab.experiment.figure_samples import FigureSamples
 from multimodal_lab.progress import track

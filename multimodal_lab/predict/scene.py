@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
-from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.predict.blend import Blend, Lattice
 from multimodal_lab.predict.predictor import Predictor
 from multimodal_lab.predict.rasters import Axes, Raster, opened, places

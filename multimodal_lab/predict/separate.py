@@ -11,7 +11,7 @@ import torch
 
 from multimodal_lab.augment.mix_sounds import SILENCE
 from multimodal_lab.data.source import DataError
-from multimodal_lab.evaluate.eval_mode import eval_mode
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate.separated import heads
 from multimodal_lab.predict.predictor import Predictor
 from multimodal_lab.text import expected_one_of

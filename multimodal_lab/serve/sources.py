@@ -14,9 +14,9 @@ from pyarrow import ArrowException
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
+from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate.embeddings import Embeddings, assembled, named
 from multimodal_lab.evaluate.encoded_batch import encode
-from multimodal_lab.evaluate.eval_mode import eval_mode
 from multimodal_lab.experiment.reload import read_data
 from multimodal_lab.predict import photos
 from multimodal_lab.predict.given import OfFile

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from multimodal_lab.device import distributed
-from multimodal_lab.evaluate.eval_mode import restored_modes
+from multimodal_lab.device.eval_mode import restored_modes
 from multimodal_lab.loss.precision import counting
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch

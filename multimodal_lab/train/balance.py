@@ -11,7 +11,7 @@ from torch import Tensor
 
 from multimodal_lab.build import asks
 from multimodal_lab.device import distributed
-from multimodal_lab.evaluate.eval_mode import restored_modes
+from multimodal_lab.device.eval_mode import restored_modes
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features, alone
 
