@@ -29,6 +29,7 @@ FLOORS = (
     Floor("experiments and studies", ("experiment", "study")),
     Floor("commands", ("run", "embed", "predict", "doctor", "explore", "replay", "serve", "sweep_table", "merge")),
 )
+BELOW_ALL = "multimodal_lab.data.kinds"  # the list of kinds imports no kind until one is asked for
 HYDRA_FROM = 4  # the lowest floor on which Hydra and OmegaConf may be imported
 
 

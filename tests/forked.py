@@ -37,6 +37,9 @@ IMPORTED = (
     "matplotlib.pyplot",
     "pandas",
     "rich.console",
+    "torchmetrics.functional.classification",  # of a first score, as the two below
+    "sklearn.linear_model",
+    "scipy.stats",
 )
 PACKAGES = ("multimodal_lab", "hydra_plugins", "hydra._internal.core_plugins")  # with every module of theirs
 OWN = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""Which held-out samples a trained run has seen, by their names, their groups and what they hold."""
+"""Held-out samples that a trained run has not seen: told apart by their names, their groups and what they hold."""
 
 from __future__ import annotations
 

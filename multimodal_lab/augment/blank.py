@@ -1,4 +1,4 @@
-"""What stands where nothing was measured: the fill outside the mask, the mean in a padded step, zero in a missing stream."""
+"""Blank pixels and steps: the fill outside the mask, the mean in a padded step, zero in a missing stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recording louder or softer."""
+"""Random gain: a recording louder or softer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise in proportion to what each channel usually varies by."""
+"""Jitter: noise in proportion to what each channel usually varies by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A random part of a recording."""
+"""Random crop in time: a part of a recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A smooth random change of speed along a recording."""
+"""Time warp: a smooth random change of speed along a recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of which some are not real: zeros there, and means over the others alone."""
+"""Masked tokens, of which some are not real: zeros there, and means over the others alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What front ends of sound share: the wave as files hold it, its power spectrum, mel filters, which frames are real."""
+"""Short-time Fourier front ends: the wave as files hold it, its power spectrum, mel filters, which frames are real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that two modules share: one name in a state dict, as safetensors holds no tensor twice."""
+"""Tied weights, which two modules share: one name in a state dict, as safetensors holds no tensor twice."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class CachingLoader(ConfigLoaderImpl):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        """Hydra's method of this name; the caller may change what it gets."""
+        """Hydra's method of this name; all callers but the first may change what they get."""
         key = (config_name, tuple(overrides), run_mode)
         if self._first is not None and self._first[0] == key:
             return copy.deepcopy(self._first[1])
@@ -76,7 +76,7 @@ class CachingLoader(ConfigLoaderImpl):
         _record(cfg, parsed)
         if found := [*hydra_problems(cfg.hydra, {o.key_or_group for o in parsed})]:
             raise Refused(found)
-        self._first = self._first or (key, copy.deepcopy(cfg))
+        self._first = self._first or (key, cfg)  # the check reads it; a run, which may change its own, gets a copy
         return cfg
 
     def _process_config_searchpath(

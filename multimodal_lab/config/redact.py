@@ -38,7 +38,11 @@ def text(said: str, known: Iterable[str] = ()) -> str:
 
     Any other value of the environment that a config has referred to becomes that reference.
     """
-    for value in sorted({*environment(), *known}, key=len, reverse=True):
+    return _without(said, {*environment(), *known})
+
+
+def _without(said: str, secrets: Iterable[str]) -> str:
+    for value in sorted(secrets, key=len, reverse=True):
         said = said.replace(value, HIDDEN)
     for value in sorted(read, key=len, reverse=True):
         said = said.replace(value, f"${{oc.env:{read[value]}}}")
@@ -83,7 +87,8 @@ def config(resolved: Any, raw: Any, key: str = "") -> Any:
     `raw` is the same config unresolved. A value that interpolates `oc.env`, or that holds what such a value resolved to,
     stays the interpolation that it was, so that the written config still works where the environment holds it.
     """
-    return _hidden(resolved, raw, key, _from_environment(resolved, raw))
+    known = _from_environment(resolved, raw)
+    return _hidden(resolved, raw, key, known, known | environment())
 
 
 def plain(value: Any, key: str = "") -> Any:
@@ -97,16 +102,17 @@ def plain(value: Any, key: str = "") -> Any:
     return HIDDEN if value and _KEY.search(key) and "${" not in value else line(value)
 
 
-def _hidden(value: Any, raw: Any, key: str, known: frozenset[str]) -> Any:
+def _hidden(value: Any, raw: Any, key: str, known: frozenset[str], secrets: frozenset[str]) -> Any:
+    """known: what `raw` refers to in the environment, itself among the `secrets`."""
     if isinstance(raw, str) and "${" in raw and ("oc.env" in raw or any(k in str(value) for k in known)):
         return raw
     if isinstance(value, Mapping):
-        return {k: _hidden(v, _below(raw, k), str(k), known) for k, v in value.items()}
+        return {k: _hidden(v, _below(raw, k), str(k), known, secrets) for k, v in value.items()}
     if isinstance(value, list):
-        return [_hidden(v, _below(raw, i), key, known) for i, v in enumerate(value)]
+        return [_hidden(v, _below(raw, i), key, known, secrets) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
-    return HIDDEN if value and _KEY.search(key) else text(value, known)
+    return HIDDEN if value and _KEY.search(key) else _without(value, secrets)
 
 
 def _from_environment(value: Any, raw: Any) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Digests of what each sample holds, by which it is known again under any name."""
+"""Digests of content: what each sample holds, by which it is known again under any name."""
 
 from __future__ import annotations
 

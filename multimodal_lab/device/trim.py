@@ -1,4 +1,4 @@
-"""Freed memory: kept for the next step of a training, given back to the system where a table is done with."""
+"""Trim freed memory: kept for the next step of a training, given back to the system where a table is done with."""
 
 from __future__ import annotations
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
-from sklearn.linear_model import Ridge
 from torch import Tensor
-from torchmetrics.functional import r2_score
 
 from multimodal_lab.metric import logistic
 
@@ -28,14 +27,18 @@ def by_logistic(link: logistic.Link) -> Fit:
 
 def by_ridge(x: Tensor, y: Tensor, strengths: Sequence[float]) -> list[Model]:
     """Values (N, P) of x (N, D), fitted to y (N, P)."""
+    from sklearn.linear_model import Ridge
+
     # alpha = 1 / C on the summed squared error, as C does for the logistic loss
     return [partial(_predict, Ridge(alpha=1 / c).fit(x.double().numpy(), y.numpy())) for c in strengths]
 
 
-def _predict(model: Ridge, x: Tensor) -> Tensor:
+def _predict(model: Any, x: Tensor) -> Tensor:
     return torch.as_tensor(model.predict(x.double().numpy())).reshape(len(x), -1)
 
 
 def r2(predicted: Tensor, truth: Tensor) -> float:
     """R² of values (N, P); NaN of fewer than two rows."""
+    from torchmetrics.functional import r2_score  # two seconds, see `metric.calibration`
+
     return float(r2_score(predicted.double(), truth.double())) if len(truth) > 1 else float("nan")

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 BINS = 15  # of equal width
 
@@ -18,6 +17,10 @@ def of_classes(log_p: Tensor, truth: Tensor, bins: int = BINS) -> dict[str, floa
     squared errors of all K probabilities, 0 to 2, of two classes half of that, 0 to 1 (Brier 1950, eq. 2, as scikit-learn
     scales it and as studies have it). nll: the mean -log p of the truth.
     """
+    from torchmetrics.functional.classification import (
+        multiclass_calibration_error,  # two seconds, which no start waits for
+    )
+
     k, p = log_p.shape[1], log_p.exp().clamp(max=1)
     wrong = (p - F.one_hot(truth, k)).square().sum(1)
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, recall_score, roc_auc_score
 from torch import Tensor
 
 from multimodal_lab.metric import calibration, classification
@@ -22,6 +21,8 @@ def scores(log_p: Tensor, truth: Tensor, bins: int = 15) -> tuple[dict[str, floa
     log_p (N, K) float64; truth (N,) class index below K. auroc and average_precision: one class against the rest, the
     mean over the classes that occur. ece, brier and nll: see `calibration.of_classes`. Counts: row truth, column choice.
     """
+    from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, recall_score, roc_auc_score
+
     k, chosen = log_p.shape[1], log_p.argmax(1)
     y, said = truth.numpy(), chosen.numpy()
     occurs = np.bincount(y, minlength=k) > 0

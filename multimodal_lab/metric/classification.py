@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    binary_average_precision,
-    multiclass_accuracy,
-    multiclass_f1_score,
-)
 
 
 def scores(predicted: Tensor, target: Tensor, classes: int) -> dict[str, float]:
@@ -17,6 +12,8 @@ def scores(predicted: Tensor, target: Tensor, classes: int) -> dict[str, float]:
     torchmetrics' macro accuracy counts a class that was only predicted as recall 0; recall has no meaning there, so the
     mean is over the classes that occur. macro_f1 is over the classes that occur in either.
     """
+    from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score  # see `calibration`
+
     recall = multiclass_accuracy(predicted, target, num_classes=max(classes, 2), average="none")
     occurs = torch.bincount(target, minlength=max(classes, 2)) > 0
     return {
@@ -32,6 +29,8 @@ def average_precision(logits: Tensor, target: Tensor) -> tuple[float, int]:
     logits (N, K), any real scores; target (N, K) 0/1. torchmetrics' own macro counts a class without positives as 0,
     and squashes scores outside [0, 1] by a sigmoid that makes ties of the large ones: so per class, on ranks.
     """
+    from torchmetrics.functional.classification import binary_average_precision
+
     target = target.long()
     occurs = target.sum(0) > 0
     absent = int((~occurs).sum())

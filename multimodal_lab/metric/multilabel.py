@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 RANKED = ("average_precision", "auroc")
 COUNTED = ("f1", "f2", "precision", "recall", "specificity", "accuracy")
@@ -42,6 +40,8 @@ def scores(ranked: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> Scor
     label is left out. macro: the mean over classes; micro: of all labels as one; samplewise: the mean over samples.
     exact_match: the share of samples without a wrong label; n_absent: how many classes have no positive.
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     known = truth >= 0
     yes, said = known & (truth > 0), known & predicted
     cells = {"tp": yes & said, "fp": said & ~yes, "fn": yes & ~said, "tn": known & ~yes & ~said}
@@ -64,6 +64,8 @@ def scores(ranked: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> Scor
 
 def best_thresholds(chances: np.ndarray, truth: np.ndarray, otherwise: float) -> np.ndarray:
     """(K,) the threshold of each class that gives the best F1, of equal ones the highest; `otherwise` without positives."""
+    from sklearn.metrics import precision_recall_curve
+
     found = np.full(truth.shape[1], otherwise)
     for i, known in enumerate((truth >= 0).T):
         y, p = truth[known, i] > 0, chances[known, i]
@@ -92,6 +94,8 @@ def _counted(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray, *, 
 
 def _ranked(x: np.ndarray, yes: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
     """`RANKED` of each sample (N,), as scikit-learn has them; equal numbers are one step, as there."""
+    from scipy.stats import rankdata
+
     n, k = x.shape
     x = np.where(known, x, -np.inf)
     ranks, order = rankdata(x, axis=1), np.argsort(-x, axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""Effective rank (RankMe) of embeddings."""
+"""Spectrum of embeddings: their effective rank (RankMe)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of pictures and nothing else, as one stream of a run whose own data are a table."""
+"""A folder of photos and nothing else, as one stream of a run whose own data are a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row of windows over scenes, as a `Source`: each window is a sample."""
+"""A strip of windows over scenes, as a `Source`: each window is a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The colours of classes, the same in every figure and map; no drawing library is needed for them."""
+"""Palette: the colours of classes, the same in every figure and map; no drawing library is needed for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered at each address."""
+"""The web app: what is answered at each address."""
 
 from __future__ import annotations
 

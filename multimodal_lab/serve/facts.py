@@ -1,4 +1,4 @@
-"""What a run is: streams, heads, classes, how it was trained."""
+"""Facts of a run for a page: streams, heads, classes, how it was trained."""
 
 from __future__ import annotations
 

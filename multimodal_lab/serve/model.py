@@ -1,4 +1,4 @@
-"""A predictor that many threads may ask: one at a time, and how long each waited and was computed for."""
+"""The served model: a predictor that many threads may ask, one at a time, and how long each waited and was computed for."""
 
 from __future__ import annotations
 

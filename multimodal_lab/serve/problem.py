@@ -1,4 +1,4 @@
-"""A request that can't be answered: its HTTP status and one sentence."""
+"""A problem of a request that can't be answered: its HTTP status and one sentence."""
 
 from __future__ import annotations
 

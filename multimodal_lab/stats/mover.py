@@ -1,4 +1,4 @@
-"""Interval of a difference of two scores near their ceiling, from an interval of each that stays below 1.
+"""MOVER: interval of a difference of two scores near their ceiling, from an interval of each that stays below 1.
 
 The standard error of an area under a curve, such as the AUROC, that is told from few samples of a class falls with the distance
 to 1 that luck gave it, so that mean ± t times it is too short, and most so where it is too near 1.

@@ -1,4 +1,4 @@
-"""A floor on the standard error where few or no groups differ, since their variance then says too little."""
+"""Rare differences: a floor on the standard error where few or no groups differ, since their variance then says too little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watched score: whether the validation pass gives it, and whether it is the best so far."""
+"""The monitored score: whether the validation pass gives it, and whether it is the best so far."""
 
 from __future__ import annotations
 

@@ -1,20 +1,25 @@
 """The import graph of the package, read from its source: rooms, arrows, floors, circles.
 
-A room is a folder of the package, or a module in its root, as in `tests/floors.py`; what `python -m` runs of a folder, its
-`__main__`, is a command and so a room of its own, on top of all. With `nested` a folder within a room is one, too, and has no
-arrow to its neighbours there. An arrow is a pair (room A imports room B). Every import counts, inside
-functions and under `TYPE_CHECKING` too. Floors are the rooms in the longest chain of arrows; rooms in a circle all count,
-as none can be read without the others. Circles are groups of modules that import each other at their top level,
-`TYPE_CHECKING` included.
+A room is a folder of the package, or a module in its root, as in `tests/floors.py`; what `python -m` runs of a room below the
+commands, its `__main__`, is a command, and so a room of its own. With `nested` a folder within a room is one, too, and has no
+arrow to its neighbours there. An arrow is a pair (room A imports room B). Every import counts, inside functions and under
+`TYPE_CHECKING` too, but of what is `BELOW_ALL` in that table. Floors are the rooms in the longest chain of arrows; rooms in a
+circle all count, as none can be read without the others. Circles are groups of modules that import each other at their top
+level, `TYPE_CHECKING` included.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from floors import BELOW_ALL, FLOORS
+
 Graph = dict[str, set[str]]
+CONTRACT, COMMANDS = FLOORS[0].rooms, FLOORS[-1].rooms
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -56,10 +61,9 @@ def graph(known: Mapping[str, Path], lazy: bool) -> Graph:
 
 
 def room(module: str, path: Path, nested: bool = False) -> str:
-    """The folder of the package that holds a module, or the module itself in the root or if it is a `__main__`; "" for the
-    package's own __init__."""
+    """The folder of the package that holds a module, or the module itself in the root; "" for the package's own __init__."""
     parts = module.split(".")[1:]
-    if parts[-1:] == ["__main__"]:
+    if parts[-1:] == ["__main__"] and parts[0] not in COMMANDS:
         return ".".join(parts)
     folder = parts if path.name == "__init__.py" else parts[:-1]
     return ".".join(folder if nested else folder[:1]) or ".".join(parts)
@@ -70,7 +74,7 @@ def rooms(known: Mapping[str, Path], nested: bool = False) -> Graph:
     found: Graph = {}
     for module, others in graph(known, lazy=True).items():
         here = room(module, known[module], nested)
-        there = {room(other, known[other], nested) for other in others} - {""}
+        there = {room(other, known[other], nested) for other in others - {BELOW_ALL}} - {""}
         if here:
             apart = {r for r in there if r != here and not (nested and r.split(".")[0] == here.split(".")[0])}
             found.setdefault(here, set()).update(apart)

@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PACKAGE = "multimodal_lab"
 LOSS = "simclr"  # the name of its config, which says where the function lives
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 RUN = [
     "fusion=attention", "modality=rgb_uv", "data.source.individuals=64", "data.source.size=32", "data.source.species=4",
     "data.split.stratify=species", "data.batch_size=16", "backbone.widths=[8,16]", "log=none", "figures=[]", "evaluate=[]",
@@ -41,8 +42,7 @@ class Trace:
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         """As `sys.setprofile` calls it."""
         file = frame.f_code.co_filename
-        function = frame.f_code.co_flags & inspect.CO_OPTIMIZED  # not set of the bodies of modules and classes
-        if event != "call" or not function or not file.startswith(self.prefix):
+        if event != "call" or not file.startswith(self.prefix) or not _in_function(frame):
             return
         self.files[file] = self.files.get(file, 0) + 1
         self.moves += bool(self.last) and file != self.last
@@ -52,6 +52,13 @@ class Trace:
         """As JSON: {"files": names below the package, "moves": count}."""
         names = [file.removeprefix(self.prefix) for file in self.files]
         return json.dumps({"files": names, "moves": self.moves})
+
+
+def _in_function(frame: FrameType) -> bool:
+    """Whether a frame runs a function: not the body of a module or class, nor a comprehension in one."""
+    while frame.f_code.co_name in COMPREHENSIONS and frame.f_back is not None:
+        frame = frame.f_back
+    return bool(frame.f_code.co_flags & inspect.CO_OPTIMIZED)
 
 
 def trace_run(trace: Trace) -> None:

@@ -1,4 +1,4 @@
-"""End a worker process whose parent is gone: one that was killed could not tell it."""
+"""Orphaned workers: end a process whose parent is gone, as one that was killed could not tell it."""
 
 from __future__ import annotations
 

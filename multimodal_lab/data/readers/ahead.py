@@ -1,4 +1,4 @@
-"""Decode what will be asked for next while the caller works on what it has: files that other processes decode."""
+"""Read ahead: files that other processes decode while the caller works on what it has."""
 
 from __future__ import annotations
 

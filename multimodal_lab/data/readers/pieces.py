@@ -1,4 +1,4 @@
-"""Rows that are a part of a file, from one time to another: several of one long recording or video, or its windows."""
+"""Pieces of files: rows that go from one time to another, several of one long recording or video, or its windows."""
 
 from __future__ import annotations
 

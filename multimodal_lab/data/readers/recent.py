@@ -1,4 +1,4 @@
-"""Keep the files that were decoded last: rows that share one, as questions about an image do, decode it once."""
+"""Recently decoded files are kept: rows that share one, as questions about an image do, decode it once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits by blocks of the ground: a sample's block by its longitude and latitude, a buffer between splits, and distances."""
+"""Spatial splits, by blocks of the ground: a sample's block by its longitude and latitude, a buffer between splits."""
 
 from __future__ import annotations
 
