@@ -243,8 +243,3 @@ def _module(parameter: str) -> str:
     parts = parameter.split(".")
     depth = 3 if parts[:2] == ["backbones", "each"] else 2 if parts[0] in {"heads", "losses", "backbones"} else 1
     return ".".join(parts[:depth])
-
-
-def trainable(module: nn.Module) -> Iterable[tuple[str, nn.Parameter]]:
-    """Named parameters with gradients on."""
-    return ((name, p) for name, p in module.named_parameters() if p.requires_grad)
