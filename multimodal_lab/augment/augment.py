@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.augment.batchwise import Batchwise
 from multimodal_lab.augment.blank import blanked, fill_of
-from multimodal_lab.augment.draw import Draw
+from multimodal_lab.augment.draw import Draw, for_compiler
 from multimodal_lab.augment.dropout import dropped
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.maps import read_map, refuse_mixing
@@ -65,9 +65,8 @@ class Augment(nn.Module):
         self.images = [name for name, stream in streams.items() if kinds.of(stream).spatial]
         self.views, self.size = views, size
         self.modality_dropout = modality_dropout
-        self.runs = [
-            (together, list(names)) for together, names in groupby(ops, lambda k: isinstance(ops[k], Geometric))
-        ]
+        grouped = groupby(ops, lambda k: isinstance(ops[k], Geometric))
+        self.runs = [(together, list(names)) for together, names in grouped]
         self.geometric = {name: op for name, op in ops.items() if isinstance(op, Geometric)}
         self.photometric = {name: op for name, op in ops.items() if isinstance(op, Photometric)}
         self.batchwise = {name: op for name, op in ops.items() if isinstance(op, Batchwise)}
@@ -145,6 +144,7 @@ class Augment(nn.Module):
 
         On the CPU, where an op works on the rows that it acts on alone, nothing changes.
         """
+        for_compiler()
         self._compiled = torch.compile(self._made, *arguments, **options)
 
     def _made(self, out: Batch, keys: Tensor, theirs: frozenset[int] = frozenset()) -> Batch:

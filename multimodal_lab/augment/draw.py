@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,17 +16,6 @@ from torch import Tensor
 from multimodal_lab.hashing import SIGNED_GOLDEN, mix, shifted, stable_id, uniform
 
 _TABLE_BITS = 16
-
-
-def number(function: Callable[[str], int]) -> Callable[[str], int]:
-    """Keep the number that a function makes of a word; a constant to a compiler, which need not see how it is made."""
-    kept = lru_cache(maxsize=4096)(function)
-
-    @wraps(function)
-    def found(text: str) -> int:
-        return kept(text)
-
-    return cast(Callable[[str], int], torch.compiler.assume_constant_result(found))  # type: ignore[no-untyped-call]
 
 
 def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
@@ -53,9 +41,19 @@ def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]
     return keep
 
 
-@number
+_number = lru_cache(maxsize=4096)(stable_id)
+
+
 def _token(text: str) -> int:
-    return stable_id(text)
+    return _number(text)
+
+
+def for_compiler() -> None:
+    """Have torch's compiler take the number of a word for a constant, and not see how it is made.
+
+    Whatever compiles asks for it: a compiler is two thirds of what torch imports, and most commands compile nothing.
+    """
+    torch.compiler.assume_constant_result(_token)  # type: ignore[no-untyped-call]
 
 
 @tables(8)
