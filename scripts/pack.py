@@ -1,11 +1,12 @@
 """Pack any data set of conf/data into one store for fast random access.
 
-python scripts/pack.py data=multispectral_tiff data.root=/folder out=DIR [workers=2] [duplicates=refuse]
+python scripts/pack.py data=multispectral_tiff data.root=/folder out=DIR [workers=2] [rate=50] [duplicates=refuse]
 python scripts/pack.py --verify DIR [workers=2]
 
 data        a data set, with its keys, as for `python -m multimodal_lab.run`
 out         a new folder, or one one where packing stopped, which is continued
 workers     processes (default: the cores of this machine)
+rate        Hz that recordings are brought to, where their own times are irregular, or their rates differ
 duplicates  refuse (default) samples of equal values in two splits, or only report them
 --verify    read and hash every record again; exit 1 if one is damaged
 
@@ -22,8 +23,8 @@ from typing import Any
 
 from multimodal_lab.text import key_values, plain_output
 
-WORDS = ("out", "workers", "duplicates")
-CHOICES = ("labels", "size", "resize", "resize_mode", "background", "nodata", "scaling", "batch_size")
+WORDS = ("out", "workers", "rate", "duplicates")
+CHOICES = ("labels", "size", "resize", "resize_mode", "background", "nodata", "scaling", "batch_size", "crop_pct")
 
 
 def main() -> None:
@@ -47,10 +48,21 @@ def main() -> None:
         refuse(f"{wrong[0]}: only data=…, data.KEY=…, {', '.join(f'{w}=…' for w in WORDS)} and --verify can be given")
     if "out" not in words:
         refuse("out=DIR is missing: where to write the store")
-    pack(rest, Path(words["out"]), workers, words.get("duplicates", "refuse"))
+    pack(rest, Path(words["out"]), workers, words.get("duplicates", "refuse"), hertz(words.get("rate")))
 
 
-def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None:
+def hertz(word: str | None) -> float | None:
+    """The rate that is asked for."""
+    if word is None:
+        return None
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = 0.0
+    return rate if 0 < rate < float("inf") else refuse(f"rate={word}: expected a number of Hz above 0")
+
+
+def pack(overrides: list[str], out: Path, workers: int, duplicates: str, rate: float | None = None) -> None:
     """Compose, check, probe, write, seal, and say what was made."""
     began = time.monotonic()
     node = composed(overrides)
@@ -67,14 +79,18 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str) -> None
             return
         data = safe_instantiate(node)
         mark = fingerprint(data.source, data.root)
-        offer = probe(data.source)
+        offer = probe(data.source, data.resize, rate=rate)
+        if rate is not None:
+            mark += f":{rate:g}Hz"
+            if not any(part.steps for part in offer.parts):
+                refuse(f"rate={rate:g}: what {node['source']['_target_']} reads has no time axis")
         plan = writer.begin(data.source, offer, out, {"fingerprint": mark})
         writer.require_space(plan)
         writer.write(plan, workers, shown("packed"))
         splits = finalize.split_of(plan, data.split, data.labels)
         choices = (
             {k: node[k] for k in CHOICES}
-            | {"scaling": spelt_out(node)}
+            | {"scaling": spelt_out(node, data.source)}
             | {"split": {k: v for k, v in node["split"].items() if k != "_target_"}}
         )
         made = finalize.finish(plan, mark, choices, splits, duplicates)

@@ -17,6 +17,7 @@ from multimodal_lab.checkpoint.store import CheckpointStore, left_out, weights
 from multimodal_lab.data.content import LEARNT_FROM, learnt_from
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.record import choice
+from multimodal_lab.data.streams.own_scaling import of_stream
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.hashes import SUMMARY
 from multimodal_lab.runs.records import DATA, read_config, read_record
@@ -175,11 +176,16 @@ def _require_trained(name: str, freeze: bool, said: str) -> None:
 
 def _require_same_inputs(run: Trained, its: str, data: Any, name: str) -> None:
     """Scaled, resized and masked as in training, to the same facts."""
-    for key, now in choices(data.reader).items():
-        if (then := choice(run.record, key)) != now:
+    kind, plan = data.reader.kinds[name], data.reader.plans[name]
+    for key, now in choices(data.reader).items() if kind.has_bands else ():
+        then = choice(run.record, key)
+        if key == "scaling":  # of this stream alone: sources that are joined have policies of their own
+            now = of_stream(now, name, {"field": plan.stored.field})
+            then = of_stream(then, its, run.record["modality"].get(its, {}))
+        if then != now and (key != "resize" or kind.spatial):
             raise EncoderError(f"data.{key}: {now} here, but {run.folder} was trained with {then}")
     fitted, before = data.reader.fitted[name], run.record["streams"][its]
-    own, theirs = data.reader.plans[name].resize, before.get("resize", {})
+    own, theirs = plan.resize, before.get("resize", {})
     if own != theirs:
         raise EncoderError(
             f"modality.{name}: resized by {show(own) if own else 'data.size'} here, but {run.folder} read {its} resized by "

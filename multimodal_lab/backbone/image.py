@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import weights as pretrained
+from multimodal_lab.backbone.first_scale import Correlation, FirstConvolution, number, waiting
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.head_of_places import head_of, pools_plainly, running_statistics_kept
 from multimodal_lab.backbone.inflate import inflate
@@ -27,7 +28,8 @@ class Image(nn.Module):
 
     weights: "random" (asked for by name: it never happens because a file is missing); "cache" (what this machine's
     Hugging Face or torch cache holds; the network is never asked); or a path to .safetensors, .pt, .pth or .bin.
-    Pretrained kernels are laid by band name, see `inflate`; with random weights there is nothing to lay.
+    Pretrained kernels are laid by band name, see `inflate`; with random weights there is nothing to lay. band_correlation:
+    of `inflate`, or "measured": the scale then comes from the training split, see `experiment.first_scale`.
     pool: "auto" the model's own embedding, `forward_head(forward_features(x), pre_logits=True)`: a class token, a mean,
     attention (SigLIP), whatever its family takes; "cls" the class token, "mean" the mean of the grid.
     Tokens are the grid, with all of the head that a single place can pass: its norm, its last layer. A model whose features
@@ -42,6 +44,7 @@ class Image(nn.Module):
     grid = True
 
     model: Any  # a timm model: its forward_features and its facts are known to no type
+    unscaled: dict[str, list[FirstConvolution]]  # of the stream, those whose scale is to be measured
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class Image(nn.Module):
         weights: str = "random",
         pretrained_bands: list[str],
         new_bands: Literal["mean", "nearest", "zero", "random"] = "mean",
-        band_correlation: Fraction = 0.0,
+        band_correlation: Correlation = 0.0,
         pool: Literal["auto", "cls", "mean"] = "auto",
         drop_path: Fraction = 0.0,
         dynamic_img_size: bool = False,
@@ -61,6 +64,7 @@ class Image(nn.Module):
         super().__init__()
         require(self, stream)
         self.model = create(model, stream, drop_path, dynamic_img_size)
+        self.unscaled = {stream.name: []}
         if weights != "random":
             self._load(model, weights, stream, pretrained_bands, new_bands, band_correlation)
         has_cls = getattr(self.model, "cls_token", None) is not None
@@ -77,14 +81,18 @@ class Image(nn.Module):
         if freeze:
             freeze_module(self)
 
-    def _load(self, name: str, weights: str, stream: Stream, names: list[str], rule: Any, correlation: float) -> None:
+    def _load(
+        self, name: str, weights: str, stream: Stream, names: list[str], rule: Any, correlation: Correlation
+    ) -> None:
         cfg = self.model.pretrained_cfg
         path = pretrained.locate(weights, cfg, name)
         state = pretrained.translate(pretrained.read(path), self.model, cfg, path)
         first = cfg["first_conv"]
         for stem in [first] if isinstance(first, str) else first:
             if (key := f"{stem}.weight") in state:
-                state[key] = inflate(state[key], stream, names, rule, correlation)
+                conv = self.model.get_submodule(stem)
+                self.unscaled[stream.name] += waiting(correlation, conv, state[key], names, stream)
+                state[key] = inflate(state[key], stream, names, rule, number(correlation))
         pretrained.load(self.model, state, path)
 
     def forward(self, x: Tensor) -> Features:

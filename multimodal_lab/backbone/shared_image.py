@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from multimodal_lab.backbone.first_scale import Correlation
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.image import Image
 from multimodal_lab.backbone.kind import require
@@ -55,7 +56,7 @@ class SharedImage(nn.Module):
         weights: str = "random",
         pretrained_bands: list[str],
         new_bands: Literal["mean", "nearest", "zero", "random"] = "mean",
-        band_correlation: Fraction = 0.0,
+        band_correlation: Correlation = 0.0,
         pool: Literal["auto", "cls", "mean"] = "auto",
         drop_path: Fraction = 0.0,
         dynamic_img_size: bool = False,
@@ -78,7 +79,10 @@ class SharedImage(nn.Module):
         if not isinstance(first, str):
             raise ValueError(f"backbone.model={model}: it has no single first convolution to give each stream its own")
         stems = {first_stream: self.trunk.model.get_submodule(first)}
-        stems |= {name: Image(streams[name], **how).model.get_submodule(first) for name in others}
+        for name in others:
+            own = Image(streams[name], **how)
+            stems[name] = own.model.get_submodule(first)
+            self.trunk.unscaled |= own.unscaled
         self.first = first
         parent, _, name = first.rpartition(".")
         setattr(self.trunk.model.get_submodule(parent), name, Stems(stems))

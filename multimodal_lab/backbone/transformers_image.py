@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import transformers_model as towers
+from multimodal_lab.backbone.first_scale import Correlation, number, waiting
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.bounds import Fraction
 from multimodal_lab.pretrained.processor import processor, resizing
 from multimodal_lab.types import Features, Stream
 
@@ -44,7 +44,7 @@ class TransformersImage(nn.Module):
         begin: Literal["pretrained", "random"] = "pretrained",
         pretrained_bands: list[str],
         new_bands: Literal["mean", "nearest", "zero", "random"] = "mean",
-        band_correlation: Fraction = 0.0,
+        band_correlation: Correlation = 0.0,
         pool: Literal["pooler", "cls", "mean"] = "pooler",
         projection: bool = False,
         checkpointing: bool = False,
@@ -67,7 +67,9 @@ class TransformersImage(nn.Module):
         conv = next((m for m in self.model.modules() if isinstance(m, nn.Conv2d)), None)
         if conv is None:
             raise ValueError(f"backbone.weights={weights}: a {config.model_type} has no convolution to read bands with")
-        kernels = inflate(conv.weight.detach(), stream, pretrained_bands, new_bands, band_correlation)
+        laid = waiting(band_correlation, conv, conv.weight, pretrained_bands, stream) if begin == "pretrained" else []
+        self.unscaled = {stream.name: laid}
+        kernels = inflate(conv.weight.detach(), stream, pretrained_bands, new_bands, number(band_correlation))
         conv.weight, conv.in_channels = nn.Parameter(kernels), stream.channels
         for part in self.model.modules():  # some compare it with what they are given
             if isinstance(getattr(part, "num_channels", None), int):

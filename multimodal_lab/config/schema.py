@@ -84,7 +84,7 @@ def check(cfg: DictConfig | dict[str, Any]) -> list[Problem]:
     """Everything that is wrong with a composed config, the `hydra` node left out; [] if it may run."""
     tree, lost = resolved(cfg if isinstance(cfg, DictConfig) else OmegaConf.create(cfg))
     found = [*field_problems(signature(f"{__name__}.Config"), tree, "")]
-    found += [Problem(k, MISSING, f"missing; give {k}=…") for k, value in _places(tree, "") if value == MISSING]
+    found += [Problem(k, MISSING, _give(k, tree)) for k, value in _places(tree, "") if value == MISSING]
     found += node_problems(tree, "")
     found += kind_problems(tree.get("modality"))
     return [*found, *lost] or rule_problems(tree)
@@ -124,6 +124,13 @@ def _leaf(cfg: DictConfig, text: str, path: str, found: list[Problem]) -> Any:
     if OmegaConf.is_config(value):
         return UNKNOWN if _WHOLE.fullmatch(text) else OmegaConf.to_container(value, resolve=True)
     return value
+
+
+def _give(key: str, tree: dict[str, Any]) -> str:
+    """What to do about a key without a value."""
+    source = tree["data"].get("source") if key == "data.root" and isinstance(tree.get("data"), dict) else None
+    made = isinstance(source, dict) and is_target(source.get("made"))  # what stands in where there is no folder
+    return f"missing; give {key}=…" + (f", or {key}=null for made-up samples" if made else "")
 
 
 def _near_key(cfg: DictConfig, text: str) -> str:

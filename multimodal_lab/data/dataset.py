@@ -34,6 +34,8 @@ from multimodal_lab.data.streams.sample import SampleError, SampleReader
 from multimodal_lab.data.streams.scaling import Scaling
 from multimodal_lab.data.streams.source_bands import all_doubts, asked_bands
 
+KEPT = ("first_scale",)  # what a run has measured of its data since, and its record holds
+
 Resplit = Literal["never", "others", "always", "test"]
 
 
@@ -164,7 +166,13 @@ class Data:
             seed=seed,
             batch_size=self.batch_size,
             workers=self.workers,
-            facts={"seed": seed, "fingerprint": mark, "modality": modality, **self._facts(chosen, bad, samples)},
+            facts={
+                "seed": seed,
+                "fingerprint": mark,
+                "modality": modality,
+                **self._facts(chosen, bad, samples),
+                **({} if frozen is None else {k: frozen[k] for k in KEPT if k in frozen}),
+            },
             bad=stand_ins(bad, splits) if self.on_error == "substitute" else bad,
             shuffle=self.shuffle,
             items={name: column for name, column in self.items.items() if column in table},

@@ -14,6 +14,7 @@ from multimodal_lab.data.kind import StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams import scaling
+from multimodal_lab.data.streams.own_scaling import OwnScaling, of_stream
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.text import show
 from multimodal_lab.types import Stream
@@ -69,7 +70,9 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
     """
     for key, now in choices(samples).items():
         then = choice(frozen, key)
-        if now != then:
+        if key == "scaling" and OwnScaling.__name__ in (now["policy"], then["policy"]):
+            _require_policies(samples, frozen, now, then)
+        elif now != then:
             raise DataError("; ".join(_differences(key, now, then)))
     for name, plan in samples.plans.items():
         if name not in frozen["streams"]:
@@ -94,6 +97,17 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
         return {}
     places = {str(name): i for i, name in enumerate(samples.table["id"])}
     return {split: np.array([places[i] for i in ids], dtype=np.int64) for split, ids in frozen["splits"].items()}
+
+
+def _require_policies(samples: SampleReader, frozen: Mapping[str, Any], now: Any, then: Any) -> None:
+    """`DataError` where a stream of sources with policies of their own is not scaled as in the run, whatever they are called."""
+    for name in (n for n, kind in samples.kinds.items() if kind.has_bands and n in frozen["streams"]):
+        here = of_stream(now, name, {"field": samples.plans[name].stored.field})
+        was = of_stream(then, name, frozen["modality"].get(name, {}))
+        if here != was:
+            raise DataError(
+                f"data.scaling: stream {name} is scaled by {show(here)} here, but the run was trained with {show(was)}"
+            )
 
 
 def _require_steps(name: str, plan: StreamPlan, trained: int | None) -> None:

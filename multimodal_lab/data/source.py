@@ -73,7 +73,8 @@ class Source(Protocol):
     `images`, columns of paths, and `stored_files`, all paths where a sample has several files, and `field_bands`, {field: its
     bands}, where fields have bands of their own, and `field_kinds`, {field: (kind of stream, whether it has a time axis)}, where
     a source knows them. A source made of others names them in `members`. So are the methods
-    `to_size(resizes)`, told once what brings each stream to size, for one that decodes frames and may scale them at once, and
+    `to_size(resizes)`, told once what brings each stream to size, for one that decodes frames and may scale them at once (then
+    `scaled_fields` names the fields of these frames), and
     `read_rows(index, streams) -> Rows | None`: what `read` would give of many rows (n,) of vectors, at once; None where they
     must be read one by one. And `expect(rows, streams)`, of a source that can begin with what it will be asked for next.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,54 +11,73 @@ import torch
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.said import Said
-from multimodal_lab.evaluate.tasks import kind, labelled
+from multimodal_lab.evaluate.tasks import TaskKind, kind, labelled
 from multimodal_lab.metric import classes
 from multimodal_lab.text import expected_one_of
 
 
-def pooled(e: Embeddings, samples: pd.DataFrame, column: str, evaluator: str) -> Embeddings:
-    """One row for each value of a column of the sample table, named by it, in the order of the first of its rows.
+@dataclass(frozen=True)
+class Pool:
+    """Which of N rows stand for one of M things: their names (M,), home (N,) of each row among them, first (M,) row of each."""
 
-    Vectors are means over the rows that have the stream. What heads say: classes by their mean probability, several 0/1
-    labels by theirs, numbers by their mean, over the rows that were asked; words are left out. `ValueError` where the
-    column is not there, a row has no value, or a label differs within one.
-    """
-    if column not in samples:
-        raise ValueError(
-            f"evaluate.{evaluator}.pool={column}: no such column; {expected_one_of(column, list(map(str, samples)))}"
-        )
-    of = dict(zip(samples["id"].astype(str), samples[column], strict=True))
-    values = pd.Series([of[name] for name in e.ids])
-    if values.isna().any():
-        raise ValueError(f"evaluate.{evaluator}.pool={column}: sample {e.ids[int(values.isna().argmax())]!r} has none")
-    home, names = pd.factorize(values.map(str))
-    first = np.unique(home, return_index=True)[1]
+    names: list[str]
+    home: np.ndarray
+    first: np.ndarray
 
-    def mean(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        total, count = np.zeros((len(names), *x.shape[1:])), np.zeros(len(names))
-        np.add.at(total, home[rows], x[rows])
-        np.add.at(count, home[rows], 1)
+    @classmethod
+    def of(cls, ids: Sequence[str], samples: pd.DataFrame, column: str, key: str) -> Pool:
+        """By the values of a column of the sample table, in the order of their first rows.
+
+        key: what messages call the choice. `ValueError` where the column is not there, or a row has no value.
+        """
+        if column not in samples:
+            raise ValueError(f"{key}={column}: no such column; {expected_one_of(column, list(map(str, samples)))}")
+        by_id = dict(zip(samples["id"].astype(str), samples[column], strict=True))
+        values = pd.Series([by_id[name] for name in ids])
+        if values.isna().any():
+            raise ValueError(f"{key}={column}: sample {ids[int(values.isna().argmax())]!r} has none")
+        home, names = pd.factorize(values.map(str))
+        return cls([str(n) for n in names], home, np.unique(home, return_index=True)[1])
+
+    def mean(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """(M, …) of x (N, …) over the `rows` (N,) bool of each; 0 without any."""
+        total, count = np.zeros((len(self.names), *x.shape[1:])), np.zeros(len(self.names))
+        np.add.at(total, self.home[rows], x[rows])
+        np.add.at(count, self.home[rows], 1)
         return np.asarray(total / np.maximum(count, 1).reshape(-1, *[1] * (x.ndim - 1)))
 
-    def any_of(rows: np.ndarray) -> np.ndarray:
-        found = np.zeros(len(names), dtype=bool)
-        found[home[rows]] = True
+    def any_of(self, rows: np.ndarray) -> np.ndarray:
+        """(M,) bool: whether any of `rows` (N,) bool is one of each."""
+        found = np.zeros(len(self.names), dtype=bool)
+        found[self.home[rows]] = True
         return found
 
-    there = {name: any_of(rows) for name, rows in e.present.items()}
-    vectors = {n: mean(x, e.present[n]).astype(np.float32) for n, x in e.vectors.items()}
-    projected = {n: mean(x, e.present[n]).astype(np.float32) for n, x in e.projected.items()}
-    targets = {
-        label: _one(t, home, first, names, f"evaluate.{evaluator}.pool={column}: label {label}")
-        for label, t in e.targets.items()
+    def said(self, one: Said, what: TaskKind, target: np.ndarray | None = None) -> Said:
+        """What a head says of each: classes by their mean probability, several 0/1 labels by theirs, numbers by their mean, over
+        the rows that were asked. target: of the rows, for the accuracy of classes of rows by themselves."""
+        apart = _accuracy(one, target) if target is not None and what == "classes" else None
+        return Said(one.label, _answer(what, one, self.mean), self.any_of(one.rows), unpooled=apart)
+
+
+def pooled(e: Embeddings, samples: pd.DataFrame, column: str, evaluator: str) -> Embeddings:
+    """One row for each value of a column of the sample table, named by it, see `Pool`.
+
+    Vectors are means over the rows that have the stream. What heads say: see `Pool.said`; words are left out. `ValueError`
+    where the column is not there, a row has no value, or a label differs within one.
+    """
+    key = f"evaluate.{evaluator}.pool"
+    pool = Pool.of(e.ids, samples, column, key)
+    there = {name: pool.any_of(rows) for name, rows in e.present.items()}
+    vectors = {n: pool.mean(x, e.present[n]).astype(np.float32) for n, x in e.vectors.items()}
+    projected = {n: pool.mean(x, e.present[n]).astype(np.float32) for n, x in e.projected.items()}
+    targets = {label: _one(t, pool, f"{key}={column}: label {label}") for label, t in e.targets.items()}
+    said = {
+        head: pool.said(one, what, e.targets[one.label])
+        for head, one in e.said.items()
+        if one.label in targets and (what := kind(targets[one.label])) != "sequence"
     }
-    said = {}
-    for head, one in e.said.items():
-        if one.label in targets and (what := kind(targets[one.label])) != "sequence":
-            apart = _accuracy(one, e.targets[one.label]) if what == "classes" else None
-            said[head] = Said(one.label, _answer(what, one, mean), any_of(one.rows), unpooled=apart)
     return replace(
-        e.rows(first), vectors=vectors, present=there, targets=targets, ids=[str(n) for n in names], projected=projected,
+        e.rows(pool.first), vectors=vectors, present=there, targets=targets, ids=pool.names, projected=projected,
         same=None, items={}, others={}, others_projected={}, said=said,
     )  # fmt: skip
 
@@ -82,13 +101,15 @@ def _accuracy(one: Said, target: np.ndarray) -> float | None:
     return float((chosen == target[rows]).mean()) if len(rows) else None
 
 
-def _one(target: np.ndarray, home: np.ndarray, first: np.ndarray, names: pd.Index, where: str) -> np.ndarray:
+def _one(target: np.ndarray, pool: Pool, where: str) -> np.ndarray:
     """The label of each recording: that of its rows that have one."""
-    made: np.ndarray = target[first].copy()
+    made: np.ndarray = target[pool.first].copy()
     known = labelled(target)
     rows = np.flatnonzero(known)
-    made[home[rows[::-1]]] = target[rows[::-1]]
-    torn = rows[[not np.array_equal(made[home[r]], target[r]) for r in rows]] if len(rows) else rows
+    made[pool.home[rows[::-1]]] = target[rows[::-1]]
+    torn = rows[[not np.array_equal(made[pool.home[r]], target[r]) for r in rows]] if len(rows) else rows
     if len(torn):
-        raise ValueError(f"{where} differs within {names[home[torn[0]]]!r}; expected one value in all its rows")
+        raise ValueError(
+            f"{where} differs within {pool.names[pool.home[torn[0]]]!r}; expected one value in all its rows"
+        )
     return made

@@ -20,7 +20,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import wiring
 from multimodal_lab.config.rules.wiring import target
-from multimodal_lab.experiment import preprocessing
+from multimodal_lab.experiment import first_scale, preprocessing
 from multimodal_lab.log.background import Background
 from multimodal_lab.loss import balanced
 from multimodal_lab.stage import stage
@@ -100,6 +100,7 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     facts = {"numbers": {**data.numbers, **numbers}, "several": getattr(data, "several", ())}
     known = {name: fact for name, fact in facts.items() if asks(factory, name)}
     system: System = factory(data.streams, classes, **known)
+    first_scale.scale(system, data)
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
     _balance(system, data, trained)
     if cfg.get("adapt") and "_target_" in cfg.adapt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +14,15 @@ import torch
 
 from multimodal_lab.data.source import DataError
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.pool import Pool
 from multimodal_lab.evaluate.said import Said
+from multimodal_lab.evaluate.tasks import TaskKind
 from multimodal_lab.evaluate.thresholds import chosen, probabilities
 from multimodal_lab.metric.classes import log_probabilities
 from multimodal_lab.text import expected_one_of, join_labels
 
 Kind = Literal["class", "labels", "number", "text"]
+_TASKS: dict[Kind, TaskKind] = {"class": "classes", "labels": "multilabel", "number": "values"}
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,30 @@ def _known(said: Said, value: np.ndarray, names: list[str], chance: np.ndarray) 
 
 def _named(names: list[str], k: int) -> list[str]:
     return names if len(names) == k else [str(i) for i in range(k)]
+
+
+def of_each(found: Embeddings, samples: pd.DataFrame, column: str, kinds: Mapping[str, Kind]) -> Embeddings:
+    """Rows that are equal in a column of the samples as one, named by its value, with what heads say of them alone.
+
+    `DataError` where the column is not there, a row has no value, or a head writes words, which have no mean.
+    """
+    try:
+        pool = Pool.of(found.ids, samples, column, "pool")
+    except ValueError as error:
+        raise DataError(f"{error} (pool=null answers row by row)") from error
+    said = {}
+    for head, one in found.said.items():
+        if one.of_pixels:
+            continue
+        if kinds.get(one.label) not in _TASKS:
+            raise DataError(
+                f"pool={column}: head {head} tells {one.label}, which has no mean over rows; expected pool=null"
+            )
+        said[head] = pool.said(one, _TASKS[kinds[one.label]])
+    return replace(
+        found.rows(pool.first), ids=pool.names, vectors={}, present={}, projected={}, targets={}, same=None, items={},
+        others={}, others_projected={}, said=said,
+    )  # fmt: skip
 
 
 def require_labels(system: Any, folder: Path) -> None:

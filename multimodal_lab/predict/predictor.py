@@ -25,7 +25,7 @@ from multimodal_lab.evaluate import thresholds
 from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.experiment.reload import load_trained
 from multimodal_lab.predict import inputs, retrieval
-from multimodal_lab.predict.answers import Predictions, answers, require_labels
+from multimodal_lab.predict.answers import Predictions, answers, of_each, require_labels
 from multimodal_lab.predict.files import Files
 from multimodal_lab.predict.given import Given
 from multimodal_lab.predict.index import Index
@@ -135,10 +135,15 @@ class Predictor:
         asked = classes, templates, prompt_stream, temperature
         return answered(self.system, self._nothing, self.device, found, *asked, self.prompts)
 
-    def of_data(self, data: Prepared) -> Predictions:
-        """What every head says of all of prepared data, such as those of a folder."""
+    def of_data(self, data: Prepared, pool: str | None = "auto") -> Predictions:
+        """What every head says of all of prepared data, such as those of a folder. pool: a column of its samples, by which rows
+        are answered as one, by their mean; `auto` is the run's own, `evaluate.head.pool`, None answers row by row."""
         require_labels(self.system, self.folder)
-        return self._predictions(self.embed_data(data), data, None)
+        found = self.embed_data(data)
+        column = OmegaConf.select(self._cfg, "evaluate.head.pool", default=None) if pool == "auto" else pool
+        if column is not None:
+            found = of_each(found, data.samples, column, kinds_of(self.record))
+        return self._predictions(found, data, None)
 
     def _asked(self, samples: Any, mask: Any, streams: dict[str, Any]) -> tuple[Embeddings, Prepared]:
         with self.opened(samples, mask=mask, **streams) as data:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multimodal_lab.data.readers import matlab
+from multimodal_lab.data.readers import geotiff, matlab
 from multimodal_lab.data.readers.envi import ALSO, SUFFIXES
 from multimodal_lab.data.readers.envi_header import read_header
 from multimodal_lab.data.readers.folder import readable
@@ -25,7 +25,7 @@ LIMITS = Limits(pixels=100_000_000_000, bytes=1 << 46, bands=10_000, samples=1, 
 class Raster:
     """rows(first, end) gives (C, end - first, W) as stored. bands: their names, () where the file has none. nodata: the value of
     pixels that were not measured, as the file declares it. geo: TIFF tags that say where on the ground it lies, as
-    `tifffile` writes them; () where the file doesn't tell."""
+    `tifffile` writes them; () where the file doesn't tell, `nowhere` why not, where it tries to."""
 
     name: str
     height: int
@@ -36,6 +36,7 @@ class Raster:
     bands: tuple[str, ...] = ()
     nodata: float | int | None = None
     geo: tuple[tuple[Any, ...], ...] = field(default_factory=tuple)
+    nowhere: str = ""
 
 
 def opened(path: Path, axes: Axes = "hwc", key: str | None = None) -> Raster:
@@ -64,9 +65,11 @@ def opened(path: Path, axes: Axes = "hwc", key: str | None = None) -> Raster:
         dtype = np.dtype(np.float32) if header.scale else header.dtype
         names = header.names if header.named else ()
         nodata = None if header.scale else header.nodata
+        geo = () if header.ground is None else geotiff.tags(header.ground)
         return Raster(
             path.name, header.lines, header.samples, header.count, dtype.newbyteorder("="),
             lambda first, end: header.values(np.ascontiguousarray(cube[:, first:end]), every), names, nodata,
+            geo, header.nowhere,
         )  # fmt: skip
     known = ", ".join([".tif", ".npy", ".h5", ".mat", *SUFFIXES])
     raise DataError(f"{path.name}: found {suffix}, expected {known}")

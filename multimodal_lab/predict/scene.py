@@ -108,9 +108,8 @@ class SceneTeller:
                     f"{first.width}; expected scenes on one grid: resample one of them"
                 )
         if not first.geo:
-            self.notes.append(
-                f"{first.name} says nowhere where it lies on the ground: the map is written without georeference"
-            )
+            why = first.nowhere or "says nowhere where it lies on the ground"
+            self.notes.append(f"{first.name}: {why}: the map is written without georeference")
 
     def _lattice(self, asked: Asked) -> Lattice:
         record = self.predictor.record["streams"]

@@ -85,6 +85,9 @@ def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tu
     """
     # unit rows: what the map shows as near is near by cosine, as in every evaluator
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    # collapsed: UMAP would spread one point to a cloud; of a start divided by its spread, NaN, sklearn's tree ends the process
+    if method != "pca" and np.ptp(x, axis=0).max() < 1e-6:
+        return np.zeros((len(x), 2)), (f"{CALLED[method]} 1", f"{CALLED[method]} 2")
     if method == "umap":
         from umap import UMAP
 
@@ -96,9 +99,6 @@ def placed(x: np.ndarray, method: Method, seed: int = 0) -> tuple[np.ndarray, tu
     if method == "tsne":
         from sklearn.manifold import TSNE
 
-        # collapsed: divided by its spread, the start would be NaN, and sklearn's tree ends the process
-        if np.ptp(x, axis=0).max() < 1e-6:
-            return np.zeros((len(x), 2)), ("t-SNE 1", "t-SNE 2")
         begin = "pca" if min(x.shape) >= 2 else "random"
         few = min(30.0, (len(x) - 1) / 3)
         return TSNE(perplexity=few, init=begin, random_state=seed).fit_transform(x), ("t-SNE 1", "t-SNE 2")

@@ -140,6 +140,44 @@ def scenes(bands: slice) -> Images:
     return np.stack(found)
 
 
+def squares(x: np.ndarray) -> Images:
+    """Images (n, C, H, W) of any values, each band from its 1st to its 99th percentile over all images, at 64 pixels."""
+    low, high = np.nanpercentile(x, (1, 99), (0, 2, 3), keepdims=True)
+    grey8 = np.round(255 * np.clip((x - low) / (high - low), 0, 1)).astype(np.uint8)
+    return np.stack([each(own, lambda image: image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for own in grey8])
+
+
+def tiles(sensor: str, bands: list[int]) -> Images:
+    """Tiles of Sentinel-1 (VV, VH) or Sentinel-2, 40 pixels each."""
+    import h5py
+
+    with h5py.File(SHARED / "open/eo_samples/s1s2_tiles.h5") as file:
+        return squares(np.asarray(file[sensor])[:, bands].astype(float))
+
+
+def blocks(side: int = 16) -> Images:
+    """Blocks of one airborne hyperspectral scene, of three of its bands."""
+    from scipy.io import loadmat
+
+    found = [v for f in sorted((SHARED / "open/indian_pines").rglob("*.mat")) for v in loadmat(f).values()]
+    cube = next(v for v in found if getattr(v, "ndim", 0) == 3)[..., [29, 19, 9]].astype(float)
+    n = cube.shape[0] // side
+    cut = cube[: n * side, : n * side].reshape(n, side, n, side, 3)
+    return squares(cut.transpose(0, 2, 4, 1, 3).reshape(-1, 3, side, side))
+
+
+def depth() -> Images:
+    """The middle frame of each clip of a depth camera."""
+    import av
+
+    found = []
+    for path in sorted((SHARED / "research_only/utd_mhad/depth").rglob("*.mp4")):
+        with av.open(str(path)) as file:
+            frames = [frame.to_ndarray(format="gray") for frame in file.decode(video=0)]
+        found.append(frames[len(frames) // 2][None])
+    return squares(np.stack(found).astype(float))
+
+
 def skins(detail: int, noise: float, own: float, count: int = 400) -> Images:
     """Smooth skins of one species: a shading that all share, differences of `own` grey levels, and the noise of a sensor."""
     rng = np.random.default_rng(0)
@@ -155,10 +193,18 @@ def skins(detail: int, noise: float, own: float, count: int = 400) -> Images:
 SETS: dict[str, Callable[[], Images]] = {
     "specimens, RGB": lambda: specimens("rgb"),
     "specimens, UV": lambda: specimens("uv"),
-    "emoji": lambda: pictures("open/emoji/noto"),
+    "emoji, Noto": lambda: pictures("open/emoji/noto"),
+    "emoji, Twemoji": lambda: pictures("open/emoji/twemoji"),
+    "emoji, Fluent": lambda: pictures("open/emoji/fluent"),
     "drawings": lambda: pictures("open/tuxpaint/png"),
     "scenes, RGB": lambda: scenes(slice(3)),
     "scenes, NIR": lambda: scenes(slice(3, 4)),
+    "satellite, RGB": lambda: pictures("open/rsvqa_lr/png"),
+    "questions' shapes": lambda: pictures("open/easy_vqa/png"),
+    "tiles, Sentinel-2": lambda: tiles("s2", [3, 2, 1]),
+    "tiles, Sentinel-1": lambda: tiles("s1", [0, 1]),
+    "hyperspectral blocks": blocks,
+    "depth frames": depth,
     "skins": lambda: skins(8, 1, 12),
     "smoother skins": lambda: skins(5, 0.5, 12),
 }

@@ -16,6 +16,7 @@ from multimodal_lab.adapt.encoders import EncoderError
 from multimodal_lab.checkpoint import store
 from multimodal_lab.config import schema
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.data import kinds
 from multimodal_lab.data.content import packed, unpacked
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.kind import StreamStatistics
@@ -192,7 +193,8 @@ def test_a_run_that_is_not_there_or_not_finished_is_told_before_anything_is_buil
 def test_an_encoder_of_another_tokenizer_is_refused(before, said):
     reader = SimpleNamespace(scaling=DtypeMax(), resize=Resize(None, "area", "pad"), background="mean", nodata="any")
     reader.fitted = {"text": StreamStatistics(tokenizer="{b}", vocab=30)}
-    reader.plans = {"text": SimpleNamespace(resize={})}
+    reader.plans = {"text": SimpleNamespace(resize={}, stored=Stream("text", "text"))}
+    reader.kinds = {"text": kinds.get("text")}
     data = SimpleNamespace(reader=reader, streams={"text": Stream("text", "text", length=8)})
     facts = {**asdict(reader.fitted["text"]), "length": 8, **before}
     run = encoders.Trained(Path("old"), {"choices": choices(reader), "streams": {"words": facts}}, {}, Path("old"))

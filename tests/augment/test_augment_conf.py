@@ -82,6 +82,7 @@ def changed_knobs(op):
         "max_bands": 1,
         "bits": 6,
         "steps": 7,
+        "patch_size": 8,
         "color": "pink",
     }
     for key, value in op.items():

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from itertools import permutations
 
 import kornia.augmentation as kornia
 import pytest
 import torch
 
-from multimodal_lab.augment import colour, spectral, texture
+from multimodal_lab.augment import colour, mask_patches, spectral, texture
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.types import Band, Stream
 
@@ -20,6 +21,7 @@ MAKE = {
     "random_gaussian_blur": lambda **k: texture.RandomGaussianBlur(**{"p": 1.0} | k),
     "random_sharpness": lambda **k: texture.RandomSharpness(**{"p": 1.0} | k),
     "random_erasing": lambda **k: texture.RandomErasing(**{"p": 1.0} | k),
+    "mask_patches": lambda **k: mask_patches.MaskPatches(**{"patch_size": 4, "p": 1.0} | k),
     "random_gaussian_noise": lambda **k: texture.RandomGaussianNoise(**{"p": 1.0} | k),
     "random_band_dropout": lambda **k: spectral.RandomBandDropout(**{"p": 1.0} | k),
     "random_spectral_shift": lambda **k: spectral.RandomSpectralShift(**{"p": 1.0} | k),
@@ -240,3 +242,16 @@ def test_erasing_distribution_is_kornias():
     for key in ("xs", "ys", "widths", "heights"):
         for q in (0.1, 0.5, 0.9):
             assert abs(ours[key].quantile(q) - want[key].quantile(q)) < 2.1, key
+
+
+def test_whole_patches_are_masked_in_all_bands_as_many_as_asked_and_by_the_mean():
+    of = replace(stream(2), mean=(0.25, 0.75))
+    y = mask_patches.MaskPatches(patch_size=8, mask_ratio=0.5, p=1.0)(image(2), draws(), of)  # 2 x 3 patches of 16 x 17
+    gone = y == torch.tensor([0.25, 0.75]).view(1, 2, 1, 1)
+    assert torch.equal(gone[:, 0], gone[:, 1])
+    whole = [gone[:, 0, r : r + 8, c : c + 8].flatten(1) for r in (0, 8) for c in (0, 8, 16)]
+    masked = torch.stack([one.all(1) for one in whole], 1)
+    assert torch.equal(masked, torch.stack([one.any(1) for one in whole], 1))
+    assert (masked.sum(1) == 3).all()
+    assert len(masked.unique(dim=0)) > 6  # rows differ
+    assert torch.equal(y[~gone], image(2)[~gone])

@@ -42,8 +42,8 @@ ROOT = Path(__file__).parents[2]
 EMPTY = lambda done, total: None  # noqa: E731
 
 
-def pack(source, out, split=None, workers=1, duplicates="refuse"):
-    offer = probe(source)
+def pack(source, out, split=None, workers=1, duplicates="refuse", rate=None):
+    offer = probe(source, rate=rate)
     plan = writer.begin(source, offer, out, {"fingerprint": fingerprint(source, None)})
     writer.write(plan, workers, EMPTY)
     splits = finalize.split_of(plan, split or Split(), None)

@@ -1,12 +1,14 @@
 """A packed store of recordings gives what their source gave: lengths, gaps, rates and videos."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from made_series import Series
 from test_packed import pack
 
 from multimodal_lab.data.packed import format as store
+from multimodal_lab.data.readers.long_table import LongTable
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.scaling import NoScaling
 from multimodal_lab.types import Stream
@@ -55,6 +57,40 @@ def test_two_rates_in_a_store_are_told_as_in_its_source(data, tmp_path):
         DataError, match=r"'s03': stream s is recorded at 25 Hz, expected 50 Hz as the samples before it"
     ):
         data(packed, scaling=NoScaling()).prepare({"s": {"kind": "vector", "bands": "all", "steps": None}}, seed=0)
+
+
+@pytest.fixture
+def irregular(tmp_path):
+    """Two recordings, by two sensors each whose times are irregular."""
+    draw = np.random.default_rng(0)
+    for name in ("wrist", "chest"):
+        parts = []
+        for one in "ab":
+            t = np.sort(draw.uniform(0, 2, 50))
+            more = {"recording": one} | ({"act": f"do {one}"} if name == "wrist" else {})
+            parts.append(pd.DataFrame({"time": t, "acc_x": draw.normal(size=50), "acc_y": t, **more}))
+        pd.concat(parts).to_csv(tmp_path / f"{name}.csv", index=False)
+    files = {name: f"{name}.csv" for name in ("wrist", "chest")}
+    return LongTable(str(tmp_path), file=files, pattern="acc_.*", recording=["recording"])
+
+
+def test_recordings_of_irregular_times_are_packed_at_a_rate(irregular, tmp_path):
+    with pytest.raises(DataError, match=r"irregular times; expected one rate .*scripts/pack\.py: rate="):
+        pack(irregular, tmp_path / "none")
+    packed = pack(irregular, tmp_path / "store", rate=20.0)
+    assert packed.samples.act.tolist() == ["do a", "do b"]
+    assert packed.field_bands == irregular.field_bands
+    for name, bands in irregular.field_bands.items():
+        stream = Stream(name, "vector", bands[1:], rate=20.0)
+        for i in range(2):
+            own, again = irregular.read(i, [stream]), packed.read(i, [stream])
+            np.testing.assert_array_equal(again.inputs[name], own.inputs[name])
+            assert again.rates == own.rates == {name: 20.0}
+
+
+def test_a_rate_that_a_reader_does_not_bring_its_files_to_is_refused(tmp_path):
+    with pytest.raises(DataError, match="sample 's00': recorded at 50 Hz, which its reader does not bring to rate=20"):
+        pack(gappy(), tmp_path / "store", rate=20.0)
 
 
 def test_a_store_without_steps_is_written_as_before(made):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from made_geotiff import noise, write
 
-from multimodal_lab.data.readers import raster
+from multimodal_lab.data.readers import envi_ground, geotiff, raster
 from multimodal_lab.data.readers.band_files import BandFiles
 from multimodal_lab.data.readers.card import card
+from multimodal_lab.data.readers.envi_header import read_header
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.tiff import Tiff
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band, Stream
@@ -112,3 +114,37 @@ def test_without_the_extra_a_sentence_says_what_to_install(tmp_path, monkeypatch
         DataError, match=r"a_B02.jp2: a JP2 is read by rasterio, which is not installed: `pip install .*\[geo\]'`"
     ):
         files(tmp_path, "jp2")
+
+
+@pytest.mark.parametrize(("epsg", "left", "top", "pixel"), [
+    (32633, 400_000, 5_300_000, 10), (32719, 300_000.5, 7_200_000, 2.5), (4326, 14.25, 48.5, 1e-4), (25832, 5e5, 56e5, 20),
+])  # fmt: skip
+def test_where_an_envi_cube_lies_is_what_gdal_says_of_it(tmp_path, rasterio, epsg, left, top, pixel):
+    import tifffile
+    from rasterio.transform import from_origin
+
+    x, place = noise(0, 2, 6, 9), from_origin(left, top, pixel, pixel)
+    with rasterio.open(tmp_path / "a.img", "w", driver="ENVI", height=6, width=9, count=2, dtype=x.dtype, crs=f"EPSG:{epsg}",
+                       transform=place) as file:  # fmt: skip
+        file.write(x)
+    found = read_header(tmp_path / "a.img", "a.img", {}, Limits()).ground
+    with rasterio.open(tmp_path / "a.img") as file:
+        assert found.crs == f"EPSG:{epsg}"
+        np.testing.assert_allclose(found.bounds, file.bounds, rtol=1e-12)
+        np.testing.assert_allclose(found.transform, file.transform[:6], rtol=1e-12)
+    tifffile.imwrite(tmp_path / "b.tif", x, photometric="minisblack", extratags=geotiff.tags(found), metadata=None)
+    with rasterio.open(tmp_path / "b.tif") as file:
+        assert file.crs.to_epsg() == epsg
+        np.testing.assert_allclose(file.bounds, found.bounds, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("info", "why"), [
+    ("{UTM, 1, 1, 0, 0, 10, 10, 33, North, WGS-84, rotation=12}", "is turned (rotation=12)"),
+    ("{Arbitrary, 1, 1, 0, 0, 1, 1}", "whose datum is none of"),
+    ("{Albers, 1, 1, 0, 0, 1, 1, WGS-84}", "which is neither a zone of UTM nor degrees"),
+])  # fmt: skip
+def test_a_map_info_that_is_not_understood_is_told(info, why):
+    found, said = envi_ground.ground({"map info": info}, 3, 4, "a.img")
+    assert (found, why in said) == (None, True)
+    with pytest.raises(DataError, match="expected six numbers after the projection"):
+        envi_ground.ground({"map info": "{UTM, one, 1, 0, 0, 10, 10}"}, 3, 4, "a.img")

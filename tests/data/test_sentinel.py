@@ -159,7 +159,8 @@ def test_the_classes_are_the_nineteen_whatever_the_patches_hold(tmp_path):
 
 def test_it_can_be_packed(source):
     parts = [part for part in probe(source).parts if part.kind == "image"]
-    assert [(str(np.dtype(part.dtype)), len(part.bands)) for part in parts] == [("uint16", 12), ("float32", 2)]
+    found = [(part.field, str(np.dtype(part.dtype)), len(part.bands)) for part in parts]
+    assert found == [("", "uint16", 12), ("", "float32", 2), ("cover", "uint8", 1)]
 
 
 @pytest.mark.parametrize(

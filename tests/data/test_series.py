@@ -24,6 +24,9 @@ REAL = Path(__file__).parents[3] / "shared/data/open/uea_timeseries"
 HEAD = "@problemName p\n@timeStamps false\n@univariate false\n@dimensions 2\n@equalLength false\n@classLabel true a b\n@data\n"
 
 
+TIMED = HEAD.replace("@timeStamps false", "@timeStamps true")
+
+
 def whole(source, rate=None, field=""):
     bands = source.field_bands[field] if field else next(iter(source.field_bands.values()))
     return replace(Stream("x", "vector", bands, field=field), rate=rate)
@@ -49,11 +52,32 @@ def test_ts_gives_what_is_written(tmp_path):
     assert source.read(0, [whole(source)]).rates == {"x": 4.0}
 
 
+def test_ts_with_times_of_their_own(tmp_path):
+    ts(tmp_path, ["(0,1), (1,2),(3,4):(0,4),(1,?),(3,6):a", "(0,7),(1,8):(0,9),(1,10):b"], TIMED)
+    day = "2024-05-01 12:00"
+    ts(tmp_path, [f"({day}:00,1),({day}:02,3):({day}:00,2),({day}:02,4):b"], TIMED, "p_TEST.ts")
+    source = Ts(str(tmp_path), files=["p_TRAIN.ts", "p_TEST.ts"])
+    assert source.samples.label.tolist() == ["a", "b", "b"]
+    np.testing.assert_allclose(values(source, 0, 1.0), [[1, 2, 3, 4], [4, 14 / 3, 16 / 3, 6]], rtol=1e-6)
+    np.testing.assert_array_equal(values(Ts(str(tmp_path), max_gap=1.0), 1, 1.0)[:, 2], [np.nan, np.nan])  # 2 s apart
+    np.testing.assert_array_equal(values(source, 2, 1.0), [[1, 2, 3], [2, 3, 4]])
+    with pytest.raises(DataError, match=r"some recordings have irregular times.*expected one rate in a stream"):
+        values(source, 0)
+    with pytest.raises(DataError, match=r"data\.source\.rate: 10 Hz, but p_TEST\.ts has times of its own"):
+        Ts(str(tmp_path), rate=10.0)
+    assert values(Ts(str(tmp_path), files=["p_TRAIN.ts"], time_unit="min"), 1, 1 / 60).tolist() == [[7, 8], [9, 10]]
+
+
 @pytest.mark.parametrize(
     ("head", "lines", "said"),
     [
-        (HEAD.replace("@timeStamps false", "@timeStamps true"), ["1:2:a"], "@timestamps true, and recordings with times"),
-        (HEAD, ["(0,1),(1,2):3,4:a"], r"line 8: values with times of their own, \(time, value\), are not read"),
+        (HEAD, ["(0,1),(1,2):3,4:a"], r"line 8: values with times of their own, \(time, value\), expected @timestamps true"),
+        (TIMED, ["1):2):a"], r"line 8: '1\)', expected \(time,value\)"),
+        (TIMED, ["(0,1),(1,2):(0,1),(2,2):a"], "line 8: dimension 2 has time '2' where the first has '1'; expected one row"),
+        (TIMED, ["(1,1),(0,2):(1,1),(0,2):a"], "line 8: times out of order, 0 s after 1 s"),
+        (TIMED, ["(0,1),(1,2):(0,1):a"], "line 8: its dimensions have 2, 1 values"),
+        (TIMED, ["(0,1),(soon,2):(0,1),(soon,2):a"], "line 8: time: '0' is neither a number nor a date"),
+        (TIMED, ["(0),(1):(0),(1):a"], "line 8: '0', expected one time and one value"),
         (HEAD, ["1,2:3:a"], "line 8: its dimensions have 2, 1 values, expected one length"),
         (HEAD, ["1,2:3,x:a"], r"line 8: 'x', expected a number, or \?"),
         (HEAD, ["1:2:c"], "line 8: its label is 'c'; .*a"),

@@ -138,6 +138,11 @@ def test_a_part_of_a_video_by_columns_of_the_table(root):
         ),
         ({"file": "four.jsonl", "pieces": {"clip": ["from", "late"]}}, {}, r"ends at 9 s, and the video at 1.6 s"),
         ({"file": "four.jsonl", "video_colour": {"klip": "grey"}}, {}, r"video_colour: no column of videos 'klip'"),
+        (
+            {"file": "four.jsonl", "channels": {"clipp": "mono"}},
+            {},
+            r"channels: no column of sounds or videos 'clipp'.*: clip",
+        ),
         ({"clips": 3}, {}, r"data.source.frames.clips=3 goes with data.source.frames.sampling=clip, found uniform"),
         ({"count": None}, {}, r"frames.count: null takes all frames, which goes with .*dense, found uniform"),
     ],

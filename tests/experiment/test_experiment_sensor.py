@@ -10,6 +10,7 @@ import pytest
 from multimodal_lab.config import schema
 from multimodal_lab.data.source import DataError
 from multimodal_lab.experiment import run
+from multimodal_lab.predict import __main__ as command
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared/data/open/uea_timeseries"
@@ -33,10 +34,17 @@ def recordings(tmp_path_factory):
     return folder
 
 
-def test_windows_of_irregular_recordings_are_learnt_and_scored_by_recording(composed, tmp_path, recordings):
-    run.run(composed(*LONG, f"data.root={recordings}", "data.batch_size=32", small=False), tmp_path)
-    found = json.loads((tmp_path / "summary.json").read_text())
-    record = json.loads((tmp_path / "data.json").read_text())
+@pytest.fixture(scope="module")
+def trained(composed, tmp_path_factory, recordings):
+    """The directory of a run on windows of these, scored by recording."""
+    folder = tmp_path_factory.mktemp("trained")
+    run.run(composed(*LONG, f"data.root={recordings}", "data.batch_size=32", small=False), folder)
+    return folder
+
+
+def test_windows_of_irregular_recordings_are_learnt_and_scored_by_recording(trained):
+    found = json.loads((trained / "summary.json").read_text())
+    record = json.loads((trained / "data.json").read_text())
     rows = {split: {name.split("#")[0] for name in ids} for split, ids in record["splits"].items()}
     assert not rows["train"] & rows["test"]
     assert not rows["train"] & rows["val"]
@@ -47,9 +55,23 @@ def test_windows_of_irregular_recordings_are_learnt_and_scored_by_recording(comp
         < len(record["splits"]["test"])
     )
     assert found["head/classifier/act/accuracy"] >= 0.75
-    said = pd.read_parquet(tmp_path / "predictions.parquet")
+    said = pd.read_parquet(trained / "predictions.parquet")
     assert set(said.id) == rows["test"]
     assert record["streams"]["series"]["steps"] == 30  # 1.5 s at 20 Hz
+
+
+def test_predict_answers_by_recording_as_the_run_was_scored(trained, tmp_path):
+    said = command.predict({"out": str(tmp_path / "a.csv")}, trained, [])
+    windows = command.predict({"out": str(tmp_path / "b.csv"), "pool": "null"}, trained, [])
+    by, rows = pd.read_csv(tmp_path / "a.csv", index_col="id"), pd.read_csv(tmp_path / "b.csv", index_col="id")
+    assert said.startswith(f"24 samples from {len(rows)} by ")
+    assert windows.startswith(f"{len(rows)} samples by ")
+    kept = pd.read_parquet(trained / "predictions.parquet").query("evaluator == 'head'").set_index("id")
+    assert by.act[kept.index].tolist() == kept.predicted.tolist()
+    means = rows["act/slow"].groupby(rows.index.str.split("#").str[0]).mean()
+    np.testing.assert_allclose(by["act/slow"], means[by.index], atol=1e-6)
+    with pytest.raises(DataError, match=r"pool=subjct: no such column; .*subject.*pool=null answers row by row"):
+        command.predict({"out": str(tmp_path / "a.csv"), "pool": "subjct"}, trained, [])
 
 
 @pytest.mark.parametrize(

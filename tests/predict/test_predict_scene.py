@@ -1,7 +1,9 @@
 """Tiled prediction: a run of made-up scenes tells scenes of any size, in any of the formats, where they lie."""
 
 import json
+import os
 import re
+import signal
 import sys
 
 import h5py
@@ -52,8 +54,14 @@ def run(composed, tmp_path_factory):
 
 def geotiff(path, cube, **more):
     """The cube with the names of its bands, somewhere in Austria."""
-    how = {"crs": "EPSG:32633", "transform": from_origin(400_000, 5_200_000, 10, 10), "nodata": 0, **more}
-    with rasterio.open(path, "w", driver="GTiff", height=cube.shape[0], width=cube.shape[1], count=4, dtype=cube.dtype,
+    how = {
+        "driver": "GTiff",
+        "crs": "EPSG:32633",
+        "transform": from_origin(400_000, 5_200_000, 10, 10),
+        "nodata": 0,
+        **more,
+    }
+    with rasterio.open(path, "w", height=cube.shape[0], width=cube.shape[1], count=4, dtype=cube.dtype,
                        **how) as file:  # fmt: skip
         file.write(np.moveaxis(cube, 2, 0))
         file.descriptions = NAMES
@@ -137,6 +145,37 @@ def test_every_format_gives_the_same_map(run, how, tmp_path):
     np.save(tmp_path / "own.npy", cube)
     own = SceneTeller(predictor, Asked({"": tmp_path / "own.npy"}, {"": "run"}))
     np.testing.assert_array_equal(values, np.concatenate([x for x, _ in own], 1))
+
+
+def test_an_envi_scene_becomes_a_geotiff_that_lies_where_it_lay(run, call, tmp_path):
+    cube, _ = made(24, 24, seed=3)
+    geotiff(tmp_path / "scene.img", cube, driver="ENVI", nodata=None)
+    said = call(f"run={run}", f"scene={tmp_path / 'scene.img'}", f"out={tmp_path / 'map.tif'}", "bands=run")
+    assert "without georeference" not in said
+    with rasterio.open(tmp_path / "scene.img") as scene, rasterio.open(tmp_path / "map.tif") as told:
+        assert (told.crs, told.transform) == (scene.crs, scene.transform)
+
+
+def test_stopped_in_the_middle_nothing_is_left(run, tmp_path, monkeypatch):
+    """SIGTERM while windows are told: what was spooled beside the output goes with the process."""
+    geotiff(tmp_path / "scene.tif", made(24, 24)[0])
+
+    def stopped(self):
+        assert list(tmp_path.glob(".map.tif.*"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from ()
+
+    monkeypatch.setattr(SceneTeller, "__iter__", stopped)
+    monkeypatch.setattr(
+        sys, "argv", ["predict", f"run={run}", f"scene={tmp_path / 'scene.tif'}", f"out={tmp_path / 'map.tif'}"]
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit, match="stopped by SIGTERM"):
+            command.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [p.name for p in tmp_path.iterdir()] == ["scene.tif"]
 
 
 def test_windows_leave_no_seam(run, tmp_path):

@@ -133,7 +133,22 @@ def test_tsne_is_sklearns_and_the_same_for_the_same_seed(shape):
     np.testing.assert_array_equal(at, projection.placed(x, "tsne", 3)[0])
 
 
-@pytest.mark.parametrize("method", ["pca", "tsne"])
+@pytest.mark.slow  # numba compiles for half a minute
+@pytest.mark.parametrize("shape", [(40, 6), (5, 3)])
+def test_umap_is_the_packages_and_the_same_for_the_same_seed(shape):
+    umap = pytest.importorskip("umap", exc_type=ImportError)
+    x = np.random.default_rng(1).normal(size=shape)
+    at, ends = projection.placed(x, "umap", 3)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    begin = "spectral" if shape[0] >= 10 else "random"
+    reference = umap.UMAP(n_neighbors=min(15, shape[0] - 1), random_state=3, n_jobs=1, init=begin)
+    np.testing.assert_array_equal(at, reference.fit_transform(unit))
+    assert ends == ("UMAP 1", "UMAP 2")
+    np.testing.assert_array_equal(at, projection.placed(x, "umap", 3)[0])
+    assert not np.allclose(at, projection.placed(x, "umap", 4)[0])
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne", "umap"])
 def test_a_collapsed_stream_is_one_point_and_not_the_end_of_the_process(method):
     x = np.tile(np.random.default_rng(1).normal(size=16), (40, 1)) * np.linspace(1, 2, 40)[:, None]
     at, _ = projection.placed(x.astype(np.float32), method)

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from multimodal_lab.study.compare.arms import Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds, told
 from multimodal_lab.study.compare.derive import derived
 from multimodal_lab.study.compare.facts import Facts, Input, Label
+from multimodal_lab.study.compare.labels import describe
 from multimodal_lab.study.compare.request import request
 from multimodal_lab.study.compare.trial import Timing
 from multimodal_lab.study.design.cells import Cells
@@ -233,6 +235,19 @@ BAD = {
                           r"study.by: no column 'kinds' in the data; there are .* \(nearest: kind\)"),
     "a subgroup each": (table(40, 1), ["study.labels=[sex]", "study.by=[individual]"],
                         r"study.by: individual has 40 values in 40 samples; subgroups are of .* classes with 2 to 20"),
+    "two spellings": (changed(kind=lambda t: ["X" if k == "x" and i < 9 else k for i, k in enumerate(t.kind)]),
+                      ["study.labels=[kind]"], r"kind holds 'x' \(\d+ samples\) and 'X' \(\d\), .* \+data.kinds.kind=class"),
+    "a decimal comma": (changed(mass=lambda t: [f"{i},5" for i in range(60)]), ["study.labels=[mass]"],
+                        r"mass holds numbers, with a decimal comma in '0,5', and so was read as 60 classes"),
+    "no number among numbers": (changed(mass=lambda t: [f"{i}.5" if i else "inf" for i in range(60)]),
+                                ["study.labels=[mass]"], r"mass holds numbers, with 'inf' among them"),
+    "a point in a name": (changed(**{"body.mass": lambda t: t.sex}), ["study.labels=[body.mass]"],
+                          r"'body.mass' holds a point, .* call the column 'body_mass'"),
+    "one key": (changed(**{"2 nd": lambda t: t.sex, "2_nd": lambda t: t.kind}), ["study.labels=['2 nd','2_nd']"],
+                r"'2 nd' and '2_nd' are one key, _2_nd, of a config"),
+    "another kind of score": (table(), ["study.labels=[sex]", "study.score=r2"],
+                              r"study.score=r2: sex is a label of classes, which r2 doesn't fit"),
+    "may differ": (table(), ["study.labels=[sex]", "study.differ=[seks]"], r"study.differ: 'seks' is no label .*nearest: sex"),
     "no such label": (table(), ["study.labels=[sexx]"], r"no column 'sexx' in the data; there are .* \(nearest: sex\)"),
 }  # fmt: skip
 
@@ -245,6 +260,17 @@ def test_what_no_study_can_be_made_of_is_one_sentence(tmp_path, case):
     with pytest.raises(StudyError, match=expected) as error:
         derived(words)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_odd_about_a_label_stands_in_the_plan():
+    made = changed(rare=lambda t: ["?" if i < 3 else k for i, k in enumerate(t.kind)])
+    who = made.individual.to_numpy()
+    found = describe(made, "rare", who, "individual", SimpleNamespace(kinds={}), request(["study=compare"]))
+    assert found.classes == 3
+    assert found.notes == (
+        "rare: class '?' is in one individual only: learnt or held out, never both, so that no arm can tell it",
+        "rare: '?' is a class of its own (3 samples); leave these cells empty if it means that nobody knows",
+    )
 
 
 def test_a_modality_that_a_class_never_has_would_tell_the_class(tmp_path):

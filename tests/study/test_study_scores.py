@@ -109,7 +109,7 @@ def test_a_score_of_another_kind_of_label_is_refused_with_those_that_fit(tmp_pat
     ):
         outcomes.load(folder).scoring("sex")
     with pytest.raises(StudyError, match=r"squared_error: sex is a label of classes.*accuracy, balanced_accuracy"):
-        require_fitting(replace(outcomes.load(folder).plan.study, score="squared_error"), {"sex": "classes"})
+        require_fitting("squared_error", {"sex": "classes"})
 
 
 def test_cells_that_kept_no_probabilities_are_refused_in_a_sentence(tmp_path):

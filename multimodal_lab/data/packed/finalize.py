@@ -64,10 +64,13 @@ def finish(
         "format": FORMAT,
         "version": VERSION,
         "count": len(index),
-        "bands": [[b.name, b.nm, b.unit] for b in source.bands],
+        "bands": [[b.name, b.nm, b.unit] for b in plan.offer.bands],
         "parts": [plain_part(p) for p in plan.offer.parts],
         "fields": plan.offer.fields,
         "texts": plan.offer.texts,
+        "aliases": dict(getattr(source, "aliases", {})),
+        "scaled": plan.offer.scaled if plan.offer.resize else [],
+        "resize": plan.offer.resize,
         "text_columns": list(getattr(source, "text_columns", ())),
         "labels": [str(c) for c in source.samples.columns],
         "fingerprint": fingerprint,
@@ -154,7 +157,7 @@ def _statistics(plan: Packing, moments: np.ndarray, splits: SplitRows) -> list[d
         each = slice(at, at + part.planes)
         at += part.planes
         facts = {"mean": _finite(centre[each]), "std": _finite(deviation[each]), "pixels": total[each].tolist()}
-        bands = [plan.source.bands[i].name for i in part.bands]
+        bands = [plan.offer.bands[i].name for i in part.bands]
         made.append({"kind": part.kind, "field": part.field, "bands": bands, **facts})
     return made
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -183,3 +184,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def as_text(value: Any) -> Any:
+    """A cell of the sample table as the text of a stream: str or list of str; None where missing."""
+    if isinstance(value, str | list):
+        return value
+    return None if value is None or pd.isna(value) else str(value)
+
+
+def pread(file: int, buffer: np.ndarray, offset: int) -> int:
+    """Fill `buffer` from `offset` on; returns how many bytes there were."""
+    view, done = buffer.data, 0
+    while done < len(buffer):
+        # may give fewer bytes than asked for, without an error
+        got = os.preadv(file, [view[done:]], offset + done)
+        if got == 0:
+            break
+        done += got
+    return done

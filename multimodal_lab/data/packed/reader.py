@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +15,13 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.packed.format import (
     MANIFEST,
     TABLE,
+    as_text,
     bands_of,
     file_hash,
     hasher,
     index_dtype,
     parts_of,
+    pread,
     read_manifest,
     read_table,
     shard_name,
@@ -29,6 +31,8 @@ from multimodal_lab.data.readers.folder import existing, readable, some
 from multimodal_lab.data.source import DataError, NoStream, Raw, Rows
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import CLASSES
+from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.text import show
 from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose recipes are kept
@@ -49,14 +53,17 @@ class Packed:
         self.root = existing(root)
         self.verify = verify
         found = read_manifest(self.root)
-        self.bands: tuple[Band, ...] = bands_of(found)
+        every: tuple[Band, ...] = bands_of(found)
         self.parts = parts_of(found)
         self.fields: dict[str, dict[str, Any]] = found["fields"]
-        places: dict[str, set[int]] = {}
-        for part in self.parts:
-            places.setdefault(part.field, set()).update(part.bands)
-        self._places = {name: sorted(own) for name, own in places.items() if name}
-        self.field_bands = {name: tuple(self.bands[i] for i in own) for name, own in self._places.items()}
+        self._places = self._homes(len(every))
+        self.bands = tuple(every[i] for i in self._places[""])
+        self.field_bands = {name: tuple(every[i] for i in own) for name, own in self._places.items() if name}
+        columns = [p for p in self.parts if p.field and not self.fields.get(p.kind, {"any": True})["any"]]
+        self.field_kinds = {p.field: (p.kind, p.steps) for p in columns}
+        self.aliases: dict[str, str] = found.get("aliases", {})  # other names of fields, as the packed source had them
+        self._scaled = dict.fromkeys(found.get("scaled", ()), found.get("resize"))
+        self._resizes: Mapping[str, Resize] = {}
         self.texts: list[str] = found["texts"]  # what a text stream may be cut from: of some sources every column
         self.text_columns: list[str] = found.get("text_columns", [])
         self.notes: list[str] = found["notes"]
@@ -80,6 +87,16 @@ class Packed:
         self._files: dict[int, int] = {}
         self._columns: dict[str, Any] = {}
 
+    def _homes(self, count: int) -> dict[str, list[int]]:
+        """{field: the places of its bands among all}; "" has all but those of fields beside what fields are ignored for."""
+        found: dict[str, set[int]] = {"": set(range(count))}
+        for part in self.parts:
+            if part.field and part.kind not in ("mask", "missing"):
+                found.setdefault(part.field, set()).update(part.bands)
+                if self.fields[part.kind]["any"]:
+                    found[""] -= set(part.bands)
+        return {name: sorted(own) for name, own in found.items()}
+
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as the packed source gave them, and the mask."""
         columns = [s for s in streams if kinds.of(s).stored == "column"]
@@ -93,7 +110,7 @@ class Packed:
         low, high = (0, int(self._sizes[index])) if whole else (recipe.low, recipe.high)
         record = np.empty(high - low, dtype=np.uint8)
         file, _ = self._file(index)
-        short = _pread(file, record, int(self._offsets[index]) + low) < len(record)
+        short = pread(file, record, int(self._offsets[index]) + low) < len(record)
         if short or (whole and self._hash and self._hash(record) != entry["hash"].tobytes()):
             raise DataError(self.damage(index) or f"{self._called(index)}: changed while it was read")
         if whole:
@@ -101,6 +118,10 @@ class Packed:
         raw = recipe.cut(record, low)
         raw.inputs |= texts
         return raw
+
+    def to_size(self, resizes: Mapping[str, Resize]) -> None:
+        """What brings each stream to size: that of frames which were scaled down when they were packed, or a `DataError`."""
+        self._resizes, self._recipes = resizes, {}
 
     def read_rows(self, index: np.ndarray, streams: Sequence[Stream]) -> Rows | None:
         """The same of many rows of vectors at once; None where they must be read one by one, as where one is damaged."""
@@ -113,7 +134,7 @@ class Packed:
         low, high = (0, int(entries["bytes"][0])) if whole else (recipe.low, recipe.high)
         records = np.empty((len(index), high - low), dtype=np.uint8)
         for row, record in zip(index.tolist(), records, strict=True):
-            if _pread(self._file(row)[0], record, int(self._offsets[row]) + low) < len(record):
+            if pread(self._file(row)[0], record, int(self._offsets[row]) + low) < len(record):
                 return None
         if whole and self._hash:
             if any(self._hash(r) != h.tobytes() for r, h in zip(records, entries["hash"], strict=True)):
@@ -130,7 +151,7 @@ class Packed:
         entry = self.index[index]
         record = np.empty(int(entry["bytes"]), dtype=np.uint8)
         file, path = self._file(index)
-        got = _pread(file, record, int(entry["offset"]))
+        got = pread(file, record, int(entry["offset"]))
         if got < len(record):
             return f"{self._called(index)}: {path} is truncated, {got:,} of {len(record):,} bytes"
         found, wanted = hasher(self.hash_name)(record).hex(), entry["hash"].tobytes().hex()
@@ -187,8 +208,7 @@ class Packed:
         _, known = self._recipes.setdefault(tuple(map(id, arrays)), (arrays, {}))
         shape = entry.tobytes()[HEAD:]
         if shape not in known:
-            planes = {s.name: self._planes(s) for s in arrays}
-            known[shape] = Layout(self.parts, entry).recipe(planes)
+            known[shape] = Layout(self.parts, entry).recipe({s.name: self._planes(s) for s in arrays})
         return known[shape]
 
     def _planes(self, stream: Stream) -> Planes:
@@ -196,14 +216,25 @@ class Packed:
         if kind is None:
             raise NoStream(f"stream {stream.name}: {self.root} holds {' and '.join(self.fields)}, not {stream.kind}")
         facts = self.fields[kind]
-        named = stream.field or (stream.name if stream.name in facts["names"] else "")
-        field = facts["default"] if facts["any"] or not named else named
+        named = stream.field or (stream.name if stream.name in facts["names"] or stream.name in self.aliases else "")
+        named = self.aliases.get(named, named)
+        field = facts["default"] if not named or (facts["any"] and named not in facts["names"]) else named
         if field not in facts["names"]:
             expected = f"one of the {kind} columns: {', '.join(facts['names'])}"
             raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
-        own = self._places.get(field) or [*range(len(self.bands))]
-        bands = self.field_bands.get(field, self.bands)
+        self._require_size(stream.name, field)
+        own, bands = self._places.get(field, self._places[""]), self.field_bands.get(field, self.bands)
         return planes_of([own[i] for i in indices(stream, bands)], self.parts, kind, field)
+
+    def _require_size(self, stream: str, field: str) -> None:
+        """`DataError` where frames that were scaled down when they were packed would be scaled otherwise."""
+        if (resize := self._resizes.get(stream)) is None or resize.keys() == self._scaled.get(field, resize.keys()):
+            return
+        here, then = (", ".join(f"{k}={show(v)}" for k, v in of.items()) for of in (resize.keys(), self._scaled[field]))
+        raise DataError(
+            f"{resize.key}: frames of stream {stream} are asked for at {here}, and {self.root} has them at {then}, to which they "
+            "were scaled as they were packed; take that, or pack with data.source.shrink=false, which keeps them as stored"
+        )
 
     def _file(self, index: int) -> tuple[int, Path]:
         """The open shard of a sample, and its path."""
@@ -217,22 +248,3 @@ class Packed:
             if self._files.setdefault(shard, opened) != opened:  # another thread was quicker
                 os.close(opened)
         return self._files[shard], path
-
-
-def as_text(value: Any) -> Any:
-    """A cell of the sample table as the text of a stream: str or list of str; None where missing."""
-    if isinstance(value, str | list):
-        return value
-    return None if value is None or pd.isna(value) else str(value)
-
-
-def _pread(file: int, buffer: np.ndarray, offset: int) -> int:
-    """Fill `buffer` from `offset` on; returns how many bytes there were."""
-    view, done = buffer.data, 0
-    while done < len(buffer):
-        # may give fewer bytes than asked for, without an error
-        got = os.preadv(file, [view[done:]], offset + done)
-        if got == 0:
-            break
-        done += got
-    return done

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.packed.format import Part, aligned, index_dtype
+from multimodal_lab.data.packed.format import Part, aligned, as_text, index_dtype
 from multimodal_lab.data.packed.probe import Offer, single, together
-from multimodal_lab.data.packed.reader import as_text
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams.statistics import Moments, inside_mask
 from multimodal_lab.types import Stream
@@ -33,7 +32,7 @@ def record(
         elif part.kind == "missing":
             values, there = _holes(raw, absent, int(part.field), offer.parts[int(part.field)])
         else:
-            values, there = _block(raw, absent, i, part, source, named)
+            values, there = _block(raw, absent, i, part, offer, named)
             gone, of = _holes(raw, absent, i, part)
             moments.append(_moments(values, there, raw.mask if kinds.get(part.kind).spatial else None, gone, of))
         entry[f"p{i}"]["present"] = np.packbits(there)
@@ -42,7 +41,12 @@ def record(
         sides = values.shape if part.kind == "mask" else values.shape[1 + part.steps :]
         entry[f"p{i}"]["height"], entry[f"p{i}"]["width"] = (0, 0, *sides)[-2:]
         if part.steps:
-            entry[f"p{i}"]["steps"], entry[f"p{i}"]["rate"] = values.shape[1], raw.rates.get(str(i), 0.0)
+            rate = raw.rates.get(str(i), 0.0)
+            if offer.rate is not None and part.kind != "missing" and rate != offer.rate:
+                raise DataError(
+                    f"{named}: recorded at {rate:g} Hz, which its reader does not bring to rate={offer.rate:g}"
+                )
+            entry[f"p{i}"]["steps"], entry[f"p{i}"]["rate"] = values.shape[1], rate
         content += bytes(aligned(len(content)) - len(content))
         content += np.ascontiguousarray(values).astype(part.dtype, copy=False).tobytes()
     entry["bytes"], entry["hash"] = len(content), np.void(digest(content))
@@ -52,18 +56,18 @@ def record(
 def _read(source: Source, offer: Offer, row: int) -> tuple[Raw, dict[int, Raw]]:
     """The whole parts and texts of one sample; for each part that is missing, its bands one by one."""
     arrays = [(i, p) for i, p in enumerate(offer.parts) if p.kind not in ("mask", "missing")]
-    streams = [together(p, source.bands, str(i)) for i, p in arrays]
+    streams = [together(p, offer, str(i)) for i, p in arrays]
     streams += [Stream(f"text {t}", "text", field=t) for t in offer.texts]
     raw = source.read(row, streams)
     lacking = [(i, p) for i, p in arrays if raw.inputs[str(i)] is None and len(p.bands) > 1]
     found = {}
     for i, part in lacking:
-        found[i] = source.read(row, single(together(part, source.bands, "").kind, part.field, source.bands, part.bands))
+        found[i] = source.read(row, single(part.kind, part.field, offer, part.bands))
     return raw, found
 
 
 def _block(
-    raw: Raw, absent: dict[int, Raw], i: int, part: Part, source: Source, named: str
+    raw: Raw, absent: dict[int, Raw], i: int, part: Part, offer: Offer, named: str
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """The bands of a part that are there, stacked, and (bands,) bool which."""
     whole = raw.inputs[str(i)]
@@ -72,15 +76,15 @@ def _block(
     elif i not in absent:
         return None, np.zeros(len(part.bands), dtype=bool)
     else:
-        bands = [absent[i].inputs[f"{part.kind} {part.field} {b}"] for b in part.bands]
-        there = np.array([b is not None for b in bands])
+        found_bands = [absent[i].inputs[f"{part.kind} {part.field} {b}"] for b in part.bands]
+        there = np.array([b is not None for b in found_bands])
         if not there.any():
             return None, there
-        values = np.concatenate([b for b in bands if b is not None])
+        values = np.concatenate([b for b in found_bands if b is not None])
         scale = absent[i].scale(f"{part.kind} {part.field} {part.bands[int(there.argmax())]}")
     found = (values.dtype.newbyteorder("<").str, scale)
     if found != (part.dtype, part.full_scale):
-        names = f"{source.bands[part.bands[0]].name} to {source.bands[part.bands[-1]].name}"
+        names = f"{offer.bands[part.bands[0]].name} to {offer.bands[part.bands[-1]].name}"
         expected = f"{np.dtype(part.dtype)} of full scale {part.full_scale:g} as in the samples before it"
         raise DataError(f"{named}: bands {names} are {values.dtype} of full scale {scale:g}, expected {expected}")
     return values, there

@@ -6,6 +6,7 @@ import math
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
+from multimodal_lab.bounds import Positive
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.coco_captions import read_json
 from multimodal_lab.data.readers.columns.video import VideoColumns
@@ -45,6 +46,7 @@ class ActivityNet(MediaTable):
         frames: Frames | None = None,
         video_colour: Colour = "rgb",
         channels: Channels = "mono",
+        rate: Positive | None = None,
         no_sound: Literal["refuse", "missing"] = "refuse",
         shrink: bool = True,
         limits: Limits | None = None,
@@ -81,7 +83,7 @@ class ActivityNet(MediaTable):
         notes += [f"{len(empty)} parts have no length, and are left out: {some(empty)}"] if empty else []
         super().__init__(
             base, some(list(files.values())), made, notes, images=[], texts=["caption"],
-            media=[VideoColumns(["video"], frames, video_colour, channels, no_sound, shrink)], id="id",
+            media=[VideoColumns(["video"], frames, video_colour, channels, no_sound, shrink, rate)], id="id",
             pieces=None if rows == "paragraph" else {"video": ["start", "end"]},
             missing=missing, limits=limits, on_error=on_error, verify=verify,
         )  # fmt: skip

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from multimodal_lab.data.readers import nodata
+from multimodal_lab.data.readers import envi_ground, nodata
 from multimodal_lab.data.readers.envi_fields import (
     by_name,
     centres,
@@ -21,6 +21,7 @@ from multimodal_lab.data.readers.envi_fields import (
     whole,
 )
 from multimodal_lab.data.readers.folder import some
+from multimodal_lab.data.readers.geotiff import Ground
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError
 from multimodal_lab.types import Band
@@ -42,7 +43,7 @@ class Header:
     nm: centre of each band, () where not known, `inferred` how. names: of the bands, () without. bad: places of the bands
     that the bad band list marks. scale: (gain, offset) of each band, value = stored * gain + offset, by the fields `scaled`.
     gain: the field of that name. assumed: fields that `fallback` filled in. nodata: the stored value of missing pixels (`data
-    ignore value`), or `why` what stands there is none.
+    ignore value`), or `why` what stands there is none. ground: where it lies, or `nowhere` why its `map info` doesn't tell.
     """
 
     lines: int
@@ -61,6 +62,8 @@ class Header:
     assumed: tuple[str, ...] = ()
     nodata: nodata.Value = None
     why: str = ""
+    ground: Ground | None = field(default=None, repr=False)  # no value depends on it: `repr` is what a fingerprint sees
+    nowhere: str = field(default="", repr=False)
 
     @property
     def named(self) -> bool:
@@ -120,6 +123,7 @@ def read_header(
         lines, samples, count, dtype, interleave, offset, nm, inferred, names(keys),
         tuple(i for i, ok in enumerate(bad) if not ok), tuple(numbers(keys, "gain", name)), scale, scaled,
         tuple(sorted(keys.keys() - stored.keys() - given_instead.keys())), value, why,
+        *envi_ground.ground(keys, lines, samples, name),
     )  # fmt: skip
 
 
@@ -212,11 +216,11 @@ def told(
             f"{len(bad)} of {first.count} bands are marked bad (bbl) and left out: {some(sorted(bad))}; "
             "data.source.override={bbl: ''} keeps them"
         )
-    for field in dict.fromkeys(h.scaled for h in found if h.scaled):
-        every = sorted({h.scale for h in found if h.scaled == field})
-        by = f" ({1 / every[0][0][0]:g})" if field == FACTOR and len(every) == 1 else ""
+    for word in dict.fromkeys(h.scaled for h in found if h.scaled):
+        every = sorted({h.scale for h in found if h.scaled == word})
+        by = f" ({1 / every[0][0][0]:g})" if word == FACTOR and len(every) == 1 else ""
         done = "is" if calibrate == "none" else f"is, with calibrate={calibrate}, not"
-        yield f"the header's {field}{by} {done} applied; data.source.override={{{field}: ''}} reads values as stored"
+        yield f"the header's {word}{by} {done} applied; data.source.override={{{word}: ''}} reads values as stored"
     if card is not None:  # it has names and wavelengths of its own
         return
     for guess in dict.fromkeys(h.inferred for h in found if h.inferred):

@@ -59,6 +59,41 @@ def ground(tags: Mapping[int, Any], height: int, width: int, name: str) -> Groun
     return placed(_crs(known), made, height, width)
 
 
+def tags(found: Ground) -> tuple[tuple[Any, ...], ...]:
+    """(code, type, count, value, once) as `tifffile` writes them, of a place with a code and a grid that is not turned.
+
+    `ValueError` for another.
+    """
+    a, b, left, d, e, top = found.transform
+    if b or d or e >= 0 or not found.crs.startswith("EPSG:"):
+        raise ValueError(f"{found.crs}, {found.transform}: expected an EPSG code and rows that go down")
+    code = int(found.crs[5:])
+    degrees = 4000 <= code < 5000  # EPSG's range of geographic systems
+    keys = (
+        1,
+        1,
+        0,
+        3,
+        MODEL,
+        0,
+        1,
+        2 if degrees else 1,
+        RASTER,
+        0,
+        1,
+        1,
+        GEOGRAPHIC if degrees else PROJECTED,
+        0,
+        1,
+        code,
+    )
+    return (
+        (SCALE, "d", 3, (a, -e, 0.0), True),
+        (TIEPOINT, "d", 6, (0.0, 0.0, 0.0, left, top, 0.0), True),
+        (KEYS, "H", len(keys), keys, True),
+    )
+
+
 def placed(crs: str, transform: tuple[float, ...], height: int, width: int) -> Ground:
     """A `Ground` with the bounds of its corners."""
     a, b, c, d, e, f = transform

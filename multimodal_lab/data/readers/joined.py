@@ -58,6 +58,8 @@ class Joined:
             if bands
         }
         self.bands: tuple[Band, ...] = tuple(dict.fromkeys(b for m in self.members.values() for b in m.source.bands))
+        self.aliases = self._aliases()
+        self.scaled_fields = self._columns("scaled_fields")
         ids, self._rows, told = join(self.members, by, missing)
         made = joined_table(self.members, ids, self._rows, leave_out or {}, root)
         self.notes = [*notes(self.members), told]
@@ -164,6 +166,13 @@ class Joined:
     def _columns(self, attribute: str) -> list[str]:
         """The columns that the sources name in an attribute, as they are called here."""
         return [f"{name}.{c}" for name, member in self.members.items() for c in getattr(member.source, attribute, ())]
+
+    def _aliases(self) -> dict[str, str]:
+        """{another name: field} of fields that are known by their own name, or by that of the source, too."""
+        every = [(name, field) for name, member in self.members.items() for field in member.fields]
+        alone = {f: f"{n}.{f}" for n, f in every if self._homes_of(f) == [n]}
+        only = {name: f"{name}.{next(iter(m.fields))}" for name, m in self.members.items() if len(m.fields) == 1}
+        return {name: field for name, field in (alone | only).items() if name not in self.field_bands}
 
     def _items(self) -> dict[str, str]:
         """{field: column} of all sources; an only column of images may be named by its source alone."""

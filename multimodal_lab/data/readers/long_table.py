@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Positive
+from multimodal_lab.data.readers.clock import TimeUnit, seconds
 from multimodal_lab.data.readers.folder import existing, given, some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.recordings import RECORDING, Recordings, Sensor
@@ -19,9 +20,6 @@ from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.types import Band
-
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0}
-TimeUnit = Literal["s", "ms", "us", "ns", "min", "h"]
 
 
 class LongTable(Recordings):
@@ -71,7 +69,7 @@ class LongTable(Recordings):
             for column in (*recording, *([time] if time else [])):
                 require_column(rows, column, name, f"data.source.{'time' if column == time else 'recording'}")
             places, bands = bands_of_columns(rows, pattern, unit, "nm", name)
-            parts[sensor] = _Part(name, rows, recording, time, SECONDS[time_unit], places, tuple(bands))
+            parts[sensor] = _Part(name, rows, recording, time, time_unit, places, tuple(bands))
         names = list(dict.fromkeys(name for part in parts.values() for name in part.rows_of))
         limits.count(str(folder), len(names))
         table = _facts(names, parts, notes)
@@ -89,7 +87,7 @@ class _Part:
     """One table, its rows by recording."""
 
     def __init__(
-        self, file: str, rows: pd.DataFrame, recording: list[str], time: str | None, seconds: float, places: list[int],
+        self, file: str, rows: pd.DataFrame, recording: list[str], time: str | None, unit: TimeUnit, places: list[int],
         bands: tuple[Band, ...],
     ) -> None:  # fmt: skip
         self.file, self.bands = file, bands
@@ -105,7 +103,7 @@ class _Part:
             for k, v in key.reset_index(drop=True).groupby(key.to_numpy(), sort=False).indices.items()
         }
         self.values = _numbers(rows.iloc[:, places], file)
-        self.times = None if time is None else _seconds(rows[time], seconds, f"{file}: column {time}")
+        self.times = None if time is None else seconds(rows[time], unit, f"{file}: column {time}")
         self.other = rows[[c for i, c in enumerate(rows.columns) if i not in {*places} and c != time]].reset_index(
             drop=True
         )
@@ -162,18 +160,3 @@ def _numbers(rows: pd.DataFrame, file: str) -> np.ndarray:
             )
         made[:, i] = column.to_numpy(dtype=np.float32, na_value=np.nan)
     return made
-
-
-def _seconds(column: pd.Series, unit: float, where: str) -> np.ndarray:
-    """(T,) float64: numbers in `unit`, or dates and times of the day, as seconds since 1970."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan) * unit
-    try:
-        moments = pd.to_datetime(column, format="ISO8601", utc=True)
-    except (ValueError, TypeError) as error:
-        found = next(iter(column.dropna()), None)
-        raise DataError(
-            f"{where}: {found!r} is neither a number nor a date and time (2024-05-01T12:00:00.25)"
-        ) from error
-    since = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    return since.to_numpy(dtype=np.float64, na_value=np.nan)

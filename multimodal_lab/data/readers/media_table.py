@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.ahead import Ahead, Job
 from multimodal_lab.data.readers.columns.image import ImageColumns
-from multimodal_lab.data.readers.columns.medium import Decoded, Medium, Opening
+from multimodal_lab.data.readers.columns.medium import Decoded, Medium, Opening, require_columns
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.gaps import Gaps, Missing
 from multimodal_lab.data.readers.headers import Verify
@@ -80,6 +80,7 @@ class MediaTable:
             said = [f"of {m.called}s: {some(m.columns)}" for m in self.media if m.columns]
             said.append(f"of texts: {some(self.text_columns) or 'none'}")
             self.notes.append(f"{self.file}: columns {'; '.join(said)}")
+        require_columns(self.media)
         for medium in self.media:
             medium.prepare(Opening(root, file, self.limits, on_error, verify, listed))
         self.pieces = Pieces(pieces or {}, self.images, self.file)
@@ -162,13 +163,11 @@ class MediaTable:
                 medium.columns = found
         self.images = list(dict.fromkeys(column for medium in self.media for column in medium.columns))
         if not self.images and self.media[0].asked is None:
+            others = "".join(f" or {medium.called}s (data.source.{medium.key})" for medium in self.media[1:])
             raise DataError(
-                f"{self.file}: no column names pictures (data.source.images){self._other_keys()}; there are "
+                f"{self.file}: no column names pictures (data.source.images){others}; there are "
                 f"{some(list(dict.fromkeys(c for row in rows for c in row)))}"
             )
-
-    def _other_keys(self) -> str:
-        return "".join(f" or {medium.called}s (data.source.{medium.key})" for medium in self.media[1:])
 
     def _called(self) -> str:
         """What the file that names a row is called."""
@@ -193,16 +192,19 @@ class MediaTable:
     def _job(self, field: str, index: int, stream: Stream) -> Job | None:
         """The name of what a row has in a field, and what reads it; None where it lacks it."""
         medium = self.fields[field]
-        column = medium.column(field)
-        path = self.samples[column].iloc[index]
+        path = self.samples[column := medium.column(field)].iloc[index]
         if not isinstance(path, str) or not path:
             return None
         piece = self.pieces.of(column, self.samples, index)
         if medium.clips > 1:
             piece = piece._replace(clip=int(self.samples[CLIP].iloc[index]))
-
         key = (field, path, medium.wanted(stream), piece)
         return key, partial(medium.read, field, path, stream, piece)
+
+    @property
+    def scaled_fields(self) -> list[str]:
+        """The fields whose frames are scaled down as they are decoded."""
+        return [field for medium in self.media for field in medium.scaled()]
 
     def to_size(self, resizes: Mapping[str, Resize]) -> None:
         """Tell every medium what brings each stream to size."""

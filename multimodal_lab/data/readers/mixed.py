@@ -63,6 +63,7 @@ class Mixed:
             table.attrs["overlapping"] = "block"
         self.samples: pd.DataFrame = table
         self.together = SAME if SAME in table else None
+        self.scaled_fields = [f for m in self.members.values() for f in getattr(m.source, "scaled_fields", ())]
         self.items = {c.removeprefix(ITEM): c for c in table.columns if str(c).startswith(ITEM)}
         self.text_columns = list(
             dict.fromkeys(c for m in self.members.values() for c in getattr(m.source, "text_columns", ()))

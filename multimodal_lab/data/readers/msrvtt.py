@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
+from multimodal_lab.bounds import Positive
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.coco_captions import read_json
 from multimodal_lab.data.readers.columns.video import VideoColumns
@@ -47,6 +48,7 @@ class MsrVtt(MediaTable):
         frames: Frames | None = None,
         video_colour: Colour = "rgb",
         channels: Channels = "mono",
+        rate: Positive | None = None,
         no_sound: Literal["refuse", "missing"] = "refuse",
         shrink: bool = True,
         limits: Limits | None = None,
@@ -72,7 +74,7 @@ class MsrVtt(MediaTable):
             ]
         super().__init__(
             base, some(files), made, [], images=[], texts=["caption"],
-            media=[VideoColumns(["video"], frames, video_colour, channels, no_sound, shrink)],
+            media=[VideoColumns(["video"], frames, video_colour, channels, no_sound, shrink, rate)],
             id="id", missing=missing, limits=limits, on_error=on_error, verify=verify,
         )  # fmt: skip
 

@@ -33,7 +33,8 @@ class Pairs(MediaTable):
     name. A stream names its column by `field`; without it takes the one of its own name, or the only one. id: the column of
     names; None: `id`, else the image; rows that are captions of one image may have the same. labels: columns that must be
     there. separator: of the values of a CSV, one character; None finds commas, semicolons, tabs and bars. channels, silence,
-    rate: of sounds, see `AudioColumns`; frames, video_colour, no_sound, shrink: of videos, see `VideoColumns`.
+    rate: of sounds, channels and rate of videos', too, see `AudioColumns`; frames, video_colour, no_sound, shrink: of videos,
+    see `VideoColumns`.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Pairs(MediaTable):
             raise DataError(f"data.source.separator: {separator!r}, expected one character such as ';' or '^'")
         media: list[Medium] = [
             AudioColumns(audio, channels, silence, rate=rate),
-            VideoColumns(video, frames, video_colour, channels, no_sound, shrink),
+            VideoColumns(video, frames, video_colour, channels, no_sound, shrink, rate),
         ]
         if folders:
             named = f"{some(list(folders.values()))} of {root}"

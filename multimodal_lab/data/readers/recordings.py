@@ -11,7 +11,7 @@ import pandas as pd
 from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.resample import gap_limit, rate_of, resampled
 from multimodal_lab.data.readers.windows import Windows
-from multimodal_lab.data.source import DataError, Raw
+from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Band, Stream
@@ -106,7 +106,7 @@ class Recordings:
         name = stream.field or stream.name
         if name not in self.sensors:
             near = expected_one_of(name, list(self.sensors))
-            raise DataError(
+            raise NoStream(
                 f"stream {stream.name}: {self.where} has no sensor {name!r}; {near} (modality.{stream.name}.field)"
             )
         return self.sensors[name]
@@ -149,7 +149,7 @@ class Recordings:
             usual = f"{np.median(sorted(known)):g}" if known else f"{self._usual(sensor):g}"
             raise DataError(
                 f"stream {stream.name}: {self.where}: {said}{shown}; expected one rate in a stream; "
-                f"modality.{stream.name}.rate={usual} brings all to one"
+                f"modality.{stream.name}.rate={usual} brings all to one (scripts/pack.py: rate={usual})"
             )
         return None
 

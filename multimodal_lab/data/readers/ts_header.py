@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from multimodal_lab.data.readers.ts_line import cut
 from multimodal_lab.data.source import DataError
 from multimodal_lab.text import expected_one_of
 
@@ -15,12 +16,14 @@ KEYS = ("problemname", "timestamps", "missing", "univariate", "dimensions", "dim
 
 @dataclass(frozen=True)
 class Header:
-    """dimensions: series of one recording. length: of every recording, None: they differ. label: what a line ends in."""
+    """dimensions: series of one recording. length: of every recording, None: they differ. label: what a line ends in.
+    timed: whether each value stands with its time."""
 
     dimensions: int
     length: int | None
     label: Literal["class", "number", ""]
     classes: tuple[str, ...]
+    timed: bool = False
 
     def value(self, word: str, where: str) -> object:
         """The label of a line: one of `classes`, or a number."""
@@ -35,7 +38,8 @@ class Header:
 
     def told(self) -> str:
         """What files of one problem have in common."""
-        return f"{self.dimensions} dimensions and {'a ' + self.label if self.label else 'no'} label"
+        times = " and times" if self.timed else ""
+        return f"{self.dimensions} dimensions{times} and {'a ' + self.label if self.label else 'no'} label"
 
 
 def header_of(lines: Sequence[str], name: str) -> tuple[Header, int]:
@@ -61,21 +65,18 @@ def _first(lines: Sequence[str]) -> str:
 
 
 def _header(facts: dict[str, str], first: str, name: str) -> Header:
-    if facts.get("timestamps", "false").lower() == "true":
-        raise DataError(
-            f"{name}: @timestamps true, and recordings with times of their own are not read in this format; expected false"
-        )
+    timed = facts.get("timestamps", "false").lower() == "true"
     label: Literal["class", "number", ""] = ""
     for key, what in (("classlabel", "class"), ("targetlabel", "number")):
         if facts.get(key, "false").split()[:1] == ["true"]:
             label = what  # type: ignore[assignment]
-    found = len(first.split(":")) - bool(label)
+    found = len(cut(first, timed)) - bool(label)
     dimensions = _whole(facts, "dimensions" if "dimensions" in facts else "dimension", name) or found
     if facts.get("univariate", "").lower() == "true" and dimensions != 1:
         raise DataError(f"{name}: @univariate true, and {dimensions} dimensions")
     same = facts.get("equallength", "false").lower() == "true"
     classes = tuple(facts.get("classlabel", "").split()[1:])
-    return Header(dimensions, _whole(facts, "serieslength", name) if same else None, label, classes)
+    return Header(dimensions, _whole(facts, "serieslength", name) if same else None, label, classes, timed)
 
 
 def _whole(facts: dict[str, str], key: str, name: str) -> int | None:

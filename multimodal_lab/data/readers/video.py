@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from multimodal_lab.bounds import Count
+from multimodal_lab.bounds import Count, Positive
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
@@ -51,6 +51,7 @@ class Video(MediaTable):
         frames: Frames | None = None,
         video_colour: Colour = "rgb",
         channels: Channels = "mono",
+        rate: Positive | None = None,
         no_sound: Literal["refuse", "missing"] = "refuse",
         shrink: bool = True,
         limits: Limits | None = None,
@@ -69,7 +70,7 @@ class Video(MediaTable):
         rows = records(samples.rename(columns={"path": COLUMN}))
         super().__init__(
             base, str(root), rows, notes, images=[], texts=[], missing="keep",
-            media=[VideoColumns([COLUMN], frames, video_colour, channels, no_sound, shrink)],
+            media=[VideoColumns([COLUMN], frames, video_colour, channels, no_sound, shrink, rate)],
             windows=windows, limits=limits, on_error=on_error, verify=verify,
         )  # fmt: skip
         self.samples.attrs[COMPLETE] = samples.attrs.get(COMPLETE, {})

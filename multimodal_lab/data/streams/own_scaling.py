@@ -29,24 +29,43 @@ class OwnScaling:
         members = getattr(source, "members", {})
         own = {name: member.scaling for name, member in members.items() if member.scaling}
         made = {**own, **self.policies}
-        fields = [(field, name) for name, member in members.items() for field in member.fields]
-        alone = Counter(field for field, _ in fields)
-        return OwnScaling({f: made[n] for f, n in fields if n in made and alone[f] == 1 and f not in members} | made)
+        return OwnScaling({field: made[name] for field, name in _alone(source).items() if name in made} | made)
 
     def of(self, stream: Stream) -> Scaling:
         """The policy of a stream; `DataError` where there is none."""
-        for name in (stream.field.partition(".")[0], stream.field, stream.name):
-            if name in self.policies:
-                return self.policies[name]
+        if (name := _named(self.policies, stream.field, stream.name)) is not None:
+            return self.policies[name]
         near = expected_one_of(stream.field or stream.name, [*self.policies])
         raise DataError(f"data.scaling.policies: none for stream {stream.name}; {near}")
 
 
-def spelt_out(node: Mapping[str, Any]) -> dict[str, Any]:
-    """The scaling of a plain `data` node, with each source's own by name, for where these sources are not."""
+def spelt_out(node: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """The scaling of a plain `data` node, with each source's own by all its names, for where these sources are not."""
     scaling = dict(node["scaling"])
     if "policies" in scaling:
         sources = node["source"].get("sources") or {}
         own = {name: one["scaling"] for name, one in sources.items() if "scaling" in one}
-        scaling["policies"] = own | (scaling["policies"] or {})
+        own |= scaling["policies"] or {}
+        scaling["policies"] = {field: own[name] for field, name in _alone(source).items() if name in own} | own
     return scaling
+
+
+def of_stream(described: Mapping[str, Any], name: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What `fitted_cache.described` tells of the policy of one stream, by its entry of a modality."""
+    if described.get("policy") != OwnScaling.__name__:
+        return described
+    found = _named(described, str(facts.get("field") or ""), name)
+    return described if found is None else described[found]
+
+
+def _alone(source: Source) -> dict[str, str]:
+    """{field: the source that alone has one of that name} of a source made of others."""
+    members = getattr(source, "members", {})
+    fields = [(field, name) for name, member in members.items() for field in member.fields]
+    count = Counter(field for field, _ in fields)
+    return {field: name for field, name in fields if field and count[field] == 1 and field not in members}
+
+
+def _named(policies: Mapping[str, Any], field: str, stream: str) -> str | None:
+    """Which of the policies is that of a stream."""
+    return next((name for name in (field.partition(".")[0], field, stream) if name in policies), None)

@@ -18,11 +18,18 @@ def stored_bands(source: Source, name: str, field: str, kind: str = "image") -> 
     """
     if ask := getattr(source, "bands_of", None):
         return tuple(ask(name, field))
+    field = getattr(source, "aliases", {}).get(field or name, field)
     own: dict[str, tuple[Band, ...]] = getattr(source, "field_bands", {})
     if not field and name not in own:
         alike = [f for f, (of, _) in getattr(source, "field_kinds", {}).items() if kinds.alike(of, kind)]
         field = alike[0] if len(alike) == 1 else ""
     return own.get(field or name, source.bands)
+
+
+def every_band(source: Source) -> tuple[Band, ...]:
+    """The bands of a source and of all its fields, each once."""
+    own: dict[str, tuple[Band, ...]] = getattr(source, "field_bands", {})
+    return tuple(dict.fromkeys([*source.bands, *(band for bands in own.values() for band in bands)]))
 
 
 def asked_bands(source: Source, name: str, facts: Mapping[str, Any]) -> tuple[Band, ...]:

@@ -71,7 +71,7 @@ def ensure(folder: Path, study: Study, configs: Callable[[], Configs], todo: boo
         if study.score is not None and isinstance(known.get("kinds"), dict):
             from multimodal_lab.study.ledger.scoring import require_fitting
 
-            require_fitting(study, known["kinds"])
+            require_fitting(study.score, known["kinds"])
     if study.leak and not known["grouped"]:
         raise StudyError(
             f"study.leak=[{', '.join(study.leak)}]: every sample is a group by itself, so that the split is random as it is "

@@ -17,14 +17,17 @@ from multimodal_lab.config.directories import absent
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import Problem, StudyError
 from multimodal_lab.config.suggest import node
+from multimodal_lab.stats.answers import Kind
 from multimodal_lab.study.compare import backbones, file, heads, size
 from multimodal_lab.study.compare.arms import Arms, Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds
 from multimodal_lab.study.compare.facts import Facts
+from multimodal_lab.study.compare.facts import Kind as LabelKind
 from multimodal_lab.study.compare.request import Request, request
 from multimodal_lab.study.design.cells import inputs, without_hydra
 from multimodal_lab.text import show
 
+ANSWERED: Mapping[LabelKind, Kind] = {"class": "classes", "several": "labels", "number": "values"}  # as scores call it
 HEADS = 4  # of the attention, which must divide its width
 
 
@@ -45,9 +48,11 @@ def derived(argv: Sequence[str]) -> list[str]:
     from multimodal_lab.study.compare import plans, report  # torch
     from multimodal_lab.study.compare.look import look
     from multimodal_lab.study.compare.trial import time_cells
+    from multimodal_lab.study.ledger.scoring import require_fitting
 
     plain = as_plain(without_hydra(cfg))
     facts = look(plain["data"], plain["modality"], asked)
+    require_fitting(asked.study.get("score"), {label.name: ANSWERED[label.kind] for label in facts.labels})
     recipe = _recipe(facts, asked)
     full = _full(facts, asked)
     found = plans.plans(full, lambda design: arms(facts, design, recipe.parts), asked)

@@ -28,11 +28,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Label:
-    """One label. classes: how many; 0 of a number."""
+    """One label. classes: how many; 0 of a number. notes: what is odd about it and refused by nobody, a sentence each."""
 
     name: str
     kind: Kind
     classes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

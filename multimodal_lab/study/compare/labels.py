@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,9 @@ from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.split import auto
 from multimodal_lab.data.streams.labels import Target, encode
 from multimodal_lab.study.analysis.where import MOST
-from multimodal_lab.study.compare.facts import Label
+from multimodal_lab.study.compare import spelt
+from multimodal_lab.study.compare.facts import Kind, Label
+from multimodal_lab.study.compare.heads import key_of
 from multimodal_lab.study.compare.request import Request
 from multimodal_lab.text import nearest
 
@@ -34,6 +38,7 @@ def choose(table: pd.DataFrame, data: Data, asked: Request) -> list[str]:
                 raise StudyError(
                     f"study.labels: no column {name!r} in the data; there are {', '.join(columns) or 'none'} (nearest: {near})"
                 )
+        _require_keys(wanted)
         return wanted
     found = data.labels
     if not isinstance(found, list) or not found:
@@ -44,7 +49,34 @@ def choose(table: pd.DataFrame, data: Data, asked: Request) -> list[str]:
             f"study.labels: the data have no column with two values to tell apart; there are {', '.join(columns) or 'none'}: "
             "labels stand in file names, folders or a table (data.source.labels)"
         )
+    _require_keys(usable)
     return usable
+
+
+def require_differ(chosen: list[str], asked: Request) -> None:
+    """What may differ within a group is a label of the study."""
+    for name in asked.asked.differ:
+        if name not in chosen:
+            near = nearest(name, chosen)[0]
+            raise StudyError(
+                f"study.differ: {name!r} is no label of this study, which are {', '.join(chosen)} (nearest: {near})"
+            )
+
+
+def _require_keys(names: list[str]) -> None:
+    """Names that the keys of a config can hold, each its own."""
+    keys: dict[str, str] = {}
+    for name in names:
+        if "." in name:
+            raise StudyError(
+                f"study.labels: {name!r} holds a point, which parts the keys of a config; call the column "
+                f"{name.replace('.', '_')!r}"
+            )
+        if (other := keys.setdefault(key_of(name), name)) != name:
+            raise StudyError(
+                f"study.labels: {other!r} and {name!r} are one key, {key_of(name)}, of a config, which holds letters, digits and "
+                "_ alone; rename one of the columns"
+            )
 
 
 def beside(table: pd.DataFrame, chosen: list[str], data: Data, asked: Request) -> list[str]:
@@ -71,12 +103,14 @@ def beside(table: pd.DataFrame, chosen: list[str], data: Data, asked: Request) -
 def describe(table: pd.DataFrame, name: str, groups: np.ndarray, by: str | None, data: Data, asked: Request) -> Label:
     """The kind of a label; `StudyError` for one that nothing can be learnt of."""
     target = encode(table, name, kind=data.kinds.get(name))
-    found = Label(name, "number" if not target.classes else "several" if target.values.ndim == 2 else "class",
-                  len(target.classes))  # fmt: skip
-    if found.kind == "number":
+    kind: Kind = "number" if not target.classes else "several" if target.values.ndim == 2 else "class"
+    found = Label(name, kind, len(target.classes))
+    if kind == "number":
         _require_number(target.values, name, data)
-    elif found.kind == "class":
+    elif kind == "class":
+        spelt.require_classes(table[name], name, data.kinds)
         _require_classes(table[name], target, name, groups, by, data)
+        found = replace(found, notes=(*_alone(target, name, groups, by), *_unknown(table[name], name)))
     if by is not None and found.kind != "several" and name not in asked.asked.differ:
         _require_alike(table, name, groups, by)
     return found
@@ -120,6 +154,20 @@ def _require_classes(
             f"study.labels: {name} {one!r} is in one {unit} only, and so are all classes but one at most: none could be both "
             f"learnt and held out; expected two classes of {HELD} {unit}s or more"
         )
+
+
+def _alone(target: Target, name: str, groups: np.ndarray, by: str | None) -> Iterator[str]:
+    """A class of one group is learnt or held out, and so always answered wrong where it is tested."""
+    alone = [c for i, c in enumerate(target.classes) if len(np.unique(groups[target.values == i])) == 1]
+    if alone:
+        some = ", ".join(map(repr, alone[:3])) + (f" and {len(alone) - 3} more" if len(alone) > 3 else "")
+        which = f"class {some} is" if len(alone) == 1 else f"{len(alone)} classes ({some}) are each"
+        yield f"{name}: {which} in one {by or 'sample'} only: learnt or held out, never both, so that no arm can tell it"
+
+
+def _unknown(column: pd.Series, name: str) -> Iterator[str]:
+    for value, count in spelt.unknown(column).items():
+        yield f"{name}: {value!r} is a class of its own ({count} samples); leave these cells empty if it means that nobody knows"
 
 
 def _require_alike(table: pd.DataFrame, name: str, groups: np.ndarray, by: str) -> None:

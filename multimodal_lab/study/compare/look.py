@@ -42,6 +42,7 @@ def look(node: Mapping[str, Any], modality: dict[str, Any], asked: Request) -> F
         table, source = factory.source.samples, factory.source
         sound.require_samples(table)
         chosen = labels.choose(table, factory, asked)
+        labels.require_differ(chosen, asked)
         beside = labels.beside(table, chosen, factory, asked)
         choice, official = _split(factory, chosen, asked)
         held = table.iloc[choice.split.placed(table)]

@@ -33,6 +33,8 @@ def lines(
     yield f"plan: {facts.samples} samples{unit}, {facts.train} to learn from and {facts.test} held out ({kept})"
     yield f"  modalities   {', '.join(map(_input, facts.inputs))}"
     yield f"  labels       {', '.join(map(_label, facts.labels))}"
+    for note in (n for label in facts.labels for n in label.notes):
+        yield f"  note         {note}"
     yield f"  backbones    {_backbones(body, backbones)}"
     train, data = body.get("train", {}), body.get("data", {})
     long = f"{train['max_steps']} steps" if train.get("max_steps") else f"{train.get('epochs')} epochs"

@@ -26,9 +26,10 @@ def require_samples(table: pd.DataFrame) -> None:
 def require_groups(groups: np.ndarray, by: str | None) -> None:
     """At least `FEWEST_GROUPS`, so that two of either part differ."""
     if (found := len(np.unique(groups))) < FEWEST_GROUPS:
+        values = f"{found} value{'s' * (found != 1)} of {by or 'id'}"
         raise StudyError(
-            f"study=compare: the {len(groups)} samples are of {found} {by or 'sample'}{'s' * (found != 1)}, and whole ones are "
-            f"held out: expected at least {FEWEST_GROUPS}, or another column in data.split.by"
+            f"study=compare: the {len(groups)} samples have {values}, and the samples of one are held out together: "
+            f"expected at least {FEWEST_GROUPS} values, or another column in data.split.by"
         )
 
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
+from multimodal_lab.config.study_score import of_label
 from multimodal_lab.stats.answers import Answers, Kind, usable
 from multimodal_lab.stats.score import Score, fitting, named
+from multimodal_lab.stats.score_names import ScoreName
 from multimodal_lab.study.ledger.predictions import LARGEST, Outcome
 from multimodal_lab.text import split_labels
 
@@ -38,10 +40,10 @@ class Scoring:
     left_out: tuple[str, ...] = ()
 
 
-def require_fitting(study: Study, kinds: Mapping[str, Kind]) -> None:
+def require_fitting(score: ScoreName | Mapping[str, ScoreName] | None, kinds: Mapping[str, Kind]) -> None:
     """`StudyError` where a label is of another kind than the score that `study.score` gives it."""
     for label, kind in kinds.items():
-        asked = study.scored_by(label)
+        asked = of_label(score, label)
         if asked is not None and kind not in named(asked).kinds:
             raise StudyError(
                 f"study.score={asked}: {label} is a label of {SAID[kind]}, which {asked} doesn't fit; "
@@ -64,7 +66,7 @@ def scoring(study: Study, label: str, kind: Kind, tested: Sequence[Outcome]) -> 
     Default: R² of numbers, accuracy of classes, and balanced accuracy where the rarest class is less than `RARE` of what is
     tested; of several 0/1 labels the share that is right. `StudyError` where the score doesn't fit the label.
     """
-    require_fitting(study, {label: kind})
+    require_fitting(study.score, {label: kind})
     asked = study.scored_by(label)
     name, why = (asked, "as study.score says") if asked is not None else _default(kind, tested)
     score = named(name)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from multimodal_lab.data.readers import audio_file
 from multimodal_lab.data.readers.audio_file import AudioHeader, Channels, Silence, bands_of
-from multimodal_lab.data.readers.columns.medium import WHOLE, Decoded, Medium, Opening, Piece
+from multimodal_lab.data.readers.columns.medium import WHOLE, Decoded, Medium, Piece
 from multimodal_lab.data.readers.header_memory import HeaderMemory
 from multimodal_lab.data.readers.headers import LazyHeaders
 from multimodal_lab.data.source import DataError
@@ -54,13 +54,10 @@ class AudioColumns(Medium):
         """The choices that change values."""
         return (self.columns, self.channels, self.silence, *((self.rate,) if self.rate else ()))
 
-    def prepare(self, opening: Opening) -> None:
-        """Check choices that name columns."""
-        super().prepare(opening)
-        if isinstance(self.channels, dict) and (wrong := [c for c in self.channels if c not in self.columns]):
-            raise DataError(
-                f"data.source.channels: no column of sounds {wrong[0]!r}; there are {', '.join(self.columns)}"
-            )
+    @property
+    def by_column(self) -> dict[str, Any]:
+        """What is made of channels."""
+        return {"channels": self.channels}
 
     def mixing(self, column: str) -> Channels:
         """What is made of the channels of a column."""

@@ -35,14 +35,15 @@ class ImageColumns(Medium):
         """The choices that change values."""
         return (self.columns, self.colour, self.alpha)
 
+    @property
+    def by_column(self) -> dict[str, Any]:
+        """The colour."""
+        return {"colour": self.colour}
+
     def prepare(self, opening: Opening) -> None:
-        """Check choices that name columns."""
+        """The bands are known by the colour alone."""
         super().prepare(opening)
         colour = self.colour
-        if isinstance(colour, dict) and (wrong := [c for c in colour if c not in self.columns]):
-            raise DataError(
-                f"data.source.colour: no column of images {wrong[0]!r}; there are {', '.join(self.columns)}"
-            )
         self.colours: dict[str, Colour] = {
             c: colour.get(c, "rgb") if isinstance(colour, dict) else colour for c in self.columns
         }

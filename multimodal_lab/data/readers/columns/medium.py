@@ -16,7 +16,7 @@ from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.resize import Resize
-from multimodal_lab.text import install_command
+from multimodal_lab.text import expected_one_of, install_command
 from multimodal_lab.types import Band, Stream
 
 
@@ -96,6 +96,11 @@ class Medium:
         """The choices that change values, for the data's fingerprint."""
         return self.columns
 
+    @property
+    def by_column(self) -> dict[str, Any]:
+        """{key of `data.source`: its choice} of all choices that may be made column by column, {column: choice}."""
+        return {}
+
     def lacking(self) -> str:
         """What is not installed that it needs, in words; "" where all is."""
         absent = {
@@ -128,6 +133,10 @@ class Medium:
     def to_size(self, resizes: Mapping[str, Resize]) -> None:
         """Told what brings each stream to size: one that decodes large arrays may do so as it decodes."""
 
+    def scaled(self) -> list[str]:
+        """The fields that are."""
+        return []
+
     def wanted(self, stream: Stream) -> Hashable:
         """What of a stream decides what is decoded of one file."""
         return (stream.rate, stream.steps)
@@ -142,3 +151,14 @@ class Medium:
             return headers(paths, memory.read, self.opening.on_error, self.opening.verify if paths else "all")
         finally:
             memory.save()
+
+
+def require_columns(media: Sequence[Medium]) -> None:
+    """`DataError` for a choice made by column that names none of the columns that it is of, which several media may share."""
+    for key in dict.fromkeys(key for medium in media for key in medium.by_column):
+        of = [medium for medium in media if key in medium.by_column]
+        there = [column for medium in of for column in medium.columns]
+        named = [column for medium in of if isinstance(choice := medium.by_column[key], Mapping) for column in choice]
+        if wrong := [column for column in named if column not in there]:
+            sorts = " or ".join(f"{medium.called}s" for medium in of)
+            raise DataError(f"data.source.{key}: no column of {sorts} {wrong[0]!r}; {expected_one_of(wrong[0], there)}")

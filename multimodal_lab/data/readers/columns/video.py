@@ -14,7 +14,7 @@ import numpy as np
 from multimodal_lab.data.readers import video_file
 from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.audio_file import bands_of as sound_bands
-from multimodal_lab.data.readers.columns.medium import WHOLE, Decoded, Medium, Opening, Piece
+from multimodal_lab.data.readers.columns.medium import WHOLE, Decoded, Medium, Piece
 from multimodal_lab.data.readers.decode.video_sampling import KEY, Frames, Span
 from multimodal_lab.data.readers.folder import inside, some
 from multimodal_lab.data.readers.header_memory import HeaderMemory
@@ -32,8 +32,8 @@ class VideoColumns(Medium):
     """Videos as images with steps (C, T, H, W), of the frames that `frames` takes; the audio track of a column `clip` is its
     field `clip.audio`, a vector with steps (C, T) that begins and ends with those frames.
 
-    colour: of all columns, or {column: colour}; `grey` and `depth` take the brightness alone. channels: of the sound, as of
-    `AudioColumns`. no_sound: a video without an audio track, where one is asked for, is an error, or lacks that stream.
+    colour: of all columns, or {column: colour}; `grey` and `depth` take the brightness alone. channels, rate: of the sound, as
+    of `AudioColumns`. no_sound: a video without an audio track, where one is asked for, is an error, or lacks that stream.
     shrink: frames of 8 bits are scaled down to the stream's size as they are decoded, see `video_file.read_clip`.
     """
 
@@ -54,10 +54,11 @@ class VideoColumns(Medium):
         channels: Channels | dict[str, Channels] = "as_stored",
         no_sound: Literal["refuse", "missing"] = "refuse",
         shrink: bool = True,
+        rate: float | None = None,
     ) -> None:
         super().__init__(columns)
         self.frames, self.colour, self.channels = frames or Frames(), colour, channels
-        self.no_sound, self.shrink = no_sound, shrink
+        self.no_sound, self.shrink, self.rate = no_sound, shrink, rate
         self.found: dict[str, dict[str, VideoHeader]] = {}
         self.bad: set[str] = set()
         self.resizes: Mapping[str, Resize] = {}
@@ -67,20 +68,18 @@ class VideoColumns(Medium):
     @property
     def identity(self) -> Any:
         """The choices that change values."""
-        return (self.columns, self.frames, self.colour, self.channels, self.shrink)
+        own = (self.columns, self.frames, self.colour, self.channels, self.shrink)
+        return (*own, self.rate) if self.rate else own
 
     @property
     def clips(self) -> int:
         """How many rows one of the table makes."""
         return self.frames.rows if self.columns else 1
 
-    def prepare(self, opening: Opening) -> None:
-        """Check choices that name columns."""
-        super().prepare(opening)
-        if isinstance(self.colour, dict) and (wrong := [c for c in self.colour if c not in self.columns]):
-            raise DataError(
-                f"data.source.video_colour: no column of videos {wrong[0]!r}; there are {some(self.columns)}"
-            )
+    @property
+    def by_column(self) -> dict[str, Any]:
+        """The colour of frames, and what is made of the channels of their sound."""
+        return {"video_colour": self.colour, "channels": self.channels}
 
     def fields(self) -> dict[str, str]:
         """The frames of each column, and the sound where any of its videos has one."""
@@ -103,6 +102,10 @@ class VideoColumns(Medium):
     def to_size(self, resizes: Mapping[str, Resize]) -> None:
         """Frames are scaled down by these as they are decoded."""
         self.resizes = resizes
+
+    def scaled(self) -> list[str]:
+        """The frames of every column, where they shrink."""
+        return self.columns if self.shrink else []
 
     def wanted(self, stream: Stream) -> Hashable:
         """The rate of a sound, the size of frames."""
@@ -153,11 +156,12 @@ class VideoColumns(Medium):
     def _sound(self, field: str, place: Path, path: str, stream: Stream, span: Span, clip: int) -> Decoded:
         column = self.column(field)
         known = Counter(h.sound for h in self.found[column].values() if h.sound)
-        if stream.rate is None and len(known) > 1:
-            shown = ", ".join(f"{n} of {rate} Hz" for rate, n in known.most_common(4))
+        if (rate := stream.rate or self.rate) is None and len(known) > 1:
+            shown = ", ".join(f"{n} of {hz} Hz" for hz, n in known.most_common(4))
             raise DataError(
                 f"stream {stream.name}: {self.opening.file}: {field}: sound of several rates: {shown}; expected one rate in a "
-                f"stream; modality.{stream.name}.rate={known.most_common(1)[0][0]} resamples all to one"
+                f"stream; modality.{stream.name}.rate={known.most_common(1)[0][0]} resamples all, and data.source.rate where "
+                "they are packed"
             )
         header = self.found[column].get(path)
         if header is not None and not header.sound:
@@ -168,7 +172,7 @@ class VideoColumns(Medium):
             )
         mono = self._of(self.channels, column, "as_stored") == "mono"
         track = video_file.read_track(
-            place, path, self.frames, rate=stream.rate, mono=mono, limits=self.opening.limits, span=span, clip=clip
+            place, path, self.frames, rate=rate, mono=mono, limits=self.opening.limits, span=span, clip=clip
         )
         return Decoded(track.values, track.rate)
 
