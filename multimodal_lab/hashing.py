@@ -22,6 +22,11 @@ def stable_id(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
+def text_id(text: str) -> int:
+    """That of a text itself, as it is stored: apart from those of names, so that no text is taken for a sample."""
+    return stable_id(f"text\0{text}")
+
+
 def splitmix64(x: Number) -> Number:
     """One output of SplitMix64 (Steele et al. 2014) from state `x`, an int of 64 bits or a uint64 array of any shape."""
     x = (x + GOLDEN) & ALL  # an int grows where an array wraps: the mask makes both equal

@@ -62,9 +62,9 @@ class Keyed(nn.Module):
     """`weight * fn(**arguments)`, the arguments found in a scope `{batch, features, out, present, progress, std, teacher}`.
 
     Each keyword is a path (a string: looked up), a module (called with the training progress in [0, 1]: a learned
-    temperature, a schedule), or a constant. Labels that stand for `ids` make each unlabelled
-    sample its own class. `fn` may be a function, a `functools.partial` or a module with parameters, and gives a scalar or
-    `Terms`.
+    temperature, a schedule), or a constant. Labels that stand for `ids` make each unlabelled sample its own class. `text_ids`
+    hold what `ids` say in further columns (`loss.equal_texts`). `fn` may be a function, a `functools.partial` or a module with
+    parameters, and gives a scalar or `Terms`.
     """
 
     def __init__(
@@ -88,6 +88,9 @@ class Keyed(nn.Module):
         found = {k: lookup(scope, path) for k, path in self.paths.items()}
         if self.paths.get("ids", "").startswith("batch.targets."):
             found["ids"] = own_class(found["ids"], scope["batch"].ids)
+        if found.get("text_ids") and self.paths.get("ids") != "batch.ids":
+            # what the ids say, and the text; `System` has done so with ids of samples
+            found["text_ids"] = {k: torch.cat([x, found["ids"][:, None]], 1) for k, x in found["text_ids"].items()}
         knobs = {k: module(scope["progress"]) for k, module in self.knobs.items()}
         learnt = {k: getattr(self, f"{k}_learnt") for k in self.learnt}
         said = self.fn(**found, **knobs, **self.constants, **learnt)

@@ -16,6 +16,7 @@ from multimodal_lab.checkpoint import tied
 from multimodal_lab.checkpoint.state import Adapter
 from multimodal_lab.data import kinds
 from multimodal_lab.keyed import Earlier, Keyed, Scope
+from multimodal_lab.loss.equal_texts import as_judged
 from multimodal_lab.loss.uncertainty import Uncertainty
 from multimodal_lab.stage import stage
 from multimodal_lab.types import Batch, Features, Stream
@@ -189,7 +190,7 @@ class System(nn.Module):
     def _scope(self, features: dict[str, Features], batch: Batch, progress: float) -> Scope:
         out = self._say(features, batch)
         present = {name: f.present for name, f in features.items()}
-        judged = batch if batch.same is None else batch.replace(ids=batch.same)  # what shows one thing is no negative
+        judged = as_judged(batch)  # what shows one thing, or holds one text, is no negative
         heard = {} if self.teacher is None else {"teacher": self.teacher(batch)}
         return {"batch": judged, "features": features, "out": out, "present": present, "progress": progress, **heard,
                 "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip

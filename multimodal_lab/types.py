@@ -90,6 +90,8 @@ class Batch:
     items[stream] (N,) int64: equal where rows hold the same thing in that stream, such as the image of several captions,
     so that it is ranked once; of a stream that is not there each row holds its own. others[stream] (N, K, …), in
     evaluation alone: what a row holds besides its input, such as its other captions, 0 where it has fewer.
+    text_ids[stream] (N, 1 + K) int64, of texts: equal where two are one and the same text, that of the input first and those
+    of `others` behind it; of a row without a text its own id.
     valid[stream] (N, T) bool, of streams with `steps` alone: True where a step was measured, False where it is padded or lies
     in a gap, and all along a missing row. To a network an input is 0 there; before, what it holds means nothing.
     keys (N,) int64, in training alone: what is drawn behind the augmentation, such as masks of a spectrogram, is drawn from
@@ -105,6 +107,7 @@ class Batch:
     same: Tensor | None = None
     items: dict[str, Tensor] = field(default_factory=dict)
     others: dict[str, Tensor] = field(default_factory=dict)
+    text_ids: dict[str, Tensor] = field(default_factory=dict)
     valid: dict[str, Tensor] = field(default_factory=dict)
     keys: Tensor | None = None
 

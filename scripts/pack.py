@@ -67,6 +67,7 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str, rate: f
     began = time.monotonic()
     node = composed(overrides)
     from multimodal_lab.config.instantiate import safe_instantiate
+    from multimodal_lab.data.fitted_cache import described
     from multimodal_lab.data.packed import finalize, writer
     from multimodal_lab.data.packed.format import MANIFEST
     from multimodal_lab.data.packed.probe import probe
@@ -90,7 +91,7 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str, rate: f
         splits = finalize.split_of(plan, data.split, data.labels)
         choices = (
             {k: node[k] for k in CHOICES}
-            | {"scaling": spelt_out(node, data.source)}
+            | {"scaling": spelt_out(node, described(data.scaling))}
             | {"split": {k: v for k, v in node["split"].items() if k != "_target_"}}
         )
         made = finalize.finish(plan, mark, choices, splits, duplicates)

@@ -28,6 +28,8 @@ class MaskWords(Batchwise):
     kinds: ClassVar[tuple[KindName, ...]] = ("text",)
     adds_targets: ClassVar = {"target": "(N, L) int64"}
 
+    names: ClassVar = {"stream": "stream"}
+
     def __init__(
         self,
         *,

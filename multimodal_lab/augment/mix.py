@@ -36,6 +36,7 @@ class Mixing(Batchwise):
     """
 
     adds_targets: ClassVar = {"label": "(N, K) float"}
+    names: ClassVar = {"label": "label"}
     kinds: tuple[str, ...] = ()
 
     def __init__(self, *, label: str, alpha: Positive = 1.0, p: Fraction = 1.0) -> None:

@@ -31,6 +31,7 @@ class MixSounds(Batchwise):
     kinds: ClassVar[tuple[KindName, ...]] = ("vector",)
     adds_targets: ClassVar = {"sources": "(N, 2, T) float"}
     steps: ClassVar[bool] = True
+    names: ClassVar = {"sound": "stream", "label": "label"}
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class ShiftSound(Batchwise):
     kinds: ClassVar[tuple[KindName, ...]] = ("image", "vector")
     adds_targets: ClassVar = {"offset": "(N,) int64", "in_step": "(N,) int64"}
     steps: ClassVar[bool] = True
+    names: ClassVar = {"sound": "stream", "picture": "stream"}
 
     def __init__(
         self,

@@ -11,12 +11,14 @@ from torch.nn import functional as F
 
 from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.op import Fill, Params, Photometric, filling, number, span
-from multimodal_lab.bounds import Count, Fraction, NonNegative
+from multimodal_lab.bounds import Count, Fraction, NonNegative, require_relations
 from multimodal_lab.types import KindName, Stream
 
 
 class RandomGaussianBlur(Photometric):
     """A Gaussian of `sigma` pixels, drawn per sample, on `kernel_size` taps each way; `border_type` pads the edges."""
+
+    relations: ClassVar = {"kernel_size": "odd"}
 
     def __init__(
         self,
@@ -28,10 +30,7 @@ class RandomGaussianBlur(Photometric):
         streams: list[str] | None = None,
     ) -> None:
         super().__init__(p, streams)
-        if kernel_size % 2 == 0:
-            raise ValueError(
-                f"RandomGaussianBlur: kernel_size is {kernel_size}, expected an odd number; nearest {kernel_size + 1}"
-            )
+        require_relations("RandomGaussianBlur", self.relations, {"kernel_size": kernel_size})
         if border_type not in ("reflect", "replicate", "constant", "circular"):
             raise ValueError(
                 f"RandomGaussianBlur: border_type is {border_type!r}, expected reflect, replicate, constant or circular"

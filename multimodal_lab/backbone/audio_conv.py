@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.log_mel import LogMel
 from multimodal_lab.backbone.masked import largest, pooled, where_valid
 from multimodal_lab.backbone.temporal import mask_of_groups
-from multimodal_lab.bounds import Count, Fraction
+from multimodal_lab.bounds import Count, Fraction, require_relations
 from multimodal_lab.types import Drawing, Features, Stream
 
 
@@ -59,6 +60,7 @@ class AudioConv(nn.Module):
     kinds = ("vector",)
     steps = True
     sound = True
+    relations: ClassVar = {"widths": "one or more, divided by groups"}
 
     def __init__(
         self,
@@ -73,10 +75,7 @@ class AudioConv(nn.Module):
     ) -> None:
         super().__init__()
         require(self, stream)
-        if not widths or any(width % groups for width in widths):
-            raise ValueError(
-                f"backbone audio_conv: widths={widths}, groups={groups}; expected a width per stage that groups divide"
-            )
+        require_relations("backbone=audio_conv", self.relations, {"widths": widths, "groups": groups})
         self.mel = mel(stream=stream)
         ins = [stream.channels, *widths[:-1]]
         self.stages = nn.ModuleList(Stage(c, w, depth, groups, dropout) for c, w in zip(ins, widths))

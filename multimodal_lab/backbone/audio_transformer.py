@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from multimodal_lab.backbone.padding import some_key
 from multimodal_lab.backbone.temporal import mask_of_groups
 from multimodal_lab.backbone.temporal_transformer import places
 from multimodal_lab.backbone.text import Layer
-from multimodal_lab.bounds import Count, Fraction
+from multimodal_lab.bounds import Count, Fraction, require_relations
 from multimodal_lab.types import Drawing, Features, Stream
 
 
@@ -31,6 +32,12 @@ class AudioTransformer(nn.Module):
     kinds = ("vector",)
     steps = True
     sound = True
+    relations: ClassVar = {
+        "width": "even",
+        "heads": "divides width",
+        "stride": "at most patch",
+        "patch": "at most mel.n_mels",
+    }
 
     def __init__(
         self,
@@ -48,11 +55,11 @@ class AudioTransformer(nn.Module):
         super().__init__()
         require(self, stream)
         self.mel = mel(stream=stream)
-        if width % heads or width % 2 or not stride <= patch <= self.mel.n_mels:
-            raise ValueError(
-                f"backbone audio_transformer: width={width}, heads={heads}, patch={patch}, stride={stride}; expected an even "
-                f"width that heads divide, and stride <= patch <= mel.n_mels={self.mel.n_mels}"
-            )
+        require_relations(
+            "backbone=audio_transformer",
+            self.relations,
+            {"width": width, "heads": heads, "stride": stride, "patch": patch, "mel": self.mel},
+        )
         self.dim, self.patch, self.stride = width, patch, stride
         self.embed = nn.Conv2d(stream.channels, width, patch, stride=stride)
         self.high = 1 + -(-(self.mel.n_mels - patch) // stride)  # the last patch may reach over the highest bin

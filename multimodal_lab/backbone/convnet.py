@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.bounds import Count
+from multimodal_lab.bounds import Count, require_relations
 from multimodal_lab.types import Features, Stream
 
 GROUP = 16  # channels that GroupNorm normalises together
@@ -55,12 +56,12 @@ class ConvNet(nn.Module):
     kinds = ("image",)
     steps = False
     grid = True
+    relations: ClassVar = {"widths": "one or more"}
 
     def __init__(self, stream: Stream, *, widths: list[Count], freeze: bool = False) -> None:
         super().__init__()
         require(self, stream)
-        if not widths:
-            raise ValueError("backbone.widths is empty; expected one width per stage, such as [32, 64, 128]")
+        require_relations("backbone=convnet", self.relations, {"widths": widths})
         ins = [stream.channels, *widths[:-1]]
         self.stages = nn.Sequential(*(stage(c, w, norm=i > 0) for i, (c, w) in enumerate(zip(ins, widths))))
         self.to(memory_format=torch.channels_last)

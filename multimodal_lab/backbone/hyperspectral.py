@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from multimodal_lab.backbone.convnet import grid_features, stage, staged
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.bounds import Count
+from multimodal_lab.bounds import Count, require_relations
 from multimodal_lab.types import Features, Stream
 
 
@@ -40,6 +41,7 @@ class Hyperspectral(nn.Module):
     kinds = ("image",)
     steps = False
     grid = True
+    relations: ClassVar = {"widths": "one or more"}
 
     def __init__(
         self,
@@ -52,8 +54,7 @@ class Hyperspectral(nn.Module):
     ) -> None:
         super().__init__()
         require(self, stream)
-        if not widths:
-            raise ValueError("backbone.widths is empty; expected one width per stage, such as [32, 64, 128]")
+        require_relations("backbone=hyperspectral", self.relations, {"widths": widths})
         self.bands = BandAttention(stream.channels, channels, reduction)
         ins = [channels, *widths[:-1]]
         self.stages = nn.Sequential(*(stage(c, w, norm=i > 0) for i, (c, w) in enumerate(zip(ins, widths))))

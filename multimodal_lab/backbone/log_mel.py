@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone.stft import Waveform, Window, mel_filters, mel_spectrum, real_frames
-from multimodal_lab.bounds import Count, NonNegative, Positive
+from multimodal_lab.bounds import Count, NonNegative, Positive, require_relations
 from multimodal_lab.types import Drawing, Stream
 
 Log = Literal["db", "log", "none"]
@@ -29,6 +29,8 @@ class LogMel(nn.Module):
     means the same for every training split. spec_augment: `augment.spec_augment`, in training
     alone.
     """
+
+    relations: ClassVar = {"win_length": "at most n_fft"}
 
     filters: Tensor
 
@@ -55,8 +57,7 @@ class LogMel(nn.Module):
     ) -> None:
         super().__init__()
         length = win_length or n_fft
-        if length > n_fft:
-            raise ValueError(f"log_mel.win_length={length}: expected at most n_fft={n_fft}")
+        require_relations("log_mel", self.relations, {"win_length": win_length, "n_fft": n_fft})
         self.wave = Waveform(stream)
         self.name, self.n_fft, self.hop_length, self.center = stream.name, n_fft, hop_length, center
         self.n_mels, self.power, self.log_mel, self.amin, self.top_db = n_mels, power, log_mel, amin, top_db

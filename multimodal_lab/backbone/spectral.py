@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.bounds import Count
+from multimodal_lab.bounds import Count, require_relations
 from multimodal_lab.types import Features, Stream
 
 
@@ -24,14 +25,12 @@ class Spectral(nn.Module):
     kinds = ("vector",)
     wavelengths = True
     steps = False
+    relations: ClassVar = {"widths": "one or more", "kernel": "odd"}
 
     def __init__(self, stream: Stream, *, widths: list[Count], kernel: Count = 7, freeze: bool = False) -> None:
         super().__init__()
         require(self, stream)
-        if not widths or kernel % 2 == 0:
-            raise ValueError(
-                f"backbone spectral: widths={widths}, kernel={kernel}; expected a width per stage, an odd kernel"
-            )
+        require_relations("backbone=spectral", self.relations, {"widths": widths, "kernel": kernel})
         _check_order(stream)
         self.stem = _stage(1, widths[0], kernel)
         self.place = nn.Parameter(torch.randn(1, widths[0], -(-stream.channels // 2)) * 0.5)

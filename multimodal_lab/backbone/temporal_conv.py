@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.masked import largest, pooled, where_valid
 from multimodal_lab.backbone.temporal import mask_of_groups
-from multimodal_lab.bounds import Count, Fraction
+from multimodal_lab.bounds import Count, Fraction, require_relations
 from multimodal_lab.types import Features, Stream
 
 
@@ -43,6 +45,7 @@ class TemporalConv(nn.Module):
 
     kinds = ("vector",)
     steps = True
+    relations: ClassVar = {"widths": "one or more", "kernel": "odd"}
 
     def __init__(
         self,
@@ -56,10 +59,7 @@ class TemporalConv(nn.Module):
     ) -> None:
         super().__init__()
         require(self, stream)
-        if not widths or kernel % 2 == 0:
-            raise ValueError(
-                f"backbone temporal_conv: widths={widths}, kernel={kernel}; expected a width per stage, an odd kernel"
-            )
+        require_relations("backbone=temporal_conv", self.relations, {"widths": widths, "kernel": kernel})
         ins = [stream.channels, *widths[:-1]]
         self.stages = nn.ModuleList(
             Stage(c, w, kernel, stride, dropout, norm=i > 0) for i, (c, w) in enumerate(zip(ins, widths))

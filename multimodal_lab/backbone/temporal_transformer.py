@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from multimodal_lab.backbone.masked import pooled, where_valid
 from multimodal_lab.backbone.padding import some_key
 from multimodal_lab.backbone.temporal import mask_of_groups
 from multimodal_lab.backbone.text import Layer
-from multimodal_lab.bounds import Count, Fraction
+from multimodal_lab.bounds import Count, Fraction, require_relations
 from multimodal_lab.types import Features, Stream
 
 
@@ -27,6 +28,7 @@ class TemporalTransformer(nn.Module):
 
     kinds = ("vector",)
     steps = True
+    relations: ClassVar = {"width": "even", "heads": "divides width"}
 
     def __init__(
         self,
@@ -41,10 +43,7 @@ class TemporalTransformer(nn.Module):
     ) -> None:
         super().__init__()
         require(self, stream)
-        if width % heads or width % 2:
-            raise ValueError(
-                f"backbone temporal_transformer: width={width}, heads={heads}; expected an even width that heads divide"
-            )
+        require_relations("backbone=temporal_transformer", self.relations, {"width": width, "heads": heads})
         self.dim, self.patch = width, patch
         self.embed = nn.Linear(stream.channels * patch, width)
         self.layers = nn.ModuleList(Layer(width, heads, dropout) for _ in range(layers))

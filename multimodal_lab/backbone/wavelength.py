@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,7 +13,7 @@ from multimodal_lab.backbone.band_kernels import BandKernels, facts
 from multimodal_lab.backbone.convnet import grid_features, stage
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.bounds import Count, Positive
+from multimodal_lab.bounds import Count, Positive, require_relations
 from multimodal_lab.types import Features, Stream
 
 
@@ -26,6 +27,7 @@ class Wavelength(nn.Module):
     kinds = ("image",)
     steps = False
     grid = True
+    relations: ClassVar = {"widths": "two or more"}
 
     def __init__(
         self,
@@ -40,10 +42,7 @@ class Wavelength(nn.Module):
         super().__init__()
         for stream in streams.values():
             require(self, stream)
-        if len(widths) < 2:
-            raise ValueError(
-                f"backbone.widths={widths}; expected the first convolution's width and one or more after it"
-            )
+        require_relations("backbone=wavelength", self.relations, {"widths": widths})
         self.kernels = BandKernels(names, widths[0], 3, hidden)
         self.trunk = nn.Sequential(*(stage(c, w) for c, w in pairwise(widths)))
         for name, stream in streams.items():

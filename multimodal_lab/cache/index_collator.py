@@ -26,7 +26,7 @@ class IndexCollator:
         }
         self.present = {name: table.present.cpu() for name, table in tables.items() if name not in self.drawn}
         self.sources = {name: source for name, source in sources.items() if name in tables}
-        self.kinds, self.texts, self.draw = whole.kinds, whole.texts, whole.draw
+        self.kinds, self.texts, self.draw, self.ids = whole.kinds, whole.texts, whole.draw, whole.ids
         read = [name for name in whole.streams if name not in tables]
         if any(whole.kinds[name].spatial for name in read):  # images are blank outside the mask of all of them
             read = [name for name in whole.streams if name not in tables or whole.kinds[name].spatial]
@@ -50,7 +50,8 @@ class IndexCollator:
             made.values[name], made.present[name] = at, there[at]
             made.valid.pop(name, None)
         for name, held in self.drawn.items():
-            put_texts(made, name, held.texts(self._source(name, rows)), self.draw(rows, epoch), held.words)
+            texts, draw = held.texts(self._source(name, rows)), self.draw(rows, epoch)
+            put_texts(made, name, texts, draw, self.ids[rows], held.words, held.text_id)
         return made
 
     def _source(self, name: str, rows: np.ndarray) -> np.ndarray:

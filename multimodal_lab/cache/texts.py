@@ -14,6 +14,7 @@ from torch import Tensor
 
 from multimodal_lab.cache.encodings import Encodings, Lookup
 from multimodal_lab.device.eval_mode import eval_mode
+from multimodal_lab.hashing import text_id
 from multimodal_lab.progress import track
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features
@@ -24,11 +25,13 @@ class TextEncodings(Encodings):
     """Encodings of R distinct texts, as token ids have it: `words` (R, L) int64, among them the zeros of a missing row.
 
     Sample i of N holds the texts `own[first[i] : first[i + 1]]`, rows of `words` in their order: first (N + 1,), own (T,) int64.
+    text_ids (T,) int64: of each, see `Batch`; words that the tokenizer takes for equal may be of two texts.
     """
 
     words: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64))
     first: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.int64))
     own: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    text_ids: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
 
 @torch.no_grad()
@@ -53,8 +56,12 @@ def encode_texts(system: System, data: Any, name: str, device: torch.device) -> 
         torch.cat([getattr(p, k).cpu() for p in parts])[: len(words)].contiguous() for k in ("tokens", "pooled", "mask")
     )
     counts = torch.tensor([0, *map(len, texts)])
-    own = row[torch.tensor([distinct[t] for held in texts for t in held], dtype=torch.int64)]
-    return TextEncodings(tokens, pooled, mask, counts[1:] > 0, words=words, first=counts.cumsum(0), own=own)
+    every = [t for held in texts for t in held]
+    own = row[torch.tensor([distinct[t] for t in every], dtype=torch.int64)]
+    ids = torch.tensor([text_id(t) for t in every], dtype=torch.int64)
+    return TextEncodings(
+        tokens, pooled, mask, counts[1:] > 0, words=words, first=counts.cumsum(0), own=own, text_ids=ids
+    )
 
 
 class TextRows:
@@ -62,15 +69,19 @@ class TextRows:
 
     def __init__(self, table: TextEncodings, empty: Tensor) -> None:
         self.shown = torch.cat([table.words.cpu(), empty])
-        self.first, self.own = table.first.tolist(), table.own.tolist()
+        self.first, self.own, self.text_ids = table.first.tolist(), table.own.tolist(), table.text_ids.tolist()
 
     def texts(self, rows: np.ndarray) -> list[list[int]]:
-        """(N,): which texts each row holds."""
-        return [self.own[self.first[row] : self.first[row + 1]] for row in rows]
+        """(N,): which texts each row holds, places among all that are held."""
+        return [[*range(self.first[row], self.first[row + 1])] for row in rows]
 
     def words(self, texts: Sequence[int | None]) -> Tensor:
         """(N, L) int64 of some of them; None is a missing one."""
-        return self.shown[[-1 if text is None else text for text in texts]]
+        return self.shown[[-1 if text is None else self.own[text] for text in texts]]
+
+    def text_id(self, text: int) -> int:
+        """That of one of them."""
+        return int(self.text_ids[text])
 
 
 class TextLookup(Lookup):

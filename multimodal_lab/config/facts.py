@@ -55,24 +55,29 @@ SCORES = Fact("a dict such as {'accuracy': 'max', 'loss': 'min', 'n': None}",
 COUNT = Fact("an integer >= 1", lambda v: isinstance(v, int) and not is_flag(v) and v >= 1, by_argument=True)
 SWITCH = Fact("True or False", is_flag, by_argument=True)
 PARTS = Fact(NAMES.text, is_names, by_argument=True)
+RELATED = {"relations": WORDS}  # see `multimodal_lab.bounds`
 # Stage: the facts that its components may state. docs/extend explains them, a page a stage, with an example.
 STAGES: dict[str, dict[str, Fact]] = {
-    "backbone": {"kinds": NAMES, "steps": FLAG, "wavelengths": FLAG, "sound": FLAG, "grid": FLAG, "initial": WORDS},
-    "fusion": {"emits": NAMES, "acts_on": NAMES, "keeps_grid": NAMES},
+    "backbone": {"kinds": NAMES, "steps": FLAG, "wavelengths": FLAG, "sound": FLAG, "grid": FLAG, "initial": WORDS,
+                 **RELATED},
+    "fusion": {"emits": NAMES, "acts_on": NAMES, "keeps_grid": NAMES, **RELATED},
     "head": {
         "takes": one_of("all", "streams", "fused", "first"), "by_name": FLAG, "own_weights": SWITCH, "gives": NAMES,
         "reads_heads": NAMES, "pairs": SWITCH, "per_pixel": FLAG, "over_time": NAMES,
+        "names": WORDS, "reads_inputs": NAMES, **RELATED,
     },
     "loss": {
         "views": COUNT, "pairs": SWITCH, "joins": SWITCH, "leaves_out": PARTS, "samples": COUNT, "weights": NAMES,
-        "targets": NAMES, "terms": NAMES, "squared_error": FLAG, "below_zero": NAMES,
+        "targets": NAMES, "terms": NAMES, "squared_error": FLAG, "below_zero": NAMES, "as_head": NAMES,
+        "as_target": PARTS,
     },
     "evaluate": {
         "scores": SCORES, "either_way": NAMES, "by": one_of("label", "pair", "name"), "prefix": TEXT, "shown": WORDS,
         "title": TEXT, "reads": one_of("embeddings", "heads"),
         "stand_in": FLAG, "beside_chance": FLAG, "predicts": FLAG, "also": NAMES, "adds": NAMES,
+        "names": WORDS, "splits": PARTS,
     },
-    "op": {"kinds": NAMES, "ranged": FLAG, "adds_targets": WORDS, "steps": FLAG},
+    "op": {"kinds": NAMES, "ranged": FLAG, "adds_targets": WORDS, "steps": FLAG, "names": WORDS, **RELATED},
     "adapt": {"freezes": PARTS, "freezes_argument": TEXT, "runs_argument": TEXT, "after_gradient": FLAG},
     "system": {"parts": NAMES},
     "log": {"requires": WORDS},

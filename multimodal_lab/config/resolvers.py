@@ -14,6 +14,8 @@ from multimodal_lab.config import redact
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.aliases import upgrade_config
 
+REQUIRED = object()  # of a key that every store has
+
 
 def first_label(labels: Any) -> str:
     """The first label of a data set; `species` where they are only known once its files are read."""
@@ -30,7 +32,7 @@ def stored(root: Any, there: Any, made_up: Any) -> Any:
     return made_up if root is None else there
 
 
-def packed(root: Any, key: str, before: Any = None) -> Any:
+def packed(root: Any, key: str, before: Any = REQUIRED) -> Any:
     """What the store in `root` was packed with: `key` of `data` in its manifest; `ValueError` if it holds none.
 
     before: what stores of earlier versions, which lack the key, were packed with.
@@ -41,7 +43,7 @@ def packed(root: Any, key: str, before: Any = None) -> Any:
             "data"
         ]  # packed by a version before
         for part in key.split("."):
-            found = found[part] if before is None else found.get(part, before)
+            found = found[part] if before is REQUIRED else found.get(part, before)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{path.parent} is no packed store (scripts/pack.py makes one): no {path.name} to read in it"

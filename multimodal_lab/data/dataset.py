@@ -10,6 +10,7 @@ import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Margin, Natural
 from multimodal_lab.data import fitted_cache, record
+from multimodal_lab.data.audit import baseline
 from multimodal_lab.data.complete import complete
 from multimodal_lab.data.fitted_cache import FittedCache, learn, note, restore_content, unreadable
 from multimodal_lab.data.kind import Background, StreamPlan
@@ -18,7 +19,7 @@ from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
 from multimodal_lab.data.source import DataError, Source, content_columns
-from multimodal_lab.data.split import auto, spatial
+from multimodal_lab.data.split import auto, linked, spatial
 from multimodal_lab.data.split.missing import MissingAtRandom, take_away
 from multimodal_lab.data.split.same_image import require_items, require_whole
 from multimodal_lab.data.split.sampling import Sampling
@@ -162,7 +163,7 @@ class Data:
             samples,
             splits=splits,
             targets=encode_all(table, chosen.labels, self.kinds, known, chosen.split.min_class_policy == "refuse"),
-            groups=chosen.split.by if frozen is None or chosen.split.by in samples.table else None,
+            groups=chosen.split.by if frozen is None else linked.within(chosen.split.by, samples.table),
             seed=seed,
             batch_size=self.batch_size,
             workers=self.workers,
@@ -184,6 +185,7 @@ class Data:
         if frozen is None:
             prepared.notes += [] if resplit == "test" else [*chosen.split.told(samples.table, splits), *told]
             prepared.notes += note(samples, len(bad.good(taught)), self.statistics)
+            prepared.notes += [f"warning: {found.sentence}" for found in baseline.of_names(table)]
         checked = frozen is None and self.verify == "all"
         prepared.read_all = partial(first_reading.read, prepared, memory, checked, self.statistics)
         if not encodes:

@@ -16,11 +16,12 @@ from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.data.loading.unreadable import Bad
 from multimodal_lab.data.loading.workers import Task, Workers
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split import linked
 from multimodal_lab.data.split.hashing import permutation, stable_ids
 from multimodal_lab.data.split.same_image import first_rows, item_rows
 from multimodal_lab.data.split.sampling import Sampling
 from multimodal_lab.data.split.shuffle import Shuffle
-from multimodal_lab.data.split.split import SplitRows, names_of
+from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams.labels import Target, counts, moments
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.types import Batch, Stream
@@ -50,7 +51,7 @@ class Prepared:
         *,
         splits: SplitRows,
         targets: dict[str, Target],
-        groups: str | None,
+        groups: linked.By,
         seed: int,
         batch_size: int,
         workers: int,
@@ -89,8 +90,6 @@ class Prepared:
         self.ids = stable_ids([str(i) for i in self.samples["id"]])
         first = first_rows(reader.source)
         self.same = None if first is None else self.ids[first]
-        own = self.samples[groups or "id"]
-        names = names_of(own.where(own.notna(), self.samples["id"]))  # without a group: itself
         self.sampling = sampling
         if sampling:
             sampling.require(self.samples, splits["train"])
@@ -103,7 +102,7 @@ class Prepared:
         # a row that takes another's stream holds its item; one that mixes the two holds its own
         self.items = {n: self.ids[first[sources[n]] if n in sources else first] for n, first in home.items()
                       if first is not None and bands.get(n) is None}  # fmt: skip
-        self.groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        self.groups = np.unique(linked.names(self.samples, groups), return_inverse=True)[1].astype(np.int64)
         self._workers: Workers | None = None
         self.remember_content: Callable[[], None] = lambda: None
         self.read_all: Callable[..., None] = lambda **_: None  # `first_reading.read`
@@ -218,6 +217,7 @@ class Prepared:
             same=None if self.same is None else torch.from_numpy(self.same[rows]),
             items={name: torch.from_numpy(own[rows]) for name, own in self.items.items()},
             others={name: x for name, x in made.others.items() if name in self.streams},
+            text_ids={name: x for name, x in made.text_ids.items() if name in self.streams},
             valid=made.valid,
         )
 

@@ -63,6 +63,12 @@ def known(unit: str) -> Unit | None:
     )
 
 
+def factor(unit: str) -> float | None:
+    """What reflectance is stored times: 10000 of `reflectance x 10000`; None of another unit, and of reflectance itself."""
+    found = FACTOR.fullmatch(re.sub(r"\s+", " ", unit.strip().lower()))
+    return float(found[1]) if found else None
+
+
 def doubt(unit: str, values: Values) -> str:
     """What values are that can't be of the unit; empty where they can be, or it is not known."""
     told = known(unit)

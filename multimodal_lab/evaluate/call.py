@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.pool import pooled
+from multimodal_lab.evaluate.pool import pooled, recordings
+
+log = logging.getLogger(__name__)
 
 
 def call(evaluator: Callable[..., dict[str, float]], **given: Any) -> dict[str, float]:
@@ -28,11 +31,17 @@ def asks(evaluator: Callable[..., Any], name: str) -> bool:
 
 
 def seen_by(evaluator: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given, with recordings for rows where an evaluator's `pool` names their column, see `pool.pooled`."""
-    column = getattr(evaluator, "pool", None)
+    """What is given, with recordings for rows where an evaluator's `pool` names their column, see `pool.pooled`.
+
+    `auto` is that of `pool.recordings`.
+    """
+    column, name = getattr(evaluator, "pool", None), type(evaluator).__name__.lower()
+    if column == "auto":
+        column = recordings(given["test"], given["data"].samples)
+        if column is not None:
+            log.info("%s is of recordings, the mean of their rows; evaluate.%s.pool=null: of each row", name, name)
     if column is None:
         return {**given}
-    name = type(evaluator).__name__.lower()
     return {
         k: pooled(e, given["data"].samples, column, name) if isinstance(e, Embeddings) else e for k, e in given.items()
     }

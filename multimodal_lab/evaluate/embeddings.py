@@ -49,8 +49,9 @@ class Embeddings:
     a projection head where there is one, the space that contrastive losses shaped; device: where large products of them
     are best taken, the GPU that made them; same (N,): equal where samples show one thing (see `Batch`), None once saved.
     items[name] (N,): equal where rows hold the same thing in that stream (see `Batch`); others[name] (N, K, D): what a row
-    holds besides, NaN where it has fewer, and others_projected[name] (N, K, E); said[head]: what each head that tells a
-    label says, where it was asked for. None of the last four is saved.
+    holds besides, NaN where it has fewer, and others_projected[name] (N, K, E); text_ids[name] (N, 1 + K): equal where two texts
+    are one and the same (see `Batch`); said[head]: what each head that tells a label says, where it was asked for. Of these
+    none is saved but what a row's first vector is of: `items`, or else its text id, which `load` gives as `items`.
     """
 
     vectors: dict[str, np.ndarray]
@@ -66,6 +67,7 @@ class Embeddings:
     items: dict[str, np.ndarray] = field(default_factory=dict)
     others: dict[str, np.ndarray] = field(default_factory=dict)
     others_projected: dict[str, np.ndarray] = field(default_factory=dict)
+    text_ids: dict[str, np.ndarray] = field(default_factory=dict)
     said: dict[str, Said] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -86,7 +88,8 @@ class Embeddings:
             self, vectors=cut(self.vectors), present=cut(self.present), targets=cut(self.targets), ids=ids,
             groups=self.groups[index], split=self.split[index], projected=cut(self.projected),
             same=None if self.same is None else self.same[index], items=cut(self.items), others=cut(self.others),
-            others_projected=cut(self.others_projected), said={k: v.cut(index) for k, v in self.said.items()},
+            others_projected=cut(self.others_projected), text_ids=cut(self.text_ids),
+            said={k: v.cut(index) for k, v in self.said.items()},
         )  # fmt: skip
 
     def select(self, split: str) -> Embeddings:
@@ -100,6 +103,11 @@ class Embeddings:
         whole = at[-1] - at[0] == len(at) - 1
         return self.rows(slice(int(at[0]), int(at[-1]) + 1) if whole else chosen)  # side by side, nothing is copied
 
+    def held(self, name: str) -> np.ndarray | None:
+        """(N,) int64: equal where what rows hold first in a stream is the same; None where nobody said."""
+        own = self.items.get(name)
+        return own if own is not None or name not in self.text_ids else self.text_ids[name][:, 0]
+
     def save(self, folder: Path, formats: Sequence[Format] | None = None) -> list[Path]:
         """Write a table of every name (see `TableWriter`); return the files. formats: None is as `EmbedConfig` has it."""
         with TableWriter(folder, formats or EmbedConfig().written(len(self)), len(self)) as writer:
@@ -110,7 +118,8 @@ class Embeddings:
         """Add these rows to tables that are being written."""
         spaces = {**self.vectors, **{f"{k}.projection": v for k, v in self.projected.items()}}
         for name, x in spaces.items():
-            writer.add(name, parquet.rows(self, x, self.present[name.removesuffix(".projection")]))
+            own = name.removesuffix(".projection")
+            writer.add(name, parquet.rows(self, x, self.present[own], self.held(own)))
 
     @classmethod
     def load(cls, folder: Path, index: np.ndarray | None = None) -> Embeddings:
@@ -125,6 +134,7 @@ class Embeddings:
             {n: own[n].x for n in names}, {n: own[n].present for n in names}, first.targets, first.classes,
             first.ids, first.groups, first.split,
             {n: found[f"{n}.projection"].x for n in names if f"{n}.projection" in found},
+            items={n: item for n in names if (item := own[n].item) is not None},
         )  # fmt: skip
 
 
@@ -212,7 +222,7 @@ def assembled(
         whole.vectors, whole.present, whole.targets, dict(classes), [names[int(i)] for i in whole.ids],
         whole.groups, whole.split, whole.projected, _for_products(device),
         whole.same if np.any(whole.same != whole.ids) else None, whole.items, whole.others, whole.others_projected,
-        whole.said,
+        whole.text_ids, whole.said,
     )  # fmt: skip
     _require_finite(result)
     return result

@@ -31,6 +31,7 @@ class EncodedBatch:
     items: dict[str, np.ndarray]
     others: dict[str, np.ndarray]
     others_projected: dict[str, np.ndarray]
+    text_ids: dict[str, np.ndarray]
     said: dict[str, Said]
 
     def cut(self, index: np.ndarray) -> EncodedBatch:
@@ -85,7 +86,8 @@ def encode(
         _array(batch.ids), _array(batch.groups), np.full(len(batch), split),
         _array(batch.ids if batch.same is None else batch.same),
         {k: _array(v) for k, v in batch.items.items()},
-        {k: np.stack(v, 1) for k, v in others.items()}, {k: np.stack(v, 1) for k, v in shaped.items()}, told,
+        {k: np.stack(v, 1) for k, v in others.items()}, {k: np.stack(v, 1) for k, v in shaped.items()},
+        {k: _array(v) for k, v in batch.text_ids.items()}, told,
     )  # fmt: skip
 
 
@@ -112,7 +114,7 @@ def _cut(held: Any, index: np.ndarray) -> Any:
 
 
 def _fill(parts: Sequence[EncodedBatch]) -> None:
-    """Give each part as many others (N, K, D) as the one with the most, NaN where it has fewer."""
+    """Give each part as many others (N, K, D) as the one with the most, NaN where it has fewer, and as many ids of texts."""
     for own in ([p.others for p in parts], [p.others_projected for p in parts]):
         for name in {k for there in own for k in there}:
             most, width = np.max([there[name].shape[1:] for there in own if name in there], axis=0)
@@ -121,6 +123,11 @@ def _fill(parts: Sequence[EncodedBatch]) -> None:
                 if name in there:
                     filled[:, : there[name].shape[1]] = there[name]
                 there[name] = filled
+    for name in {k for p in parts for k in p.text_ids}:
+        most = max(p.text_ids[name].shape[1] for p in parts)
+        for p in parts:  # of a text that is not there, the row's own id
+            x = p.text_ids[name]
+            p.text_ids[name] = np.hstack([x, np.repeat(p.ids[:, None], most - x.shape[1], 1)])
 
 
 def _joined(parts: list[Any]) -> Any:

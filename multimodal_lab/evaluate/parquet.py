@@ -1,7 +1,8 @@
 """Write and read embedding tables: one Parquet file and one CSV per name.
 
-Parquet: `id, split, group, present, label.<label>…, x1..xD`; a label is its class name (missing: null), a number, or
-a list of 0/1; x is null where the modality is missing. Class lists and the order of names ride in the schema's
+Parquet: `id, split, group, present, item, label.<label>…, x1..xD`; a label is its class name (missing: null), a number, or
+a list of 0/1; `item`, of a stream whose rows may hold the same thing (one image, one text), is equal where they
+do; x is null where the modality is missing. Class lists and the order of names ride in the schema's
 metadata, so that a file can be read without the run that wrote it. CSV: `filename,x1..xD`, empty where the modality
 is missing.
 """
@@ -37,7 +38,10 @@ class _Truth(Protocol):
 
 @dataclass
 class EmbeddingRows:
-    """One file's content: x (N, D) float32, present (N,), the truth of `Embeddings`, and all names in their order."""
+    """One file's content: x (N, D) float32, present (N,), the truth of `Embeddings`, and all names in their order.
+
+    item (N,) int64: equal where rows hold the same thing; None where nobody said.
+    """
 
     x: np.ndarray
     present: np.ndarray
@@ -47,18 +51,20 @@ class EmbeddingRows:
     groups: np.ndarray
     split: np.ndarray
     names: list[str]
+    item: np.ndarray | None = None
 
     def cut(self, index: np.ndarray | slice) -> EmbeddingRows:
         """Some of the rows."""
         targets = {k: v[index] for k, v in self.targets.items()}
         ids = np.asarray(self.ids, dtype=object)[index].tolist()
         more = (self.classes, ids, self.groups[index], self.split[index], self.names)
-        return EmbeddingRows(self.x[index], self.present[index], targets, *more)
+        item = None if self.item is None else self.item[index]
+        return EmbeddingRows(self.x[index], self.present[index], targets, *more, item)
 
 
-def rows(e: _Truth, x: np.ndarray, present: np.ndarray) -> EmbeddingRows:
+def rows(e: _Truth, x: np.ndarray, present: np.ndarray, item: np.ndarray | None = None) -> EmbeddingRows:
     """The table of one name's x (N, D)."""
-    return EmbeddingRows(x, present, e.targets, e.classes, e.ids, e.groups, e.split, list(e.vectors))
+    return EmbeddingRows(x, present, e.targets, e.classes, e.ids, e.groups, e.split, list(e.vectors), item)
 
 
 def table(rows: EmbeddingRows) -> pa.Table:
@@ -68,6 +74,7 @@ def table(rows: EmbeddingRows) -> pa.Table:
         "split": pa.array(rows.split.tolist(), pa.string()),
         "group": pa.array(rows.groups),
         "present": pa.array(rows.present),
+        **({} if rows.item is None else {"item": pa.array(rows.item)}),
     }
     labels = {_LABEL + k: _stored(v, rows.classes.get(k, [])) for k, v in rows.targets.items()}
     facts = {"classes": rows.classes, "names": rows.names, "dtypes": {k: str(v.dtype) for k, v in rows.targets.items()}}
@@ -110,7 +117,9 @@ def read(path: Path, index: np.ndarray | None = None) -> EmbeddingRows:
     }
     split = np.asarray(whole["split"].to_pylist(), dtype=str)
     ids = whole["id"].to_pylist()
-    return EmbeddingRows(x, present, targets, facts["classes"], ids, np.asarray(whole["group"]), split, facts["names"])
+    item = np.asarray(whole["item"], dtype=np.int64) if "item" in whole.column_names else None
+    groups = np.asarray(whole["group"])
+    return EmbeddingRows(x, present, targets, facts["classes"], ids, groups, split, facts["names"], item)
 
 
 def _taken(path: Path, index: np.ndarray) -> pa.Table:

@@ -61,6 +61,7 @@ class Probe:
     }  # fmt: skip
     beside_chance = True
     predicts = True
+    splits: ClassVar = {"choose_on": {"val": ("val",), ...: ()}}
     also = ("chance", "chance_prior", "chance_majority")
     adds = ("late",)
 

@@ -73,7 +73,7 @@ def _empty(data: Any) -> Batch:
     """A batch of one sample that is missing in all streams and says nothing: what this run's batches are made of."""
     one: Batch = data.batch(np.zeros(1, dtype=np.int64))
     none = {name: torch.zeros_like(there) for name, there in one.present.items()}
-    return one.replace(present=none, others={}, items={}, same=None)
+    return one.replace(present=none, others={}, text_ids={}, items={}, same=None)
 
 
 def text_stream(data: Any, asked: str | None, key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import ClassVar, Literal
 
@@ -22,16 +23,21 @@ class Retrieval:
     Scores: `retrieval/<a>-><b>/` R@K for each of `at`, map, map@R, mean_rank and median_rank, chance_R@K, what a random order
     gets, n and n_missing, of samples, and queries and keys, how many were ranked. A query without a positive has no rank: with
     unmatched=skip it is left out of all of these and counted, as unmatched; `raise` refuses it. Each item is one query and one
-    key, however many samples hold it (`Embeddings.items`), and every caption of a sample is an item: so an image is ranked
-    once, and of its captions the best counts (Karpathy & Fei-Fei 2015). Positives are what some sample holds together; where
-    each sample holds its own of both, the same sample and every one that shows the same. For every label of `labels` also
-    `retrieval/<a>-><b>/<label>/…`, where every key of the query's class is one, that of the first sample that holds it. Ties
-    count against the model (see `metric.retrieval.rank`). With `projection`, names that have a projection head's output
-    are compared there, which is where contrastive losses pull them together (projected = 1). Names of different widths
+    key, however many samples hold it: a file by the data (`Embeddings.items`), a text where it is one and the same, letter by
+    letter (`Embeddings.text_ids`), and every caption of a sample is an item. So an image is ranked once, and of its captions
+    the best counts (Karpathy & Fei-Fei 2015); a text that many images hold is ranked once, and the best of them counts; with
+    equal_texts=apart each sample has its own of it, and is alone right, as in the published figures of COCO. pool: a column,
+    such as recording, whose rows are one by the mean of their vectors; auto: recordings where rows are their clips, or windows
+    beside the recording's one text (`pool.recordings`); None: every row by itself. Positives are what some sample holds
+    together; where each sample holds its own of both, the same sample and every one that shows the same. For every label of
+    `labels` also `retrieval/<a>-><b>/<label>/…`, where every key of the query's class is one, that of the first sample that
+    holds it. Ties count against the model (see `metric.retrieval.rank`). With `projection`, names that have a projection head's
+    output are compared there, which is where contrastive losses pull them together (projected = 1). Names of different widths
     have no common space and are skipped.
     """
 
     by = "pair"
+    names: ClassVar = {"labels": "label"}
     scores: ClassVar = {
         "R@*": "max", "chance_R@*": None, "map": "max", "map@R": "max", "mean_rank": "min", "median_rank": "min",
         "projected": None, "queries": None, "keys": None, "unmatched": None,
@@ -49,11 +55,15 @@ class Retrieval:
         labels: Sequence[str] = (),
         projection: bool = True,
         unmatched: Literal["skip", "raise"] = "skip",
+        pool: str | None = "auto",
+        equal_texts: Literal["one", "apart"] = "one",
     ) -> None:
         self.at, self.labels, self.projection, self.unmatched = list(at), list(labels), projection, unmatched
+        self.pool, self.equal_texts = pool, equal_texts
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
+        test = test if self.equal_texts == "one" else replace(test, text_ids={})
         ledger = ScoreSheet("retrieval")
         ids = np.unique(test.ids if test.same is None else test.same, return_inverse=True)[1]
         back: dict[str, retrieval.Ranked] = {}  # of the other direction, ranked along
@@ -121,4 +131,4 @@ class Retrieval:
         a, b = (gallery(test, name, rows, pair[2]) for name in pair[:2])
         if by_id or (a.own and b.own):
             return retrieval.rank_both(a.x, b.x, *(torch.as_tensor(ids[g.home]).to(g.x.device) for g in (a, b)))
-        return retrieval.rank_pairs_both(a.x, b.x, *pairs(a, b))
+        return retrieval.rank_pairs_both(a.x, b.x, *pairs(a, b, test.same))

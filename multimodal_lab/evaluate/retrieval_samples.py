@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from multimodal_lab import files
 from multimodal_lab.evaluate import texts
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.gallery import Gallery, gallery, pairs
+from multimodal_lab.evaluate.pool import pooled, recordings
 from multimodal_lab.evaluate.subsets import FUSED
 from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.evaluate.thumbnails import Thumbnails
@@ -55,6 +56,7 @@ def save(data: Any, test: Embeddings, path: Path, pictures: bool = True, seed: i
     by stream, the class of each label (`targets`, `classes`), and the `pairs` with their queries, see `Query`.
     """
     streams = [name for name in test.vectors if name != FUSED and "@" not in name]
+    test = _as_ranked(test, data.samples)
     facts: list[dict[str, Any]] = []
     for a, b in list(permutations(streams, 2))[:PAIRS]:
         if (found := searched(test, a, b, seed)) is None:
@@ -72,6 +74,17 @@ def save(data: Any, test: Embeddings, path: Path, pictures: bool = True, seed: i
             q["found"] = [(place[row], text) for row, text in q["found"]]
     files.atomic_write(path, lambda file: np.savez_compressed(file, **_contents(data, test, rows, facts, pictures)))
     return True
+
+
+def _as_ranked(e: Embeddings, samples: pd.DataFrame) -> Embeddings:
+    """Recordings for rows where retrieval ranks these, each shown by the first of its rows."""
+    column = recordings(e, samples)
+    if column is None:
+        return e
+    found = pooled(e, samples, column, "retrieval")
+    home = dict(zip(samples["id"].astype(str), samples[column].map(str), strict=True))
+    first = {home[name]: name for name in reversed(e.ids)}
+    return replace(found, ids=[first[name] for name in found.ids])
 
 
 def _contents(
@@ -105,7 +118,7 @@ def searched(e: Embeddings, a: str, b: str, seed: int = 0) -> dict[str, Any] | N
         rows = np.sort(draw.permutation(rows)[:ROWS])
     both = np.isin(np.arange(len(e)), rows)
     ours, theirs = gallery(e, a, both, projected), gallery(e, b, both, projected)
-    truth = _Truth(ours, theirs, e.same if ours.own and theirs.own else None)
+    truth = _Truth(ours, theirs, e.same)
     chosen = draw.permutation(truth.queries)[:QUERIES]
     rank, right = truth.ranks(chosen)
     order = [*range(min(RANDOM, len(chosen))), *np.argsort(-rank, kind="stable")]
@@ -124,9 +137,13 @@ class _Truth:
 
     def __init__(self, ours: Gallery, theirs: Gallery, same: np.ndarray | None) -> None:
         self.ours, self.theirs = ours, theirs
-        self.ids = None if same is None else tuple(torch.as_tensor(same[g.home]).to(g.x.device) for g in (ours, theirs))
-        nothing = torch.zeros(0, dtype=torch.int64)
-        self.query, self.key = pairs(ours, theirs) if same is None else (torch.arange(len(ours.x)), nothing)
+        # where each row holds its own of both, what belongs together is told by an id alone: pairs could be many
+        self.ids: tuple[Tensor, ...] | None = None
+        if same is not None and ours.own and theirs.own:
+            self.ids = tuple(torch.as_tensor(same[g.home]).to(g.x.device) for g in (ours, theirs))
+            self.query, self.key = torch.arange(len(ours.x)), torch.zeros(0, dtype=torch.int64)
+        else:
+            self.query, self.key = pairs(ours, theirs, same)
         self.queries: np.ndarray = torch.unique(self.query).cpu().numpy()
 
     def ranks(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -33,6 +33,7 @@ class Separation:
     """
 
     by = "name"
+    names: ClassVar = {"label": "label"}
     scores: ClassVar = {
         "si_sdr": "max", "si_sdr_improvement": "max", "sdr": "max", "sdr_improvement": "max", "sir": "max", "sar": "max",
         "si_sdr_improvement@*": "max",

@@ -55,6 +55,7 @@ class ZeroShot:
         "average_precision_macro": "AP macro", "ece": "ECE", "chance": "chance", "chance_top5": "chance of 5",
     }  # fmt: skip
     predicts = True
+    names: ClassVar = {"labels": "label", "prompt_stream": "stream"}
     title = "Zero-shot classification by prompts"
 
     def __init__(

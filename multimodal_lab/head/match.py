@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ class Match(nn.Module):
     the two belong together. Each sample is judged as it is, with the `other` of another sample, and with the `query` of
     another one; which ones, the vectors of the earlier head `by` tell: drawn in training by softmax(cosine /
     `temperature`) with `mine` sample, the most similar with hardest and in evaluation. Negatives show another sample (other
-    `same` or ids), have both streams, and are of this rank's batch. Null streams: the last queries the first.
+    `same` or ids) and hold another text, have both streams, and are of this rank's batch. Null streams: the last queries the
+    first.
     ValueError for an unknown stream and where `heads` does not divide `width`.
     """
 
@@ -29,6 +30,7 @@ class Match(nn.Module):
     by_name = False
     gives = ("logits", "known")
     pairs = True
+    names: ClassVar = {"query": "stream", "other": "stream"}
     reads_heads = ("by",)
 
     def __init__(
@@ -93,8 +95,11 @@ class Match(nn.Module):
                 "projection"
             )
         ids = batch.ids if batch.same is None else batch.same
+        alike = ids[:, None] == ids
+        for text in (batch.text_ids[n][:, 0] for n in (self.query, self.other) if n in batch.text_ids):
+            alike |= text[:, None] == text
         there = features[self.query].present & features[self.other].present
-        allowed = there[:, None] & there & (ids[:, None] != ids)
+        allowed = there[:, None] & there & ~alike
         cosine = _unit(z[self.query]) @ _unit(z[self.other]).T / self.temperature
         return [self._choose(x, allowed, ids, fold) for fold, x in enumerate((cosine, cosine.T), 1)]
 

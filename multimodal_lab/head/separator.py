@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.bounds import Count, Fraction
+from multimodal_lab.bounds import Count, Fraction, require_relations
 from multimodal_lab.head.names import known
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Batch, Features
@@ -31,6 +32,9 @@ class Separator(nn.Module):
     by_name = False
     gives = ("mask", "estimate")
     over_time = ("sound",)
+    names: ClassVar = {"sound": "stream", "condition": "stream or label"}
+    reads_inputs = ("sound",)
+    relations: ClassVar = {"hop_length": "at most half of n_fft"}
 
     window: Tensor
 
@@ -54,8 +58,7 @@ class Separator(nn.Module):
         self.sound = known(
             "head=separator: sound", sound or next((n for n in names if n != condition), names[0]), names
         )
-        if hop_length > n_fft // 2:
-            raise ValueError(f"head=separator: hop_length={hop_length}, expected at most half of n_fft={n_fft}")
+        require_relations("head=separator", self.relations, {"hop_length": hop_length, "n_fft": n_fft})
         self.condition, self.sources, self.n_fft, self.hop_length = condition, sources, n_fft, hop_length
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         self.loud, self.context = nn.Conv1d(n_fft // 2 + 1, width, 1), nn.Linear(dims[self.sound], width)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.bounds import Count
+from multimodal_lab.bounds import Count, require_relations
 from multimodal_lab.head.names import known
 from multimodal_lab.types import Batch, Features
 
@@ -32,6 +33,8 @@ class Sync(nn.Module):
     gives = ("logits", "offsets")
     pairs = True
     over_time = ("picture", "sound")
+    names: ClassVar = {"picture": "stream", "sound": "stream"}
+    relations: ClassVar = {"kernel": "odd"}
 
     def __init__(
         self,
@@ -50,8 +53,7 @@ class Sync(nn.Module):
         self.picture = known("head=sync: picture", picture or next(n for n in names if n != sound), names)
         rest = [name for name in names if name != self.picture]
         self.sound = known("head=sync: sound", sound or rest[0], rest)
-        if kernel % 2 == 0:
-            raise ValueError(f"head=sync: kernel={kernel}, expected an odd number of frames")
+        require_relations("head=sync", self.relations, {"kernel": kernel})
         self.frames = frames
         self.embed = nn.ModuleDict({n: OverTime(dims[n], width, kernel) for n in (self.picture, self.sound)})
         self.log_scale = nn.Parameter(torch.zeros(()))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative, Positive, Share
 from multimodal_lab.loss.contrastive import info_nce
+from multimodal_lab.loss.equal_texts import TextIds, pair_ids
 from multimodal_lab.loss.pair_weights import Hub, PairWeights
 from multimodal_lab.loss.streams import mean_over_pairs
 
@@ -25,20 +26,22 @@ def clip(
     tau_plus: Share = 0.0,
     hub: Hub = None,
     pair_weights: PairWeights = None,
+    text_ids: TextIds = None,
 ) -> Tensor:
     """Mean over pairs of streams of symmetric InfoNCE (Radford 2021, figure 3): a scalar.
 
     z {name: (N, D)}, ids (N,), present {name: (N,) bool}; `fused` is left out. Several rows of one id, such as captions of
-    one image, are all positives (`info_nce`). hardness and tau_plus above 0 weigh the negatives: `hard_info_nce`. hub,
-    pair_weights: `weigh`. Fewer than two streams is a `ValueError`. The published temperature is learned, 1/τ = exp(s) <= 100,
-    from τ = 0.07: `schedule.LearnedScalar`.
+    one image, are all positives (`info_nce`), and so are those of one text (text_ids: `pair_ids`). hardness and tau_plus above
+    0 weigh the negatives: `hard_info_nce`. hub, pair_weights: `weigh`. Fewer than two streams is a `ValueError`. The published
+    temperature is learned, 1/τ = exp(s) <= 100, from τ = 0.07: `schedule.LearnedScalar`.
     """
 
     def term(a: str, b: str) -> Tensor:
+        own = pair_ids(ids, text_ids, a, b)
         if not hardness and not tau_plus:
-            return info_nce(z[a], z[b], ids, ids, temperature, present_a=present[a], present_b=present[b])
+            return info_nce(z[a], z[b], own, own, temperature, present_a=present[a], present_b=present[b])
         from multimodal_lab.loss.hard_negatives import hard_info_nce  # not loaded where it isn't asked for
 
-        return hard_info_nce(z[a], z[b], ids, present[a], present[b], temperature, hardness, tau_plus)
+        return hard_info_nce(z[a], z[b], own, present[a], present[b], temperature, hardness, tau_plus)
 
     return mean_over_pairs(term, z, "clip", hub, pair_weights)

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.device import distributed
+from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import LOW
 
 FEW, FEW_ACCELERATED = 2**17, 2**22
@@ -35,10 +36,10 @@ def info_nce(
     of both; with no anchor it is 0 with a graph. ContrastiveRows of all DDP ranks take part, with gradient; each rank brings as
     many.
 
-    ids_a (N,), ids_b (M,), -1 for a row of no class (`own_class`); temperature a number > 0 or a 0-d tensor, which gets
-    a gradient; present_* (N,), (M,) bool, rows to leave out altogether; exclude_self for b = a: row i is never compared with
-    row i. Computed in float32 or wider; a second derivative is refused. With unique ids and present rows this is CLIP's loss
-    (Radford 2021, figure 3).
+    ids_a (N,), ids_b (M,), -1 for a row of no class (`own_class`), or (N, K), (M, K): equal in any column (`pair_ids`);
+    temperature a number > 0 or a 0-d tensor, which gets a gradient; present_* (N,), (M,) bool, rows to leave out altogether;
+    exclude_self for b = a: row i is never compared with row i. Computed in float32 or wider; a second derivative is refused.
+    With unique ids and present rows this is CLIP's loss (Radford 2021, figure 3).
     """
     if exclude_self:
         _same(ids_a, ids_b)
@@ -96,7 +97,7 @@ class ContrastiveRows(NamedTuple):
 
 def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> ContrastiveRows:
     """Normalised rows of x (N, D), float32 or wider, gathered with ids and presence over ranks; a zero row stays zero."""
-    present = torch.ones_like(ids, dtype=torch.bool) if present is None else present
+    present = torch.ones(len(ids), dtype=torch.bool, device=ids.device) if present is None else present
     x = torch.where(present[:, None], x.to(torch.promote_types(x.dtype, torch.float32)), 0.0)
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     # Dividing a zero row by a tiny epsilon, as F.normalize does, would multiply its gradient by 1e12.
@@ -122,7 +123,7 @@ def _whole(
     hidden = ~(x.present[:, None] & y.present)
     if exclude_self:
         hidden.fill_diagonal_(True)
-    positive = (x.ids[:, None] == y.ids) & ~hidden
+    positive = equal(x.ids, y.ids) & ~hidden
     with torch.autocast(x.unit.device.type, enabled=False):  # which would multiply in 16 bits
         logits = (x.unit * scale) @ y.unit.T
     value: Tensor = _CrossEntropy.apply(logits, positive, hidden, decoupled, ways)
@@ -177,17 +178,18 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def own_class(x: Tensor, ids: Tensor) -> Tensor:
-    """The ids (N,) of rows x (N, D), -1 (no label) replaced by an id that no other row of any rank has.
+    """The ids (N,) or (N, K) of rows x (N, D), -1 (no label) replaced by an id that no other row of any rank has.
 
     Rows without a label are not of one class: each is its own. Row i of both sides of a pair is one sample, and gets one id.
     `Keyed` does the same by sample, so that the views of an unlabelled sample stay together. Other shapes are a `ValueError`.
     """
-    if ids.shape != x.shape[:1]:
+    if ids.shape[:1] != x.shape[:1] or ids.ndim > 2:
         raise ValueError(
             f"a contrastive loss needs one id a row, found ids {tuple(ids.shape)} for {tuple(x.shape)} rows"
         )
     first = -2 - len(ids) * distributed.rank() if distributed.active() else -2
-    return torch.where(ids == -1, torch.arange(first, first - len(ids), -1, device=ids.device, dtype=ids.dtype), ids)
+    own = torch.arange(first, first - len(ids), -1, device=ids.device, dtype=ids.dtype)
+    return torch.where(ids == -1, own.view(-1, *[1] * (ids.ndim - 1)), ids)
 
 
 def _same(ids_a: Tensor, ids_b: Tensor) -> None:

@@ -14,6 +14,8 @@ from multimodal_lab.loss.precision import mean_over_all, wide
 from multimodal_lab.loss.si_sdr import judged
 
 targets = ("(N, 2, T) float",)
+as_head = ("hop_length",)
+as_target = {"permute": {True: ("sources",), ...: ()}}
 
 
 def mask(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count, Positive
 from multimodal_lab.loss.contrastive import checked
+from multimodal_lab.loss.equal_texts import TextIds
 from multimodal_lab.loss.hard_negatives import lost_by
 from multimodal_lab.loss.pair_weights import FUSED, Hub, PairWeights
 from multimodal_lab.loss.queue import Queue, gathered
@@ -62,8 +63,9 @@ class Moco(nn.Module):
         ids: Tensor,
         present: Mapping[str, Tensor],
         temperature: Positive | Tensor,
+        text_ids: TextIds = None,
     ) -> Tensor:
-        """z, keys {name: (N, D)} of student and teacher, ids (N,), present {name: (N,) bool}, to a scalar.
+        """z, keys {name: (N, D)} of student and teacher, ids (N,), present {name: (N,) bool}, to a scalar. text_ids: `pair_ids`.
 
         `ValueError` for fewer than two streams where they are compared, and for keys that are not as wide as the queue.
         """
@@ -78,16 +80,17 @@ class Moco(nn.Module):
                     f"loss moco: keys of {name} are {keys[name].shape[1]} wide, and the queue {self.queue.dim}; "
                     f"give loss.fn.dim={keys[name].shape[1]}"
                 )
-        found = {name: gathered(keys[name], ids, present[name]) for name in names}
-        sides = {name: self.queue.side(name, own) for name, own in found.items()}
+        texts = {name: text_ids[name][:, 0] if text_ids and name in text_ids else ids for name in names}
+        found = {name: gathered(keys[name], ids, present[name], texts[name]) for name in names}
         scale = 1 / checked(temperature)
-        queued = next(iter(sides.values())).place < 0
+        queued = self.queue.side(names[0], names[0], found).place < 0
 
         def score(cosine: Tensor, positive: Tensor, negative: Tensor, scale: float | Tensor) -> tuple[Tensor, Tensor]:
             return lost_by(scale * cosine, positive, negative if self.in_batch else negative & queued)
 
         def way(a: str, b: str) -> Tensor:
-            return one_way(score, z[a], ids, present[a], sides[b], scale, exclude_self=a == b)
+            own = torch.stack([ids, texts[b], texts[a]], 1)
+            return one_way(score, z[a], own, present[a], self.queue.side(b, a, found), scale, exclude_self=a == b)
 
         terms = []
         if self.between != "modalities":

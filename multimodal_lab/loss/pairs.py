@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from multimodal_lab.loss.contrastive import ContrastiveRows
+from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import matmul
 
 
@@ -21,5 +22,5 @@ class PairMatrix(NamedTuple):
 def compare(a: ContrastiveRows, b: ContrastiveRows) -> PairMatrix:
     """Cosine of every row of a (N) with every row of b (M)."""
     seen = a.present[:, None] & b.present
-    same = a.ids[:, None] == b.ids
+    same = equal(a.ids, b.ids)
     return PairMatrix(matmul(a.unit, b.unit.T), seen & same, seen & ~same)

@@ -14,11 +14,12 @@ from multimodal_lab.loss.tiled.rows import Side
 
 
 class Keys(NamedTuple):
-    """Keys of one name, of all ranks: unit (M, D), ids (M,), seen (M,) bool."""
+    """Keys of one name, of all ranks: unit (M, D), ids (M,), seen (M,) bool; text (M,), ids of what rows hold in that stream."""
 
     unit: Tensor
     ids: Tensor
     seen: Tensor
+    text: Tensor
 
 
 class Queue(nn.Module):
@@ -40,13 +41,19 @@ class Queue(nn.Module):
             self.register_buffer(f"{name}_unit", torch.zeros(self.size, self.dim))
             self.register_buffer(f"{name}_ids", torch.full((self.size,), -1))
             self.register_buffer(f"{name}_seen", torch.zeros(self.size, dtype=torch.bool))
+            self.register_buffer(f"{name}_text", torch.full((self.size,), -1))
 
-    def side(self, name: str, keys: Keys) -> Side:
-        """The keys of this batch, then those of the queue, as what anchors are compared with; `place` is -1 in the queue."""
-        old = self._of(name)
-        unit, ids, seen = (torch.cat([new, kept.to(new.dtype)]) for new, kept in zip(keys, old, strict=True))
+    def side(self, name: str, by: str, found: Mapping[str, Keys]) -> Side:
+        """The keys of this batch, then those of the queue, as what anchors of `by` are compared with.
+
+        `place` is -1 in the queue; ids (M, 3) are those of the rows and of what they hold in both streams.
+        """
+        whole = {n: [torch.cat([new, kept.to(new.dtype)]) for new, kept in zip(found[n], self._of(n), strict=True)]
+                 for n in dict.fromkeys((name, by))}  # fmt: skip
+        unit, ids, seen, text = whole[name]
         place = torch.arange(len(ids), device=ids.device)
-        return Side(unit, ids, torch.where(place < len(keys.ids), place, -1), seen)
+        columns = torch.stack([ids, text, whole[by][3]], 1)
+        return Side(unit, columns, torch.where(place < len(found[name].ids), place, -1), seen)
 
     @torch.no_grad()
     def push(self, keys: Mapping[str, Keys]) -> None:
@@ -66,10 +73,10 @@ class Queue(nn.Module):
         return Keys(*(getattr(self, f"{name}_{part}") for part in Keys._fields))
 
 
-def gathered(x: Tensor, ids: Tensor, present: Tensor) -> Keys:
-    """Keys of all ranks from this rank's rows x (N, D), normalised, without a gradient."""
+def gathered(x: Tensor, ids: Tensor, present: Tensor, text: Tensor) -> Keys:
+    """Keys of all ranks from this rank's rows x (N, D), normalised, without a gradient; ids, text (N,)."""
     x = x.detach().to(torch.promote_types(x.dtype, torch.float32))
     seen = present & (ids != -1) & x.isfinite().all(1)
     x = torch.where(seen[:, None], x, 0.0)
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return Keys(*map(distributed.gather, (x / torch.where(norm > 1e-12, norm, 1.0), ids, seen)))
+    return Keys(*map(distributed.gather, (x / torch.where(norm > 1e-12, norm, 1.0), ids, seen, text)))

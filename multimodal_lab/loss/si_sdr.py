@@ -11,6 +11,7 @@ from multimodal_lab.loss.precision import mean_over_all, wide
 
 targets = ("(N, 2, T) float",)
 below_zero = ("si_sdr",)
+as_target = {"permute": {True: ("sources",), ...: ()}}
 SILENT = 1e-12  # the mean square of a sound below which it has no ratio: -120 dB of full scale
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import ContrastiveRows, few, own_class, rows
+from multimodal_lab.loss.equal_texts import TextIds, pair_ids
 from multimodal_lab.loss.pair_weights import Hub, PairWeights
 from multimodal_lab.loss.pairs import compare
 from multimodal_lab.loss.streams import mean_over_pairs
@@ -32,17 +33,18 @@ def siglip(
     bias: float | Tensor,
     hub: Hub = None,
     pair_weights: PairWeights = None,
+    text_ids: TextIds = None,
 ) -> Tensor:
     """Mean over pairs of streams of the sigmoid loss (Zhai 2023, eq. 1): a scalar.
 
     -1/B · sum over i, j of log sigmoid(y_ij (scale · cos_ij + bias)), y = 1 where ids are equal and -1 elsewhere; B is
     the number of rows, where some are missing the mean of the two streams' present rows. z {name: (N, D)}, ids (N,),
     present {name: (N,) bool}; `fused` is left out. Published start: scale 10, bias -10, both learned. hub,
-    pair_weights: `weigh`. Fewer than two streams is a `ValueError`.
+    pair_weights: `weigh`. text_ids: see `pair_ids`. Fewer than two streams is a `ValueError`.
     """
 
     def term(a: str, b: str) -> Tensor:
-        return _pair(z[a], z[b], ids, present[a], present[b], scale, bias)
+        return _pair(z[a], z[b], pair_ids(ids, text_ids, a, b), present[a], present[b], scale, bias)
 
     return mean_over_pairs(term, z, "siglip", hub, pair_weights)
 
@@ -81,7 +83,7 @@ def _tiled(a: Own, b: Own, scale: float | Tensor, bias: float | Tensor, wanted: 
     count = total((a.present.sum() + b.present.sum()).to(told.dtype)).clamp(min=2) / 2
     lift = float16.LIFT if mine.unit.dtype == torch.float16 else 1.0
     grads = (grad_a, grad_b) if wanted else None
-    if gpu.wanted(mine.unit):
+    if mine.ids.ndim == 1 and gpu.wanted(mine.unit):
         gpu.Questions(tiles, scale, bias, lift).answer(told, grads)
     else:
         _answer(tiles, scale, bias, lift, told, grads)

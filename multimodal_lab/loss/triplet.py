@@ -11,6 +11,7 @@ from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
 from multimodal_lab.loss.contrastive import own_class
+from multimodal_lab.loss.equal_texts import TextIds, pair_ids
 from multimodal_lab.loss.pair_weights import Hub, PairWeights
 from multimodal_lab.loss.streams import mean_over_pairs
 from multimodal_lab.loss.tiled.anchors import both_ways
@@ -30,6 +31,7 @@ def triplet(
     mining: Literal["hardest", "semi_hard"] = "hardest",
     hub: Hub = None,
     pair_weights: PairWeights = None,
+    text_ids: TextIds = None,
 ) -> Tensor:
     """Mean over pairs of streams, both directions, of max(0, margin + cos(anchor, negative) - cos(anchor, positive)).
 
@@ -37,7 +39,7 @@ def triplet(
     eq. 5). semi_hard: for each anchor and positive the most similar negative that is less similar than the positive
     (Schroff 2015, eq. 4); where there is none, the least similar negative. The mean is over all anchors (pairs) that
     have a positive and a negative. z {name: (N, D)}, ids (N,), present {name: (N,) bool}; `fused` is left out. hub,
-    pair_weights: `weigh`. Fewer than two streams or an unknown `mining` is a `ValueError`.
+    pair_weights: `weigh`. text_ids: see `pair_ids`. Fewer than two streams or an unknown `mining` is a `ValueError`.
     """
     ways = {"hardest": _hardest, "semi_hard": _semi_hard}
     if mining not in ways:
@@ -48,7 +50,7 @@ def triplet(
         return torch.where(valid, lost, 0.0).sum(), valid.sum()
 
     def term(a: str, b: str) -> Tensor:
-        one = own_class(z[b], own_class(z[a], ids))  # row i of both sides is one sample
+        one = own_class(z[b], own_class(z[a], pair_ids(ids, text_ids, a, b)))  # row i of both sides is one sample
         return both_ways(score, z[a], z[b], one, present[a], present[b])
 
     return mean_over_pairs(term, z, "triplet", hub, pair_weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +69,7 @@ class Files:
         if bad := [p for p in paths if p.suffix.lower() not in SOUNDS]:
             raise DataError(f"stream {one.name}: {bad[0]}, expected the file of a sound ({', '.join(SOUNDS)})")
         channels = "mono" if [b.name for b in one.bands] == ["mono"] else "as_stored"
-        node = {k: self.node[k] for k in ("limits",) if self.node.get(k) is not None}
+        node = self._settings(one, "limits")
         found = self._opened({**node, "_target_": AUDIO, "channels": channels, "rate": one.rate}, paths, ())
         return [replace(each, field=COLUMN) for each in found]
 
@@ -82,7 +82,7 @@ class Files:
             raise DataError(f"stream {one.name}: {bad[0]}, expected the file of a video ({', '.join(VIDEOS)})")
         names = [b.name for b in one.bands]
         colour = names[0] if names in (["grey"], ["depth"]) else "rgb"
-        node = {k: self.node[k] for k in ("limits", "frames", "shrink") if self.node.get(k) is not None}
+        node = self._settings(one, "limits", "frames", "shrink")
         found = self._opened({**node, "_target_": VIDEO, "video_colour": colour}, paths, ())
         return [replace(each, field=VIDEO_COLUMN) for each in found]
 
@@ -94,9 +94,21 @@ class Files:
         colour = "grey" if {b.name for b in bands} == {"grey"} else "rgb"
         if lacking := [b.name for b in bands if b.name not in {"grey": ("grey",), "rgb": ("R", "G", "B")}[colour]]:
             raise DataError(f"stream {stream}: a picture has no band {lacking[0]}; give an array, or {{band: array}}")
-        node = {k: self.node[k] for k in ("alpha", "limits") if self.node.get(k) is not None}
+        node = self._settings(one, "alpha", "limits")
         paths = [p if isinstance(p, Path) else self._written(p, i) for i, p in enumerate(pictures)]
         return self._opened({**node, "_target_": IMAGES, "colour": colour}, paths, ())
+
+    def _settings(self, one: Expected, *keys: str) -> dict[str, Any]:
+        """What the reader of a stream says of `keys`: of a source made of others, the one that the stream is of."""
+        node, field = self.node, one.field
+        while isinstance(sources := node.get("sources"), Mapping):
+            name, _, rest = field.partition(".")
+            at = name if name in sources else one.name if one.name in sources else None
+            inside = [sources[at]] if at is not None else [own for own in sources.values() if _settings_of(own, keys)]
+            if len(inside) != 1:
+                break
+            node, field = dict(inside[0].get("source", inside[0])), rest if at == name else field
+        return _settings_of(node, keys)
 
     def _opened(self, node: Mapping[str, Any], paths: Sequence[Path], beside: Sequence[str]) -> list[OfFile]:
         """Rows of a reader over a folder of links to these files alone."""
@@ -126,6 +138,19 @@ class Files:
         path = folder / f"picture_{number}.png"
         ImageOps.exif_transpose(picture).save(path, compress_level=1)
         return path
+
+
+def sources_in(node: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings of a reader, and of those that it is made of."""
+    if isinstance(node, dict):
+        yield node
+    for own in (node.get("sources") or {}).values():
+        yield from sources_in(own.get("source", own))
+
+
+def _settings_of(node: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    own = node.get("source", node)
+    return {key: own[key] for key in keys if own.get(key) is not None}
 
 
 def _plainly(text: str, root: Path, paths: Sequence[Path]) -> str:

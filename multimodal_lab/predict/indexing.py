@@ -31,9 +31,9 @@ CHANGED = {"data": "the files or how they are read", "weights": "the weights"}
 def of_embeddings(e: Embeddings, stream: str, data: Prepared | None = None) -> Index:
     """The items of a stream, each once: what a projection head makes of them, where there is one, else their vectors.
 
-    Rows of one image, embedded once for each of its captions, are one item: by `Embeddings.items`, and where these were not
-    saved, rows called NAME_0, NAME_1, … of one vector. Columns: `split`, and with `data`, which `e` was made of, `caption`:
-    the text itself, or the first that stands beside an image.
+    Rows of one image, embedded once for each of its captions, are one item, and so are equal texts, see `gallery`; where
+    nobody said which rows hold the same, rows called NAME_0, NAME_1, … of one vector. Columns: `split`, and with `data`, which
+    `e` was made of, `caption`: the text itself, or the first that stands beside an image.
     """
     if stream not in e.vectors:
         raise DataError(f"of={stream}: {expected_one_of(stream, e.vectors)}")
@@ -42,13 +42,12 @@ def of_embeddings(e: Embeddings, stream: str, data: Prepared | None = None) -> I
     made = Index(x.shape[1], facts={"stream": stream, "space": SPACES[projected]})
     if not e.present[stream].any():
         return made
-    own = e.items[stream] if stream in e.items else _repeated(e.ids, x)
-    held = gallery(replace(e, items={**e.items, stream: own}), stream, e.present[stream], projected)
+    if e.held(stream) is None:
+        e = replace(e, items={**e.items, stream: _repeated(e.ids, x)})
+    held = gallery(e, stream, e.present[stream], projected)
     columns: dict[str, list[str | None]] = {"split": [str(e.split[row]) for row in held.home]}
     if (texts := None if data is None else _texts(data, stream)) is not None:
-        more = held.home[len(np.unique(own[e.present[stream]])) :]  # captions after the first, row by row
-        nth = np.concatenate([np.zeros(len(held.home) - len(more)), 1 + np.arange(len(more)) - more.searchsorted(more)])
-        columns["caption"] = [texts[row][int(n)] if texts[row] else None for row, n in zip(held.home, nth)]
+        columns["caption"] = [texts[row][n] if texts[row] else None for row, n in zip(held.home, held.text)]
     made.add(held.x, [str(e.ids[row]) for row in held.home], **columns)
     return made
 

@@ -64,12 +64,11 @@ class Predictor:
             own = {k: v for k, v in node.items() if k not in NOT_OURS}
             own |= {"labels": list(self.record["labels"]), "batch_size": batch_size or node["batch_size"]}
             self.expected, self._modality = expected_of(self.record, plain["modality"])
-            nothing = self.given(["nothing"], {})  # no source of the run's is at hand
-            own["scaling"] = spelt_out(node, nothing)
+            own["scaling"] = spelt_out(node, self.record["choices"]["scaling"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"{type(error).__name__}: {error}"
             raise LayoutError(f"{folder}: {DATA} and {CONFIG} are not whole, or not of one run ({why})") from error
-        self._data = safe_instantiate(own, source=nothing)
+        self._data = safe_instantiate(own, source=self.given(["nothing"], {}))
         self._nothing = self.prepared(self._data.source)  # one sample that lacks every stream
         self.system, self.checkpoint = load_trained(self._cfg, folder, self._nothing, self.device)
         self.system.eval()

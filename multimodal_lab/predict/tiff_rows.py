@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,15 +10,13 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers import geotiff, nodata, raster
+from multimodal_lab.data.readers import gdal_metadata, geotiff, nodata, raster
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.tiff_header import OWN_PAGES
 from multimodal_lab.data.source import DataError, need_number
 from multimodal_lab.predict.rasters import Raster
 
 GEO = tuple(sorted((*geotiff.TAGS, 34736)))  # and the numbers of the projection's keys
-METADATA = 42112  # GDAL's: names of bands
-NAMED = re.compile(r'<Item name="DESCRIPTION" sample="(\d+)" role="description">([^<]*)</Item>')
 
 
 def tiff(path: Path) -> Raster:
@@ -50,15 +47,12 @@ def tiff(path: Path) -> Raster:
     geo = tuple(
         (t.code, int(t.dtype), t.count, t.value, True) for code in GEO if (t := first.tags.get(code)) is not None
     )
-    return Raster(path.name, height, width, count, dtype, rows, _names(first, count), value, geo)
+    return Raster(path.name, height, width, count, dtype, rows, _names(first, count, path.name), value, geo)
 
 
-def _names(page: Any, count: int) -> tuple[str, ...]:
+def _names(page: Any, count: int, name: str) -> tuple[str, ...]:
     """The descriptions of all bands, as GDAL writes them; () unless each has one of its own."""
-    tag = page.tags.get(METADATA)
-    text = str(tag.value) if tag is not None else ""
-    found = {int(i): name.strip() for i, name in NAMED.findall(text)}
-    names = tuple(found.get(i, "") for i in range(count))
+    names = gdal_metadata.of_page(page, count, name).names
     return names if all(names) and len(set(names)) == count else ()
 
 

@@ -26,7 +26,7 @@ _NAMED = 7  # curves with a name: the most frequent classes
 
 @dataclass(frozen=True)
 class Several:
-    """Several labels of n samples by one head: truth, said (n, K) bool and chances (n, K), of `classes`."""
+    """Several labels of n samples by one head: truth, said (n, K) bool and chances (n, K), of `classes`; ids and groups (n,)."""
 
     head: str
     label: str
@@ -34,6 +34,8 @@ class Several:
     truth: np.ndarray
     said: np.ndarray
     chances: np.ndarray
+    ids: np.ndarray
+    groups: np.ndarray
 
     @property
     def file(self) -> str:
@@ -44,13 +46,13 @@ class Several:
 def curves_of_answers(folder: Path, run_dir: Path) -> list[Path]:
     """`precision_recall_<head>_<label>.png` of several labels: precision over recall, and ROC, of each class and of all."""
     with style.look():
-        return [style.save(_curves(s), folder / f"precision_recall_{s.file}.png") for s in _several(run_dir)]
+        return [style.save(_curves(s), folder / f"precision_recall_{s.file}.png") for s in several(run_dir)]
 
 
 def co_occurrence(folder: Path, run_dir: Path) -> list[Path]:
     """`co_occurrence_<head>_<label>.png`: of the samples of a class, the share that has each other class, and that is told it."""
     with style.look():
-        return [style.save(_together(s), folder / f"co_occurrence_{s.file}.png") for s in _several(run_dir)]
+        return [style.save(_together(s), folder / f"co_occurrence_{s.file}.png") for s in several(run_dir)]
 
 
 def shares(truth: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -60,7 +62,8 @@ def shares(truth: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, both / np.maximum(counts, 1), np.nan)
 
 
-def _several(run_dir: Path) -> Iterator[Several]:
+def several(run_dir: Path) -> Iterator[Several]:
+    """What each head of a run said of several labels; a line in the log where none does."""
     path = run_dir / PREDICTIONS
     if not path.is_file():
         return
@@ -78,7 +81,8 @@ def _several(run_dir: Path) -> Iterator[Several]:
             words = [{*split_labels(str(text))} for text in rows["predicted"].to_pylist()]
             said = np.array([[c in row for c in classes] for row in words])
             found = True
-            yield Several(head, label, list(map(str, classes)), truth > 0, said, chances)
+            ids, groups = (np.asarray(rows[k].to_pylist()) for k in ("id", "group"))
+            yield Several(head, label, list(map(str, classes)), truth > 0, said, chances, ids, groups)
     if not found:
         log.info("no figure of answers: no head of the run tells several labels of a sample")
 

@@ -124,9 +124,17 @@ def _pairs(summary: Mapping[str, Any], e: Scored) -> Table | None:
     for title in columns.values():
         drawn.add_column(title, justify="right", style="dim" if title == "chance" else "")
     for pair in pairs:
-        cells = [_figure(e, word, summary.get(f"{e.name}/{pair}/{word}")) for word in columns]
-        drawn.add_row(printable(pair.replace("->", " → ")), *cells)
+        for stem, told in _by_label(summary, f"{e.name}/{pair}", pair.replace("->", " → ")):
+            cells = [_figure(e, word, summary.get(f"{stem}/{word}")) for word in columns]
+            drawn.add_row(printable(told), *cells)
     return drawn
+
+
+def _by_label(summary: Iterable[str], stem: str, told: str) -> list[tuple[str, str]]:
+    """What begins the keys of a pair's scores, and of those that count a label's class as right; how each is called."""
+    deeper = (key.removeprefix(f"{stem}/").split("/") for key in summary if key.startswith(f"{stem}/"))
+    labels = dict.fromkeys(parts[0] for parts in deeper if len(parts) == 2 and parts[0] != "skipped")
+    return [(stem, told), *((f"{stem}/{label}", f"{told}, of one {label}") for label in labels)]
 
 
 def _names(summary: Mapping[str, Any], e: Scored) -> Table | None:

@@ -17,6 +17,7 @@ from multimodal_lab.serve.problem import RequestError, unusable
 from multimodal_lab.serve.reply import HTML, Asked, Reply, of_json, of_text
 from multimodal_lab.text import expected_one_of, show
 
+UPLOADS, WORD = "multimodal_lab_", re.compile(r"\w++")
 PICTURE = re.compile(r"/pictures/([A-Za-z_]\w{0,99})/(\d{1,9})", re.ASCII)
 JPEG = "image/jpeg"
 
@@ -77,5 +78,13 @@ class App:
 
 def plainly(message: str) -> str:
     """A reader's sentence without the folder that an upload lay in, and without the keys of a config."""
-    said = re.sub(r"\S*multimodal_lab_\w+/(?:\w+/)*(?=\w)", "", message)
+    said = "".join(_below(word) if UPLOADS in word else word for word in re.split(r"(\s++)", message))
     return re.sub(r" \(data\.source\.\S+ raises it\)", "", said)
+
+
+def _below(path: str) -> str:
+    """A path below the last folder of uploads that it names, less further folders; by hand, as a message may be of any length."""
+    own, *parts = path.rpartition(UPLOADS)[2].split("/")
+    at = next((i for i, part in enumerate(parts[:-1]) if not WORD.fullmatch(part)), len(parts) - 1)
+    whole = parts and WORD.fullmatch(own) and WORD.match(parts[at])
+    return "/".join(parts[at:]) if whole else path

@@ -7,7 +7,7 @@ from typing import Any
 from multimodal_lab.files import finite
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.serve.model import Model
-from multimodal_lab.serve.question import FILE, is_pictured
+from multimodal_lab.serve.question import FILE, file_kind
 
 BANDS = 32  # names of bands that are listed
 CHOICES, PROVENANCE, COST = "choices/", "provenance/", "cost/"
@@ -39,11 +39,13 @@ def of_run(model: Model) -> dict[str, Any]:
 def _stream(model: Model, name: str) -> dict[str, Any]:
     one = model.streams[name]
     shape = list(one.layout.get("shape") or [])
-    accepts = ["text"] if one.is_text else ["picture", "numbers"] if is_pictured(one) else ["numbers"]
+    sort = file_kind(one)
+    accepts = ["text"] if one.is_text else [sort, "numbers"] if sort else ["numbers"]
     told: dict[str, Any] = {"name": name, "kind": one.kind, "accepts": accepts}
     if not one.is_text:
         told |= {"bands": [b.name for b in one.bands[:BANDS]], "count": len(one.bands), "shape": shape, "steps": one.steps,
-                 "dtype": str(one.layout.get("dtype", "float32")), "masked": bool(one.layout.get("masked"))}  # fmt: skip
+                 "dtype": str(one.layout.get("dtype", "float32")), "masked": bool(one.layout.get("masked")),
+                 "rate": one.rate}  # fmt: skip
     return told
 
 

@@ -2,15 +2,24 @@
 const fields = all('form[data-stream]');
 const files = new Map(); // {form: File}
 const LIMIT = Number(document.body.dataset.bytes);
-const KINDS = ['image/png', 'image/jpeg', 'image/tiff', 'image/webp', 'image/bmp', 'image/gif', 'image/x-portable-pixmap'];
+// {sort: {ending: Content-Type}}: what a file is by its name; a browser calls some otherwise, and some not at all.
+const ENDINGS = {
+  picture: { png: 'image/png', jpg: 'image/jpeg', jpeg: 'image/jpeg', tif: 'image/tiff', tiff: 'image/tiff', webp: 'image/webp', bmp: 'image/bmp', gif: 'image/gif', ppm: 'image/x-portable-pixmap', pgm: 'image/x-portable-pixmap', pnm: 'image/x-portable-pixmap' },
+  sound: { wav: 'audio/wav', flac: 'audio/flac', ogg: 'audio/ogg', oga: 'audio/ogg', opus: 'audio/opus', mp3: 'audio/mpeg', aif: 'audio/aiff', aiff: 'audio/aiff' },
+  video: { mp4: 'video/mp4', m4v: 'video/mp4', mov: 'video/quicktime', mkv: 'video/x-matroska', webm: 'video/webm', avi: 'video/x-msvideo', mpg: 'video/mpeg', mpeg: 'video/mpeg', ogv: 'video/ogg' },
+};
+const WORDS = { picture: 'a PNG, JPEG, TIFF, WebP, BMP, GIF or PPM', sound: 'a WAV, FLAC, Ogg, MP3 or AIFF', video: 'an MP4, MOV, WebM, Matroska, AVI, MPEG or Ogg' };
 const name = (form) => form.dataset.stream;
 const box = (form) => form.querySelector('textarea');
 const accepts = (form, kind) => form.dataset.accepts.split(' ').includes(kind);
-const pictured = fields.filter((form) => accepts(form, 'picture'));
+const sortOf = (form) => Object.keys(ENDINGS).find((sort) => accepts(form, sort));
+const filed = fields.filter(sortOf); // forms that take a file
 
-function kindOf(file) {
-  if (file.type === 'image/x-portable-graymap' || /\.(ppm|pgm|pnm)$/i.test(file.name)) return 'image/x-portable-pixmap';
-  return file.type || (/\.tiff?$/i.test(file.name) ? 'image/tiff' : '');
+// The Content-Type of a file for a form; '' where it takes none such.
+function kindOf(form, file) {
+  const known = ENDINGS[sortOf(form)];
+  const ending = known[file.name.split('.').pop().toLowerCase()];
+  return ending || (Object.values(known).includes(file.type) ? file.type : '');
 }
 
 function filled(form) {
@@ -35,15 +44,15 @@ function refresh(form) {
 }
 
 function take(form, file) {
-  if (!KINDS.includes(kindOf(file))) throw new Refused(`${file.name}: ${file.type || 'a file of unknown type'}; expected a PNG, JPEG, TIFF, WebP, BMP, GIF or PPM`);
+  if (!kindOf(form, file)) throw new Refused(`${file.name}: ${file.type || 'a file of unknown type'}; expected ${WORDS[sortOf(form)]}`);
   if (file.size > LIMIT) throw new Refused(`${file.name}: ${(file.size / 2 ** 20).toFixed(1)} MiB; the limit is ${(LIMIT / 2 ** 20).toFixed(1)} MiB`);
   files.set(form, file);
   const shown = form.querySelector('.preview');
   if (shown.src) URL.revokeObjectURL(shown.src);
   shown.hidden = false;
-  shown.onerror = () => { shown.hidden = true; }; // a browser shows no TIFF
+  shown.onerror = () => { shown.hidden = true; }; // a browser shows no TIFF, and plays no AIFF
   shown.src = URL.createObjectURL(file);
-  shown.alt = `the picture ${file.name}`;
+  if (sortOf(form) === 'picture') shown.alt = `the picture ${file.name}`;
   form.querySelector('.prompt').textContent = file.name || 'a pasted picture';
   if (box(form)) box(form).value = '';
   refresh(form);
@@ -55,7 +64,7 @@ function clear(form) {
     URL.revokeObjectURL(shown.src);
     shown.removeAttribute('src');
     shown.hidden = true;
-    form.querySelector('.prompt').textContent = 'Drop, paste or choose a picture';
+    form.querySelector('.prompt').textContent = form.querySelector('.prompt').dataset.empty;
     form.querySelector('.file').value = '';
   }
   if (box(form)) box(form).value = '';
@@ -85,12 +94,12 @@ function base64(file) {
   });
 }
 
-// [address, request] of what these forms hold; a picture alone goes as it is, a third smaller than in JSON.
+// [address, request] of what these forms hold; a file alone goes as it is, a third smaller than in JSON.
 async function request(path, forms, options) {
   const words = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== '' && value !== null));
   if (forms.length === 1 && files.has(forms[0]) && !words.classes) {
     const query = new URLSearchParams({ stream: name(forms[0]), ...words });
-    return [`${path}?${query}`, { method: 'POST', headers: { 'Content-Type': kindOf(files.get(forms[0])) }, body: files.get(forms[0]) }];
+    return [`${path}?${query}`, { method: 'POST', headers: { 'Content-Type': kindOf(forms[0], files.get(forms[0])) }, body: files.get(forms[0]) }];
   }
   const streams = {};
   for (const form of forms) {

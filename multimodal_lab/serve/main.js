@@ -75,7 +75,7 @@ function find(form) {
   if (filled(form) && searchable()) put([finding(form)], 'Searching');
 }
 
-// A picture that was just given: all that can be said of it.
+// A file that was just given: all that can be said of it.
 function give(form, file) {
   try {
     take(form, file);
@@ -136,21 +136,24 @@ for (const form of fields) {
     });
   }
 }
-for (const form of pictured) {
+for (const form of filed) {
   form.querySelector('.file').addEventListener('change', (event) => { if (event.target.files.length) give(form, event.target.files[0]); });
 }
-const over = (event) => pictured.find((form) => form.contains(event.target)) || pictured[0];
+// Where a file is dropped: on the form below it, else on the first.
+const over = (event) => filed.find((form) => form.contains(event.target)) || filed[0];
+const home = (event, file) => filed.find((form) => form.contains(event.target)) || filed.find((form) => kindOf(form, file)) || filed[0];
 for (const kind of ['dragover', 'dragleave', 'drop']) {
   document.addEventListener(kind, (event) => {
-    if (!pictured.length || !event.dataTransfer || ![...event.dataTransfer.types].includes('Files')) return;
+    if (!filed.length || !event.dataTransfer || ![...event.dataTransfer.types].includes('Files')) return;
     event.preventDefault(); // or the browser would leave the page for the file
-    for (const form of pictured) form.querySelector('.drop').classList.toggle('over', kind === 'dragover' && form === over(event));
-    if (kind === 'drop' && event.dataTransfer.files.length) give(over(event), event.dataTransfer.files[0]);
+    for (const form of filed) form.querySelector('.drop').classList.toggle('over', kind === 'dragover' && form === over(event));
+    if (kind === 'drop' && event.dataTransfer.files.length) give(home(event, event.dataTransfer.files[0]), event.dataTransfer.files[0]);
   });
 }
 document.addEventListener('paste', (event) => {
   const file = [...(event.clipboardData ? event.clipboardData.files : [])].find((one) => one.type.startsWith('image/'));
-  if (file && pictured.length) { event.preventDefault(); give(pictured[0], file); }
+  const form = filed.find((one) => accepts(one, 'picture'));
+  if (file && form) { event.preventDefault(); give(form, file); }
 });
 if (by('tell')) by('tell').addEventListener('click', tell);
 if (by('naming')) {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.predict import load
-from multimodal_lab.predict.files import Files
+from multimodal_lab.predict.files import Files, sources_in
 from multimodal_lab.predict.predictor import Predictor
 from multimodal_lab.predict.prompt_memory import PromptMemory
 from multimodal_lab.predict.trained import kinds_of
@@ -42,8 +42,9 @@ class Model:
         self.predictor: Predictor = load(folder, device)
         self.predictor.prompts = PromptMemory()
         self.node = self.predictor.source_node
-        if "limits" in self.node:  # of its own files; what is uploaded is of strangers
-            self.node["limits"] |= {"pixels": limits.pixels, "bytes": limits.decoded}
+        for node in sources_in(self.node):  # the limits are of its own files; what is uploaded is of strangers
+            if "limits" in node:
+                node["limits"] |= {"pixels": limits.pixels, "bytes": limits.decoded}
         self.limits = limits
         self.streams = self.predictor.expected
         self.kinds = kinds_of(self.predictor.record)

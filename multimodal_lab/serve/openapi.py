@@ -7,28 +7,28 @@ from typing import Any
 
 from multimodal_lab.serve import schemas
 from multimodal_lab.serve.schemas import ref
-from multimodal_lab.serve.uploads import TYPES
+from multimodal_lab.serve.uploads import SORTS
 
 JSON = "application/json"
 ERRORS = {
     "400": "What is no request of this API: no JSON, an unknown key, a value of another type.",
     "403": "Asked for by a page of another site.",
     "413": "A body, or a picture by its header, beyond the limit.",
-    "415": "Another Content-Type than JSON or a picture.",
-    "422": "What is understood and can't be used: an empty text, a damaged picture, numbers of another shape.",
+    "415": "Another Content-Type than JSON, or a file of a sort that the run reads.",
+    "422": "What is understood and can't be used: an empty text, a damaged file, numbers of another shape.",
     "503": "Too many requests wait, or the index is still being built: see Retry-After.",
 }
 
 
 def described(run: Mapping[str, Any]) -> dict[str, Any]:
     """The document as plain values."""
-    pictured = [one["name"] for one in run["streams"] if "picture" in one["accepts"]]
+    filed = {one["name"]: sort for one in run["streams"] for sort in SORTS if sort in one["accepts"]}
     paths = {
         "/api/retrieve": _post(
-            run, "Retrieve", "The samples nearest to what is given", pictured, ("top_k", "of", "split")
+            run, "Retrieve", "The samples nearest to what is given", filed, ("top_k", "of", "split")
         ),
-        "/api/predict": _post(run, "Predict", "What the run's heads say of a sample", pictured, ("threshold",)),
-        "/api/embed": _post(run, "Embed", "The vectors of a sample", pictured, ()),
+        "/api/predict": _post(run, "Predict", "What the run's heads say of a sample", filed, ("threshold",)),
+        "/api/embed": _post(run, "Embed", "The vectors of a sample", filed, ()),
         "/api/run": _get("Run", "What was trained, on which streams, with which heads, and when"),
         "/api/health": _get("Health", "Whether the server answers, and how far the index is"),
         "/pictures/{stream}/{number}": _picture(),
@@ -57,14 +57,14 @@ def example(run: Mapping[str, Any], every: bool) -> dict[str, Any]:
 def _value(one: Mapping[str, Any]) -> Any:
     if "text" in one["accepts"]:
         return "a red bird"
-    if "picture" in one["accepts"]:
-        return "iVBORw0KGgo…"
+    if sort := next((sort for sort in SORTS if sort in one["accepts"]), None):
+        return {"picture": "iVBORw0KGgo…", "sound": "UklGRiT…", "video": "AAAAIGZ0eXA…"}[sort]
     numbers = [0.1, 0.2, "…"][: max(1, min(3, one["count"]))]
     return numbers if one["steps"] is None else [numbers]
 
 
 def _post(
-    run: Mapping[str, Any], name: str, summary: str, pictured: list[str], words: tuple[str, ...]
+    run: Mapping[str, Any], name: str, summary: str, filed: Mapping[str, str], words: tuple[str, ...]
 ) -> dict[str, Any]:
     own = schemas.of_run(run)[f"{name}Request"]["properties"]
     shown: dict[str, Any] = {"streams": example(run, name == "Predict")}
@@ -72,14 +72,13 @@ def _post(
         shown["top_k"] = 5
     content: dict[str, Any] = {JSON: {"schema": ref(f"{name}Request"), "example": shown}}
     made: dict[str, Any] = {"operationId": name.lower(), "summary": summary}
-    if pictured:
-        picture = {"schema": {"type": "string", "format": "binary"}}
-        content |= dict.fromkeys(TYPES, picture)
-        whose = {"enum": pictured, **({"default": pictured[0]} if len(pictured) == 1 else {})}
-        made["parameters"] = [_word("stream", whose, "Of a body that is a picture: whose it is.")]
-        made["parameters"] += [
-            _word(key, own[key], f"Of a body that is a picture. {own[key]['description']}") for key in words
-        ]
+    if filed:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        content |= {kind: binary for sort in dict.fromkeys(filed.values()) for kind in SORTS[sort]}
+        whose = {"enum": [*filed], **({"default": next(iter(filed))} if len(filed) == 1 else {})}
+        what = f"Of a body that is a {' or a '.join(dict.fromkeys(filed.values()))}"
+        made["parameters"] = [_word("stream", whose, f"{what}: whose it is.")]
+        made["parameters"] += [_word(key, own[key], f"{what}. {own[key]['description']}") for key in words]
     made["requestBody"] = {"required": True, "content": content}
     failures = ERRORS if name == "Retrieve" else {**ERRORS, "503": "Too many requests wait: see Retry-After."}
     made["responses"] = {

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from multimodal_lab.files import as_json
+from multimodal_lab.serve.uploads import SORTS
 
 HERE = Path(__file__).parent
 SCRIPTS = ("elements.js", "fields.js", "results.js", "main.js")  # in the order that they need each other
@@ -20,7 +21,11 @@ def html(run: Mapping[str, Any]) -> str:
     accepted = {kind for one in run["streams"] for kind in one["accepts"]}
     streams = sorted(run["streams"], key=lambda one: "text" not in one["accepts"])  # words are the first thing to try
     return _rendered(
-        "template.html.j2", run=run, streams=streams, worded="text" in accepted, pictured="picture" in accepted
+        "template.html.j2",
+        run=run,
+        streams=streams,
+        worded="text" in accepted,
+        sorts=[sort for sort in SORTS if sort in accepted],
     )
 
 

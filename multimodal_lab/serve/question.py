@@ -17,7 +17,7 @@ import numpy as np
 from multimodal_lab.data import kinds
 from multimodal_lab.files import parse_json
 from multimodal_lab.predict.expected import Expected
-from multimodal_lab.serve import numbers, uploads
+from multimodal_lab.serve import media, numbers, uploads
 from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.problem import RequestError, malformed, unusable
 from multimodal_lab.serve.reply import Asked
@@ -51,15 +51,21 @@ def is_pictured(one: Expected) -> bool:
     return kinds.get(one.kind).spatial and one.steps is None
 
 
+def file_kind(one: Expected) -> str | None:
+    """The sort of file that a stream may be given as: a picture, a sound or a video; None where it is of none."""
+    return "picture" if is_pictured(one) else "sound" if one.is_sound else "video" if one.is_video else None
+
+
 def parsed(asked: Asked, options: Mapping[str, type], streams: Mapping[str, Expected]) -> Question:
     """The question of a request. options: {key: its type} of this endpoint."""
-    if asked.content_type.startswith("image/"):
-        return _of_picture(asked, options, streams)
+    if (sort := uploads.sort_of(asked.content_type)) is not None:
+        return _of_file(asked, sort, options, streams)
     if asked.content_type != "application/json":
+        able = [t for kind in dict.fromkeys(map(file_kind, streams.values())) if kind for t in uploads.SORTS[kind]]
         raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type {show(asked.content_type or 'missing')}: expected application/json, or a picture: "
-            f"{', '.join(uploads.TYPES)}",
+            f"Content-Type {show(asked.content_type or 'missing')}: expected application/json"
+            + (f", or that of a file: {', '.join(able)}" if able else ""),
         )
     try:
         found = parse_json(asked.body)
@@ -77,19 +83,19 @@ def parsed(asked: Asked, options: Mapping[str, type], streams: Mapping[str, Expe
     return Question({k: v for k, v in given.items() if v is not None}, own, found.get("mask"))
 
 
-def _of_picture(asked: Asked, options: Mapping[str, type], streams: Mapping[str, Expected]) -> Question:
-    """A body that is a picture; `?stream=` says whose, and options stand there, too."""
-    if asked.content_type not in uploads.TYPES:
-        what = f"Content-Type {show(asked.content_type)}: {expected_one_of(asked.content_type, uploads.TYPES)}"
+def _of_file(asked: Asked, sort: str, options: Mapping[str, type], streams: Mapping[str, Expected]) -> Question:
+    """A body that is a picture, a sound or a video; `?stream=` says whose, and options stand there, too."""
+    if asked.content_type not in uploads.SORTS[sort]:
+        what = f"Content-Type {show(asked.content_type)}: {expected_one_of(asked.content_type, uploads.SORTS[sort])}"
         raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, what)
-    pictured = [name for name, one in streams.items() if is_pictured(one)]
+    pictured = [name for name, one in streams.items() if file_kind(one) == sort]
     keys = ["stream", *(key for key, kind in options.items() if kind is not list)]
     if unknown := [key for key in asked.query if key not in keys]:
         raise malformed(f"?{show(unknown[0])}=: {expected_one_of(unknown[0], keys)}")
     name = asked.query.get("stream", pictured[0] if len(pictured) == 1 else "")
     if not name:
         raise malformed(
-            f"?stream=: {expected_one_of('', pictured)}" if pictured else "no stream of this run is a picture"
+            f"?stream=: {expected_one_of('', pictured)}" if pictured else f"no stream of this run is a {sort}"
         )
     own = {
         key: _typed(key, _number(key, text, options[key]), options[key])
@@ -139,16 +145,20 @@ def given(
             if one is not None and one.is_text:
                 found[name] = _text(value, name, limits)
             elif isinstance(value, str | bytes):
-                if one is not None and not is_pictured(one):
+                sort = "picture" if one is None else file_kind(one)
+                if sort is None:
                     raise unusable(f"{name}: expected numbers in lists, found {show(value)}")
-                made = uploads.laid(_bytes(value, name), name, Path(folder), wanted[name], limits)
+                content = _bytes(value, name, sort)
+                if sort == "picture":
+                    made = uploads.laid(content, name, Path(folder), wanted[name], limits)
+                else:
+                    made = media.laid(content, name, Path(folder), sort, limits)
                 found[name], notes = made.value, notes + made.notes
             elif one is not None and isinstance(value, list | dict):
                 found[name] = numbers.of_stream(value, one)
             else:
-                raise unusable(
-                    f"{name}: expected {'base64 of a picture, or ' if one is None or is_pictured(one) else ''}numbers in lists"
-                )
+                sort = "picture" if one is None else file_kind(one)
+                raise unusable(f"{name}: expected {f'base64 of a {sort}, or ' if sort else ''}numbers in lists")
         sample = found.pop(FILE, None)
         yield Given(found, sample, mask, notes)
 
@@ -163,11 +173,11 @@ def _text(value: Any, name: str, limits: Limits) -> str:
     return value
 
 
-def _bytes(value: str | bytes, name: str) -> bytes:
+def _bytes(value: str | bytes, name: str, sort: str) -> bytes:
     if isinstance(value, bytes):
         return value
     head, comma, rest = value.partition(",")
     try:
         return base64.b64decode(rest if comma and head.startswith("data:") else value, validate=True)
     except (binascii.Error, ValueError):
-        raise unusable(f"{name}: no base64; expected that of a picture file, or numbers in lists") from None
+        raise unusable(f"{name}: no base64; expected that of a file of a {sort}, or numbers in lists") from None

@@ -9,6 +9,7 @@ from multimodal_lab.serve.limits import Limits
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
+MEDIA = {"picture": "image/*", "sound": "audio/*", "video": "video/*"}
 NUMBER: Schema = {"type": "number"}
 WHOLE: Schema = {"type": "integer"}
 NUMBERS: Schema = {
@@ -100,8 +101,9 @@ def of_run(run: Mapping[str, Any]) -> dict[str, Schema]:
             "scores": mapping(NUMBER), "limits": mapping(WHOLE), "gallery": ref("Gallery"),
         }),
         "Stream": obj({
-            "name": TEXT, "kind": TEXT, "accepts": listed({"enum": ["text", "picture", "numbers"]}), "bands": listed(TEXT),
+            "name": TEXT, "kind": TEXT, "accepts": listed({"enum": ["text", *MEDIA, "numbers"]}), "bands": listed(TEXT),
             "count": WHOLE, "shape": listed(WHOLE), "steps": maybe(WHOLE), "dtype": TEXT, "masked": {"type": "boolean"},
+            "rate": {"type": ["number", "null"], "description": "Of its steps, in Hz."},
         }, ["name", "kind", "accepts"]),
         "Error": obj({"error": obj({"status": WHOLE, "message": {**TEXT, "maxLength": limits.letters}})}),
     }  # fmt: skip
@@ -132,7 +134,7 @@ def _zero_shot(run: Mapping[str, Any]) -> dict[str, Schema]:
 def _streams(run: Mapping[str, Any]) -> dict[str, Schema]:
     made = {one["name"]: maybe(_stream(one)) for one in run["streams"]}
     if run["file"]:
-        made["file"] = maybe(_picture("Base64 of one file that holds all bands of a sample, as the run's own do."))
+        made["file"] = maybe(_file("Base64 of one file that holds all bands of a sample, as the run's own do."))
     return made
 
 
@@ -143,10 +145,11 @@ def _stream(one: Mapping[str, Any]) -> Schema:
     bands = ", ".join(one["bands"][:8]) + (" …" if one["count"] > 8 else "")
     array: Schema = {**NUMBERS, "description": f"({shape}) of {one['dtype']}, bands {bands}. {NUMBERS['description']}"}
     named: Schema = {"type": "object", "additionalProperties": array, "description": "{band: numbers}."}
-    if "picture" in one["accepts"]:
-        return {"anyOf": [_picture("Base64 of a picture file."), array, named]}
+    if (sort := next((s for s in MEDIA if s in one["accepts"]), None)) is not None:
+        return {"anyOf": [_file(f"Base64 of the file of a {sort}.", sort), array, named]}
     return {"anyOf": [array, named]}
 
 
-def _picture(description: str) -> Schema:
-    return {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/*", "description": description}
+def _file(description: str, sort: str = "picture") -> Schema:
+    media = MEDIA[sort]
+    return {"type": "string", "contentEncoding": "base64", "contentMediaType": media, "description": description}

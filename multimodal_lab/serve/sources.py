@@ -13,6 +13,7 @@ from pyarrow import ArrowException
 
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data import kinds
+from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.source import DataError
 from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.evaluate.embeddings import Embeddings, assembled, named
@@ -22,6 +23,7 @@ from multimodal_lab.predict import photos
 from multimodal_lab.predict.given import OfFile
 from multimodal_lab.report.explorer.source import pictures
 from multimodal_lab.runs.guarded import require_inside
+from multimodal_lab.serve import kept
 from multimodal_lab.serve.contents import Contents
 from multimodal_lab.serve.gallery import Gallery
 from multimodal_lab.serve.model import Model
@@ -64,6 +66,12 @@ def of_data(cfg: DictConfig, words: Sequence[str], folder: Path, model: Model) -
     def make(gallery: Gallery) -> Contents:
         data = _read(_quietly(cfg), words, folder, model)
         total, done, parts = len(data.samples), 0, []
+        facts = kept.facts_of(folder, model.predictor.checkpoint, data)
+        known, said = kept.load(folder, words, facts)
+        if said:
+            print(said, flush=True)
+        if known is not None:
+            return Contents(known, Stored(data, known.ids))
         gallery.step(0, total)
         size = data.batch_size if model.predictor.device.type == "cuda" else min(data.batch_size, SLOW)
         for batch in data.batches("all", batch_size=size):
@@ -73,6 +81,7 @@ def of_data(cfg: DictConfig, words: Sequence[str], folder: Path, model: Model) -
             done += len(batch)
             gallery.step(done, total)
         found = assembled(parts, named(data), data.classes, model.predictor.device)
+        print(kept.save(folder, words, facts, found), flush=True)
         return Contents(found, Stored(data, found.ids))
 
     return make
@@ -107,4 +116,7 @@ def _read(cfg: DictConfig, words: Sequence[str], folder: Path, model: Model) -> 
             raise
     ids = [str(name) for name in source.samples["id"]]
     files = [OfFile(source, row, name) for row, name in enumerate(ids)]
-    return model.predictor.prepared(model.predictor.given(ids, dict.fromkeys(fit, files)))
+    given = model.predictor.given(ids, dict.fromkeys(fit, files))
+    root = cfg.data.get("root")
+    given.fingerprint = fingerprint(source, None if root is None else str(root), "quick")
+    return model.predictor.prepared(given)

@@ -20,8 +20,19 @@ SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": 
           "GIF": ".gif", "PPM": ".ppm"}  # fmt: skip
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TYPES = ("image/png", "image/jpeg", "image/tiff", "image/webp", "image/bmp", "image/gif", "image/x-portable-pixmap")
+SORTS = {
+    "picture": TYPES,
+    "sound": ("audio/wav", "audio/x-wav", "audio/wave", "audio/flac", "audio/x-flac", "audio/ogg", "audio/opus", "audio/mpeg",
+              "audio/aiff", "audio/x-aiff"),
+    "video": ("video/mp4", "video/quicktime", "video/webm", "video/x-matroska", "video/x-msvideo", "video/mpeg", "video/ogg"),
+}  # fmt: skip
 EXPECTED = "expected a PNG, JPEG, TIFF, WebP, BMP, GIF or PPM"
 OPAQUE = 255
+
+
+def sort_of(content_type: str) -> str | None:
+    """Whether a body of a Content-Type is a picture, a sound or a video; None of any other."""
+    return {"image": "picture", "audio": "sound", "video": "video"}.get(content_type.partition("/")[0])
 
 
 @dataclass(frozen=True)

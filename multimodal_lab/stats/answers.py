@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 Kind = Literal["classes", "labels", "values"]
+ENOUGH = 10  # groups of a class, from which on few of them are seen that do not stand for others
 FEWEST = 2  # groups that a class needs, so that its share of a score says something of other groups
 
 

@@ -46,8 +46,8 @@ class Events:
         return replace(self, lost=self.won, won=self.lost, mean=-self.mean)
 
 
-def events(pairs: Paired) -> Events:
-    """The events of paired differences of two seeds or more.
+def events(pairs: Paired, largest: float = 1.0) -> Events:
+    """The events of paired differences of two seeds or more; largest: a mean that will be asked for.
 
     A sample on which seeds differ is a mean over them and counts for more than one trial, for as many at most as
     there are seeds: by the variance of one seed's difference over that of the mean. Differences that are fractions count for
@@ -55,7 +55,7 @@ def events(pairs: Paired) -> Events:
     """
     if (of := pairs.samples) is None:
         raise ValueError("these differences are not known by sample; expected those of `paired`")
-    unit = max(1.0, float(np.maximum(of.lost, of.won).max()))
+    unit = max(1.0, largest, float(np.maximum(of.lost, of.won).max()))
     lost, won, groups = of.lost / unit, of.won / unit, len(pairs.names)
     square, seeds, more = float(of.square.mean()) / unit**2, len(pairs.sums), 1.0
     single = square - float((won - lost).mean()) ** 2

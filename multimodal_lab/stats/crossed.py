@@ -19,7 +19,8 @@ class Crossed:
 
     fixed_variance: the part of se^2 that more seeds can't lower (groups, splits); seed_variance: the part that falls as
     1 / seeds. se is infinite (p is 1) with one seed or one group: then nothing says how far either would move the mean.
-    least: an se below which nothing is detectable, see `rare`.
+    least: an se below which nothing is detectable, see `rare`. few_df: degrees of freedom for claims that a difference is small,
+    see `fewest_df`; None: df.
     """
 
     mean: float
@@ -34,6 +35,7 @@ class Crossed:
     seed_variance: float
     fixed_variance: float
     least: float = 0.0
+    few_df: float | None = None
 
     @property
     def p_above(self) -> float:
@@ -46,6 +48,13 @@ class Crossed:
         if self.se >= self.least:
             return self
         return replace(self, se=self.least, fixed_variance=self.least**2, seed_variance=0.0)
+
+    def widened(self, level: float = 0.95) -> Crossed:
+        """The same with the interval of `cautious` where it is wider: arms that agree on a test part may differ on others."""
+        if not self.se < self.least:
+            return self
+        reach = self.least * float(stats.t.ppf((1 + level) / 2, self.df))
+        return replace(self, low=self.mean - reach, high=self.mean + reach)
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,11 @@ def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0
     folds = None
     if splits > 1 and test_per_train is not None:
         folds = Source(corrected_variance(pairs.by_split, test_per_train), splits - 1.0)
-    found = combined(pairs.mean, pairs.sums.shape, seed, both, group, folds, level)
-    return replace(found, least=least_se(pairs))
+    found, fewer = (
+        combined(pairs.mean, pairs.sums.shape, seed, both, of, folds, level)
+        for of in (group, replace(group, df=fewest_df(pairs)))
+    )
+    return replace(found, least=least_se(pairs), few_df=fewer.df)
 
 
 def seed_source(arms: Sequence[Paired]) -> Source:
@@ -147,6 +159,23 @@ def group_df(pairs: Paired) -> float:
     whole = sum(v for v, _ in own)
     every = pairs.effective_groups - 1
     return min(every, whole**2 / sum(v**2 / df for v, df in own)) if whole > 0 else every
+
+
+def fewest_df(pairs: Paired) -> float:
+    """Degrees of freedom of `group_variance` were whole groups alike, and by how uneven the groups' parts of it are.
+
+    Samples of one group go together, so that a group moves the mean by its share, and the variance by the square of that:
+    the sizes count as (sum of s^2)^2 / sum of s^4 groups (Satterthwaite 1946, as Imbens & Kolesar 2016 for clusters). A few
+    groups that are unlike the others, such as those of a rare class, show in the fourth moment of what leaving each out
+    does: V has the variance sum of d^4 - V^2 / G. Either is at least 1, and neither more than `group_df`.
+    """
+    shares, moved = pairs.shares, without(pairs) - pairs.mean
+    moved = moved[~np.isnan(moved)]
+    sizes = float((shares**2).sum() ** 2 / (shares**4).sum()) - 1
+    whole = float((moved**2).sum())
+    spread = float((moved**4).sum()) - whole**2 / max(1, len(moved))
+    uneven = 2 * whole**2 / spread if spread > 0 else np.inf
+    return min(group_df(pairs), max(1.0, min(sizes, uneven)))
 
 
 def jackknife(left: np.ndarray, mean: float) -> float:

@@ -58,7 +58,7 @@ def equivalence(
     found: `crossed` of the pairs. among: as in `within`; the interval is not corrected for it. bounds: of scores near a ceiling
     one more interval that must lie within the margin, see `mover`.
     """
-    plain = tost(found.mean, _se(pairs, found), found.df, margin, alpha)
+    plain = tost(found.mean, _se(pairs, found), _df(found), margin, alpha)
     if found.se == float("inf"):
         return plain
     low, high = interval(events(pairs), alpha)
@@ -78,9 +78,9 @@ def within(pairs: Paired, found: Crossed, margin: float, among: int = 1) -> floa
     """
     if found.se == float("inf"):
         return 1.0
-    of, se = events(pairs), _se(pairs, found)
-    loses = max(_beyond(margin + found.mean, se, found.df), chance(of, -margin))
-    gains = max(_beyond(margin - found.mean, se, found.df), chance(of.turned, -margin))
+    of, se, df = events(pairs, margin), _se(pairs, found), _df(found)
+    loses = max(_beyond(margin + found.mean, se, df), chance(of, -margin))
+    gains = max(_beyond(margin - found.mean, se, df), chance(of.turned, -margin))
     return min(1.0, max(loses, among * gains))
 
 
@@ -98,6 +98,11 @@ def over_arms(found: Sequence[Equivalence]) -> list[Equivalence]:
 def _se(pairs: Paired, found: Crossed) -> float:
     """Of a score over classes with the floor of `rare`: a rare class may differ where all others agree."""
     return found.cautious.se if pairs.strata else found.se
+
+
+def _df(found: Crossed) -> float:
+    """Where the variance is too small by chance, the mean is near where that is, and an equal world is claimed too often."""
+    return found.df if found.few_df is None else found.few_df
 
 
 def _beyond(distance: float, se: float, df: float) -> float:

@@ -58,7 +58,7 @@ def subgroups(
         if own is None:
             continue
         one, other = own
-        gain = crossed(paired(one, other, groups[rows]), test_per_train)
+        gain = crossed(paired(one, other, groups[rows]), test_per_train).widened()
         tested = int((~np.isnan(one[0])).any(0).sum())
         found.append(Subgroup(str(name), tested, gain.groups, gain, None))
     known = [s for s in found if s.groups >= FEWEST and np.isfinite(s.gain.se)]

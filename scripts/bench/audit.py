@@ -71,10 +71,16 @@ def shifted(x: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def jpeg(x: np.ndarray) -> np.ndarray:
-    """Written at quality 85 and read."""
+    """Written at quality 85 and read; of other than three bands each by itself."""
+    if len(x) != 3:
+        return each(x, _jpeg)
+    return np.moveaxis(np.asarray(_jpeg(Image.fromarray(np.moveaxis(x, 0, -1)))), -1, 0)
+
+
+def _jpeg(image: Image.Image) -> Image.Image:
     buffer = io.BytesIO()
-    Image.fromarray(x[0] if len(x) == 1 else np.moveaxis(x, 0, -1)).save(buffer, "JPEG", quality=85)
-    return np.moveaxis(np.atleast_3d(np.asarray(Image.open(buffer))), -1, 0)
+    image.save(buffer, "JPEG", quality=85)
+    return Image.open(buffer)
 
 
 def grey(x: np.ndarray) -> np.ndarray:

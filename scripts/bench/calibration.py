@@ -4,6 +4,7 @@ python scripts/bench/calibration.py            # all tables; half an hour on one
 python scripts/bench/calibration.py null 2000  # the rate of false *adds* alone, 2,000 studies a row
 python scripts/bench/calibration.py equal 2000 # the rate of false *redundant* alone; some twenty minutes
 python scripts/bench/calibration.py own 1000   # the coverage of an arm's own interval
+python scripts/bench/calibration.py adjusted   # the gain's test with the groups' hardness as a covariate
 
 A study is a baseline, a fused arm and two controls, their seeds, and a test part of 24 groups of unequal size
 (log-normal, about 290 samples in all). A sample is right where a latent score is above 0: the sum of how hard sample and
@@ -25,6 +26,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
+from _adjusted import table as adjusted
 from _many_studies import WORLDS, Studies, Tests, World, draw_studies
 from _own import intervals
 from _rates import upper
@@ -110,7 +112,7 @@ def power(studies: int) -> None:
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("table", nargs="?", choices=("null", "power", "equal", "own", "all"), default="all")
+    ask.add_argument("table", nargs="?", choices=("null", "power", "equal", "own", "adjusted", "all"), default="all")
     ask.add_argument("studies", nargs="?", type=int, default=2000)
     given = ask.parse_args()
     if given.table in ("null", "all"):
@@ -120,6 +122,8 @@ def main() -> None:
     if given.table in ("equal", "all"):
         for table in (grouped, single, chosen):
             table(given.studies)
+    if given.table in ("adjusted", "all"):
+        adjusted(given.studies)
     if given.table in ("own", "all"):
         intervals(max(1, given.studies // 2))
 

@@ -172,5 +172,5 @@ def test_text_refusals():
 
 @pytest.mark.parametrize("make", [ConvNet, Hyperspectral])
 def test_no_widths_are_refused(make):
-    with pytest.raises(ValueError, match="widths is empty"):
+    with pytest.raises(ValueError, match=r"widths=\[\]: expected one or more numbers"):
         make(stream(), widths=[])

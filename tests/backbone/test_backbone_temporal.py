@@ -128,7 +128,7 @@ def test_a_token_is_its_own_patch_and_the_mean_of_real_tokens_is_pooled():
 
 
 def test_settings_that_cannot_be_are_one_sentence():
-    with pytest.raises(ValueError, match="width=10, heads=4; expected an even width that heads divide"):
+    with pytest.raises(ValueError, match="heads=4: expected a divisor of width=10; nearest: 5"):
         TemporalTransformer(stream(), width=10, heads=4)
-    with pytest.raises(ValueError, match="kernel=4; expected a width per stage, an odd kernel"):
+    with pytest.raises(ValueError, match="kernel=4: expected an odd number"):
         TemporalConv(stream(), widths=[8], kernel=4)

@@ -1,6 +1,9 @@
 """Files that are no whole video: one sentence that names the file, where their header can tell, else where they are read."""
 
+import struct
+
 import av
+import made_videos
 import numpy as np
 import pytest
 from made_videos import write
@@ -114,3 +117,72 @@ def test_a_video_that_is_turned_is_shown_upright(tmp_path):
     assert found.shape == (1, 2, 32, 24)
     assert found[0, :, -4, 4].min() > 200  # anticlockwise: the upper left corner becomes the lower left
     assert found[0, :, 4, 4].max() < 50
+
+
+def patched(file, box, offset, form, *values):
+    """The file with numbers written so far behind the name of a box."""
+    content = bytearray(file.read_bytes())
+    struct.pack_into(form, content, content.index(box) + 4 + offset, *values)
+    file.write_bytes(content)
+    return file
+
+
+STRAIGHT = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)]
+
+
+@pytest.mark.parametrize("matrix", [*STRAIGHT, *((0, a, d, 0) for a, _, _, d in STRAIGHT)])
+def test_every_turn_and_mirror_is_shown_as_the_header_says(matrix, folder, tmp_path):
+    a, b, c, d = matrix
+    made_videos.write(tmp_path / "v.mp4", 2)
+    stored = read_clip(tmp_path / "v.mp4", "v.mp4", Frames(1), colour="grey").values[0, 0]
+    patched(tmp_path / "v.mp4", b"tkhd", 40, ">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    found = read_clip(tmp_path / "v.mp4", "v.mp4", Frames(1), colour="grey").values[0, 0]
+    q, p = np.indices(stored.shape)
+    x, y = a * p + c * q, b * p + d * q
+    expected = np.zeros((np.ptp(y) + 1, np.ptp(x) + 1), np.uint8)
+    expected[y - y.min(), x - x.min()] = stored
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_turn_that_is_no_right_angle_is_refused(tmp_path):
+    s = int(65536 * 0.5**0.5)
+    patched(made_videos.write(tmp_path / "v.mp4", 2), b"tkhd", 40, ">9i", s, s, 0, -s, s, 0, 0, 0, 1 << 30)
+    with pytest.raises(DataError, match=r"turned by 45 degrees, or sheared; expected a multiple of 90"):
+        read_clip(tmp_path / "v.mp4", "v.mp4", Frames(1))
+
+
+def test_frames_that_an_edit_list_leaves_out_are_not_shown(tmp_path):
+    file = made_videos.write(tmp_path / "v.mp4", 20, gop=30)  # the one key frame is among them
+    with av.open(str(file)) as container:
+        tick = container.streams.video[0].time_base
+    length, begin = struct.unpack(">Ii", file.read_bytes()[(i := file.read_bytes().index(b"elst") + 12) : i + 8])
+    patched(file, b"elst", 8, ">Ii", length - 200, begin + round(0.2 / tick))
+    assert made_videos.brightness(read_clip(file, "v.mp4", Frames(None, "dense")).values) == [*range(5, 20)]
+    assert made_videos.brightness(read_clip(file, "v.mp4", Frames(3, "dense", start="begin")).values) == [5, 6, 7]
+
+
+@pytest.mark.parametrize(("codec", "name"), [("libx264", "v.mp4"), ("mpeg4", "v.mp4"), ("mpeg2video", "v.mpg")])
+def test_damage_that_a_codec_conceals_is_refused_or_taken_by_name(codec, name, tmp_path):
+    file, draw = tmp_path / name, np.random.default_rng(0)
+    scene = draw.normal(128, 40, (64, 96, 3))
+    with av.open(str(file), "w") as made:
+        track = made.add_stream(codec, rate=25)
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        track.codec_context.gop_size, track.codec_context.max_b_frames = 30, 0
+        track.options = {"sc_threshold": "0", "coder": "vlc"} if codec == "libx264" else {}
+        for _ in range(16):
+            x = (scene + draw.normal(0, 12, scene.shape)).clip(0, 255).astype(np.uint8)
+            made.mux(track.encode(av.VideoFrame.from_ndarray(x, format="rgb24")))
+        made.mux(track.encode())
+    with av.open(str(file)) as container:
+        _, _, _, packet = [p for p in container.demux(video=0) if p.size][:4]
+        begin, size = packet.pos, packet.size
+    content = bytearray(file.read_bytes())
+    content[begin + size // 4 : begin + size - 8] = draw.bytes(size - 8 - size // 4)
+    file.write_bytes(content)
+    with pytest.raises(
+        DataError, match=rf"^{name}: .*data\.source\.frames\.damaged=conceal takes what the decoder makes of it"
+    ):
+        read_clip(file, name, Frames(1, "dense", start=0.4))  # frame 10 is decoded from what is damaged
+    assert read_clip(file, name, Frames(None, "dense", damaged="conceal")).values.shape[1] >= 15
+    assert read_clip(file, name, Frames(1, "dense", start="begin")).values.shape[:2] == (3, 1)  # before it all is whole

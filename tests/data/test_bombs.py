@@ -16,19 +16,24 @@ import tifffile
 from PIL import Image
 from scipy.io import savemat
 
+from multimodal_lab.data.readers.audio import Audio
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.envi import Envi
 from multimodal_lab.data.readers.hdf5 import Hdf5
 from multimodal_lab.data.readers.images import Images
 from multimodal_lab.data.readers.labels import read_table
 from multimodal_lab.data.readers.limits import Limits
+from multimodal_lab.data.readers.long_table import LongTable
 from multimodal_lab.data.readers.masks import Masks
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.pillow import opened
 from multimodal_lab.data.readers.scene import Scene
+from multimodal_lab.data.readers.series_arrays import SeriesArrays
 from multimodal_lab.data.readers.table import Table
 from multimodal_lab.data.readers.tiff import Tiff
+from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
+from multimodal_lab.types import Band, Stream
 
 MEGABYTES = 200
 
@@ -185,8 +190,52 @@ def parquet(folder):
     return lambda: read_table(folder / "t.parquet")
 
 
+def moments(folder, **more):
+    """Three rows, the last of which is 30,000 years later."""
+    (folder / "a.csv").write_text("r,time,x\na,0,1\na,1,1\na,1e12,2\n")
+    return LongTable(str(folder), file="a.csv", pattern="x", recording=["r"], **more)
+
+
+def series_at_a_rate(folder):
+    return lambda: (s := moments(folder)).read(0, [Stream("s", "vector", s.bands, rate=100.0)])
+
+
+def series_in_windows(folder):
+    return lambda: moments(folder, windows=Windows(length=1.0))
+
+
+def series_npy(folder):
+    """Two recordings of 40 GB, none of which is on the disk."""
+    with (folder / "a.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (2, 1, 10**10)})
+        file.truncate(file.tell() + 8 * 10**10)
+    return lambda: SeriesArrays(str(folder), arrays={"s": "a.npy"}, axes="NCT")
+
+
+def sound_of_one_hertz(folder):
+    """64 kB that are six hours, 6 GB at 48 kHz."""
+    pytest.importorskip("soundfile", reason="soundfile is not installed: pip install -e '.[audio]'")
+    body = bytes(range(256)) * 256
+    format_ = struct.pack("<HHIIHH", 1, 1, 1, 2, 2, 16)
+    parts = [b"WAVE", b"fmt ", struct.pack("<I", 16), format_, b"data", struct.pack("<I", len(body)), body]
+    (folder / "a.wav").write_bytes(b"RIFF" + struct.pack("<I", sum(map(len, parts))) + b"".join(parts))
+    return lambda: Audio(str(folder)).read(0, [Stream("s", "vector", (Band("mono"),), rate=48000.0)])
+
+
+def sound_in_windows(folder):
+    """A header that tells of 50 days."""
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed: pip install -e '.[audio]'")
+    soundfile.write(folder / "a.flac", np.random.default_rng(0).normal(0, 0.1, 1600), 16000)
+    content = bytearray((folder / "a.flac").read_bytes())
+    content[21] |= 0x0F
+    content[22:26] = b"\xff" * 4
+    (folder / "a.flac").write_bytes(content)
+    return lambda: Audio(str(folder), windows=Windows(length=1.0))
+
+
 BOMBS = [png, png_of_zeros, jpeg, tiff_claim, tiff_of_zeros, tiff_strip, images_tiff, hdf5_volume, hdf5_rows, hdf5_chunk,
-         scene_hdf5, scene_mat, scene_npy, envi_header, envi_sparse, csv, jsonl, parquet]  # fmt: skip
+         scene_hdf5, scene_mat, scene_npy, envi_header, envi_sparse, csv, jsonl, parquet,
+         series_at_a_rate, series_in_windows, series_npy, sound_of_one_hertz, sound_in_windows]  # fmt: skip
 
 
 def resident(name):

@@ -177,9 +177,12 @@ def test_each_stream_is_scaled_as_its_data_set_says(both):
 def test_scaling_is_spelt_out_for_where_its_sources_are_not(composed):
     words = ["experiment=joined", "data.root=/nowhere"]
     node = OmegaConf.to_container(composed(*words, small=False).data, resolve=True)
-    policies = {name: one["_target_"].rpartition(".")[2] for name, one in spelt_out(node, None)["policies"].items()}
+    policies = {
+        name: one["_target_"].rpartition(".")[2]
+        for name, one in spelt_out(node, {"policy": "OwnScaling"})["policies"].items()
+    }
     assert policies == {"image": "DtypeMax", "spectrum": "DatasetStats"}
-    assert spelt_out({"scaling": {"_target_": "x"}, "source": {}}, None) == {"_target_": "x"}
+    assert spelt_out({"scaling": {"_target_": "x"}, "source": {}}, {}) == {"_target_": "x"}
 
 
 def test_the_fingerprint_is_of_every_source_and_of_the_join(both):

@@ -120,3 +120,26 @@ def test_bad_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.odt").write_text("")
     with pytest.raises(DataError, match=r"expected \.csv, \.tsv, \.txt, \.xlsx, \.parquet or \.jsonl, found \.odt"):
         Labels(table="t.odt")(tmp_path, files("a.png"))
+
+
+def test_published_lists_are_a_column_of_splits(tmp_path: Path) -> None:
+    """As EuroSAT's are: names of JPEGs, where the files are TIFFs in folders of classes."""
+    samples = files("Crop/Crop_1.tif", "Crop/Crop_2.tif", "Sea/Sea_1.tif", "Sea/Sea_2.tif")
+    (tmp_path / "train.txt").write_text("Crop_1.jpg\nSea_2.jpg\n\n")
+    (tmp_path / "test.txt").write_text("Crop_2.jpg\nSea_1.jpg\n")
+    lists = {"train": "train.txt", "test": "test.txt"}
+    found = Labels(folders=["cover"], lists=lists)(tmp_path, samples)
+    assert found[["cover", "split"]].to_numpy().tolist() == [
+        ["Crop", "train"], ["Crop", "test"], ["Sea", "test"], ["Sea", "train"]
+    ]  # fmt: skip
+    for text, said in [
+        ("Crop_2.jpg\n", r"1 of 4 files are in none: Sea/Sea_1.tif"),
+        ("Crop_2.jpg\nSea_1.jpg\nSea_9.jpg\n", r"1 of 5 names are no file: Sea_9.jpg; expected each file in one list"),
+        ("Crop_1.jpg\n", r"test.txt: Crop_1.jpg stands in the list of train, too"),
+        ("\n", r"test.txt: no file name in it, expected one a line"),
+    ]:
+        (tmp_path / "test.txt").write_text(text)
+        with pytest.raises(DataError, match=said):
+            Labels(lists=lists)(tmp_path, samples)
+    with pytest.raises(DataError, match="'dev' is no split; expected train, val, test"):
+        Labels(lists={"dev": "train.txt"})(tmp_path, samples)

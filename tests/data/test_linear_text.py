@@ -10,8 +10,9 @@ import pytest
 from multimodal_lab.config import redact
 from multimodal_lab.data.audit import column_names, spelling
 from multimodal_lab.data.loading.unreadable import _reason
-from multimodal_lab.data.readers import envi_fields, filename_labels, name_match, spectra, tiles
+from multimodal_lab.data.readers import envi_fields, filename_labels, flickr30k, name_match, spectra, tiles, ts_line
 from multimodal_lab.data.readers.delimited import read_delimited
+from multimodal_lab.serve import app
 
 N = 200_000
 BOUND = 10.0  # seconds: each takes far less than one; the ways that were quadratic took minutes, or hours
@@ -55,6 +56,10 @@ READ = {
     "an error that quotes": lambda at: _reason("sample '" * N),
     "an error of one word": lambda at: _reason("a" * N),
     "an address of logins": lambda at: redact.text("://a:" * N),
+    "a caption without its bar": lambda at: flickr30k.NO_BAR.fullmatch("x|1" + " " * N + "|"),
+    "an answer of folders": lambda at: app.plainly("multimodal_lab_" * (N // 15)),
+    "an answer of one word": lambda at: app.plainly("a" * N),
+    "a recording of times": lambda at: ts_line.timed_values(["(1" + ")  " * N + ",2)"], "s", "x"),
     "a key of keys": lambda at: redact.text("sk-" * N + "!"),
 }
 
@@ -85,3 +90,10 @@ def test_the_scan_of_a_header_finds_what_the_expression_did():
         found = {k: v for k, v in envi_fields.filled(dict(envi_fields._pairs(text))).items() if k}
         wanted = {k: v for k, v in envi_fields.filled(dict(re.findall(OLD, text, re.MULTILINE))).items() if k}
         assert found == wanted, repr(text)
+
+
+def test_an_answer_tells_nothing_of_the_folder_of_an_upload():
+    said = app.plainly("/tmp/multimodal_lab_x1/0/00000001/a b.png: 3 px (data.source.limits.pixels raises it)")
+    assert said == "a b.png: 3 px"
+    for kept in ("no stream 'multimodal_lab_x'", "a/b.png", "/tmp/multimodal_lab_x/'", "multimodal_lab_/a"):
+        assert app.plainly(kept) == kept

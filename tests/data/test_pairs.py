@@ -74,6 +74,22 @@ def test_one_column_needs_no_field(tmp_path: Path) -> None:
         opened(tmp_path).read(0, [text("caption")])
 
 
+def test_columns_of_text_are_joined_to_one(tmp_path: Path) -> None:
+    write(tmp_path, row(), row(id=2, text=None), row(id=3, tags=[" "]), row(id=4, text="", tags=None))
+    source = opened(tmp_path, texts=["text"], joined_texts={"all": ["text", "tags"]}, missing="keep")
+    assert source.text_columns == ["text", "all"]
+    found = [source.read(i, [text("all")]).inputs["all words"] for i in range(4)]
+    assert found == ["a bird, wing, beak", "wing, beak", "a bird", None]
+    assert "index.jsonl: all is made of text, tags, with commas between" in source.notes
+    for joined, said in [
+        ({"all": ["txt"]}, r"joined_texts\.all: index\.jsonl has no column 'txt'; .*nearest: text"),
+        ({"tags": ["text"]}, r"joined_texts\.tags: index\.jsonl has a column 'tags'; give the new one another name"),
+        ({"all": []}, r"joined_texts\.all: \[\], expected the columns that it is made of"),
+    ]:
+        with pytest.raises(DataError, match=said):
+            opened(tmp_path, joined_texts=joined, missing="keep")
+
+
 def test_gaps_are_refused_or_kept(tmp_path: Path) -> None:
     gap = row(id="two", text=None)
     del gap["drawing"]
@@ -96,6 +112,7 @@ def test_gaps_are_refused_or_kept(tmp_path: Path) -> None:
         ("..\\secret.png", "leaves .* by '..'"),
         ("img/link.png", "is a link that leaves"),
         ("img/none.png", "no file 'img/none.png'"),
+        ("img/" + "a" * 5000 + ".png", "no file 'img/aaa"),
         (7, "expected a path relative to"),
     ],
 )

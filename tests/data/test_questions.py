@@ -129,8 +129,8 @@ def test_images_of_one_description_hold_one_text(tmp_path):
     assert len(EasyVqa(str(tmp_path), missing="drop").samples) == 8
     made = Data(source, scaling=DtypeMax(), split=Split(column="split"), labels=[])
     found = made.prepare({"image": {"kind": "image", "bands": "all"}, "text": {"kind": "text"}}, 0)
-    assert len(np.unique(found.items["text"])) == 3
-    assert "image" not in found.items
+    assert len(found.batch(np.arange(9)).text_ids["text"].unique()) == 3
+    assert not found.items
     write(tmp_path, [drawn(0), drawn(0, split="test")])
     with pytest.raises(DataError, match=r"0\.png is in splits test and train"):
         EasyVqa(str(tmp_path))

@@ -1,6 +1,7 @@
 """Images with several captions: together in one split, right for each other in losses and retrieval."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -112,8 +113,41 @@ def test_losses_take_captions_of_one_image_for_positives(captioned, composed, lo
     assert len(batch.inputs["text"].unique(dim=0)) == 4
     with torch.no_grad():
         judged = system(batch)["total"]
-        assert judged == system(batch.replace(same=None, ids=batch.same))["total"]
+        assert judged == system(batch.replace(same=None, ids=batch.same, text_ids={}))["total"]
         assert abs(judged - system(batch.replace(same=None))["total"]) > 1e-3
+
+
+def test_losses_take_rows_of_one_text_for_positives(captioned, composed):
+    """By default; `loss.text_ids=null` goes by ids alone. The text that a batch has of several is that which was drawn.
+
+    InfoNCE of texts that are encoded alike is the same either way; a sigmoid a pair is not.
+    """
+    from multimodal_lab.experiment.build import build_system
+
+    index = Path(captioned(1)) / "index.jsonl"
+    rows = [json.loads(line) for line in index.read_text().splitlines()]
+    for i, row in enumerate(rows):
+        row["text"] = [f"{i // 2} in words", f"word {i}"]
+    index.write_text("\n".join(map(json.dumps, rows)))
+    found = data(pairs(str(index.parent)))
+    batch = found.batch(np.arange(4))
+    ids = batch.text_ids["text"]
+    assert (ids[:, 0, None] == ids[:, 0]).tolist() == np.kron(np.eye(2, dtype=bool), np.ones((2, 2), bool)).tolist()
+    assert len(ids.unique()) == 6
+    drawn = found.batch(np.arange(4), epoch=3)
+    assert drawn.text_ids["text"].shape == (4, 1)
+    for row, own in enumerate(drawn.text_ids["text"][:, 0].tolist()):
+        which = ids[row].tolist().index(own)
+        assert torch.equal(drawn.inputs["text"][row], (batch.inputs["text"], batch.others["text"][:, 0])[which][row])
+    losses = {}
+    for how in ("batch.text_ids", "null"):
+        cfg = composed(
+            "modality=image_text", "experiment=siglip", f"loss.text_ids={how}", "data.root=/pairs", small=False
+        )
+        torch.manual_seed(0)
+        with torch.no_grad():
+            losses[how] = build_system(cfg, found).eval()(batch)["total"]
+    assert abs(losses["null"] - losses["batch.text_ids"]) > 1e-3
 
 
 def test_a_packed_store_keeps_captions_together(captioned, tmp_path):

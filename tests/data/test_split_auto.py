@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from multimodal_lab.data.audit.column_names import classes
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.auto import choose
 from multimodal_lab.data.split.split import Split
@@ -121,3 +122,11 @@ def test_the_record_has_what_was_chosen_and_gives_it_to_new_files(data, made):
     seen = data(new, **auto).prepare(CUBE, 0, kept)
     assert seen.classes == trained.classes
     assert seen.notes == []
+
+
+def test_lists_are_arrays_in_a_table_that_parquet_gave():
+    table = birds().assign(covers=[np.array(["wood", "lake"][: 1 + i % 2], dtype=object) for i in range(24)])
+    found = choose(table, "auto", Split(**AUTO))
+    assert "covers" in found.labels
+    assert choose(table, ["covers"], Split(**AUTO)).split.stratify == "species"
+    assert "covers" not in classes(table, ())

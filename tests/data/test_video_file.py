@@ -152,7 +152,7 @@ def test_only_what_is_asked_for_is_decoded(folder):
 
     with video._opened(str(folder / "a.mp4")) as (container, track):
         times = video.times_of(container, track, str(folder / "a.mp4"))
-        (frame,) = video_frames._decoded(Watched(container), track, times, [30])
+        (frame,) = video_frames._decoded(Watched(container), track, times, [30], True)
     assert frame.pts == times.ticks[30]
     assert 1 <= len(seen) <= 12
 

@@ -13,6 +13,7 @@ from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.split.same_image import item_rows
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.experiment import run
 from multimodal_lab.serve.pictures import of_sample
@@ -107,6 +108,19 @@ def test_clips_are_rows_of_one_recording_in_one_split(root, data):
     stream = Stream("v", "image", source.field_bands["clip"], field="clip")
     parts = [brightness(source.read(i, [stream]).inputs["v"]) for i in range(3)]
     assert parts == [[0, 1, 2, 3], [18, 19, 20, 21], [36, 37, 38, 39]]
+
+
+def test_a_file_that_several_rows_name_is_one_item(root):
+    """Its frames, its sound, and each of its clips."""
+    rows = [{"id": f"r{i}", "clip": f"v{v}.mkv", "caption": f"a {i}"} for i, v in enumerate((0, 1, 0))]
+    (root / "twice.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for clips, expected in ((1, [0, 1, 0]), (2, [0, 1, 2, 3, 0, 1])):
+        source = table(root, "twice.jsonl", count=4, sampling="clip", clips=clips)
+        for field in ("clip", "clip.audio"):
+            kind = "image" if field == "clip" else "vector"
+            stream = Stream(field, kind, source.field_bands[field], steps=4, field=field)
+            assert item_rows(source, stream).tolist() == expected, field
+        assert source.together == "clip"
 
 
 def test_a_part_of_a_video_by_columns_of_the_table(root):

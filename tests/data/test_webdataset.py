@@ -126,6 +126,11 @@ def test_the_index_is_made_once_by_a_command_and_is_of_one_file(tmp_path):
     index.write_text(index.read_text().replace('"png": [', '"png": [9'))
     with pytest.raises(DataError, match=r"a.tar.index.jsonl: '1' is not of a.tar"):
         WebDataset(str(tmp_path))
+    head = index.read_text().splitlines()[0]
+    for members, text in (({"txt": [0, 3]}, {}), ({"cls": [0, 3]}, {"cls": []}), ({"json": [0, 3]}, {"json": "{}"})):
+        index.write_text(f"{head}\n{json.dumps({'key': 'a', 'members': members, 'text': text})}\n")
+        with pytest.raises(DataError, match=r"a.tar.index.jsonl: 'a' is not of a.tar"):
+            WebDataset(str(tmp_path))
     index.write_text("nothing")
     with pytest.raises(DataError, match=r"a.tar.index.jsonl: not a whole, readable index of a tar"):
         WebDataset(str(tmp_path))

@@ -87,12 +87,12 @@ def test_it_hears_what_is_asked_for_whatever_the_level(condition):
 def test_what_it_cannot_read_is_one_sentence():
     with pytest.raises(ValueError, match=r"condition=kin is no stream and no label of classes; .*kind"):
         separator(condition="kin")
-    with pytest.raises(ValueError, match="hop_length=40, expected at most half of n_fft=64"):
+    with pytest.raises(ValueError, match="hop_length=40: expected at most half of n_fft=64"):
         separator(hop_length=40)
     batch, features = mixture()
     with pytest.raises(ValueError, match=r"reads the wave of stream audio, .* cache=none"):
         separator()(features, batch.replace(inputs={}))
     with pytest.raises(ValueError, match="has 2 bands, expected one"):
         separator()(features, batch.replace(inputs={"audio": batch.inputs["audio"].repeat(1, 2, 1)}))
-    with pytest.raises(ValueError, match="kernel=4, expected an odd number"):
+    with pytest.raises(ValueError, match="kernel=4: expected an odd number"):
         Sync({"a": 2, "b": 2}, kernel=4)

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from statistics import mean, variance
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 from scipy import stats
 
 from multimodal_lab.stats.bootstrap import hierarchical
-from multimodal_lab.stats.crossed import crossed, group_variance
+from multimodal_lab.stats.crossed import crossed, fewest_df, group_variance
+from multimodal_lab.stats.equivalence import within
 from multimodal_lab.stats.folds import nadeau_bengio
 from multimodal_lab.stats.paired import paired
 from multimodal_lab.stats.permutation import sign_flip, smallest_p, wilcoxon
@@ -203,3 +205,25 @@ def test_the_bootstrap_p_follows_the_gain_and_the_seed():
     assert sure.low > 0
     assert hierarchical(paired(b, a, group), draws=999).p_greater == 1
     assert hierarchical(paired(a, b, group), draws=999) == sure
+
+
+@pytest.mark.parametrize("sizes", [[3] * 9, [40, 1, 1, 1, 1, 1], [5, 4, 3, 2, 9, 1, 6]])
+def test_the_degrees_of_freedom_of_smallness_are_those_of_the_groups_that_move_the_mean(sizes):
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    draw = np.random.default_rng(1)
+    a, b = draw.normal(size=(2, 3, 1, len(group)))
+    pairs, d = paired(a, b, group), (b - a)[:, 0]
+    share = [n / sum(sizes) for n in sizes]
+    by_size = sum(s**2 for s in share) ** 2 / sum(s**4 for s in share) - 1
+    left = [d[:, group != g].mean() - d.mean() for g in range(len(sizes))]
+    second, fourth = sum(x**2 for x in left), sum(x**4 for x in left)
+    by_moment = 2 * second**2 / (fourth - second**2 / len(sizes))
+    assert fewest_df(pairs) == pytest.approx(min(1 / sum(s**2 for s in share) - 1, max(1, min(by_size, by_moment))))
+    assert crossed(pairs).few_df <= crossed(pairs).df
+    assert within(pairs, crossed(pairs), 2.0) >= within(pairs, replace(crossed(pairs), few_df=None), 2.0)
+
+
+def test_a_margin_beyond_every_difference_is_a_margin_all_the_same():
+    a, b, group = scores(groups=30)
+    pairs = paired(a, b, group)
+    assert within(pairs, crossed(pairs), 50.0) < 0.01

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,6 +62,15 @@ def test_of_three_modalities_every_two_are_fused_and_all_but_the_first_are_shuff
     assert [line.partition("=")[0] for line in again] == [
         "~modality.a", "~modality.c", "+modality.again", "+modality.again_2",
     ]  # fmt: skip
+
+
+def test_groups_by_several_columns_are_counted_as_such():
+    asked = request(["study=compare"]).asked
+    own = replace(facts(), by=["individual", "site"], groups=57)
+    plan = plans.Plan(FULL, arms(own, FULL, Parts({})))
+    timing = Timing(1.0, dict.fromkeys(plan.arms.arms, 1.0))
+    said = next(report.lines(own, plan, timing, {}, {}, Path("a/b/c.yaml"), asked, 1))
+    assert said == "plan: 120 samples of 57 groups by individual + site, 84 to learn from and 36 held out (split anew)"
 
 
 BOTH = (
@@ -227,6 +237,14 @@ BAD = {
                 r"eggs holds 60 whole numbers in 60 samples: amounts, or codes\? .*\+data.kinds.eggs=number"),
     "copies": (changed(sex=lambda t: some(t, {1}, "f" if t.sex[1] == "m" else "m")), [],
                r"sex differs among the samples of 1 of 20 individuals, such as individual 'p0': .* study.differ=\[sex\]"),
+    "copies in one of two columns": (
+        changed(sex=lambda t: some(t, {1}, "f" if t.sex[1] == "m" else "m"), nest=lambda t: [f"n{i // 3}" for i in range(60)]),
+        ["study.labels=[sex]", "data.split.by=[nest,individual]"], r"sex differs .* of 1 of 20 nests, such as nest 'n0'",
+    ),
+    "all in one group": (changed(day=lambda t: "d"), ["study.labels=[sex]", "data.split.by=[individual,day]"],
+                         r"60 samples have 1 group by individual \+ day, and .* together: expected at least 4"),
+    "no such groups": (table(), ["study.labels=[sex]", "data.split.by=[individual,kid]"],
+                       r"data.split.by: no column 'kid'; there are .* \(nearest: kind\)"),
     "two samples": (table(1, 2), [], r"the data hold 2 samples; .* expected at least 10"),
     "constant": (changed(b_0=lambda t: 1.0, b_1=lambda t: 1.0, b_2=lambda t: 1.0),
                  ["study.labels=[sex]", "data/scaling=none"],

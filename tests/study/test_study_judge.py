@@ -93,6 +93,22 @@ def test_the_answer_is_told_in_both_directions(tmp_path, levels, says, words):
     assert (told.sentence, told.words) == (says, words)
 
 
+def test_a_label_that_no_arm_learnt_is_no_evidence_of_what_the_data_hold(tmp_path):
+    says = "; no arm is shown to have learnt sex, which is no evidence that the data do not hold it."
+    none = led(*one(study(tmp_path / "none", levels=dict.fromkeys(LEVELS, 0.5), groups=100))).sentence
+    assert none.endswith(says)
+    both = {**dict.fromkeys(LEVELS, 0.5), "fused": 0.8}
+    assert "learnt" not in led(*one(study(tmp_path / "both", levels=both, groups=100))).sentence
+
+
+def test_arms_that_agree_on_all_samples_have_an_interval_all_the_same(tmp_path):
+    _, answer = one(study(tmp_path, levels=dict.fromkeys(LEVELS, 1.0), groups=400))
+    gain, equal = answer.headline.gain, answer.headline.equivalence
+    assert gain.mean == 0
+    assert gain.p == 1.0
+    assert gain.low < equal.low < 0 < equal.high < gain.high < 0.02  # 95 % and 90 %
+
+
 def test_of_three_modalities_every_set_is_told_over_the_best_of_its_parts(tmp_path):
     """Among them one that no arm sees alone, and arms of one set that disagree: the one that adds answers."""
     levels = {**LEVELS, "nir": 0.5, "pair": 0.6, "every": 0.6}

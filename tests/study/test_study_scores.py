@@ -1,7 +1,9 @@
 """By which score a label is judged: asked for or by its kind, from what the cells kept of every sample."""
 
 import json
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +17,9 @@ from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.predictions import Predicted
 from multimodal_lab.files import file_hash
 from multimodal_lab.runs import hashes
+from multimodal_lab.stats.score import named as score_named
 from multimodal_lab.study.analysis import judge, results
+from multimodal_lab.study.analysis.few_groups import too_few
 from multimodal_lab.study.launch.conclude import conclude
 from multimodal_lab.study.ledger import outcomes
 from multimodal_lab.study.ledger.scoring import require_fitting
@@ -127,3 +131,18 @@ def test_calibration_of_every_arm_stands_in_the_report(tmp_path):
     assert all(own["ece"] > own["calibrated"] > 0 for own in told.values())
     assert "## Calibration" in (folder / "report.md").read_text()
     assert (folder / "figures/reliability.svg").is_file()
+
+
+@pytest.mark.parametrize(("kind", "score", "rare", "says"), [
+    ("classes", "log_loss", 6, r"'rare' stands in 6 groups of the test part, and by log loss no difference .* fewer than 10"),
+    ("classes", "log_loss", 12, ""), ("classes", "accuracy", 6, ""), ("values", "squared_error", 6, ""),
+    ("labels", "auroc", 3, r"'rare' stands in 3 groups"), ("labels", "accuracy", 3, ""),
+])  # fmt: skip
+def test_where_a_class_stands_in_few_groups_its_probabilities_show_nothing_to_be_small(kind, score, rare, says):
+    groups = np.repeat(np.arange(40), 2)
+    names = ("common+rare", "common") if kind == "labels" else ("rare", "common")
+    truth = np.where(groups < rare, *names)
+    if kind == "labels":
+        truth[groups > 20] = ""
+    by = SimpleNamespace(score=score_named(score), kind=kind, title=score_named(score).title)
+    assert re.match(says or "$", too_few(SimpleNamespace(by=by, truth=truth, groups=groups)))

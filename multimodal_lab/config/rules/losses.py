@@ -63,7 +63,7 @@ def _path(tree: Tree, key: str, path: str) -> Iterator[Problem]:
         case "batch", ["inputs" | "present" as part, _, *_]:
             choices, prefix, rest = list(streams(tree)), f"batch.{part}", rest[1:]
         case "batch", [_, *_]:
-            choices = ["inputs", "targets", "present", "ids", "groups", "mask"]
+            choices = ["inputs", "targets", "present", "ids", "groups", "mask", "text_ids"]
     if choices and rest[0] not in choices:
         expects = f"no stage gives {prefix}.{rest[0]}; there is {', '.join(f'{prefix}.{c}' for c in choices)}"
         near = f"{key}={prefix}.{nearest(rest[0], choices)[0]}"

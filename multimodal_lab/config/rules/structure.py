@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from multimodal_lab.config.facts import constant, fact, problems
 from multimodal_lab.config.problem import Problem, is_target
+from multimodal_lab.config.rules.arguments import ARGUMENT_RULES
 from multimodal_lab.config.rules.balance import BALANCE_RULES
 from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
 from multimodal_lab.config.rules.extras import EXTRA_RULES
@@ -147,18 +148,6 @@ def augmented(tree: Tree) -> Iterator[Problem]:
             yield from one_of(f"augment.ops.{name}.streams", stream, list(streams(tree)))
 
 
-def heads_divide_width(tree: Tree) -> Iterator[Problem]:
-    """Attention splits its width among its heads."""
-    nodes = {"fusion": tree["fusion"], "backbone": tree["backbone"]}
-    nodes |= {f"backbones.{k}": v for k, v in tree.get("backbones", {}).items()}
-    for key, node in nodes.items():
-        width, count = node.get("width"), node.get("heads")
-        if isinstance(width, int) and isinstance(count, int) and width % count:
-            divisors = [d for d in range(1, width + 1) if width % d == 0]
-            near = min(divisors, key=lambda d: abs(d - count))
-            yield Problem(f"{key}.heads", count, f"does not divide {key}.width={width}", f"{key}.heads={near}")
-
-
 def lr_scale(tree: Tree) -> Iterator[Problem]:
     """A learning rate scale is for a part of the system."""
     for name in tree["optim"].get("lr_scale") or {}:
@@ -241,9 +230,9 @@ def _of_any_range(op: Tree) -> bool:
 
 RULES = (
     part_of_its_group,
-    some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, *GRID_RULES, label, loss_paths,
-    target_shapes, names_clash, two_views, enough_samples, some_weight, task_weights,
-    augmented, heads_divide_width, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
+    some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, *ARGUMENT_RULES, *GRID_RULES,
+    label, loss_paths, target_shapes, names_clash, two_views, enough_samples, some_weight, task_weights,
+    augmented, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
     root_is_read, components_in_range, *STEP_RULES, *RUN_RULES, *USE_RULES, *EXTRA_RULES, *TOWER_RULES,
     *BALANCE_RULES, *PAIR_RULES, *TEACHER_RULES,
 )  # fmt: skip

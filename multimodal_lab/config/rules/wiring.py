@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 from multimodal_lab.config.facts import STAGES, default_of, fact
@@ -10,6 +11,7 @@ from multimodal_lab.config.problem import Problem, not_one_of
 from multimodal_lab.metric.direction import Scored
 
 Tree = dict[str, Any]
+SCORED = {one.name for one in fields(Scored)}
 
 
 def streams(tree: Tree) -> dict[str, str]:
@@ -84,7 +86,7 @@ def scored(tree: Tree) -> list[Scored]:
 
 
 def _stated(evaluator: str) -> dict[str, Any]:
-    facts = {name: fact(evaluator, name) for name in STAGES["evaluate"]}
+    facts = {name: fact(evaluator, name) for name in STAGES["evaluate"] if name == "prefix" or name in SCORED}
     return {"name" if name == "prefix" else name: value for name, value in facts.items() if value is not None}
 
 

@@ -17,6 +17,7 @@ from multimodal_lab.data.audit.view import Tell, View, view
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError, content_columns
+from multimodal_lab.data.split import linked
 from multimodal_lab.data.split.auto import BOOKKEEPING
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams import band_checks
@@ -82,8 +83,8 @@ def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, Sp
 
 
 def _of(data: Prepared, seen: View, rows: SplitRows, judged: Collection[str] | None) -> Iterator[Finding]:
-    by = data.facts["split"]["by"]
-    own = parts(rows, data.samples["id"], data.groups, by if by in data.samples else None, data.bad.why)
+    by = linked.within(data.facts["split"]["by"], data.samples)
+    own = parts(rows, data.samples, data.groups, by, data.bad.why)
     yield from coverage.empty(own)
     if len(own.rows("train")) and len(own.rows("test")):
         yield from _full(data, seen, own, judged)
@@ -101,7 +102,7 @@ def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None
     yield from groups.alike(own, _labels(data))
     yield from pixels.shared(data, own)
     yield from neighbours.neighbours(table, own)
-    yield from copies.exact(seen, own)
+    yield from copies.exact(seen, own, labels)
     yield from copies.contradictions(seen, own, labels)
     yield from coverage.classes(own, labels, data.classes)
     several = {
@@ -111,7 +112,7 @@ def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None
     yield from coverage.modalities(seen, own)
     told = [*skip, *(f.where for f in leaks)]
     yield from confound.confounds(own, labels, confound.candidates(table, seen, own, told))
-    yield from copies.near(seen, own)
+    yield from copies.near(seen, own, labels)
     yield from captions.named(seen, own, labels, data.classes)
     yield from coverage.blanks(seen, own)
     yield from coverage.groups(own)

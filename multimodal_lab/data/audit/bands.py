@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from multimodal_lab.data import units
+from multimodal_lab.data.audit import baseline
 from multimodal_lab.data.audit.finding import Finding, listed
 from multimodal_lab.types import Band
 
@@ -32,6 +33,7 @@ def of_stream(name: str, bands: Sequence[Band], ranges: Mapping[str, Any], whole
             if found := units.doubt(band.unit, values):
                 sentence = units.sentence(name, [band], values, found)
                 yield Finding("unit", where, sentence, False, severity="error")
+    yield from baseline.of_ranges(name, bands, ranges["low"])
     yield from _same(name, bands, ranges["same"])
     yield from _swapped(name, bands, ranges)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
 IDENTITY = frozenset(
@@ -186,6 +187,6 @@ def _sorts(column: pd.Series) -> bool:
     known = column.dropna()
     if pd.api.types.is_float_dtype(column) and (known % 1 != 0).any():
         return False
-    if known.map(lambda v: isinstance(v, list | tuple | set | dict)).any():
+    if known.map(lambda v: isinstance(v, list | tuple | set | dict | np.ndarray)).any():
         return False
     return 2 <= known.nunique() < len(known)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.audit import association
+from multimodal_lab.data.audit import association, regroup
 from multimodal_lab.data.audit.column_names import classes, is_how, is_identity, same_meaning
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.membership import Parts
@@ -84,13 +84,13 @@ def confounds(
     ]
     for pair, p in zip(tried, _holm([t.p for t in tried])):
         if p <= SURE and pair.v >= TOLD[pair.column.role]:
-            yield _told(pair, p)
+            yield _told(pair, p, parts)
 
 
 def candidates(table: pd.DataFrame, view: View, parts: Parts, skip: list[str]) -> list[Column]:
     """The columns to hold against the labels: of the table, of its files, and whether each modality is there."""
     found = []
-    for name in classes(table, {*BOOKKEEPING, *skip, *([parts.by] if parts.by else [])}):
+    for name in classes(table, {*BOOKKEEPING, *skip, *parts.by}):
         if not is_identity(name):
             found.append(_column(name, table[name], "how" if is_how(name) else "other"))
     if {"height", "width"} <= set(table.columns):
@@ -148,7 +148,7 @@ def _once(label: np.ndarray, other: np.ndarray, groups: np.ndarray) -> tuple[np.
     return label[kept], other[kept], None if len(np.unique(own)) == len(own) else own
 
 
-def _told(pair: Pair, p: float) -> Finding:
+def _told(pair: Pair, p: float, parts: Parts) -> Finding:
     column, label = pair.column.name, pair.label
     certain = pair.determined and pair.column.role == "presence"
     void = certain or (pair.column.role == "how" and pair.v >= STRONG and pair.seen >= KNOWN)
@@ -164,20 +164,20 @@ def _told(pair: Pair, p: float) -> Finding:
         if void
         else "part of a score may be read off it"
     )
-    sentence = f"{what}: {by}; {numbers}; {means}; {_remedy(pair)}"
+    sentence = f"{what}: {by}; {numbers}; {means}; {_remedy(pair, parts)}"
     return Finding("confounded label", f"{label} × {column}", sentence, void, round(pair.seen * pair.tested), (), label)
 
 
-def _remedy(pair: Pair) -> str:
+def _remedy(pair: Pair, parts: Parts) -> str:
     column = pair.column.name
     if pair.column.role == "presence":
         return f"take samples that have {column.removeprefix('presence of ')}, or drop it for all alike"
     if pair.column.role == "fact":
         return "bring all files to one size and type before"
     if pair.column.role == "other" and pair.determined:
-        return f"unless it is another name of {pair.label}, hold whole ones out (data.split.by={column})"
+        return f"unless it is another name of {pair.label}, hold whole ones out ({regroup.typed(parts, column)})"
     one = f"one {column}" if pair.determined else f"one {column}, such as {pair.mixed}"
-    return f"compare within {one}, or hold whole ones out (data.split.by={column})"
+    return f"compare within {one}, or hold whole ones out ({regroup.typed(parts, column)})"
 
 
 def _holm(p: list[float]) -> list[float]:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
 from multimodal_lab.data.audit import near_images
 from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.membership import Crossing, Parts, crossing
+from multimodal_lab.data.audit.regroup import of_copies
 from multimodal_lab.data.audit.space import BITS, space, within
 from multimodal_lab.data.audit.view import ENOUGH, Seen, View
 
 DISTANCE = 7  # of 64 bits
 ALIKE = 0.99  # correlation of deviations from which two samples count as copies
 _TURNED = ["", ", turned by 90°", ", turned by 180°", ", turned by 270°", ", mirrored", *[", mirrored and turned"] * 3]
-REMEDY = "keep one of each, or give copies one group (data.split.by)"
 
 
-def exact(view: View, parts: Parts) -> Iterator[Finding]:
+def exact(view: View, parts: Parts, labels: Collection[str] = ()) -> Iterator[Finding]:
     """Equal numbers in two parts (void where one is the test part), in all streams or in one; equal samples within a part.
 
-    A blank stream, or fewer than 16 numbers, may be equal by chance and are left aside.
+    A blank stream, or fewer than 16 numbers, may be equal by chance and are left aside. labels: no column to group copies by.
     """
     both = crossing(view.whole, parts)
     alone = len(view.streams) == 1
     if both:
         where = next(iter(view.streams)) if alone else "all streams"
-        yield _leak("exact duplicate", where, "number for number", both, both.pairs(), void=both.tested)
+        yield _leak("exact duplicate", where, "number for number", both, both.pairs(), both.tested, labels)
     told = np.zeros(len(parts.home), dtype=bool)
     told[both.held] = True
     known: list[np.ndarray] = []
@@ -40,7 +40,7 @@ def exact(view: View, parts: Parts) -> Iterator[Finding]:
         own = Crossing(found.held[~told[found.held]], found.first[~told[found.held]], parts)
         if own:
             what = f"number for number in stream {name}"
-            yield _leak("exact duplicate", name, what, own, own.pairs(), void=own.tested)
+            yield _leak("exact duplicate", name, what, own, own.pairs(), own.tested, labels)
     yield from _repeated(view, parts)
 
 
@@ -79,7 +79,7 @@ def contradictions(view: View, parts: Parts, labels: dict[str, np.ndarray]) -> I
             )  # fmt: skip
 
 
-def near(view: View, parts: Parts) -> Iterator[Finding]:
+def near(view: View, parts: Parts, labels: Collection[str] = ()) -> Iterator[Finding]:
     """Near copies across parts, stream by stream; a warning.
 
     Images: see `near_images`. Others, and videos: at most 7 of 64 bits apart, and correlated by .99.
@@ -101,7 +101,7 @@ def near(view: View, parts: Parts) -> Iterator[Finding]:
             ranked = Crossing(found.held[order], found.first[order], parts)
             told = zip(ranked.pairs("≈"), alike[order], how[order], strict=False)
             pairs = tuple(f"{pair}, r {r:.3f}{_TURNED[v]}" for pair, r, v in told)
-            yield _leak("near duplicate", name, f"nearly, in stream {name}", ranked, pairs, void=False)
+            yield _leak("near duplicate", name, f"nearly, in stream {name}", ranked, pairs, False, labels)
 
 
 def _near(seen: Seen, parts: Parts) -> tuple[Crossing, np.ndarray]:
@@ -126,8 +126,10 @@ def _near(seen: Seen, parts: Parts) -> tuple[Crossing, np.ndarray]:
     return Crossing(held, partner[held], parts), best[held]
 
 
-def _leak(kind: str, where: str, how: str, found: Crossing, pairs: tuple[str, ...], void: bool) -> Finding:
+def _leak(
+    kind: str, where: str, how: str, found: Crossing, pairs: tuple[str, ...], void: bool, labels: Collection[str]
+) -> Finding:
     trained = bool((found.parts.home[found.first] == found.parts.names.index("train")).all())
     earlier = "a training sample" if trained else "one of an earlier part"
-    sentence = f"{found.counted} equal {earlier}, {how}: {listed(pairs)}; {REMEDY}"
+    sentence = f"{found.counted} equal {earlier}, {how}: {listed(pairs)}; {of_copies(found, labels)}"
     return Finding(kind, where, sentence, void, len(found.held), pairs)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import numpy as np
 from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.membership import Parts
 from multimodal_lab.data.audit.view import View
+from multimodal_lab.data.split import linked
 
 FEWEST = 5  # samples of a class, and groups of the test part
 UNEVEN = 0.25  # difference of the shares of samples that have a modality
@@ -82,10 +83,10 @@ def _thin(label: str, names: Sequence[str], train: np.ndarray, test: np.ndarray)
 def groups(parts: Parts) -> Iterator[Finding]:
     """Too few groups in the test part: other groups may answer otherwise, and no number of seeds can tell."""
     found = len(np.unique(parts.groups[parts.rows("test")]))
-    if parts.by is not None and 0 < found < FEWEST:
-        there = number(found, parts.by, f"values of {parts.by}")
+    if parts.by and 0 < found < FEWEST:
+        there = linked.counted(found, parts.unit)
         sentence = f"test has {there}, fewer than {FEWEST}: the interval rests on them alone"
-        yield Finding("few groups", parts.by, sentence, False, found)
+        yield Finding("few groups", " + ".join(parts.by), sentence, False, found)
 
 
 def modalities(view: View, parts: Parts) -> Iterator[Finding]:

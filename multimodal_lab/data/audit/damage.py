@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from multimodal_lab.data.audit import band_order, bands
+from multimodal_lab.data.audit import band_order, bands, baseline
 from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.survey import StreamSurvey, Survey
 from multimodal_lab.data.streams.sample import SampleReader
@@ -30,6 +30,7 @@ def findings(reader: SampleReader, found: Survey) -> Iterator[Finding]:
         told = bands.of_stream(name, plan.stored.bands, own.ranges.facts(), whole)
         yield from (f for f in told if not (f.kind == "unit" and own.odd))
         yield from band_order.swapped(name, plan.stored.bands, np.stack(own.means) if own.means else np.zeros((0, 0)))
+        yield from baseline.of_values(name, plan.stored.bands, own.least, [reader.names[row] for row in own.layout])
         yield from _gaps(name, own, [band.name for band in plan.stored.bands], lambda row: reader.names[row])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from multimodal_lab.data.audit import damage, grid, vocabulary
+from multimodal_lab.data.audit import baseline, damage, grid, vocabulary
 from multimodal_lab.data.audit.audit import audit
 from multimodal_lab.data.audit.finding import RANK, Finding
 from multimodal_lab.data.audit.subset import Subset
@@ -69,6 +69,7 @@ def examine(factory: Data, modality: Mapping[str, Mapping[str, Any]], limit: int
     seen = survey(reader, rows)
     made = Examination(count, len(rows), [*damage.findings(reader, seen)], streams_table(reader, seen), seen.patterns())
     made.findings += [*vocabulary.files(source.samples), *grid.findings(source.samples)]
+    made.findings += baseline.of_names(source.samples)
     good = seen.good([name for name in reader.plans if damage.resized(reader, name)])
     kept = _sound(reader, seen, modality)
     if len(good) and kept:

@@ -36,6 +36,7 @@ FindingKind = Literal[
     "label spelling",
     "file name",
     "projection",
+    "offset",
     "refused",
 ]
 Severity = Literal["error", "warning", "info"]

@@ -12,6 +12,7 @@ from multimodal_lab.data.audit.column_names import is_class, is_how, is_identity
 from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.individuals import Held
 from multimodal_lab.data.audit.membership import Crossing, Parts, codes, crossing
+from multimodal_lab.data.audit.regroup import cure
 from multimodal_lab.data.audit.spelling import key, series, stem
 
 FEW_IN_SERIES = 6  # values of one name but for a last number, in the median
@@ -26,8 +27,9 @@ def leaks(
     which is a warning, unless its name may say so too (`ring`, `ID`, `oiseau`). Void where the test part is among them. Spellings
     and numbered names of one individual are a warning. labels[name] (N,): classes, -1 where missing.
     """
-    named = [*([parts.by] if parts.by else []), *filter(is_identity, columns)]
+    named = [*parts.by, *filter(is_identity, columns)]
     known = [parts.groups]
+    torn: list[tuple[str, Crossing, bool, Held | None]] = []
     for column in dict.fromkeys([*named, *_may_tell(table, columns, named)]):
         values = codes(table[column])
         own = {n: v for n, v in labels.items() if not same_meaning(n, column)}
@@ -41,7 +43,10 @@ def leaks(
         why = None if sure else _shared(table[column], values, parts, own, known)
         if sure or why or (may and few):
             known.append(values)
-            yield _leak(column, table[column], found, found.tested and (sure or (may and why is not None)), why)
+            torn.append((column, found, found.tested and (sure or (may and why is not None)), why))
+    voiding = [column for column, _, void, _ in torn if void]
+    for column, found, void, why in torn:
+        yield _leak(column, table[column], found, void, why, voiding)
 
 
 def _may_tell(table: pd.DataFrame, columns: Sequence[str], named: Sequence[str]) -> list[str]:
@@ -59,13 +64,16 @@ def _shared(
     return individuals.held(values, parts, labels, known)
 
 
-def _leak(column: str, values: pd.Series, found: Crossing, void: bool, why: Held | None) -> Finding:
+def _leak(
+    column: str, values: pd.Series, found: Crossing, void: bool, why: Held | None, voiding: Sequence[str]
+) -> Finding:
+    """voiding: all columns that void this split, so that one list of them mends it."""
     parts = found.parts
     shared = list(dict.fromkeys(values.iloc[found.held].astype(str)))
     home = dict(zip(values.iloc[found.held].astype(str), zip(found.first, found.held)))
     said = tuple(f"{v} ({parts.names[parts.home[a]]}, {parts.names[parts.home[b]]})" for v, (a, b) in home.items())
     total = values[parts.home >= 0].nunique()
-    grouped = "the split was made to leak" if column == parts.by else f"data.split.by={column} keeps each in one part"
+    grouped = "the split was made to leak" if column in parts.by else cure(parts, *voiding, column)
     there = f"{len(shared):,} of {total:,} values of {column} are in two parts: {listed(said)}"
     told = f"; its values have few rows each, which share their {_held(why)}, as those of individuals" if why else ""
     sentence = f"{there}{told}; {found.counted} are not new; {grouped}"

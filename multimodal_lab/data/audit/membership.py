@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from multimodal_lab.data.split import linked
 from multimodal_lab.data.split.split import NAMES, SplitRows
 
 
@@ -15,14 +16,21 @@ from multimodal_lab.data.split.split import NAMES, SplitRows
 class Parts:
     """names: the parts, in the order train, val, test. home (N,): the place of each sample's part, -1 for none.
 
-    ids (N,): the samples' names. groups (N,) int64 and by: as the split has them; by is None where each sample is its own.
+    ids (N,): the samples' names. groups (N,) int64 and by: as the split has them, the columns; none where each sample is its
+    own. samples: the table.
     """
 
     names: tuple[str, ...]
     home: np.ndarray
     ids: np.ndarray
     groups: np.ndarray
-    by: str | None
+    by: tuple[str, ...]
+    samples: pd.DataFrame
+
+    @property
+    def unit(self) -> linked.By:
+        """`by` as a split takes it."""
+        return linked.plain([*self.by] or None)
 
     def rows(self, name: str) -> np.ndarray:
         """The rows of a part, none where there is no such part."""
@@ -66,14 +74,17 @@ class Crossing:
         return tuple(f"{self.parts.called(self.held[i])} {sign} {self.parts.called(self.first[i])}" for i in order)
 
 
-def parts(splits: SplitRows, ids: pd.Series, groups: np.ndarray, by: str | None, bad: Collection[int] = ()) -> Parts:
+def parts(
+    splits: SplitRows, samples: pd.DataFrame, groups: np.ndarray, by: linked.By, bad: Collection[int] = ()
+) -> Parts:
     """The parts of a split without the rows that can't be read."""
     names = tuple(n for n in NAMES if n in splits)
-    home = np.full(len(ids), -1, dtype=np.int64)
+    home = np.full(len(samples), -1, dtype=np.int64)
     for place, name in enumerate(names):
         home[splits[name]] = place
     home[list(bad)] = -1
-    return Parts(names, home, ids.astype(str).to_numpy(dtype=object), groups, by)
+    ids = samples["id"].astype(str).to_numpy(dtype=object)
+    return Parts(names, home, ids, groups, linked.columns(by), samples)
 
 
 def crossing(values: np.ndarray, found: Parts) -> Crossing:
@@ -91,5 +102,6 @@ def crossing(values: np.ndarray, found: Parts) -> Crossing:
 
 
 def codes(values: pd.Series) -> np.ndarray:
-    """(N,) integers, equal for equal values; -1 where missing."""
+    """(N,) integers, equal for equal values; -1 where missing. A cell of several values is one."""
+    values = values.map(lambda v: str(v) if isinstance(v, list | set) else v)
     return np.asarray(pd.factorize(values.astype(object).where(values.notna(), None))[0], dtype=np.int64)

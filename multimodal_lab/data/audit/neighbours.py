@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.audit.finding import Finding, listed
 from multimodal_lab.data.audit.membership import Crossing, Parts
-from multimodal_lab.data.split import spatial
+from multimodal_lab.data.split import linked, spatial
 
 REACH = 2.0  # sides of a patch, from centre to centre: nearer patches touch, or have less than one patch between them
 DEGREE_KM = 111.195
@@ -51,8 +51,8 @@ def sides_km(samples: pd.DataFrame) -> np.ndarray:
     return np.where(degrees, height * DEGREE_KM, height / 1000)
 
 
-def _cure(by: str | None, reach: float) -> str:
-    if by == spatial.COLUMN:
+def _cure(by: Collection[str], reach: float) -> str:
+    if spatial.COLUMN in by:
         return f"data.split.buffer_km={reach:.2g} leaves out those at the edges of blocks"
     km = reach / REACH * BLOCKS
-    return f"data.split.by=spatial_block data.split.block_km={km:.2g} keeps them apart, but for the edges of blocks"
+    return f"{linked.typed([*by, spatial.COLUMN])} data.split.block_km={km:.2g} keeps them apart, but for the edges of blocks"

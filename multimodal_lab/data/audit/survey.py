@@ -23,8 +23,8 @@ class StreamSurvey:
     """One stream of the samples looked at.
 
     present, layout: by row. ranges, moments: of the measured values inside the mask, by band; lost: the share that was not
-    measured, summed over samples, and `gappy` the rows that lack some. means: (C,) of each sample. odd: {row:
-    what its values are, in one sentence}, where they can't be of their unit.
+    measured, summed over samples, and `gappy` the rows that lack some. means: (C,) of each sample; least: its smallest value.
+    odd: {row: what its values are, in one sentence}, where they can't be of their unit.
     """
 
     present: dict[int, bool] = field(default_factory=dict)
@@ -34,6 +34,7 @@ class StreamSurvey:
     lost: np.ndarray = field(default_factory=lambda: np.zeros(0))
     gappy: list[int] = field(default_factory=list)
     means: list[np.ndarray] = field(default_factory=list)
+    least: list[float] = field(default_factory=list)
     odd: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -99,7 +100,9 @@ def _add(
     timed = reader.plans[name].timed
     shape = x.shape[:1] + x.shape[1 + timed :]
     mask = raw.mask if kind.spatial else None
-    own.layout[row] = (shape, str(x.dtype), raw.scale(name), mask is not None)
+    # as it is stored: what was not measured is NaN by now
+    dtype = str(reader.fitted[name].layout.get("dtype", x.dtype))
+    own.layout[row] = (shape, dtype, raw.scale(name), mask is not None)
     values = inside_mask(x, mask)
     missing = np.isnan(values).mean(1) if values.dtype.kind == "f" else np.zeros(len(values))
     own.lost = missing if not len(own.lost) else own.lost + missing
@@ -108,6 +111,7 @@ def _add(
     own.ranges.add(values)
     own.moments.add(values)
     there = (~np.isnan(values)).sum(1) if missing.any() else values.shape[1]
+    own.least.append(float(np.fmin.reduce(values, axis=None)))
     own.means.append(np.nansum(values, 1, dtype=np.float64) / np.where(there == 0, np.nan, there))
     for unit, places in groups.items():
         found = units.doubtful(unit, values[places]) if units.tells(unit, len(places)) else None

@@ -16,7 +16,7 @@ from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.hashing import keys
 from multimodal_lab.data.streams import whole_rows
 from multimodal_lab.data.streams.sample import Sample, SampleReader
-from multimodal_lab.hashing import stable_id
+from multimodal_lab.hashing import stable_id, text_id
 from multimodal_lab.progress import Bar
 from multimodal_lab.types import Stream
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Stacked:
     """values (N, …) as each kind has them, 0 where missing; present (N,) bool; texts to draw from; mask (N, S, S) bool.
 
-    others (N, K, …): the texts after the first, where none is drawn. valid (N, T) bool: see `Batch`.
+    others (N, K, …): the texts after the first, where none is drawn. text_ids, valid (N, T) bool: see `Batch`.
     """
 
     values: dict[str, Tensor]
@@ -35,6 +35,7 @@ class Stacked:
     texts: dict[str, list[list[str]]]
     mask: Tensor | None
     others: dict[str, Tensor] = field(default_factory=dict)
+    text_ids: dict[str, Tensor] = field(default_factory=dict)
     valid: dict[str, Tensor] = field(default_factory=dict)
 
     def take(self, name: str, other: Stacked, bands: list[int] | None, spatial: bool) -> None:
@@ -89,7 +90,7 @@ class Collator:
             other = self._read(source[rows]) if self.kept is None else _picked(self.kept, source[rows])
             made.take(name, other, self.bands.get(name), self.kinds[name].spatial)
         for name, texts in made.texts.items():
-            put_texts(made, name, texts, self.draw(rows, epoch), partial(self.words, name))
+            put_texts(made, name, texts, self.draw(rows, epoch), self.ids[rows], partial(self.words, name), text_id)
         return made
 
     def draw(self, rows: np.ndarray, epoch: int | None) -> np.ndarray | None:
@@ -197,18 +198,22 @@ def put_texts(
     name: str,
     texts: Sequence[Sequence[T]],
     draw: np.ndarray | None,
+    ids: np.ndarray,
     words: Callable[[Sequence[T | None]], Tensor],
+    named: Callable[[T], int],
 ) -> None:
     """Give `made` a stream of texts, of each row the one drawn; without a draw the first, and the rest as `others`.
 
-    texts (N,): what each row holds, none where it is missing; words: what a network sees of so many of them.
+    texts (N,): what each row holds, if anything; ids (N,): its own; words: what a network sees of texts; named: the id of one.
     """
-    picks = np.zeros(len(texts), dtype=np.int64) if draw is None else draw
-    made.values[name] = words([t[int(k % len(t))] if t else None for t, k in zip(texts, picks)])
+    every = [[t[k] if k < len(t) else None for t in texts] for k in range(max([1, *map(len, texts)]))]
+    taken = every if draw is None else [[t[int(k % len(t))] if t else None for t, k in zip(texts, draw)]]
+    made.values[name], *later = map(words, taken)
     made.present[name] = torch.tensor([bool(t) for t in texts])
-    if draw is None and (most := max(map(len, texts), default=0)) > 1:
-        later = [words([t[k] if k < len(t) else None for t in texts]) for k in range(1, most)]
+    if later:
         made.others[name] = torch.stack(later, 1)
+    told = [[own if t is None else named(t) for t, own in zip(column, ids.tolist())] for column in taken]
+    made.text_ids[name] = torch.tensor(told, dtype=torch.int64).T.contiguous()
 
 
 def _put(made: Stacked, i: int, item: Sample, count: int) -> None:

@@ -64,12 +64,12 @@ def read_header(file: Path, name: str, limits: Limits, whole: bool = True) -> Au
 
 def read_sound(
     file: Path, name: str, *, start: float = 0.0, seconds: float | None = None, rate: float | None = None,
-    channels: Channels = "as_stored", check: bool = True,
+    channels: Channels = "as_stored", check: bool = True, limits: Limits | None = None,
 ) -> Sound:  # fmt: skip
     """A sound, or `seconds` of it from `start` on, brought to `rate` Hz by soxr (None: as stored); nothing else is decoded.
 
     channels: `mono` takes the mean of all channels. check: its header was not read before. A file that can't
-    be decoded is a `DataError`.
+    be decoded, or becomes more at `rate` than the limits, is a `DataError`.
     """
     args = {
         "path": str(file),
@@ -78,6 +78,7 @@ def read_sound(
         "rate": rate,
         "mono": channels == "mono",
         "check": check,
+        "most": (limits or Limits()).most(file.stat().st_size),
     }
     found = decoded("sound.read", name, WHAT, args)
     return Sound(found["values"], float(found["rate"]), found["silent"])

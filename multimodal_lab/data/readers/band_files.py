@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.readers import band_rows, coordinates, nodata, raster
+from multimodal_lab.data.readers import band_rows, coordinates, gdal_metadata, nodata, raster
 from multimodal_lab.data.readers.band_config import ClassMask, require
 from multimodal_lab.data.readers.band_header import Role, SampleHeader, checked
 from multimodal_lab.data.readers.band_rows import NearestDate
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands
 from multimodal_lab.data.readers.folder import existing, find, left_out, some
+from multimodal_lab.data.readers.gdal_metadata import Described
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header
 from multimodal_lab.data.readers.labels import Labels
 from multimodal_lab.data.readers.limits import Limits
@@ -41,7 +42,7 @@ class BandFiles:
     stream has its own size, and one of two sizes is refused. missing: whether a sample may lack files; streams of these are
     missing then. exclude: pixels that count as not measured. georeference: the columns of `coordinates`; all files of a sample
     must lie in one projection and show one place. Opening reads headers; sizes and types must be those of the first sample.
-    Missing are pixels as of `Tiff`, by each file's own nodata. card, labels, limits, on_error, verify: as of `Tiff`.
+    Missing are pixels as of `Tiff`, by each file's own nodata. card, labels, limits, described, on_error, verify: as of `Tiff`.
     """
 
     def __init__(
@@ -62,12 +63,13 @@ class BandFiles:
         labels: Labels | None = None,
         limits: Limits | None = None,
         layout: Layout = "from_header",
+        described: Described = "check",
         on_error: Literal["raise", "skip", "substitute"] = "raise",
         verify: Verify = "all",
     ) -> None:
         self.root, self.card, self.limits, self.layout = existing(root), card, limits or Limits(), layout
         self.bands: tuple[Band, ...] = pixel_bands(card)
-        self.resample, self.georeference = resample, georeference
+        self.resample, self.georeference, self.described = resample, georeference, described
         pair = NearestDate(**pair) if isinstance(pair, dict) else pair
         self.exclude = ClassMask(**exclude) if isinstance(exclude, dict) else exclude
         self.identity = (files, bands, names, id, pair, grid, resample, self.exclude, layout)
@@ -135,6 +137,10 @@ class BandFiles:
             for band, file in part.files.items():
                 count = 1 if band else len(self._sensor_bands[sensor])
                 header = read_header(self.root / file, file, count, self.layout, self.limits, self.georeference)
+                if self.described == "check":
+                    names = [band] if band else self._sensor_bands[sensor]
+                    own = [self.card.bands[self._stored[b]] for b in names if b in self._stored]
+                    gdal_metadata.require(header.said, own, file, f"data.source.bands.{sensor}")
                 plain = replace(header, ground=None)
                 known = self._shared.setdefault(plain, plain)
                 found[sensor, band] = file, replace(known, ground=header.ground) if header.ground else known

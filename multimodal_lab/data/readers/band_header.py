@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from multimodal_lab.data.readers import gdal_metadata
 from multimodal_lab.data.readers.geotiff import Ground
 from multimodal_lab.data.readers.regrid import ratio
 from multimodal_lab.data.readers.tiff_header import Header
@@ -53,6 +54,7 @@ def checked(files: dict[Role, tuple[str, Header]], grid: Role | None, first: Sam
 def _like(path: str, header: Header, other: str, known: Header) -> None:
     if header.dtype != known.dtype:
         raise DataError(f"{path}: values of type {header.dtype}, expected {known.dtype} as in {other}")
+    gdal_metadata.require_same(header.said, known.said, path, other)
     if (header.height, header.width) != (known.height, known.width):
         raise DataError(
             f"{path}: {header.height} x {header.width} pixels, expected {known.height} x {known.width} as in {other}"

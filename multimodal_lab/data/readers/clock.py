@@ -20,9 +20,13 @@ def seconds(times: pd.Series, unit: TimeUnit, where: str) -> np.ndarray:
     try:
         moments = pd.to_datetime(times, format="ISO8601", utc=True)
     except (ValueError, TypeError, OverflowError) as error:
-        found = next(iter(times.dropna()), None)
+        found = next((word for word in times.dropna() if not _is_moment(word)), None)
         raise DataError(
-            f"{where}: {found!r} is neither a number nor a date and time (2024-05-01T12:00:00.25)"
+            f"{where}: {str(found)[:40]!r} is neither a number nor a date and time (2024-05-01T12:00:00.25)"
         ) from error
     since = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
     return since.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _is_moment(word: object) -> bool:
+    return bool(pd.notna(pd.to_datetime(str(word), format="ISO8601", utc=True, errors="coerce")))

@@ -71,7 +71,6 @@ class EasyVqa(MediaTable):
             missing=missing, colour=colour, alpha=alpha, limits=limits,
             on_error=on_error, verify=verify,
         )  # fmt: skip
-        self.items["description"] = "description"
 
 
 def described(asked: Iterable[tuple[str, str]], where: str) -> tuple[str | None, str | None]:

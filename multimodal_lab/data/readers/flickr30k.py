@@ -27,7 +27,7 @@ FOLDERS = ("flickr30k_images", "flickr30k-images")
 TOKEN = re.compile(r"(?P<name>.+)#(?P<number>\d+)\t(?P<text>.*)")
 BAR = re.compile(r"(?P<name>[^|]+)\|\s*(?P<number>\d+)\s*\|(?P<text>.*)")
 # Line 19,999 of results.csv lacks its second bar: `2199200615.jpg| 4   A dog runs across the grass .`
-NO_BAR = re.compile(r"(?P<name>[^|]+)\|\s*(?P<number>\d+)\s+(?P<text>[^|]*)")
+NO_BAR = re.compile(r"(?P<name>[^|]+)\|\s*+(?P<number>\d++)\s++(?P<text>[^|]*)")
 
 
 class Flickr30k(MediaTable):

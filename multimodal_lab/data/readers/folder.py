@@ -36,7 +36,7 @@ def existing(root: str) -> Path:
 
 def placed(root: Path, places: Sequence[str], name: str) -> str | None:
     """The path below `root` of the file `name` in the first of these folders that has it ("" is `root` itself)."""
-    return next((f"{place}/{name}".lstrip("/") for place in places if (root / place / name).is_file()), None)
+    return next((f"{place}/{name}".lstrip("/") for place in places if os.path.isfile(root / place / name)), None)
 
 
 def find(root: Path, suffixes: Sequence[str]) -> list[str]:
@@ -127,13 +127,13 @@ def inside(root: Path, name: object, where: str) -> Path:
     elsewhere = PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor) or "\0" in name
     if ".." in PurePosixPath(name.replace("\\", "/")).parts:
         raise DataError(f"{where}: {name!r} leaves {root} by '..'")
-    known = name if not elsewhere and (root / name).is_file() else None if "\0" in name else look_up(root, name)
+    known = name if not elsewhere and os.path.isfile(root / name) else None if "\0" in name else look_up(root, name)
     if known is None and elsewhere:
         raise DataError(f"{where}: {name!r} is an absolute path, expected one relative to {root}")
     path = root / (known or name)
     if root not in LINKED and not Path(os.path.realpath(path)).is_relative_to(root):
         raise DataError(f"{where}: {name!r} is a link that leaves {root}")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise NoFile(f"{where}: no file {name!r} in {root}")
     return path
 
@@ -141,10 +141,10 @@ def inside(root: Path, name: object, where: str) -> Path:
 def given(root: Path, name: str, key: str) -> Path:
     """The existing file that the config names, absolute or relative to `root`; `DataError` names the config's `key`."""
     path = root / Path(name).expanduser()
-    if not path.is_file() and not Path(name).expanduser().is_absolute():
+    if not os.path.isfile(path) and not Path(name).expanduser().is_absolute():
         path = root / (look_up(root, name) or name)
-    if not path.is_file():
-        link = " (a link to a file that is not there)" if path.is_symlink() else ""
+    if not os.path.isfile(path):
+        link = " (a link to a file that is not there)" if os.path.islink(path) else ""
         raise DataError(f"{key}: no file {path}{link}")
     return path
 

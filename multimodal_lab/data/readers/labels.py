@@ -10,6 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
+from multimodal_lab.data.readers import split_lists
 from multimodal_lab.data.readers.filename_labels import PRESETS, compiled, infer, parsed
 from multimodal_lab.data.readers.folder import given, left_out, some
 from multimodal_lab.data.readers.name_match import loosely, parts
@@ -30,8 +31,10 @@ class Labels:
     match, or `auto`: what `filename_labels.infer` finds where neither folders nor a table are given. table: CSV, TSV,
     Excel, Parquet or JSONL, absolute or below the root, see `read_table`, whose column `key` is a file's id, relative path,
     name, or name without suffix; as another system writes them too, where that is unique. `columns` are the ones to take
-    (all by default), `na_values` the words in it that mean missing, beside the empty field. A file may lack a value of a
-    folder, a pattern or a label that is learnt only if `missing_labels` is `keep`. What was inferred is told in `notes`.
+    (all by default), `na_values` the words in it that mean missing, beside the empty field. lists: {split: a text file of
+    file names}, published splits as a column `split` for `data.split.column=split`, see `split_lists`. A file may lack a
+    value of a folder, a pattern or a label that is learnt only if `missing_labels` is `keep`. What was inferred is told in
+    `notes`.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Labels:
         key: str = "filename",
         columns: list[str] | None = None,
         na_values: list[str] | None = None,
+        lists: dict[str, str] | None = None,
         missing_labels: Literal["refuse", "keep"] = "refuse",
     ) -> None:
         self.folders = folders or []
@@ -51,6 +55,7 @@ class Labels:
         self.key = key
         self.columns = columns
         self.na_values = na_values or []
+        self.lists = lists or {}
         self.missing_labels = missing_labels
         self.notes: list[str] = []
 
@@ -67,6 +72,8 @@ class Labels:
         if self.table:
             tables.append(self._from_table(given(root, self.table, "data.source.labels.table"), samples))
             complete = {} if self.missing_labels == "keep" else dict.fromkeys(map(str, tables[-1].columns), KEEP)
+        if self.lists:
+            tables.append(self._from_lists(root, samples))
         for part in tables:
             clash = [c for c in part.columns if c in samples.columns or c in RESERVED]
             if clash:
@@ -142,6 +149,20 @@ class Labels:
         self.notes += [*notes, *doubts(rows, wanted, path.name), *spelt]
         self._report(path, rows[wanted], match, samples, keys)
         return rows[wanted].reindex(match).reset_index(drop=True)
+
+    def _from_lists(self, root: Path, samples: pd.DataFrame) -> pd.DataFrame:
+        """The column `split` by published lists; every file stands in one of them, and what they name is there."""
+        listed = split_lists.read(root, self.lists)
+        keys, where = [*listed], Path(", ".join(self.lists.values()))
+        match, spelt = _matched(samples, keys, where)
+        self.notes += spelt
+        absent, used = [p for p, i in zip(samples.path, match) if i < 0], {*match}
+        gone = [key for i, key in enumerate(keys) if i not in used]
+        if absent or gone:
+            said = [f"{len(absent)} of {len(samples)} files are in none: {some(absent)}"] if absent else []
+            said += [f"{len(gone)} of {len(keys)} names are no file: {some(gone)}"] if gone else []
+            raise DataError(f"{split_lists.KEY} ({where}): {'; '.join(said)}; expected each file in one list")
+        return pd.DataFrame({split_lists.COLUMN: [listed[keys[i]] for i in match]})
 
     def _report(self, path: Path, rows: pd.DataFrame, match: list[int], samples: pd.DataFrame, keys: pd.Series) -> None:
         empty = rows[self.columns or []].isna().any(axis=1).to_numpy()

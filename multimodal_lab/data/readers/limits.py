@@ -38,12 +38,19 @@ class Limits:
                 hint = f"data.source.limits.{name} raises it"
                 raise DataError(f"{where}: its header claims {claim:,} {name}, the limit is {most:,} ({hint})")
 
-    def swell(self, where: str, decoded: int, stored: int) -> None:
-        """Refuse (`DataError`) what would decode to too many bytes, or to more than `ratio` times the stored ones."""
+    def swell(self, where: str, decoded: int, stored: int, claim: str = "its header claims") -> None:
+        """Refuse (`DataError`) what would decode to too many bytes, or to more than `ratio` times the stored ones.
+
+        claim: who says so, as the message tells it.
+        """
         for most, name in ((self.bytes, "bytes"), (max(SMALL, self.ratio * stored), "ratio")):
             if decoded > most:
                 said = f"{decoded:,} bytes from {stored:,} stored ones, the limit is {most:,}"
-                raise DataError(f"{where}: its header claims {said} (data.source.limits.{name} raises it)")
+                raise DataError(f"{where}: {claim} {said} (data.source.limits.{name} raises it)")
+
+    def most(self, stored: int) -> int:
+        """The most bytes that so many stored ones may decode to."""
+        return min(self.bytes, max(SMALL, self.ratio * stored))
 
     def file(self, where: str, path: Path) -> None:
         """Refuse (`DataError`) a file that is to be read whole and is itself larger than `bytes`."""

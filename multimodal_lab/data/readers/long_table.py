@@ -76,7 +76,7 @@ class LongTable(Recordings):
         if missing_labels == "refuse":
             table.attrs[COMPLETE] = dict.fromkeys(map(str, table.columns), "data.source.missing_labels")
         sensors = {sensor: part.sensor(names, rate) for sensor, part in parts.items()}
-        super().__init__(", ".join(files.values()), table, sensors, windows or Windows(), max_gap)
+        super().__init__(", ".join(files.values()), table, sensors, windows or Windows(), max_gap, limits)
         self.images = [
             c for c in table if str(c).startswith("path_")
         ]  # files that the fingerprint takes in besides `path`

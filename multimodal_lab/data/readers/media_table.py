@@ -42,8 +42,8 @@ class MediaTable:
     {column: [start, end]}, the columns that say in seconds which part of a row's file is its, see `Pieces`. windows: a row is
     a window of the one column of files with a time axis, see `cut`. listed: the paths are those of a listing of the folder, see
     `Opening`. on_error, verify: as in `Data`. together: the column of rows that share a file, see `group`; None if no file
-    repeats. items: rows of one path, and one piece of it, hold the same. field_bands: {field: its bands}; `bands` has those of
-    all. images: all columns of paths; text_columns: those of texts. Opening reads every row and header, those that an earlier
+    repeats. items: rows of one path, one piece and clip of it, hold the same. field_bands: {field: its bands}; `bands` has those
+    of all. images: all columns of paths; text_columns: those of texts. Opening reads every row and header, those that an earlier
     start has read from the user's cache, and raises `DataError` naming the row or the file, and how many there are of its kind.
     """
 
@@ -103,11 +103,13 @@ class MediaTable:
         self._recent = Recent() if self.together else None
         self._ahead = Ahead()
         self.samples: pd.DataFrame = made if windows is None or windows.length is None else self._cut(made, windows)
-        self.items = {f: "id" if m.clips > 1 else self.pieces.item(m.column(f)) for f, m in self.fields.items()}
+        clipped = [column for m in self.media if m.clips > 1 for column in m.columns]
+        self.samples = self.pieces.clips(self.samples, clipped)
+        self.items = {f: self.pieces.item(m.column(f), m.clips > 1) for f, m in self.fields.items()}
         if self.pieces.times:
             self.samples.attrs["overlapping"] = RECORDING
         names = {"id", "path", self.id, *self.images, *self.text_columns, self.together, *self.pieces.columns}
-        names |= {RECORDING, CLIP} if CLIP in self.samples else set()
+        names |= {RECORDING, CLIP, *self.items.values()} if CLIP in self.samples else set()
         learnt = [c for c in self.samples.columns if c not in names]
         self.notes += [*told, *doubts(made, learnt, self.file)]
         if missing != "keep":
@@ -144,7 +146,8 @@ class MediaTable:
             said = f"{some([c for _, c in timed]) or 'none'}{', in pieces' * bool(self.pieces.times)}"
             raise DataError(f"data.source.windows: expected one column of whole files with a time axis, found {said}")
         medium, column = timed[0]
-        made, notes = cut(samples, column, partial(medium.seconds, column), windows, self.file)
+        seconds = partial(medium.seconds, column)
+        made, notes = cut(samples, column, seconds, windows, self.limits, self.root, self.file)
         self.notes += notes
         self.pieces = Pieces({column: ENDS}, self.images, self.file)
         self.identity = (*self.identity, windows)

@@ -15,9 +15,10 @@ from multimodal_lab.data.readers.folder import existing, some
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import Colour
+from multimodal_lab.data.readers.joined_texts import join_texts
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
-from multimodal_lab.data.readers.pair_rows import from_folders, from_table, the_table
+from multimodal_lab.data.readers.pair_rows import columns_of_texts, from_folders, from_table, the_table
 from multimodal_lab.data.readers.video_file import Colour as VideoColour
 from multimodal_lab.data.source import DataError
 
@@ -30,8 +31,9 @@ class Pairs(MediaTable):
     instead of a file: their files are joined by name without suffix. images: columns of paths, relative to `root` and
     inside it (written as on another system where that is unique); None: those that name pictures. audio: columns of paths of
     sounds, video: of videos; None: those that name such. texts: columns of one text or a list of texts; None: those of a usual
-    name. A stream names its column by `field`; without it takes the one of its own name, or the only one. id: the column of
-    names; None: `id`, else the image; rows that are captions of one image may have the same. labels: columns that must be
+    name. A stream names its column by `field`; without it takes the one of its own name, or the only one. joined_texts: {name:
+    columns}, more columns of text, made of others, see `join_texts`. id: the column of names; None: `id`, else the image; rows
+    that are captions of one image may have the same. labels: columns that must be
     there. separator: of the values of a CSV, one character; None finds commas, semicolons, tabs and bars. channels, silence,
     rate: of sounds, channels and rate of videos', too, see `AudioColumns`; frames, video_colour, no_sound, shrink: of videos,
     see `VideoColumns`.
@@ -47,6 +49,7 @@ class Pairs(MediaTable):
         audio: list[str] | None = None,
         video: list[str] | None = None,
         texts: list[str] | None = None,
+        joined_texts: dict[str, list[str]] | None = None,
         id: str | None = None,
         labels: list[str] | None = None,
         missing: Missing = "refuse",
@@ -82,6 +85,9 @@ class Pairs(MediaTable):
         else:
             named = the_table(base, file)
             rows, notes = from_table(base, named, limits, na_values or (), separator)
+        if joined_texts:
+            notes += join_texts(rows, joined_texts, named)
+            texts = list(dict.fromkeys([*(columns_of_texts(rows) if texts is None else texts), *joined_texts]))
         super().__init__(
             base, named, rows, notes, images=images, texts=texts, media=media, id=id, needed=labels or [], missing=missing,
             colour=colour, alpha=alpha, pieces=pieces, limits=limits, on_error=on_error, verify=verify,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from multimodal_lab.data.readers.columns.medium import WHOLE, Piece
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.recordings import RECORDING
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
@@ -15,6 +17,7 @@ from multimodal_lab.data.source import DataError
 CLIP = "clip_of_recording"  # the column that says which of several clips of a video a row has
 ENDS = ("start", "end")  # columns of windows
 MARK = "{}_piece"  # the column that says which part of which file a row has
+CLIP_MARK = "{}_clip"  # and which clip of it
 
 
 class Pieces:
@@ -58,9 +61,21 @@ class Pieces:
             raise DataError(f"{self.where}: has a column {clash[0]!r}, which is the reader's own; rename it")
         return samples.assign(**made) if made else samples
 
-    def item(self, column: str) -> str:
-        """The column whose equal values mark rows that hold the same of a column of files."""
-        return MARK.format(column) if column in self.times else column
+    def item(self, column: str, clip: bool = False) -> str:
+        """The column whose equal values mark rows that hold the same of a column of files, of which rows have clips if `clip`."""
+        return CLIP_MARK.format(column) if clip else MARK.format(column) if column in self.times else column
+
+    def clips(self, samples: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        """The table with a column for each of these that says which clip of which file, or piece, a row has."""
+        made: dict[str, Any] = {}
+        for column in columns:
+            rows = zip(samples[self.item(column)], samples[CLIP], strict=True)
+            made[self.item(column, True)] = [
+                f"{whole}#{k}" if isinstance(whole, str) and whole else None for whole, k in rows
+            ]
+        if clash := [name for name in made if name in samples]:
+            raise DataError(f"{self.where}: has a column {clash[0]!r}, which is the reader's own; rename it")
+        return samples.assign(**made) if made else samples
 
     def of(self, column: str, samples: pd.DataFrame, index: int) -> Piece:
         """The part of its file that a row has."""
@@ -71,11 +86,17 @@ class Pieces:
 
 
 def cut(
-    samples: pd.DataFrame, column: str, seconds: Callable[[str], float], windows: Windows, where: str
+    samples: pd.DataFrame,
+    column: str,
+    seconds: Callable[[str], float],
+    windows: Windows,
+    limits: Limits,
+    root: Path,
+    where: str,
 ) -> tuple[pd.DataFrame, list[str]]:
     """A row a window of each row's file, with its `recording` (the row's id), `start` and `end`; what there is to tell.
 
-    seconds(path): how long a file is. A row without a file stays one row.
+    seconds(path): how long a file below `root` is. A row without a file stays one row.
     """
     windows.require()
     if windows.unit != "seconds":
@@ -85,12 +106,14 @@ def cut(
     assert windows.length is not None
     rows: list[tuple[int, float | None, float | None]] = []
     lengths: list[float] = []
+    unused: list[float] = []
     for i, path in enumerate(samples[column]):
         if not isinstance(path, str) or not path:
             rows.append((i, None, None))
             continue
         lengths.append(length := seconds(path))
-        found = windows.starts(0.0, length, f"{where}: {path}", 1.0)
+        found = windows.starts(0.0, length, f"{where}: {path}", 1.0, limits, (root / path).stat().st_size)
+        unused.append(windows.unused(length, found, 1.0))
         rows += [(i, start, min(start + windows.length, length)) for start in found]
     if not rows:
         raise DataError(f"{where}: all files are shorter than data.source.windows.length")
@@ -102,7 +125,6 @@ def cut(
     made = made.assign(**facts)
     made.attrs = {**samples.attrs, "overlapping": RECORDING}
     notes = windows.told(lengths)
-    unused = [windows.unused(0.0, length, 1.0) for length in lengths]
     if left := sum(u > 1e-3 for u in unused):
         notes.append(
             f"windows: behind the last one lie {sum(unused) / len(unused):.3g} seconds of a file on average, {max(unused):.3g} "

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.readers.folder import some
+from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.resample import gap_limit, rate_of, resampled
-from multimodal_lab.data.readers.windows import Windows
+from multimodal_lab.data.readers.windows import LARGEST, Windows
 from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.text import expected_one_of
@@ -60,14 +61,22 @@ class Recordings:
     """
 
     def __init__(
-        self, where: str, table: pd.DataFrame, sensors: dict[str, Sensor], windows: Windows, max_gap: float
+        self,
+        where: str,
+        table: pd.DataFrame,
+        sensors: dict[str, Sensor],
+        windows: Windows,
+        max_gap: float,
+        limits: Limits,
     ) -> None:
         windows.require()
+        self.limits = limits
         self.where, self.sensors, self.windows, self.max_gap = where, sensors, windows, max_gap
         self.bands = next(iter(sensors.values())).bands if len(sensors) == 1 else ()
         self.field_bands = {name: sensor.bands for name, sensor in sensors.items()}
         self.identity = (windows, max_gap, [(name, s.rate) for name, s in sensors.items()])
         self.notes: list[str] = []
+        self._names = table[RECORDING].tolist()
         self._length = 0.0  # of a window, in seconds, or in steps where no rate is known
         if windows.length is None:
             self._places, self._starts = np.arange(len(table)), None
@@ -123,10 +132,11 @@ class Recordings:
             first = round((start - sensor.span(place)[0]) * per)
             return x[:, first : first + round(self._length * per)]
         times = sensor.times[place] if sensor.times is not None else np.arange(x.shape[1]) / (own or 1.0)
-        if start is None:
-            at = times[0] + np.arange(int((times[-1] - times[0]) * rate + 1e-6) + 1) / rate
-        else:
-            at = start + np.arange(round(self._length * rate)) / rate
+        whole = int(min((times[-1] - times[0]) * rate + 1e-6, LARGEST)) + 1
+        steps = whole if start is None else round(self._length * rate)
+        claim = f"{steps:,} steps at {rate:g} Hz, by its times, take"
+        self.limits.swell(f"{self.where}: recording {self._names[place]}", 4 * steps * len(x), x.nbytes, claim)
+        at = (times[0] if start is None else start) + np.arange(steps) / rate
         return resampled(x, times, at, gap_limit(times, self.max_gap))
 
     def _rate(self, sensor: Sensor, stream: Stream) -> float | None:
@@ -186,12 +196,13 @@ class Recordings:
         for i, name in enumerate(table[RECORDING]):
             spans = [s.span(i) for s in self.sensors.values() if s.lengths[i]]
             first, end = max(a for a, _ in spans), min(b for _, b in spans)
-            found = self.windows.starts(first, end, f"{self.where}: recording {name}", factor)
+            stored = sum(4 * len(s.bands) * s.lengths[i] for s in self.sensors.values())
+            found = self.windows.starts(first, end, f"{self.where}: recording {name}", factor, self.limits, stored)
             lengths.append((end - first) / factor)
             places += [i] * len(found)
             starts += found
             begins += [first] * len(found)
-            unused.append(self.windows.unused(first, end, factor))
+            unused.append(self.windows.unused(end, found, factor))
         self.notes += self.windows.told(lengths)
         if not places:
             raise DataError(f"{self.where}: all recordings are shorter than data.source.windows.length")

@@ -104,7 +104,7 @@ class SeriesArrays(Recordings):
         made = _table(rows, id, paths)
         if table is not None and missing_labels == "refuse":
             made.attrs[COMPLETE] = dict.fromkeys(map(str, made.columns), "data.source.missing_labels")
-        super().__init__(", ".join(arrays.values()), made, sensors, windows or Windows(), max_gap)
+        super().__init__(", ".join(arrays.values()), made, sensors, windows or Windows(), max_gap, limits)
         self.identity = (*self.identity, *((relative,) if relative else ()))
         # files that the fingerprint takes in besides `path`
         self.images = [c for c in self.samples if str(c).startswith("path_")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,8 +39,13 @@ class ArrayFile:
                 data = np.load(self.file, mmap_mode="r", allow_pickle=False)
                 self.shape, dtype = data.shape, data.dtype
         need_number(dtype, place)
+        self.itemsize, self.limits = dtype.itemsize, limits
         if len(self.shape) < 2 or 0 in self.shape:
             raise DataError(f"{place}: shape {self.shape}, expected recordings, channels and steps")
+
+    def claim(self, steps: int, rest: Sequence[int]) -> None:
+        """`DataError` where one recording, `steps` times `rest`, is beyond the limits: it is read whole."""
+        self.limits.check(self.name, itemsize=math.prod((max(1, steps), *rest, self.itemsize)))
 
     def cut(self, part: Any) -> np.ndarray:
         """The values of an index or slice of the first axis."""
@@ -55,6 +62,7 @@ def stacked(file: ArrayFile, axes: str, names: list[str] | None) -> Sensor:
     """(N, C, T) or (N, T, C, …)."""
     _require_axes(file.shape, axes, file.name)
     count, rest = file.shape[0], file.shape[1:]
+    file.claim(1, rest)
     channels, steps = _sizes(rest, axes[1:])
     return Sensor(_bands(names, channels, file.name), [steps] * count, lambda i: _bands_first(file.cut(i), axes[1:]))
 
@@ -74,6 +82,7 @@ def end_to_end(file: ArrayFile, axes: str, start: pd.Series, count: pd.Series, n
                 f"{file.name}: recording {i} is said to be {n:g} steps from {a:g} on, and the array has {total}"
             )
     channels, _ = _sizes(file.shape, axes)
+    file.claim(int(sizes.max(initial=0)), file.shape[1:])
 
     def load(i: int) -> np.ndarray:
         return _bands_first(file.cut(slice(int(begins[i]), int(begins[i] + sizes[i]))), axes)
@@ -95,6 +104,7 @@ def file_each(
     files = [ArrayFile(root, path, limits) for path in paths]
     for file in files:
         _require_axes(file.shape, axes, file.name)
+        file.claim(1, file.shape)
     sizes = [_sizes(file.shape, axes) for file in files]
     other = next((k for k, (c, _) in enumerate(sizes) if c != sizes[0][0]), None)
     if other is not None:

@@ -43,9 +43,17 @@ def load(tar: Path, name: str, command: str, make: bool = False) -> list[Sample]
             inside = all(
                 at >= 0 and size >= 0 and at + size <= state["size"] for at, size in sample["members"].values()
             )
-            if not inside or not isinstance(sample["key"], str) or not isinstance(sample["text"], dict):
+            if not inside or not isinstance(sample["key"], str) or not _told(sample):
                 raise DataError(f"{place}: {sample['key']!r} is not of {name}; {command} makes it anew")
     return samples
+
+
+def _told(sample: Sample) -> bool:
+    """Whether an index says what the texts of a sample hold, as `scan` finds it."""
+    texts: Any = sample["text"]
+    words = [rest for rest in sample["members"] if rest.rpartition(".")[2] in TEXTS]
+    sorts = {rest: dict if rest.rpartition(".")[2] == "json" else str for rest in words}
+    return isinstance(texts, dict) and all(isinstance(texts.get(rest), sort) for rest, sort in sorts.items())
 
 
 def write(tar: Path, name: str) -> tuple[list[Sample], Path]:

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers import coordinates, nodata, raster, tiles
+from multimodal_lab.data.readers import coordinates, gdal_metadata, nodata, raster, tiles
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.folder import existing, find, readable
+from multimodal_lab.data.readers.gdal_metadata import Described
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header, sized
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
@@ -31,7 +32,8 @@ class Tiff:
     `layout` overrides which axis of a three-axis file counts bands. Files that are neither compressed nor tiled are
     read by offset, only the bands asked for. Missing are pixels of the nodata value (GDAL's tag 42113, or the card's),
     outside an internal mask, and in strips or tiles that were never written; overviews are passed over. georeference: the
-    columns of `coordinates` by the tags of GeoTIFF; neighbours are known by these then, not by names. on_error, verify: as
+    columns of `coordinates` by the tags of GeoTIFF; neighbours are known by these then, not by names. described: `check`
+    holds GDAL's descriptions, scales and offsets of the bands against the card, see `gdal_metadata.require`. on_error, verify: as
     in `Data`; unless the first is `raise`, a file with a bad header is told when it is read.
     """
 
@@ -48,9 +50,10 @@ class Tiff:
         on_error: Literal["raise", "skip", "substitute"] = "raise",
         verify: Verify = "all",
         georeference: bool = False,
+        described: Described = "check",
     ) -> None:
         self.root = existing(root)
-        self.card, self.georeference = card, georeference
+        self.card, self.georeference, self.described = card, georeference, described
         self.bands: tuple[Band, ...] = pixel_bands(card)
         self.limits, self.layout = limits or Limits(), layout
         paths = find(self.root, SUFFIXES)
@@ -62,6 +65,7 @@ class Tiff:
         read_now = [waiting.first] if waiting else zip(paths, self._headers)  # type: ignore[arg-type]  # else a list
         good = [(p, h) for p, h in read_now if isinstance(h, Header)]
         nodata.check(card, self._stored, good[0][1].dtype)
+        self.notes = [*self.notes, *gdal_metadata.note(good[0][1].said, card.bands[0].unit)]
         if card.nodata is None:
             self.notes = [*self.notes, *nodata.notes([(p, h.why) for p, h in good if h.why], len(paths))]
         self.notes = [*self.notes, waiting.note()] if waiting else self.notes
@@ -78,6 +82,10 @@ class Tiff:
         header = read_header(self.root / path, path, len(self.card.bands), self.layout, self.limits, self.georeference)
         if first and header.dtype != first[1].dtype:
             raise DataError(f"{path}: values of type {header.dtype}, expected {first[1].dtype} as in {first[0]}")
+        if self.described == "check":
+            gdal_metadata.require(header.said, self.card.bands, path, "data.source.card.bands")
+        if first:
+            gdal_metadata.require_same(header.said, first[1].said, path, first[0])
         return header
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:

@@ -7,14 +7,14 @@ import lzma
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers import geotiff, nodata, raster
+from multimodal_lab.data.readers import gdal_metadata, geotiff, nodata, raster
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.limits import SMALL, Limits
 from multimodal_lab.data.source import DataError, need_number
@@ -37,7 +37,8 @@ class Header:
     """How one file holds its values: (C, H, W) if `bands_first`, else (H, W, C); from `offset` on if in one piece.
 
     Of what was not measured: the `nodata` value (or `why` the declared one is none), whether it is `sparse`, some strips or
-    tiles never written, and the page of a mask as GDAL writes it. series: place of the image's among the file's.
+    tiles never written, and the page of a mask as GDAL writes it. series: place of the image's among the file's. said: what
+    GDAL's metadata say of the bands.
     """
 
     height: int
@@ -55,6 +56,7 @@ class Header:
     mask_page: int | None = None
     ground: geotiff.Ground | None = None
     by_rasterio: bool = False
+    said: gdal_metadata.Said = field(default_factory=gdal_metadata.Said)
 
 
 def read_header(
@@ -85,7 +87,8 @@ def read_header(
             header = replace(header, ground=geotiff.of_page(tif.pages.first, name))
         limits.check(name, pixels=header.height * header.width, bands=header.count, itemsize=header.dtype.itemsize)
         masks = [i for i, p in enumerate(tif.pages) if len(tif.series) > 1 and _is_mask(p, header)]
-        header = replace(header, series=places[0], mask_page=masks[0] if masks else None, **_declared(pages[0], header))
+        header = replace(header, series=places[0], mask_page=masks[0] if masks else None, **_declared(pages[0], header),
+                         said=gdal_metadata.of_page(tif.pages.first, header.count, name))  # fmt: skip
         mask = [tif.pages[i].aspage() for i in masks[:1]]
         header = replace(header, sparse=_complete([*pages, *mask], header, file, name))
         _inflatable(mask, file, name)

@@ -84,7 +84,7 @@ class Ts(Recordings):
             table["split"] = parts
         made = _bands(bands, first[1].dimensions, unit, first[0])
         sensor = Sensor(made, [line.x.shape[1] for line in lines], lambda i: lines[i].x, rate, times)
-        super().__init__(str(folder), table, {"series": sensor}, windows or Windows(), max_gap)
+        super().__init__(str(folder), table, {"series": sensor}, windows or Windows(), max_gap, limits)
 
 
 def _bands(names: Sequence[str] | None, count: int, unit: str, file: str) -> tuple[Band, ...]:

@@ -155,7 +155,7 @@ class WebDataset:
                         _once(row, stem or "text", self._text(sample["text"][rest]), row["path"], key)
                     elif last == "cls":
                         word = sample["text"][rest]
-                        _once(row, stem or "cls", int(word) if word.isdecimal() else word, row["path"], key)
+                        _once(row, stem or "cls", _class(word), row["path"], key)
                     elif last == "json":
                         _entries(row, sample["text"][rest], stem, members, key)
                     else:
@@ -194,6 +194,11 @@ class WebDataset:
         self.notes += notes
         self._members = [members for _, members in kept]
         return [row for row, _ in kept]
+
+
+def _class(word: str) -> int | str:
+    """A number where it is one: no class has more digits."""
+    return int(word) if word.isdecimal() and len(word) <= 18 else word
 
 
 def _once(found: dict[str, Any], name: str, value: Any, tar: str, key: str) -> None:

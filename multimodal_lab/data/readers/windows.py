@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from multimodal_lab.bounds import Positive
+from multimodal_lab.data.readers.limits import ROW, Limits
 from multimodal_lab.data.source import DataError
 
 EDGE = 1e-6  # of a window: rounding of times must not cost the last one
+LARGEST = 2.0**62  # of a count: times may be any finite numbers, whose difference is none
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,11 @@ class Windows:
                     f"data.source.windows.{name}: {value:g} steps, expected a whole number (nearest: {near})"
                 )
 
-    def starts(self, first: float, end: float, where: str, factor: float) -> list[float]:
+    def starts(self, first: float, end: float, where: str, factor: float, limits: Limits, stored: int) -> list[float]:
         """Where the windows of a recording from `first` to `end` begin; factor: one of `unit` in the unit of these two.
 
-        Raises `DataError` for a recording shorter than a window, or gives its beginning, or nothing, as `shorter` says.
+        Raises `DataError` for a recording shorter than a window, or gives its beginning, or nothing, as `shorter` says; and where
+        a recording of few bytes, `stored`, claims to last so long that rows of its windows alone are beyond the limits.
         """
         assert self.length is not None
         length, stride = self.length * factor, (self.stride or self.length) * factor
@@ -52,13 +55,14 @@ class Windows:
                 f"{where} has {(end - first) / factor:g} {self.unit}, and a window {self.length:g}: expected "
                 f"data.source.windows.length of at most {(end - first) / factor:g}, or data.source.windows.shorter=whole or drop"
             )
-        return [first + k * stride for k in range(int(room / stride + EDGE) + 1)]
+        count = int(min(room / stride + EDGE, LARGEST)) + 1
+        limits.swell(where, count * ROW, stored, f"rows of {count:,} windows take")
+        return [first + k * stride for k in range(count)]
 
-    def unused(self, first: float, end: float, factor: float) -> float:
+    def unused(self, end: float, starts: Sequence[float], factor: float) -> float:
         """How much, in `unit`, lies behind the last window of such a recording."""
         assert self.length is not None
-        found = self.starts(first, end, "", factor)
-        return max(0.0, (end - found[-1]) / factor - self.length) if found else 0.0
+        return max(0.0, (end - starts[-1]) / factor - self.length) if starts else 0.0
 
     def told(self, lengths: Sequence[float]) -> list[str]:
         """What to tell of recordings of these lengths, in `unit`, that are shorter than a window."""

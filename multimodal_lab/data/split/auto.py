@@ -7,10 +7,13 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from multimodal_lab.data.split import linked
 from multimodal_lab.data.split.split import AUTO as AUTO
 from multimodal_lab.data.split.split import NO_STRATUM, Split
+from multimodal_lab.text import show
 
 BOOKKEEPING = {
     "id", "path", "height", "width", "split", "block", "cell", "row", "column", "top", "left", "tiles", "recording", "start",
@@ -39,8 +42,9 @@ def choose(
 
     labels: every column but bookkeeping, the groups and the fields of text streams (`texts`) that has at least two
     values, is not unique per row or group and, unless `data.split.min_class_policy=train`, has no class of one sample. by:
-    `individual`, where there are fewer of them than rows, else `together`, the column of rows that show one
-    thing; but `table.attrs["overlapping"]`, the column of blocks, where that would tear crops that share pixels.
+    `individual`, where there are fewer of them than rows, with `together`, the column of rows that show one thing, and
+    `table.attrs["overlapping"]`, the column of blocks, where the former would tear the latter; the last alone where all would
+    link most samples into one group.
     stratify: `species`, else the first label, where each class has a group for every split and no group two classes;
     never over an official split. column: `split`, where the table has it.
     """
@@ -48,20 +52,21 @@ def choose(
     notes: list[str] = []
     overlapping = table.attrs.get("overlapping")
     if split.by == AUTO:
-        made.by = GROUP if GROUP in table and table[GROUP].nunique() < len(table) else together
-        if overlapping and not made.column and not _keeps(table, made.by, overlapping):
-            made.by = overlapping
+        made.by, torn = _groups(table, together, None if made.column else overlapping)
+        notes += torn
     if overlapping and _torn(table, made, overlapping):
         what = "windows of one recording" if overlapping == "recording" else "crops that share pixels"
         notes.append(
-            f"warning: {what} may stand in two splits (data.split.by={made.by or 'null'}), so that scores are "
-            f"too good; data.split.by={overlapping} keeps them apart"
+            f"warning: {what} may stand in two splits (data.split.by={show(made.by)}), so that scores are "
+            f"too good; {linked.typed(linked.together(table, [*linked.columns(made.by), overlapping]))} keeps them apart"
         )
     if len(placed := made.placed(table)) < len(table):
         table = table.iloc[placed]
     groups = pd.Series(made.groups(table), index=table.index, dtype=object)
     if labels is None or isinstance(labels, str):
-        taken, left = _labels(table, groups, made, {*BOOKKEEPING, *texts, made.by, made.column, together})
+        taken, left = _labels(
+            table, groups, made, {*BOOKKEEPING, *texts, *linked.columns(made.by), made.column, together}
+        )
         notes.append(f"labels: {', '.join(taken) or 'none'}{_listed(left)}")
     else:
         taken = labels
@@ -79,12 +84,28 @@ def frozen(table: pd.DataFrame, labels: list[str] | str | None, split: Split, re
     """What is `auto`, as the trained run of `record` had it; new files need not have its groups."""
     made = with_column(split, table)
     if split.by == AUTO:
-        by = record["split"]["by"]
-        made.by = by if by in table else None
+        made.by = linked.within(record["split"]["by"], table)
     if split.stratify == AUTO:
         stratum = record["split"]["stratify"]
         made.stratify = stratum if stratum in table else None
     return Choice(labels if isinstance(labels, list) else list(record["labels"]), made, [])
+
+
+def _groups(table: pd.DataFrame, together: str | None, overlapping: str | None) -> tuple[linked.By, list[str]]:
+    """The columns whose groups stay whole, and a warning of those that can't: they would link most samples into one group."""
+    wanted = [GROUP] if GROUP in table and table[GROUP].nunique() < len(table) else []
+    wanted += [together] if together else []
+    if overlapping and not any(_keeps(table, column, overlapping) for column in wanted):
+        wanted.append(overlapping)
+    needed, found = linked.needed(table, wanted), linked.together(table, wanted)
+    torn = [c for c in needed if c not in found]
+    if not torn:
+        return linked.plain(found or None), []
+    share = linked.largest(linked.names(table, needed))
+    said = f"{linked.typed(needed)} links {share:.0%} of the samples into one group"
+    return linked.plain(found), [
+        f"warning: a value of {' or '.join(torn)} may stand in two splits, so that scores are too good: {said}"
+    ]
 
 
 def with_column(split: Split, table: pd.DataFrame) -> Split:
@@ -105,7 +126,7 @@ def _labels(
 
 def _unfit(column: pd.Series, groups: pd.Series, split: Split) -> str:
     known = column.dropna().astype(object)
-    if known.map(lambda v: isinstance(v, list | tuple | set)).any():  # several labels a row
+    if known.map(lambda v: isinstance(v, list | tuple | set | np.ndarray)).any():  # several labels a row
         return ""
     counts = known.map(str).value_counts()
     if len(counts) < 2:
@@ -113,7 +134,7 @@ def _unfit(column: pd.Series, groups: pd.Series, split: Split) -> str:
     if len(counts) == len(known):
         return "another value in every row"
     if split.by and groups.groupby(known.map(str)).nunique().max() == 1:
-        return f"each value in one {split.by} only"
+        return f"each value in one {split.unit} only"
     if pd.api.types.is_float_dtype(column) or split.min_class_policy == "train" or counts.iloc[-1] > 1:
         return ""
     return (
@@ -136,22 +157,28 @@ def _stratum(
 
 
 def _uneven(column: pd.Series, groups: pd.Series, split: Split) -> str:
-    if pd.api.types.is_float_dtype(column) or column.map(lambda v: isinstance(v, list | tuple | set)).any():
+    if (
+        pd.api.types.is_float_dtype(column)
+        or column.map(lambda v: isinstance(v, list | tuple | set | np.ndarray)).any()
+    ):
         return "no classes"
     strata = column.astype(object).where(column.notna(), NO_STRATUM).map(str)
     if strata.groupby(groups).nunique().max() > 1:
-        return f"differs within {split.by}"
+        return f"differs within {'a ' * (len(linked.columns(split.by)) > 1)}{split.unit}"
     found = groups[column.notna()].groupby(strata[column.notna()]).nunique().sort_values(kind="stable")
     if found.empty:
         return "no values"
     parts = sum(share > 0 for share in split.shares.values())
-    unit = split.by or "sample"
-    return f"{found.index[0]!r} has {found.iloc[0]} {unit}, fewer than {parts} splits" if found.iloc[0] < parts else ""
+    return (
+        f"{found.index[0]!r} has {found.iloc[0]} {split.unit}, fewer than {parts} splits"
+        if found.iloc[0] < parts
+        else ""
+    )
 
 
 def _told(split: Split, unfit: dict[str, str]) -> str:
     alone = f"each sample by itself (there is no column `{GROUP}` to group by)"
-    by = f"no {split.by} in two splits" if split.by else alone
+    by = f"no {' and no '.join(linked.columns(split.by))} in two splits" if split.by else alone
     parts = [by, f"stratified by {split.stratify}" if split.stratify else "not stratified"]
     parts += [f"official column {split.column}"] if split.column else []
     reasons = "; ".join(f"not by {column}, {why}" for column, why in unfit.items())
@@ -160,7 +187,7 @@ def _told(split: Split, unfit: dict[str, str]) -> str:
 
 def _torn(table: pd.DataFrame, split: Split, overlapping: str) -> bool:
     """Whether rows that share pixels or steps may stand in two splits."""
-    return not any(_keeps(table, column, overlapping) for column in (split.by, split.column))
+    return not any(_keeps(table, column, overlapping) for column in (*linked.columns(split.by), split.column))
 
 
 def _keeps(table: pd.DataFrame, column: str | None, overlapping: str) -> bool:
@@ -178,7 +205,7 @@ def _whole(table: pd.DataFrame, column: str | None, unit: str) -> bool:
 
 
 def _leaky(split: Split) -> str:
-    shared = f"samples of one {split.by} stand" if split.by else "what the official split keeps apart stands"
+    shared = f"samples of one {split.unit} stand" if split.by else "what the official split keeps apart stands"
     return (
         f"warning: data.split.group_policy=samples is a random split: {shared} in train and test, so that scores are too good; "
         "it serves to measure by how much (the leak gap), and nothing else"

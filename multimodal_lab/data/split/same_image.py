@@ -10,6 +10,7 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError, Source
+from multimodal_lab.data.split import linked
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
@@ -99,18 +100,9 @@ def _first(values: pd.Series) -> np.ndarray:
 
 def _joined(samples: pd.DataFrame, images: Sequence[str]) -> np.ndarray:
     """(N,) the first row that each row hangs together with, over any number of shared images."""
-    parent = list(range(len(samples)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    held: dict[str, int] = {}
-    for column in images:
-        for i, path in enumerate(samples[column]):
-            if isinstance(path, str) and path:
-                a, b = sorted((root(i), root(held.setdefault(posixpath.normpath(path), i))))
-                parent[b] = a
-    return np.array([root(i) for i in range(len(parent))], dtype=np.int64)
+    cells = [
+        (row, path) for column in images for row, path in enumerate(samples[column]) if isinstance(path, str) and path
+    ]
+    rows = np.array([row for row, _ in cells], dtype=np.int64)
+    values = pd.factorize(np.array([posixpath.normpath(path) for _, path in cells], dtype=object))[0]
+    return linked.first_rows(len(samples), rows, values)

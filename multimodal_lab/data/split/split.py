@@ -10,13 +10,14 @@ import pandas as pd
 
 from multimodal_lab.bounds import Fraction, Natural, Positive
 from multimodal_lab.data.source import DataError
-from multimodal_lab.data.split import spatial
+from multimodal_lab.data.split import linked, spatial
 from multimodal_lab.data.split.hashing import keys
 from multimodal_lab.hashing import stable_id
+from multimodal_lab.text import nearest, show
 
 SplitRows = dict[str, np.ndarray]
 NAMES = ("train", "val", "test")
-AUTO = "auto"  # what `Data` settles from the sample table
+AUTO = linked.AUTO
 INSTEAD = "instead"  # of a sample table's `attrs`: {column: what to type where it is not there}
 NO_STRATUM = "(missing)"  # of the samples without a value of the column that splits are stratified by
 OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
@@ -25,6 +26,7 @@ OFFICIAL = {"valid": "val", "validation": "val", "dev": "val", "training": "trai
 class Split:
     """Give every group (all rows with one value of `by`; each row by itself without it) to one of train, val and test.
 
+    Of several columns, `by=[site,individual]`, rows that share a value of any of them are of one group, see `linked.names`.
     `stratify` names a column whose values each split gets in proportion, counted in groups; it must be constant within
     a group. A `Data` settles both where they are `auto`. `column` names an official split (train, val or test): it is
     followed, and where it has no val, `val` is the share carved by group out of its train; `auto`: the column `split`, where
@@ -40,7 +42,7 @@ class Split:
     def __init__(
         self,
         *,
-        by: str | None = None,
+        by: str | list[str] | None = None,
         stratify: str | None = None,
         train: Fraction = 0.7,
         val: Fraction = 0.1,
@@ -52,8 +54,10 @@ class Split:
         block_km: Positive | None = None,
         buffer_km: Positive | None = None,
     ) -> None:
-        if (by == spatial.COLUMN) != (block_km is not None) or (buffer_km is not None and block_km is None):
-            found = f"by={by or 'null'}, block_km={block_km or 'null'}, buffer_km={buffer_km or 'null'}"
+        by = linked.plain(by)
+        in_blocks = spatial.COLUMN in linked.columns(by)
+        if in_blocks != (block_km is not None) or (buffer_km is not None and block_km is None):
+            found = f"by={show(by)}, block_km={block_km or 'null'}, buffer_km={buffer_km or 'null'}"
             raise DataError(
                 f"data.split: {found}; by=spatial_block and block_km, such as 10, go together, buffer_km with both"
             )
@@ -61,13 +65,8 @@ class Split:
             raise DataError(f"data.split: train, val and test must add up to 1, got {train} + {val} + {test}")
         if train == 0:
             raise DataError("data.split.train: 0 leaves nothing to train on")
-        self.by, self.stratify, self.column, self.min_class_policy, self.seed = (
-            by,
-            stratify,
-            column,
-            min_class_policy,
-            seed,
-        )
+        self.by: linked.By = by
+        self.stratify, self.column, self.min_class_policy, self.seed = stratify, column, min_class_policy, seed
         self.group_policy, self.block_km, self.buffer_km = group_policy, block_km, buffer_km
         self.shares = {"train": train, "val": val, "test": test}
 
@@ -80,6 +79,7 @@ class Split:
         if len(placed := self.placed(samples)) < len(samples):
             return {name: placed[rows] for name, rows in self.assign(samples.iloc[placed]).items()}
         groups = self.groups(samples)
+        linked.require_apart(samples, self.by, groups, sum(share > 0 for share in self.shares.values()))
         strata = self._strata(samples, groups)
         rows = self._whole(samples, groups, strata)
         if self.buffer_km is not None and self.group_policy == "groups":
@@ -117,8 +117,9 @@ class Split:
 
     def placed(self, samples: pd.DataFrame) -> np.ndarray:
         """The rows that are split: all, but by blocks of overlapping crops those in one; the others have pixels of two."""
-        by_block = self.by is not None and samples.attrs.get("overlapping") == self.by
-        return np.flatnonzero(samples[self.by].notna()) if by_block else np.arange(len(samples))
+        block = samples.attrs.get("overlapping")
+        by_block = block in linked.columns(self.by)
+        return np.flatnonzero(samples[block].notna()) if by_block else np.arange(len(samples))
 
     def ground(self) -> dict[str, float]:
         """What blocks of the ground are, for a record; empty without such."""
@@ -126,18 +127,28 @@ class Split:
         return {key: float(km) for key, km in sizes.items() if km is not None}
 
     def told(self, samples: pd.DataFrame, splits: SplitRows) -> list[str]:
-        """What a run says of blocks of the ground; nothing without such."""
-        return [] if self.block_km is None else [spatial.told(samples, splits, self.block_km, self.buffer_km)]
+        """What a run says of groups by several columns, and of blocks of the ground; nothing without such."""
+        blocks = [] if self.block_km is None else [spatial.told(samples, splits, self.block_km, self.buffer_km)]
+        return [*linked.told(samples, self.by), *blocks]
+
+    @property
+    def unit(self) -> str:
+        """What a group is called: `individual`, `sample`, `group by site + individual`."""
+        return linked.unit(self.by)
 
     def groups(self, samples: pd.DataFrame) -> np.ndarray:
-        """(N,) str: the group of each row."""
-        if self.by == spatial.COLUMN:
+        """(N,) str: the group of each row, see `linked.names`."""
+        named = linked.columns(self.by)
+        if spatial.COLUMN in named:
             spatial.require_coordinates(samples)
-        column = _column(samples, self.by or "id", "data.split.by")
-        if column.isna().any():
-            row = samples["id"].iloc[int(column.isna().to_numpy().argmax())]
-            raise DataError(f"data.split.by: sample {row!r} has no {self.by}; give it one or leave it out")
-        return names_of(column)
+        there = [linked.known(_column(samples, column, "data.split.by")) for column in named]
+        if there and (alone := ~np.any(there, axis=0)).any():
+            row = samples["id"].iloc[int(alone.argmax())]
+            raise DataError(
+                f"data.split.by: sample {row!r} has no {' and no '.join(named)}; give it one, leave it out, or let it be a group "
+                f"by itself: {linked.typed([*named, 'id'])}"
+            )
+        return linked.names(samples, self.by)
 
     def _strata(self, samples: pd.DataFrame, groups: np.ndarray) -> np.ndarray:
         if self.stratify is None:
@@ -148,8 +159,8 @@ class Split:
         for group, value in zip(groups, values, strict=True):
             if first.setdefault(group, value) != value:
                 raise DataError(
-                    f"data.split.stratify: {self.by} {group!r} has {self.stratify} {first[group]!r} and {value!r}; "
-                    f"stratify by a column that is constant within {self.by}, or set data.split.stratify=null"
+                    f"data.split.stratify: {self.unit} {group!r} has {self.stratify} {first[group]!r} and {value!r}; "
+                    f"stratify by a column that is constant within a {self.unit}, or set data.split.stratify=null"
                 )
         return values
 
@@ -166,7 +177,7 @@ class Split:
         for group, name in zip(groups, names, strict=True):
             if seen.setdefault(group, name) != name:
                 raise DataError(
-                    f"data.split: {self.by} {group!r} is in both {seen[group]} and {name} of column {self.column}"
+                    f"data.split: {self.unit} {group!r} is in both {seen[group]} and {name} of column {self.column}"
                 )
         rows = {name: np.flatnonzero(names == name) for name in NAMES if (names == name).any()}
         if "train" not in rows:
@@ -200,24 +211,17 @@ class Split:
     def _refuse(self, stratum: str, names: Sequence[str], shares: dict[str, float]) -> None:
         if self.min_class_policy == "train" and self.stratify:
             return
-        unit = self.by or "specimen"
         what = f"{self.stratify} {stratum!r}" if self.stratify else "the data set"
         choices = (
             "set data.split.min_class_policy=train, data.split.stratify=null, or leave it out"
             if self.stratify
             else "set a share to 0"
         )
+        there = linked.counted(len(names), self.by)
         raise DataError(
-            f"data.split: {what} has {len(names)} {unit} ({names[0]!r}{', …' if len(names) > 1 else ''}), too few for "
+            f"data.split: {what} has {there} ({names[0]!r}{', …' if len(names) > 1 else ''}), too few for "
             f"{', '.join(shares)}: at least {len(shares)}; {choices}"
         )
-
-
-def names_of(column: pd.Series) -> np.ndarray:
-    """(N,) str of a column; those that it holds as objects are no copies, as they would be half a million of them."""
-    if column.dtype == object:
-        return np.array([*map(str, column)], dtype=object)
-    return column.astype(str).to_numpy(dtype=object)
 
 
 def _quotas(count: int, shares: Sequence[float]) -> list[int]:
@@ -236,6 +240,6 @@ def _quotas(count: int, shares: Sequence[float]) -> list[int]:
 def _column(samples: pd.DataFrame, name: str, where: str) -> pd.Series:
     if name not in samples:
         near = samples.attrs.get(INSTEAD, {}).get(name)
-        hint = f" (nearest: {near})" if near else ""
+        hint = f" (nearest: {near or nearest(name, map(str, samples.columns))[0]})"
         raise DataError(f"{where}: no column {name!r}; there are {', '.join(map(str, samples.columns))}{hint}")
     return samples[name]

@@ -39,14 +39,18 @@ class OwnScaling:
         raise DataError(f"data.scaling.policies: none for stream {stream.name}; {near}")
 
 
-def spelt_out(node: Mapping[str, Any], source: Source) -> dict[str, Any]:
-    """The scaling of a plain `data` node, with each source's own by all its names, for where these sources are not."""
+def spelt_out(node: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    """The scaling of a plain `data` node, with each source's own by all its names, for where these sources are not.
+
+    described: what `fitted_cache.described` told of it where they were: that of each source, and of each field of its alone.
+    """
     scaling = dict(node["scaling"])
     if "policies" in scaling:
         sources = node["source"].get("sources") or {}
         own = {name: one["scaling"] for name, one in sources.items() if "scaling" in one}
         own |= scaling["policies"] or {}
-        scaling["policies"] = {field: own[name] for field, name in _alone(source).items() if name in own} | own
+        alike = {name: next((s for s in own if described.get(s) == facts), None) for name, facts in described.items()}
+        scaling["policies"] = {name: own[source] for name, source in alike.items() if source is not None} | own
     return scaling
 
 

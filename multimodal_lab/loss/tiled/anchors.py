@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import matmul
 from multimodal_lab.loss.tiled.collectives import total
 from multimodal_lab.loss.tiled.custom_grad import made
@@ -27,9 +28,9 @@ def both_ways(
 ) -> Tensor:
     """The mean over both directions of `score`'s mean over all anchors: a scalar, with a gradient to a, b and `numbers`.
 
-    Row i of a (N, D) and of b (N, D) are one sample: ids (N,), equal ids are positives; present_* (N,) bool. Anchors are
-    the rows of all DDP ranks, candidates likewise. A second derivative is refused. Every cosine is made twice, once a
-    direction; memory is that of the rows and of `BLOCK` pairs.
+    Row i of a (N, D) and of b (N, D) are one sample: ids (N,) or (N, K), equal ids are positives (`equal_texts.equal`);
+    present_* (N,) bool. Anchors are the rows of all DDP ranks, candidates likewise. A second derivative is refused. Every
+    cosine is made twice, once a direction; memory is that of the rows and of `BLOCK` pairs.
     """
 
     def compute(wanted: bool) -> tuple[Tensor, list[Tensor]]:
@@ -109,7 +110,7 @@ def _way(
 
 def _compare(mine: Side, every: Side, at: slice, exclude_self: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Cosine of some anchors with all candidates, which of them are positives and which negatives."""
-    same = mine.ids[at, None] == every.ids
+    same = equal(mine.ids[at], every.ids)
     seen = torch.ones_like(same)
     if mine.seen is not None:
         seen &= mine.seen[at, None]

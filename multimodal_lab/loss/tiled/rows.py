@@ -14,7 +14,7 @@ from multimodal_lab.loss.tiled.collectives import own_part
 
 
 class Own(NamedTuple):
-    """This rank's rows, detached: x (N, D); norm (N, 1), 1 for a zero row; ids (N,); present (N,) bool."""
+    """This rank's rows, detached: x (N, D); norm (N, 1), 1 for a zero row; ids (N,) or (N, K); present (N,) bool."""
 
     x: Tensor
     norm: Tensor
@@ -31,8 +31,8 @@ class Own(NamedTuple):
 
 
 class Side(NamedTuple):
-    """Rows sorted by id: unit (M, D), rounded where `float16.wanted`; ids (M,); place (M,), where each stood, counted from
-    `first` over all ranks.
+    """Rows sorted by id: unit (M, D), rounded where `float16.wanted`; ids (M,), or (M, K), sorted by
+    the first; place (M,), where each stood, counted from `first` over all ranks.
 
     seen (M,) bool on an accelerator, where missing rows stay and every shape is known without asking it; None on the
     CPU, where they are left out.
@@ -56,9 +56,9 @@ class Side(NamedTuple):
 
 
 def own(x: Tensor, ids: Tensor, present: Tensor | None) -> Own:
-    """Rows x (N, D) with their ids (N,); all are present unless `present` (N,) bool says otherwise."""
+    """Rows x (N, D) with their ids (N,) or (N, K); all are present unless `present` (N,) bool says otherwise."""
     if present is None:
-        present = torch.ones_like(ids, dtype=torch.bool)
+        present = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     norm = torch.linalg.vector_norm(wide(x), dim=1, keepdim=True)
     # Dividing a zero row by a tiny epsilon, as F.normalize does, would multiply its gradient by 1e12.
     return Own(x.detach(), torch.where(norm > 1e-12, norm, 1.0), ids, present)
@@ -77,11 +77,12 @@ def local(rows: Own) -> Side:
 
 
 def _sorted(unit: Tensor, ids: Tensor, present: Tensor, first: int = 0) -> Side:
+    key = ids if ids.ndim == 1 else ids[:, 0]
     if _asks(ids):
         there = present.nonzero().squeeze(1)
-        order = there[ids[there].argsort(stable=True)]
+        order = there[key[there].argsort(stable=True)]
         return Side(unit[order], ids[order], order, None, first)
-    order = ids.argsort(stable=True)
+    order = key.argsort(stable=True)
     return Side(unit[order], ids[order], order, present[order], first)
 
 

@@ -96,7 +96,9 @@ class Softmax:
 
 
 def _task(tiles: Tiles, scale: float | Tensor, decoupled: bool, twice: bool) -> Softmax | Fused:
-    return Fused(tiles, scale, decoupled) if gpu.wanted(tiles.a.unit) else Softmax(tiles, scale, decoupled, twice)
+    # the kernels compare one id a row
+    fused = tiles.a.ids.ndim == 1 and gpu.wanted(tiles.a.unit)
+    return Fused(tiles, scale, decoupled) if fused else Softmax(tiles, scale, decoupled, twice)
 
 
 def _bounded(scale: float | Tensor, dtype: torch.dtype) -> bool:

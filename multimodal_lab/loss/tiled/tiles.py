@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import LOW, wide_type
 from multimodal_lab.loss.tiled import float16
 from multimodal_lab.loss.tiled.rows import Side
@@ -72,9 +73,9 @@ class Tiles:
     def mask(self, block: Tile) -> Mask | None:
         """Of a tile that may hold a positive or hidden pair; None for one that holds none."""
         (rows, columns, _), a, b = block, self.a, self.b
-        if a.seen is None and not _overlap(a.ids[rows], b.ids[columns]):
+        if a.seen is None and a.ids.ndim == 1 and not _overlap(a.ids[rows], b.ids[columns]):
             return None
-        positive, hidden = a.ids[rows, None] == b.ids[columns], None
+        positive, hidden = equal(a.ids[rows], b.ids[columns]), None
         if a.seen is not None and b.seen is not None:
             hidden = ~(a.seen[rows, None] & b.seen[columns])
         if self.exclude_self:

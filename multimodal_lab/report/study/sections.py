@@ -25,6 +25,8 @@ from multimodal_lab.report.study.elements import (
 from multimodal_lab.report.study.shares import retrained, subsets
 from multimodal_lab.report.study.tuning import tuning
 from multimodal_lab.report.study.where import acquire, only_fusion, where
+from multimodal_lab.stats.score import named
+from multimodal_lab.stats.score_names import LOSSES
 
 EFFECT = "effect, over runs only, not over samples"
 RESTS = (
@@ -34,7 +36,10 @@ RESTS = (
     "The verdict rests on the gain (one-sided, at .045, where it is claimed; two-sided, at .05, where a loss is), on the test of "
     "equivalence, on the controls' gains and the arm's leads over them, and on the smallest gain at which it would be adds with "
     "80 % chance (sees); the others stand beside it.",
-    "The interval of effect takes runs (seeds and splits) for independent. least: the lowest p that so many pairs can give.",
+    "p and p Holm are two-sided. equivalent: whether the difference is shown to be within the margin, and the p of that. sees is "
+    "in the unit of the gain; win/tie/loss counts runs (seeds and splits); bootstrap draws seeds, splits and groups again; sign "
+    "flips are of groups, Wilcoxon's ranks of seeds. The interval of effect takes runs for independent. least: the lowest p that "
+    "so many pairs can give.",
 )
 
 
@@ -102,7 +107,8 @@ def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[
 def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
     head = ("label", "arm", "over", "verdict", "gain", "p Holm", "p", "equivalent", "sees", EFFECT, "win/tie/loss",
             "bootstrap", "sign flips p (least)", "Wilcoxon p (least)")  # fmt: skip
-    rows, notes = [], []
+    rows: list[list[str]] = []
+    notes: dict[tuple[str, str], list[str]] = {}
     for label, own in made["labels"].items():
         by = score_of(own)
         for c in own["comparisons"]:
@@ -114,10 +120,13 @@ def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
                          f"{signed(boot['low'], by)} to {signed(boot['high'], by)}",
                          f"{pvalue(flip['p'])} ({pvalue(flip['smallest'])})",
                          f"{pvalue(rank['p'])} ({pvalue(rank['smallest'])})"])  # fmt: skip
-            notes += [f"{label}, {c['arm']} over {c['baseline']}: {n}" for n in [*c["notes"], c["need"]] if n]
+            for note in filter(None, [*c["notes"], c["need"]]):
+                notes.setdefault((label, note), []).append(f"{c['arm']} over {c['baseline']}")
     if rows:
         yield Section("All comparisons", RESTS, [Table(head, rows)])
-        yield Section("What more seeds would see", notes)
+        yield Section(
+            "What more seeds would see", [f"{label}: {n} ({', '.join(of)})" for (label, n), of in notes.items()]
+        )
 
 
 def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
@@ -149,13 +158,27 @@ def _overlap(made: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("Overlap of the modalities", said, tables)
 
 
+EACH = {
+    "auroc": "the share of the samples of other classes that are given less of the class",
+    "average_precision": "the mean precision at the probability that its samples are given",
+    "r2": "the mean of 1 less the squared error over the variance of the whole test part",
+    **{loss: f"the mean {named(loss).title}, less being better" for loss in LOSSES},
+}  # of the samples of a class or group; of all other scores how many are right
+
+
+def _each(own: Mapping[str, Any]) -> str:
+    name, metric = score_of(own).name, str(own.get("metric"))
+    right = f"the {metric}" if name == "accuracy" and metric != "accuracy" else "the share that is right"
+    return f"{EACH.get(name, right)}, over runs"
+
+
 def _classes(made: Mapping[str, Any]) -> Iterator[Section]:
     tables = []
     for label, own in made["labels"].items():
         arms = [a for a, facts in own["arms"].items() if facts["role"] != "control"]
         rows = [[name, str(c["n"]), *(number(c["mean"][a]) for a in arms)] for name, c in own["by_class"].items()]
         if rows and len(rows) <= 100:
-            tables.append(Table((label, "n", *arms), rows))
+            tables.append(Table((label, "n", *arms), rows, f"{label}: {_each(own)}"))
     if tables:
         yield Section("By class", (), tables)
 
@@ -165,10 +188,11 @@ def _groups(made: Mapping[str, Any]) -> Iterator[Section]:
     for label, own in made["labels"].items():
         v = own["verdict"]
         pair = [a for a in (v["baseline"], v["arm"]) if a in own["arms"]]
-        rows = [[str(g["group"]), str(g["n"]), *(number(g["mean"][a]) for a in pair)] for g in own["by_group"]["most"]]
+        rows = [[str(g["group"]), str(g.get("sample", "")), str(g["n"]), *(number(g["mean"][a]) for a in pair)]
+                for g in own["by_group"]["most"]]  # fmt: skip
         if rows:
-            said = f"{label}: the {len(rows)} of {own['by_group']['count']} groups that give most to the difference"
-            tables.append(Table(("group", "n", *pair), rows, said))
+            said = f"{label}: the {len(rows)} of {own['by_group']['count']} groups that give most to the difference; {_each(own)}"
+            tables.append(Table(("group", "a sample of it", "n", *pair), rows, said))
     if tables:
         yield Section("By group", (), tables)
 

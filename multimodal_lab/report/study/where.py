@@ -23,7 +23,9 @@ def where(made: Mapping[str, Any]) -> Iterator[Section]:
         for table in own["where"]:
             rows = [
                 [s["name"], str(s["n"]), str(s["groups"]), points(s["gain"], score_of(own)), pvalue(s["p"]), pvalue(s["q"]),
-                 s["found"] or ("–" if s["q"] is not None else "not tested: too few")]
+                 s["found"] or "–"] if s["q"] is not None else
+                [s["name"], str(s["n"]), str(s["groups"]), points({**s["gain"], "low": None}, score_of(own)), "–", "–",
+                 "not tested: too few groups"]
                 for s in table["rows"]
             ]  # fmt: skip
             head = (table["column"], "n", "groups", f"{table['arm']} over {table['over']}", "p", "q", "found")

@@ -20,6 +20,7 @@ from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Asked, Needed, detectable, seeds_needed
 from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED
 from multimodal_lab.study.analysis.control_name import control_name
+from multimodal_lab.study.analysis.few_groups import too_few
 from multimodal_lab.study.ledger.outcomes import Scores
 from multimodal_lab.study.ledger.scoring import Scoring
 
@@ -45,7 +46,7 @@ class Comparison:
     alpha, lead_alpha: the levels at which a gain, and a lead over a control of each name, are found, corrected for how many
     are asked. behind: by how much the baseline's score is below that of the better one, whose score a control has.
     repeated: how many seeds have the predictions of another in both arms, and count as one with it. among: how many baselines
-    the better one was chosen from. bounds: see `bounds`.
+    the better one was chosen from. bounds: see `bounds`. few: see `too_few`.
     """
 
     label: str
@@ -65,11 +66,13 @@ class Comparison:
     alpha: float = ONE_SIDED
     lead_alpha: Mapping[str, float] = field(default_factory=dict)
     bounds: Bounds | None = None
+    few: str = ""
 
     @cached_property
     def equivalence(self) -> Equivalence:
         """Whether the difference is shown to be within the margin, of this arm alone."""
-        return equivalence(self.pairs, self.gain, self.margin, ALPHA, self.among, self.bounds)
+        found = equivalence(self.pairs, self.gain, self.margin, ALPHA, self.among, self.bounds)
+        return replace(found, p=1.0) if self.few else found
 
     @property
     def asked(self) -> list[Asked]:
@@ -122,8 +125,13 @@ class Comparison:
         found = [repeats(self.repeated)] if self.repeated else []
         for test, what, name in ((self.ranks, "seeds", "exact Wilcoxon"), (self.flips, "groups", "sign-flip")):
             if test.hopeless:
+                few = (
+                    f"{test.n} {what if test.n != 1 else what[:-1]} that differ{'s' * (test.n == 1)}"
+                    if test.n
+                    else f"no {what} differ"
+                )
                 least = f"{test.smallest:.4f}".lstrip("0")
-                found.append(f"{test.n} {what} that differ: no data could bring the {name} p over {what} below {least}")
+                found.append(f"{few}: no data could bring the {name} p over {what} below {least}")
         return found
 
 
@@ -168,8 +176,8 @@ def mean(scores: Scores, arm: str, test_per_train: float | None) -> Crossed:
 
 
 def test(scores: Scores, baseline: str, arm: str, test_per_train: float | None) -> Crossed:
-    """The study's test of arm - baseline; of a share no bound of the interval is beyond 1."""
-    found = crossed(pair(scores, baseline, arm), test_per_train)
+    """The study's test of arm - baseline; the interval is wider where few groups differ, and of a share it ends at 1."""
+    found = crossed(pair(scores, baseline, arm), test_per_train).widened()
     if (more := bounds(scores, baseline, arm, test_per_train, found)) is not None:
         low, high = more(0.95)
         found = replace(found, low=min(found.low, low), high=max(found.high, high))
@@ -222,5 +230,5 @@ def _pair(study: Study, scores: Scores, arm: str, baseline: str, best: str, test
     return Comparison(
         scores.label, arm, baseline, baseline == best, pairs, runs(base).ravel(), runs(fused).ravel(), gain,
         guards, scores.by.margin, scores.by, behind, len(scores.seeds) - len(seeds),
-        bounds=bounds(scores, baseline, arm, test_per_train, gain),
+        bounds=bounds(scores, baseline, arm, test_per_train, gain), few=too_few(scores),
     )  # fmt: skip

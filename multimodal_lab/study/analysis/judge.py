@@ -151,9 +151,13 @@ def _judged(
     same = equal[c.label, c.arm, c.baseline]
     evidence = Evidence(
         gain, same, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
-        need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better, note=repeats(c.repeated) if c.repeated else "",
+        need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better, note=_note(c),
     )  # fmt: skip
     return Judged(c, verdict(evidence), gain, same, controls, evidence.problems)
+
+
+def _note(c: Comparison) -> str:
+    return "; ".join(filter(None, [repeats(c.repeated) if c.repeated else "", c.few]))
 
 
 def _small(guard: Guard, c: Comparison) -> bool:

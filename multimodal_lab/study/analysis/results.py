@@ -120,7 +120,8 @@ def _label(found: Outcomes, answer: Answer, seen: Seen, best: OverBest | None) -
     if scores is not None and scores.by.score.name not in RECORDED:
         chance = scores.by.constant
     score = scores.by.score if scores is not None else ACCURACY
-    unit = Unit(score, None if chance is None else score.sign * chance)
+    title = scores.by.title if scores is not None else ""
+    unit = Unit(score, None if chance is None else score.sign * chance, title)
     told = beside(lead(answer, seen, unit), best, unit, answer)
     said = _lead(told)
     if scores is None or head is None:
@@ -221,8 +222,12 @@ def _by_class(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
 
 def _by_group(scores: Scores, head: Comparison) -> dict[str, Any]:
     """The groups in which the headline's two arms differ most, by what they give to the mean."""
-    order = np.argsort(-np.abs(head.pairs.by_group), kind="stable")[:GROUPS]
-    most = [{"group": int(g), **_share(scores, scores.groups == g)} for g in head.pairs.names[order]]
+    size = np.abs(head.pairs.by_group)
+    order = [i for i in np.argsort(-size, kind="stable")[:GROUPS] if size[i] > 0]
+    most = []
+    for g in head.pairs.names[order]:
+        rows = scores.groups == g
+        most.append({"group": int(g), "sample": str(scores.ids[np.flatnonzero(rows)[0]]), **_share(scores, rows)})
     return {"most": most, "count": len(head.pairs.names)}
 
 

@@ -19,10 +19,14 @@ WHOLE = 0.1  # from this gain on, points are told without decimals
 
 @dataclass(frozen=True)
 class Unit:
-    """How the sentence writes a score; chance: what needs no modality, None where that is not known or the score has none."""
+    """How the sentence writes a score; chance: what needs no modality, None where that is not known or the score has none.
+
+    title: what stands before a level, where that is not the score's own.
+    """
 
     score: Score
     chance: float | None = None
+    title: str = ""
 
     @property
     def least(self) -> float | None:
@@ -32,7 +36,8 @@ class Unit:
     def level(self, mean: float, named: bool = True) -> str:
         """`.96`; `R² .41`. mean: as the study's test has it, a loss with its sign turned."""
         text = self.score.told(self.score.sign * mean)
-        return text if self.score.name == "accuracy" or not named else f"{self.score.title} {text}"
+        title = self.title or self.score.title
+        return text if title == "accuracy" or not named else f"{title} {text}"
 
     def size(self, gain: float) -> str:
         """`51 points`, `3.4 points of R²`, `0.034`."""
@@ -104,7 +109,8 @@ def lead(answer: Answer, seen: Seen, unit: Unit) -> Lead:
     clauses = (
         [d.clause for d in found] if len(void) > 1 or "" in void else [f"what they add cannot be told: {void.pop()}"]
     )
-    return Lead("; ".join([_alone(answer, singles, unit), *clauses]) + ".", words, found)
+    said = [_alone(answer, singles, unit), *clauses, *_learnt_by_none(answer, singles, unit)]
+    return Lead("; ".join(said) + ".", words, found)
 
 
 def _direction(
@@ -149,6 +155,14 @@ def _void(j: Judged) -> str:
 def _told(answer: Answer, singles: Sequence[str], unit: Unit) -> list[str]:
     """The modalities that alone are shown to score more than what needs none."""
     return [s for s in singles if unit.least is None or answer.means[s].low > unit.least]
+
+
+def _learnt_by_none(answer: Answer, singles: Sequence[str], unit: Unit) -> list[str]:
+    """A clause where no arm is shown to tell the label: what arms did not learn may be there all the same."""
+    arms = dict.fromkeys([*singles, *(j.of.arm for j in answer.judged)])
+    if unit.least is None or any(answer.means[arm].low > unit.least for arm in arms):
+        return []
+    return [f"no arm is shown to have learnt {answer.label}, which is no evidence that the data do not hold it"]
 
 
 def _alone(answer: Answer, singles: Sequence[str], unit: Unit) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from multimodal_lab.runs.guarded_arrays import read_parquet
-from multimodal_lab.stats.subgroups import LEVEL, Subgroup, subgroups
+from multimodal_lab.stats.subgroups import FEWEST, LEVEL, Subgroup, subgroups
 from multimodal_lab.study.analysis.judge import Answer
 from multimodal_lab.study.analysis.overlap import EMBEDDINGS
 from multimodal_lab.study.analysis.sentence import Direction, Lead
@@ -53,6 +53,8 @@ def _sentence(d: Direction, column: str, rows: Sequence[Subgroup]) -> str:
     parts = [_found(tested, word) for word in ("gains", "loses")]
     said = "; ".join(p for p in parts if p) or f"none of {len(tested)} is found to gain or to lose"
     left = f"; {len(rows) - len(tested)} could not be tested" if len(tested) < len(rows) else ""
+    if not tested:
+        said, left = f"none could be tested, as each of {len(rows)} has fewer than {FEWEST} groups", ""
     whole = "" if d.judged.verdict.kind == "adds" else f" (on the whole: {d.judged.verdict.kind} over {d.over})"
     return f"{' and '.join(d.added)} added to {d.over}, by {column}: {said}{left}{whole}"
 

@@ -40,7 +40,7 @@ class Label:
 class Facts:
     """All of it. split: overrides of `data.split`, nested, that follow from the data; stacked: the node of the stream that
     holds the bands of all inputs, None where they can't be stacked, for the reason `apart`. groups: what is held out as a
-    whole, counted, and the column that names it, None where each sample is one. side: of images, where it was derived.
+    whole, counted, and the column or columns that make it, None where each sample is one. side: of images, where it was derived.
     beside: columns that subgroups are told by and no head learns."""
 
     inputs: tuple[Input, ...]
@@ -49,7 +49,7 @@ class Facts:
     train: int
     test: int
     groups: int
-    by: str | None
+    by: str | list[str] | None
     official: bool
     split: Mapping[str, Any]
     stacked: Mapping[str, Any] | None

@@ -11,7 +11,7 @@ import pandas as pd
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.data.dataset import Data
-from multimodal_lab.data.split import auto
+from multimodal_lab.data.split import auto, linked
 from multimodal_lab.data.streams.labels import Target, encode
 from multimodal_lab.study.analysis.where import MOST
 from multimodal_lab.study.compare import spelt
@@ -100,7 +100,7 @@ def beside(table: pd.DataFrame, chosen: list[str], data: Data, asked: Request) -
     return [name for name in dict.fromkeys(names) if name not in chosen]
 
 
-def describe(table: pd.DataFrame, name: str, groups: np.ndarray, by: str | None, data: Data, asked: Request) -> Label:
+def describe(table: pd.DataFrame, name: str, groups: np.ndarray, by: linked.By, data: Data, asked: Request) -> Label:
     """The kind of a label; `StudyError` for one that nothing can be learnt of."""
     target = encode(table, name, kind=data.kinds.get(name))
     kind: Kind = "number" if not target.classes else "several" if target.values.ndim == 2 else "class"
@@ -111,8 +111,9 @@ def describe(table: pd.DataFrame, name: str, groups: np.ndarray, by: str | None,
         spelt.require_classes(table[name], name, data.kinds)
         _require_classes(table[name], target, name, groups, by, data)
         found = replace(found, notes=(*_alone(target, name, groups, by), *_unknown(table[name], name)))
-    if by is not None and found.kind != "several" and name not in asked.asked.differ:
-        _require_alike(table, name, groups, by)
+    if found.kind != "several" and name not in asked.asked.differ:
+        for column in linked.columns(by):
+            _require_alike(table, name, column)
     return found
 
 
@@ -132,7 +133,7 @@ def _require_number(values: np.ndarray, name: str, data: Data) -> None:
 
 
 def _require_classes(
-    column: pd.Series, target: Target, name: str, groups: np.ndarray, by: str | None, data: Data
+    column: pd.Series, target: Target, name: str, groups: np.ndarray, by: linked.By, data: Data
 ) -> None:
     known = target.values >= 0
     counts = Counter(target.values[known].tolist())
@@ -146,23 +147,22 @@ def _require_classes(
             f"study.labels: {name} holds {len(counts)} whole numbers in {int(known.sum())} samples: amounts, or codes? Say "
             f"which: +data.kinds.{name}=number or +data.kinds.{name}=class"
         )
-    unit = by or "sample"
     held = {c: len(np.unique(groups[known & (target.values == c)])) for c in counts}
     if sum(n >= HELD for n in held.values()) < 2:
         one = target.classes[min(held, key=lambda c: held[c])]
         raise StudyError(
-            f"study.labels: {name} {one!r} is in one {unit} only, and so are all classes but one at most: none could be both "
-            f"learnt and held out; expected two classes of {HELD} {unit}s or more"
+            f"study.labels: {name} {one!r} is in one {linked.unit(by)} only, and so are all classes but one at most: none "
+            f"could be both learnt and held out; expected two classes of {linked.counted(HELD, by)} or more"
         )
 
 
-def _alone(target: Target, name: str, groups: np.ndarray, by: str | None) -> Iterator[str]:
+def _alone(target: Target, name: str, groups: np.ndarray, by: linked.By) -> Iterator[str]:
     """A class of one group is learnt or held out, and so always answered wrong where it is tested."""
     alone = [c for i, c in enumerate(target.classes) if len(np.unique(groups[target.values == i])) == 1]
     if alone:
         some = ", ".join(map(repr, alone[:3])) + (f" and {len(alone) - 3} more" if len(alone) > 3 else "")
         which = f"class {some} is" if len(alone) == 1 else f"{len(alone)} classes ({some}) are each"
-        yield f"{name}: {which} in one {by or 'sample'} only: learnt or held out, never both, so that no arm can tell it"
+        yield f"{name}: {which} in one {linked.unit(by)} only: learnt or held out, never both, so that no arm can tell it"
 
 
 def _unknown(column: pd.Series, name: str) -> Iterator[str]:
@@ -170,11 +170,11 @@ def _unknown(column: pd.Series, name: str) -> Iterator[str]:
         yield f"{name}: {value!r} is a class of its own ({count} samples); leave these cells empty if it means that nobody knows"
 
 
-def _require_alike(table: pd.DataFrame, name: str, groups: np.ndarray, by: str) -> None:
-    """A label that is the same within nearly every group, and differs in a few, is wrong somewhere in these."""
-    known = table[name].notna().to_numpy()
-    values = table[name][known].astype(str).to_numpy()
-    frame = pd.DataFrame({"group": groups[known], "value": values, "id": table["id"][known].to_numpy()})
+def _require_alike(table: pd.DataFrame, name: str, by: str) -> None:
+    """A label that is the same within nearly every value of a column, and differs in a few, is wrong somewhere in these."""
+    known = table[name].notna().to_numpy() & linked.known(table[by])
+    cells = {"group": linked.as_text(table[by]), "value": linked.as_text(table[name]), "id": table["id"].to_numpy()}
+    frame = pd.DataFrame({column: values[known] for column, values in cells.items()})
     several = frame.groupby("group").filter(lambda own: len(own) > 1)
     distinct = several.groupby("group")["value"].nunique()
     wrong = distinct[distinct > 1]
@@ -183,6 +183,7 @@ def _require_alike(table: pd.DataFrame, name: str, groups: np.ndarray, by: str) 
     own = several[several["group"] == wrong.index[0]].drop_duplicates("value")
     (a, x), (b, y) = list(zip(own["value"], own["id"], strict=True))[:2]
     raise StudyError(
-        f"study.labels: {name} differs among the samples of {len(wrong)} of {len(distinct)} {by}s, such as {by} "
-        f"{wrong.index[0]!r}: {a!r} in {x}, {b!r} in {y}; correct them, or say that it may: study.differ=[{name}]"
+        f"study.labels: {name} differs among the samples of {len(wrong)} of {linked.counted(len(distinct), by)}, such as "
+        f"{linked.unit(by)} {wrong.index[0]!r}: {a!r} in {x}, {b!r} in {y}; correct them, or say that it may: "
+        f"study.differ=[{name}]"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from multimodal_lab.data.split.linked import counted
 from multimodal_lab.study.compare.budget import told
 from multimodal_lab.study.compare.facts import Facts, Input, Label
 from multimodal_lab.study.compare.file import retrains
@@ -28,7 +29,7 @@ def lines(
     jobs: int,
 ) -> Iterator[str]:
     """Data, labels, training, arms with controls, cells, time, what is not in it, and where it was written."""
-    unit = f" of {facts.groups} {facts.by}s" if facts.by else ""
+    unit = f" of {counted(facts.groups, facts.by)}" if facts.by else ""
     kept = "the official split" if facts.official else "split anew"
     yield f"plan: {facts.samples} samples{unit}, {facts.train} to learn from and {facts.test} held out ({kept})"
     yield f"  modalities   {', '.join(map(_input, facts.inputs))}"

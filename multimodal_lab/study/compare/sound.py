@@ -9,6 +9,7 @@ import pandas as pd
 
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.data.split import linked
 
 MOST = 20_000  # samples looked at, evenly spaced
 FEWEST, FEWEST_GROUPS = 10, 4  # samples, groups: below, no held-out part says anything
@@ -23,13 +24,15 @@ def require_samples(table: pd.DataFrame) -> None:
         )
 
 
-def require_groups(groups: np.ndarray, by: str | None) -> None:
+def require_groups(groups: np.ndarray, by: linked.By) -> None:
     """At least `FEWEST_GROUPS`, so that two of either part differ."""
     if (found := len(np.unique(groups))) < FEWEST_GROUPS:
-        values = f"{found} value{'s' * (found != 1)} of {by or 'id'}"
+        values = (
+            linked.counted(found, by) if isinstance(by, list) else f"{found} value{'s' * (found != 1)} of {by or 'id'}"
+        )
         raise StudyError(
             f"study=compare: the {len(groups)} samples have {values}, and the samples of one are held out together: "
-            f"expected at least {FEWEST_GROUPS} values, or another column in data.split.by"
+            f"expected at least {FEWEST_GROUPS}, or another column in data.split.by"
         )
 
 

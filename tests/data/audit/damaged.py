@@ -54,8 +54,13 @@ def write(folder):
     pd.DataFrame(rows | {"crs": "EPSG:32633"}).to_csv(folder / "s2" / "labels.csv", index=False)
 
 
-def save(path, x):
-    tifffile.imwrite(path, np.ascontiguousarray(x), photometric="minisblack", planarconfig="separate")
+def save(path, x, *items, nodata=None):
+    """items: of GDAL's metadata, (role, band, value)."""
+    said = "".join(f'<Item name="{r.upper()}" sample="{i}" role="{r}">{v}</Item>' for r, i, v in items)
+    tags = [(42112, "s", 0, f"<GDALMetadata>{said}</GDALMetadata>", True)] if items else []
+    tags += [] if nodata is None else [(42113, "s", 0, str(nodata), True)]
+    more = {"extratags": tags, "metadata": None} if tags else {}
+    tifffile.imwrite(path, np.ascontiguousarray(x), photometric="minisblack", planarconfig="separate", **more)
 
 
 def opened(folder, **changes):
@@ -98,6 +103,21 @@ def labels(folder, change):
 
 def linear(x):
     return (10 ** (x / 10)).astype(np.float32)
+
+
+def told(folder, *items, only=None):
+    """GDAL's metadata in the files of Sentinel-2."""
+    for path in sorted((folder / "s2").glob("*.tif")):
+        if only is None or path.stem == only:
+            save(path, tifffile.imread(path), *items)
+
+
+def declared(folder):
+    """Whole numbers with a nodata value that the file declares: one patch has such pixels, and is stored as the others are."""
+    for path in sorted((folder / "s2").glob("*.tif")):
+        x = tifffile.imread(path).astype(np.int16)
+        x[:, :3] = -32768 if path.stem == "p04" else x[:, :3]
+        save(path, x, nodata=-32768)
 
 
 def truncated(folder):
@@ -205,6 +225,59 @@ DAMAGE = {
         "unit",
         "error",
         r"p04.* -9999 to .*not declared.*data.source.card.nodata=-9999.*1 of 24",
+    ),
+    "a nodata value that files of whole numbers declare": (
+        declared,
+        "nodata",
+        "info",
+        r"s2: 1\.0% of the values were not measured.*p04",
+    ),
+    "bands described in another order": (
+        lambda folder: told(folder, ("description", 0, "b12"), ("description", 11, "B1"), only="p04"),
+        "unreadable",
+        "error",
+        r"p04.*its band 1 is described as b12, and data.source.card.bands has B01 there, B12 at 12",
+    ),
+    "a scale that the card does not have": (
+        lambda folder: told(
+            folder, *(o for i in range(12) for o in (("scale", i, 1e-4), ("offset", i, -0.1))), only="p05"
+        ),
+        "unreadable",
+        "error",
+        r"p05.*band B01 is stored \* 0\.0001 -0\.1, so that what is stored is no reflectance x 10000",
+    ),
+    "a scale in one file": (
+        lambda folder: told(folder, *(("scale", i, 1e-4) for i in range(12)), only="p04"),
+        "unreadable",
+        "error",
+        r"p04.*GDAL's scale and offset are 0\.0001 \+0, and none in p00",
+    ),
+    "the offset of baseline 04.00 in some": (
+        lambda folder: [changed(folder, "s2", lambda x: (x + 1000).astype(x.dtype), f"p{i:02d}") for i in range(8)],
+        "offset",
+        "warning",
+        r"s2: no value of any band of 8 of 24 samples, such as p00, p01, p02, …, is below 1000 .*baseline 04\.00",
+    ),
+    "the offset of baseline 04.00 in all": (
+        each(changed, sensor="s2", change=lambda x: (x + 1000).astype(x.dtype)),
+        "offset",
+        "warning",
+        r"s2: no value of any band is below 1000: .*subtract 1000",
+    ),
+    "products of two baselines": (
+        lambda folder: labels(
+            folder,
+            lambda t: t.__setitem__(
+                "product",
+                [
+                    f"S2A_MSIL2A_20220103T101031_N0{301 if i % 3 else 510}_R022_T33UUP_20220103T120000"
+                    for i in range(COUNT)
+                ],
+            ),
+        ),
+        "offset",
+        "warning",
+        r"16 samples of processing baselines before 04\.00, such as p01, and 8 from it on, such as p00",
     ),
     "two projections": (
         each(labels, change=set_at("crs", [8], "EPSG:4326")),

@@ -297,7 +297,7 @@ FAULTS = {
                                        "rgb", False, ", turned by 180°"),
     "rescaled spectrum": (near_spectrum, "near duplicate", "spectrum", False, "keep one of each"),
     "contradictory labels": (contradiction, "contradiction", "kind", False, "with different kind"),
-    "group of another column": (one_bird_twice, "group leak", "specimen", True, "data.split.by=specimen keeps each"),
+    "group of another column": (one_bird_twice, "group leak", "specimen", True, "data.split.by=[individual,specimen] keeps each"),
     "group of the split": (moved, "group leak", "individual", True, "the split was made to leak"),
     "group in train and val": (moved_to_val, "group leak", "individual", False, "(train, val)"),
     "spelling of a group": (spelled, "group leak", "individual", False, "'Ring 77' and 'ring_77'"),

@@ -65,7 +65,7 @@ CHANGES = {
 def found(images, train):
     """{row: (its likest of the training rows, its view)}"""
     rows = {"train": np.arange(train), "test": np.arange(train, len(images))}
-    own = parts(rows, pd.Series([str(i) for i in range(len(images))]), np.arange(len(images)), None)
+    own = parts(rows, pd.DataFrame({"id": [str(i) for i in range(len(images))]}), np.arange(len(images)), None)
     usable, content = np.ones(len(images), dtype=bool), np.arange(len(images))
     made = near_images.near(thumbnail(images.astype(np.float32)), usable, content, own)
     return {h: (f, v) for h, f, v in zip(made.held.tolist(), made.first.tolist(), made.view.tolist(), strict=True)}

@@ -26,7 +26,7 @@ def dealt(seed, each=3, classes=2, n=N):
 
 def found(values, kind, splits, name="x", by=None):
     table = pd.DataFrame({"id": [f"q{i}" for i in range(len(kind))], name: values})
-    own = parts(splits, table["id"], np.arange(len(kind)) if by is None else by, None)
+    own = parts(splits, table, np.arange(len(kind)) if by is None else by, None)
     return [*groups.leaks(table, own, [name], {"kind": kind})]
 
 
@@ -142,6 +142,6 @@ def test_a_last_number_counts_within_one_individual_only_where_rows_share_a_labe
         years = [f"{2000 + i % 5}_{i // 5}" for i in range(N)]
         assert not found(years, kind, splits, "subject")
         table = pd.DataFrame({"id": [f"{o}.png" for o in owls]})
-        (one,) = groups.alike(parts(splits, table["id"], np.arange(N), None), {"kind": kind})
+        (one,) = groups.alike(parts(splits, table, np.arange(N), None), {"kind": kind})
         assert one.kind == "id"
-        assert not [*groups.alike(parts(splits, table["id"], np.arange(N), None), {"kind": anew})]
+        assert not [*groups.alike(parts(splits, table, np.arange(N), None), {"kind": anew})]

@@ -74,6 +74,8 @@ def test_each_damage_is_found_with_its_file_and_its_numbers(damaged, name):
         ("one patch in linear power", r"sample 'p05'.*linear power.*1 of 24 samples"),
         ("reflectance 0 to 1", r"sample 'p\d\d'.*stream s2: B01, B02, B03, B04, … hold .*reflectance of 0 to 1"),
         ("a constant band", r"data.scaling: band B09 is constant \(7\)"),
+        ("bands described in another order", r"p04.*its band 1 is described as b12"),
+        ("a scale in one file", r"p04.*GDAL's scale and offset are 0\.0001 \+0, and none in p00"),
     ],
 )
 def test_a_run_refuses_them_at_its_start_too(damaged, name, says):
@@ -83,9 +85,14 @@ def test_a_run_refuses_them_at_its_start_too(damaged, name, says):
         data.prepare(MODALITY, 0)
 
 
-def test_a_run_warns_of_what_it_can_train_on(damaged):
-    prepared = opened(damaged("swapped bands"), on_error="raise").prepare(MODALITY, 0)
-    assert any(re.match(r"warning: stream s1: VV has a mean of .* swapped", note) for note in prepared.notes)
+@pytest.mark.parametrize(("name", "says"), [
+    ("swapped bands", r"warning: stream s1: VV has a mean of .* swapped"),
+    ("the offset of baseline 04.00 in all", r"warning: s2: no value of any band is below 1000"),
+    ("products of two baselines", r"warning: 16 samples of processing baselines before 04\.00"),
+])  # fmt: skip
+def test_a_run_warns_of_what_it_can_train_on(damaged, name, says):
+    prepared = opened(damaged(name), on_error="raise").prepare(MODALITY, 0)
+    assert any(re.match(says, note) for note in prepared.notes)
 
 
 @pytest.mark.parametrize("name", ["swapped bands", "a band twice", "a misspelt label", "two projections"])

@@ -122,7 +122,7 @@ class AudioColumns(Medium):
         place = of.place(path)
         sound = audio_file.read_sound(
             place, path, start=piece.start, seconds=piece.seconds, rate=rate, channels=self.mixing(field),
-            check=field not in self.known,
+            check=field not in self.known, limits=of.limits,
         )  # fmt: skip
         if sound.silent and self.silence != "keep":
             if self.silence == "missing":

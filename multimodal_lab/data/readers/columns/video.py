@@ -69,7 +69,8 @@ class VideoColumns(Medium):
     def identity(self) -> Any:
         """The choices that change values."""
         own = (self.columns, self.frames, self.colour, self.channels, self.shrink)
-        return (*own, self.rate) if self.rate else own
+        more = [self.rate] if self.rate else []
+        return (*own, *more, *([self.frames.damaged] if self.frames.damaged != "refuse" else []))
 
     @property
     def clips(self) -> int:

@@ -31,12 +31,12 @@ def header(room: Room, path: str) -> dict[str, Any]:
 
 
 def read(
-    room: Room, path: str, start: float, seconds: float | None, rate: float | None, mono: bool, check: bool
+    room: Room, path: str, start: float, seconds: float | None, rate: float | None, mono: bool, check: bool, most: int
 ) -> dict[str, Any]:
     """`values` (C, T) float32 of `seconds` from `start` on, at `rate` Hz (None: as stored), of all channels or their mean.
 
     Also their `rate`, and whether what is stored is `silent`. Of a window at another rate the steps are those that the whole
-    file would have there. check: refuse what `header` would.
+    file would have there. check: refuse what `header` would; most: bytes that a sound may become.
     """
     import soundfile
 
@@ -50,6 +50,12 @@ def read(
             raise Refused(f"has {file.frames / native:g} s, and is asked for what begins at {start:g} s")
         if first:
             file.seek(first)
+        grown = 4 * channels * math.ceil(count * max(1.0, to / native))
+        if grown > most:
+            raise Refused(
+                f"{count:,} frames of {native} Hz become {grown:,} bytes at {to} Hz, the limit is {most:,} "
+                "(data.source.limits.bytes and ratio raise it)"
+            )
         x = room.array((count, channels))
         got = len(file.read(count, out=x))
         subtype = file.subtype

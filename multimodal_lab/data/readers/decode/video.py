@@ -54,9 +54,17 @@ def clip(
     of `pixels` and `bytes` in memory.
     """
     with _opened(path) as (container, track):
-        times = times_of(container, track, path)
-        chosen = Frames(**how).choose(times, (span[0], span[1]), clip)
-        values = video_frames.read(room, container, track, times, chosen.frames, colour == "rgb", resize, most)
+        import av
+
+        times, frames = times_of(container, track, path), Frames(**how)
+        chosen, strict = frames.choose(times, (span[0], span[1]), clip), frames.damaged == "refuse"
+        try:
+            values = video_frames.read(
+                room, container, track, times, chosen.frames, colour == "rgb", resize, most, strict
+            )
+        except av.InvalidDataError as error:
+            cure = f"; {video_frames.CURE}" if strict else ""
+            raise Refused(f"not a whole, readable video: {error.strerror} in its frames{cure}") from error
         return {"values": values, "rate": chosen.rate or 0.0}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from multimodal_lab.data.readers.decode import Refused
 from multimodal_lab.data.readers.decode.video_times import Times
+from multimodal_lab.data.readers.decode.video_turn import turned, upright
 from multimodal_lab.data.streams.scaled_size import scaled_size
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # One plane a band, so that nothing is reordered: in these formats of FFmpeg green comes first, then blue.
 FORMATS = {(True, 8): "gbrp", (True, 16): "gbrp16le", (False, 8): "gray", (False, 16): "gray16le"}
+CURE = "data.source.frames.damaged=conceal takes what the decoder makes of it"
 PLANES = {True: (2, 0, 1), False: (0,)}
 
 
@@ -30,13 +32,20 @@ def bits(track: Any) -> int:
 
 def read(
     room: Room, container: Any, track: Any, times: Times, frames: np.ndarray, rgb: bool, resize: dict[str, Any] | None,
-    most: dict[str, int],
+    most: dict[str, int], strict: bool,
 ) -> np.ndarray:  # fmt: skip
-    """(C, T, H, W) of the frames at these places, ascending; one that is there twice is decoded once. See `video.clip`."""
+    """(C, T, H, W) of the frames at these places, ascending; one that is there twice is decoded once. See `video.clip`.
+
+    strict: `Refused` for damage that the decoder finds in them, or in what they are decoded from; else what it makes of it.
+    """
+    if (
+        strict
+    ):  # or the decoder would fill in what it can't read, and flag the one frame where that happened at the most
+        track.codec_context.options = {"err_detect": "explode"}
     wanted, back = np.unique(frames, return_inverse=True)
     deep, made = bits(track), None
     _require(1, track.height, track.width, len(PLANES[rgb]), deep, most)
-    for k, frame in enumerate(_decoded(container, track, times, wanted.tolist())):
+    for k, frame in enumerate(_decoded(container, track, times, wanted.tolist(), strict)):
         planes = [_shrunk(plane, resize) for plane in _planes(frame, FORMATS[rgb, deep], PLANES[rgb])]
         height, width = planes[0].shape
         if made is None:
@@ -76,21 +85,21 @@ def _shrunk(x: np.ndarray, resize: dict[str, Any] | None) -> np.ndarray:
     return np.asarray(Image.fromarray(x).resize((wide, high), by))
 
 
-def _decoded(container: Any, track: Any, times: Times, wanted: list[int]) -> Iterator[Any]:
+def _decoded(container: Any, track: Any, times: Times, wanted: list[int], strict: bool) -> Iterator[Any]:
     """The frames at these places, ascending; found by their times, else by counting from the first one."""
     done = 0
     if not times.counted:
         try:
-            for frame in _seeking(container, track, times, wanted):
+            for frame in _seeking(container, track, times, wanted, strict):
                 done += 1
                 yield frame
             return
         except _OutOfOrder:
             pass
-    yield from _counting(container, track, times, wanted[done:])
+    yield from _counting(container, track, times, wanted[done:], strict)
 
 
-def _seeking(container: Any, track: Any, times: Times, wanted: list[int]) -> Iterator[Any]:
+def _seeking(container: Any, track: Any, times: Times, wanted: list[int], strict: bool) -> Iterator[Any]:
     places = {int(t): i for i, t in enumerate(times.ticks)}
     decoder: Iterator[Any] = iter(())
     stands, before = len(times.ticks), -1  # behind the end: the packets may have been read for their times
@@ -104,29 +113,35 @@ def _seeking(container: Any, track: Any, times: Times, wanted: list[int]) -> Ite
             if stands <= before or (before < 0 and stands > want):
                 raise _OutOfOrder
             before = stands
+            if strict and stands >= key:  # those before it may be left over from another scene, and are not shown
+                _require_sound(frame, stands, want)
             if stands >= want:
                 break
         if stands != want:
             raise _OutOfOrder if stands > want else _cut_short(want, times)
-        yield _whole(frame, want)
+        yield frame
 
 
-def _counting(container: Any, track: Any, times: Times, wanted: list[int]) -> Iterator[Any]:
+def _counting(container: Any, track: Any, times: Times, wanted: list[int], strict: bool) -> Iterator[Any]:
     container.seek(0, stream=track)
     waiting = iter(wanted)
     want, k = next(waiting), -1
     for k, frame in enumerate(container.decode(track)):
+        if strict:
+            _require_sound(frame, k, want)
         if k == want:
-            yield _whole(frame, want)
+            yield frame
             if (want := next(waiting, -1)) < 0:
                 return
     raise _cut_short(k + 1, times)
 
 
-def _whole(frame: Any, place: int) -> Any:
+def _require_sound(frame: Any, place: int, want: int) -> None:
+    """`Refused` for a frame that the decoder filled in: those that are decoded from it show what was never filmed."""
     if frame.is_corrupt:
-        raise Refused(f"frame {place} is damaged")
-    return frame
+        raise Refused(
+            f"frame {place} is damaged{'' if place == want else f', from which frame {want} is decoded'}; {CURE}"
+        )
 
 
 def _cut_short(place: int, times: Times) -> Refused:
@@ -136,12 +151,12 @@ def _cut_short(place: int, times: Times) -> Refused:
 
 
 def _planes(frame: Any, form: str, order: tuple[int, ...]) -> list[np.ndarray]:
-    """(H, W) of each band, turned as the file says the frame is shown."""
-    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    """(H, W) of each band, turned and mirrored as the file says the frame is shown."""
+    how = upright(frame)
     planes = frame.reformat(format=form).planes
     dtype = np.dtype("<u2" if form.endswith("16le") else np.uint8)
     found = []
     for plane in (planes[i] for i in order):
         rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)
-        found.append(np.rot90(rows[:, : plane.width], turns))
+        found.append(np.ascontiguousarray(turned(rows[:, : plane.width], how)))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -37,7 +37,8 @@ class Frames:
     stride: at each moment the one that is shown. short: a video with fewer frames than are asked for is an error (`refuse`),
     gives those it has (`pad`: the rest of the steps is not valid), or repeats frames (`repeat`; of dense sampling the last).
     variable_rate: of a video whose frames last unequally, the frame that is shown at each moment is taken (`timestamps`), or
-    it is an error. beyond: an end of the table behind the video's is an error, or the video's is taken (`cut`).
+    it is an error. beyond: an end of the table behind the video's is an error, or the video's is taken (`cut`). damaged: frames
+    that can't be decoded whole, and those that are decoded from them, are an error, or what is filled in is taken (`conceal`).
     """
 
     count: Count | None = 16
@@ -49,6 +50,8 @@ class Frames:
     short: Literal["refuse", "pad", "repeat"] = "refuse"
     variable_rate: Literal["timestamps", "refuse"] = "timestamps"
     beyond: Literal["refuse", "cut"] = "refuse"
+    # not of `repr`, by which the fingerprint knows choices: of whole files it changes nothing, see `VideoColumns.identity`
+    damaged: Literal["refuse", "conceal"] = field(default="refuse", repr=False)
 
     def doubts(self) -> str:
         """What is wrong with choices that don't go together, "" where they do."""

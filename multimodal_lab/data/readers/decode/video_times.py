@@ -69,11 +69,13 @@ def times_of(container: Any, track: Any, path: str) -> Times:
 
 
 def _read(container: Any, track: Any) -> Times:
-    packets = [p for p in container.demux(track) if p.size and not p.is_corrupt]
+    # what an edit list leaves out is decoded from, and never shown
+    every = [p for p in container.demux(track) if p.size and not p.is_corrupt]
+    packets = [p for p in every if not p.is_discard]
     if not packets:
         raise Refused("a video without frames")
-    if track.frames and len(packets) < track.frames:
-        raise Refused(f"a video that is cut short: its header says {track.frames} frames, and {len(packets)} are there")
+    if track.frames and len(every) < track.frames:
+        raise Refused(f"a video that is cut short: its header says {track.frames} frames, and {len(every)} are there")
     tick = float(track.time_base)
     _require_length(container, track, packets, tick)
     shown, stored = [p.pts for p in packets], [p.dts for p in packets]
@@ -95,7 +97,9 @@ def _read(container: Any, track: Any) -> Times:
     last = packets[order[-1]].duration or (int(np.median(np.diff(ticks))) if len(ticks) > 1 else 0)
     rate = track.average_rate or track.guessed_rate
     length = last * tick if last else 1 / float(rate or 1)
-    return Times(ticks * tick, float(ticks[-1] * tick + length), ticks, np.sort(place[keys]), tick)
+    # the first that is shown may be decoded from one that is not: who seeks it begins there
+    starts = np.unique(np.append(place[keys], 0))
+    return Times(ticks * tick, float(ticks[-1] * tick + length), ticks, starts, tick)
 
 
 def _require_length(container: Any, track: Any, packets: list[Any], tick: float) -> None:

@@ -1,0 +1,39 @@
+"""Whether the classes of a label stand in enough groups for a difference by probabilities to be shown to be small."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multimodal_lab.stats.answers import ENOUGH, in_groups
+from multimodal_lab.study.ledger.outcomes import Scores
+from multimodal_lab.text import split_labels
+
+
+def too_few(scores: Scores) -> str:
+    """Why no difference is called small by this score, a clause; "" where one may be.
+
+    Probabilities differ most in a rare class: where that stands in few groups, those of them that would differ may not be among
+    the ones seen (docs/scores.md). Choices, such as accuracy's, have the law of rare events instead (`stats.betabinomial`).
+    """
+    if not scores.by.score.outputs or scores.by.kind == "values":
+        return ""
+    found = {}
+    for name, rows in _classes(scores).items():
+        for has, what in ((rows, repr(name)), (~rows, f"all but {name!r}")):
+            if has.any():
+                found[what] = in_groups(has, scores.groups)
+    rare = min(found, key=lambda what: found[what], default="")
+    if not rare or found[rare] >= ENOUGH:
+        return ""
+    stands = f"{rare} stands in {found[rare]} group{'s' * (found[rare] != 1)} of the test part"
+    least = f"where a class stands in fewer than {ENOUGH}"
+    return f"{stands}, and by {scores.by.title} no difference is called too small to matter {least}"
+
+
+def _classes(scores: Scores) -> dict[str, np.ndarray]:
+    """{class: its samples (N,)}; of several 0/1 labels those that have it."""
+    truth = scores.truth.astype(str)
+    if scores.by.kind == "classes":
+        return {str(c): truth == c for c in np.unique(truth)}
+    sets = [{*split_labels(text)} for text in truth.tolist()]
+    return {c: np.array([c in own for own in sets]) for c in sorted(set().union(*sets))}

@@ -1,0 +1,143 @@
+"""Sounds and videos that are given to a served run: what is found is what a predictor finds, what can't be used one sentence."""
+
+import json
+
+import numpy as np
+import pytest
+from made_sounds import noise
+from served_runs import base, moved, served
+
+from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.predict import load
+from multimodal_lab.serve import kept, media, sources
+from multimodal_lab.serve.limits import Limits
+from multimodal_lab.serve.problem import RequestError
+
+LIMITS = Limits(bytes=100_000, pixels=20_000)  # of a picture of 100 x 200
+
+
+@pytest.fixture(scope="module")
+def asked(recorded):
+    with served(recorded / "run", limits=LIMITS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def predictor(recorded):
+    return load(recorded / "run", "cpu")
+
+
+@pytest.mark.parametrize(("stream", "file", "kind"), [("audio", "3.wav", "audio/wav"), ("clip", "3.mp4", "video/mp4")])
+def test_a_file_finds_what_the_predictor_finds(stream, file, kind, asked, predictor, recorded):
+    content = (recorded / "data" / file).read_bytes()
+    by_json = asked.post("/api/retrieve", {"streams": {stream: base(content)}, "of": "text", "top_k": 4})[1]
+    path = f"/api/retrieve?stream={stream}&of=text&top_k=4"
+    as_it_is = asked.ask("POST", path, content, {"Content-Type": kind})[2]
+    own = predictor.retrieve(**{stream: recorded / "data" / file}, of="text", top_k=4)
+    for found in (by_json, as_it_is):
+        assert found["by"] == stream
+        assert [r["id"] for r in found["results"]] == list(own["id"])
+        np.testing.assert_allclose([r["score"] for r in found["results"]], own["score"], atol=1e-5)
+
+
+def test_a_sound_tells_its_class_and_pictures_of_what_is_found_are_there(asked, predictor, recorded):
+    content = (recorded / "data/5.wav").read_bytes()
+    found = asked.ask("POST", "/api/predict", content, {"Content-Type": "audio/x-wav"})[2]
+    assert (
+        found["answers"]["sort"]["value"] == predictor.predict(audio=recorded / "data/5.wav").answers["sort"].value[0]
+    )
+    results = asked.post("/api/retrieve", {"streams": {"audio": base(content)}, "of": "clip", "top_k": 1})[1]["results"]
+    status, headers, picture = asked.get(results[0]["pictures"]["clip"])
+    assert (status, headers.get_content_type(), picture[:2]) == (200, "image/jpeg", b"\xff\xd8")
+
+
+def test_both_together_are_one_sample(asked, predictor, recorded):
+    files = {"audio": recorded / "data/2.wav", "clip": recorded / "data/2.mp4"}
+    streams = {name: base(path.read_bytes()) for name, path in files.items()}
+    found = asked.post("/api/embed", {"streams": streams})[1]["vectors"]
+    own = predictor.embed(**files).vectors
+    for name in files:
+        np.testing.assert_allclose(found[name], own[name][0], atol=1e-5)
+
+
+def test_what_can_not_be_used_is_one_sentence(asked, recorded):
+    wave, clip = ((recorded / f"data/1.{end}").read_bytes() for end in ("wav", "mp4"))
+    for stream, content, status, said in [
+        ("audio", clip, 422, "audio: no sound; expected a WAV, FLAC, Ogg, MP3 or AIFF"),
+        ("clip", wave, 422, "clip: no video; expected an MP4"),
+        ("audio", wave[:200], 422, "cut off"),
+        ("audio", b"", 422, "audio: an empty file"),
+        ("clip", clip[: len(clip) // 2], 422, "clip.mp4"),
+    ]:
+        asked.wrong("/api/predict", {"streams": {stream: base(content)}}, status, said)
+    asked.wrong(
+        "/api/predict", {"streams": {"audio": 5}}, 422, "audio: expected base64 of a sound, or numbers in lists"
+    )
+    status, _, found = asked.ask("POST", "/api/predict?stream=text", wave, {"Content-Type": "audio/wav"})
+    assert (status, found["error"]["message"]) == (422, "text: bytes, expected a text")
+    status, _, found = asked.ask("POST", "/api/predict", wave, {"Content-Type": "audio/midi"})
+    assert status == 415
+    assert "audio/midi" in found["error"]["message"]
+
+
+def test_a_header_beyond_the_limits_is_refused_before_it_is_decoded(asked, tmp_path, recorded):
+    import made_videos
+
+    made_videos.write(tmp_path / "large.mp4", 2, size=(320, 240))
+    asked.wrong(
+        "/api/predict", {"streams": {"clip": base((tmp_path / "large.mp4").read_bytes())}}, 422, "76,800 pixels"
+    )
+    with pytest.raises(RequestError, match=r"a sound of 0\.2 MiB; the limit is 0\.1 MiB"):
+        media.laid(bytes(200_000), "audio", tmp_path, "sound", LIMITS)
+
+
+def test_the_description_tells_what_is_taken(asked):
+    _, _, told = asked.get("/openapi.json")
+    taken = told["paths"]["/api/predict"]["post"]["requestBody"]["content"]
+    assert {"audio/flac", "audio/ogg", "video/webm"} <= {*taken}
+    assert "image/png" not in taken
+    accepts = {one["name"]: one["accepts"] for one in asked.get("/api/run")[2]["streams"]}
+    assert accepts == {"audio": ["sound", "numbers"], "text": ["text"], "clip": ["video", "numbers"]}
+
+
+def test_numbers_are_taken_as_before(asked, predictor):
+    x = noise(1, 800)
+    found = asked.post("/api/embed", {"streams": {"audio": [x.tolist()]}})[1]["vectors"]["audio"]
+    np.testing.assert_allclose(found, predictor.embed(audio=x[None]).vectors["audio"][0], atol=1e-5)
+
+
+def test_an_index_is_kept_for_the_next_start_and_made_anew_where_it_is_stale(recorded, tmp_path, capsys, monkeypatch):
+    run, words, counted, answers = moved(recorded, tmp_path), [f"data.root={recorded / 'data'}"], [], []
+    monkeypatch.setattr(sources, "encode", lambda *a, made=sources.encode: counted.append(1) or made(*a))
+    for _ in range(2):
+        with served(run, words) as client:
+            question = {"streams": {"text": "noise 3"}, "of": "audio", "top_k": 3}
+            answers.append((len(counted), client.post("/api/retrieve", question)[1]["results"]))
+    assert answers[0][0] == answers[1][0] > 0  # embedded once
+    assert json.dumps(answers[0][1]) == json.dumps(answers[1][1])
+    assert "used again, files and weights are as they were" in capsys.readouterr().out
+    (place,) = run.glob("indexes/served.*")
+    facts = json.loads((place / kept.FACTS).read_text())["facts"]
+    assert len(kept.load(run, words, facts)[0]) == 16
+    assert kept.load(run, ["data.root=/elsewhere"], facts) == (None, "")
+    changed = kept.load(run, words, {**facts, "data": "0"})
+    assert changed == (None, "the index is made anew, as the files or how they are read changed")
+    (place / "audio.parquet").write_bytes((place / "audio.parquet").read_bytes()[:-40])
+    assert kept.load(run, words, facts)[1].endswith("is damaged, and made anew")
+
+
+def test_an_index_lies_in_the_cache_where_the_run_can_not_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/indexes").write_text("a file in the way")
+    x = np.eye(3, dtype=np.float32)
+    names = {
+        "vectors": {"a": x},
+        "present": {"a": np.ones(3, bool)},
+        "targets": {},
+        "classes": {},
+        "ids": ["p", "q", "r"],
+    }
+    found = Embeddings(**names, groups=np.arange(3), split=np.array(["all"] * 3))
+    assert str(tmp_path / "cache") in kept.save(tmp_path / "run", ["w"], {"data": "1"}, found)
+    np.testing.assert_array_equal(kept.load(tmp_path / "run", ["w"], {"data": "1"})[0].vectors["a"], x)
