@@ -137,8 +137,8 @@ class SampleReader:
                     limit = steps.most(plan, self.fitted[name])
                     raw.inputs[name] = steps.cut(x, limit)
                     for masks in (raw.measured, raw.seen):
-                        if (told := masks.get(name)) is not None and told.ndim == 3:  # (T, H, W)
-                            masks[name] = told[:limit]
+                        if (mask := masks.get(name)) is not None and mask.ndim == 3:  # (T, H, W)
+                            masks[name] = mask[:limit]
         except DataError as error:
             raise self.named(row, error) from error
         if self.cache:
