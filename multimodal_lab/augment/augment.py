@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.augment.batchwise import Batchwise
 from multimodal_lab.augment.blank import blanked, fill_of
-from multimodal_lab.augment.draw import Draw, for_compiler
+from multimodal_lab.augment.draw import Draw
 from multimodal_lab.augment.dropout import dropped
 from multimodal_lab.augment.geometry import Geometric
 from multimodal_lab.augment.maps import read_map, refuse_mixing
@@ -21,6 +21,7 @@ from multimodal_lab.augment.temporal import Temporal
 from multimodal_lab.augment.warp import Size, Step, grid, sample
 from multimodal_lab.bounds import Count, Fraction
 from multimodal_lab.data import kinds
+from multimodal_lab.device import compiler
 from multimodal_lab.types import COMPONENT, Batch, Stream
 
 Op = Geometric | Photometric | Batchwise
@@ -144,8 +145,7 @@ class Augment(nn.Module):
 
         On the CPU, where an op works on the rows that it acts on alone, nothing changes.
         """
-        for_compiler()
-        self._compiled = torch.compile(self._made, *arguments, **options)
+        self._compiled = compiler.compiled(self._made, *arguments, **options)
 
     def _made(self, out: Batch, keys: Tensor, theirs: frozenset[int] = frozenset()) -> Batch:
         """All ops, in their order. theirs: where the caller's tensors begin in the host's memory."""

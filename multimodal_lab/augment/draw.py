@@ -13,6 +13,7 @@ from functools import lru_cache, wraps
 import torch
 from torch import Tensor
 
+from multimodal_lab.device.compiler import constant as constant_to_compiler
 from multimodal_lab.hashing import SIGNED_GOLDEN, mix, shifted, stable_id, uniform
 
 _TABLE_BITS = 16
@@ -44,16 +45,9 @@ def tables(most: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]
 _number = lru_cache(maxsize=4096)(stable_id)
 
 
+@constant_to_compiler
 def _token(text: str) -> int:
     return _number(text)
-
-
-def for_compiler() -> None:
-    """Have torch's compiler take the number of a word for a constant, and not see how it is made.
-
-    Whatever compiles asks for it: a compiler is two thirds of what torch imports, and most commands compile nothing.
-    """
-    torch.compiler.assume_constant_result(_token)  # type: ignore[no-untyped-call]
 
 
 @tables(8)

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.device import distributed
+from multimodal_lab.device.compiler import opaque
 from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import LOW
 
@@ -108,7 +109,7 @@ def rows(x: Tensor, ids: Tensor, present: Tensor | None) -> ContrastiveRows:
 Given = tuple[Tensor, Tensor, Tensor | None]
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # few small operations, and collectives among them
+@opaque  # few small operations, and collectives among them
 def _whole(
     a: Given,
     b: Given,

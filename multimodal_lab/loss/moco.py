@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.bounds import Count, Positive
+from multimodal_lab.device.compiler import opaque
 from multimodal_lab.loss.contrastive import checked
 from multimodal_lab.loss.equal_texts import TextIds
 from multimodal_lab.loss.hard_negatives import lost_by
@@ -55,7 +56,7 @@ class Moco(nn.Module):
         self.queue.prepare(self._names(names))
         self.ready = True
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # collectives, and buffers that change
+    @opaque  # collectives, and buffers that change
     def forward(
         self,
         z: Mapping[str, Tensor],

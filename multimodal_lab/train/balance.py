@@ -11,6 +11,7 @@ from torch import Tensor
 
 from multimodal_lab.build import asks
 from multimodal_lab.device import distributed
+from multimodal_lab.device.compiler import opaque
 from multimodal_lab.device.eval_mode import restored_modes
 from multimodal_lab.system import System
 from multimodal_lab.types import Batch, Features, alone
@@ -63,7 +64,7 @@ class Balance:
         """A step begins."""
         self.sums = {}
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # a few small operations, and a module's mode
+    @opaque  # a few small operations, and a module's mode
     @torch.no_grad()
     def see(self, features: Mapping[str, Features], batch: Batch) -> None:
         """Add the samples of one batch to the sums of this step."""

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from multimodal_lab.augment.draw import for_compiler
 from multimodal_lab.checkpoint.state import Adapter
-from multimodal_lab.device import distributed
+from multimodal_lab.device import compiler, distributed
 from multimodal_lab.hashing import splitmix64
 from multimodal_lab.stage import computing, stage
 from multimodal_lab.system import System, check_used
@@ -197,7 +196,7 @@ def prepare_model(system: System, channels_last: bool, compiled: bool, sync_batc
             if p.ndim == 4:
                 p.data = p.data.contiguous(memory_format=torch.channels_last)
     if compiled:
-        for_compiler()
+        compiler.begin()
         system.compile()
     return notes
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from multimodal_lab.device import distributed
+from multimodal_lab.device.compiler import opaque
 
 
 class Synchronised(_BatchNorm):
@@ -58,7 +59,7 @@ def _class(kind: Any) -> Any:
     return type(f"Synchronised{kind.__name__}", (Synchronised, kind), {})
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # a collective
+@opaque  # a collective
 def _normalised(norm: _BatchNorm, x: Tensor) -> Tensor:
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     axes = [0, *range(2, x.ndim)]

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from multimodal_lab.device.compiler import opaque
+
 
 class _Made(torch.autograd.Function):
     @staticmethod
@@ -32,7 +34,7 @@ def made(compute: Callable[[bool], tuple[Tensor, Sequence[Tensor]]], *inputs: fl
     return result
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # a Python loop over tiles, which tracing would unroll
+@opaque  # a Python loop over tiles, which tracing would unroll
 def _made(compute: Callable[[bool], tuple[Tensor, Sequence[Tensor]]], inputs: Sequence[float | Tensor]) -> Tensor:
     leaves = [x for x in inputs if isinstance(x, Tensor)]
     wanted = torch.is_grad_enabled() and any(x.requires_grad for x in leaves)
