@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, TypeVar, cast
 
 import torch
@@ -29,24 +29,26 @@ def compiled(function: F, *arguments: Any, **options: Any) -> F:
 
 def constant(function: F) -> F:
     """`torch.compiler.assume_constant_result`: a compiler need not see how the function makes its number."""
-    _tell(lambda: torch.compiler.assume_constant_result(function))  # type: ignore[no-untyped-call]
+    if _begun:
+        return cast(F, torch.compiler.assume_constant_result(function))  # type: ignore[no-untyped-call]
+    _waiting.append(lambda: torch.compiler.assume_constant_result(function))  # type: ignore[no-untyped-call]
     return function
 
 
 def opaque(function: F) -> F:
-    """`torch.compiler.disable`: the function runs as it is written, and no compiler looks into it."""
-    held: list[Any] = [function]
-    _tell(lambda: held.__setitem__(0, torch.compiler.disable(function)))  # type: ignore[no-untyped-call]
+    """`torch.compiler.disable`: the function runs as it is written, and no compiler looks into it.
 
-    @wraps(function)
-    def call(*arguments: Any, **options: Any) -> Any:
-        return held[0](*arguments, **options)
-
-    return cast(F, call)
-
-
-def _tell(word: Callable[[], object]) -> None:
+    It takes the function's place in its module or class, and so counts for whoever calls it there by its name.
+    """
     if _begun:
-        word()
-    else:
-        _waiting.append(word)
+        return cast(F, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
+
+    def replace() -> None:
+        *owners, name = function.__qualname__.split(".")
+        place: Any = sys.modules[function.__module__]
+        for owner in owners:
+            place = getattr(place, owner)
+        setattr(place, name, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
+
+    _waiting.append(replace)
+    return function
