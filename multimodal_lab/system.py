@@ -190,9 +190,8 @@ class System(nn.Module):
     def _scope(self, features: dict[str, Features], batch: Batch, progress: float) -> Scope:
         out = self._say(features, batch)
         present = {name: f.present for name, f in features.items()}
-        judged = as_judged(batch)  # what shows one thing, or holds one text, is no negative
         heard = {} if self.teacher is None else {"teacher": self.teacher(batch)}
-        return {"batch": judged, "features": features, "out": out, "present": present, "progress": progress, **heard,
+        return {"batch": as_judged(batch), "features": features, "out": out, "present": present, "progress": progress, **heard,
                 "std": {label: getattr(self, name) for label, name in self.scales.items()}}  # fmt: skip
 
     def loss_scalars(self, progress: float) -> dict[str, float]:

@@ -44,6 +44,7 @@ def test_named_gives_every_tensor_of_every_field():
     rest = {
         "others": {"words": torch.zeros(4, 2, 6)},
         "items": {"rgb": torch.zeros(4)},
+        "text_ids": {"words": torch.zeros(4, 3)},
         "valid": {"rgb": torch.ones(4, 7)},
     }
     batch = made(mask=torch.ones(4, 1, 5, 5), same=torch.zeros(4), keys=torch.arange(4), **rest)
