@@ -98,6 +98,17 @@ def test_no_value_of_any_column_is_in_two_parts_and_strata_are_those_of_groups(s
         assert any(a & b for a, b in itertools.combinations(torn, 2))
 
 
+def test_single_samples_are_dealt_at_the_sizes_of_the_groups_to_measure_what_leaks():
+    samples = drawings()
+    whole = Split(by=["sub", "word"]).assign(samples)
+    found = Split(by=["sub", "word"], group_policy="samples").assign(samples)
+    assert {k: len(v) for k, v in found.items()} == {k: len(v) for k, v in whole.items()}
+    groups = linked.names(samples, ["sub", "word"])
+    assert {*groups[found["train"]]} & {*groups[found["test"]]}
+    notes = choose(samples, ["kind"], Split(by=["sub", "word"], group_policy="samples")).notes
+    assert any("samples of one group by sub + word stand in train and test" in n for n in notes)
+
+
 def test_a_list_of_one_is_its_column():
     samples = drawings()
     one, same = Split(by=["sub"], seed=3), Split(by="sub", seed=3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def columns(by: By) -> tuple[str, ...]:
     return () if by is None else (by,) if isinstance(by, str) else tuple(by)
 
 
-def within(by: By, table: Collection[str]) -> By:
+def within(by: By, table: pd.DataFrame) -> By:
     """Those of its columns that a table has: files that a trained run is shown need not have them."""
     return plain([c for c in columns(by) if c in table] or None)
 
