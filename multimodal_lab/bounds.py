@@ -82,8 +82,9 @@ def _unfit(argument: str, value: Any, words: str, given: Mapping[str, Any]) -> U
     if not isinstance(value, int | list | tuple):
         return None
     if form in ("odd", "even"):
-        fits = value % 2 == (form == "odd") if isinstance(value, int) else True
-        return None if fits else Unfit(argument, value, f"an {form} number", value + 1)
+        if not isinstance(value, int) or (value % 2 == 1) == (form == "odd"):
+            return None
+        return Unfit(argument, value, f"an {form} number", value + 1)
     name = words.removeprefix(f"{form} ")
     other = _known(name, given)
     if not isinstance(other, int) or other < 1:

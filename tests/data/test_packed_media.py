@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_series import Series
 
+from multimodal_lab.adapt import encoders
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.packed import finalize, probe, reader, writer
 from multimodal_lab.data.readers.decode.video_sampling import Frames
@@ -113,6 +114,9 @@ def test_a_run_of_the_files_sees_their_store_as_it_was_trained(tmp_path):
     store = packed(source, tmp_path)
     for scaling in (own, DtypeMax()):  # what a stream is scaled by counts, not what its source is called
         prepared(store, modality, tmp_path, scaling=scaling, frozen=record)
+        here = prepared(store, modality, tmp_path, scaling=scaling)
+        for name in modality:  # and so does one that starts from its encoders
+            encoders._require_same_inputs(encoders.Trained(tmp_path, record, {}, tmp_path), name, here, name)
     with pytest.raises(DataError, match=r"scaling: stream clip is scaled by .*DatasetStats.* trained with .*DtypeMax"):
         prepared(
             store, {"clip": modality["clip"]}, tmp_path, scaling=OwnScaling({"pair": DatasetStats()}), frozen=record

@@ -129,7 +129,7 @@ def splits_there(tree: Tree) -> Iterator[Problem]:
     """An evaluator that reads a further split (`splits`) has one."""
     split = (tree.get("data") or {}).get("split") or {}
     for name, node in (tree.get("evaluate") or {}).items():
-        for one in fact(target(node), "splits", (), node) if isinstance(node, Mapping) else ():
+        for one in fact(target(node), "splits", (), node) if isinstance(node, dict) else ():
             if split.get(one) == 0 and split.get("column") is None and (tree.get("eval_split") or "test") != one:
                 expects = f"leaves no {one} split, which evaluate.{name} as it is set reads"
                 yield Problem(f"data.split.{one}", 0, expects, f"data.split.{one}=0.1")

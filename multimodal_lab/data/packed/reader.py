@@ -62,7 +62,7 @@ class Packed:
         columns = [p for p in self.parts if p.field and not self.fields.get(p.kind, {"any": True})["any"]]
         self.field_kinds = {p.field: (p.kind, p.steps) for p in columns}
         self.aliases: dict[str, str] = found.get("aliases", {})  # other names of fields, as the packed source had them
-        self._scaled = dict.fromkeys(found.get("scaled", ()), found.get("resize"))
+        self._scaled: dict[str, dict[str, Any]] = dict.fromkeys(found.get("scaled", ()), found.get("resize") or {})
         self._resizes: Mapping[str, Resize] = {}
         self.texts: list[str] = found["texts"]  # what a text stream may be cut from: of some sources every column
         self.text_columns: list[str] = found.get("text_columns", [])
