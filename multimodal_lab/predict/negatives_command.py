@@ -34,7 +34,7 @@ def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
     if out.suffix not in ENDS:
         raise ConfigError(f"out={out}: {expected_one_of(out.suffix or 'nothing', ENDS)} as its ending")
     top_k = words.get("top_k", "10")
-    if not top_k.isdigit() or int(top_k) < 1:
+    if not top_k.isdecimal() or int(top_k) < 1:
         raise ConfigError(f"top_k={top_k}: expected a whole number from 1")
     cfg = opened(folder, rest)
     cfg.data.cache = False  # a sample is read once

@@ -83,7 +83,7 @@ def _checked(words: Mapping[str, str]) -> tuple[int, Path | None]:
     if "k" in words:
         raise ConfigError(f"k={words['k']}: is called top_k now: top_k={words['k']}")
     top_k = words.get("top_k", "10")
-    if not top_k.isdigit() or int(top_k) < 1:
+    if not top_k.isdecimal() or int(top_k) < 1:
         raise ConfigError(f"top_k={top_k}: expected a whole number from 1")
     if (backend := words.get("backend", "tiles")) not in BACKENDS:
         raise ConfigError(f"backend={backend}: {expected_one_of(backend, BACKENDS)}")

@@ -78,7 +78,7 @@ def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _whole(name: str, text: str) -> int:
-    if not text.isdigit() or (name == "window" and text == "0"):
+    if not text.isdecimal() or (name == "window" and text == "0"):
         raise ConfigError(f"{name}={text}: expected a whole number of pixels")
     return int(text)
 

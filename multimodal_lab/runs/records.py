@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.files import write_json
+from multimodal_lab.runs import record_form
 from multimodal_lab.runs.aliases import LAYOUT, rename_values, renamed_target, upgrade_config, upgrade_record
 from multimodal_lab.runs.directory import CHECKPOINTS, CONFIG
 from multimodal_lab.runs.guarded import open_file, read_json, read_yaml, require_inside
@@ -107,7 +108,7 @@ def _unlike_record(record: Mapping[str, Any]) -> str:
     for name, ids in record["splits"].items():
         if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
             return f"split {name!r} is no list of ids"
-    return ""
+    return record_form.unlike(record)
 
 
 def _is_stream(own: Any) -> bool:

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 from pyarrow import ArrowException
 
+from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.fingerprint import fingerprint
@@ -56,7 +57,7 @@ def show_stored(made: Contents, cfg: DictConfig, folder: Path) -> None:
     try:
         made.showing = Stored(read_data(_quietly(cfg, verify="none"), folder), made.embeddings.ids)
     except Exception as error:  # they were moved, or changed
-        said = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, one_line=True)
+        said = printable(redact.text(str(error).splitlines()[0] if str(error) else type(error).__name__), one_line=True)
         print(f"the run's data can't be opened, so thumbnails stand for them ({said})", flush=True)
 
 

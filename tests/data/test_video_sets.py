@@ -123,6 +123,8 @@ def test_msrvtt(tmp_path, one, composed):
             {"videos": videos[:1], "sentences": said},
             r"sentences\[1\] is of video 'video1', which `videos` does not have",
         ),
+        ({"videos": [None], "sentences": []}, r"videos\[0\] is 'None', expected an object"),
+        ({"videos": videos, "sentences": [{**said[0], "video_id": []}]}, r"sentences\[0\] is of video \[\]"),
         ([], r"expected an object with the lists `videos` and `sentences`"),
     ):
         (tmp_path / "MSRVTT_data.json").write_text(json.dumps(changed))

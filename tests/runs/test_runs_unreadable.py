@@ -60,6 +60,14 @@ CASES = {  # name: (file, its content, what is said of it)
         "data.json", json.dumps({**RECORD, "streams": {"rgb": {"kind": "image", "bands": [1]}}}), "or no bands by their names"
     ),
     "a split that is a number": ("data.json", json.dumps({**RECORD, "splits": {"train": 5}}), "split 'train' is no list of ids"),
+    "classes that are numbers": ("data.json", json.dumps({**RECORD, "classes": {"a": [1]}}), "classes is \"{'a': [1]}\", "),
+    "a mean that is a text": (
+        "data.json", json.dumps({**RECORD, "streams": {"rgb": {"kind": "image", "mean": ["x"]}}}), "streams.rgb.mean is \"['x']\""
+    ),
+    "a shape that is a number": (
+        "data.json", json.dumps({**RECORD, "streams": {"rgb": {"kind": "image", "layout": {"shape": 3}}}}),
+        "streams.rgb.layout.shape is '3', expected list[int]"
+    ),
     "a source that is a list": ("config.yaml", CONFIG.replace("{a: 1}", "{source: [1]}", 1), "data.source is no mapping"),
     "a modality of numbers": ("config.yaml", CONFIG.replace("{kind: image}", "5"), "modality.rgb is no mapping"),
     "a stream that is a path": ("config.yaml", CONFIG.replace("rgb", "/tmp/x"), "a stream is called '/tmp/x'; expected letters"),

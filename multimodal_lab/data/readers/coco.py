@@ -102,7 +102,7 @@ def _by_number(root: Path, found: list[Captioned], folders: list[str]) -> list[s
     paths = []
     for one in found:
         named = f"{one.folder}/{one.name}" if one.folder else one.name
-        number = [f"{int(one.id):012d}.jpg"] if one.id.isdecimal() else []
+        number = [f"{int(one.id):012d}.jpg"] if one.id.isdecimal() and len(one.id) <= 12 else []
         others = [f"{folder.strip('/')}/{name}" for folder in folders for name in (one.name, *number)]
         paths.append(next((path for path in (named, *others) if places.has(path)), named))
     return paths

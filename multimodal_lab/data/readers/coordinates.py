@@ -81,7 +81,7 @@ def degrees(crs: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndar
     WGS 84 itself (EPSG:4326), its UTM zones (326xx, 327xx), those of ETRS89 (258xx), and Web Mercator (3857) are known;
     all others take rasterio.
     """
-    code = int(crs[5:]) if crs.startswith("EPSG:") and crs[5:].isdigit() else 0
+    code = int(crs[5:]) if crs.startswith("EPSG:") and crs[5:].isdecimal() and len(crs) < 12 else 0
     if code == 4326:
         return x, y, ""
     if 32601 <= code <= 32660 or 32701 <= code <= 32760 or 25828 <= code <= 25838:

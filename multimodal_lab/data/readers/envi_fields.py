@@ -77,8 +77,8 @@ def by_name(keys: Mapping[str, str]) -> dict[str, str]:
 def whole(keys: Mapping[str, str], key: str, name: str) -> int:
     """A field that must be a whole number."""
     value = keys.get(key)
-    if value is None or not value.isdecimal():
-        raise DataError(f"{name}: its header has {key!r} = {value}, expected a whole number")
+    if value is None or not value.isdecimal() or len(value) > 12:
+        raise DataError(f"{name}: its header has {key!r} = {str(value)[:40]}, expected a whole number")
     return int(value)
 
 

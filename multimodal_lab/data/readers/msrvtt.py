@@ -93,6 +93,9 @@ def _add(videos: dict[str, dict[str, Any]], found: Any, file: str) -> None:
     """The videos of one file, and their sentences."""
     if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in ("videos", "sentences")):
         raise DataError(f"{file}: expected an object with the lists `videos` and `sentences`")
+    for key in ("videos", "sentences"):
+        if other := [i for i, one in enumerate(found[key]) if not isinstance(one, dict)]:
+            raise DataError(f"{file}: {key}[{other[0]}] is {str(found[key][other[0]])[:40]!r}, expected an object")
     for number, video in enumerate(found["videos"]):
         name, split = video.get("video_id"), SPLITS.get(str(video.get("split")))
         if not isinstance(name, str) or split is None:
@@ -105,7 +108,7 @@ def _add(videos: dict[str, dict[str, Any]], found: Any, file: str) -> None:
         videos[name] = {"id": name, "caption": [], "category": video.get("category"), "split": split}
     for number, sentence in enumerate(found["sentences"]):
         name, text = sentence.get("video_id"), sentence.get("caption")
-        if name not in videos or not isinstance(text, str):
+        if not isinstance(name, str) or name not in videos or not isinstance(text, str):
             raise DataError(
                 f"{file}: sentences[{number}] is of video {name!r}, which `videos` does not have, or has no caption"
             )

@@ -86,7 +86,7 @@ def _classed(rows: Rows) -> int:
     done = 0
     for row in rows:
         answer: Any = row.get("answer")
-        if isinstance(answer, str) and answer.isdecimal():
+        if isinstance(answer, str) and answer.isdecimal() and len(answer) <= 18:
             answer = int(answer)
         if isinstance(answer, int) and not isinstance(answer, bool) and answer >= 0:
             row["answer"], done = counted(answer), done + 1
