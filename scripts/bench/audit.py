@@ -4,7 +4,8 @@ python scripts/bench/audit.py rates [SETS]     about a minute a set, of those th
 python scripts/bench/audit.py time [COUNTS]    10,000 and 100,000 made images of 64 pixels
 
 Half of each set is the training part. 30 of it are planted into the test part, changed in each way; a pair of others that is
-called a copy is a false alarm, though drawings of one series may well be copies.
+called a copy is a false alarm, though drawings of one series may well be copies. In brackets: how many of the 30 are called a
+copy of any image, where some are taken for one of another than their own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -236,14 +237,18 @@ def rates(name: str) -> None:
     true = dict(zip(range(len(x), len(thumbs)), np.tile(planted, len(made)).tolist(), strict=True))
     right = {h for h, f in zip(found.held.tolist(), found.first.tolist(), strict=True) if true.get(h) == f}
     hits = {
-        change: sum(len(x) + k * PLANTED <= h < len(x) + (k + 1) * PLANTED for h in right)
-        for k, change in enumerate(made)
+        change: (_planted(right, k, len(x)), _planted(found.held.tolist(), k, len(x))) for k, change in enumerate(made)
     }
     wrong = int((found.held < len(x)).sum())
-    told = ", ".join(f"{change} {count}" for change, count in hits.items())
+    told = ", ".join(f"{change} {own}" + (f" ({some})" if some > own else "") for change, (own, some) in hits.items())
     print(
         f"{name}: of {PLANTED} each: {told}; {wrong} of {len(x) - half} others ({wrong / half / (len(x) - half):.1e} of pairs)"
     )
+
+
+def _planted(held: Iterable[int], change: int, before: int) -> int:
+    """How many of the copies that were changed in this way are among these rows."""
+    return sum(before + change * PLANTED <= h < before + (change + 1) * PLANTED for h in held)
 
 
 def timed(count: int) -> None:

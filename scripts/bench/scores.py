@@ -195,8 +195,9 @@ def _few(score: Score, one: Answers) -> bool:
     """Whether no difference by this score is called small, as in `study.analysis.few_groups`."""
     if not score.outputs or one.kind == "values":
         return False
-    truth = one.truth if one.kind == "labels" else np.eye(int(one.truth.max()) + 1, dtype=int)[one.truth]
-    return min(in_groups(truth[:, k] == v, one.groups) for k in range(truth.shape[1]) for v in (0, 1)) < ENOUGH
+    if one.kind == "classes":
+        return min(in_groups(one.truth == c, one.groups) for c in np.unique(one.truth)) < ENOUGH
+    return min(in_groups(one.truth[:, k] == v, one.groups) for k in range(one.truth.shape[1]) for v in (0, 1)) < ENOUGH
 
 
 def recall(studies: int) -> None:

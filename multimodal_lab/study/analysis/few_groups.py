@@ -19,9 +19,9 @@ def too_few(scores: Scores) -> str:
         return ""
     found = {}
     for name, rows in _classes(scores).items():
-        for has, what in ((rows, repr(name)), (~rows, f"all but {name!r}")):
-            if has.any():
-                found[what] = in_groups(has, scores.groups)
+        found[repr(name)] = in_groups(rows, scores.groups)
+        if scores.by.kind == "labels" and not rows.all():
+            found[f"no {name!r}"] = in_groups(~rows, scores.groups)
     rare = min(found, key=lambda what: found[what], default="")
     if not rare or found[rare] >= ENOUGH:
         return ""
