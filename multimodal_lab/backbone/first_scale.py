@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.backbone.inflate import places
+from multimodal_lab.backbone.inflate import Rule, inflate, places
 from multimodal_lab.bounds import Fraction
 from multimodal_lab.types import Stream
 
@@ -39,15 +39,16 @@ class FirstConvolution:
         self.conv.weight.mul_(factor)
 
 
-def waiting(correlation: float | str, conv: Any, kernels: Tensor, bands: Sequence[str], stream: Stream) -> list[Any]:
-    """[a `FirstConvolution`] where its scale is to be measured; a stream of exactly the pretrained bands keeps theirs."""
+def laid(
+    conv: Any, kernels: Tensor, stream: Stream, bands: Sequence[str], rule: Rule, correlation: Correlation
+) -> tuple[Tensor, list[FirstConvolution]]:
+    """Kernels for `conv` by `inflate`, and [a `FirstConvolution`] where their scale is to be measured; a stream of exactly the
+    bands that the weights know keeps theirs."""
+    if correlation != MEASURED:
+        return inflate(kernels, stream, bands, rule, float(correlation)), []
     own = None not in places(stream.bands, bands, stream.name) and len(bands) == stream.channels
-    return [] if correlation != MEASURED or own else [FirstConvolution(conv, kernels.detach().clone(), list(bands))]
-
-
-def number(correlation: float | str) -> float:
-    """The correlation by which kernels are laid: 0 where their scale is measured afterwards."""
-    return 0.0 if isinstance(correlation, str) else correlation
+    waiting = [] if own else [FirstConvolution(conv, kernels.detach().clone(), list(bands))]
+    return inflate(kernels, stream, bands, rule), waiting
 
 
 @torch.no_grad()

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import weights as pretrained
-from multimodal_lab.backbone.first_scale import Correlation, FirstConvolution, number, waiting
+from multimodal_lab.backbone.first_scale import Correlation, FirstConvolution, laid
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.head_of_places import head_of, pools_plainly, running_statistics_kept
-from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.levels import finer, grid_of
 from multimodal_lab.bounds import Fraction
@@ -28,8 +27,8 @@ class Image(nn.Module):
 
     weights: "random" (asked for by name: it never happens because a file is missing); "cache" (what this machine's
     Hugging Face or torch cache holds; the network is never asked); or a path to .safetensors, .pt, .pth or .bin.
-    Pretrained kernels are laid by band name, see `inflate`; with random weights there is nothing to lay. band_correlation:
-    of `inflate`, or "measured": the scale then comes from the training split, see `experiment.first_scale`.
+    Pretrained kernels are laid by band name, see `inflate`; with random weights there is nothing to lay. band_correlation: its
+    `correlation`, or "measured": the scale comes from the training split, see `experiment.first_scale`.
     pool: "auto" the model's own embedding, `forward_head(forward_features(x), pre_logits=True)`: a class token, a mean,
     attention (SigLIP), whatever its family takes; "cls" the class token, "mean" the mean of the grid.
     Tokens are the grid, with all of the head that a single place can pass: its norm, its last layer. A model whose features
@@ -44,7 +43,6 @@ class Image(nn.Module):
     grid = True
 
     model: Any  # a timm model: its forward_features and its facts are known to no type
-    unscaled: dict[str, list[FirstConvolution]]  # of the stream, those whose scale is to be measured
 
     def __init__(
         self,
@@ -64,7 +62,7 @@ class Image(nn.Module):
         super().__init__()
         require(self, stream)
         self.model = create(model, stream, drop_path, dynamic_img_size)
-        self.unscaled = {stream.name: []}
+        self.unscaled: dict[str, list[FirstConvolution]] = {stream.name: []}  # those whose scale is to be measured
         if weights != "random":
             self._load(model, weights, stream, pretrained_bands, new_bands, band_correlation)
         has_cls = getattr(self.model, "cls_token", None) is not None
@@ -90,9 +88,8 @@ class Image(nn.Module):
         first = cfg["first_conv"]
         for stem in [first] if isinstance(first, str) else first:
             if (key := f"{stem}.weight") in state:
-                conv = self.model.get_submodule(stem)
-                self.unscaled[stream.name] += waiting(correlation, conv, state[key], names, stream)
-                state[key] = inflate(state[key], stream, names, rule, number(correlation))
+                state[key], waiting = laid(self.model.get_submodule(stem), state[key], stream, names, rule, correlation)
+                self.unscaled[stream.name] += waiting
         pretrained.load(self.model, state, path)
 
     def forward(self, x: Tensor) -> Features:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.backbone import transformers_model as towers
-from multimodal_lab.backbone.first_scale import Correlation, number, waiting
+from multimodal_lab.backbone.first_scale import Correlation, laid
 from multimodal_lab.backbone.freeze import freeze as freeze_module
-from multimodal_lab.backbone.inflate import inflate
 from multimodal_lab.backbone.kind import require
 from multimodal_lab.pretrained.processor import processor, resizing
 from multimodal_lab.types import Features, Stream
@@ -67,9 +66,8 @@ class TransformersImage(nn.Module):
         conv = next((m for m in self.model.modules() if isinstance(m, nn.Conv2d)), None)
         if conv is None:
             raise ValueError(f"backbone.weights={weights}: a {config.model_type} has no convolution to read bands with")
-        laid = waiting(band_correlation, conv, conv.weight, pretrained_bands, stream) if begin == "pretrained" else []
-        self.unscaled = {stream.name: laid}
-        kernels = inflate(conv.weight.detach(), stream, pretrained_bands, new_bands, number(band_correlation))
+        kernels, waiting = laid(conv, conv.weight.detach(), stream, pretrained_bands, new_bands, band_correlation)
+        self.unscaled = {stream.name: waiting if begin == "pretrained" else []}
         conv.weight, conv.in_channels = nn.Parameter(kernels), stream.channels
         for part in self.model.modules():  # some compare it with what they are given
             if isinstance(getattr(part, "num_channels", None), int):

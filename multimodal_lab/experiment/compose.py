@@ -17,6 +17,7 @@ from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.data import kinds
 from multimodal_lab.experiment import build as of_run
+from multimodal_lab.experiment import first_scale
 from multimodal_lab.system import System
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
@@ -59,6 +60,11 @@ def build_system(
     scale = {label: (torch.tensor([m]), torch.tensor([s])) for label, (m, s) in (numbers or {}).items()}
     more = {"numbers": scale, "several": tuple(several)}
     system: System = safe_instantiate(cfg.system)(dict(streams), known, **{k: v for k, v in more.items() if v})
+    if waiting := first_scale.waiting(system):
+        raise ConfigError(
+            f"backbone.band_correlation=measured: the first convolution of {next(iter(waiting))} is scaled by the training "
+            "split; leave out `streams` to have the data read, or give a number from 0 to 1"
+        )
     if "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
         if asks(adapt, "data"):

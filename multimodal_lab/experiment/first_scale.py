@@ -30,21 +30,23 @@ def scale(system: System, data: Any) -> None:
     same training samples, each band standardised by the training split: sqrt(mean over channels of the variance over samples and
     places). Bands and pixels are as alike as they are there. `ValueError` where the data do not hold those bands.
     """
+    if not (found := waiting(system)):
+        return
     known: dict[str, list[float]] = data.facts.setdefault(FACT, {})
-    for name, waiting in _waiting(system).items():
+    for name, those in found.items():
         with stage(f"measuring the scale of the first convolution of stream {name}"):
             if name not in known:
-                known[name] = _factors(system, data, name, waiting)
+                known[name] = _factors(system, data, name, those)
                 told = ", ".join(f"{factor:.3g}" for factor in known[name])
-                bands = ", ".join(waiting[0].bands)
+                bands = ", ".join(those[0].bands)
                 data.notes.append(
                     f"first convolution of {name}: times {told}, so that it varies as that of {bands} does"
                 )
-            for one, factor in zip(waiting, known[name], strict=True):
+            for one, factor in zip(those, known[name], strict=True):
                 one.scale(factor)
 
 
-def _waiting(system: System) -> dict[str, list[FirstConvolution]]:
+def waiting(system: System) -> dict[str, list[FirstConvolution]]:
     """{stream: its first convolutions that wait}, each but once: none is left waiting."""
     found: dict[str, list[FirstConvolution]] = {}
     for module in system.backbones.modules():
@@ -55,15 +57,15 @@ def _waiting(system: System) -> dict[str, list[FirstConvolution]]:
     return found
 
 
-def _factors(system: System, data: Any, name: str, waiting: Sequence[FirstConvolution]) -> list[float]:
+def _factors(system: System, data: Any, name: str, those: Sequence[FirstConvolution]) -> list[float]:
     if data.streams[name].steps is not None:
         raise ValueError(f"backbone.band_correlation=measured: stream {name!r} is a video; give a number from 0 to 1")
     rows = data.splits["train"]
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST)).round().astype(int)]
-    reader, stream = _reader(data, name, waiting[0].bands, rows)
+    reader, stream = _reader(data, name, those[0].bands, rows)
     normalise = Normalise(stream)
     found = []
-    for one in waiting:
+    for one in those:
         device = one.conv.weight.device
         wanted = deviation(one.reference(), (normalise(x).to(device) for x in _read(reader, rows)))
         own = deviation(one.conv, (x.to(device) for x in _inputs(system, data, name, rows)))

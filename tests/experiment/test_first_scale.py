@@ -8,8 +8,11 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from multimodal_lab.config.instantiate import safe_instantiate
+from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.experiment.build import build_system, modality
+from multimodal_lab.experiment.compose import build_system as of_streams
 from multimodal_lab.experiment.first_scale import FACT
+from multimodal_lab.types import Band, Stream
 
 REST = "[B01,B05,B06,B07,B08,B8A,B09,B11,B12]"
 SETS = {
@@ -60,7 +63,7 @@ def test_other_bands_vary_as_red_green_and_blue(composed, weights, bands):
     assert data.streams[name].channels == bands
     wanted = varies(reference.backbones.each["s2_rgb"].model.conv1[0], seen(reference, rgb, "s2_rgb"))
     assert varies(own.backbones.each[name].model.conv1[0], seen(own, data, name)) == pytest.approx(wanted, rel=1e-4)
-    assert not rgb.facts[FACT]  # it has all of its kernels
+    assert FACT not in rgb.facts  # it has all of its kernels
     assert any(note.startswith(f"first convolution of {name}: times ") for note in data.notes)
 
 
@@ -92,3 +95,17 @@ def test_data_without_red_green_and_blue_are_refused(composed, weights):
         ValueError, match=r"is to vary as R, G, B do, and the data hold no such bands beside it; give a number"
     ):
         build_system(cfg, data)
+
+
+def test_without_data_it_is_refused(weights):
+    words = [
+        "backbone=image",
+        "backbone.model=test_resnet",
+        f"backbone.weights={weights['test_resnet']}",
+        "fusion=separate",
+    ]
+    streams = {"s1": Stream("s1", bands=(Band("VV"), Band("VH")), size=32)}
+    with pytest.raises(
+        ConfigError, match="the first convolution of s1 is scaled by the training split; leave out `streams`"
+    ):
+        of_streams([*words, "backbone.band_correlation=measured"], streams=streams, classes={"labels": 2})

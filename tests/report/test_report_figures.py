@@ -263,5 +263,5 @@ def test_what_is_told_together_survives_any_name(tmp_path):
     predictions.write(
         tmp_path / "predictions.parquet", e, [predictions.Predicted("head", "h", "lab", np.arange(n), **told)]
     )
-    (found,) = answers._several(tmp_path)
+    (found,) = answers.several(tmp_path)
     np.testing.assert_array_equal(found.said, chances > 0.5)

@@ -3,10 +3,16 @@
 import pytest
 
 from multimodal_lab.config.check import check_command
+from multimodal_lab.config.problem import ConfigError
 
 
 def test_every_arm_and_control_of_it_passes_the_check():
     check_command(["study=s1_s2"])
+
+
+def test_without_a_folder_the_made_up_patches_are_offered():
+    with pytest.raises(ConfigError, match=r"missing; give data\.root=…, or data\.root=null for made-up samples"):
+        check_command(["data=bigearthnet", "modality=s1_s2"])
 
 
 @pytest.mark.slow
