@@ -103,8 +103,7 @@ class MediaTable:
         self._recent = Recent() if self.together else None
         self._ahead = Ahead()
         self.samples: pd.DataFrame = made if windows is None or windows.length is None else self._cut(made, windows)
-        clipped = [column for m in self.media if m.clips > 1 for column in m.columns]
-        self.samples = self.pieces.clips(self.samples, clipped)
+        self.samples = self.pieces.clips(self.samples, [c for m in self.media if m.clips > 1 for c in m.columns])
         self.items = {f: self.pieces.item(m.column(f), m.clips > 1) for f, m in self.fields.items()}
         if self.pieces.times:
             self.samples.attrs["overlapping"] = RECORDING
@@ -146,8 +145,8 @@ class MediaTable:
             said = f"{some([c for _, c in timed]) or 'none'}{', in pieces' * bool(self.pieces.times)}"
             raise DataError(f"data.source.windows: expected one column of whole files with a time axis, found {said}")
         medium, column = timed[0]
-        seconds = partial(medium.seconds, column)
-        made, notes = cut(samples, column, seconds, windows, self.limits, self.root, self.file)
+        read = partial(medium.seconds, column)
+        made, notes = cut(samples, column, read, windows, self.limits, self.root, self.file)
         self.notes += notes
         self.pieces = Pieces({column: ENDS}, self.images, self.file)
         self.identity = (*self.identity, windows)
@@ -231,11 +230,8 @@ class MediaTable:
         taken, notes = gaps.settle(rows)
         self.notes += notes
         if renamed:
-            written, path = renamed[0]
-            self.notes.append(
-                f"{self.file}: {len(renamed)} {self._called()}s have a name written in another way, such as {written!r} for "
-                f"{path}"
-            )
+            (written, path), said = renamed[0], f"{len(renamed)} {self._called()}s have a name written in another way"
+            self.notes.append(f"{self.file}: {said}, such as {written!r} for {path}")
         return taken
 
     def _table(self, rows: Rows) -> pd.DataFrame:
@@ -245,8 +241,7 @@ class MediaTable:
         for column in [*self.images, *self.text_columns]:
             if column not in made:
                 raise DataError(f"{self.file}: no row has a column {column!r}; there are {some(list(made.columns))}")
-        clash = [c for c in ("id", "path") if c in made and c != self.id and c not in self.images]
-        if clash:
+        if clash := [c for c in ("id", "path") if c in made and c != self.id and c not in self.images]:
             raise DataError(f"{self.file}: has a column {clash[0]!r}, which is the reader's own; rename it")
         if "path" not in made:
             made["path"] = made[self.images[0]] if self.images else self.file
