@@ -24,13 +24,15 @@ STREAM: dict[str, Any] = {
     "scaling": dict[str, Any],
     "pca": dict[str, Any],
     "marks": dict[str, Any],
-    "missing": dict[str, Any],
+    "missing": dict[str, float],
     "ranges": dict[str, Any],
     "tokenizer": str,
     **dict.fromkeys(("mean", "std", "fill"), list[float | None]),
     **dict.fromkeys(("length", "size", "steps", "vocab"), int | None),
     "unit": float,
 }
+CHOICES: dict[str, Any] = {"scaling": dict[str, Any], "resize": dict[str, Any], "background": str}
+SCALING: dict[str, Any] = {"policy": str}
 LAYOUT: dict[str, Any] = {
     "shape": list[int],
     "dtype": str | None,
@@ -42,7 +44,9 @@ LAYOUT: dict[str, Any] = {
 
 def unlike(record: Mapping[str, Any]) -> str:
     """The first entry that has another form than in any record, and what it should be; "" for none. One that lacks is none."""
-    said = _of(record, RECORD, "")
+    chosen = record["choices"]
+    said = _of(record, RECORD, "") or _of(chosen, CHOICES, "choices.")
+    said = said or _of(chosen.get("scaling", {}), SCALING, "choices.scaling.")
     for name, own in record["streams"].items():
         where = f"streams.{name}"
         said = said or _of(own, STREAM, f"{where}.") or _of(own.get("layout", {}), LAYOUT, f"{where}.layout.")

@@ -12,7 +12,8 @@ from multimodal_lab.config import schema
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.readers.card import card
 from multimodal_lab.data.readers.lmdb import Lmdb
-from multimodal_lab.data.readers.lmdb_file import require_whole
+from multimodal_lab.data.readers.lmdb_file import DATA, LmdbFile, require_whole
+from multimodal_lab.data.readers.lmdb_tree import AT
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
@@ -153,6 +154,29 @@ def test_an_lmdb_that_is_not_whole_is_one_sentence(tmp_path, content, said):
         (tmp_path / "data.mdb").write_bytes(content)
     with pytest.raises(DataError, match=said):
         Lmdb(str(tmp_path))
+
+
+def test_a_page_that_leads_elsewhere_is_refused_before_the_library_reads_it(write, tmp_path):
+    """Each damage of a branch or a leaf is refused, or does no harm: a library that follows it ends the process."""
+    (tmp_path / "whole").mkdir()
+    write(tmp_path / "whole", {f"p{i:03d}": bytes(3000 if i % 9 == 0 else 30) for i in range(300)})
+    raw = (tmp_path / "whole" / DATA).read_bytes()
+    LmdbFile(tmp_path / "whole", "x")
+    header, page, _ = require_whole(tmp_path / "whole" / DATA, "x")
+    (root,) = struct.unpack_from("<Q", raw, header + AT + 40)
+    leaf = struct.unpack_from("<H", raw, root * page + 16)[0] + root * page  # the first node of the root leads to it
+    leaf = struct.unpack_from("<H", raw, leaf)[0]
+    value = struct.unpack_from("<H", raw, leaf * page + 16)[0] + leaf * page  # of p000, which lies on pages of its own
+    places = {
+        "root": header + AT + 40, "depth": header + AT + 6, "number": leaf * page, "flags": leaf * page + 10,
+        "end": leaf * page + 12, "begin": leaf * page + 14, "place": leaf * page + 16, "length": value + 1, "key": value + 6,
+        "far": value + 12,
+    }  # fmt: skip
+    for what, at in places.items():
+        (tmp_path / what).mkdir()
+        (tmp_path / what / DATA).write_bytes(raw[:at] + b"\xff\xff" + raw[at + 2 :])
+        with pytest.raises(DataError, match=r"x: damaged: page \d+ of data.mdb leads elsewhere"):
+            LmdbFile(tmp_path / what, "x")
 
 
 def test_a_later_header_that_asks_for_less_is_whole(tmp_path):

@@ -61,6 +61,7 @@ CASES = {  # name: (file, its content, what is said of it)
     ),
     "a split that is a number": ("data.json", json.dumps({**RECORD, "splits": {"train": 5}}), "split 'train' is no list of ids"),
     "classes that are numbers": ("data.json", json.dumps({**RECORD, "classes": {"a": [1]}}), "classes is \"{'a': [1]}\", "),
+    "a choice that is nothing": ("data.json", json.dumps({**RECORD, "choices": {"scaling": None}}), "choices.scaling is 'None'"),
     "a mean that is a text": (
         "data.json", json.dumps({**RECORD, "streams": {"rgb": {"kind": "image", "mean": ["x"]}}}), "streams.rgb.mean is \"['x']\""
     ),

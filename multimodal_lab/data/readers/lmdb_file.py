@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from multimodal_lab.data.readers.folder import readable
+from multimodal_lab.data.readers.lmdb_tree import require_tree
 from multimodal_lab.data.source import DataError
 from multimodal_lab.text import install_command
 
@@ -28,7 +29,7 @@ class LmdbFile:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
         self.data = path / DATA if path.is_dir() else path
-        require_whole(self.data, name)
+        require_tree(self.data, name, *require_whole(self.data, name))
         self._open: _Environment | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,8 +94,9 @@ class _Environment:
 SHARED: WeakValueDictionary[tuple[int, int, int], _Environment] = WeakValueDictionary()  # by process, device and inode
 
 
-def require_whole(data: Path, name: str) -> None:
-    """`DataError` where a file is no LMDB, or shorter than its own header says that it is."""
+def require_whole(data: Path, name: str) -> tuple[int, int, int]:
+    """`DataError` where a file is no LMDB, or shorter than its own header says that it is; the place of its newest header, the
+    bytes of a page and the number of the last one."""
     if not data.is_file():
         raise DataError(f"{name}: no file {data.name}, expected an LMDB")
     size = data.stat().st_size
@@ -106,10 +108,11 @@ def require_whole(data: Path, name: str) -> None:
     found = [page for page in pages if page is not None]
     if pages[0] is None:
         raise DataError(f"{name}: {data.name} is no LMDB: it does not begin with the header of one")
-    page, last, _ = max(found, key=lambda meta: meta[2])
+    page, last, newest = max(found, key=lambda meta: meta[2])
     if size < (last + 1) * page:
         said = f"{data.name} has {size:,} bytes, its header asks for {(last + 1) * page:,}"
         raise DataError(f"{name}: copied half: {said}; copy it again (mdb_copy makes a whole one)")
+    return (0 if pages[0][2] == newest else pages[0][0]), page, last
 
 
 def _meta(raw: bytes) -> tuple[int, int, int] | None:
