@@ -20,13 +20,14 @@ FINEST = 20  # halvings of a level: to 5e-7
 def mover(baseline: Crossed, arm: Crossed, gain: Crossed, level: float) -> tuple[float, float]:
     """The interval of `gain`, arm - baseline: both own intervals, symmetric on the logit scale, joined by their correlation.
 
-    MOVER: Zou & Donner 2008; of two shares, Newcombe 1998. Degrees of freedom are the gain's. Where a score is 0 or 1, its own
-    interval is mean ± t x se.
+    MOVER: Zou & Donner 2008; of two shares, Newcombe 1998. Degrees of freedom are the gain's, those of smallness. Where a
+    score is 0 or 1, its own interval is mean ± t x se.
     """
     if not np.isfinite([baseline.se, arm.se, gain.se]).all():
         return -np.inf, np.inf
-    low1, high1 = _own(baseline, gain.df, level)
-    low2, high2 = _own(arm, gain.df, level)
+    df = gain.df if gain.few_df is None else gain.few_df
+    low1, high1 = _own(baseline, df, level)
+    low2, high2 = _own(arm, df, level)
     both = baseline.se * arm.se
     alike = 0.0 if both == 0 else (baseline.se**2 + arm.se**2 - gain.se**2) / (2 * both)
     alike = float(np.clip(alike, -1.0, 1.0))
