@@ -39,7 +39,7 @@ class Files:
     @cached_property
     def reader(self) -> Any:
         """The class of the run's reader."""
-        return safe_instantiate({**self.node, "_partial_": True}).func
+        return safe_instantiate({k: v for k, v in self.node.items() if k != "limits"} | {"_partial_": True}).func
 
     @property
     def alone(self) -> tuple[str, ...] | None:
@@ -83,6 +83,11 @@ class Files:
         names = [b.name for b in one.bands]
         colour = names[0] if names in (["grey"], ["depth"]) else "rgb"
         node = self._settings(one, "limits", "frames", "shrink")
+        if "frames" not in node and getattr(self.reader, "copies", False):
+            raise DataError(
+                f"stream {one.name}: the run read its frames from a store, which does not say which frames of a video they are; "
+                "give an array (C, T, H, W)"
+            )
         found = self._opened({**node, "_target_": VIDEO, "video_colour": colour}, paths, ())
         return [replace(each, field=VIDEO_COLUMN) for each in found]
 

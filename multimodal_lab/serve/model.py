@@ -20,6 +20,7 @@ from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.question import FILE, is_pictured
 from multimodal_lab.serve.uploads import Wanted
 
+LIMITS = "multimodal_lab.data.readers.limits.Limits"
 COLOURS = {"R", "G", "B"}
 
 
@@ -42,9 +43,12 @@ class Model:
         self.predictor: Predictor = load(folder, device)
         self.predictor.prompts = PromptMemory()
         self.node = self.predictor.source_node
-        for node in sources_in(self.node):  # the limits are of its own files; what is uploaded is of strangers
-            if "limits" in node:
-                node["limits"] |= {"pixels": limits.pixels, "bytes": limits.decoded}
+        # the limits are of its own files; what is uploaded is of strangers
+        limited = [node for node in sources_in(self.node) if "limits" in node]
+        for node in limited:
+            node["limits"] |= {"pixels": limits.pixels, "bytes": limits.decoded}
+        if not limited:  # a store
+            self.node["limits"] = {"_target_": LIMITS, "pixels": limits.pixels, "bytes": limits.decoded}
         self.limits = limits
         self.streams = self.predictor.expected
         self.kinds = kinds_of(self.predictor.record)

@@ -21,6 +21,9 @@ from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import DatasetStats, DtypeMax, NoScaling
+from multimodal_lab.predict.expected import Expected
+from multimodal_lab.predict.files import Files
+from multimodal_lab.types import Band, Stream
 
 SIZE = 16
 SOUND = {"kind": "vector", "bands": "all", "steps": None, "longer": "cut"}
@@ -127,6 +130,22 @@ def test_frames_scaled_as_they_were_packed_are_of_that_size_alone(tmp_path):
     store = packed(table(tmp_path), tmp_path)
     with pytest.raises(DataError, match=r"data\.size: frames of stream clip are asked for at size=12, .*at size=16"):
         prepared(store, {"clip": CLIP}, tmp_path, size=12)
+
+
+def test_a_run_on_a_store_is_asked_by_sounds_and_told_that_it_can_not_choose_frames(tmp_path):
+    made_sounds.sound(tmp_path / "a.wav", 1, 500)
+    made_videos.write(tmp_path / "a.mp4", 6)
+    node = {"_target_": "multimodal_lab.data.packed.reader.Packed", "root": "gone", "limits": {"bytes": 1}}
+    files = Files({**node, "limits": None}, tmp_path / "links")
+    (tmp_path / "links").mkdir()
+    heard = Expected("audio", "vector", (Band("mono"),), "", {}, steps=500, rate=4000.0)
+    (found,) = files.sounds([tmp_path / "a.wav"], heard)
+    assert found.source.read(0, [Stream("audio", "vector", (Band("mono"),), rate=4000.0)]).inputs["audio"].shape == (
+        1,
+        250,
+    )
+    with pytest.raises(DataError, match="stream clip: the run read its frames from a store, which does not say which"):
+        Files(node, tmp_path / "links").videos([tmp_path / "a.mp4"], Expected("clip", "image", (), "", {}, steps=4))
 
 
 def test_what_can_not_be_packed_is_told_before_it_is_begun(tmp_path):

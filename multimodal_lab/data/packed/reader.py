@@ -47,6 +47,7 @@ class Packed:
     damaged or cut short is a `DataError` that names sample, shard and both hashes. Threads may share it.
     """
 
+    copies = True  # of what another reader gave, whose choices, such as which frames of a video, it does not know
     threads = True  # reading waits for the disk and copies memory, both outside of Python's lock
 
     def __init__(self, root: str, *, verify: Literal["first", "every", "never"] = "first") -> None:
