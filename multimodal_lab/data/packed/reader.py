@@ -240,12 +240,11 @@ class Packed:
     def _file(self, index: int) -> tuple[int, Path]:
         """The open shard of a sample, and its path."""
         shard = bisect_right(self._starts, index) - 1
-        path = self._paths[shard]
         if shard not in self._files:
             try:
-                opened = os.open(path, os.O_RDONLY)
+                opened = os.open(self._paths[shard], os.O_RDONLY)
             except OSError as error:
-                raise DataError(f"{path}: can't be opened: {error.strerror}") from error
+                raise DataError(f"{self._paths[shard]}: can't be opened: {error.strerror}") from error
             if self._files.setdefault(shard, opened) != opened:  # another thread was quicker
                 os.close(opened)
-        return self._files[shard], path
+        return self._files[shard], self._paths[shard]
