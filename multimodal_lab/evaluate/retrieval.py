@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 from typing import ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 
 from multimodal_lab.bounds import Count
@@ -16,6 +18,9 @@ from multimodal_lab.evaluate.gallery import gallery, pairs
 from multimodal_lab.evaluate.tasks import ScoreSheet, kind, labelled
 from multimodal_lab.metric import retrieval
 
+log = logging.getLogger(__name__)
+SHARED = 0.1  # of the held-out texts, from which it is told that ranks hang on how equal ones are counted
+
 
 class Retrieval:
     """Cosine retrieval between every two names, both directions, among the held-out samples that have both.
@@ -23,10 +28,11 @@ class Retrieval:
     Scores: `retrieval/<a>-><b>/` R@K for each of `at`, map, map@R, mean_rank and median_rank, chance_R@K, what a random order
     gets, n and n_missing, of samples, and queries and keys, how many were ranked. A query without a positive has no rank: with
     unmatched=skip it is left out of all of these and counted, as unmatched; `raise` refuses it. Each item is one query and one
-    key, however many samples hold it: a file by the data (`Embeddings.items`), a text where it is one and the same, letter by
-    letter (`Embeddings.text_ids`), and every caption of a sample is an item. So an image is ranked once, and of its captions
-    the best counts (Karpathy & Fei-Fei 2015); a text that many images hold is ranked once, and the best of them counts; with
-    equal_texts=apart each sample has its own of it, and is alone right, as in the published figures of COCO. pool: a column,
+    key, however many samples hold it: a file by the data (`Embeddings.items`), and every caption of a sample is an item. So an
+    image is ranked once, and of its captions the best counts (Karpathy & Fei-Fei 2015). equal_texts: `apart`, each sample has
+    its own of a text that several hold, and is alone right, as in the published figures of COCO; a share of them above a tenth
+    is warned of. `one`: a text that is one and the same, letter by letter (`Embeddings.text_ids`), is ranked once, every sample
+    that holds it is right for it, and the best of them counts. pool: a column,
     such as recording, whose rows are one by the mean of their vectors; auto: recordings where rows are their clips, or windows
     beside the recording's one text (`pool.recordings`); None: every row by itself. Positives are what some sample holds
     together; where each sample holds its own of both, the same sample and every one that shows the same. For every label of
@@ -56,14 +62,16 @@ class Retrieval:
         projection: bool = True,
         unmatched: Literal["skip", "raise"] = "skip",
         pool: str | None = "auto",
-        equal_texts: Literal["one", "apart"] = "one",
+        equal_texts: Literal["apart", "one"] = "apart",
     ) -> None:
         self.at, self.labels, self.projection, self.unmatched = list(at), list(labels), projection, unmatched
         self.pool, self.equal_texts = pool, equal_texts
 
     def __call__(self, train: Embeddings, test: Embeddings) -> dict[str, float]:
         """Flat scores on test."""
-        test = test if self.equal_texts == "one" else replace(test, text_ids={})
+        if self.equal_texts == "apart":
+            _tell_equal(test)
+            test = replace(test, text_ids={})
         ledger = ScoreSheet("retrieval")
         ids = np.unique(test.ids if test.same is None else test.same, return_inverse=True)[1]
         back: dict[str, retrieval.Ranked] = {}  # of the other direction, ranked along
@@ -132,3 +140,17 @@ class Retrieval:
         if by_id or (a.own and b.own):
             return retrieval.rank_both(a.x, b.x, *(torch.as_tensor(ids[g.home]).to(g.x.device) for g in (a, b)))
         return retrieval.rank_pairs_both(a.x, b.x, *pairs(a, b, test.same))
+
+
+def _tell_equal(e: Embeddings) -> None:
+    """Warn of streams in which many texts are held by several things, of which one alone counts as right."""
+    things = np.asarray(e.ids, dtype=object) if e.same is None else e.same
+    for name, ids in e.text_ids.items():
+        held = pd.DataFrame({"text": ids[e.present[name], 0], "thing": things[e.present[name]]}).drop_duplicates()
+        share = held["text"].duplicated(keep=False).mean() if len(held) else 0.0
+        if share > SHARED:
+            log.warning(
+                "retrieval: %.0f %% of the held-out texts of %s are another sample's, too, and each counts as right for its own "
+                "alone; evaluate.retrieval.equal_texts=one counts every sample of a text",
+                100 * share, name,
+            )  # fmt: skip

@@ -109,7 +109,7 @@ def oracle(data):
 
 def test_texts_and_images_are_ranked_as_sets(found):
     data, e = found
-    scores, again = Retrieval()(e.rows(slice(0, 0)), e), {}
+    scores, again = Retrieval(equal_texts="one")(e.rows(slice(0, 0)), e), {}
     for pair, ranks in oracle(data).items():
         key = f"retrieval/{pair}"
         assert (scores[f"{key}/queries"], scores[f"{key}/unmatched"]) == (len(ranks), 0)
@@ -126,11 +126,14 @@ def test_texts_and_images_are_ranked_as_sets(found):
     assert scores["retrieval/text->image/keys"] == IMAGES - 1  # one has no text
 
 
-def test_texts_stay_apart_where_asked(found):
+def test_texts_stay_apart_and_that_they_are_equal_is_told(found, caplog):
     _, e = found
-    scores = Retrieval(equal_texts="apart")(e.rows(slice(0, 0)), e)
+    scores = Retrieval()(e.rows(slice(0, 0)), e)
+    assert "of the held-out texts of text are another sample's, too" in caplog.text
+    caplog.clear()
     assert scores["retrieval/image->text/keys"] == sum(map(len, held().values()))
-    ones = Retrieval()(e.rows(slice(0, 0)), e)
+    ones = Retrieval(equal_texts="one")(e.rows(slice(0, 0)), e)
+    assert not caplog.records
     assert scores["retrieval/text->image/mean_rank"] > ones["retrieval/text->image/mean_rank"]
 
 
