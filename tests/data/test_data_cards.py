@@ -115,7 +115,7 @@ def test_principal_components_train_with_geometric_ops(composed, tmp_path):
 def test_principal_components_with_ops_that_need_a_range_are_refused_beforehand(composed):
     (found,) = map(str, schema.check(composed(*PCA)))
     assert "color_jitter expects values of about 0 to 1" in found
-    assert "choose an augmentation without such ops: classify, flips, none" in found
+    assert "choose an augmentation without such ops: classify, flips, mask_patches, none" in found
     assert not schema.check(composed(*PCA, "augment=classify", "augment.views=2"))
 
 

@@ -23,7 +23,7 @@ def file(tmp_path):
 
 
 def read(file, **changes):
-    args = {"path": file, "start": 0.0, "seconds": None, "rate": None, "mono": False, "check": True}
+    args = {"path": file, "start": 0.0, "seconds": None, "rate": None, "mono": False, "check": True, "most": 1 << 20}
     return decoded("sound.read", "a.wav", "sound", args, **changes)["values"]
 
 

@@ -185,8 +185,9 @@ def test_clips_are_ranked_by_recording(tmp_path):
     texts = [[0, 1], [2, 3], [4, 5], [0, 6], [7, 8]]  # the first and the fourth share one
     e, samples, words = clips(texts)
     shuffled = np.random.default_rng(1).permutation(15)
-    seen = seen_by(Retrieval(), {"train": e, "test": e.rows(shuffled), "data": type("Data", (), {"samples": samples})})
-    scores = Retrieval()(seen["train"], seen["test"])
+    by_text = Retrieval(equal_texts="one")
+    seen = seen_by(by_text, {"train": e, "test": e.rows(shuffled), "data": type("Data", (), {"samples": samples})})
+    scores = by_text(seen["train"], seen["test"])
     of_file = {0: [0], 1: [1], 2: [2, 3], 3: [4]}
     videos = {f: unit(np.mean([e.vectors["video"][i] for i in range(3 * r[0], 3 * r[0] + 3) if e.present["video"][i]], 0))
               for f, r in of_file.items()}  # fmt: skip

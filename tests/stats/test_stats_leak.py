@@ -41,7 +41,9 @@ def test_of_the_same_test_part_it_is_the_studys_test(splits):
         gap(alone(random, groups), alone(grouped, groups), 0.5),
         crossed(paired(grouped, random, groups), 0.5),
     )
-    for name, value in vars(theirs).items() - {("least", theirs.least)}:
+    for name, value in vars(theirs).items():
+        if name in ("least", "few_df"):  # of claims that a difference is small, which no gap makes
+            continue
         assert getattr(ours, name) == pytest.approx(value, rel=1e-9), name
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from multimodal_lab.data.source import DataError
 
 LARGEST = 2**24  # bytes: a text of a few thousand wavelengths is a hundredth of it
+DIGITS = 18  # of a whole number: more than any cube has of anything, and quickly read
 # What one of each unit is in nanometres; exporters write them in singular and plural, British and American.
 UNITS = {
     "nm": 1.0, "nanometer": 1.0, "nanometre": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "micrometer": 1e3,
@@ -77,8 +78,10 @@ def by_name(keys: Mapping[str, str]) -> dict[str, str]:
 def whole(keys: Mapping[str, str], key: str, name: str) -> int:
     """A field that must be a whole number."""
     value = keys.get(key)
-    if value is None or not value.isdecimal() or len(value) > 12:
-        raise DataError(f"{name}: its header has {key!r} = {str(value)[:40]}, expected a whole number")
+    if value is None or not value.isdecimal() or len(value) > DIGITS:
+        raise DataError(
+            f"{name}: its header has {key!r} = {str(value)[:40]}, expected a whole number of at most {DIGITS} digits"
+        )
     return int(value)
 
 
