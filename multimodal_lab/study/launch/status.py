@@ -18,6 +18,7 @@ from multimodal_lab.runs.summary import of_split
 from multimodal_lab.study.design.plan import StudyPlan
 from multimodal_lab.study.ledger import ledger
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry, State
+from multimodal_lab.study.ledger.metric import metric
 from multimodal_lab.text import printable
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
@@ -44,18 +45,21 @@ def lines(folder: Path, made: StudyPlan, found: Sequence[Entry]) -> Iterator[str
 def table(folder: Path, made: StudyPlan, found: Sequence[Entry], console: Console | None = None) -> None:
     """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of its stream's score.
 
+    The score is that of runs by themselves, such as accuracy, whatever score the study judges by: its name stands below the label.
     What is tuned has a column more: the tuning cells, which are scored on other samples and in no mean.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 160)
     drawn = Table(box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("arm", "is", *(["tuned"] if made.tuning else []), "cells"):
         drawn.add_column(column, no_wrap=True)
+    judge = made.study.evaluator
+    done = next((e.summary for e in found if e.state == "finished"), None)
     for label in made.study.labels:
-        drawn.add_column(printable(label), justify="right", no_wrap=True)
+        named = "" if done is None else f"\n{metric(done, judge or hashes.judge(done), label)}"
+        drawn.add_column(printable(label) + named, justify="right", no_wrap=True)
     for arm in dict.fromkeys([*made.study.overrides(), *made.retrained.values(), *made.study.leaks()]):
         own = [e for e in found if e.cell.arm == arm and e.cell.role != "tuning"]
         tried = [e for e in found if e.cell.arm == arm and e.cell.role == "tuning"]
-        judge = made.study.evaluator
         scores = [[s for e in own if (s := score(e, label, judge)) is not None] for label in made.study.labels]
         known = {*made.study.overrides(), *made.study.leaks()}
         role = made.study.role(arm) if arm in known else "retrained"

@@ -7,9 +7,10 @@ shows, is no mean over samples.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from multimodal_lab.stats.answers import Kind
+if TYPE_CHECKING:  # a list of cells needs no statistics
+    from multimodal_lab.stats.answers import Kind
 
 RIGHT = "share of labels right"
 KINDS: dict[str, Kind] = {"accuracy": "classes", RIGHT: "labels", "r2": "values"}
