@@ -45,7 +45,7 @@ def lines(folder: Path, made: StudyPlan, found: Sequence[Entry]) -> Iterator[str
 def table(folder: Path, made: StudyPlan, found: Sequence[Entry], console: Console | None = None) -> None:
     """Print a row an arm: its cells, and for each label the mean ± sd over finished cells of its stream's score.
 
-    The score is that of runs by themselves, such as accuracy, whatever score the study judges by: its name stands below the label.
+    The score is that of runs by themselves, such as accuracy, whatever the study judges by: its name stands below the label.
     What is tuned has a column more: the tuning cells, which are scored on other samples and in no mean.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 160)
