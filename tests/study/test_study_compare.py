@@ -17,7 +17,7 @@ from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.study import read
 from multimodal_lab.config.suggest import node
 from multimodal_lab.config.targets import conf_dir
-from multimodal_lab.study.compare import derive, plans, report, size
+from multimodal_lab.study.compare import derive, look, plans, report, size
 from multimodal_lab.study.compare.arms import Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds, told
 from multimodal_lab.study.compare.derive import derived
@@ -328,3 +328,10 @@ def test_words_that_a_derived_study_can_not_follow_are_refused(tmp_path, word, e
     with pytest.raises(ConfigError) as error:
         derived(words)
     assert re.search(expected, str(error.value))
+
+
+def test_a_stream_that_a_source_knows_by_another_name_of_a_field_is_seen_again_by_that_name():
+    """Of a joined source `inertial` is `series.inertial`: a control's `again` has no such name of its own."""
+    source = SimpleNamespace(aliases={"inertial": "series.inertial"}, field_bands={"series.inertial": ()}, members={})
+    assert look._placed(source, "inertial", {"kind": "vector"})["field"] == "inertial"
+    assert "field" not in look._placed(source, "rgb", {"kind": "image"})

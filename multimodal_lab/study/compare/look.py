@@ -82,7 +82,7 @@ def _side(data: Data, modality: Mapping[str, Any], asked: Request) -> int | None
 
 def _placed(source: Source, name: str, node: Mapping[str, Any]) -> dict[str, Any]:
     """A stream's entry with the field that it is read from: a control sees it again under another name."""
-    parts = {*getattr(source, "field_bands", {}), *getattr(source, "members", {})}
+    parts = {k for fact in ("field_bands", "members", "aliases") for k in getattr(source, fact, {})}
     own = name in parts or not kinds.get(node.get("kind", "image")).has_bands
     return {**node, "field": name} if own and not node.get("field") else dict(node)
 
