@@ -14,6 +14,7 @@ from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.masked import pooled as mean_of
 from multimodal_lab.backbone.masked import where_valid
 from multimodal_lab.backbone.stft import Waveform
+from multimodal_lab.bounds import Fraction
 from multimodal_lab.pretrained.processor import feature_extractor
 from multimodal_lab.types import Features, Stream
 
@@ -24,8 +25,8 @@ class TransformersAudio(nn.Module):
     Its own feature extractor's settings make its input, on the device (`audio_extractors`): the wave is what the files hold,
     whatever the stream is normalised by, and the mean of its channels. begin: "pretrained", or "random", built by config.json
     alone. pool: "auto", the model's own `pooler_output`, or where it has none (Whisper) the mean of its real tokens; or one of
-    the two by name. projection: of CLAP, pooled and tokens are what its own `audio_projection` makes of them. `scalars`: see
-    `transformers_model.Half`.
+    the two by name. projection: of CLAP, pooled and tokens are what its own `audio_projection` makes of them. dropout: of every
+    dropout of the model in training; None, as its config.json says. `scalars`: see `transformers_model.Half`.
     """
 
     kinds = ("vector",)
@@ -43,6 +44,7 @@ class TransformersAudio(nn.Module):
         begin: Literal["pretrained", "random"] = "pretrained",
         pool: Literal["auto", "pooler", "mean"] = "auto",
         projection: bool = False,
+        dropout: Fraction | None = None,
         checkpointing: bool = False,
         freeze: bool = False,
     ) -> None:
@@ -51,7 +53,7 @@ class TransformersAudio(nn.Module):
         if projection:
             towers.require_own_pooling("pooler" if pool == "auto" else pool, projection)
         found = feature_extractor(weights, "backbone.weights")
-        half = towers.load(weights, "audio", begin, projects=projection)
+        half = towers.load(weights, "audio", begin, projects=projection, dropout=dropout)
         self.model, self.scalars = half.model, half.scalars
         self.projection = half.projection if projection else None
         self.wave = Waveform(stream)
@@ -84,9 +86,12 @@ class TransformersAudio(nn.Module):
             )
 
     @staticmethod
-    def require_possible(weights: str, begin: towers.Begin = "pretrained", **_: Any) -> None:
+    def require_possible(
+        weights: str, begin: towers.Begin = "pretrained", dropout: float | None = None, **_: Any
+    ) -> None:
         """An error in one sentence, before data are read, for a directory without such a model, or without its tensors."""
         towers.require_tensors(weights, begin)
+        towers.require_dropout(weights, dropout)
         name = type(feature_extractor(weights, "backbone.weights")).__name__
         if name not in KINDS:
             raise ValueError(

@@ -13,6 +13,7 @@ from multimodal_lab.backbone import transformers_model as towers
 from multimodal_lab.backbone.first_scale import Correlation, laid
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.kind import require
+from multimodal_lab.bounds import Fraction
 from multimodal_lab.pretrained.processor import processor, resizing
 from multimodal_lab.types import Features, Stream
 
@@ -23,8 +24,8 @@ class TransformersImage(nn.Module):
     begin: "pretrained", or "random", built by config.json alone. pool: "pooler", the model's own `pooler_output`; "cls", its
     class token; "mean" of the grid. Tokens are the grid, in row order. Its first convolution is widened to the bands of the
     stream, by name, see `inflate`. projection: of half a model of images and texts, pooled and tokens are what its own
-    `visual_projection` makes of them (SigLIP has none), tokens behind the norm of the pooled one. `scalars`: see
-    `transformers_model.Half`.
+    `visual_projection` makes of them (SigLIP has none), tokens behind the norm of the pooled one. dropout: of every
+    dropout of the model in training; None, as its config.json says. `scalars`: see `transformers_model.Half`.
     """
 
     kinds = ("image",)
@@ -46,6 +47,7 @@ class TransformersImage(nn.Module):
         band_correlation: Correlation = 0.0,
         pool: Literal["pooler", "cls", "mean"] = "pooler",
         projection: bool = False,
+        dropout: Fraction | None = None,
         checkpointing: bool = False,
         freeze: bool = False,
     ) -> None:
@@ -53,7 +55,7 @@ class TransformersImage(nn.Module):
         require(self, stream)
         towers.require_own_pooling(pool, projection)
         self.pool, unused = pool, () if pool == "pooler" else ("pooler", "head")
-        half = towers.load(weights, "vision", begin, optional=unused, projects=projection)
+        half = towers.load(weights, "vision", begin, optional=unused, projects=projection, dropout=dropout)
         self.model, self.scalars = half.model, half.scalars
         self.projection = half.projection if projection else None
         for name in unused:
@@ -101,9 +103,12 @@ class TransformersImage(nn.Module):
             raise ValueError("backbone.pool=pooler: this model has no pooler_output; choose cls or mean")
 
     @staticmethod
-    def require_possible(weights: str, begin: towers.Begin = "pretrained", **_: Any) -> None:
+    def require_possible(
+        weights: str, begin: towers.Begin = "pretrained", dropout: float | None = None, **_: Any
+    ) -> None:
         """An error in one sentence, before data are read, for a directory without such a model, or without its tensors."""
         towers.require_tensors(weights, begin)
+        towers.require_dropout(weights, dropout)
         config = towers.config_of(weights, "vision")
         if not getattr(config, "num_channels", None):
             raise ValueError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ HALVES = {
     "vision": ("vision_config", "vision_model", "visual_projection"),
     "audio": ("audio_config", "audio_model", "audio_projection"),
 }
+# how a configuration names a dropout: hidden_dropout_prob, dropout_rate, resid_pdrop, …; layerdrop and drop_path are none
+DROPOUT = re.compile(r"dropout|pdrop")
 
 
 @dataclass
@@ -65,16 +68,43 @@ def whole_config(weights: str) -> Any:
         ) from error
 
 
+def require_dropout(weights: str, dropout: float | None) -> None:
+    """`ValueError` where a dropout is asked of a model that has none."""
+    if dropout is not None and not any(_dropouts(config := whole_config(weights))):
+        raise ValueError(
+            f"backbone.dropout={dropout:g}: the {config.model_type} in {weights} has no dropout; set backbone.dropout=null"
+        )
+
+
+def _dropouts(config: Any) -> Iterator[tuple[Any, str]]:
+    """(configuration, field) of every dropout of a model, those of its halves too; a field without a number is of no use."""
+    for name, value in vars(config).items():
+        if hasattr(value, "model_type"):
+            yield from _dropouts(value)
+        elif DROPOUT.search(name) and isinstance(value, int | float) and not isinstance(value, bool):
+            yield config, name
+
+
 def load(
-    weights: str, half: str, begin: Begin = "pretrained", optional: tuple[str, ...] = (), projects: bool = False
+    weights: str,
+    half: str,
+    begin: Begin = "pretrained",
+    optional: tuple[str, ...] = (),
+    projects: bool = False,
+    dropout: float | None = None,
 ) -> Half:
     """The text, vision or audio half of the model in a directory, in fp32; tensors that are missing are a `ValueError`.
 
     begin: "random", built by config.json alone. optional: parts that may be missing, as they are not used. projects: its
     projection is used, so that it must be there; a whole model, which has none, is a `ValueError`. Only safetensors are read.
+    dropout: of every dropout in training, in place of what config.json says; see `require_dropout`.
     """
     config, folder = whole_config(weights), directory(weights, "backbone.weights")
     require_tensors(weights, begin)
+    require_dropout(weights, dropout)
+    if dropout is not None:
+        for part, name in list(_dropouts(config)):
+            setattr(part, name, dropout)
     from transformers import AutoModel
     from transformers.utils import logging
 
@@ -86,6 +116,7 @@ def load(
         else:
             model, info = AutoModel.from_pretrained(
                 folder,
+                config=config,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,

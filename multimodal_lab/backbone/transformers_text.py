@@ -14,6 +14,7 @@ from multimodal_lab.backbone.kind import require
 from multimodal_lab.backbone.padding import real_tokens, some_key
 from multimodal_lab.backbone.pooling import Pooling, own_pooling, sees_padding
 from multimodal_lab.backbone.sentence_dense import dense_layers, require_dense
+from multimodal_lab.bounds import Fraction
 from multimodal_lab.files import tokenizer_digest
 from multimodal_lab.pretrained.hub import directory
 from multimodal_lab.pretrained.tokenizer import tokenizer_file, tokenizer_json
@@ -31,7 +32,8 @@ class TransformersText(nn.Module):
     `own_pooling`, and the layers behind, see `dense_layers`, through which tokens go, too. projection: of half a model of
     images and texts, pooled and tokens are what its own `text_projection` makes of them (SigLIP has none). The stream must be
     read by the tokenizer that the model was trained with, which is checked by its digest where the directory holds it, else by
-    its size. `scalars`: see `transformers_model.Half`.
+    its size. dropout: of every dropout of the model in training; None, as its config.json says. `scalars`: see
+    `transformers_model.Half`.
     """
 
     kinds = ("text",)
@@ -48,6 +50,7 @@ class TransformersText(nn.Module):
         begin: Literal["pretrained", "random"] = "pretrained",
         pool: Literal["auto", "mean", "first", "last", "pooler"] = "auto",
         projection: bool = False,
+        dropout: Fraction | None = None,
         checkpointing: bool = False,
         freeze: bool = False,
     ) -> None:
@@ -58,7 +61,7 @@ class TransformersText(nn.Module):
         self.pool: Pooling = own_pooling(folder, config) if pool == "auto" else pool
         towers.require_own_pooling(self.pool, projection)
         unused = () if self.pool == "pooler" else ("pooler",)
-        half = towers.load(weights, "text", begin, optional=unused, projects=projection)
+        half = towers.load(weights, "text", begin, optional=unused, projects=projection, dropout=dropout)
         self.model, self.scalars = half.model, half.scalars
         if unused and getattr(self.model, "pooler", None) is not None:
             self.model.pooler = None  # nothing would train it
@@ -101,10 +104,12 @@ class TransformersText(nn.Module):
         length: int | None = None,
         begin: towers.Begin = "pretrained",
         pool: str = "auto",
+        dropout: float | None = None,
         **_: Any,
     ) -> None:
         """An error in one sentence, before data are read, for a directory, a tokenizer or a length that can't be."""
         towers.require_tensors(weights, begin)
+        towers.require_dropout(weights, dropout)
         config = towers.config_of(weights, "text")
         if not getattr(config, "vocab_size", None):
             raise ValueError(f"backbone.weights={weights}: a {config.model_type} reads no text; choose a text model")

@@ -21,7 +21,8 @@ class TransformersVideo(nn.Module):
 
     begin: "pretrained", or "random", built by config.json alone. Tokens are the tubelets, one grid after another in time;
     pooled is their mean. Its first convolution is widened to the bands of the stream, by name, see `inflate`. It was made for so
-    many frames: of a clip with fewer or more real ones it sees as many, evenly spaced.
+    many frames: of a clip with fewer or more real ones it sees as many, evenly spaced. dropout: of every dropout of the model in
+    training; None, as its config.json says.
     """
 
     kinds = ("image",)
@@ -37,13 +38,14 @@ class TransformersVideo(nn.Module):
         pretrained_bands: list[str],
         new_bands: Literal["mean", "nearest", "zero", "random"] = "mean",
         band_correlation: Fraction = 0.0,
+        dropout: Fraction | None = None,
         checkpointing: bool = False,
         freeze: bool = False,
     ) -> None:
         super().__init__()
         require(self, stream)
-        self.require_possible(weights, stream.size, begin)
-        self.model: Any = towers.load(weights, "vision", begin).model
+        self.require_possible(weights, stream.size, begin, dropout)
+        self.model: Any = towers.load(weights, "vision", begin, dropout=dropout).model
         config = self.model.config
         self.frames, self.dim = int(config.num_frames), int(config.hidden_size)
         self.side = int(config.image_size) // int(config.patch_size)
@@ -55,9 +57,16 @@ class TransformersVideo(nn.Module):
             freeze_module(self)
 
     @staticmethod
-    def require_possible(weights: str, size: int | None, begin: towers.Begin = "pretrained", **_: Any) -> None:
+    def require_possible(
+        weights: str,
+        size: int | None,
+        begin: towers.Begin = "pretrained",
+        dropout: float | None = None,
+        **_: Any,
+    ) -> None:
         """An error in one sentence, before data are read, for a directory without such a model, or images of another size."""
         towers.require_tensors(weights, begin)
+        towers.require_dropout(weights, dropout)
         config = towers.whole_config(weights)
         if config.model_type != TYPE:
             raise ValueError(
