@@ -6,16 +6,19 @@ python scripts/bench/bigearthnet.py read [pairs=256] [rounds=5]
 start: an LMDB of tiny patches (6, 3 and 1 pixels a side) and a table of as many rows as are published, made once: in `data`,
 where it is kept, else in a temporary folder; a run in a process of its own, from the launch to the first step. The first start
 knows nothing, the second what the first has learnt. read: made-up patches at full size as LMDB, folders and packed store,
-page cache warm, all 14 bands of a pair at 120 pixels, in one process: medians over rounds in rotated order.
+page cache warm, all 14 bands of a pair at 120 pixels, in one process: medians over rounds in rotated order. Where `configilm` is
+installed (`pip install --no-deps configilm`), its reader of the same LMDB beside ours, to nearest neighbours as ours.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -149,12 +152,32 @@ def layouts(folder: Path, count: int) -> dict[str, Any]:
     return {**opened, "packed store": Packed(str(folder / "packed"), verify="never")}
 
 
+class ConfigILM:
+    """Their reader of the same files, asked as ours are; a pair is a tensor of 14 bands in float32."""
+
+    def __init__(self, folder: Path) -> None:
+        from configilm.extra.BENv2_utils import BENv2LDMBReader, stack_and_interpolate
+
+        own = shutil.copytree(folder, folder.with_name("configilm"))  # a process may open an LMDB once
+        bands = [band.name for band in (*S2, *S1)]
+        self.reader = BENv2LDMBReader(
+            own / "BENv2.lmdb", own / "metadata.parquet", bands=bands, process_bands_fn=stack_and_interpolate
+        )
+        self.names = pd.read_parquet(own / "metadata.parquet")["patch_id"].tolist()
+
+    def read(self, index: int, streams: list[Stream]) -> Any:
+        """Bands and labels of a pair."""
+        return self.reader[self.names[index]]
+
+
 def read(words: dict[str, str]) -> None:
     """Pairs a second of each layout."""
     count, rounds = int(words.get("pairs", 256)), int(words.get("rounds", 5))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         sources = layouts(folder, count)
+        if find_spec("configilm") is not None:
+            sources["ConfigILM, LMDB"] = ConfigILM(folder / "lmdb")
         order = np.random.default_rng(0).permutation(count).tolist()
         seen: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
         for turn in range(rounds + 1):
