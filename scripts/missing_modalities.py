@@ -6,10 +6,10 @@ The runs of both stand in the order of their seeds and were tested on the same s
 modality to every other, means over seeds, and over all of these the difference with a 95 % interval over seeds and test samples
 (`stats.crossed`: both are random).
 
-for seed in 0 1 2; do for how in drop keep; do
+for seed in 0 1 2; do for how in drop:100 keep:400; do
 python -m multimodal_lab.run experiment=any_to_any data.root=/tuxpaint ~modality.sound ~backbones.sound \\
   data.source.audio=[speech_fr] data.source.missing=drop "data.missing_at_random={rate: 0.33, seed: $seed}" \\
-  data.incomplete=$how seed=$seed train.max_steps=100 train.epochs=200 train.validate_every=0 dir=runs/$how$seed
+  data.incomplete=${how%:*} seed=$seed train.max_steps=${how#*:} train.epochs=400 train.validate_every=0 dir=runs/${how%:*}$seed
 done; done
 python scripts/missing_modalities.py complete=runs/drop0,runs/drop1,runs/drop2 all=runs/keep0,runs/keep1,runs/keep2
 """

@@ -11,6 +11,7 @@ from multimodal_lab.backbone.first_scale import Correlation
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.image import Image
 from multimodal_lab.backbone.kind import require
+from multimodal_lab.backbone.trunk_levels import TrunkLevels
 from multimodal_lab.bounds import Fraction
 from multimodal_lab.types import Features, Stream
 
@@ -34,7 +35,7 @@ class Stems(nn.Module):
         return found
 
 
-class SharedImage(nn.Module):
+class SharedImage(TrunkLevels, nn.Module):
     """Any timm ResNet, ViT or other model with one first convolution, as `image` builds it, shared by all streams.
 
     Each stream has a first convolution of its own (with weights: laid from the pretrained kernels by band name), in a ViT its
@@ -95,20 +96,6 @@ class SharedImage(nn.Module):
         """The first convolutions, which stand in the trunk: a second name would save them twice."""
         found: Stems = self.trunk.model.get_submodule(self.first)
         return found
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """The widths of the finer maps, of every stream."""
-        return self.trunk.levels
-
-    @property
-    def give_levels(self) -> bool:
-        """Whether features hold them."""
-        return self.trunk.give_levels
-
-    @give_levels.setter
-    def give_levels(self, wanted: bool) -> None:
-        self.trunk.give_levels = wanted
 
     require_possible = staticmethod(Image.require_possible)
     normalisation = staticmethod(Image.normalisation)

@@ -13,6 +13,7 @@ from multimodal_lab.backbone.band_kernels import BandKernels, facts
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.image import Image
 from multimodal_lab.backbone.kind import require
+from multimodal_lab.backbone.trunk_levels import TrunkLevels
 from multimodal_lab.bounds import Count, Fraction, Positive
 from multimodal_lab.types import Band, Features, Stream
 
@@ -40,7 +41,7 @@ class MadeConvolution(nn.Module):
         return functional.conv2d(x, made, self.kernels.bias.to(x.dtype), self.stride, self.padding)
 
 
-class WavelengthImage(nn.Module):
+class WavelengthImage(TrunkLevels, nn.Module):
     """A timm model, as `image` builds it, whose first convolution `BandKernels` makes from the bands' wavelengths and widths.
 
     As in DOFA (Xiong et al. 2024), there with a ViT: shared by all streams, and no shape depends on the bands, so that what was
@@ -105,20 +106,6 @@ class WavelengthImage(nn.Module):
         parent, _, name = str(place).rpartition(".")
         setattr(self.trunk.model.get_submodule(parent), name, made)
         return [made]
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """The widths of the finer maps, of every stream."""
-        return self.trunk.levels
-
-    @property
-    def give_levels(self) -> bool:
-        """Whether features hold them."""
-        return self.trunk.give_levels
-
-    @give_levels.setter
-    def give_levels(self, wanted: bool) -> None:
-        self.trunk.give_levels = wanted
 
     @staticmethod
     def require_possible(model: str, size: int | None, weights: str = "random", **_: Any) -> None:
