@@ -63,7 +63,7 @@ class Keyed(nn.Module):
 
     Each keyword is a path (a string: looked up), a module (called with the training progress in [0, 1]: a learned
     temperature, a schedule), or a constant. Labels that stand for `ids` make each unlabelled sample its own class. `text_ids`
-    hold what `ids` say in further columns (`loss.equal_texts`). `fn` may be a function, a `functools.partial` or a module with
+    hold what `ids` say in further columns (`loss.streams`). `fn` may be a function, a `functools.partial` or a module with
     parameters, and gives a scalar or `Terms`.
     """
 

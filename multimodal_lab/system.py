@@ -16,7 +16,7 @@ from multimodal_lab.checkpoint import tied
 from multimodal_lab.checkpoint.state import Adapter
 from multimodal_lab.data import kinds
 from multimodal_lab.keyed import Earlier, Keyed, Scope
-from multimodal_lab.loss.equal_texts import as_judged
+from multimodal_lab.loss.streams import as_judged
 from multimodal_lab.loss.uncertainty import Uncertainty
 from multimodal_lab.stage import stage
 from multimodal_lab.types import Batch, Features, Stream

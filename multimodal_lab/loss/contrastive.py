@@ -12,8 +12,8 @@ from torch.autograd.function import once_differentiable
 from multimodal_lab.bounds import Positive
 from multimodal_lab.device import distributed
 from multimodal_lab.device.compiler import opaque
-from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import LOW
+from multimodal_lab.loss.streams import equal
 
 FEW, FEW_ACCELERATED = 2**17, 2**22
 """Pairs of rows, of all ranks, that one matrix may hold, on a CPU and on an accelerator; more go through `softmax`'s tiles."""

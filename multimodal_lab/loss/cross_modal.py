@@ -9,10 +9,9 @@ from torch import Tensor
 from multimodal_lab.bounds import NonNegative, Positive
 from multimodal_lab.keyed import Terms
 from multimodal_lab.loss.contrastive import info_nce
-from multimodal_lab.loss.equal_texts import TextIds, pair_ids
 from multimodal_lab.loss.pair_weights import Hub, PairWeights
 from multimodal_lab.loss.simclr import simclr
-from multimodal_lab.loss.streams import mean_over_pairs, stream_pairs
+from multimodal_lab.loss.streams import TextIds, mean_over_pairs, pair_ids, stream_pairs
 
 views = {"intra_weight": {0: 1, ...: 2}}
 pairs = {"intra_weight": {0: True, ...: False}}

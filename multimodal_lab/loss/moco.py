@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from multimodal_lab.bounds import Count, Positive
 from multimodal_lab.device.compiler import opaque
 from multimodal_lab.loss.contrastive import checked
-from multimodal_lab.loss.equal_texts import TextIds
 from multimodal_lab.loss.hard_negatives import lost_by
 from multimodal_lab.loss.pair_weights import FUSED, Hub, PairWeights
 from multimodal_lab.loss.queue import Queue, gathered
-from multimodal_lab.loss.streams import mean_of, mean_over_pairs
+from multimodal_lab.loss.streams import TextIds, mean_of, mean_over_pairs
 from multimodal_lab.loss.tiled.anchors import one_way
 from multimodal_lab.loss.views import Between, known_between
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from multimodal_lab.loss.contrastive import ContrastiveRows
-from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import matmul
+from multimodal_lab.loss.streams import equal
 
 
 class PairMatrix(NamedTuple):

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import ContrastiveRows, few, own_class, rows
-from multimodal_lab.loss.equal_texts import TextIds, pair_ids
 from multimodal_lab.loss.pair_weights import Hub, PairWeights
 from multimodal_lab.loss.pairs import compare
-from multimodal_lab.loss.streams import mean_over_pairs
+from multimodal_lab.loss.streams import TextIds, mean_over_pairs, pair_ids
 from multimodal_lab.loss.tiled import float16, gpu
 from multimodal_lab.loss.tiled.collectives import total
 from multimodal_lab.loss.tiled.custom_grad import made

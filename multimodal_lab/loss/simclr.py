@@ -8,8 +8,7 @@ from torch import Tensor
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.loss.contrastive import nt_xent
-from multimodal_lab.loss.equal_texts import TextIds, pair_ids
-from multimodal_lab.loss.streams import mean_of
+from multimodal_lab.loss.streams import TextIds, mean_of, pair_ids
 
 views = 2
 samples = 2

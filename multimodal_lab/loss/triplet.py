@@ -11,9 +11,8 @@ from torch import Tensor
 
 from multimodal_lab.bounds import NonNegative
 from multimodal_lab.loss.contrastive import own_class
-from multimodal_lab.loss.equal_texts import TextIds, pair_ids
 from multimodal_lab.loss.pair_weights import Hub, PairWeights
-from multimodal_lab.loss.streams import mean_over_pairs
+from multimodal_lab.loss.streams import TextIds, mean_over_pairs, pair_ids
 from multimodal_lab.loss.tiled.anchors import both_ways
 
 INF = float("inf")

@@ -13,10 +13,10 @@ from multimodal_lab.loss import contrastive
 from multimodal_lab.loss.clip import clip
 from multimodal_lab.loss.cross_modal import cross_modal
 from multimodal_lab.loss.dcl import dcl
-from multimodal_lab.loss.equal_texts import as_judged
 from multimodal_lab.loss.moco import Moco
 from multimodal_lab.loss.siglip import siglip
 from multimodal_lab.loss.simclr import simclr
+from multimodal_lab.loss.streams import as_judged
 from multimodal_lab.loss.tiled import tiles
 from multimodal_lab.loss.triplet import triplet
 from multimodal_lab.types import Batch, Features

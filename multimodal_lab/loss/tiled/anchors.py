@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import matmul
+from multimodal_lab.loss.streams import equal
 from multimodal_lab.loss.tiled.collectives import total
 from multimodal_lab.loss.tiled.custom_grad import made
 from multimodal_lab.loss.tiled.rows import Own, Side, everyone, gradient, local, own
@@ -28,7 +28,7 @@ def both_ways(
 ) -> Tensor:
     """The mean over both directions of `score`'s mean over all anchors: a scalar, with a gradient to a, b and `numbers`.
 
-    Row i of a (N, D) and of b (N, D) are one sample: ids (N,) or (N, K), equal ids are positives (`equal_texts.equal`);
+    Row i of a (N, D) and of b (N, D) are one sample: ids (N,) or (N, K), equal ids are positives (`streams.equal`);
     present_* (N,) bool. Anchors are the rows of all DDP ranks, candidates likewise. A second derivative is refused. Every
     cosine is made twice, once a direction; memory is that of the rows and of `BLOCK` pairs.
     """

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from multimodal_lab.loss.equal_texts import equal
 from multimodal_lab.loss.precision import LOW, wide_type
+from multimodal_lab.loss.streams import equal
 from multimodal_lab.loss.tiled import float16
 from multimodal_lab.loss.tiled.rows import Side
 
