@@ -11,31 +11,25 @@ from multimodal_lab.backbone.first_scale import Correlation
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.image import Image
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.backbone.trunk_levels import TrunkLevels
+from multimodal_lab.backbone.shared_trunk import FirstLayer, SharedTrunk
 from multimodal_lab.bounds import Fraction
-from multimodal_lab.types import Features, Stream
+from multimodal_lab.types import Stream
 
 
-class Stems(nn.Module):
+class Stems(FirstLayer):
     """The first convolution of each stream, in place of the model's own; `current` is the stream that passes, if one does."""
 
     def __init__(self, stems: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.stems = nn.ModuleDict(stems)
-        self.current: str | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) of the current stream to what the first convolution gives."""
-        if self.current is None:  # a stem of any stream would do its part, and the gradients would be wrong
-            raise RuntimeError(
-                "backbone.checkpointing=true: this model computes its first convolution again in the backward pass, where the "
-                "stream is no longer known; set backbone.checkpointing=false, or take backbone=image"
-            )
-        found: Tensor = self.stems[self.current](x)
+        found: Tensor = self.stems[self.passing()](x)
         return found
 
 
-class SharedImage(TrunkLevels, nn.Module):
+class SharedImage(SharedTrunk):
     """Any timm ResNet, ViT or other model with one first convolution, as `image` builds it, shared by all streams.
 
     Each stream has a first convolution of its own (with weights: laid from the pretrained kernels by band name), in a ViT its
@@ -85,28 +79,10 @@ class SharedImage(TrunkLevels, nn.Module):
             stems[name] = own.model.get_submodule(first)
             self.trunk.unscaled |= own.unscaled
         self.first = first
-        parent, _, name = first.rpartition(".")
-        setattr(self.trunk.model.get_submodule(parent), name, Stems(stems))
+        self.put_first(Stems(stems))
         self.dims: dict[str, int] = dict.fromkeys(streams, self.trunk.dim)
         if freeze:
             freeze_module(self)
 
-    @property
-    def stems(self) -> Stems:
-        """The first convolutions, which stand in the trunk: a second name would save them twice."""
-        found: Stems = self.trunk.model.get_submodule(self.first)
-        return found
-
     require_possible = staticmethod(Image.require_possible)
     normalisation = staticmethod(Image.normalisation)
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Features]:
-        """{stream: (N, C, H, W)} to {stream: Features}, as `image` gives them."""
-        found = {}
-        for name, x in inputs.items():
-            self.stems.current = name
-            try:
-                found[name] = self.trunk(x)
-            finally:
-                self.stems.current = None
-        return found

@@ -13,35 +13,29 @@ from multimodal_lab.backbone.band_kernels import BandKernels, facts
 from multimodal_lab.backbone.freeze import freeze as freeze_module
 from multimodal_lab.backbone.image import Image
 from multimodal_lab.backbone.kind import require
-from multimodal_lab.backbone.trunk_levels import TrunkLevels
+from multimodal_lab.backbone.shared_trunk import FirstLayer, SharedTrunk
 from multimodal_lab.bounds import Count, Fraction, Positive
-from multimodal_lab.types import Band, Features, Stream
+from multimodal_lab.types import Band, Stream
 
 ONE = (Band("any"),)
 
 
-class MadeConvolution(nn.Module):
+class MadeConvolution(FirstLayer):
     """A convolution in place of `conv`, whose kernels `BandKernels` makes of the bands of the `current` stream."""
 
     def __init__(self, conv: nn.Conv2d, kernels: BandKernels, known: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.kernels, self.stride, self.padding = kernels, conv.stride, conv.padding
-        self.current: str | None = None
         for name, found in known.items():  # no part of a checkpoint: they follow from the streams
             self.register_buffer(f"facts_of_{name}", found, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) of the current stream to (N, O, H', W')."""
-        if self.current is None:  # in a backward pass that computes it again
-            raise RuntimeError(
-                "backbone.checkpointing=true: this model computes its first convolution again in the backward pass, where the "
-                "stream is no longer known; set backbone.checkpointing=false"
-            )
-        made = self.kernels(self.get_buffer(f"facts_of_{self.current}")).to(x.dtype)
+        made = self.kernels(self.get_buffer(f"facts_of_{self.passing()}")).to(x.dtype)
         return functional.conv2d(x, made, self.kernels.bias.to(x.dtype), self.stride, self.padding)
 
 
-class WavelengthImage(TrunkLevels, nn.Module):
+class WavelengthImage(SharedTrunk):
     """A timm model, as `image` builds it, whose first convolution `BandKernels` makes from the bands' wavelengths and widths.
 
     As in DOFA (Xiong et al. 2024), there with a ViT: shared by all streams, and no shape depends on the bands, so that what was
@@ -81,15 +75,13 @@ class WavelengthImage(TrunkLevels, nn.Module):
             replace(first, bands=ONE, mean=(), std=(), fill=()), model=model, weights=weights, pretrained_bands=["R", "G", "B"],
             pool=pool, drop_path=drop_path, dynamic_img_size=len(sizes) > 1 or dynamic_img_size, checkpointing=checkpointing,
         )  # fmt: skip
-        self.made = self._replaced(model, known, hidden, names)
+        self.put_first(self._made(model, known, hidden, names))
         self.dims: dict[str, int] = dict.fromkeys(streams, self.trunk.dim)
         if freeze:
             freeze_module(self)
 
-    def _replaced(
-        self, model: str, known: Mapping[str, Tensor], hidden: int, names: list[str]
-    ) -> list[MadeConvolution]:
-        """[the module that stands in place of the first convolution], in a list: the trunk owns it."""
+    def _made(self, model: str, known: Mapping[str, Tensor], hidden: int, names: list[str]) -> MadeConvolution:
+        """What stands in place of the first convolution."""
         place = self.trunk.model.pretrained_cfg["first_conv"]
         conv: Any = self.trunk.model.get_submodule(place) if isinstance(place, str) else None
         if type(conv) is not nn.Conv2d or conv.kernel_size[0] != conv.kernel_size[1] or isinstance(conv.padding, str):
@@ -102,23 +94,10 @@ class WavelengthImage(TrunkLevels, nn.Module):
                 f"backbone.model={model} has {found}, whose kernels can't be made from wavelengths; choose one with a plain "
                 "square convolution, such as vit_small_patch16_224 or resnet18"
             )
-        made = MadeConvolution(conv, BandKernels(names, conv.out_channels, conv.kernel_size[0], hidden), known)
-        parent, _, name = str(place).rpartition(".")
-        setattr(self.trunk.model.get_submodule(parent), name, made)
-        return [made]
+        self.first = str(place)
+        return MadeConvolution(conv, BandKernels(names, conv.out_channels, conv.kernel_size[0], hidden), known)
 
     @staticmethod
     def require_possible(model: str, size: int | None, weights: str = "random", **_: Any) -> None:
         """What `image` refuses, before data are read."""
         Image.require_possible(model, size, weights=weights)
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Features]:
-        """{stream: (N, C, H, W)} to {stream: Features}, as `image` gives them."""
-        found = {}
-        for name, x in inputs.items():
-            self.made[0].current = name
-            try:
-                found[name] = self.trunk(x)
-            finally:
-                self.made[0].current = None
-        return found

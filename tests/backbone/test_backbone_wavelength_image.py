@@ -34,7 +34,7 @@ def test_weights_of_some_bands_are_loaded_where_others_are(model):
 
 def test_its_first_convolution_is_that_of_its_kernels_and_the_rest_is_the_model_s():
     net, x = build(s2=[RED_EDGE, NIR]), torch.randn(2, 2, 32, 32)
-    made = net.made[0]
+    made = net.stems
     kernels = made.kernels(made.facts_of_s2)
     plain = timm.create_model("test_vit", num_classes=0, in_chans=2, img_size=32).eval()
     state = {k: v for k, v in net.trunk.model.state_dict().items() if not k.startswith("patch_embed.proj.")}
