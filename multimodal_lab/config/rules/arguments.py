@@ -55,11 +55,13 @@ def _settings(node: Tree) -> Tree:
 
 
 def heads_divide_width(tree: Tree) -> Iterator[Problem]:
-    """Attention splits its width among its heads."""
+    """Attention splits its width among its heads; of a component that states it `related` tells."""
     nodes = {"fusion": tree["fusion"], "backbone": tree["backbone"]}
     nodes |= {f"backbones.{k}": v for k, v in tree.get("backbones", {}).items()}
     nodes |= {key_of(tree, name): node for name, node in heads(tree).items()}
     for key, node in nodes.items():
+        if "heads" in fact(target(node), "relations", {}):
+            continue
         width, count = node.get("width"), node.get("heads")
         if isinstance(width, int) and isinstance(count, int) and width % count:
             divisors = [d for d in range(1, width + 1) if width % d == 0]
