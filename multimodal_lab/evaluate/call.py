@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from multimodal_lab.evaluate.embeddings import Embeddings
-from multimodal_lab.evaluate.pool import pooled, recordings
+from multimodal_lab.evaluate.pool import pooled, pooled_by
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +31,12 @@ def asks(evaluator: Callable[..., Any], name: str) -> bool:
 
 
 def seen_by(evaluator: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given, with recordings for rows where an evaluator's `pool` names their column, see `pool.pooled`.
-
-    `auto` is that of `pool.recordings`.
-    """
-    column, name = getattr(evaluator, "pool", None), type(evaluator).__name__.lower()
-    if column == "auto":
-        column = recordings(given["test"], given["data"].samples)
-        if column is not None:
-            log.info("%s is of recordings, the mean of their rows; evaluate.%s.pool=null: of each row", name, name)
-    if column is None:
+    """What is given, with recordings for rows where an evaluator's `pool` names their column, see `pool.pooled`."""
+    pool, name = getattr(evaluator, "pool", None), type(evaluator).__name__.lower()
+    if pool is None or (column := pooled_by(pool, given["test"], given["data"].samples)) is None:
         return {**given}
+    if pool == "auto":
+        log.info("%s is of recordings, the mean of their rows; evaluate.%s.pool=null: of each row", name, name)
     return {
         k: pooled(e, given["data"].samples, column, name) if isinstance(e, Embeddings) else e for k, e in given.items()
     }

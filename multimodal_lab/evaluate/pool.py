@@ -88,6 +88,11 @@ def pooled(e: Embeddings, samples: pd.DataFrame, column: str, evaluator: str) ->
     )  # fmt: skip
 
 
+def pooled_by(pool: str | None, e: Embeddings, samples: pd.DataFrame) -> str | None:
+    """The column that an evaluator's `pool` names; `auto` is that of `recordings`."""
+    return recordings(e, samples) if pool == "auto" else pool
+
+
 def recordings(e: Embeddings, samples: pd.DataFrame) -> str | None:
     """The column of recordings where rows are no samples of their own: clips of one, or windows of one beside its one text."""
     if RECORDING not in samples or not {CLIP, START} & {*samples}:

@@ -71,7 +71,7 @@ class Retrieval:
         """Flat scores on test."""
         if self.equal_texts == "apart":
             _tell_equal(test)
-            test = replace(test, text_ids={})
+        test = self.counted(test)
         ledger = ScoreSheet("retrieval")
         ids = np.unique(test.ids if test.same is None else test.same, return_inverse=True)[1]
         back: dict[str, retrieval.Ranked] = {}  # of the other direction, ranked along
@@ -88,6 +88,10 @@ class Retrieval:
             for label in self.labels:
                 self._by_label(ledger, (a, b, projected), label, test, both, back)
         return ledger.scores
+
+    def counted(self, e: Embeddings) -> Embeddings:
+        """The embeddings with texts that are one, or each its sample's own, by `equal_texts`."""
+        return e if self.equal_texts == "one" else replace(e, text_ids={})
 
     def _by_label(
         self, ledger: ScoreSheet, pair: tuple[str, str, bool], label: str, test: Embeddings, both: np.ndarray,

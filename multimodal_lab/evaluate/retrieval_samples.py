@@ -19,7 +19,8 @@ from multimodal_lab import files
 from multimodal_lab.evaluate import texts
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.gallery import Gallery, gallery, pairs
-from multimodal_lab.evaluate.pool import pooled, recordings
+from multimodal_lab.evaluate.pool import pooled, pooled_by
+from multimodal_lab.evaluate.retrieval import Retrieval
 from multimodal_lab.evaluate.subsets import FUSED
 from multimodal_lab.evaluate.tasks import kind
 from multimodal_lab.evaluate.thumbnails import Thumbnails
@@ -49,14 +50,18 @@ class Query:
     best_cosine: float = 0.0
 
 
-def save(data: Any, test: Embeddings, path: Path, pictures: bool = True, seed: int = 0) -> bool:
+def save(
+    data: Any, test: Embeddings, path: Path, pictures: bool = True, seed: int = 0, ranking: Retrieval | None = None
+) -> bool:
     """Write an npz of queries of every two streams with a common space, both ways; False where there are none.
 
     <stream>.picture (U, 96, 96, 3) uint8 of the U rows that are shown; `facts`, JSON as bytes: of each row its `ids`, `texts`
-    by stream, the class of each label (`targets`, `classes`), and the `pairs` with their queries, see `Query`.
+    by stream, the class of each label (`targets`, `classes`), and the `pairs` with their queries, see `Query`. ranking: the
+    evaluator whose items are shown, so that recall is that of its table.
     """
     streams = [name for name in test.vectors if name != FUSED and "@" not in name]
-    test = _as_ranked(test, data.samples)
+    ranking = ranking or Retrieval()
+    test = ranking.counted(_as_ranked(test, data.samples, ranking.pool))
     facts: list[dict[str, Any]] = []
     for a, b in list(permutations(streams, 2))[:PAIRS]:
         if (found := searched(test, a, b, seed)) is None:
@@ -76,10 +81,9 @@ def save(data: Any, test: Embeddings, path: Path, pictures: bool = True, seed: i
     return True
 
 
-def _as_ranked(e: Embeddings, samples: pd.DataFrame) -> Embeddings:
+def _as_ranked(e: Embeddings, samples: pd.DataFrame, pool: str | None = "auto") -> Embeddings:
     """Recordings for rows where retrieval ranks these, each shown by the first of its rows."""
-    column = recordings(e, samples)
-    if column is None:
+    if pool is None or (column := pooled_by(pool, e, samples)) is None:
         return e
     found = pooled(e, samples, column, "retrieval")
     home = dict(zip(samples["id"].astype(str), samples[column].map(str), strict=True))

@@ -20,6 +20,7 @@ from multimodal_lab.evaluate import (
     time_samples,
 )
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.retrieval import Retrieval
 from multimodal_lab.evaluate.rollout import Rollout
 from multimodal_lab.evaluate.separation import Separation
 from multimodal_lab.stage import computing, stage
@@ -27,21 +28,25 @@ from multimodal_lab.stage import computing, stage
 
 @dataclass(frozen=True)
 class FigureSamples:
-    """names: the figures that will be drawn. rollout: how attention is shown. separation: which mixtures are heard."""
+    """names: the figures that will be drawn. rollout: how attention is shown. separation: which mixtures are heard. retrieval:
+    the evaluator whose items are searched."""
 
     names: Collection[str] = ()
     rollout: Rollout = field(default_factory=Rollout)
     separation: Separation = field(default_factory=Separation)
+    retrieval: Retrieval = field(default_factory=Retrieval)
 
     @classmethod
     def of(cls, cfg: DictConfig) -> FigureSamples:
         """Those of a config."""
         node = (cfg.get("report") or {}).get("attention")
-        mixed = (cfg.get("evaluate") or {}).get("separation")
+        judged = cfg.get("evaluate") or {}
+        mixed, ranked = judged.get("separation"), judged.get("retrieval")
         return cls(
             list(cfg.figures),
             safe_instantiate(node) if node else Rollout(),
             safe_instantiate(mixed) if mixed else Separation(),
+            own if isinstance(own := safe_instantiate(ranked) if ranked else None, Retrieval) else Retrieval(),
         )
 
     @property
@@ -63,7 +68,8 @@ class FigureSamples:
         texts.save(data, splits, folder / texts.FILE)
         if "neighbours" in self.names:
             with stage("searching for the queries of the figures"):
-                retrieval_samples.save(data, test, folder / retrieval_samples.FILE, pictures)
+                file = folder / retrieval_samples.FILE
+                retrieval_samples.save(data, test, file, pictures, ranking=self.retrieval)
         if "separation" in self.names:
             with computing(system, "mixing and separating the sounds of the page"):
                 sound_samples.save(system, data, test, device, folder / sound_samples.FILE, self.separation)

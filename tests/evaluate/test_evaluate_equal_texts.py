@@ -132,6 +132,9 @@ def test_texts_stay_apart_and_that_they_are_equal_is_told(found, caplog):
     assert "of the held-out texts of text are another sample's, too" in caplog.text
     caplog.clear()
     assert scores["retrieval/image->text/keys"] == sum(map(len, held().values()))
+    for pair in ("text->image", "image->text"):  # the gallery of the figure is of the same items
+        shown = searched(Retrieval().counted(e), *pair.split("->"))["recall"]["1"]
+        assert shown == pytest.approx(scores[f"retrieval/{pair}/R@1"])
     ones = Retrieval(equal_texts="one")(e.rows(slice(0, 0)), e)
     assert not caplog.records
     assert scores["retrieval/text->image/mean_rank"] > ones["retrieval/text->image/mean_rank"]
