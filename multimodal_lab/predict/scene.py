@@ -16,8 +16,9 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
 from multimodal_lab.device.eval_mode import eval_mode
 from multimodal_lab.predict.blend import Blend, Lattice
+from multimodal_lab.predict.open_raster import Axes, opened
 from multimodal_lab.predict.predictor import Predictor
-from multimodal_lab.predict.rasters import Axes, Raster, opened, places
+from multimodal_lab.predict.raster import Raster, places
 from multimodal_lab.predict.strip import Strip
 from multimodal_lab.progress import Bar
 from multimodal_lab.text import expected_one_of

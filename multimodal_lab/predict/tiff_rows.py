@@ -14,7 +14,7 @@ from multimodal_lab.data.readers import gdal_metadata, geotiff, nodata, raster
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.tiff_header import OWN_PAGES
 from multimodal_lab.data.source import DataError, need_number
-from multimodal_lab.predict.rasters import Raster
+from multimodal_lab.predict.raster import Raster
 
 GEO = tuple(sorted((*geotiff.TAGS, 34736)))  # and the numbers of the projection's keys
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,30 +11,15 @@ from multimodal_lab.data.readers import geotiff, matlab
 from multimodal_lab.data.readers.envi import ALSO, SUFFIXES
 from multimodal_lab.data.readers.envi_header import read_header
 from multimodal_lab.data.readers.folder import readable
+from multimodal_lab.data.readers.hdf5_file import dataset, open_file
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError, need_number
+from multimodal_lab.predict.raster import Raster
+from multimodal_lab.predict.tiff_rows import tiff
 
 Axes = Literal["hwc", "chw"]
 # A scene is read by rows, so that its size is no danger: what is bounded is what a header may claim.
 LIMITS = Limits(pixels=100_000_000_000, bytes=1 << 46, bands=10_000, samples=1, ratio=200)
-
-
-@dataclass(frozen=True)
-class Raster:
-    """rows(first, end) gives (C, end - first, W) as stored. bands: their names, () where the file has none. nodata: the value of
-    pixels that were not measured, as the file declares it. geo: TIFF tags that say where on the ground it lies, as
-    `tifffile` writes them; () where the file doesn't tell, `nowhere` why not, where it tries to."""
-
-    name: str
-    height: int
-    width: int
-    count: int
-    dtype: np.dtype
-    rows: Callable[[int, int], np.ndarray]
-    bands: tuple[str, ...] = ()
-    nodata: float | int | None = None
-    geo: tuple[tuple[Any, ...], ...] = field(default_factory=tuple)
-    nowhere: str = ""
 
 
 def opened(path: Path, axes: Axes = "hwc", key: str | None = None) -> Raster:
@@ -48,8 +31,6 @@ def opened(path: Path, axes: Axes = "hwc", key: str | None = None) -> Raster:
         raise DataError(f"{path}: {'no file' if path.exists() else 'not there'}")
     suffix = path.suffix.lower()
     if suffix in (".tif", ".tiff"):
-        from multimodal_lab.predict.tiff_rows import tiff
-
         return tiff(path)
     if suffix == ".npy":
         with readable(path.name, ".npy file of plain numbers"):
@@ -91,33 +72,7 @@ def _of_array(name: str, values: Any, axes: Axes) -> Raster:
 
 
 def _hdf5(path: Path, key: str | None, axes: Axes) -> Raster:
-    from multimodal_lab.data.readers.hdf5_file import dataset, open_file
-
     if key is None:
         raise DataError(f"{path.name}: which data set? name it: key=NAME")
     with readable(path.name, "HDF5 file"):
         return _of_array(path.name, dataset(open_file(path, path.name, 64), key, path.name), axes)
-
-
-def places(raster: Raster, wanted: Sequence[str], given: Sequence[str] | Literal["run"] | None, key: str) -> list[int]:
-    """Where the bands of a stream stand in a scene, by name. given: the names of the scene's bands where the file has none,
-    or `run`: it holds those of the run, in their order. key: where they are given, for messages."""
-    names: Sequence[str] = raster.bands if given is None else given
-    if given == "run":
-        names = wanted
-    if not names:
-        raise DataError(
-            f"{raster.name} does not name its {raster.count} bands; name them in their order, {key}=[{','.join(wanted[:3])}…], "
-            f"or say {key}=run where they are the run's own {len(wanted)}, in that order: {_some(wanted)}"
-        )
-    if len(names) != raster.count:
-        raise DataError(f"{raster.name} has {raster.count} bands, and {key} names {len(names)}: {_some(names)}")
-    if lacking := [name for name in wanted if name not in names]:
-        raise DataError(
-            f"{raster.name} has no band {lacking[0]}, which the run was trained on ({_some(wanted)}); it has {_some(names)}"
-        )
-    return [list(names).index(name) for name in wanted]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 14 else f"{', '.join(names[:5])}, … {names[-1]} ({len(names)} bands)"
