@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab import files
+from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.source import DataError
 from multimodal_lab.types import Band
 
@@ -171,6 +172,33 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame({c["name"]: pd.Series(c["values"], dtype=c["dtype"]) for c in columns})
 
 
+def whole_table(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
+    """The sample table of a store; `DataError` where it is not the one that its manifest names."""
+    path = folder / TABLE
+    if not path.is_file() or file_hash(path) != manifest["table"]:
+        raise DataError(f"{path}: {'not the table that the manifest names' if path.is_file() else 'not there'}")
+    with readable(str(path), "table"):
+        return read_table(path)
+
+
+def whole_indexes(folder: Path, parts: Sequence[Part], shards: Sequence[dict[str, Any]]) -> np.ndarray:
+    """All rows of all shards' indexes, after the sizes and hashes of these files were compared."""
+    made = [np.empty(0, index_dtype(parts))]
+    for number, facts in enumerate(shards):
+        path, data = (folder / shard_name(number, s) for s in (".npy", ".bin"))
+        size = data.stat().st_size if data.is_file() else 0
+        if size != facts["bytes"]:
+            raise DataError(f"{data}: {size:,} bytes, expected {facts['bytes']:,}: cut short or not of this store")
+        if not path.is_file() or file_hash(path) != facts["index"]:
+            raise DataError(f"{path}: {'not the index that the manifest names' if path.is_file() else 'not there'}")
+        with readable(str(path), "index"):
+            rows = np.load(path, allow_pickle=False)
+        if rows.dtype != made[0].dtype or (rows["bytes"] > size).any():
+            raise DataError(f"{path}: its rows are not those of {data.name}")
+        made.append(rows)
+    return np.concatenate(made)
+
+
 def _kind(column: pd.Series) -> str:
     kept = column.dtype.kind in "iufb" or str(column.dtype) in ("str", "string")
     return str(column.dtype) if kept else "object"
@@ -195,11 +223,9 @@ def as_text(value: Any) -> Any:
 
 def pread(file: int, buffer: np.ndarray, offset: int) -> int:
     """Fill `buffer` from `offset` on; returns how many bytes there were."""
-    view, done = buffer.data, 0
-    while done < len(buffer):
-        # may give fewer bytes than asked for, without an error
-        got = os.preadv(file, [view[done:]], offset + done)
-        if got == 0:
+    done = os.preadv(file, [buffer], offset)
+    while 0 < done < len(buffer):  # it may give fewer bytes than asked for, without an error
+        if (got := os.preadv(file, [buffer.data[done:]], offset + done)) == 0:
             break
         done += got
     return done

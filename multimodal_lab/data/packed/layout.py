@@ -28,7 +28,7 @@ class Piece:
 
     def of(self, record: np.ndarray, low: int) -> np.ndarray:
         """The values, from bytes `low` on of the record; a view unless they are reordered."""
-        values = record[self.start - low : self.stop - low].view(self.dtype).reshape(self.shape)
+        values = np.ndarray(self.shape, self.dtype, record, self.start - low)
         return values if self.pick is None else values[list(self.pick)]
 
 

@@ -5,29 +5,27 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.packed.format import (
     MANIFEST,
-    TABLE,
     as_text,
     bands_of,
-    file_hash,
     hasher,
-    index_dtype,
     parts_of,
     pread,
     read_manifest,
-    read_table,
     shard_name,
+    whole_indexes,
+    whole_table,
 )
 from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
-from multimodal_lab.data.readers.folder import existing, readable, some
+from multimodal_lab.data.readers.folder import existing, some
 from multimodal_lab.data.source import DataError, NoStream, Raw, Rows
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import CLASSES
@@ -37,6 +35,16 @@ from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose recipes are kept
 HEAD = 32  # bytes of an index row before the fields that say what its record holds
+
+
+@dataclass
+class Asked:
+    """Streams that are read together: columns of the table, arrays of a record, and how these are cut, by the record's shapes."""
+
+    streams: list[Stream]  # kept, so that no other stream takes the identity of one
+    columns: list[Stream]
+    arrays: list[Stream]
+    recipes: dict[bytes, Recipe] = field(default_factory=dict)
 
 
 class Packed:
@@ -74,9 +82,11 @@ class Packed:
         self.shards: list[dict[str, Any]] = found["shards"]
         self.hash_name: str = found["hash"]
         self._hash = hasher(self.hash_name) if verify != "never" else None
-        self.samples = self._table(found)
+        self.samples = whole_table(self.root, found)
         self.samples.attrs = {"overlapping": found.get("overlapping"), CLASSES: found.get(CLASSES, {})}
-        self.index = self._indexes()
+        self.index = whole_indexes(self.root, self.parts, self.shards)
+        shapes = _shapes(self.index)
+        self._alike = not (shapes != shapes[:1]).any()  # then one recipe serves every record
         self._starts = np.cumsum([0, *(s["samples"] for s in self.shards)]).tolist()
         self._paths = [self.root / shard_name(i, ".bin") for i in range(len(self.shards))]
         if not len(self.samples) == len(self.index) == found["count"]:
@@ -84,7 +94,7 @@ class Packed:
             raise DataError(f"{self.root / MANIFEST}: {found['count']} samples, but {there}")
         self._offsets, self._sizes = (np.ascontiguousarray(self.index[f]) for f in ("offset", "bytes"))
         self._seen = np.zeros(len(self.index), dtype=bool)
-        self._recipes: dict[tuple[int, ...], tuple[list[Stream], dict[bytes, Recipe]]] = {}
+        self._asked: dict[tuple[int, ...], Asked] = {}
         self._files: dict[int, int] = {}
         self._columns: dict[str, Any] = {}
 
@@ -100,19 +110,17 @@ class Packed:
 
     def read(self, index: int, streams: Sequence[Stream]) -> Raw:
         """The bands of `streams` as the packed source gave them, and the mask."""
-        columns = [s for s in streams if kinds.of(s).stored == "column"]
-        arrays = [s for s in streams if kinds.of(s).stored != "column"] if columns else list(streams)
-        texts = {s.name: self._text(index, s) for s in columns}
-        if not arrays:
+        asked = self._ask(streams)
+        texts = {s.name: self._text(index, s) for s in asked.columns}
+        if not asked.arrays:
             return Raw(texts)
-        entry = self.index[index]
-        recipe = self._recipe(entry, arrays)
+        recipe = self._recipe(index, asked)
         whole = self.verify == "every" or (self.verify == "first" and not self._seen[index])
         low, high = (0, int(self._sizes[index])) if whole else (recipe.low, recipe.high)
         record = np.empty(high - low, dtype=np.uint8)
         file, _ = self._file(index)
         short = pread(file, record, int(self._offsets[index]) + low) < len(record)
-        if short or (whole and self._hash and self._hash(record) != entry["hash"].tobytes()):
+        if short or (whole and self._hash and self._hash(record) != self.index["hash"][index].tobytes()):
             raise DataError(self.damage(index) or f"{self._called(index)}: changed while it was read")
         if whole:
             self._seen[index] = True
@@ -122,15 +130,15 @@ class Packed:
 
     def to_size(self, resizes: Mapping[str, Resize]) -> None:
         """What brings each stream to size: that of frames which were scaled down when they were packed, or a `DataError`."""
-        self._resizes, self._recipes = resizes, {}
+        self._resizes, self._asked = resizes, {}
 
     def read_rows(self, index: np.ndarray, streams: Sequence[Stream]) -> Rows | None:
         """The same of many rows of vectors at once; None where they must be read one by one, as where one is damaged."""
         entries = self.index[index]
-        shapes = entries.view(np.uint8).reshape(len(index), -1)[:, HEAD:]
-        if any(kinds.of(s).stored == "column" for s in streams) or (shapes != shapes[0]).any():
+        asked, shapes = self._ask(streams), _shapes(entries)
+        if asked.columns or (shapes != shapes[0]).any():
             return None
-        recipe = self._recipe(entries[0], list(streams))
+        recipe = self._recipe(int(index[0]), asked)
         whole = self.verify == "every" or (self.verify == "first" and not self._seen[index].all())
         low, high = (0, int(entries["bytes"][0])) if whole else (recipe.low, recipe.high)
         records = np.empty((len(index), high - low), dtype=np.uint8)
@@ -160,37 +168,13 @@ class Packed:
 
     def __getstate__(self) -> dict[str, Any]:
         # open files belong to this process; the other opens its own, and makes its own hash function
-        return {**self.__dict__, "_files": {}, "_hash": None, "_recipes": {}, "_columns": {}}
+        return {**self.__dict__, "_files": {}, "_hash": None, "_asked": {}, "_columns": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = {**state, "_hash": hasher(state["hash_name"]) if state["verify"] != "never" else None}
 
     def _called(self, index: int) -> str:
         return f"sample {str(self.samples['id'].iloc[index])!r}"
-
-    def _table(self, found: dict[str, Any]) -> pd.DataFrame:
-        path = self.root / TABLE
-        if not path.is_file() or file_hash(path) != found["table"]:
-            raise DataError(f"{path}: {'not the table that the manifest names' if path.is_file() else 'not there'}")
-        with readable(str(path), "table"):
-            return read_table(path)
-
-    def _indexes(self) -> np.ndarray:
-        """All rows of all shards' indexes, after the sizes and hashes of these files were compared."""
-        made = [np.empty(0, index_dtype(self.parts))]
-        for number, facts in enumerate(self.shards):
-            path, data = (self.root / shard_name(number, s) for s in (".npy", ".bin"))
-            size = data.stat().st_size if data.is_file() else 0
-            if size != facts["bytes"]:
-                raise DataError(f"{data}: {size:,} bytes, expected {facts['bytes']:,}: cut short or not of this store")
-            if not path.is_file() or file_hash(path) != facts["index"]:
-                raise DataError(f"{path}: {'not the index that the manifest names' if path.is_file() else 'not there'}")
-            with readable(str(path), "index"):
-                rows = np.load(path, allow_pickle=False)
-            if rows.dtype != made[0].dtype or (rows["bytes"] > size).any():
-                raise DataError(f"{path}: its rows are not those of {data.name}")
-            made.append(rows)
-        return np.concatenate(made)
 
     def _text(self, index: int, stream: Stream) -> Any:
         field, words = stream.field, self.text_columns or self.texts
@@ -202,15 +186,24 @@ class Packed:
             self._columns[field] = self.samples[field].array
         return as_text(self._columns[field][index])
 
-    def _recipe(self, entry: Any, arrays: list[Stream]) -> Recipe:
+    def _ask(self, streams: Sequence[Stream]) -> Asked:
         # By identity: hashing a stream of 408 bands takes as long as reading it.
-        if len(self._recipes) > KEPT:
-            self._recipes = {}
-        _, known = self._recipes.setdefault(tuple(map(id, arrays)), (arrays, {}))
-        shape = entry.tobytes()[HEAD:]
-        if shape not in known:
-            known[shape] = Layout(self.parts, entry).recipe({s.name: self._planes(s) for s in arrays})
-        return known[shape]
+        key = tuple(map(id, streams))
+        if (known := self._asked.get(key)) is None:
+            if len(self._asked) > KEPT:
+                self._asked = {}
+            columns = [s for s in streams if kinds.of(s).stored == "column"]
+            arrays = [s for s in streams if kinds.of(s).stored != "column"]
+            known = Asked(list(streams), columns, arrays)
+            self._asked[key] = known
+        return known
+
+    def _recipe(self, index: int, asked: Asked) -> Recipe:
+        shape = b"" if self._alike else self.index[index].tobytes()[HEAD:]
+        if shape not in asked.recipes:
+            made = Layout(self.parts, self.index[index]).recipe({s.name: self._planes(s) for s in asked.arrays})
+            asked.recipes[shape] = made
+        return asked.recipes[shape]
 
     def _planes(self, stream: Stream) -> Planes:
         kind = next((kind for kind in self.fields if kinds.alike(kind, stream.kind)), None)
@@ -248,3 +241,8 @@ class Packed:
             if self._files.setdefault(shard, opened) != opened:  # another thread was quicker
                 os.close(opened)
         return self._files[shard], self._paths[shard]
+
+
+def _shapes(rows: np.ndarray) -> np.ndarray:
+    """(n, bytes) of the fields of index rows that say what the records hold."""
+    return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)[:, HEAD:]
