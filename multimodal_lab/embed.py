@@ -56,7 +56,7 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
         return cfg
     known = groups((conf_dir(),))
     read, found = parse(overrides, ["data"], known)
-    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o, False))]
+    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o))]
     refuse(found)
     chosen = [o for o in read if is_choice(o, known)]
     values = [o for o in read if not is_choice(o, known)]

@@ -5,6 +5,8 @@ Nothing is shown until a command asks for it by `show`: a library and every rank
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,12 +16,25 @@ T = TypeVar("T")
 EVERY = 5.0  # seconds between lines where there is no terminal
 _shown = False
 _busy = False  # a pass within another, such as a validation, has no bar of its own
+_out: Any = None  # where passes are shown; None: standard output, whichever that is then
 
 
 def show(wanted: bool) -> None:
     """Show passes from now on, or none."""
     global _shown, _busy
     _shown, _busy = wanted, False
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Of what is printed within show the passes alone."""
+    global _out
+    before, _out = _out, sys.stdout
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        _out = before
 
 
 def track(items: Iterable[T], doing: str, total: int) -> Iterator[T]:
@@ -39,7 +54,7 @@ class Bar:
         self.active = _shown and not _busy
         self._began = time.monotonic()
         self._said = 0.0 if at_once else self._began
-        self._bar: Any = self._started() if self.active and sys.stdout.isatty() else None
+        self._bar: Any = self._started() if self.active and (_out or sys.stdout).isatty() else None
         _busy = _busy or self.active
 
     def __enter__(self) -> Self:
@@ -63,7 +78,7 @@ class Bar:
             middle = f" · {text}" if text else ""
             # before the first round is done nothing is known of the rest
             left = f" · ETA {(now - self._began) / gone * (self.total - done):.0f} s" if gone > 0 else ""
-            print(f"{self.doing} {done}/{self.total}{middle}{left}", flush=True)
+            print(f"{self.doing} {done}/{self.total}{middle}{left}", file=_out, flush=True)
 
     def stop(self) -> None:
         """End the display; asked again, nothing."""
@@ -75,6 +90,7 @@ class Bar:
             self._bar = None
 
     def _started(self) -> Any:
+        from rich.console import Console
         from rich.progress import (  # half of the time that a check of a config takes
             BarColumn,
             MofNCompleteColumn,
@@ -91,7 +107,9 @@ class Bar:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        bar = Progress(*columns, console=self.console, transient=True)
+        # rich shows what is printed meanwhile above the bar
+        console = self.console if _out is None else Console(file=_out)
+        bar = Progress(*columns, console=console, transient=True, redirect_stdout=_out is None)
         bar.start()
         bar.add_task(self.doing, total=self.total, completed=self.first)
         return bar

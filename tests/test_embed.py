@@ -68,7 +68,7 @@ def test_the_command_line_takes_a_folder_alone(cli, run, tmp_path):
         ("data.rot=/x", r"no such key; data has .*nearest: data\.root"),
         ("data.source.labels.patern=birds", r"nearest: data\.source\.labels\.pattern"),
         ("data.size=many", r"data\.size=many"),
-        ("data.size=1,2", r"several values"),
+        ("data.size=1,2", r"several values, where one is taken \(nearest: data\.size=1\)"),
         ("data=multispectral", r"nearest: data=multispectral_tiff"),
         ("data/scaling=dtype_max", r"the run's own data keep the run's scaling"),
     ],

@@ -1,5 +1,8 @@
 """Long passes are told with the time that is left, where a command asks for it."""
 
+import io
+import sys
+
 import pytest
 
 from multimodal_lab import progress
@@ -81,3 +84,28 @@ def test_training_is_told_from_its_first_step(clock, capsys, tmp_path):
     assert lines[-1].startswith("step 40/40 · epoch 1/2 loss 40.0 · ETA 0 s")
     log.progress(41, "")
     assert Log(tmp_path, main=False).start(0, 3) is None
+
+
+def test_passes_alone_are_told_where_all_else_is_hidden(clock, capsys):
+    clock.step = 9.0
+    with progress.alone():
+        print("a cell")
+        list(track("ab", "encoding", 2))
+    list(track("a", "drawing", 1))
+    said = capsys.readouterr().out
+    assert "a cell" not in said
+    assert [line.split(" ·")[0] for line in said.splitlines()] == ["encoding 1/2", "encoding 2/2", "drawing 1/1"]
+
+
+def test_a_bar_on_a_terminal_is_drawn_where_all_else_is_hidden(clock, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    seen = Terminal()
+    monkeypatch.setattr(sys, "stdout", seen)
+    with progress.alone():
+        for _ in track("ab", "encoding", 2):
+            print("a cell")
+    assert "encoding" in seen.getvalue()
+    assert "a cell" not in seen.getvalue()

@@ -52,7 +52,10 @@ def asked(args: argparse.Namespace) -> tuple[SweepJobs, list[Override]]:
     overrides, found = parse(args.overrides, top, known)
     found += [p for o in overrides for p in choice_problems(o, known)]
     jobs = SweepJobs(args.config_name or "config", folders, known)
-    found += [p for o in overrides for p in sweep_problems(o, args.multirun, lambda line: jobs.passes(line, overrides))]
+    if not args.multirun:
+        found += [
+            p for o in overrides for p in sweep_problems(o, not shows(args), lambda line: jobs.passes(line, overrides))
+        ]
     refuse(found)
     return jobs, overrides
 
@@ -202,17 +205,19 @@ def config_folders(args: argparse.Namespace) -> tuple[Path, ...]:
 
 
 def sweep_problems(
-    override: Override, multirun: bool, passes: Callable[[str], bool] = lambda _: False
+    override: Override, sweeps: bool = False, passes: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Problem]:
-    """A sweep without -m. passes: whether a line may be run, as a list of the same values is where one is wanted."""
-    if not override.is_sweep_override() or multirun:
+    """Several values where one is taken. sweeps: whether -m has this command run a job for each; passes: whether a line may be
+    run, as a list of the same values is where one is wanted."""
+    if not override.is_sweep_override():
         return
-    key = override.get_key_element()
-    text = override.get_value_string()
+    key, text = override.get_key_element(), override.get_value_string()
     listed = f"{key}=[{text}]"
-    simple = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP
-    near = f"-m {key}={text}" + (f", or {listed} for a list" if simple and passes(listed) else "")
-    yield Problem(key, text, "several values: add -m to run one job for each", near)
+    several = [f"-m {key}={text}"] if sweeps else expand([override])[0] if override.is_discrete_sweep() else []
+    if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP and passes(listed):
+        several += [f"{listed} for a list"]
+    what = "several values: add -m to run one job for each" if sweeps else "several values, where one is taken"
+    yield Problem(key, text, what, ", or ".join(several))
 
 
 def problem_of(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Problem:

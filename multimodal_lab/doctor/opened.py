@@ -25,7 +25,7 @@ def configured(words: Sequence[str]) -> DictConfig:
     known = groups((conf_dir(),))
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
     read, found = parse(list(words), top, known)
-    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o, False))]
+    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o))]
     refuse(found)
     jobs = SweepJobs("config", (conf_dir(),), known)
     cfg, found = jobs.configured([str(o.input_line) for o in read])

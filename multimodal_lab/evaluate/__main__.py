@@ -55,7 +55,7 @@ def changed(cfg: DictConfig, words: list[str]) -> DictConfig:
     """The config with the evaluators, the split and the figures that are asked for; `ConfigError` for what can't be."""
     known = groups((conf_dir(),))
     read, found = parse(words, list(OWN), known)
-    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o, False))]
+    found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o))]
     refuse(found)
     OmegaConf.set_struct(cfg, True)
     for override in read:

@@ -57,14 +57,14 @@ def save(
 
     <stream>.picture (U, 96, 96, 3) uint8 of the U rows that are shown; `facts`, JSON as bytes: of each row its `ids`, `texts`
     by stream, the class of each label (`targets`, `classes`), and the `pairs` with their queries, see `Query`. ranking: the
-    evaluator whose items are shown, so that recall is that of its table.
+    evaluator whose items are shown, in the space that it compares, so that recall is that of its table.
     """
     streams = [name for name in test.vectors if name != FUSED and "@" not in name]
     ranking = ranking or Retrieval()
     test = ranking.counted(_as_ranked(test, data.samples, ranking.pool))
     facts: list[dict[str, Any]] = []
     for a, b in list(permutations(streams, 2))[:PAIRS]:
-        if (found := searched(test, a, b, seed)) is None:
+        if (found := searched(test, a, b, seed, ranking.projection)) is None:
             log.info("no gallery of %s in %s: no common space, or fewer than 2 samples that have both", a, b)
         else:
             facts.append(found)
@@ -107,13 +107,13 @@ def _contents(
     return {**arrays, "facts": np.frombuffer(json.dumps(told).encode(), dtype=np.uint8)}
 
 
-def searched(e: Embeddings, a: str, b: str, seed: int = 0) -> dict[str, Any] | None:
+def searched(e: Embeddings, a: str, b: str, seed: int = 0, projection: bool = True) -> dict[str, Any] | None:
     """Queries of `a` in `b` by cosine, ranked as `Retrieval` ranks them; None without a common space.
 
-    Projections where both have one. Of more than 20,000 rows that many are searched, and the worst are those of 2,000 queries;
-    what is drawn is drawn by `seed`.
+    projection: by projections where both have one, as `evaluate.retrieval.projection`. Of more than 20,000 rows that many are
+    searched, and the worst are those of 2,000 queries; what is drawn is drawn by `seed`.
     """
-    projected = a in e.projected and b in e.projected
+    projected = projection and a in e.projected and b in e.projected
     rows = np.flatnonzero(e.present[a] & e.present[b])
     if e.space(a, projected).shape[1] != e.space(b, projected).shape[1] or len(rows) < 2:
         return None

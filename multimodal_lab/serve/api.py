@@ -128,6 +128,7 @@ class Api:
             "rank": int(row["rank"]), "number": number, "id": str(row["id"]), "split": row["split"],
             "score": float(row["score"]), "texts": contents.showing.texts(number), "labels": contents.labels(number),
             "pictures": {n: f"/pictures/{n}/{number}" for n in contents.pictured(number)},
+            "media": {n: f"/media/{n}/{number}" for n in contents.played(number)},
         }  # fmt: skip
 
     def _costs(self, turn: Turn, began: float) -> dict[str, Any]:

@@ -18,12 +18,15 @@ from multimodal_lab.serve.reply import HTML, Asked, Reply, of_json, of_text
 from multimodal_lab.text import expected_one_of, show
 
 UPLOADS, WORD = "multimodal_lab_", re.compile(r"\w++")
-PICTURE = re.compile(r"/pictures/([A-Za-z_]\w{0,99})/(\d{1,9})", re.ASCII)
+SHOWN = re.compile(r"/(pictures|media)/([A-Za-z_]\w{0,99})/(\d{1,9})", re.ASCII)
 JPEG = "image/jpeg"
 
 
 class App:
-    """Answers requests: a fixed table of addresses, and pictures by stream and number. where: its address, for people."""
+    """Answers requests: a fixed table of addresses, and pictures, sounds and videos by stream and number.
+
+    where: its address, for people.
+    """
 
     def __init__(self, model: Model, gallery: Gallery, limits: Limits, where: str) -> None:
         self.model, self.gallery = model, gallery
@@ -51,29 +54,33 @@ class App:
 
     def answer(self, asked: Asked) -> Reply:
         """The reply to a request; `RequestError` where there is none."""
-        picture = PICTURE.fullmatch(asked.path)
-        allowed = "POST" if asked.path in self.posts else "GET, HEAD" if asked.path in self.gets or picture else ""
+        shown = SHOWN.fullmatch(asked.path)
+        allowed = "POST" if asked.path in self.posts else "GET, HEAD" if asked.path in self.gets or shown else ""
         if not allowed:
-            known = [*self.gets, *self.posts, "/pictures/STREAM/NUMBER"]
+            known = [*self.gets, *self.posts, "/pictures/STREAM/NUMBER", "/media/STREAM/NUMBER"]
             raise RequestError(HTTPStatus.NOT_FOUND, f"{show(asked.path)}: {expected_one_of(asked.path, known)}")
         if asked.method not in allowed.split(", "):
             raise RequestError(
                 HTTPStatus.METHOD_NOT_ALLOWED, f"{asked.method} {asked.path}: expected {allowed}", Allow=allowed
             )
-        if picture:
-            return self._picture(picture[1], int(picture[2]))
         if asked.path in self.gets:
             return self.gets[asked.path]()
         try:
+            if shown:
+                return self._shown(shown[1], shown[2], int(shown[3]))
             return of_json(self.posts[asked.path](asked))
         except DataError as error:
             raise unusable(plainly(str(error))) from error
 
-    def _picture(self, stream: str, number: int) -> Reply:
-        found = self.gallery.ready().picture(number, stream)
-        if found is None:
-            raise RequestError(HTTPStatus.NOT_FOUND, f"no picture {number} of {stream}")
-        return Reply(found, JPEG)
+    def _shown(self, what: str, stream: str, number: int) -> Reply:
+        contents = self.gallery.ready()
+        if what == "pictures" and (found := contents.picture(number, stream)) is not None:
+            return Reply(found, JPEG)
+        if what == "media" and (played := contents.media(number, stream)) is not None:
+            return Reply(*played)
+        raise RequestError(
+            HTTPStatus.NOT_FOUND, f"no {'picture' if what == 'pictures' else 'sound or video'} {number} of {stream}"
+        )
 
 
 def plainly(message: str) -> str:

@@ -44,15 +44,29 @@ class Contents:
 
     def pictured(self, number: int) -> list[str]:
         """The streams in which there is a picture of a sample."""
-        if not self.showing.has(number):
-            return []
-        return [name for name in self.shown if self.embeddings.present[name][number]]
+        return self._there(number, self.showing.streams)
+
+    def played(self, number: int) -> list[str]:
+        """The streams in which a sample can be played."""
+        return self._there(number, self.showing.played)
+
+    def media(self, number: int, stream: str) -> tuple[bytes, str] | None:
+        """A WAV or a WebM of what a sample holds in a stream, and its content type; None where there is none."""
+        if not 0 <= number < len(self) or stream not in self.played(number):
+            return None
+        return self.showing.media(number, stream)
 
     def picture(self, number: int, stream: str) -> bytes | None:
         """A JPEG of what a sample holds in a stream; None where there is none."""
         if not 0 <= number < len(self) or stream not in self.pictured(number):
             return None
         return self.showing.picture(number, stream)
+
+    def _there(self, number: int, streams: list[str]) -> list[str]:
+        """Those of `streams` that a sample has, where something is shown of it."""
+        if not self.showing.has(number):
+            return []
+        return [name for name in streams if name in self.spaces and self.embeddings.present[name][number]]
 
     def labels(self, number: int) -> dict[str, Any]:
         """{label: class, classes or number} of one sample, those alone that it has."""

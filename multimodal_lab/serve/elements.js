@@ -14,16 +14,21 @@ const percent = (x) => (x === null ? '–' : `${(100 * x).toFixed(1)} %`);
 
 class Refused extends Error {}
 
-// What the server answers as JSON; `Refused` with its sentence, or with what kept it from answering.
-async function ask(path, options = {}) {
-  let reply;
+// A good reply of the server; `Refused` with its sentence, or with what kept it from answering.
+async function reply(path, options) {
+  let found;
   try {
-    reply = await fetch(path, { ...options, credentials: 'omit' });
+    found = await fetch(path, { ...options, credentials: 'omit' });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Refused('The server does not answer. Was it ended?');
   }
-  const content = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Refused(content.error ? content.error.message : `${reply.status} ${reply.statusText}`);
-  return content;
+  if (found.ok) return found;
+  const content = await found.json().catch(() => ({}));
+  throw new Refused(content.error ? content.error.message : `${found.status} ${found.statusText}`);
 }
+
+// What it answers as JSON.
+const ask = async (path, options = {}) => (await reply(path, options)).json().catch(() => ({}));
+// What it answers as a file.
+const download = async (path) => (await reply(path, {})).blob();

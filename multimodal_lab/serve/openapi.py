@@ -31,7 +31,10 @@ def described(run: Mapping[str, Any]) -> dict[str, Any]:
         "/api/embed": _post(run, "Embed", "The vectors of a sample", filed, ()),
         "/api/run": _get("Run", "What was trained, on which streams, with which heads, and when"),
         "/api/health": _get("Health", "Whether the server answers, and how far the index is"),
-        "/pictures/{stream}/{number}": _picture(),
+        "/pictures/{stream}/{number}": _shown("picture", "What a sample holds in a stream, as JPEG", "image/jpeg"),
+        "/media/{stream}/{number}": _shown(
+            "media", "A sound as WAV, a video as WebM without sound", "audio/wav", "video/webm"
+        ),
     }
     return {
         "openapi": "3.1.0",
@@ -93,17 +96,17 @@ def _get(name: str, summary: str) -> dict[str, Any]:
     return {"get": {"operationId": name.lower(), "summary": summary, "responses": responses}}
 
 
-def _picture() -> dict[str, Any]:
-    summary = "What a sample holds in a stream, as JPEG"
+def _shown(name: str, summary: str, *types: str) -> dict[str, Any]:
+    binary = {"schema": {"type": "string", "format": "binary"}}
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": schema}
-        for name, schema in (("stream", schemas.TEXT), ("number", {"type": "integer", "minimum": 0}))
+        {"name": key, "in": "path", "required": True, "schema": schema}
+        for key, schema in (("stream", schemas.TEXT), ("number", {"type": "integer", "minimum": 0}))
     ]
     responses = {
-        "200": {"description": summary, "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        "200": {"description": summary, "content": dict.fromkeys(types, binary)},
         "404": _answer("Error", "There is none."),
     }
-    return {"get": {"operationId": "picture", "summary": summary, "parameters": parameters, "responses": responses}}
+    return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}}
 
 
 def _word(name: str, schema: Mapping[str, Any], description: str) -> dict[str, Any]:

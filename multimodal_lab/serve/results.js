@@ -10,6 +10,31 @@ function picture(found, address) {
   return made;
 }
 
+const played = new Set(); // addresses of what was fetched, until other results come
+
+// A button that fetches a sound or a video once it is wanted, and plays it in its place.
+function player(stream, address, whose) {
+  const made = element('div', 'player'), button = element('button', 'play', `▶ ${stream}`);
+  button.type = 'button';
+  button.setAttribute('aria-label', `play ${stream} of ${whose}`);
+  button.addEventListener('click', async () => {
+    button.disabled = true;
+    try {
+      const content = await download(address), shown = element(content.type.startsWith('video/') ? 'video' : 'audio');
+      Object.assign(shown, { controls: true, autoplay: true, src: URL.createObjectURL(content) });
+      shown.setAttribute('aria-label', `${stream} of ${whose}`);
+      played.add(shown.src);
+      made.classList.add('open');
+      made.replaceChildren(shown);
+      shown.focus();
+    } catch (error) {
+      made.replaceChildren(element('small', 'failed', error.message));
+    }
+  });
+  made.append(button);
+  return made;
+}
+
 function card(found) {
   const made = element('li', 'card'), shots = element('div', 'shots'), about = element('div', 'about');
   const addresses = Object.values(found.pictures);
@@ -18,12 +43,15 @@ function card(found) {
   const told = Object.entries(found.labels).map(([label, value]) => `${label} ${Array.isArray(value) ? value.join(' + ') || '–' : value}`);
   about.append(element('span', 'score', `cosine ${found.score.toFixed(3)}`));
   about.append(element('small', 'id', [found.id, found.split, ...told].join(' · ')));
+  about.append(...Object.entries(found.media).map(([stream, address]) => player(stream, address, words(found)[0] || found.id)));
   made.append(shots, about);
   return made;
 }
 
 function results(answer, texts) {
   const list = by('results');
+  for (const address of played) URL.revokeObjectURL(address);
+  played.clear();
   list.className = texts.has(answer.of) ? 'words' : '';
   list.replaceChildren(...answer.results.map(card));
 }

@@ -76,6 +76,7 @@ def of_run(run: Mapping[str, Any]) -> dict[str, Schema]:
             "rank": {**WHOLE, "description": "From 1."}, "number": {**WHOLE, "description": "Its place among all."}, "id": TEXT,
             "split": TEXT, "score": {**NUMBER, "description": "The cosine."}, "texts": mapping(listed(TEXT)),
             "labels": {"type": "object"}, "pictures": {**mapping(TEXT), "description": "Addresses of JPEGs, by stream."},
+            "media": {**mapping(TEXT), "description": "Addresses of a WAV or a WebM, by stream: what the run reads of it."},
         }),
         "PredictAnswer": obj({"answers": mapping(ref("Answer")), "zero_shot": mapping(ref("Answer")), **costs}),
         "Answer": obj({

@@ -1,4 +1,4 @@
-"""What is shown of a sample beside its id: pictures and words, of the data themselves or of a run's thumbnails."""
+"""What is shown of a sample beside its id: pictures, words, sounds and videos, of the data themselves or of thumbnails."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from multimodal_lab.serve import pictures
+from multimodal_lab.serve import pictures, players
 
 KEPT = 2_000  # pictures, and texts
+PLAYED = 20  # sounds and videos that are kept
 TEXTS = 5  # of a sample
 
 
 class Showing(Protocol):
-    """Samples by their number. streams: those of which there are pictures. Threads may share it."""
+    """Samples by their number. streams: those of which there are pictures; played: that can be played. Threads may share it."""
 
     streams: list[str]
+    played: list[str]
 
     def has(self, number: int) -> bool:
         """Whether there is a picture of a sample, in the streams that it has; nothing is read."""
@@ -26,6 +28,10 @@ class Showing(Protocol):
 
     def picture(self, number: int, stream: str) -> bytes | None:
         """A JPEG."""
+        ...
+
+    def media(self, number: int, stream: str) -> tuple[bytes, str] | None:
+        """What a browser plays, and its content type."""
         ...
 
     def texts(self, number: int) -> Mapping[str, list[str]]:
@@ -39,7 +45,7 @@ class Thumbnails:
     def __init__(self, rows: np.ndarray, images: Mapping[str, np.ndarray]) -> None:
         self._places = {int(row): i for i, row in enumerate(rows)}
         self._images = images
-        self.streams = [*images]
+        self.streams, self.played = [*images], []
 
     def has(self, number: int) -> bool:
         """Whether it is among the first."""
@@ -48,6 +54,10 @@ class Thumbnails:
     def picture(self, number: int, stream: str) -> bytes | None:
         """A JPEG of some 48 pixels."""
         return pictures.jpeg(self._images[stream][self._places[number]]) if self.has(number) else None
+
+    def media(self, number: int, stream: str) -> tuple[bytes, str] | None:
+        """None are kept."""
+        return None
 
     def texts(self, number: int) -> Mapping[str, list[str]]:
         """None are kept."""
@@ -63,8 +73,9 @@ class Stored:
         self._reader = data.reader
         self._worded = [name for name, kind in data.reader.kinds.items() if kind.drawn_each_epoch]
         self._lock = threading.Lock()  # a reader may keep one file open
-        self.streams = pictures.streams(data)
+        self.streams, self.played = pictures.streams(data), players.streams(data)
         self.picture = lru_cache(KEPT)(self._picture)
+        self.media = lru_cache(PLAYED)(self._media)
         self.texts = lru_cache(KEPT)(self._texts)
 
     def has(self, number: int) -> bool:
@@ -78,6 +89,13 @@ class Stored:
         with self._lock:
             found = pictures.of_sample(self._data, row, stream)
         return None if found is None else pictures.jpeg(found)
+
+    def _media(self, number: int, stream: str) -> tuple[bytes, str] | None:
+        row = self._rows[number]
+        if row is None:
+            return None
+        with self._lock:
+            return players.of_sample(self._data, row, stream)
 
     def _texts(self, number: int) -> Mapping[str, list[str]]:
         row, reader = self._rows[number], self._reader

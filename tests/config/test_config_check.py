@@ -142,7 +142,6 @@ def test_flags_that_only_show_something_are_left_to_hydra(flag):
         "evaluate.retreival.unmatched=raise",
         "evaluate.retrieval.unmached=raise",
         "fusion=atention",
-        "seed=0,1",
         "fusion.width=(",
     ],
 )
@@ -151,6 +150,23 @@ def test_what_can_not_be_composed_is_told_by_a_flag_that_shows_as_by_a_run(line,
         show(["--cfg", "job", line])
     assert str(error.value) == refusal(line)
     assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("seed=0,1", "seed=0"),
+        ("fusion=concat,attention", "fusion=concat"),
+        ("figures=pca,curves", "figures=pca, or figures=[pca,curves] for a list"),
+        ("seed=choice(3,4)", "seed=3"),
+    ],
+)
+def test_several_values_are_one_where_something_is_only_shown(line, instead):
+    """With -m, which a run is told to add, these flags are refused."""
+    with pytest.raises(ConfigError, match=rf"several values, where one is taken \(nearest: {re.escape(instead)}\)$"):
+        show(["--cfg", "job", line])
+    if "figures" not in line:
+        show(["--cfg", "job", instead, "--package", "fusion"])
 
 
 def test_each_thing_wrong_is_told_at_once():

@@ -98,6 +98,23 @@ def test_rows_that_show_one_thing_are_right_for_each_other():
         assert q["hits"] == [e.same[key] == e.same[row] for key, _ in q["found"]]
 
 
+@pytest.mark.parametrize("projection", [True, False])
+def test_the_gallery_is_of_the_space_that_the_evaluator_compares(tmp_path, projection):
+    e = made()
+    e.others = {}
+    e.projected = {name: -x[::-1].copy() for name, x in e.vectors.items()}  # other neighbours than those of the vectors
+    ranking = Retrieval(projection=projection)
+    scores = ranking(e.rows(slice(0, 0)), e)
+    assert retrieval_samples.save(data(), e, tmp_path / retrieval_samples.FILE, ranking=ranking)
+    facts = json.loads(read_npz(tmp_path / retrieval_samples.FILE)["facts"].tobytes())
+    assert len(facts["pairs"]) == 2
+    for pair in facts["pairs"]:
+        key = f"retrieval/{pair['a']}->{pair['b']}"
+        assert pair["recall"] == {str(k): pytest.approx(scores[f"{key}/R@{k}"]) for k in (1, 5, 10)}
+        title = neighbours.Gallery(facts, {}, None).figure(pair).get_suptitle()
+        assert f"by cosine of the {'projections' if projection else 'embeddings'}" in title
+
+
 def test_no_common_space_is_no_gallery(tmp_path):
     e = made()
     e.others, e.vectors["text"] = {}, e.vectors["text"][:, :2]

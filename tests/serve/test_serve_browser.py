@@ -284,3 +284,23 @@ def test_a_run_of_specimens_shows_the_fields_that_it_needs(driver, specimens):
         assert page.js("return [...document.querySelectorAll('.field')].map((f) => f.dataset.stream)") == ["rgb", "uv"]
         assert page.js("return document.getElementById('tell').innerText") == "Tell species"
         assert "a picture" in page.js("return document.getElementById('title-rgb').innerText")
+
+
+def test_sounds_and_videos_that_are_found_are_played_once_asked_for(driver, recorded):
+    with served(recorded / "run") as other:
+        page = Page(driver, f"http://127.0.0.1:{other.port}/", READY)
+        page.js("document.getElementById('of').value = 'audio'")
+        field(page, "text").send_keys("noise 3\n")
+        page.wait("return document.querySelectorAll('.card').length === 12")
+        assert page.js("return document.querySelectorAll('.card .play').length") == 24
+        assert not [u for u in page.said()[1] if "/media/" in u]
+        for sort, seconds in (("audio", 0.1), ("video", 0.75)):
+            page.js("[...document.querySelectorAll('.card:first-child .play')].at(0).click()")
+            page.wait(f"const m = document.querySelector('.card:first-child {sort}'); return m && m.readyState >= 2")
+            long = page.js(f"return document.querySelector('.card:first-child {sort}').duration")
+            assert long == pytest.approx(seconds, abs=0.06)
+        quiet(page, other)
+        other.gallery.contents.showing.media = lambda *_: None  # as of a file that went away
+        page.js("document.querySelector('.card:nth-child(2) .play').click()")
+        page.wait("return document.querySelector('.card:nth-child(2) .failed')")
+        assert page.js("return document.querySelector('.failed').innerText").startswith("no sound or video ")

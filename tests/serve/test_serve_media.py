@@ -1,15 +1,18 @@
 """Sounds and videos that are given to a served run: what is found is what a predictor finds, what can't be used one sentence."""
 
+import io
 import json
 
+import av
 import numpy as np
 import pytest
+import soundfile
 from made_sounds import noise
-from served_runs import base, moved, served
+from served_runs import COLOURS, base, moved, served
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.predict import load
-from multimodal_lab.serve import kept, media, sources
+from multimodal_lab.serve import kept, media, players, sources
 from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.problem import RequestError
 
@@ -141,3 +144,42 @@ def test_an_index_lies_in_the_cache_where_the_run_can_not_be_written(tmp_path, m
     found = Embeddings(**names, groups=np.arange(3), split=np.array(["all"] * 3))
     assert str(tmp_path / "cache") in kept.save(tmp_path / "run", ["w"], {"data": "1"}, found)
     np.testing.assert_array_equal(kept.load(tmp_path / "run", ["w"], {"data": "1"})[0].vectors["a"], x)
+
+
+def test_what_is_found_can_be_played(asked, recorded):
+    results = asked.post("/api/retrieve", {"streams": {"text": "noise 3"}, "of": "audio", "top_k": 16})[1]["results"]
+    found = next(r for r in results if r["id"] == "r3")
+    assert [*found["media"]] == ["audio", "clip"]
+    status, headers, content = asked.get(found["media"]["audio"])
+    assert (status, headers.get_content_type()) == (200, "audio/wav")
+    heard, rate = soundfile.read(io.BytesIO(content))
+    assert (rate, heard.shape) == (8000, (800,))
+    np.testing.assert_allclose(heard, noise(3, 800), atol=2 / 32768)
+    status, headers, content = asked.get(found["media"]["clip"])
+    assert (status, headers.get_content_type()) == (200, "video/webm")
+    with av.open(io.BytesIO(content)) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        assert float(file.streams.video[0].average_rate) == players.PER_SECOND  # three frames evenly over the clip
+    assert [x.shape for x in frames] == [(12, 16, 3)] * 3  # read no larger than the run's 16 pixels
+    np.testing.assert_allclose(frames[1][6, 8], COLOURS["yellow"], atol=12)
+    for path in ("/media/text/0", "/media/audio/4000", "/media/audio/-1", "/media/other/0"):
+        assert asked.get(path)[0] == 404
+
+
+def test_a_video_larger_than_a_picture_is_played_smaller():
+    frames = np.zeros((5, 333, 1001, 3), np.uint8)
+    frames[2:] = 200
+    with av.open(io.BytesIO(players.webm(frames, 12.5))) as file:
+        shown = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        assert float(file.streams.video[0].average_rate) == 12.5
+    assert [x.shape for x in shown] == [(106, 320, 3)] * 5
+    assert [int(x.mean()) > 100 for x in shown] == [False, False, True, True, True]
+
+
+def test_a_run_without_its_data_has_nothing_to_play(recorded, tmp_path):
+    run = moved(recorded, tmp_path)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(recorded / "data"), str(tmp_path / "gone")))
+    with served(run) as client:
+        found = client.post("/api/retrieve", {"streams": {"text": "noise 3"}, "of": "audio", "top_k": 1})[1]["results"]
+    assert found[0]["media"] == {}

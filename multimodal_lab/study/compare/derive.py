@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from multimodal_lab import progress
 from multimodal_lab.config import schema
 from multimodal_lab.config.check import SweepJobs, check_command, refuse
 from multimodal_lab.config.directories import absent
@@ -50,6 +51,7 @@ def derived(argv: Sequence[str]) -> list[str]:
     from multimodal_lab.study.compare.trial import time_cells
     from multimodal_lab.study.ledger.scoring import require_fitting
 
+    progress.show(True)
     plain = as_plain(without_hydra(cfg))
     facts = look(plain["data"], plain["modality"], asked)
     require_fitting(asked.study.get("score"), {label.name: ANSWERED[label.kind] for label in facts.labels})

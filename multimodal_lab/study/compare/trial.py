@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 import tempfile
 import time
@@ -43,10 +41,11 @@ class Timing:
 def time_cells(configs: Mapping[str, DictConfig]) -> Timing:
     """Time the arms of {arm: its config}; of the last a cell is run to its end without training, twice: the first warms up."""
     whole = list(configs)[-1]
-    with contextlib.redirect_stdout(io.StringIO()):
+    with progress.alone():
         fixed = [_without_training(configs[whole]) for _ in range(2)][-1]
-        arms = {arm: fixed + _training(cfg) for arm, cfg in configs.items()}
-    progress.show(True)
+        progress.show(True)
+        timed = progress.track(configs.items(), f"timing {TIMED} steps of each arm", len(configs))
+        arms = {arm: fixed + _training(cfg) for arm, cfg in timed}
     return Timing(fixed, arms)
 
 
