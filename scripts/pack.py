@@ -75,17 +75,17 @@ def pack(overrides: list[str], out: Path, workers: int, duplicates: str, rate: f
     from multimodal_lab.data.streams.own_scaling import spelt_out
 
     try:
+        data = safe_instantiate(node)
+        mark = fingerprint(data.source, data.root) + ("" if rate is None else f":{rate:g}Hz")
         if (out / MANIFEST).is_file():
+            finalize.require_same(out, data.source, mark, data.resize.keys())
             print(f"{out} is packed already; --verify checks it")
             return
-        data = safe_instantiate(node)
-        mark = fingerprint(data.source, data.root)
         offer = probe(data.source, data.resize, rate=rate)
-        if rate is not None:
-            mark += f":{rate:g}Hz"
-            if not any(part.steps for part in offer.parts):
-                refuse(f"rate={rate:g}: what {node['source']['_target_']} reads has no time axis")
-        plan = writer.begin(data.source, offer, out, {"fingerprint": mark})
+        if rate is not None and not any(part.steps for part in offer.parts):
+            refuse(f"rate={rate:g}: what {node['source']['_target_']} reads has no time axis")
+        sized = {"size": offer.resize} if offer.resize else {}
+        plan = writer.begin(data.source, offer, out, {"fingerprint": mark, **sized})
         writer.require_space(plan)
         writer.write(plan, workers, shown("packed"))
         splits = finalize.split_of(plan, data.split, data.labels)

@@ -17,6 +17,7 @@ from multimodal_lab.checkpoint.store import CheckpointStore, left_out, weights
 from multimodal_lab.data.content import LEARNT_FROM, learnt_from
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.record import choice
+from multimodal_lab.data.streams import taken_frames
 from multimodal_lab.data.streams.own_scaling import of_stream
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.hashes import SUMMARY
@@ -139,6 +140,11 @@ def _give(
     run, its = giver
     if data is not None:
         _require_same_inputs(run, its, data, name)
+        here, there = taken_frames.difference(
+            taken_frames.of_stream(data.reader.source, data.reader.plans[name]),
+            run.record["streams"][its].get("frames", {}),
+        )
+        notes += [f"warning: encoder: {name} has the frames of {here} here, and was trained with {there}"] * bool(here)
     backbone, normalise = system.backbones.each[name], system.normalise[name]
     own = {k.removeprefix(f"{EACH}{its}."): v for k, v in run.weights.items() if k.startswith(f"{EACH}{its}.")}
     there = backbone.state_dict()

@@ -11,9 +11,9 @@ import numpy as np
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.fitted_cache import restore as restore_tokens
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split.split import SplitRows
-from multimodal_lab.data.streams import scaling
+from multimodal_lab.data.streams import scaling, taken_frames
 from multimodal_lab.data.streams.own_scaling import OwnScaling, of_stream
 from multimodal_lab.data.streams.sample import SampleReader
 from multimodal_lab.text import show
@@ -41,7 +41,7 @@ def record(
         "choices": choices(samples),
         "bad": {names[row]: reason for row, reason in why.items()},
         "splits": {split: [names[i] for i in rows] for split, rows in splits.items()},
-        "streams": {name: _stream(plan, streams[name], samples.fitted[name]) for name, plan in samples.plans.items()},
+        "streams": {name: _stream(samples, name, streams[name]) for name in samples.plans},
     }
 
 
@@ -50,7 +50,9 @@ def choice(record: Mapping[str, Any], key: str) -> Any:
     return record["choices"][key] if key not in BEFORE else record["choices"].get(key, BEFORE[key])
 
 
-def _stream(plan: StreamPlan, done: Stream, fitted: StreamStatistics) -> dict[str, Any]:
+def _stream(samples: SampleReader, name: str, done: Stream) -> dict[str, Any]:
+    plan = samples.plans[name]
+    taken = taken_frames.of_stream(samples.source, plan)
     return {
         "kind": done.kind,
         "target": plan.target,
@@ -59,7 +61,8 @@ def _stream(plan: StreamPlan, done: Stream, fitted: StreamStatistics) -> dict[st
         "length": done.length,
         "resize": plan.resize,
         "normalise": plan.normalise,
-        **asdict(fitted),
+        **({"frames": taken} if taken else {}),
+        **asdict(samples.fitted[name]),
     }
 
 
@@ -88,6 +91,7 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
         if (now := plan.resize) != (then := facts.get("resize", {})):
             here, was = (show(own) if own else "data.size" for own in (now, then))
             raise DataError(f"modality.{name}: resized by {here} here, but the run was trained with {was}")
+        _require_frames(name, samples.source, plan, facts.get("frames", {}))
         known = {
             k: facts[k] for k in StreamStatistics.__dataclass_fields__ if k in facts
         }  # an earlier version had fewer
@@ -115,6 +119,16 @@ def _require_steps(name: str, plan: StreamPlan, trained: int | None) -> None:
     if plan.timed != (trained is not None) or plan.stored.steps not in (None, trained):
         here, then = (plan.stored.steps or "null" if plan.timed else "not given"), trained or "no time axis"
         raise DataError(f"modality.{name}.steps is {here} here, but the run was trained with {then}")
+
+
+def _require_frames(name: str, source: Source, plan: StreamPlan, trained: Mapping[str, Any]) -> None:
+    """`DataError` where a store holds other frames of videos than the run was trained with; of videos the config says which."""
+    here, then = taken_frames.difference(taken_frames.of_stream(source, plan), trained)
+    if here and taken_frames.of_store(source, plan):
+        raise DataError(
+            f"stream {name}: the store holds the frames of {here}, but the run was trained with {then}; pack the videos with "
+            "those, or give the videos themselves"
+        )
 
 
 def _differences(key: str, now: Any, then: Any) -> Iterator[str]:

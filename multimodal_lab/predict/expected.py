@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from multimodal_lab.data import kinds
@@ -16,7 +16,8 @@ class Expected:
 
     bands: of stored values, in their order. field: the column that it was read from. layout: `shape`, `dtype`, `full_scale` and
     `masked` of what was stored; empty of a text. steps: of the finished stream, where it has a time axis: a sample is then
-    (C, T, …), T of at most as many, at the stream's own `rate`, or with a rate of its own: (array, Hz).
+    (C, T, …), T of at most as many, at the stream's own `rate`, or with a rate of its own: (array, Hz). frames: the fields
+    of `Frames` by which those of a video were taken, where the record says it.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Expected:
     layout: Mapping[str, Any]
     steps: int | None = None
     rate: float | None = None
+    frames: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_text(self) -> bool:

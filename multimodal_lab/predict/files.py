@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data.readers.audio import COLUMN
 from multimodal_lab.data.readers.audio_file import SUFFIXES as SOUNDS
+from multimodal_lab.data.readers.columns.video import SOUND
 from multimodal_lab.data.readers.folder import LINKED
 from multimodal_lab.data.readers.video import COLUMN as VIDEO_COLUMN
 from multimodal_lab.data.readers.video_file import SUFFIXES as VIDEOS
@@ -24,6 +25,10 @@ from multimodal_lab.predict.given import OfFile
 IMAGES = "multimodal_lab.data.readers.images.Images"
 AUDIO = "multimodal_lab.data.readers.audio.Audio"
 VIDEO = "multimodal_lab.data.readers.video.Video"
+OF_A_SET = ("labels", "windows", "fold", "lists")  # choices about many files: one that is asked about is taken as it is
+HEARD = VIDEO_COLUMN + SOUND
+EVERY = {"count": None, "sampling": "dense"}  # frame of a video
+FRAMES = {"_target_": "multimodal_lab.data.readers.decode.video_sampling.Frames"}
 
 
 class Files:
@@ -58,20 +63,34 @@ class Files:
                 f"{paths[0]}: the run read its samples from a table or a store ({self.reader.__name__}), where no file is a "
                 "sample; give each stream by its name, or a data frame"
             )
-        whole = {k: v for k, v in self.node.items() if k not in ("labels", "windows")}  # a file is asked about as it is
+        whole = {k: v for k, v in self.node.items() if k not in OF_A_SET}
+        if whole.get("frames"):
+            whole["frames"] = _one_clip(whole["frames"])
         return self._opened(whole, paths, self.alone)
 
     def sounds(self, sounds: Sequence[Path | Image.Image], one: Expected) -> list[OfFile]:
-        """One stream of sound, a file each, at the rate of the stream."""
+        """One stream of sound, a file each, at the rate of the stream; of a video its audio track, of the seconds whose
+        frames the run takes where it took both from one video, else all of it."""
         paths = [p for p in sounds if isinstance(p, Path)]
         if len(paths) < len(sounds):
             raise DataError(f"stream {one.name}: a picture, expected the file of a sound, or an array and its rate")
-        if bad := [p for p in paths if p.suffix.lower() not in SOUNDS]:
-            raise DataError(f"stream {one.name}: {bad[0]}, expected the file of a sound ({', '.join(SOUNDS)})")
-        channels = "mono" if [b.name for b in one.bands] == ["mono"] else "as_stored"
-        node = self._settings(one, "limits")
-        found = self._opened({**node, "_target_": AUDIO, "channels": channels, "rate": one.rate}, paths, ())
-        return [replace(each, field=COLUMN) for each in found]
+        seen = [p for p in paths if p.suffix.lower() in VIDEOS]
+        if bad := [p for p in paths if p.suffix.lower() not in SOUNDS and p not in seen]:
+            raise DataError(
+                f"stream {one.name}: {bad[0]}, expected the file of a sound ({', '.join(SOUNDS)}), or a video with sound"
+            )
+        node = {**self._settings(one, "limits"), "rate": one.rate}
+        node["channels"] = "mono" if [b.name for b in one.bands] == ["mono"] else "as_stored"
+        of_sounds = [p for p in paths if p not in seen]
+        found = self._opened({**node, "_target_": AUDIO}, of_sounds, ()) if of_sounds else []
+        made = dict(zip(of_sounds, (replace(each, field=COLUMN) for each in found), strict=True))
+        if seen:
+            node["frames"] = _one_clip({**FRAMES, **(one.frames or EVERY)})
+            videos = self._opened({**node, "_target_": VIDEO}, seen, ())
+            if HEARD not in videos[0].source.field_bands:
+                raise DataError(f"stream {one.name}: {seen[0]}: a video without an audio track")
+            made |= dict(zip(seen, (replace(each, field=HEARD) for each in videos), strict=True))
+        return [made[path] for path in paths]
 
     def videos(self, videos: Sequence[Path | Image.Image], one: Expected) -> list[OfFile]:
         """One stream of frames, a video each, of which the run's own choice is taken."""
@@ -83,11 +102,12 @@ class Files:
         names = [b.name for b in one.bands]
         colour = names[0] if names in (["grey"], ["depth"]) else "rgb"
         node = self._settings(one, "limits", "frames", "shrink")
-        if "frames" not in node and getattr(self.reader, "copies", False):
+        if "frames" not in node and not one.frames and getattr(self.reader, "copies", False):
             raise DataError(
-                f"stream {one.name}: the run read its frames from a store, which does not say which frames of a video they are; "
-                "give an array (C, T, H, W)"
+                f"stream {one.name}: the run read its frames from a store of an earlier version, which does not say which frames "
+                "of a video they are; give an array (C, T, H, W)"
             )
+        node["frames"] = _one_clip({**FRAMES, **node.get("frames", {}), **one.frames})
         found = self._opened({**node, "_target_": VIDEO, "video_colour": colour}, paths, ())
         return [replace(each, field=VIDEO_COLUMN) for each in found]
 
@@ -151,6 +171,11 @@ def sources_in(node: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield node
     for own in (node.get("sources") or {}).values():
         yield from sources_in(own.get("source", own))
+
+
+def _one_clip(frames: dict[str, Any]) -> dict[str, Any]:
+    """Of a run that takes several clips of a video, each a row, the one in the middle: a file that is asked about is one row."""
+    return {**frames, "clips": 1}
 
 
 def _settings_of(node: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def expected_of(record: dict[str, Any], modality: Any) -> tuple[dict[str, Expect
                 own["layout"],
                 own.get("steps"),
                 modality[name].get("rate") or own["layout"].get("rate"),
+                own.get("frames", {}),
             )
     return found, facts
 

@@ -21,6 +21,7 @@ STREAM: dict[str, Any] = {
     "target": bool,
     "layout": dict[str, Any],
     "resize": dict[str, Any],
+    "frames": dict[str, Any],
     "scaling": dict[str, Any],
     "pca": dict[str, Any],
     "marks": dict[str, Any],

@@ -7,7 +7,7 @@ from typing import Any
 from multimodal_lab.files import finite
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.serve.model import Model
-from multimodal_lab.serve.question import FILE, file_kind
+from multimodal_lab.serve.question import FILE, file_kinds
 
 BANDS = 32  # names of bands that are listed
 CHOICES, PROVENANCE, COST = "choices/", "provenance/", "cost/"
@@ -39,8 +39,7 @@ def of_run(model: Model) -> dict[str, Any]:
 def _stream(model: Model, name: str) -> dict[str, Any]:
     one = model.streams[name]
     shape = list(one.layout.get("shape") or [])
-    sort = file_kind(one)
-    accepts = ["text"] if one.is_text else [sort, "numbers"] if sort else ["numbers"]
+    accepts = ["text"] if one.is_text else [*file_kinds(one), "numbers"]
     told: dict[str, Any] = {"name": name, "kind": one.kind, "accepts": accepts}
     if not one.is_text:
         told |= {"bands": [b.name for b in one.bands[:BANDS]], "count": len(one.bands), "shape": shape, "steps": one.steps,

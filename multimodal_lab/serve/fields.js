@@ -8,19 +8,22 @@ const ENDINGS = {
   sound: { wav: 'audio/wav', flac: 'audio/flac', ogg: 'audio/ogg', oga: 'audio/ogg', opus: 'audio/opus', mp3: 'audio/mpeg', aif: 'audio/aiff', aiff: 'audio/aiff' },
   video: { mp4: 'video/mp4', m4v: 'video/mp4', mov: 'video/quicktime', mkv: 'video/x-matroska', webm: 'video/webm', avi: 'video/x-msvideo', mpg: 'video/mpeg', mpeg: 'video/mpeg', ogv: 'video/ogg' },
 };
-const WORDS = { picture: 'a PNG, JPEG, TIFF, WebP, BMP, GIF or PPM', sound: 'a WAV, FLAC, Ogg, MP3 or AIFF', video: 'an MP4, MOV, WebM, Matroska, AVI, MPEG or Ogg' };
+const WORDS = { picture: 'a PNG, JPEG, TIFF, WebP, BMP, GIF or PPM', sound: 'a WAV, FLAC, Ogg, MP3 or AIFF, or a video with sound', video: 'an MP4, MOV, WebM, Matroska, AVI, MPEG or Ogg' };
 const name = (form) => form.dataset.stream;
 const box = (form) => form.querySelector('textarea');
 const accepts = (form, kind) => form.dataset.accepts.split(' ').includes(kind);
 const sortOf = (form) => Object.keys(ENDINGS).find((sort) => accepts(form, sort));
 const filed = fields.filter(sortOf); // forms that take a file
+// {ending: Content-Type} of all that a form takes: a sound may be that of a video.
+const known = (form) => Object.assign({}, ...Object.keys(ENDINGS).filter((sort) => accepts(form, sort)).map((sort) => ENDINGS[sort]));
 
 // The Content-Type of a file for a form; '' where it takes none such.
-function kindOf(form, file) {
-  const known = ENDINGS[sortOf(form)];
-  const ending = known[file.name.split('.').pop().toLowerCase()];
-  return ending || (Object.values(known).includes(file.type) ? file.type : '');
+function kindOf(form, file, taken = known(form)) {
+  const ending = taken[file.name.split('.').pop().toLowerCase()];
+  return ending || (Object.values(taken).includes(file.type) ? file.type : '');
 }
+// The form of a file that was dropped beside all: of its own sort first, as a video is also taken for its sound.
+const homeOf = (file) => filed.find((form) => kindOf(form, file, ENDINGS[sortOf(form)])) || filed.find((form) => kindOf(form, file));
 
 function filled(form) {
   return files.has(form) || Boolean(box(form) && box(form).value.trim());

@@ -141,7 +141,7 @@ for (const form of filed) {
 }
 // Where a file is dropped: on the form below it, else on the first.
 const over = (event) => filed.find((form) => form.contains(event.target)) || filed[0];
-const home = (event, file) => filed.find((form) => form.contains(event.target)) || filed.find((form) => kindOf(form, file)) || filed[0];
+const home = (event, file) => filed.find((form) => form.contains(event.target)) || homeOf(file) || filed[0];
 for (const kind of ['dragover', 'dragleave', 'drop']) {
   document.addEventListener(kind, (event) => {
     if (!filed.length || !event.dataTransfer || ![...event.dataTransfer.types].includes('Files')) return;

@@ -8,20 +8,21 @@ from multimodal_lab.serve.limits import MIB, Limits
 from multimodal_lab.serve.problem import too_large, unusable
 from multimodal_lab.serve.uploads import Upload
 
-SOUND, VIDEO = "expected a WAV, FLAC, Ogg, MP3 or AIFF", "expected an MP4, MOV, WebM, Matroska, AVI, MPEG or Ogg"
+VIDEO = "expected an MP4, MOV, WebM, Matroska, AVI, MPEG or Ogg"
+SOUND = "expected a WAV, FLAC, Ogg, MP3 or AIFF, or a video with sound"
 EXPECTED = {"sound": SOUND, "video": VIDEO}
 
 
 def laid(content: bytes, name: str, folder: Path, sort: str, limits: Limits) -> Upload:
-    """A file in `folder`, known by its first bytes; `name` is the stream, for messages. What its header claims, and whether it
-    can be decoded, the reader says, whose limits are those of the server."""
+    """A file in `folder`, known by its first bytes; `name` is the stream, for messages. A video is taken for a sound, too: its
+    audio track. What its header claims, and whether it can be decoded, the reader says, whose limits are those of the server."""
     if len(content) > limits.bytes:
         raise too_large(
             f"{name}: a {sort} of {len(content) / MIB:,.1f} MiB; the limit is {limits.bytes / MIB:,.1f} MiB"
         )
     if not content:
         raise unusable(f"{name}: an empty file; {EXPECTED[sort]}")
-    suffix = (_sound if sort == "sound" else _video)(content)
+    suffix = (_sound(content) if sort == "sound" else None) or _video(content)
     if suffix is None:
         raise unusable(f"{name}: no {sort}; {EXPECTED[sort]}")
     path = folder / f"{name}{suffix}"

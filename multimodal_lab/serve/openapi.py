@@ -22,7 +22,7 @@ ERRORS = {
 
 def described(run: Mapping[str, Any]) -> dict[str, Any]:
     """The document as plain values."""
-    filed = {one["name"]: sort for one in run["streams"] for sort in SORTS if sort in one["accepts"]}
+    filed = {one["name"]: own for one in run["streams"] if (own := [sort for sort in SORTS if sort in one["accepts"]])}
     paths = {
         "/api/retrieve": _post(
             run, "Retrieve", "The samples nearest to what is given", filed, ("top_k", "of", "split")
@@ -67,7 +67,7 @@ def _value(one: Mapping[str, Any]) -> Any:
 
 
 def _post(
-    run: Mapping[str, Any], name: str, summary: str, filed: Mapping[str, str], words: tuple[str, ...]
+    run: Mapping[str, Any], name: str, summary: str, filed: Mapping[str, list[str]], words: tuple[str, ...]
 ) -> dict[str, Any]:
     own = schemas.of_run(run)[f"{name}Request"]["properties"]
     shown: dict[str, Any] = {"streams": example(run, name == "Predict")}
@@ -77,9 +77,10 @@ def _post(
     made: dict[str, Any] = {"operationId": name.lower(), "summary": summary}
     if filed:
         binary = {"schema": {"type": "string", "format": "binary"}}
-        content |= {kind: binary for sort in dict.fromkeys(filed.values()) for kind in SORTS[sort]}
+        sorts = [sort for sort in SORTS if any(sort in own for own in filed.values())]
+        content |= {kind: binary for sort in sorts for kind in SORTS[sort]}
         whose = {"enum": [*filed], **({"default": next(iter(filed))} if len(filed) == 1 else {})}
-        what = f"Of a body that is a {' or a '.join(dict.fromkeys(filed.values()))}"
+        what = f"Of a body that is a {' or a '.join(sorts)}"
         made["parameters"] = [_word("stream", whose, f"{what}: whose it is.")]
         made["parameters"] += [_word(key, own[key], f"{what}. {own[key]['description']}") for key in words]
     made["requestBody"] = {"required": True, "content": content}

@@ -56,12 +56,23 @@ def file_kind(one: Expected) -> str | None:
     return "picture" if is_pictured(one) else "sound" if one.is_sound else "video" if one.is_video else None
 
 
+def file_kinds(one: Expected) -> list[str]:
+    """All sorts of files that a stream may be given as, its own first: a sound may be that of a video."""
+    sort = file_kind(one)
+    return [] if sort is None else ["sound", "video"] if sort == "sound" else [sort]
+
+
 def parsed(asked: Asked, options: Mapping[str, type], streams: Mapping[str, Expected]) -> Question:
     """The question of a request. options: {key: its type} of this endpoint."""
     if (sort := uploads.sort_of(asked.content_type)) is not None:
         return _of_file(asked, sort, options, streams)
     if asked.content_type != "application/json":
-        able = [t for kind in dict.fromkeys(map(file_kind, streams.values())) if kind for t in uploads.SORTS[kind]]
+        able = [
+            t
+            for sort in uploads.SORTS
+            if any(sort in file_kinds(s) for s in streams.values())
+            for t in uploads.SORTS[sort]
+        ]
         raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"Content-Type {show(asked.content_type or 'missing')}: expected application/json"
@@ -84,11 +95,16 @@ def parsed(asked: Asked, options: Mapping[str, type], streams: Mapping[str, Expe
 
 
 def _of_file(asked: Asked, sort: str, options: Mapping[str, type], streams: Mapping[str, Expected]) -> Question:
-    """A body that is a picture, a sound or a video; `?stream=` says whose, and options stand there, too."""
+    """A body that is a picture, a sound or a video; `?stream=` says whose, and options stand there, too.
+
+    Without, a video is of the stream of frames, and, where the run took sound and frames from one video, of both; where it reads
+    no frames, its sound is asked about. What is found is found by one stream.
+    """
     if asked.content_type not in uploads.SORTS[sort]:
         what = f"Content-Type {show(asked.content_type)}: {expected_one_of(asked.content_type, uploads.SORTS[sort])}"
         raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, what)
-    pictured = [name for name, one in streams.items() if file_kind(one) == sort]
+    own_sort = [name for name, one in streams.items() if file_kind(one) == sort]
+    pictured = own_sort or [name for name, one in streams.items() if sort in file_kinds(one)]
     keys = ["stream", *(key for key, kind in options.items() if kind is not list)]
     if unknown := [key for key in asked.query if key not in keys]:
         raise malformed(f"?{show(unknown[0])}=: {expected_one_of(unknown[0], keys)}")
@@ -102,7 +118,9 @@ def _of_file(asked: Asked, sort: str, options: Mapping[str, type], streams: Mapp
         for key, text in asked.query.items()
         if key != "stream"
     }
-    return Question({name: asked.body}, own)
+    both = sort == "video" and "stream" not in asked.query and "top_k" not in options
+    heard = [n for n, one in streams.items() if both and name in own_sort and one.is_sound and one.frames]
+    return Question(dict.fromkeys([name, *heard], asked.body), own)
 
 
 def _number(key: str, text: str, kind: type) -> Any:

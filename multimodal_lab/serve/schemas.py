@@ -147,7 +147,8 @@ def _stream(one: Mapping[str, Any]) -> Schema:
     array: Schema = {**NUMBERS, "description": f"({shape}) of {one['dtype']}, bands {bands}. {NUMBERS['description']}"}
     named: Schema = {"type": "object", "additionalProperties": array, "description": "{band: numbers}."}
     if (sort := next((s for s in MEDIA if s in one["accepts"]), None)) is not None:
-        return {"anyOf": [_file(f"Base64 of the file of a {sort}.", sort), array, named]}
+        also = ", or of a video with one" if sort == "sound" and "video" in one["accepts"] else ""
+        return {"anyOf": [_file(f"Base64 of the file of a {sort}{also}.", sort), array, named]}
     return {"anyOf": [array, named]}
 
 

@@ -1,6 +1,7 @@
 """A packed store of sounds, videos and tables of both gives the batches of the files, or is refused before it is begun."""
 
 import json
+from dataclasses import asdict
 
 import made_sounds
 import made_videos
@@ -11,6 +12,7 @@ from made_series import Series
 from multimodal_lab.adapt import encoders
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.packed import finalize, probe, reader, writer
+from multimodal_lab.data.readers import video_file
 from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.readers.joined import Joined
@@ -18,6 +20,7 @@ from multimodal_lab.data.readers.pairs import Pairs
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
+from multimodal_lab.data.streams import taken_frames
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import DatasetStats, DtypeMax, NoScaling
@@ -132,7 +135,37 @@ def test_frames_scaled_as_they_were_packed_are_of_that_size_alone(tmp_path):
         prepared(store, {"clip": CLIP}, tmp_path, size=12)
 
 
-def test_a_run_on_a_store_is_asked_by_sounds_and_told_that_it_can_not_choose_frames(tmp_path):
+@pytest.mark.parametrize(("name", "field"), [("table", "clip"), ("joined", "pair.clip")])
+def test_a_store_knows_which_frames_it_holds_and_no_run_takes_others_for_them(name, field, tmp_path):
+    modality = {"clip": {**CLIP, "field": field}}
+    source = CASES[name][0](tmp_path)
+    store = packed(source, tmp_path)
+    choices = {"scaling": DtypeMax()}
+    record = json.loads(json.dumps(prepared(store, modality, tmp_path, **choices).record()))
+    assert record["streams"]["clip"]["frames"] == asdict(Frames(4))
+    assert record["streams"]["clip"] == prepared(source, modality, tmp_path, **choices).record()["streams"]["clip"]
+    finalize.require_same(tmp_path / "store", source, store.fingerprint, Resize(SIZE, "area", "pad").keys())
+    (tmp_path / "other").mkdir()
+    made = table(tmp_path, frames=Frames(4, "dense", stride=2))
+    other = packed(made, tmp_path / "other")
+    other_modality = {"clip": CLIP}
+    said = "holds the frames of sampling=dense, stride=2, but the run was trained with sampling=uniform, stride=1; pack"
+    with pytest.raises(DataError, match=said):
+        prepared(other, other_modality, tmp_path, frozen=record, **choices)
+    prepared(made, other_modality, tmp_path, frozen=record, **choices)  # which the config itself says
+    here = prepared(other, other_modality, tmp_path, **choices)
+    assert taken_frames.difference(asdict(Frames(4)), asdict(Frames(4, clips=3, short="pad"))) == ("", "")
+    for size, by, told in ((SIZE, made, "frames of sampling=uniform, stride=1, and sampling=dense"),
+                           (12, table(tmp_path), "frames at size=16")):  # fmt: skip
+        if name == "table":
+            with pytest.raises(DataError, match=f"a store of .*{told}"):
+                finalize.require_same(tmp_path / "store", by, store.fingerprint, Resize(size, "area", "pad").keys())
+    with pytest.raises(DataError, match="a store of other data, or of other choices"):
+        finalize.require_same(tmp_path / "other/store", made, "2:0", Resize(SIZE, "area", "pad").keys())
+    assert here.record()["streams"]["clip"]["frames"]["sampling"] == "dense"
+
+
+def test_a_run_on_a_store_is_asked_by_sounds_and_videos_of_which_it_takes_the_frames_that_it_knows(tmp_path):
     made_sounds.sound(tmp_path / "a.wav", 1, 500)
     made_videos.write(tmp_path / "a.mp4", 6)
     node = {"_target_": "multimodal_lab.data.packed.reader.Packed", "root": "gone", "limits": {"bytes": 1}}
@@ -144,7 +177,13 @@ def test_a_run_on_a_store_is_asked_by_sounds_and_told_that_it_can_not_choose_fra
         1,
         250,
     )
-    with pytest.raises(DataError, match="stream clip: the run read its frames from a store, which does not say which"):
+    seen = Expected("clip", "image", video_file.bands_of("rgb"), "", {}, 3, None, asdict(Frames(3, "clip", clips=2)))
+    (found,) = files.videos([tmp_path / "a.mp4"], seen)  # of several clips that in the middle
+    frames = found.source.read(found.row, [Stream("video", "image", seen.bands, steps=3)]).inputs["video"]
+    assert made_videos.brightness(frames) == [1, 2, 3]
+    with pytest.raises(
+        DataError, match="stream clip: the run read its frames from a store of an earlier version, which"
+    ):
         Files(node, tmp_path / "links").videos([tmp_path / "a.mp4"], Expected("clip", "image", (), "", {}, steps=4))
 
 

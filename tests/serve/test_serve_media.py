@@ -2,19 +2,26 @@
 
 import io
 import json
+from dataclasses import asdict, replace
 
 import av
+import made_videos
 import numpy as np
 import pytest
 import soundfile
 from made_sounds import noise
 from served_runs import COLOURS, base, moved, served
 
+from multimodal_lab.data.readers import video_file
+from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.predict import load
-from multimodal_lab.serve import kept, media, players, sources
+from multimodal_lab.predict.expected import Expected
+from multimodal_lab.serve import kept, media, players, question, sources
 from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.problem import RequestError
+from multimodal_lab.serve.reply import Asked
+from multimodal_lab.types import Band
 
 LIMITS = Limits(bytes=100_000, pixels=20_000)  # of a picture of 100 x 200
 
@@ -63,10 +70,44 @@ def test_both_together_are_one_sample(asked, predictor, recorded):
         np.testing.assert_allclose(found[name], own[name][0], atol=1e-5)
 
 
+def test_a_video_that_is_given_for_a_sound_is_heard(asked, predictor, tmp_path):
+    path = made_videos.write(tmp_path / "seen.mp4", 6, fps=100, sound="aac")
+    heard = video_file.read_track(path, "", Frames(None, "dense"), rate=8000.0, mono=True)
+    own = predictor.embed(audio=heard.values).vectors["audio"][0]
+    query = "/api/embed?stream=audio"
+    by_json = asked.post("/api/embed", {"streams": {"audio": base(path.read_bytes())}})[1]["vectors"]
+    as_it_is = asked.ask("POST", query, path.read_bytes(), {"Content-Type": "video/mp4"})[2]["vectors"]
+    whole = asked.ask("POST", "/api/embed", path.read_bytes(), {"Content-Type": "video/mp4"})[2]["vectors"]
+    np.testing.assert_allclose(by_json["audio"], own, atol=1e-5)
+    np.testing.assert_allclose(as_it_is["audio"], own, atol=1e-5)
+    assert (set(as_it_is) & {"clip", "audio"}, set(whole) & {"clip", "audio"}) == ({"audio"}, {"clip"})
+    mute = made_videos.write(tmp_path / "mute.mp4", 6, fps=100).read_bytes()
+    asked.wrong("/api/predict", {"streams": {"audio": base(mute)}}, 422, "a video without an audio track")
+
+
+def test_a_video_is_of_both_streams_where_the_run_took_both_from_one_video():
+    taken = asdict(Frames(4))
+    streams = {
+        "frames": Expected("frames", "image", video_file.bands_of("rgb"), "", {}, 4, None, taken),
+        "sound": Expected("sound", "vector", (Band("mono"),), "", {}, 8000, 8000.0, taken),
+        "speech": Expected("speech", "vector", (Band("mono"),), "", {}, 8000, 8000.0),
+    }
+    request = Asked("POST", "", {}, "video/mp4", b"clip")
+    for options, query, own, expected in (
+        ({}, {}, streams, ["frames", "sound"]),
+        ({"top_k": int}, {}, streams, ["frames"]),
+        ({}, {"stream": "frames"}, streams, ["frames"]),
+        ({}, {"stream": "speech"}, streams, ["speech"]),
+        ({}, {}, {"speech": streams["speech"]}, ["speech"]),
+    ):
+        assert [*question.parsed(replace(request, query=query), options, own).streams] == expected
+
+
 def test_what_can_not_be_used_is_one_sentence(asked, recorded):
     wave, clip = ((recorded / f"data/1.{end}").read_bytes() for end in ("wav", "mp4"))
     for stream, content, status, said in [
-        ("audio", clip, 422, "audio: no sound; expected a WAV, FLAC, Ogg, MP3 or AIFF"),
+        ("audio", clip, 422, "audio: audio.mp4: a video without an audio track"),
+        ("audio", b"no sound", 422, "audio: no sound; expected a WAV, FLAC, Ogg, MP3 or AIFF, or a video with sound"),
         ("clip", wave, 422, "clip: no video; expected an MP4"),
         ("audio", wave[:200], 422, "cut off"),
         ("audio", b"", 422, "audio: an empty file"),
@@ -84,8 +125,6 @@ def test_what_can_not_be_used_is_one_sentence(asked, recorded):
 
 
 def test_a_header_beyond_the_limits_is_refused_before_it_is_decoded(asked, tmp_path, recorded):
-    import made_videos
-
     made_videos.write(tmp_path / "large.mp4", 2, size=(320, 240))
     asked.wrong(
         "/api/predict", {"streams": {"clip": base((tmp_path / "large.mp4").read_bytes())}}, 422, "76,800 pixels"
@@ -100,7 +139,7 @@ def test_the_description_tells_what_is_taken(asked):
     assert {"audio/flac", "audio/ogg", "video/webm"} <= {*taken}
     assert "image/png" not in taken
     accepts = {one["name"]: one["accepts"] for one in asked.get("/api/run")[2]["streams"]}
-    assert accepts == {"audio": ["sound", "numbers"], "text": ["text"], "clip": ["video", "numbers"]}
+    assert accepts == {"audio": ["sound", "video", "numbers"], "text": ["text"], "clip": ["video", "numbers"]}
 
 
 def test_numbers_are_taken_as_before(asked, predictor):

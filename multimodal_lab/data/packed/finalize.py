@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from multimodal_lab.data.packed.format import (
 from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.packed.writer import Packing
 from multimodal_lab.data.readers.folder import some
-from multimodal_lab.data.source import DataError
+from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split.auto import choose
 from multimodal_lab.data.split.split import Split, SplitRows
+from multimodal_lab.data.streams import taken_frames
 from multimodal_lab.data.streams.labels import CLASSES
+from multimodal_lab.text import show
 
 
 def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> SplitRows:
@@ -71,6 +73,7 @@ def finish(
         "aliases": dict(getattr(source, "aliases", {})),
         "scaled": plan.offer.scaled if plan.offer.resize else [],
         "resize": plan.offer.resize,
+        "sampled": dict(getattr(source, "sampled", {})),
         "text_columns": list(getattr(source, "text_columns", ())),
         "labels": [str(c) for c in source.samples.columns],
         "fingerprint": fingerprint,
@@ -96,6 +99,20 @@ def finish(
         left.unlink()
     (folder / PLAN).unlink()
     return read_manifest(folder)
+
+
+def require_same(folder: Path, source: Source, fingerprint: str, resize: Mapping[str, Any]) -> None:
+    """`DataError` where a finished store was packed from other data, with other choices of frames, or at another size."""
+    found, cure = read_manifest(folder), "give another out=DIR, or empty this one"
+    for field, how in getattr(source, "sampled", {}).items():
+        here, there = taken_frames.difference(how, found.get("sampled", {}).get(field, {}))
+        if here:
+            raise DataError(f"{folder}: a store of {field} with the frames of {there}, and {here} is asked for; {cure}")
+    if found.get("scaled") and found["resize"] != resize:
+        there, here = (", ".join(f"{k}={show(v)}" for k, v in of.items()) for of in (found["resize"], resize))
+        raise DataError(f"{folder}: a store of frames at {there}, and {here} is asked for; {cure}")
+    if found["fingerprint"] != fingerprint:
+        raise DataError(f"{folder}: a store of other data, or of other choices of data.source; {cure}")
 
 
 def shared(index: np.ndarray, names: list[str], splits: SplitRows) -> list[str]:

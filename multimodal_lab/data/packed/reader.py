@@ -55,7 +55,7 @@ class Packed:
     damaged or cut short is a `DataError` that names sample, shard and both hashes. Threads may share it.
     """
 
-    copies = True  # of what another reader gave, whose choices, such as which frames of a video, it does not know
+    copies = True  # of what another reader gave, by its choices, such as which frames of a video
     threads = True  # reading waits for the disk and copies memory, both outside of Python's lock
 
     def __init__(self, root: str, *, verify: Literal["first", "every", "never"] = "first") -> None:
@@ -71,6 +71,7 @@ class Packed:
         columns = [p for p in self.parts if p.field and not self.fields.get(p.kind, {"any": True})["any"]]
         self.field_kinds = {p.field: (p.kind, p.steps) for p in columns}
         self.aliases: dict[str, str] = found.get("aliases", {})  # other names of fields, as the packed source had them
+        self.sampled: dict[str, dict[str, Any]] = found.get("sampled", {})
         self._scaled: dict[str, dict[str, Any]] = dict.fromkeys(found.get("scaled", ()), found.get("resize") or {})
         self._resizes: Mapping[str, Resize] = {}
         self.texts: list[str] = found["texts"]  # what a text stream may be cut from: of some sources every column
@@ -122,8 +123,7 @@ class Packed:
         short = pread(file, record, int(self._offsets[index]) + low) < len(record)
         if short or (whole and self._hash and self._hash(record) != self.index["hash"][index].tobytes()):
             raise DataError(self.damage(index) or f"{self._called(index)}: changed while it was read")
-        if whole:
-            self._seen[index] = True
+        self._seen[index] |= whole
         raw = recipe.cut(record, low)
         raw.inputs |= texts
         return raw

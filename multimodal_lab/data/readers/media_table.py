@@ -94,6 +94,7 @@ class MediaTable:
         self.fields: dict[str, Medium] = {f: m for m in self.media for f in m.fields()}
         self.field_kinds = {f: (kind, m.timed) for m in self.media for f, kind in m.fields().items()}
         self.field_bands = {f: m.bands[f] for f, m in self.fields.items()}
+        self.sampled = {f: own for m in self.media for f, own in m.sampled().items()}
         self.bands: tuple[Band, ...] = tuple(dict.fromkeys(b for own in self.field_bands.values() for b in own))
         own = [m.identity for m in self.media[1:] if m.columns]
         self.identity = (self.media[0].columns, self.text_columns, colour, alpha, *own, *self.pieces.identity)

@@ -137,6 +137,10 @@ class Medium:
         """The fields that are."""
         return []
 
+    def sampled(self) -> dict[str, dict[str, Any]]:
+        """{field: which frames of a video its rows are, the fields of `Frames`}."""
+        return {}
+
     def wanted(self, stream: Stream) -> Hashable:
         """What of a stream decides what is decoded of one file."""
         return (stream.rate, stream.steps)

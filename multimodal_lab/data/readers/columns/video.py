@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -107,6 +108,10 @@ class VideoColumns(Medium):
     def scaled(self) -> list[str]:
         """The frames of every column, where they shrink."""
         return self.columns if self.shrink else []
+
+    def sampled(self) -> dict[str, dict[str, Any]]:
+        """The one choice for all columns; their sound begins and ends with these frames."""
+        return {field: asdict(self.frames) for field in self.fields()}
 
     def wanted(self, stream: Stream) -> Hashable:
         """The rate of a sound, the size of frames."""
