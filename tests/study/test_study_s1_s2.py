@@ -6,8 +6,9 @@ from multimodal_lab.config.check import check_command
 from multimodal_lab.config.problem import ConfigError
 
 
-def test_every_arm_and_control_of_it_passes_the_check():
-    check_command(["study=s1_s2"])
+@pytest.mark.parametrize("study", ["s1_s2", pytest.param("s1_s2_fusions", marks=pytest.mark.slow)])
+def test_every_arm_and_control_of_it_passes_the_check(study):
+    check_command([f"study={study}"])
 
 
 def test_without_a_folder_the_made_up_patches_are_offered():
