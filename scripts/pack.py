@@ -43,7 +43,11 @@ def main() -> None:
         folder = rest[1] if len(rest) == 2 else refuse("--verify: expected one folder")
         verify(Path(folder), workers)
         return
-    wrong = [a for a in rest if not a.startswith(("data=", "data.", "+data.", "+data/", "~data."))]
+    wrong = [
+        a
+        for a in rest
+        if not a.startswith(("data=", "data.", "+data.", "+data/", "+data@data.", "data@data.", "~data."))
+    ]
     if wrong:
         refuse(f"{wrong[0]}: only data=…, data.KEY=…, {', '.join(f'{w}=…' for w in WORDS)} and --verify can be given")
     if "out" not in words:

@@ -399,6 +399,24 @@ def _composes(folder):
         same(a, b)
 
 
+def test_sources_that_the_line_chooses_are_packed(tmp_path, monkeypatch, capsys):
+    """As docs/sources.md names them: in the place of one of the data set, and beside its own."""
+    for nm in (300, 400):
+        (tmp_path / f"{nm}.csv").write_text(
+            "\n".join([f"id,kind,nm{nm}", *(f"{i},{i % 2},{i / nm}" for i in range(12))])
+        )
+    at = "data.source.sources"
+    words = ["data=joined", f"data.root={tmp_path}", f"data@{at}.image=table", f"+data@{at}.more=table"]
+    words += [
+        f"{at}.{name}.source.{key}"
+        for name, nm in (("image", 300), ("more", 400))
+        for key in (f"file={nm}.csv", "id=id")
+    ]
+    words += [f"{at}.more.root={tmp_path}", f"~{at}.spectrum", f"out={tmp_path / 'store'}", "workers=1"]
+    assert command(monkeypatch, *words) == 0
+    assert "12 samples: 1 bands of f4 (vector image), 1 bands of f4 (vector more)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
