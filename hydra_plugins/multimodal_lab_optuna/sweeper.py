@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from multimodal_lab.config.check import SweepJobs
     from multimodal_lab.config.problem import Problem
 
+JUDGED = "eval_split=val"
 DIRECTIONS = ("auto", "maximize", "minimize")
 CONF = {
     "_target_": f"{__name__}.OptunaSweeper", "n_trials": 20, "n_jobs": 1, "direction": "auto", "seed": 0, "params": {},
@@ -29,6 +30,8 @@ ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=CONF, pr
 class OptunaSweeper(Sweeper):
     """`optim.lr=tag(log,interval(1e-4,1e-2)) fusion.width=32,64`: each trial draws a value of every sweep, by TPE.
 
+    Trials are judged on the validation split (`eval_split=val`): the test split is read once, by what was chosen.
+
     n_trials: how many, n_jobs at once. direction: of `objective`; auto is the one that its evaluator states. seed: of the
     draws. params: a search space in a file, {key: sweep as it is typed}.
     """
@@ -39,6 +42,7 @@ class OptunaSweeper(Sweeper):
     @staticmethod
     def problems(jobs: SweepJobs, overrides: list[Override]) -> list[Problem]:
         """What is wrong with the search or with a trial at any end of it."""
+        from multimodal_lab.config import compose
         from multimodal_lab.config.problem import Problem, not_one_of
         from multimodal_lab.config.rules.wiring import judge
 
@@ -47,6 +51,13 @@ class OptunaSweeper(Sweeper):
             return [Problem("hydra/sweeper", "optuna", what, "hydra/sweeper=basic")]
         cfg, found = jobs.configured(jobs.lines, RunMode.MULTIRUN)
         own = cfg.hydra.sweeper
+        if cfg.get("eval_split") != "val":
+            named = {*(o.get_key_element() for o in overrides), *own.params}
+            if "eval_split" in named:
+                what = "trials are chosen by their scores, and the test split is read once, by what was chosen"
+                return [Problem("eval_split", cfg.get("eval_split"), what, "eval_split=val")]
+            jobs.lines, overrides = [*jobs.lines, JUDGED], [*overrides, compose.read(JUDGED)]
+            cfg, found = jobs.configured(jobs.lines, RunMode.MULTIRUN)
         if own.direction not in DIRECTIONS:
             found += [not_one_of("hydra.sweeper.direction", own.direction, [*DIRECTIONS])]
         elif cfg.get("objective") is None and not judge(_evaluated(cfg)):
@@ -76,6 +87,8 @@ class OptunaSweeper(Sweeper):
         """Run the trials; those that fail are told to Optuna as failed. All failed: the last one's error."""
         import optuna
 
+        from hydra_plugins.multimodal_lab_launcher.job import folder_of
+
         assert self.hydra_context is not None
         assert self.config is not None
         assert self.launcher is not None
@@ -83,10 +96,12 @@ class OptunaSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*(f"{k}={v}" for k, v in self.params.items()), *arguments])
         sampler = optuna.samplers.TPESampler(seed=self.seed)
+        asked: list[list[str]] = []  # the line of each trial
         study = optuna.create_study(direction=direction(self.config, self.direction), sampler=sampler)
         for first in range(0, self.n_trials, self.n_jobs):
             trials = [study.ask() for _ in range(min(self.n_jobs, self.n_trials - first))]
             lines = [[drawn(trial, o) for o in overrides] for trial in trials]
+            asked += lines
             returns = self.launcher.launch(lines, initial_job_idx=first)
             for trial, found in zip(trials, returns, strict=True):
                 value = found.return_value if found.status == JobStatus.COMPLETED else math.nan
@@ -97,7 +112,13 @@ class OptunaSweeper(Sweeper):
             return returns[-1].return_value  # raises what the job did
         best = study.best_trial
         chosen = " ".join(f"{k}={v}" for k, v in best.params.items())
-        print(f"best of {len(done)} trials: {best.number} with {best.value:.4g} ({chosen})", flush=True)
+        score = self.config.objective or "on the validation split"
+        folder = folder_of(self.hydra_context.config_loader, self.config, best.number, asked[best.number])
+        print(
+            f"best of {len(done)} trials: {best.number} with {best.value:.4g} {score} ({chosen}); to read its test split, once:\n"
+            f"python -m multimodal_lab.evaluate run={folder} eval_split=test",
+            flush=True,
+        )
         return best.value
 
 

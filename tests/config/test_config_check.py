@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from hydra.utils import get_class
 from omegaconf import OmegaConf
@@ -161,8 +162,9 @@ def test_what_can_not_be_composed_is_told_by_a_flag_that_shows_as_by_a_run(line,
         ("seed=choice(3,4)", "seed=3"),
     ],
 )
-def test_several_values_are_one_where_something_is_only_shown(line, instead):
+def test_several_values_are_one_where_something_is_only_shown(line, instead, monkeypatch):
     """With -m, which a run is told to add, these flags are refused."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # which Hydra sets for the rest of the process
     with pytest.raises(ConfigError, match=rf"several values, where one is taken \(nearest: {re.escape(instead)}\)$"):
         show(["--cfg", "job", line])
     if "figures" not in line:

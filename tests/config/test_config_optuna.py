@@ -3,7 +3,9 @@
 import csv
 import importlib
 import importlib.util
+import json
 import shlex
+from pathlib import Path
 
 import pytest
 from hydra.core.plugins import Plugins
@@ -47,12 +49,25 @@ def test_a_search_is_checked_at_its_ends():
     assert "optim.lr=-1" in refusal("-m optim.lr=-1,1e-3 hydra/sweeper=optuna")
     assert "hydra.sweeper.n_trials=1" in refusal(f"{SEARCH} hydra.sweeper.n_trials=0")
     assert "expected one of auto, maximize, minimize" in refusal(f"{SEARCH} hydra.sweeper.direction=max")
-    assert "hydra.sweeper.direction=maximize, or minimize" in refusal(f"{SEARCH} objective=knn/fused/species/n")
+    assert "hydra.sweeper.direction=maximize, or minimize" in refusal(f"{SEARCH} objective=val/knn/fused/species/n")
     assert "trials are compared by a score" in refusal(f"{SEARCH} evaluate=[knn]")
 
 
+@pytest.mark.usefixtures("installed")
+def test_trials_are_judged_on_the_validation_split():
+    """The test split is read once, by what was chosen: a score of it can't choose."""
+    assert "eval_split=val" in check_command(shlex.split(SEARCH)).lines
+    assert "eval_split=test: trials are chosen by their scores" in refusal(f"{SEARCH} eval_split=test")
+    assert "objective=val/probe/fused/sex/accuracy" in refusal(f"{SEARCH} objective=probe/fused/sex/accuracy")
+    assert "leaves no val split" in refusal(f"{SEARCH} data.split.val=0 data.split.train=0.6")
+
+
 def test_the_direction_follows_from_the_objective(composed):
-    for objective, way in (("null", "maximize"), ("test/total", "minimize"), ("probe/fused/sex/accuracy", "maximize")):
+    for objective, way in (
+        ("null", "maximize"),
+        ("test/total", "minimize"),
+        ("val/probe/fused/sex/accuracy", "maximize"),
+    ):
         assert sweeper.direction(composed(f"objective={objective}"), "auto") == way
     assert sweeper.direction(composed(), "minimize") == "minimize"
 
@@ -64,4 +79,9 @@ def test_its_trials_stand_in_the_table(cli, tmp_path):
     rows = list(csv.DictReader((tmp_path / "sweep.csv").open()))
     assert len({row["optim.lr"] for row in rows}) == len(rows) == 3
     assert "job 3 of 3: " in done.stdout
+    assert "± is over seeds, on the validation split" in " ".join(done.stdout.split())
     assert "best of" in done.stdout
+    (command,) = (line for line in done.stdout.splitlines() if line.startswith("python -m multimodal_lab.evaluate "))
+    best = Path(command.split("run=")[1].split()[0])
+    assert json.loads((best / "summary.json").read_text())["val/probe/fused/species/accuracy"] > 0
+    assert command.endswith("eval_split=test")

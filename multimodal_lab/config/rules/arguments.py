@@ -128,13 +128,15 @@ def as_its_head(tree: Tree) -> Iterator[Problem]:
 
 
 def splits_there(tree: Tree) -> Iterator[Problem]:
-    """An evaluator that reads a further split (`splits`) has one."""
+    """The split that the run is scored on is there, and the further one that an evaluator reads (`splits`)."""
     split = (tree.get("data") or {}).get("split") or {}
-    for name, node in (tree.get("evaluate") or {}).items():
-        for one in fact(target(node), "splits", (), node) if isinstance(node, dict) else ():
-            if split.get(one) == 0 and split.get("column") is None and (tree.get("eval_split") or "test") != one:
-                expects = f"leaves no {one} split, which evaluate.{name} as it is set reads"
-                yield Problem(f"data.split.{one}", 0, expects, f"data.split.{one}=0.1")
+    scored = tree.get("eval_split") or "test"
+    readers = {f"evaluate.{name} as it is set reads": node for name, node in (tree.get("evaluate") or {}).items()}
+    wanted = [(one, who) for who, node in readers.items() if isinstance(node, dict)
+              for one in fact(target(node), "splits", (), node) if one != scored]  # fmt: skip
+    for one, who in [(scored, f"eval_split={scored} scores"), *wanted]:
+        if split.get(one) == 0 and split.get("column") is None:
+            yield Problem(f"data.split.{one}", 0, f"leaves no {one} split, which {who}", f"data.split.{one}=0.1")
 
 
 ARGUMENT_RULES = (heads_divide_width, related, named, reads_inputs, as_its_head, splits_there)
