@@ -10,7 +10,7 @@ import numpy as np
 
 from multimodal_lab.bounds import Count, Fraction, Margin, Natural
 from multimodal_lab.data import fitted_cache, record
-from multimodal_lab.data.audit import baseline
+from multimodal_lab.data.audit import baseline, grid
 from multimodal_lab.data.complete import complete
 from multimodal_lab.data.fitted_cache import FittedCache, learn, note, restore_content, unreadable
 from multimodal_lab.data.kind import Background, StreamPlan
@@ -185,7 +185,8 @@ class Data:
         if frozen is None:
             prepared.notes += [] if resplit == "test" else [*chosen.split.told(samples.table, splits), *told]
             prepared.notes += note(samples, len(bad.good(taught)), self.statistics)
-            prepared.notes += [f"warning: {found.sentence}" for found in baseline.of_names(table)]
+            told_of = [*baseline.of_names(table), *grid.findings(table)]
+            prepared.notes += [f"warning: {found.sentence}" for found in told_of if found.level == "warning"]
         checked = frozen is None and self.verify == "all"
         prepared.read_all = partial(first_reading.read, prepared, memory, checked, self.statistics)
         if not encodes:

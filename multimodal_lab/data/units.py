@@ -6,10 +6,12 @@ between 0 and about 1, and products store it times a factor. A unit that is not 
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -111,17 +113,36 @@ def seen(x: np.ndarray) -> Values | None:
     return Values(float(low), float(high), float(mean), whole)
 
 
-def sentence(stream: str, bands: Sequence[Band], values: Values, found: str) -> str:
-    """What was found, what the card says, and what to do. found: see `doubt`."""
+def sentence(stream: str, bands: Sequence[Band], values: Values, found: str, source: Any) -> str:
+    """What was found, what the card says, and what to do by keys that `source`, the reader, has. found: see `doubt`."""
     first = [band.name for band in bands[:SHOWN]]
     names = ", ".join(first) + (", …" if len(bands) > SHOWN else "")
     numbers = f"{values.low:.4g} to {values.high:.4g}, mean {values.mean:.4g}"
-    what = (
-        f"stream {stream}: {names} hold{'s' * (len(bands) == 1)} {numbers}: {found}, and the card says {bands[0].unit}"
-    )
+    what = f"stream {stream}: {names} hold{'s' * (len(bands) == 1)} {numbers}: {found}, and"
     if found == NODATA:
-        return f"{what}; declare it, such as data.source.card.nodata={values.low:g}"
-    return f"{what}; convert them, or correct the unit in the data's card (data.source.card.units)"
+        return f"{what} the unit is {bands[0].unit}; {_declared(source, values.low)}"
+    says = f"{what} the card says {bands[0].unit}; convert them, or correct the unit in "
+    if getattr(source, "card", None) is not None:
+        return f"{says}the data's card (data.source.card.units)"
+    if _carded(source):
+        return f"{says}the card of the source that has them (source.card.units)"
+    return f"{what} what is read here is {bands[0].unit}, which no key changes; convert them"
+
+
+def _declared(source: Any, value: float) -> str:
+    """How to say that a value is nodata."""
+    if getattr(source, "card", None) is not None:
+        return f"declare it, such as data.source.card.nodata={value:g}"
+    if _carded(source):
+        return f"declare it in the card of the source that has it, such as source.card.nodata={value:g}"
+    if "nodata" in inspect.signature(type(source)).parameters:
+        return f"declare it: data.source.nodata={value:g}"
+    return "no key declares it here: convert them"
+
+
+def _carded(source: Any) -> bool:
+    """Whether one of the sources of which this one is made has a card."""
+    return any(getattr(m.source, "card", None) is not None for m in getattr(source, "members", {}).values())
 
 
 def _decibel(x: Values) -> str:

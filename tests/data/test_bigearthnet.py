@@ -187,6 +187,10 @@ def other_type(pairs):
     pairs[2].s2["B02"] = (pairs[2].s2["B02"] / 10000).astype(np.float32)
 
 
+def linear(pairs):
+    pairs[2].s1 = {band: 10 ** (x / 10) for band, x in pairs[2].s1.items()}
+
+
 def not_in_the_lmdb(pairs):
     pairs[2].s2 = pairs[4].s2 = None
 
@@ -206,6 +210,10 @@ PATCH, RADAR = made_pairs()[2].patch_id, made_pairs()[2].s1_name
         (other_size, f"BENv2.lmdb: {PATCH}: B05 is 5 x 6 of uint16, expected 6 x 6 of uint16 as in S2A_"),
         (other_type, f"BENv2.lmdb: {PATCH}: B02 is 12 x 12 of float32, expected 12 x 12 of uint16 as in S2A_"),
         (not_in_the_lmdb, f"BENv2.lmdb: no Sentinel-2 patch for 2 of 6 rows of the table: {PATCH}, S2A_"),
+        (
+            linear,
+            f"sample '{PATCH}': stream s1: VV, VH hold 0.0.*: linear power, .* is dB, which no key changes; convert",
+        ),
         (
             outside,
             f"metadata.parquet: {PATCH}: label 'Pasture' is none of BigEarthNet's nineteen; .* nearest: Pastures",

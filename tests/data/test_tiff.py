@@ -218,7 +218,7 @@ def test_a_file_with_two_suffixes_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_band_is_named(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", cube(), "planar")
-    with pytest.raises(DataError, match="'red'"):
+    with pytest.raises(DataError, match=r"data\.source\.card\.mask_band=red: no such band; there are R \(null"):
         card(["R"], mask_band="red")
     source = Tiff(str(tmp_path), card=SEVEN)
     with pytest.raises(DataError, match="no band 'mask'"):

@@ -1,5 +1,7 @@
 """What values of a unit can't be; what need be no fault passes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,41 @@ def test_ranges_are_those_of_all_samples_and_equal_bands_are_equal_in_each():
     for key, of in (("low", np.nanmin), ("high", np.nanmax), ("mean", np.nanmean)):
         assert facts[key] == pytest.approx(of(every, 1))
     assert BandRanges().facts() == {}
+
+
+class Carded:
+    card = "there"
+
+
+class Fixed:
+    def __init__(self, *, nodata=0):
+        self.nodata = nodata
+
+
+class Joint:
+    def __init__(self, source):
+        self.members = {"s1": SimpleNamespace(source=source)}
+
+
+@pytest.mark.parametrize(
+    ("source", "unit", "nodata"),
+    [
+        (Carded(), "(data.source.card.units)", "data.source.card.nodata=-9999"),
+        (
+            Joint(Carded()),
+            "(source.card.units)",
+            "source.card.nodata=-9999",
+        ),
+        (Fixed(), "which no key changes; convert them", "declare it: data.source.nodata=-9999"),
+        (
+            Joint(Fixed()),
+            "which no key changes",
+            "no key declares it",
+        ),
+    ],
+)
+def test_the_cure_is_a_key_that_the_data_have(source, unit, nodata):
+    bands = [Band("VV", None, "dB")]
+    for x, said in (([0.0001, 0.02, 1.3], unit), ([-9999.0, -12.0, -10.0], nodata)):
+        sentence = units.sentence("s1", bands, *units.doubtful("dB", np.array(x)), source)
+        assert said in sentence

@@ -15,8 +15,10 @@ CROSS = {"VV": "VH", "HH": "HV"}
 SWAPPED = 1.0  # dB, as a mean over a set; of Sentinel-1 it is about 7 the other way
 
 
-def of_stream(name: str, bands: Sequence[Band], ranges: Mapping[str, Any], whole: bool) -> Iterator[Finding]:
-    """What `BandRanges.facts` of a stream tells of its bands; whole: they are stored as integers."""
+def of_stream(
+    name: str, bands: Sequence[Band], ranges: Mapping[str, Any], whole: bool, source: Any
+) -> Iterator[Finding]:
+    """What `BandRanges.facts` of a stream of `source` tells of its bands; whole: they are stored as integers."""
     if not ranges:
         return
     for place, band in enumerate(bands):
@@ -31,7 +33,7 @@ def of_stream(name: str, bands: Sequence[Band], ranges: Mapping[str, Any], whole
         else:
             values = units.Values(low, high, mean, whole)
             if found := units.doubt(band.unit, values):
-                sentence = units.sentence(name, [band], values, found)
+                sentence = units.sentence(name, [band], values, found, source)
                 yield Finding("unit", where, sentence, False, severity="error")
     yield from baseline.of_ranges(name, bands, ranges["low"])
     yield from _same(name, bands, ranges["same"])

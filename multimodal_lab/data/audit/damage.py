@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from multimodal_lab.data.audit import band_order, bands, baseline
+from multimodal_lab.data.audit import band_order, bands, baseline, sample_order
 from multimodal_lab.data.audit.finding import Finding, listed, number
 from multimodal_lab.data.audit.survey import StreamSurvey, Survey
 from multimodal_lab.data.streams.sample import SampleReader
@@ -27,9 +27,11 @@ def findings(reader: SampleReader, found: Survey) -> Iterator[Finding]:
             continue
         yield from _odd(name, own, reader.called, len(own.layout))
         whole = own.usual is not None and own.usual[1].startswith(("int", "uint"))
-        told = bands.of_stream(name, plan.stored.bands, own.ranges.facts(), whole)
+        told = bands.of_stream(name, plan.stored.bands, own.ranges.facts(), whole, reader.source)
         yield from (f for f in told if not (f.kind == "unit" and own.odd))
-        yield from band_order.swapped(name, plan.stored.bands, np.stack(own.means) if own.means else np.zeros((0, 0)))
+        means = np.stack(own.means) if own.means else np.zeros((0, 0))
+        yield from band_order.swapped(name, plan.stored.bands, means)
+        yield from sample_order.odd(name, plan.stored.bands, means, [reader.names[row] for row in own.layout])
         yield from baseline.of_values(name, plan.stored.bands, own.least, [reader.names[row] for row in own.layout])
         yield from _gaps(name, own, [band.name for band in plan.stored.bands], lambda row: reader.names[row])
 

@@ -116,4 +116,5 @@ def _add(
     for unit, places in groups.items():
         found = units.doubtful(unit, values[places]) if units.tells(unit, len(places)) else None
         if found is not None:
-            own.odd[row] = units.sentence(name, [reader.plans[name].stored.bands[i] for i in places], *found)
+            own_bands = [reader.plans[name].stored.bands[i] for i in places]
+            own.odd[row] = units.sentence(name, own_bands, *found, reader.source)

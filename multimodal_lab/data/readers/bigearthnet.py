@@ -26,6 +26,7 @@ from multimodal_lab.device.trim import trim
 from multimodal_lab.types import Band, Stream
 
 MADE = "made-up patches: data.root is not given"
+REAL = "data.root=/data/BigEarthNet-V2 reads the real ones"
 
 
 class BigEarthNet:
@@ -66,7 +67,11 @@ class BigEarthNet:
         self._made = made if root is None else None
         self._folders: FolderPatches | None = None
         if root is None:
-            self.samples, self.identity, self.notes = with_present(made.samples, present or {}), made.identity, [MADE]
+            self.samples, self.identity, self.notes = (
+                with_present(made.samples, present or {}),
+                made.identity,
+                [f"{MADE} ({REAL})"],
+            )
             self.stands_in = MADE
             return
         folder, limits, keep = existing(root), limits or Limits(), {"snow": snow, "clouds": clouds}

@@ -39,9 +39,12 @@ def card(
         raise DataError(
             f"data.source.card.bands: {twice[0]} is there twice" if twice else "data.source.card.bands: no bands"
         )
-    for name in [*(units or {}), *([mask_band] if mask_band is not None else [])]:
+    there = f"no such band; there are {', '.join(bands)}"
+    for name in units or {}:
         if name not in bands:
-            raise DataError(f"data.source.card: no band {name!r}; there are {', '.join(bands)}")
+            raise DataError(f"data.source.card.units.{name}: {there}")
+    if mask_band is not None and mask_band not in bands:
+        raise DataError(f"data.source.card.mask_band={mask_band}: {there} (null: there is no mask)")
     if isinstance(nodata, list) and len(nodata) != len(bands):
         raise DataError(f"data.source.card.nodata: {len(nodata)} values for {len(bands)} bands")
     made = tuple(Band(b, c, (units or {}).get(b, unit)) for b, c in zip(bands, centres))

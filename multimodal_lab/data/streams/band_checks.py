@@ -18,7 +18,7 @@ def findings(samples: SampleReader) -> Iterator[Finding]:
     """What is wrong with the bands of each stream, see `audit.bands`."""
     for name, fitted in samples.fitted.items():
         whole = str(fitted.layout.get("dtype", "")).startswith(("int", "uint"))
-        yield from bands.of_stream(name, samples.plans[name].stored.bands, fitted.ranges, whole)
+        yield from bands.of_stream(name, samples.plans[name].stored.bands, fitted.ranges, whole, samples.source)
 
 
 def notes(samples: SampleReader) -> list[str]:

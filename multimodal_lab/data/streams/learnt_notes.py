@@ -47,7 +47,8 @@ def of_ranges(learnt: Mapping[str, StreamStatistics]) -> list[str]:
     for name, fitted in learnt.items():
         found.setdefault(fitted.unit, []).append(name)
     return [
-        f"augmentation: scaled values of {', '.join(names)} stay below {unit:.3g}, which ops take for their full range, 1"
+        f"augmentation: ops whose strength is a share of the range, as of brightness and noise, take it for 0 to {unit:.3g} in "
+        f"{', '.join(names)}"
         for unit, names in found.items()
         if unit != 1
     ]

@@ -64,7 +64,9 @@ class SampleReader:
         self.one_frame = len({(self.resizes[n].fit, self.resizes[n].crop_pct) for n in self.images}) < 2
         self.table: pd.DataFrame = source.samples
         self.names = [str(i) for i in self.table["id"]]
-        self.paths = list(self.table["path"]) if "path" in self.table else []
+        # of a sample of several files it is the first one, which need not be the one that a message is about
+        one = "stored_files" not in {*dir(type(source)), *vars(source)} and "path" in self.table
+        self.paths = list(self.table["path"]) if one else []
         # how the values of each stream are scaled
         self.policies: dict[str, Any] = {
             n: scaling.of(p.stored) if isinstance(scaling, OwnScaling) and self._scaled(n) else scaling
@@ -162,7 +164,8 @@ class SampleReader:
                 own = x if len(places) == len(x) else x[places]
                 own = own if raw.mask is None or not self.kinds[name].spatial else own[..., raw.mask]
                 if (found := units.doubtful(unit, own)) is not None:
-                    raise DataError(units.sentence(name, [self.plans[name].stored.bands[i] for i in places], *found))
+                    bands = [self.plans[name].stored.bands[i] for i in places]
+                    raise DataError(units.sentence(name, bands, *found, self.source))
 
     def require(self, row: int) -> None:
         """Raise what reading and resizing one sample would raise."""

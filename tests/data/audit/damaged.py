@@ -224,7 +224,7 @@ DAMAGE = {
         each(changed, sensor="s1", change=bands(lambda x: x[:, :3].fill(-9999)), only="p04"),
         "unit",
         "error",
-        r"p04.* -9999 to .*not declared.*data.source.card.nodata=-9999.*1 of 24",
+        r"p04.* -9999 to .*not declared.*in the card of the source that has it, such as source.card.nodata=-9999.*1 of 24",
     ),
     "a nodata value that files of whole numbers declare": (
         declared,

@@ -89,6 +89,7 @@ def test_a_run_refuses_them_at_its_start_too(damaged, name, says):
     ("swapped bands", r"warning: stream s1: VV has a mean of .* swapped"),
     ("the offset of baseline 04.00 in all", r"warning: s2: no value of any band is below 1000"),
     ("products of two baselines", r"warning: 16 samples of processing baselines before 04\.00"),
+    ("two projections", r"warning: 2 reference systems in one set: EPSG:"),
 ])  # fmt: skip
 def test_a_run_warns_of_what_it_can_train_on(damaged, name, says):
     prepared = opened(damaged(name), on_error="raise").prepare(MODALITY, 0)
