@@ -25,6 +25,7 @@ run    the directory of a finished run with adapt=lora or adapt=adalora
 out    a new directory: the run without adapt, whose layers are W + ΔW. Whatever reads a run reads it, adapt=encoders too; a
        training can't be resumed from it. The backbones lie in out/weights, for backbone.weights=FILE of another run."""
 WEIGHTS = "weights"
+BARE = {"save": "all", "ema": None, "monitor": None, "warm_start": None}  # of one checkpoint, which holds every weight
 BESIDE = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model", "*processor_config.json",
           "modules.json", str(SENTENCES))  # fmt: skip
 
@@ -50,7 +51,7 @@ def merge(run: Path, out: Path) -> str:
         )
     config = read_config(run)
     nodes = {name: config["backbones"].get(name, config["backbone"]) for name in adapted}
-    config |= {"adapt": {}, "dir": str(out), "train": {**config["train"], "save": "all", "ema": None, "monitor": None}}
+    config |= {"adapt": {}, "dir": str(out), "train": {**config["train"], **BARE}}
     CheckpointStore(out / directory.CHECKPOINTS, 1).save_weights(
         predictor.system, read_state(predictor.checkpoint)["step"]
     )

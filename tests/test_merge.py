@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from tokenizers_made import make
 from transformers import CLIPConfig, CLIPModel
 
-from multimodal_lab.adapt import encoders
+from multimodal_lab.adapt import trained
 from multimodal_lab.backbone.image import Image
 from multimodal_lab.backbone.transformers_text import TransformersText
 from multimodal_lab.checkpoint import store
@@ -96,13 +96,13 @@ def test_its_backbones_begin_others(runs):
 
 
 def test_it_is_a_source_of_encoders_and_the_run_before_is_not(runs):
-    found = encoders.load(str(runs.out))
+    found = trained.load(str(runs.out))
     assert found.stream(["R", "G", "B"], "image", "image") == "image"
     assert found.stream([], "text", "text") == "text"
     with pytest.raises(
-        encoders.EncoderError, match=rf"merge them first: python -m multimodal_lab\.merge run={runs.run} out="
+        trained.TrainedRunError, match=rf"merge them first: python -m multimodal_lab\.merge run={runs.run} out="
     ):
-        encoders.load(str(runs.run))
+        trained.load(str(runs.run))
 
 
 def test_what_can_not_be_merged_is_told(runs, cli, tmp_path):

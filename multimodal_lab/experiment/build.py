@@ -13,7 +13,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.build import asks, build
-from multimodal_lab.checkpoint.state import Adapter
 from multimodal_lab.config import redact
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.instantiate import safe_instantiate
@@ -21,9 +20,9 @@ from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.rules import wiring
 from multimodal_lab.config.rules.wiring import target
 from multimodal_lab.experiment import first_scale, preprocessing
+from multimodal_lab.experiment.adapted import begin
 from multimodal_lab.log.background import Background
 from multimodal_lab.loss import balanced
-from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 from multimodal_lab.train.ema import Teacher
 
@@ -103,14 +102,7 @@ def build_system(cfg: DictConfig, data: Any, trained: bool = False) -> System:
     first_scale.scale(system, data)
     _require_targets(system, data, wiring.added(as_plain(cfg)), trained)
     _balance(system, data, trained)
-    if cfg.get("adapt") and "_target_" in cfg.adapt:
-        adapt = safe_instantiate(cfg.adapt)
-        # a checkpoint without frozen weights needs them from where they came
-        rebuild = trained and cfg.train.get("save") == "trained"
-        facts = {"data": None if trained else data, "rebuild": rebuild}
-        with stage("adapting the system"):
-            given = build(adapt, system=system, **{k: v for k, v in facts.items() if asks(adapt, k)})
-        vars(system)["adapter"] = adapter(given, cfg.train.get("shard"))  # a module too keeps its state to itself
+    begin(system, cfg, data, trained)
     return taught(system)
 
 
@@ -138,22 +130,6 @@ def _begin_anew(backbone: dict[str, Any]) -> None:
     for inner in backbone.values():
         if isinstance(inner, dict) and target(inner):
             _begin_anew(inner)
-
-
-def adapter(given: Any, shard: bool = False) -> Adapter | None:
-    """What an `adapt` has given, if it acts while training; `ValueError` for one that a resume could not continue."""
-    if not hasattr(given, "after_gradient"):
-        return None
-    name = type(given).__name__
-    if lacking := [k for k in ("state_dict", "load_state_dict") if not hasattr(given, k)]:
-        raise ValueError(
-            f"adapt: {name} has after_gradient and no {' and no '.join(lacking)}: what it learns would be lost in a resume; "
-            "a state_dict of {} says that it learns nothing"
-        )
-    if shard:
-        raise ValueError(f"adapt: {name} changes whole weights, and train.shard=true cuts them; give train.shard=false")
-    found: Adapter = given
-    return found
 
 
 def _require_targets(system: System, data: Any, added: Iterable[str], trained: bool) -> None:

@@ -65,6 +65,10 @@ def build_system(
             f"backbone.band_correlation=measured: the first convolution of {next(iter(waiting))} is scaled by the training "
             "split; leave out `streams` to have the data read, or give a number from 0 to 1"
         )
+    if cfg.train.get("warm_start"):
+        raise ConfigError(
+            "train.warm_start: asks for the data, to know what is held out; leave out `streams` to have them read"
+        )
     if "_target_" in cfg.adapt:
         adapt = safe_instantiate(cfg.adapt)
         if asks(adapt, "data"):

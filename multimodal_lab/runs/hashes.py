@@ -25,6 +25,7 @@ TRAINED = {
     "runs",
     "tokens",
     "negatives",
+    "warm_start",
 }  # keys whose values name files of weights, a tokenizer or mined negatives, or runs that hold them
 OF_A_MODEL = ("*.safetensors", "config.json", "tokenizer.json", "modules.json", "*_*/config.json", "*_*/*.safetensors")
 

@@ -18,6 +18,9 @@ class TrainConfig:
     max_steps: Natural | None = (
         None  # stop after so many optimizer steps, whatever `epochs` says; 0: judged as it begins
     )
+    warm_start: str | None = (
+        None  # a finished run of the same system, whose weights it begins with: see `adapt.warm_start`
+    )
     precision: Precision = "fp32"  # of the forward pass; weights stay fp32
     accumulate_steps: Count = 1  # batches per optimizer step
     micro_batch: Count | None = None  # rows that backbones see at a time; the gradient is that of the whole batch

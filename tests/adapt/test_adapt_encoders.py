@@ -11,8 +11,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from multimodal_lab.adapt import encoders
-from multimodal_lab.adapt.encoders import EncoderError
+from multimodal_lab.adapt import trained as trained_run
+from multimodal_lab.adapt.trained import TrainedRunError
 from multimodal_lab.checkpoint import store
 from multimodal_lab.config import schema
 from multimodal_lab.config.instantiate import safe_instantiate
@@ -86,7 +86,7 @@ def test_each_stream_has_the_backbone_and_normalisation_of_its_bands_and_keeps_t
 
 @pytest.mark.parametrize("split", ["data.split.seed=1", "data.split.by=null"])
 def test_encoders_that_have_seen_held_out_samples_or_groups_are_refused(use, split):
-    with pytest.raises(EncoderError, match=r"scaled|saw stream|was trained on \d+ of the \d+ test samples"):
+    with pytest.raises(TrainedRunError, match=r"scaled|saw stream|was trained on \d+ of the \d+ test samples"):
         use("fusion=concat", split)
 
 
@@ -99,7 +99,7 @@ def test_the_sentence_names_how_many_and_the_split_to_take(use, trained, tmp_pat
     splits["val"], splits["test"] = splits["test"], splits["val"]
     (other / "data.json").write_text(json.dumps(record))
     expected = rf"trained on {len(splits['val'])} of the {len(splits['val'])} test samples.*data\.split\.seed=0"
-    with pytest.raises(EncoderError, match=expected):
+    with pytest.raises(TrainedRunError, match=expected):
         use("fusion=concat", runs=other)
 
 
@@ -114,7 +114,7 @@ def test_another_of_the_same_group_counts_as_seen(use, trained, tmp_path):
     record["splits"]["test"] = []
     (other / "data.json").write_text(json.dumps(record))
     with pytest.raises(
-        EncoderError, match=r"was trained on 2 of the \d+ test samples here, or on others of their groups"
+        TrainedRunError, match=r"was trained on 2 of the \d+ test samples here, or on others of their groups"
     ):
         use("fusion=concat", runs=other)
 
@@ -137,10 +137,10 @@ def test_what_the_encoder_has_seen_is_known_by_its_pixels_under_any_name(use, tr
     assert "digests" not in noted("same", record["content"])  # none of it is held out here
     leaked = packed(np.append(unpacked(own["train"]), _held_out(use)))
     with pytest.raises(
-        EncoderError, match=r"was trained on 2 of the \d+ test samples here, or on others of their groups"
+        TrainedRunError, match=r"was trained on 2 of the \d+ test samples here, or on others of their groups"
     ):
         noted("leaked", {**record["content"], "rgb": {**own, "train": leaked}})
-    with pytest.raises(EncoderError, match=r"damaged: the digests of its samples are damaged"):
+    with pytest.raises(TrainedRunError, match=r"damaged: the digests of its samples are damaged"):
         noted("damaged", {"rgb": {"train": "?"}})
     assert noted("earlier", {}).count("keeps no digests of the samples that it was trained on") == 1
 
@@ -163,7 +163,7 @@ WRONG = {
 @pytest.mark.parametrize("override", WRONG)
 def test_encoders_that_do_not_fit_are_refused(use, override):
     words = [override, *(["backbone.freeze=true"] if override == "backbone=shared" else [])]
-    with pytest.raises(EncoderError, match=WRONG[override]):
+    with pytest.raises(TrainedRunError, match=WRONG[override]):
         use("fusion=concat", *words)
 
 
@@ -197,9 +197,9 @@ def test_an_encoder_of_another_tokenizer_is_refused(before, said):
     reader.kinds = {"text": kinds.get("text")}
     data = SimpleNamespace(reader=reader, streams={"text": Stream("text", "text", length=8)})
     facts = {**asdict(reader.fitted["text"]), "length": 8, **before}
-    run = encoders.Trained(Path("old"), {"choices": choices(reader), "streams": {"words": facts}}, {}, Path("old"))
+    run = trained_run.Trained(Path("old"), {"choices": choices(reader), "streams": {"words": facts}}, {}, Path("old"))
     if said is None:
-        encoders._require_same_inputs(run, "words", data, "text")
+        trained_run.require_same_inputs(run, "words", data, "text")
     else:
-        with pytest.raises(EncoderError, match=said):
-            encoders._require_same_inputs(run, "words", data, "text")
+        with pytest.raises(TrainedRunError, match=said):
+            trained_run.require_same_inputs(run, "words", data, "text")

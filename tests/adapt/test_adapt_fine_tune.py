@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_adapt_encoders import TRAIN, weights
 
-from multimodal_lab.adapt.encoders import EncoderError
+from multimodal_lab.adapt.trained import TrainedRunError
 from multimodal_lab.config import schema
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.experiment.build import build_system
@@ -69,9 +69,9 @@ def test_layers_nearer_the_data_learn_more_slowly(composed, trained, tmp_path):
 @pytest.mark.parametrize("strict", ["false", "{uv: false}"])
 def test_a_stream_that_no_run_has_starts_from_scratch_where_that_is_said(use, trained, strict):
     words = ["modality.uv.bands=[UV1,UV2]"]
-    with pytest.raises(EncoderError, match=r"stream uv takes UV1, UV2, and no run has a backbone for that"):
+    with pytest.raises(TrainedRunError, match=r"stream uv takes UV1, UV2, and no run has a backbone for that"):
         use(*words)
-    with pytest.raises(EncoderError, match=r"adapt\.freeze=true would freeze it untrained; add adapt\.freeze=false"):
+    with pytest.raises(TrainedRunError, match=r"adapt\.freeze=true would freeze it untrained; add adapt\.freeze=false"):
         use(*words, f"adapt.strict={strict}", "adapt.freeze=true")
     folder = use(*words, f"adapt.strict={strict}", AS_IT_BEGINS)
     assert all(same(weights(trained), weights(folder), "rgb"))
@@ -79,7 +79,7 @@ def test_a_stream_that_no_run_has_starts_from_scratch_where_that_is_said(use, tr
 
 
 def test_of_a_backbone_built_otherwise_what_fits_is_taken_and_the_rest_told(use, trained):
-    with pytest.raises(EncoderError, match=r"take what fits with adapt\.strict=false"):
+    with pytest.raises(TrainedRunError, match=r"take what fits with adapt\.strict=false"):
         use("backbone.widths=[8,32]")
     folder = use("backbone.widths=[8,32]", "adapt.strict=false", AS_IT_BEGINS)
     given, taken = weights(trained), weights(folder)
@@ -91,7 +91,9 @@ def test_of_a_backbone_built_otherwise_what_fits_is_taken_and_the_rest_told(use,
 
 
 def test_an_unknown_stream_of_strict_is_told_with_the_nearest(use):
-    with pytest.raises(EncoderError, match=r"adapt\.strict\.uw: no such stream; expected one of rgb, uv; nearest: uv"):
+    with pytest.raises(
+        TrainedRunError, match=r"adapt\.strict\.uw: no such stream; expected one of rgb, uv; nearest: uv"
+    ):
         use("adapt.strict={uw: false}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_series import Series
 
-from multimodal_lab.adapt import encoders
+from multimodal_lab.adapt import trained
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.packed import finalize, probe, reader, writer
 from multimodal_lab.data.readers import video_file
@@ -122,7 +122,7 @@ def test_a_run_of_the_files_sees_their_store_as_it_was_trained(tmp_path):
         prepared(store, modality, tmp_path, scaling=scaling, frozen=record)
         here = prepared(store, modality, tmp_path, scaling=scaling)
         for name in modality:  # and so does one that starts from its encoders
-            encoders._require_same_inputs(encoders.Trained(tmp_path, record, {}, tmp_path), name, here, name)
+            trained.require_same_inputs(trained.Trained(tmp_path, record, {}, tmp_path), name, here, name)
     with pytest.raises(DataError, match=r"scaling: stream clip is scaled by .*DatasetStats.* trained with .*DtypeMax"):
         prepared(
             store, {"clip": modality["clip"]}, tmp_path, scaling=OwnScaling({"pair": DatasetStats()}), frozen=record

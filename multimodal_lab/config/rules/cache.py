@@ -1,4 +1,4 @@
-"""Rules of runs on cached features (`cache=features`) and of encoders from other runs."""
+"""Rules of runs on cached features (`cache=features`) and of weights from other runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.rules.wiring import Tree, losses, streams, target
+from multimodal_lab.config.rules.wiring import Tree, file_of, losses, streams, target
 from multimodal_lab.config.signature import SourceError, signature
 from multimodal_lab.config.study import under
 from multimodal_lab.config.suggest import one
 from multimodal_lab.runs.records import LayoutError, require_readable
+
+WARM_START = "train.warm_start"
 
 
 def cached(tree: Tree) -> Iterator[Problem]:
@@ -28,23 +30,25 @@ def cached(tree: Tree) -> Iterator[Problem]:
         yield Problem("train.precision", precision, "cache=features stores features in fp32", "train.precision=fp32")
 
 
-def encoder_runs(tree: Tree) -> Iterator[Problem]:
-    """Encoders come from runs that are there."""
+def trained_runs(tree: Tree) -> Iterator[Problem]:
+    """Encoders, and the weights of a warm start, come from runs that are there, and from one or the other."""
     node = tree.get("adapt") or {}
     argument = fact(target(node), "runs_argument", "")
-    runs = node.get(argument)
-    for i, run in enumerate(runs if isinstance(runs, list) else ()):
+    runs, start = node.get(argument), tree["train"].get("warm_start")
+    named = {f"adapt.{argument}.{i}": run for i, run in enumerate(runs if isinstance(runs, list) else ())}
+    if start is not None and named:
+        expects = f"gives every weight of a run, and adapt={file_of(node)} the backbones of others; keep one of the two"
+        yield Problem(WARM_START, start, expects, f"{WARM_START}=null")
+    for key, run in (named | ({} if start is None else {WARM_START: start})).items():
         folder = Path(str(run)).expanduser()
         if not (folder / "summary.json").is_file():
             near = sorted(str(p.parent) for p in folder.parent.glob("*/summary.json"))[:3]
-            yield Problem(
-                f"adapt.{argument}.{i}", run, "no finished run here (expected summary.json in it)", ", ".join(near)
-            )
+            yield Problem(key, run, "no finished run here (expected summary.json in it)", ", ".join(near))
             continue
         try:
             require_readable(folder)
         except LayoutError as error:
-            yield Problem(f"adapt.{argument}.{i}", run, str(error))
+            yield Problem(key, run, str(error))
 
 
 def _not_kept(tree: Tree, name: str) -> Problem | None:

@@ -8,7 +8,7 @@ from multimodal_lab.config.facts import constant, fact, problems
 from multimodal_lab.config.problem import Problem, is_target
 from multimodal_lab.config.rules.arguments import ARGUMENT_RULES
 from multimodal_lab.config.rules.balance import BALANCE_RULES
-from multimodal_lab.config.rules.cache import backbone_for, cached, encoder_runs
+from multimodal_lab.config.rules.cache import backbone_for, cached, trained_runs
 from multimodal_lab.config.rules.extras import EXTRA_RULES
 from multimodal_lab.config.rules.grids import GRID_RULES
 from multimodal_lab.config.rules.heads import HEAD_RULES
@@ -232,7 +232,7 @@ RULES = (
     part_of_its_group,
     some_input, modality_subsets, stream_names, own_backbones, backbone_kinds, *HEAD_RULES, *ARGUMENT_RULES, *GRID_RULES,
     label, loss_paths, target_shapes, names_clash, two_views, enough_samples, some_weight, task_weights,
-    augmented, lr_scale, adapted, shuffled, figures, cached, encoder_runs,
+    augmented, lr_scale, adapted, shuffled, figures, cached, trained_runs,
     root_is_read, components_in_range, *STEP_RULES, *RUN_RULES, *USE_RULES, *EXTRA_RULES, *TOWER_RULES,
     *BALANCE_RULES, *PAIR_RULES, *TEACHER_RULES,
 )  # fmt: skip
