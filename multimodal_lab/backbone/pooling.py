@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from multimodal_lab.pretrained.hub import whole
 from multimodal_lab.pretrained.tokenizer import read, settings
 
 Pooling = Literal["mean", "first", "last", "pooler"]
@@ -21,6 +22,7 @@ def own_pooling(folder: Path, config: Any) -> Pooling:
 
     `ValueError` for a way of sentence-transformers that is none of these, such as the largest of all tokens.
     """
+    folder = whole(folder)
     if said := read(folder / SENTENCES):
         named = said.get("pooling_mode")
         modes = [k for k, v in said.items() if k.startswith("pooling_mode_") and v is True]

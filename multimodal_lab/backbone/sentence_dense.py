@@ -9,11 +9,11 @@ from torch import nn
 
 from multimodal_lab.backbone import weights as files
 from multimodal_lab.files import read_json
+from multimodal_lab.pretrained.hub import MODULES, whole
 from multimodal_lab.pretrained.tokenizer import read
 
-MODULES = "modules.json"
 # the model, `own_pooling`, and unit length, which losses and metrics give
-ELSEWHERE = ("Transformer", "Pooling", "Normalize")
+ELSEWHERE = ("Transformer", "CLIPModel", "Pooling", "Normalize")
 ACTIVATIONS = {
     f"torch.nn.modules.{file}.{kind.__name__}": kind
     for file, kinds in (
@@ -31,6 +31,7 @@ def dense_layers(folder: Path, hidden: int, begin: str) -> nn.Sequential | None:
     or for layers that don't fit; `FileNotFoundError` where one has no safetensors.
     """
     layers: list[nn.Module] = []
+    folder = whole(folder)
     for place, said in _named(folder):
         linear, activation = _built(folder / place, said, hidden)
         if begin == "pretrained":
@@ -48,6 +49,7 @@ def dense_layers(folder: Path, hidden: int, begin: str) -> nn.Sequential | None:
 
 def require_dense(folder: Path, hidden: int, begin: str) -> None:
     """Its errors, but for those of the tensors, which are not read."""
+    folder = whole(folder)
     for place, said in _named(folder):
         hidden = _built(folder / place, said, hidden)[0].out_features
         if begin == "pretrained":

@@ -153,7 +153,9 @@ def _scalars(model: Any, missing: Collection[str]) -> dict[str, float]:
     if not isinstance(scale, Tensor):
         return {}
     found = float(scale.detach().double().exp())
-    return {"scale": found, "temperature": 1 / found} | ({"bias": float(bias)} if isinstance(bias, Tensor) else {})
+    return {"scale": found, "temperature": 1 / found} | (
+        {"bias": float(bias.detach())} if isinstance(bias, Tensor) else {}
+    )
 
 
 def checkpointed(model: Any, weights: str) -> None:

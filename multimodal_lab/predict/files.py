@@ -112,16 +112,18 @@ class Files:
         return [replace(each, field=VIDEO_COLUMN) for each in found]
 
     def pictures(self, pictures: Sequence[Path | Image.Image], one: Expected) -> list[OfFile]:
-        """One stream, a picture each: R, G and B, or grey."""
+        """One stream, a picture each: R, G and B, of which a run may make other pictures, or grey."""
         bands, stream = one.bands, one.name
         if self.alone is not None and all(isinstance(p, Path) for p in pictures):
             return self.samples([p for p in pictures if isinstance(p, Path)])
-        colour = "grey" if {b.name for b in bands} == {"grey"} else "rgb"
-        if lacking := [b.name for b in bands if b.name not in {"grey": ("grey",), "rgb": ("R", "G", "B")}[colour]]:
+        node = self._settings(one, "alpha", "limits", "colour")
+        node["colour"] = colour_of(node, one)
+        if lacking := [
+            b.name for b in bands if b.name not in (("grey",) if node["colour"] == "grey" else ("R", "G", "B"))
+        ]:
             raise DataError(f"stream {stream}: a picture has no band {lacking[0]}; give an array, or {{band: array}}")
-        node = self._settings(one, "alpha", "limits")
         paths = [p if isinstance(p, Path) else self._written(p, i) for i, p in enumerate(pictures)]
-        return self._opened({**node, "_target_": IMAGES, "colour": colour}, paths, ())
+        return self._opened({**node, "_target_": IMAGES}, paths, ())
 
     def _settings(self, one: Expected, *keys: str) -> dict[str, Any]:
         """What the reader of a stream says of `keys`: of a source made of others, the one that the stream is of."""
@@ -176,6 +178,15 @@ def sources_in(node: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _one_clip(frames: dict[str, Any]) -> dict[str, Any]:
     """Of a run that takes several clips of a video, each a row, the one in the middle: a file that is asked about is one row."""
     return {**frames, "clips": 1}
+
+
+def colour_of(source: Mapping[str, Any], one: Expected) -> str:
+    """What the pictures of a stream are read as by a run with this source: grey, R, G and B, or what it made R, G and B of."""
+    if {band.name for band in one.bands} == {"grey"}:
+        return "grey"
+    own = source.get("colour")
+    own = own.get(one.field) if isinstance(own, Mapping) else own
+    return "to_rgb" if own == "to_rgb" else "rgb"
 
 
 def _settings_of(node: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import fingerprint
 from multimodal_lab.data.readers.pair_rows import TABLES
 from multimodal_lab.data.source import DataError
-from multimodal_lab.predict.files import IMAGES, Files
+from multimodal_lab.predict.files import IMAGES, Files, colour_of
 from multimodal_lab.predict.given import OfFile
 from multimodal_lab.predict.predictor import Predictor
 
@@ -36,7 +36,7 @@ def pictures(predictor: Predictor, cfg: DictConfig, of: str) -> Prepared:
     """All pictures below `data.root` as stream `of`, seen as the run's own."""
     node = as_plain(cfg.data)
     root, names = str(node["root"]), {b.name for b in predictor.expected[of].bands}
-    colour = "grey" if names == {"grey"} else "rgb"
+    colour = colour_of(node["source"], predictor.expected[of])
     if lacking := sorted(names - ({"grey"} if colour == "grey" else {*"RGB"})):
         raise DataError(f"data.root={root}: stream {of} has band {lacking[0]}, which a picture has not")
     own = {k: node["source"][k] for k in KEPT if node["source"].get(k) is not None}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
+from multimodal_lab.files import read_json
+
 CONFIG = "config.json"
+MODULES = "modules.json"  # of sentence-transformers: the model, and what stands behind it, each in a folder or beside this file
 ID = re.compile(
     r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*(?:@[\w./-]+)?"
 )  # OWNER/NAME, or of old NAME, and @REVISION
@@ -42,8 +46,23 @@ def directory(model: str, key: str) -> Path:
             f"is downloaded here. Fetch it once with `{fetch}`, or give a directory with {CONFIG} and model.safetensors"
         )
     if found is None or not (found / CONFIG).is_file():
+        inside = found and inner(found)
+        near = f"; {MODULES} says that its model lies in {key}={found / inside}" if found and inside else ""
         raise ValueError(
             f"{key}={model}: expected a directory with {CONFIG} and model.safetensors, as save_pretrained of transformers "
-            f"writes it, or an id of the Hugging Face hub; found {f'no {CONFIG} in it' if found else 'no such directory'}"
+            f"writes it, or an id of the Hugging Face hub; found {f'no {CONFIG} in it' if found else 'no such directory'}{near}"
         )
     return found
+
+
+def inner(folder: Path) -> str:
+    """The folder in a directory of sentence-transformers that holds its first module, the model; "" where it is the directory."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        place = read_json(folder / MODULES)[0]["path"]
+        return place if isinstance(place, str) and Path(place).name == place else ""
+    return ""
+
+
+def whole(folder: Path) -> Path:
+    """The directory of sentence-transformers whose model a folder is; itself where it is none."""
+    return folder.parent if folder.name and inner(folder.parent) == folder.name else folder

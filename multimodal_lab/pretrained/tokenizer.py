@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.files import read_json
-from multimodal_lab.pretrained.hub import find
+from multimodal_lab.pretrained.hub import MODULES, find, inner
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+OLDER = (
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+)  # of which FILE is made
 AS_THE_FILE = (None, "PreTrainedTokenizerFast", "TokenizersBackend")  # classes that add nothing to tokenizer.json
 
 
@@ -18,6 +25,17 @@ def tokenizer_file(path: str) -> Path:
     """The tokenizer.json that a path names: itself, or that of a directory or of a hub id in the user's cache."""
     folder = find(path, FILE)
     return Path(path).expanduser() if folder is None else folder / FILE
+
+
+def instead(path: str) -> str:
+    """What to do about a directory without a tokenizer.json, told by what is in it; "" where nothing says."""
+    folder = Path(path).expanduser()
+    if (folder / (place := inner(folder)) / FILE).is_file():
+        return f"{MODULES} says that its model lies in {folder / place}"
+    if older := next((name for name in OLDER if (folder / name).is_file()), ""):
+        made = f"from transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')"
+        return f'it has {older} and no {FILE}, which `python -c "{made}"` makes of it once'
+    return ""
 
 
 def tokenizer_json(path: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.files import file_hash, json_hash, read_failure, retried
+from multimodal_lab.pretrained.hub import whole
 from multimodal_lab.runs import guarded
 
 # Keys that change no number: where files lie, how they are loaded, what is kept.
@@ -80,7 +81,8 @@ def weights_hash(path: Path) -> list[str]:
     if path.is_file():
         at = path.stat()
         return [_of_large(path, at.st_size, at.st_mtime_ns)]
-    if own := [p for pattern in OF_A_MODEL for p in sorted(path.glob(pattern)) if p.is_file()]:
+    folders = dict.fromkeys([path, whole(path)])
+    if own := [p for f in folders for pattern in OF_A_MODEL for p in sorted(f.glob(pattern)) if p.is_file()]:
         return [digest for p in own for digest in weights_hash(p)]
     return [digest for p in sorted(path.glob("checkpoints/*/manifest.json")) for digest in _in_checkpoint(p)]
 

@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel
 from multimodal_lab.backbone.transformers_text import TransformersText
 from multimodal_lab.data.streams.tokenizer_file import load
 from multimodal_lab.files import tokenizer_digest
+from multimodal_lab.pretrained.tokenizer import instead
 from multimodal_lab.runs.hashes import weights_hash
 from multimodal_lab.types import Stream
 
@@ -131,3 +132,43 @@ def test_the_layers_are_part_of_what_names_the_weights(copied):
     before = weights_hash(copied)
     other(copied)
     assert weights_hash(copied) != before
+
+
+@pytest.fixture
+def apart(copied, tmp_path):
+    """The model in a folder of its own, as older directories have it, whose vector is that of the first token."""
+    (tmp_path / "apart").mkdir()
+    for name in ("1_Pooling", "2_Dense", "3_Dense", "modules.json"):
+        (copied / name).rename(tmp_path / "apart" / name)
+    copied.rename(tmp_path / "apart" / "0_Transformer")
+    modes = {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}
+    change("1_Pooling/config.json", **modes)(tmp_path / "apart")
+    listed = json.loads((tmp_path / "apart" / "modules.json").read_text())
+    listed[0]["path"] = "0_Transformer"
+    (tmp_path / "apart" / "modules.json").write_text(json.dumps(listed))
+    return tmp_path / "apart"
+
+
+@torch.no_grad()
+def test_a_model_in_a_folder_of_its_own_has_what_stands_beside_it(apart, written):
+    inside = str(apart / "0_Transformer")
+    _, model, given, (w, b, v) = written
+    net = TransformersText(stream_of(apart / "0_Transformer"), weights=inside).eval()
+    assert net.pool == "first"
+    hidden = model(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state[:, 0]
+    want = torch.tanh(hidden @ w.T + b) @ v.T
+    torch.testing.assert_close(net(given["input_ids"]).pooled, want, rtol=1e-5, atol=1e-5)
+    before = weights_hash(apart / "0_Transformer")
+    other(apart)
+    assert weights_hash(apart / "0_Transformer") != before
+    (apart / "2_Dense" / "config.json").unlink()
+    with pytest.raises(ValueError, match="a layer from None to None numbers"):
+        TransformersText.require_possible(inside, tokens=inside)
+
+
+def test_a_directory_of_such_a_folder_is_refused_with_the_folder(apart):
+    with pytest.raises(
+        ValueError, match=rf"modules\.json says that its model lies in backbone\.weights={apart}/0_Transformer$"
+    ):
+        TransformersText.require_possible(str(apart))
+    assert instead(str(apart)) == f"modules.json says that its model lies in {apart}/0_Transformer"

@@ -47,3 +47,15 @@ def test_what_can_be_passes(composed, tmp_path):
     for path in (tmp_path, tmp_path / "tokenizer.json"):
         cfg = composed(*TEXT, *words, f"modality.text.tokens={path}", small=False)
         assert not [p for p in schema.check(cfg) if p.key.startswith("modality")]
+
+
+@pytest.mark.parametrize("older", ["vocab.json", "vocab.txt", "spiece.model"])
+def test_a_directory_of_an_older_tokenizer_is_told_how_to_make_the_new_one(composed, tmp_path, older):
+    (tmp_path / older).write_text("{}")
+    (said,) = (
+        str(p)
+        for p in schema.check(composed(*TEXT, f"modality.text.tokens={tmp_path}", small=False))
+        if "tokens" in p.key
+    )
+    assert f"it has {older} and no tokenizer.json, which `python -c " in said
+    assert f".save_pretrained('{tmp_path}')" in said

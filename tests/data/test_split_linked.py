@@ -232,6 +232,18 @@ def test_the_audit_proposes_the_list_that_mends_the_split():
     assert not found(["individual", "nest", "shot"])
 
 
+def test_no_column_that_a_class_says_is_proposed():
+    made = source()
+    made.samples = made.samples.rename(columns={"group": "individual"}).drop(columns="ring")
+    kind = made.samples["kind"].to_numpy()
+    parts = prepared(made, "individual")[1].splits
+    held, first = next((a, b) for a in parts["test"] for b in parts["train"] if kind[a] == kind[b])
+    made.arrays[held], made.masks[held] = made.arrays[first], made.masks[first]
+    made.samples["kind_id"] = pd.factorize(kind)[0]  # splitting by it would hold whole classes out
+    (found,) = (f for f in audit(prepared(made, "individual")[1], None, labels=["kind"]).findings if f.void)
+    assert found.sentence.endswith("keep one of each, or give copies one group (data.split.by)")
+
+
 def test_advice_that_would_link_all_says_so():
     made = source()
     made.samples = made.samples.rename(columns={"group": "individual"}).drop(columns="ring")

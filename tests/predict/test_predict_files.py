@@ -71,6 +71,20 @@ def test_pictures_paths_arrays_and_frames_of_one_image_are_one_thing(captioned):
         predictor.embed(frame.rename(columns={"image": "imgae"}).drop(columns="id"))
 
 
+def test_a_run_that_made_rgb_of_grey_pictures_does_so_of_those_that_are_given(captioned, tmp_path):
+    run, kept = captioned
+    predictor = load(run)
+    grey = Image.open(kept / "img/0.png").convert("L")
+    grey.save(tmp_path / "grey.png")
+    with pytest.raises(DataError, match=r"a grey image, expected data\.source\.colour=rgb"):
+        predictor.embed(image=grey)
+    want = predictor.embed(image=grey.convert("RGB")).vectors["image"]
+    for colour in ("to_rgb", {"image": "to_rgb"}):
+        predictor.source_node = {**predictor.source_node, "colour": colour}
+        for given in (grey, tmp_path / "grey.png"):
+            assert np.array_equal(predictor.embed(image=given).vectors["image"], want)
+
+
 def test_a_text_finds_images_of_the_run_or_of_other_embeddings(captioned):
     run, kept = captioned
     predictor = load(run)

@@ -7,12 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from omegaconf import OmegaConf
 from own_table import table, write
 
 from multimodal_lab.config.check import check_command
+from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.study import read
 from multimodal_lab.config.suggest import node
@@ -148,8 +150,8 @@ def test_the_largest_plan_that_fits_says_what_it_left_out():
     timing = Timing(1.0, dict.fromkeys(["a", "b", "early", "late", "concat", "attention"], 1.0))
     asked = request(["study=compare"])
 
-    def found(own=asked):
-        return plans.plans(FULL, lambda design: arms(facts(), design, Parts({})), own)
+    def found(own=asked, full=FULL):
+        return plans.plans(full, lambda design: arms(facts(), design, Parts({})), own)
 
     whole = plans.largest(found(), timing, None, "", 1)
     assert (whole.cells, whole.left_out) == ((6 + 12 + 2) * 15, ())
@@ -165,6 +167,34 @@ def test_the_largest_plan_that_fits_says_what_it_left_out():
         StudyError, match=r"study.budget=5s: the smallest plan, a, b, concat .* 3 seeds, has 18 cells.* 18 s"
     ):
         plans.largest(found(), timing, 5.0, "5s", 1)
+    with pytest.raises(
+        StudyError, match=r"over 3 seeds and 2 splits, has 36 cells.* give that, fewer study.splits, fewer"
+    ):
+        plans.largest(
+            found(request(["study=compare", "study.splits=[0,1]"]), replace(FULL, splits=(0, 1))), timing, 5.0, "5s", 1
+        )
+
+
+def test_a_plan_tells_and_times_the_first_cell_that_there_will_be(tmp_path, monkeypatch, capsys):
+    made = table()
+    made = made[(made["individual"] != "p3") | (np.arange(len(made)) % 3 == 0)]  # parts of unequal size
+    made = pd.concat([made, made[made["individual"] == "p8"].assign(id=lambda x: "more" + x["id"])])
+    seen = []
+    monkeypatch.setattr(
+        "multimodal_lab.study.compare.trial.time_cells",
+        lambda configs: seen.append(configs) or Timing(1.0, dict.fromkeys(configs, 1.0)),
+    )
+    counts = {}
+    for split in range(6):
+        words = [*write(tmp_path, made), "study.seeds=[4,5,6]", f"study.splits=[{split}]", "study.labels=[sex]"]
+        derived([*words, "study.fusions=[concat]", f"hydra.sweep.dir={tmp_path / str(split)}"])
+        told_so = re.search(r"(\d+) to learn from and (\d+) held out", capsys.readouterr().out)
+        (cfg,) = {(c.seed, c.data.split.seed) for c in seen[-1].values()}
+        assert cfg == (4, split)
+        data = safe_instantiate(seen[-1]["a"].data).prepare(OmegaConf.to_container(seen[-1]["a"].modality), 4)
+        counts[split] = (len(data.splits["train"]), len(data.splits["test"]))
+        assert tuple(map(int, told_so.groups())) == counts[split]
+    assert len({*counts.values()}) > 1
 
 
 def test_a_budget_is_a_time():

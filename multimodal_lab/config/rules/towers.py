@@ -9,7 +9,7 @@ from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.rules.wiring import Tree, backbones, file_of, streams, target
 from multimodal_lab.config.signature import SourceError, definition
 from multimodal_lab.pretrained.hub import ID
-from multimodal_lab.pretrained.tokenizer import tokenizer_file
+from multimodal_lab.pretrained.tokenizer import instead, tokenizer_file
 from multimodal_lab.text import meant
 
 TRAINED = ("word", "bpe")
@@ -28,7 +28,8 @@ def tokenizers(tree: Tree) -> Iterator[Problem]:
         elif not tokenizer_file(path).is_file():
             where = "word, bpe, a tokenizer.json, a directory with one, or an id of the Hugging Face hub that is in the cache"
             fetch = f" (`hf download {path}` fetches it)" if ID.fullmatch(path) and "/" in path else ""
-            expects = f"no tokenizer there; expected {where}{fetch}"
+            more = f"; {found}" if (found := instead(path)) else ""
+            expects = f"no tokenizer there; expected {where}{fetch}{more}"
             yield Problem(key, path, expects, f"{key}={near}" if near else "")
 
 

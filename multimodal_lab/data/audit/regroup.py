@@ -28,7 +28,8 @@ def cure(parts: Parts, *columns: str) -> str:
 def of_copies(found: Crossing, labels: Collection[str]) -> str:
     """What to do about equal samples: the column in which all of them are equal, too, keeps them together.
 
-    Of several such columns that of most values, and rather none of fractions, such as a length in seconds. labels: none of these.
+    Of several such columns that of most values, and rather none of fractions, such as a length in seconds. labels: none of these,
+    and none that a label's class says, such as its number: it would hold whole classes out.
     """
     table, parts = found.parts.samples, found.parts
     one_each = "keep one of each, or give copies one group"
@@ -39,9 +40,16 @@ def of_copies(found: Crossing, labels: Collection[str]) -> str:
         known, values = linked.known(table[column]), linked.as_text(table[column])
         if not known[found.held].all() or (values[found.held] != values[found.first]).any():
             continue
+        if any(_says(linked.as_text(table[label]), values) for label in labels if label in table):
+            continue
         rank = (not pd.api.types.is_float_dtype(table[column]), len(np.unique(values[known])), column)
         best = rank if best is None else max(best, rank)
     return f"{one_each} (data.split.by)" if best is None else f"{one_each}: {cure(parts, best[2])}"
+
+
+def _says(label: np.ndarray, values: np.ndarray) -> bool:
+    """Whether all samples of a class have one value."""
+    return bool((pd.Series(values).groupby(label).nunique() <= 1).all())
 
 
 def typed(parts: Parts, column: str) -> str:

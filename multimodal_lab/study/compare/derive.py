@@ -61,7 +61,7 @@ def derived(argv: Sequence[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:  # a file of another path: what was composed of it is remembered
         draft = Path(folder) / "conf" / "study" / f"{name}.yaml"
         _write(draft, facts, full, recipe, asked, sweep)
-        timing = time_cells(_configs(asked, draft, arms(facts, full, recipe.parts)))
+        timing = time_cells(_configs(asked, draft, full, arms(facts, full, recipe.parts)))
     limit = None if asked.asked.budget is None else seconds(asked.asked.budget)
     jobs = asked.study.get("jobs") or 1
     plan = plans.largest(found, timing, limit, str(asked.asked.budget), jobs)
@@ -118,12 +118,12 @@ def _base(asked: Request) -> DictConfig:
     return cfg
 
 
-def _configs(asked: Request, draft: Path, made: Arms) -> dict[str, DictConfig]:
-    """{arm: its config}, once nothing is wrong with any arm or control."""
+def _configs(asked: Request, draft: Path, design: Design, made: Arms) -> dict[str, DictConfig]:
+    """{arm: its config in the first cell}, once nothing is wrong with any arm or control."""
     jobs = check_command(_command(asked, draft))
     assert jobs is not None
     refuse(jobs.absent)
-    seeds = ["seed=0", "data.split.seed=0"]
+    seeds = [f"seed={design.seeds[0]}", f"data.split.seed={design.splits[0]}"]  # of which cells find what is encoded
     return {arm: without_hydra(jobs.configured([*jobs.lines, *own, *seeds])[0]) for arm, own in made.arms.items()}
 
 

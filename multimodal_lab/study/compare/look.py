@@ -45,6 +45,7 @@ def look(node: Mapping[str, Any], modality: dict[str, Any], asked: Request) -> F
         labels.require_differ(chosen, asked)
         beside = labels.beside(table, chosen, factory, asked)
         choice, official = _split(factory, chosen, asked)
+        choice.split.seed = first_split(asked)
         held = table.iloc[choice.split.placed(table)]
         groups = choice.split.groups(held)
         sound.require_groups(groups, choice.split.by)
@@ -66,6 +67,11 @@ def look(node: Mapping[str, Any], modality: dict[str, Any], asked: Request) -> F
         inputs, tuple(found), len(table), len(parts["train"]), len(parts["test"]), len(np.unique(groups)),
         choice.split.by, official, split, node_of_all, apart, side, tuple(beside),
     )  # fmt: skip
+
+
+def first_split(asked: Request) -> int:
+    """The seed of the first split that cells of the study have."""
+    return int((asked.study.get("splits") or [0])[0])
 
 
 def _side(data: Data, modality: Mapping[str, Any], asked: Request) -> int | None:

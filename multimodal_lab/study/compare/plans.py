@@ -53,10 +53,12 @@ def largest(found: Iterator[Plan], timing: Timing, budget: float | None, typed: 
             return plan
         least = plan
     assert least is not None
-    need = told(least.seconds(timing) / jobs)
+    need, splits = told(least.seconds(timing) / jobs), len(least.design.splits)
+    over = f"{len(least.design.seeds)} seeds" + (f" and {splits} splits" if splits > 1 else "")
+    fewer = "fewer study.splits, " if splits > 1 else ""
     raise StudyError(
-        f"study.budget={typed}: the smallest plan, {', '.join(least.arms.arms)} with controls over {len(least.design.seeds)} "
-        f"seeds, has {least.cells} cells, which take about {need}; give that, fewer labels, a smaller data.size or train.epochs"
+        f"study.budget={typed}: the smallest plan, {', '.join(least.arms.arms)} with controls over {over}, has "
+        f"{least.cells} cells, which take about {need}; give that, {fewer}fewer labels, a smaller data.size or train.epochs"
     )
 
 
