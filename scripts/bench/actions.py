@@ -1,11 +1,11 @@
 """Actions by depth video, inertial sensor and skeleton: python scripts/bench/actions.py store=DIR out=DIR [splits=5] [naive=yes]
 
-store: made by the next command, which keeps the depth videos small and the joints as five frames of reference have them.
+store: made by the next command, which keeps the depth videos small and the joints as four frames of reference have them.
 
     S=data.source.sources; python scripts/pack.py data=utd_mhad_video data.root=/utd_mhad data.size=48 out=DIR \\
-      +data@$S.camera=utd_mhad_series +data@$S.{torsos,start,start_torsos}=utd_mhad_body \\
-      $S.{camera,torsos,start,start_torsos}.root=/utd_mhad $S.{torsos,start_torsos}.source.relative.skeleton.unit=[3,1] \\
-      $S.{start,start_torsos}.source.relative.skeleton.at=first
+      +data@$S.camera=utd_mhad_series +data@$S.{torsos,start_torsos}=utd_mhad_body \\
+      $S.{camera,torsos,start_torsos}.root=/utd_mhad \\
+      $S.{torsos,start_torsos}.source.relative.skeleton.unit=[3,1] $S.start_torsos.source.relative.skeleton.at=first
 
 Five splits of subjects, four of the eight held out, drawn anew. In each the frame of reference of the skeleton and the motion
 maps of the depth video are chosen anew: every candidate is trained on two of the four training subjects and scored on the two
@@ -37,20 +37,11 @@ ALONE = {
 }
 FIELDS = {"inertial": "series.inertial", "depth": "depth.depth"}  # of the store; that of the skeleton is chosen
 # {stream: {candidate: (words of the stream alone, words beside other streams)}}
-FRAMES = {
-    "camera": "camera",
-    "hip": "series",
-    "hip, torsos": "torsos",
-    "start": "start",
-    "start, torsos": "start_torsos",
-}
+FRAMES = {"camera": "camera", "hip": "series", "hip, torsos": "torsos", "start, torsos": "start_torsos"}
 CANDIDATES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
     "inertial": {"": ([], [])},
-    "skeleton": {k: ([w := f"modality.skeleton.field={v}.skeleton"], [w]) for k, v in FRAMES.items()},
-    "depth": {
-        **{f"{n} maps": ([f"backbone.segments={n}"], [f"backbones.depth.segments={n}"]) for n in (4, 6, 8)},
-        "6 maps, no augmentation": (["backbone.segments=6", "augment=none"], ["backbones.depth.segments=6"]),
-    },
+    "skeleton": {k: ([w := f"+modality.skeleton.field={v}.skeleton"], [w]) for k, v in FRAMES.items()},
+    "depth": {f"{n} maps": ([f"backbone.segments={n}"], [f"backbones.depth.segments={n}"]) for n in (4, 6, 8)},
 }
 JOINT = ["experiment=video_sensor"]
 FROZEN = [*JOINT, "adapt=encoders", "cache=features", "augment=none"]
@@ -81,8 +72,9 @@ class Bench:
                 "data.split.column=null",
                 "data.cache=true",
             ]
-            data += [f"modality.{s}.field={FIELDS[s]}" for s in streams if s in FIELDS]
-            given = ["label=name", "log=none", "figures=[]", f"data.split.seed={','.join(map(str, missing))}"]
+            data += [f"+modality.{s}.field={FIELDS[s]}" for s in streams if s in FIELDS]
+            given = ["label=name", "log=none", "figures=[]", "evaluate=[head]", "resume=auto"]
+            given.append(f"data.split.seed={','.join(map(str, missing))}")
             place = [f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=split_${data.split.seed}"]
             command = [sys.executable, "-m", "multimodal_lab.run", "-m", *words, *data, *given, *place]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
