@@ -16,8 +16,9 @@ from multimodal_lab.config.overrides import choice_problems, groups, parse
 from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.data import kinds
-from multimodal_lab.experiment import adapted, first_scale
 from multimodal_lab.experiment import build as of_run
+from multimodal_lab.experiment import first_scale
+from multimodal_lab.experiment.adapted import adapter
 from multimodal_lab.system import System
 from multimodal_lab.text import expected_one_of
 from multimodal_lab.types import Stream
@@ -75,7 +76,7 @@ def build_system(
             raise ConfigError(
                 "adapt: asks for the data, to know what is held out; leave out `streams` to have them read"
             )
-        vars(system)["adapter"] = adapted.adapter(build(adapt, system=system))
+        vars(system)["adapter"] = adapter(build(adapt, system=system))
     return of_run.taught(system)
 
 

@@ -14,7 +14,7 @@ from multimodal_lab.checkpoint.store import CheckpointStore
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.experiment import run as experiment
-from multimodal_lab.experiment.build import adapter
+from multimodal_lab.experiment.adapted import adapter
 from multimodal_lab.experiment.reload import embed_files
 from multimodal_lab.log.log import Log
 from multimodal_lab.optim import optimizers
