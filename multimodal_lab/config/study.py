@@ -8,13 +8,15 @@ from typing import Any, Literal
 
 from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.config.problem import Problem
+from multimodal_lab.config.study_lines import key, later, under
+from multimodal_lab.config.study_methods import method_problems
 from multimodal_lab.config.study_score import of_label, score_problems
 from multimodal_lab.stats.score_names import ScoreName
 from multimodal_lab.stats.seeds import FEWEST_SEEDS
 from multimodal_lab.text import nearest
 
 RANDOM = "data.split.group_policy=samples"
-Role = Literal["baseline", "fused", "control", "subsets", "retrained", "tuning", "leak"]
+Role = Literal["baseline", "fused", "reference", "method", "control", "subsets", "retrained", "tuning", "leak"]
 
 
 @dataclass
@@ -34,7 +36,9 @@ class Control:
 class Study:
     """One question: does an arm know more than the better of its baselines?
 
-    arms: {name: overrides as typed on the command line}. baselines: those with one modality. controls: see `Control`.
+    compares: `modalities`, whose baselines have one each; or `methods`, arms of the same modalities, of which the one baseline is
+    the reference: there are no controls, and the words are better, worse, alike and not known (docs/verdict.md).
+    arms: {name: overrides as typed on the command line}. baselines: see above. controls: see `Control`.
     seeds, splits: values of `seed` and `data.split.seed`. labels: those that are judged. score: what judges
     them, one name or {label: name} (None: by the kind of each label, see docs/scores.md). margin: a difference smaller than this
     is none, in the unit of the score, for all labels or {label: margin} (None: 0.02 of a share, 2 % of a loss of the best
@@ -66,6 +70,7 @@ class Study:
     by: list[str] = field(default_factory=list)
     jobs: Count = 1
     evaluator: str | None = None
+    compares: Literal["modalities", "methods"] = "modalities"
 
     @property
     def fused(self) -> list[str]:
@@ -78,6 +83,8 @@ class Study:
             return "subsets"
         if arm in self.leaks():
             return "leak"
+        if self.compares == "methods":
+            return "reference" if arm in self.baselines else "method"
         return "control" if arm in self.controls else "baseline" if arm in self.baselines else "fused"
 
     def scored_by(self, label: str) -> ScoreName | None:
@@ -144,6 +151,7 @@ def problems(study: Study) -> Iterator[Problem]:
     if study.retrain in (*study.baselines, *([study.subsets] if study.subsets else [])):
         yield Problem("study.retrain", study.retrain, "expected a fused arm, which is compared with the baselines",
                       study.fused[0] if study.fused else "")  # fmt: skip
+    yield from method_problems(study)
     if study.tune is not None:
         own = {**study.arms, **{name: c.set for name, c in study.controls.items()}}
         yield from tune_problems(study.tune, own, study.seeds)
@@ -166,33 +174,18 @@ def warnings(study: Study) -> list[str]:
     """Why the verdict will be weak whatever the cells say, a sentence each."""
     found = []
     if len(study.seeds) < FEWEST_SEEDS:
+        word = "not known" if study.compares == "methods" else "underpowered"
         found.append(
-            f"study.seeds: {len(study.seeds)} seeds, fewer than {FEWEST_SEEDS}: the verdict can only be underpowered"
+            f"study.seeds: {len(study.seeds)} seeds, fewer than {FEWEST_SEEDS}: the verdict can only be {word}"
         )
     kinds = {c.kind for c in study.controls.values()}
-    for kind in ("shuffled", "duplicate"):
+    for kind in ("shuffled", "duplicate") if study.compares == "modalities" else ():
         if kind not in kinds:
             found.append(
                 f"study.controls: no {kind} control: a gain of capacity can't be told from information, so that the "
                 "verdict is no better than no evidence"
             )
     return found
-
-
-def key(line: str) -> str:
-    """What an override sets: `+data.shuffle={…}` sets `data.shuffle`."""
-    return line.lstrip("+~").partition("=")[0]
-
-
-def under(name: str, top: str) -> bool:
-    """Whether a dotted key is `top` or below it."""
-    return name == top or name.startswith(f"{top}.")
-
-
-def later(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    """Both lists of overrides; of one key the later stands."""
-    set_again = {key(line) for line in second}
-    return [*(line for line in first if key(line) not in set_again), *second]
 
 
 # What an option may not change: what is compared, on which samples, and how it is judged.

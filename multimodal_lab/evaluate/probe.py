@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +16,7 @@ from multimodal_lab.bounds import Count, Natural, Positive
 from multimodal_lab.evaluate import predictions
 from multimodal_lab.evaluate.chance import chance
 from multimodal_lab.evaluate.embeddings import Embeddings
+from multimodal_lab.evaluate.joined import JOINED, both, streams_joined
 from multimodal_lab.evaluate.late_fusion import LATE, LateFusionInputs, average_predictions
 from multimodal_lab.evaluate.linear_models import Fit, Model, Score, by_logistic, by_ridge, r2
 from multimodal_lab.evaluate.memo import once
@@ -33,12 +33,15 @@ class Probe:
     The strength is chosen among `strengths` (C: larger is weaker regularisation) by validation inside the training
     rows, in folds that no group crosses; of equal scores the strongest regularisation wins. Then it is refitted on
     all of them. With `choose_on="val"` it is chosen on the validation split, and refitted on both, as CLIP's probes are
-    (Radford 2021, appendix A.3; there of 96 strengths from 1e-6 to 1e6, of features that are not standardised). Test rows are
+    (Radford 2021, appendix A.3; there of 96 strengths from 1e-6 to 1e6, of features that are not standardised). With
+    `fit_on="val"` it is chosen in folds of the validation split, and fitted on that alone: where what was trained on can't tell
+    the label, such as pairs that all obey the rule that is asked for. Test rows are
     only predicted; `predictions` keeps what was said of each. Scores: `probe/<name>/<label>/` accuracy, balanced_accuracy,
     macro_f1, or those of several 0/1 labels given above 0.5 (see `metric.multilabel`), with the calibration of their
     probabilities (see `metric.calibration`; no nll where the truth of a row is of no training row), or r2; C, the strength
     chosen; and `chance/<label>` (see `chance`). Where nothing is fused, `late` is what the probes of all streams say
-    together (see `late_fusion`). pool: see `pool.pooled`.
+    together (see `late_fusion`); or, with `join`, `joined` is a probe of all streams' vectors side by side. pool: see
+    `pool.pooled`.
     """
 
     by = "label"
@@ -61,9 +64,9 @@ class Probe:
     }  # fmt: skip
     beside_chance = True
     predicts = True
-    splits: ClassVar = {"choose_on": {"val": ("val",), ...: ()}}
+    splits: ClassVar = {"choose_on": {"val": ("val",)}, "fit_on": {"val": ("val",), ...: ()}}
     also = ("chance", "chance_prior", "chance_majority")
-    adds = ("late",)
+    adds = ("late", "joined")
 
     def __init__(
         self,
@@ -72,36 +75,53 @@ class Probe:
         folds: Count = 3,
         seed: Natural = 0,
         choose_on: Literal["folds", "val"] = "folds",
+        fit_on: Literal["train", "val"] = "train",
+        join: bool = False,
         pool: str | None = None,
     ) -> None:
         if not strengths or min(strengths) <= 0:
             raise ValueError(f"probe: strengths is {list(strengths)}, expected one or more numbers > 0")
         self.strengths, self.folds, self.seed, self.pool = sorted(strengths), folds, seed, pool
-        self.choose_on = choose_on
+        if fit_on == "val" and choose_on == "val":
+            raise ValueError(
+                "probe: choose_on=val: with fit_on=val strengths are chosen in folds of it; take choose_on=folds"
+            )
+        self.choose_on, self.fit_on, self.join = choose_on, fit_on, join
         self.predictions: list[Predicted] = []  # of the last call
         self._told: dict[str, list[LateFusionInputs]] = {}  # by label, of the last call
         self._on: np.ndarray | None = None  # (N,) bool: the rows of a task that strengths are chosen on
 
     def require(self, data: Any, splits: Sequence[str], eval_split: str) -> list[str]:
-        """Refuse, before the training, to choose on a validation split that is not there; notes to tell."""
+        """Refuse, before the training, to choose or fit on a validation split that is not there; notes to tell."""
+        if self.fit_on == "val" and eval_split == "val":
+            raise ValueError("evaluate.probe.fit_on=val: the validation split is what is scored; take fit_on=train")
         if self.choose_on == "val" and eval_split == "val":
             return [
                 "evaluate.probe.choose_on=val: the validation split is what is scored; strengths are chosen in folds of train"
             ]
-        if self.choose_on == "val" and "val" not in splits:
+        if "val" in (self.choose_on, self.fit_on) and "val" not in splits:
             near = "embed.splits has none" if len(data.splits.get("val", ())) else "give data.split.val a share"
+            if self.fit_on == "val":
+                raise ValueError(
+                    f"evaluate.probe.fit_on=val: there is no validation split to fit on ({near}); take train"
+                )
             raise ValueError(
                 f"evaluate.probe.choose_on=val: there is no validation split to choose on ({near}); take folds"
             )
         return []
 
     def __call__(self, train: Embeddings, test: Embeddings, val: Embeddings | None = None) -> dict[str, float]:
-        """Flat scores on test; val: for `choose_on`."""
+        """Flat scores on test; val: for `choose_on` and `fit_on`."""
         ledger = ScoreSheet("probe")
         self.predictions, self._told = [], {}
+        if self.join:
+            train, test = (streams_joined(e) for e in (train, test))
+            val = None if val is None else streams_joined(val)
         own = train
+        if self.fit_on == "val" and val is not None:
+            own = train = val
         if self.choose_on == "val" and val is not None:
-            train = _joined(train, val)
+            train = both(train, val)
         for task in ledger.tasks(train, test, ("classes", "multilabel", "values")):
             center, scale = task.train_x.mean(0), task.train_x.std(0)
             scale[scale < 1e-8] = 1  # a dimension that never moves says nothing; dividing by it would make noise of it
@@ -110,7 +130,7 @@ class Probe:
             rows = train.present[task.name] & labelled(train.targets[task.label])
             self._on = None if train is own else np.flatnonzero(rows) >= len(own)
             ledger.put(task.key, **judge(task, x, held))
-        if "fused" not in test.vectors:
+        if not {"fused", JOINED} & {*test.vectors}:
             self._late(test, ledger)
         return {**ledger.scores, **chance(own, test)}
 
@@ -226,16 +246,3 @@ class Probe:
         folds = min(self.folds, len(np.unique(groups)))
         fold = deal(groups, classes, folds, self.seed) if folds > 1 else None
         return [] if fold is None else [fold == i for i in range(folds)]
-
-
-def _joined(train: Embeddings, val: Embeddings) -> Embeddings:
-    """The rows of both, the first first: what a probe is fitted on."""
-
-    def both(name: str) -> dict[str, np.ndarray]:
-        first, second = getattr(train, name), getattr(val, name)
-        return {k: np.concatenate([v, second[k]]) for k, v in first.items()}
-
-    return replace(
-        train, vectors=both("vectors"), present=both("present"), targets=both("targets"), ids=[*train.ids, *val.ids],
-        groups=np.concatenate([train.groups, val.groups]), split=np.concatenate([train.split, val.split]),
-    )  # fmt: skip

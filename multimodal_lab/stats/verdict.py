@@ -12,6 +12,7 @@ from multimodal_lab.stats.score import ACCURACY, Score
 from multimodal_lab.stats.seeds import FEWEST_SEEDS
 
 VerdictKind = Literal["adds", "redundant", "harms", "no evidence", "underpowered", "invalid"]
+MethodKind = Literal["better", "worse", "alike", "not known", "invalid"]  # of two methods, see `method_verdict`
 REQUIRED = ("shuffled across classes", "duplicate")
 WITHIN = "shuffled within class"
 ONE_SIDED = 0.045  # of a gain and of a lead; at .05 a world of the table was wrong in more than .05
@@ -108,9 +109,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of six words, and why in a sentence."""
+    """One of six words (of two methods, one of five), and why in a sentence."""
 
-    kind: VerdictKind
+    kind: VerdictKind | MethodKind
     sentence: str
 
 

@@ -2,6 +2,7 @@
 
 python scripts/bench/scores.py             # 1,000 studies a row; half an hour on one core
 python scripts/bench/scores.py 200 rare    # fewer, of the worlds whose name holds a word
+python scripts/bench/scores.py 200 rare auroc   # by this score alone
 
 A study is a baseline, a fused arm and two controls, five seeds each, on one test part. A class is told by a logit: how clear the
 class is, how well the arm suits the group (shared by its seeds), the luck of the seed, of the seed on that group, and noise; a
@@ -19,15 +20,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from _rates import lower, upper
-from scipy import special
+from _scored_worlds import SEEDS, WORLDS, Runs, World, study
 
-from multimodal_lab.stats.answers import ENOUGH, Answers, Kind, in_groups, usable
+from multimodal_lab.stats.answers import ENOUGH, Answers, in_groups, usable
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.equivalence import within
 from multimodal_lab.stats.mover import Bounds, beyond, mover
@@ -35,87 +36,11 @@ from multimodal_lab.stats.paired import Paired, paired, stratified
 from multimodal_lab.stats.score import NAMES, Score, named
 from multimodal_lab.stats.verdict import ONE_SIDED
 
-SEEDS = 5
 GAIN = 0.5  # of the fused arm's clearness
 WEAK = -0.25  # of a weak control's
 ARMS = (0.0, 0.0, 0.0, 0.0, WEAK, WEAK, GAIN, GAIN)
 BASELINE, FUSED, FIRST, SECOND, POOR, POORER, BETTER, AS_GOOD = range(len(ARMS))
 COLUMNS = ("test", "adds", "adds, weak", "adds, capacity", "harms", "redundant", "covered")
-
-
-@dataclass(frozen=True)
-class World:
-    """groups of about `size` samples (equal to 1: single samples); share: of each class; the rest are standard deviations."""
-
-    name: str
-    kind: Kind
-    groups: int
-    size: float = 1.0
-    share: tuple[float, ...] = (0.5, 0.5)
-    clear: float = 1.0
-    suits: float = 0.0
-    seed: float = 0.1
-    both: float = 0.2
-    heavy: bool = False
-
-
-WORLDS = (
-    World("single samples", "classes", 200),
-    World("24 unequal groups", "classes", 24, 8, suits=0.5),
-    World("4 classes, 40 groups", "classes", 40, 5, share=(0.4, 0.3, 0.2, 0.1), suits=0.3),
-    World("rare class, 12 of 400 samples", "classes", 400, share=(0.97, 0.03)),
-    World("rare class, 6 of 60 groups", "classes", 60, 5, share=(0.9, 0.1), suits=0.3),
-    World("several labels, single samples", "labels", 200, share=(0.4, 0.25, 0.15)),
-    World("several labels, 24 unequal groups", "labels", 24, 8, share=(0.4, 0.25, 0.15), suits=0.5),
-    World("numbers, single samples", "values", 200),
-    World("numbers, 24 unequal groups", "values", 24, 8, suits=0.5),
-    World("numbers, heavy tails", "values", 100, 2, suits=0.2, heavy=True),
-)
-Runs = list[list[Answers]]  # of each arm, its seeds
-
-
-def study(world: World, shifts: Sequence[float], draw: np.random.Generator) -> Runs:
-    """The answers of arms that are clearer by these shifts."""
-    size = np.ones(world.groups, int)
-    if world.size > 1:
-        size = np.maximum(1, np.round(draw.lognormal(np.log(world.size) - 0.3, 0.8, world.groups))).astype(int)
-    groups = np.repeat(np.arange(world.groups), size)
-    truth = _truth(world, groups, draw)
-    width = truth.shape[1] if truth.ndim > 1 else len(world.share)
-    hard = draw.normal(size=(len(groups), width))
-    arms = []
-    for more in shifts:
-        suits = world.suits * draw.normal(size=(world.groups, width))[groups]
-        runs = []
-        for _ in range(SEEDS):
-            luck = world.seed * draw.normal() + world.both * draw.normal(size=(world.groups, width))[groups]
-            noise = draw.standard_t(3, (len(groups), width)) if world.heavy else draw.normal(size=(len(groups), width))
-            runs.append(_answers(world, truth, groups, more, hard, suits + luck, noise))
-        arms.append(runs)
-    return arms
-
-
-def _truth(world: World, groups: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    if world.kind == "values":
-        return np.asarray(draw.normal(size=(len(groups), 1)) + 0.5 * draw.normal(size=(world.groups, 1))[groups])
-    if world.kind == "labels":
-        return np.asarray(draw.random((world.groups, len(world.share)))[groups] < world.share, int)
-    counts = np.round(np.array(world.share) * world.groups).astype(int)
-    counts[0] += world.groups - counts.sum()
-    return np.asarray(draw.permutation(np.repeat(np.arange(len(counts)), counts))[groups])
-
-
-def _answers(world: World, truth: np.ndarray, groups: np.ndarray, more: float, hard: np.ndarray, luck: np.ndarray,
-             noise: np.ndarray) -> Answers:  # fmt: skip
-    if world.kind == "values":
-        said = truth + 0.5 * hard + (1 - more / 2) * (luck + noise)
-        return Answers("values", truth, said, said, groups)
-    own = np.eye(len(world.share))[truth] if world.kind == "classes" else truth
-    logit = (world.clear + more) * (2 * own - 1) + hard + luck + 0.5 * noise + np.log(world.share) * 0.3
-    if world.kind == "labels":
-        said = special.expit(logit)
-        return Answers("labels", truth, (said > 0.5).astype(int), said, groups)
-    return Answers("classes", truth, logit.argmax(1), special.softmax(logit, 1), groups)
 
 
 def tested(score: Score, runs: Runs) -> tuple[Paired, Crossed, Bounds | None]:
@@ -152,9 +77,9 @@ def true(score: Score, world: World) -> float:
     return float(np.mean(found))
 
 
-def row(world: World, studies: int) -> None:
-    """Print the rates of every score that fits the world."""
-    scores = [named(name) for name in NAMES if world.kind in named(name).kinds]
+def row(world: World, studies: int, asked: Sequence[str]) -> None:
+    """Print the rates of every score that is asked for and fits the world."""
+    scores = [named(name) for name in asked if world.kind in named(name).kinds]
     truth = {s.name: true(s, world) for s in scores}
     counts = {s.name: np.zeros(1 + len(COLUMNS), int) for s in scores}
     for i in range(studies):
@@ -237,13 +162,14 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("studies", nargs="?", type=int, default=1000)
     ask.add_argument("word", nargs="?", default="")
+    ask.add_argument("scores", nargs="*", help="only these, such as auroc average_precision; all that fit by default")
     given = ask.parse_args()
     print(f"{given.studies} studies a row; all but covered at most .05 (bound .07)")
     print(f"{'world':34} {'score':18} {'true':6}     n  {'  '.join(f'{c:13}' for c in COLUMNS)}")
     for world in WORLDS:
         if given.word in world.name:
-            row(world, given.studies)
-    if given.word in "recall":
+            row(world, given.studies, given.scores or NAMES)
+    if given.word in "recall" and not given.scores:
         recall(max(1, given.studies // 5))
 
 

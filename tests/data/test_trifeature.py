@@ -87,6 +87,23 @@ def test_the_dials_of_the_rule():
     assert (lone == 1).all()
 
 
+def test_pairs_to_probe_are_of_the_training_images_and_obey_the_rule_by_half():
+    dials = {"train": 1000, "val": 400, "test": 200, "mapped": 1.0, "held_out_mapped": 0.5}
+    plain, probed = Trifeature(**{**dials, "val": 100}), Trifeature(**dials, val_images="train")
+    assert ("val_images" in plain.identity, "val_images" in probed.identity) == (False, True)  # the earlier name stands
+    table = probed.samples
+    val, test = (table[table["split"] == split] for split in ("val", "test"))
+    assert val["synergy"].value_counts().to_dict() == {"match": 200, "mismatch": 200}
+    trained = kinds(table[table["split"] == "train"], 1) | kinds(table[table["split"] == "train"], 2)
+    of_val, of_test = (kinds(part, 1) | kinds(part, 2) for part in (val, test))
+    assert len(trained | of_val) <= 800
+    assert not (trained | of_val) & of_test
+    images = Trifeature(**{**dials, "val": 0}).samples
+    assert table[table["split"] == "train"].equals(
+        images[images["split"] == "train"]
+    )  # training as without a probe's pairs
+
+
 def test_an_image_is_grey_but_for_one_colour_and_wholly_inside():
     for shape in SHAPES:
         for seed in range(20):

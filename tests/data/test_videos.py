@@ -8,6 +8,7 @@ import pytest
 import torch
 from made_videos import RATE, brightness, write
 from omegaconf import OmegaConf
+from PIL import Image
 
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data.readers.decode.video_sampling import Frames
@@ -169,6 +170,16 @@ def test_what_can_not_be_used_is_one_error(root, data, changes, modality, said):
     asked = {"video": VIDEO, **modality} if "audio" in modality else {"video": VIDEO | modality}
     with pytest.raises(DataError, match=said):
         prepared(data, table(root, **({"file": "all.jsonl"} | changes)), asked, size=6).read_all()
+
+
+@pytest.mark.parametrize(
+    ("field", "said"), [(None, "the data name no videos; data.source.video"), ("image", "field 'image' holds pictures")]
+)
+def test_a_picture_is_no_video(tmp_path, data, field, said):
+    Image.fromarray(np.zeros((6, 6, 3), np.uint8)).save(tmp_path / "0.png")
+    (tmp_path / "pairs.jsonl").write_text(json.dumps({"id": "a", "image": "0.png", "text": "a bird"}) + "\n")
+    with pytest.raises(DataError, match=said):
+        prepared(data, Pairs(tmp_path, file="pairs.jsonl"), {"video": VIDEO | {"field": field}}, size=6)
 
 
 def test_a_video_without_sound_may_lack_that_stream(root, data):

@@ -200,6 +200,58 @@ def test_probe_chooses_on_the_validation_split_and_is_refitted_on_both():
     assert plain["probe/a/y/n_train"] == 80
 
 
+def two_streams(count=240, seed=0):
+    """Streams a and b of one normal number each; y is the sign of their sum. The training part has one class."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, 2)).astype(np.float32)
+    y = (x.sum(1) > 0).astype(np.int64)
+    split = np.repeat(["train", "val", "test"], count // 3)
+    y[split == "train"] = 1
+    rows = np.ones(count, bool)
+    vectors = {"a": x[:, :1], "b": x[:, 1:]}
+    ids = [str(i) for i in range(count)]
+    return Embeddings(vectors, {"a": rows, "b": rows}, {"y": y}, {}, ids, np.arange(count), split)
+
+
+def test_probe_fitted_on_validation_rows_alone_learns_what_training_rows_cannot_tell():
+    e = two_streams()
+    train, val, test = (e.select(name) for name in ("train", "val", "test"))
+    assert Probe()(train, test, val=val)["probe/a/y/skipped/fewer_than_two_training_classes"] == 1
+    probe = Probe(fit_on="val", join=True)
+    found = probe(train, test, val=val)
+    assert found["probe/joined/y/n_train"] == 80
+    assert found["probe/joined/y/accuracy"] > 0.9 > found["probe/a/y/accuracy"]  # both numbers are needed
+    assert found["chance/y"] == pytest.approx(np.mean(test.targets["y"] == np.bincount(val.targets["y"]).argmax()))
+    assert "probe/late/y/accuracy" not in found
+    assert {p.stream for p in probe.predictions} == {"a", "b", "joined"}
+    x = np.concatenate([val.vectors["a"], val.vectors["b"]], 1)
+    center, scale = x.mean(0), x.std(0)
+    model = LogisticRegression(C=found["probe/joined/y/C"], max_iter=5000).fit((x - center) / scale, val.targets["y"])
+    held = (np.concatenate([test.vectors["a"], test.vectors["b"]], 1) - center) / scale
+    assert found["probe/joined/y/accuracy"] == pytest.approx(model.score(held, test.targets["y"]), abs=1.01 / 80)
+
+
+def test_rows_that_lack_a_stream_are_in_no_joined_vector():
+    e = two_streams()
+    e.present["b"] = np.arange(240) % 2 == 0
+    found = Probe(fit_on="val", join=True)(*(e.select(name) for name in ("train", "test", "val")))
+    assert (found["probe/joined/y/n"], found["probe/joined/y/n_missing"]) == (40, 40)
+    fused = Embeddings({**e.vectors, "fused": e.vectors["a"]}, {**e.present, "fused": e.present["a"]}, e.targets, {}, e.ids,
+                       e.groups, e.split)  # fmt: skip
+    scores = Probe(fit_on="val", join=True)(*(fused.select(name) for name in ("train", "test", "val")))
+    assert not [key for key in scores if "/joined/" in key]
+
+
+def test_probe_without_a_validation_split_to_fit_on_is_refused():
+    data = type("Data", (), {"splits": {"train": [0], "val": []}})
+    with pytest.raises(ValueError, match=r"fit_on=val: there is no validation split to fit on"):
+        Probe(fit_on="val").require(data, ("train", "test"), "test")
+    with pytest.raises(ValueError, match=r"fit_on=val: the validation split is what is scored"):
+        Probe(fit_on="val").require(data, ("train", "val"), "val")
+    with pytest.raises(ValueError, match=r"take choose_on=folds"):
+        Probe(fit_on="val", choose_on="val")
+
+
 def test_probe_without_a_validation_split_to_choose_on_is_refused():
     data = type("Data", (), {"splits": {"train": [0], "val": []}})
     with pytest.raises(

@@ -39,6 +39,7 @@ def study(
     at=lambda cell: None,
     seed_of=lambda cell: cell.seed,
     arms_more=(),
+    baselines=("rgb", "uv"),
     more_baselines=(),
     outputs=True,
     **more,
@@ -48,7 +49,13 @@ def study(
     Samples come in groups of 4, half tested."""
     arms = {arm: [f"modality={arm}", *arms_more] for arm in levels if arm not in controls and not arm.endswith(RANDOM)}
     named = Study(
-        arms, ["rgb", "uv", *more_baselines], list(labels), controls, seeds=list(seeds), splits=list(splits), **more
+        arms,
+        [*baselines, *more_baselines],
+        list(labels),
+        controls,
+        seeds=list(seeds),
+        splits=list(splits),
+        **more,
     )
     cells = [
         Cell(arm, named.role(arm), s, r, f"{arm}{s}{r}".replace("_", "").ljust(16, "0"), [*arms_more])

@@ -310,6 +310,19 @@ def test_what_no_study_can_be_made_of_is_one_sentence(tmp_path, case):
     assert "\n" not in str(error.value)
 
 
+def test_lists_of_numbers_are_no_labels():
+    """Of coordinates every number would be a label of 0 and 1; words, and whole numbers that name something, are labels."""
+    asked, who = request(["study=compare"]), np.arange(60)
+    made = table()
+    made["at"] = [[0.5 * i, 2.0] for i in who]
+    made["tags"] = [["a", "b"][: 1 + i % 2] for i in who]
+    made["codes"] = [[1, 2][: 1 + i % 2] for i in who]
+    with pytest.raises(StudyError, match=r"at holds lists of numbers, such as \[0.5, 2\] in row 1; .* such as at_1"):
+        describe(made, "at", who, None, SimpleNamespace(kinds={}), asked)
+    assert describe(made, "at", who, None, SimpleNamespace(kinds={"at": "class"}), asked).classes == 60
+    assert [describe(made, n, who, None, SimpleNamespace(kinds={}), asked).classes for n in ("tags", "codes")] == [2, 2]
+
+
 def test_what_is_odd_about_a_label_stands_in_the_plan():
     made = changed(rare=lambda t: ["?" if i < 3 else k for i, k in enumerate(t.kind)])
     who = made.individual.to_numpy()

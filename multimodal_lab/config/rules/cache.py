@@ -9,7 +9,7 @@ from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.rules.wiring import Tree, file_of, losses, streams, target
 from multimodal_lab.config.signature import SourceError, signature
-from multimodal_lab.config.study import under
+from multimodal_lab.config.study_lines import under
 from multimodal_lab.config.suggest import one
 from multimodal_lab.runs.records import LayoutError, require_readable
 

@@ -48,18 +48,19 @@ def audit(
     splits: Mapping[str, SplitRows] | None = None,
     tell: Tell | None = None,
     labels: Collection[str] | None = None,
+    fitted: str = "train",
 ) -> Audit:
     """Look at every sample once and at every split: see the modules of this package for what is looked for.
 
     splits: {name: rows of its parts}, such as the repeated splits of a study (`repeats`); None: the data's own. What is
     found in several is reported once, at its worst, with the names of the splits. tell(done, all): progress of the pass.
-    labels: those that are judged; None: all. The data's other labels are columns like others.
+    labels: those that are judged; None: all. The data's other labels are columns like others. fitted: see `coverage.classes`.
     Deterministic: the same data and splits give the same findings. Beyond the reading of the data it takes some 30 ms a
     core for each held-out sample, image stream and split.
     """
     asked = dict(splits) if splits is not None else {"": data.splits}
     seen = view(data, tell)
-    found = [(name, f) for name, rows in asked.items() for f in _of(data, seen, rows, labels)]
+    found = [(name, f) for name, rows in asked.items() for f in _of(data, seen, rows, labels, fitted)]
     merged = _merged(found, len(asked))
     ranked = sorted(merged, key=lambda f: not f.void)
     return Audit(ranked, len(data.samples), list(data.streams), [n for n in asked if n])
@@ -82,15 +83,15 @@ def repeats(factory: Data, data: Prepared, seeds: Sequence[int]) -> dict[str, Sp
     return found
 
 
-def _of(data: Prepared, seen: View, rows: SplitRows, judged: Collection[str] | None) -> Iterator[Finding]:
+def _of(data: Prepared, seen: View, rows: SplitRows, judged: Collection[str] | None, fitted: str) -> Iterator[Finding]:
     by = linked.within(data.facts["split"]["by"], data.samples)
     own = parts(rows, data.samples, data.groups, by, data.bad.why)
     yield from coverage.empty(own)
     if len(own.rows("train")) and len(own.rows("test")):
-        yield from _full(data, seen, own, judged)
+        yield from _full(data, seen, own, judged, fitted)
 
 
-def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None) -> Iterator[Finding]:
+def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None, fitted: str) -> Iterator[Finding]:
     table, labels = data.samples, {n: v for n, v in _labels(data).items() if judged is None or n in judged}
     fields = [p.stored.field for p in data.reader.plans.values() if p.stored.field]
     skip = {*BOOKKEEPING, *fields, *content_columns(data.reader.source)}
@@ -104,7 +105,7 @@ def _full(data: Prepared, seen: View, own: Parts, judged: Collection[str] | None
     yield from neighbours.neighbours(table, own)
     yield from copies.exact(seen, own, labels)
     yield from copies.contradictions(seen, own, labels)
-    yield from coverage.classes(own, labels, data.classes)
+    yield from coverage.classes(own, labels, data.classes, fitted)
     several = {
         n: v for n, v in data.targets.items() if v.ndim > 1 and data.classes[n] and (judged is None or n in judged)
     }

@@ -29,19 +29,27 @@ def _lost(name: str) -> str:
     return uses.get(name, "there is nothing to choose the epoch by")
 
 
-def classes(parts: Parts, labels: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+def classes(
+    parts: Parts, labels: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]], fitted: str = "train"
+) -> Iterator[Finding]:
     """Labels of one class, or none, in a part (void in train and test), and classes absent or rare in train or test.
 
-    labels[name] (N,): classes, -1 where missing; names: of the classes.
+    labels[name] (N,): classes, -1 where missing; names: of the classes. fitted: the part that labels are learnt from, `val`
+    where what is trained is told none; one class in train is then no void.
     """
+    needed = (fitted, "test")
     for label, values in labels.items():
         counts = {p: _counts(values[parts.rows(p)], len(names[label])) for p in parts.names if len(parts.rows(p))}
         for part, own in counts.items():
             if (own > 0).sum() < 2:
                 only = f"only {names[label][int(own.argmax())]!r}" if own.any() else "no sample that has it"
-                what = "nothing tells classes apart there" if part in NEEDED else "epochs can't be chosen by it"
-                sentence = f"{part} has {only} of {label}; {what} (data.split.stratify={label} spreads the classes)"
-                yield Finding("single class", label, sentence, part in NEEDED, label=label)
+                what = "nothing tells classes apart there" if part in needed else "epochs can't be chosen by it"
+                what = f"{what} (data.split.stratify={label} spreads the classes)"
+                if part == "train" != fitted:
+                    what = f"it is told on {fitted} alone"
+                yield Finding(
+                    "single class", label, f"{part} has {only} of {label}; {what}", part in needed, label=label
+                )
         if all(p in counts and (counts[p] > 0).sum() > 1 for p in NEEDED):
             yield from _absent(label, names[label], counts["train"], counts["test"])
             yield from _thin(label, names[label], counts["train"], counts["test"])

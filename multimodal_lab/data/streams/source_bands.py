@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.source import Source
+from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.streams.bands import doubts
 from multimodal_lab.types import Band, Stream
 
@@ -33,9 +33,24 @@ def every_band(source: Source) -> tuple[Band, ...]:
 
 
 def asked_bands(source: Source, name: str, facts: Mapping[str, Any]) -> tuple[Band, ...]:
-    """Those of stream `name` by its entry of a modality; a wrong entry is told by `bands.plan`."""
-    kind = facts.get("kind", Stream.kind)
-    return stored_bands(source, name, str(facts.get("field") or ""), kind if kind in kinds.names() else Stream.kind)
+    """Those of stream `name` by its entry of a modality; a wrong entry is told by `bands.plan`, `DataError` for no videos."""
+    kind, field = facts.get("kind", Stream.kind), str(facts.get("field") or "")
+    kind = kind if kind in kinds.names() else Stream.kind
+    if "steps" in facts and kinds.get(kind).spatial:
+        _require_moving(source, name, field, kind)
+    return stored_bands(source, name, field, kind)
+
+
+def _require_moving(source: Source, name: str, field: str, kind: str) -> None:
+    """A picture is no video: a stream of images with a time axis is read from a field that has one."""
+    known: Mapping[str, tuple[str, bool]] = getattr(source, "field_kinds", {})
+    moving = [f for f, (of, timed) in known.items() if timed and kinds.alike(of, kind)]
+    if known and field not in moving and (field in known or not moving):
+        still = f"field {field!r} holds pictures" if field in known else "the data name no videos"
+        near = (
+            f"; those that are: {', '.join(moving)}" if moving else "; data.source.video names columns of their paths"
+        )
+        raise DataError(f"modality.{name}: its steps are frames of a video, and {still}{near}")
 
 
 def all_doubts(source: Source) -> list[str]:

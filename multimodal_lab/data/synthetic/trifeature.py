@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,8 @@ class Trifeature:
     and `held_out_views` images are drawn of each, and paired with all of the same shape and split (themselves too, so
     that what is not shared is independent). train, val, test: pairs taken of these, as level over shape, texture_1 and
     colour_2 as their number allows. mapped, held_out_mapped: the share that matches; None is what falls, matches / 10.
-    A share apart from that makes texture_1 and colour_2 tell of each other.
+    A share apart from that makes texture_1 and colour_2 tell of each other. val_images: `own`, as above; or those of `train`, in
+    pairs that are drawn anew, as `held_out_mapped` says: for a probe (`fit_on`), as published. They hold nothing out.
 
     size, side, period: pixels of an image, of the square that a shape fills, of a period of texture. Images are
     (3, size, size) uint8; a stream names its own by `field`, `image_1` or `image_2`. `DataError` for impossible dials.
@@ -52,6 +53,7 @@ class Trifeature:
         matches: Count = 1,
         mapped: Fraction | None = None,
         held_out_mapped: Fraction | None = None,
+        val_images: Literal["own", "train"] = "own",
         size: Count = 224,
         side: Count = 128,
         period: Positive = 10.0,
@@ -65,6 +67,7 @@ class Trifeature:
                 f"{int(size / 2**0.5)}"
             )
         self.counts = {"train": train, "val": val, "test": test}
+        self.val_images = val_images
         self.views, self.held_out_views = views, held_out_views
         self.matches, self.mapped, self.held_out_mapped = matches, mapped, held_out_mapped
         self.size, self.side, self.period, self.seed = size, side, period, seed
@@ -74,7 +77,8 @@ class Trifeature:
     @property
     def identity(self) -> dict[str, Any]:
         """The dials: two generators with equal dials give equal pixels."""
-        return {k: v for k, v in sorted(vars(self).items()) if k not in ("goes_with", "pairs", "samples")}
+        made = ("goes_with", "pairs", "samples", *(["val_images"] if self.val_images == "own" else []))
+        return {k: v for k, v in sorted(vars(self).items()) if k not in made}
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -119,9 +123,15 @@ class Trifeature:
         step = rng.permutation(MANY)[:, None] - rng.permutation(MANY)[None, :]
         return np.asarray(step % MANY < self.matches)
 
+    def _trains(self, split: str) -> bool:
+        """Whether the images of a split are those of training."""
+        return split == "train" or (split == "val" and self.val_images == "train")
+
     def _combinations(self, split: str) -> np.ndarray:
         """(N, 3): shape, texture and colour; for every shape, Latin squares over the other two."""
-        parts = [*PARTS[split]] + ([*PARTS["val"]] if split == "train" and not self.counts["val"] else [])
+        parts = [*PARTS[split]]
+        if self._trains(split):
+            parts = [*PARTS["train"]] + ([] if self.counts["val"] and self.val_images == "own" else [*PARTS["val"]])
         texture, colour = np.divmod(np.arange(MANY**2), MANY)
         found = []
         for shape in range(MANY):
@@ -133,7 +143,7 @@ class Trifeature:
 
     def _taken(self, split: str) -> np.ndarray:
         """(pairs, 2, 4): shape, texture, colour and view of both images of every pair of a split, in random order."""
-        views = self.views if split == "train" else self.held_out_views
+        views = self.views if self._trains(split) else self.held_out_views
         combinations = self._combinations(split)
         images = np.column_stack([combinations.repeat(views, 0), np.tile(np.arange(views), len(combinations))])
         a, b = np.nonzero(images[:, None, 0] == images[None, :, 0])

@@ -9,7 +9,8 @@ from typing import Any
 
 from multimodal_lab.stats.score import ACCURACY, Score, named
 
-MARKS = {"adds": "▲", "redundant": "=", "harms": "▼", "no evidence": "?", "underpowered": "…", "invalid": "✕"}
+MARKS = {"adds": "▲", "redundant": "=", "harms": "▼", "no evidence": "?", "underpowered": "…", "invalid": "✕",
+         "better": "▲", "alike": "=", "worse": "▼", "not known": "…"}  # fmt: skip
 Cell = str
 
 
@@ -64,7 +65,7 @@ class Word:
 
     @property
     def style(self) -> str:
-        """The class of its colour: one of the six words, or nothing that a file could choose."""
+        """The class of its colour: one of the words, or nothing that a file could choose."""
         return self.kind.replace(" ", "-") if self.kind in MARKS else "other"
 
 
@@ -81,12 +82,13 @@ class AnswerCard:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report; explorer: the name of the page beside it to look around in, if there is one."""
+    """The whole report; explorer: the name of the page to look around in, if there is one; asks: the study's question."""
 
     title: str
     cards: Sequence[AnswerCard]
     sections: Sequence[Section] = field(default_factory=list)
     explorer: str = ""
+    asks: str = ""
 
 
 def figure(title: str, name: str, figures: Mapping[str, Path]) -> list[tuple[str, Path]]:

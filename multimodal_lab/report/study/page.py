@@ -33,7 +33,7 @@ def markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"# {_plain(report.title)}: what does each modality add?"
+    yield f"# {_plain(report.title)}: {report.asks[:1].lower()}{report.asks[1:]}"
     yield ""
     for card in report.cards:
         yield f"- **{_plain(card.label)}: {_plain(card.sentence)}**"

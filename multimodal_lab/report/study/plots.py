@@ -9,6 +9,7 @@ from typing import Any
 
 from multimodal_lab import files
 from multimodal_lab.report.study import calibration
+from multimodal_lab.report.study.question import question
 
 FORMATS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("svg", {"Date": None, "Creator": None}), ("pdf", {"CreationDate": None, "Creator": None, "Producer": None})
@@ -24,7 +25,8 @@ def draw(folder: Path, made: Mapping[str, Any]) -> dict[str, list[Path]]:
         found["arms"] = _save(folder, "arms", _arms(labels))
     gains = {k: _differences(v) for k, v in labels.items()}
     if any(gains.values()):
-        found["gains"] = _save(folder, "gains", _gains(gains, {k: v["score"] for k, v in labels.items()}))
+        by = {k: v["score"] for k, v in labels.items()}
+        found["gains"] = _save(folder, "gains", _gains(gains, by, question(made).over))
     if made.get("subsets"):
         found["shapley"] = _save(folder, "shapley", _shapley(made["subsets"]))
         found["missing"] = _save(folder, "missing", _missing(made["subsets"]))
@@ -66,7 +68,7 @@ def _differences(own: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], S
     return found
 
 
-def _gains(gains: Mapping[str, Sequence[Any]], by: Mapping[str, Mapping[str, Any]]) -> Any:
+def _gains(gains: Mapping[str, Sequence[Any]], by: Mapping[str, Mapping[str, Any]], over: str) -> Any:
     from multimodal_lab.report import style
 
     names = list(dict.fromkeys(name for own in gains.values() for name, *_ in own))
@@ -85,7 +87,7 @@ def _gains(gains: Mapping[str, Sequence[Any]], by: Mapping[str, Mapping[str, Any
                 ax.plot([scale * s for s in seeds], [i + 0.22] * len(seeds), "o", ms=2.5, color=shade, alpha=0.5)
             _rows(ax, names if ax is axes[0][0] else [""] * len(names))
             ax.set_title(style.short(label))
-            ax.set_xlabel("points over the better modality" if points else "gain over the better modality")
+            ax.set_xlabel(f"points over {style.short(over)}" if points else f"gain over {style.short(over)}")
     return figure
 
 

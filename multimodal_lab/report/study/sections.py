@@ -22,6 +22,7 @@ from multimodal_lab.report.study.elements import (
     size_of,
     spread,
 )
+from multimodal_lab.report.study.question import MODALITIES, Question, question
 from multimodal_lab.report.study.shares import retrained, subsets
 from multimodal_lab.report.study.tuning import tuning
 from multimodal_lab.report.study.where import acquire, only_fusion, where
@@ -29,38 +30,34 @@ from multimodal_lab.stats.score import named
 from multimodal_lab.stats.score_names import LOSSES
 
 EFFECT = "effect, over runs only, not over samples"
-RESTS = (
-    "Intervals are 95 % each and unadjusted (90 % where a verdict says that a difference is within the margin). p of an arm's "
-    "gain (p Holm) and of its leads over controls are adjusted by Holm, in verdicts' sentences too; p of a control's own gain "
-    "is not.",
-    "The verdict rests on the gain (one-sided, at .045, where it is claimed; two-sided, at .05, where a loss is), on the test of "
-    "equivalence, on the controls' gains and the arm's leads over them, and on the smallest gain at which it would be adds with "
-    "80 % chance (sees); the others stand beside it.",
-    "p and p Holm are two-sided. equivalent: whether the difference is shown to be within the margin, and the p of that. sees is "
-    "in the unit of the gain; win/tie/loss counts runs (seeds and splits); bootstrap draws seeds, splits and groups again; sign "
-    "flips are of groups, Wilcoxon's ranks of seeds. The interval of effect takes runs for independent. least: the lowest p that "
-    "so many pairs can give.",
-)
 
 
 def build_report(made: Mapping[str, Any], figures: Mapping[str, Path], gallery: Path) -> Report:
     """All sections that `study.json` has something for, verdicts first; gallery: the folder of pictures that it names."""
     cards = [_card(label, own) for label, own in made["labels"].items()]
+    asked = question(made)
     parts = [
-        *_warned(made), *_arms(made, figures), *tuning(made), *_controls(made, figures), *_comparisons(made),
+        *_warned(made), *_arms(made, figures), *tuning(made), *_controls(made, asked, figures), *_comparisons(made, asked),
         *where(made), *only_fusion(made, gallery), *acquire(made, figures),
         *subsets(made, figures), *retrained(made, figures), *calibration(made, figures), *_overlap(made), *_classes(made),
-        *_groups(made), *_audit(made), *_cells(made), _made_of(made), _rules(),
+        *_groups(made), *_audit(made), *_cells(made), _made_of(made), Section("How to read this", asked.rules),
     ]  # fmt: skip
-    return Report(str(made["study"]), cards, parts)
+    return Report(str(made["study"]), cards, parts, asks=asked.asks)
 
 
 def _card(label: str, own: Mapping[str, Any]) -> AnswerCard:
     said, v = own["answer"], own["verdict"]
-    words = [Word(str(d["kind"]), str(d["over"]), f"{d['arm']}: {points(d['gain'], score_of(own))}", str(d["sentence"]))
-             for d in said["directions"]]  # fmt: skip
+    words = [
+        Word(
+            str(d["kind"]),
+            str(d["over"]) if d["added"] else "",
+            f"{d['arm']}: {points(d['gain'], score_of(own))}",
+            str(d["sentence"]),
+        )
+        for d in said["directions"]
+    ]
     shown = {(d["arm"], d["over"]) for d in said["directions"]}
-    singles = [f"{arm} {spread(a)}" for arm, a in own["arms"].items() if a["role"] == "baseline"]
+    singles = [f"{arm} {spread(a)}" for arm, a in own["arms"].items() if a["role"] in ("baseline", "reference")]
     best = f"; {v['arm']} {spread(own['arms'][v['arm']])}" if v["arm"] in own["arms"] else ""
     chance = f"; chance {number(own['chance'])}" if own["chance"] is not None else ""
     others = [f"{c['arm']} over {c['baseline']} {c['verdict']['kind']}" for c in own["comparisons"]
@@ -92,7 +89,7 @@ def _arms(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Sect
                   tables, figure("Scores of the arms", "arms", figures))  # fmt: skip
 
 
-def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Section]:
+def _controls(made: Mapping[str, Any], asked: Question, figures: Mapping[str, Path]) -> Iterator[Section]:
     pairs = [
         (label, c, score_of(own)) for label, own in made["labels"].items() for c in own["comparisons"] if c["better"]
     ]
@@ -100,11 +97,14 @@ def _controls(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[
             for label, c, by in pairs for k in c["controls"]]  # fmt: skip
     head = ("label", "arm", "control", "is", "gains over the better modality", "the arm leads it by")
     said = "A control has the capacity of its arm without the information; what it gains is not information."
-    drawn = figure("Each fused arm minus the better single modality; controls in grey", "gains", figures)
-    yield Section("Gains and controls", [said], [Table(head, rows)] if rows else [], drawn)
+    drawn = figure(asked.gains, "gains", figures)
+    if rows or asked is MODALITIES:
+        yield Section("Gains and controls", [said], [Table(head, rows)] if rows else [], drawn)
+    elif drawn:
+        yield Section("Differences", (), (), drawn)
 
 
-def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
+def _comparisons(made: Mapping[str, Any], asked: Question) -> Iterator[Section]:
     head = ("label", "arm", "over", "verdict", "gain", "p Holm", "p", "equivalent", "sees", EFFECT, "win/tie/loss",
             "bootstrap", "sign flips p (least)", "Wilcoxon p (least)")  # fmt: skip
     rows: list[list[str]] = []
@@ -123,7 +123,7 @@ def _comparisons(made: Mapping[str, Any]) -> Iterator[Section]:
             for note in filter(None, [*c["notes"], c["need"]]):
                 notes.setdefault((label, note), []).append(f"{c['arm']} over {c['baseline']}")
     if rows:
-        yield Section("All comparisons", RESTS, [Table(head, rows)])
+        yield Section("All comparisons", asked.rests, [Table(head, rows)])
         yield Section(
             "What more seeds would see", [f"{label}: {n} ({', '.join(of)})" for (label, n), of in notes.items()]
         )
@@ -230,14 +230,3 @@ def _made_of(made: Mapping[str, Any]) -> Section:
     return Section(
         "Made by", (), [Table(("", "is"), rows), Table(("arm", "overrides"), arms)], command=str(made["command"])
     )
-
-
-def _rules() -> Section:
-    said = [
-        "adds: a sure gain over the better single modality, and a sure lead over every control.",
-        "redundant: shown to be within the margin. harms: a sure loss.",
-        "no evidence: neither is shown, though a difference that matters would have been seen. underpowered: it would not.",
-        "invalid: the comparison does not stand, a control is missing, or a control gains as much.",
-        "The rules in full are in docs/verdict.md of multimodal_lab, and how often they err in docs/rates.md.",
-    ]
-    return Section("How to read this", said)

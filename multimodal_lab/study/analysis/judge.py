@@ -11,6 +11,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.stats.crossed import Crossed
 from multimodal_lab.stats.equivalence import Equivalence, over_arms, within
 from multimodal_lab.stats.holm import holm
+from multimodal_lab.stats.method_verdict import method_verdict
 from multimodal_lab.stats.verdict import ONE_SIDED, ControlEvidence, Difference, Evidence, Verdict, difference, verdict
 from multimodal_lab.study.analysis.collapse import Collapse, collapsed, without
 from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean, repeats
@@ -63,7 +64,10 @@ class Answer:
 
     @property
     def headline(self) -> Judged | None:
-        """The comparison with the better baseline that answers for the label: one that adds, else the one of most gain."""
+        """The comparison with the better baseline that answers for the label: one that adds, else the one of most gain.
+
+        Of methods the one of most gain over the reference.
+        """
         own = [j for j in self.judged if j.of.better]
         return max(own, key=lambda j: (j.verdict.kind == "adds", j.of.gain.mean), default=None)
 
@@ -153,7 +157,8 @@ def _judged(
         gain, same, controls, c.detectable, c.gain.seeds, problems=[*problems(found, c.label), *_one_class(answer)],
         need=c.need.sentence, baseline=c.baseline, fused=c.arm, better=c.better, note=_note(c),
     )  # fmt: skip
-    return Judged(c, verdict(evidence), gain, same, controls, evidence.problems)
+    rules = method_verdict if found.plan.study.compares == "methods" else verdict
+    return Judged(c, rules(evidence), gain, same, controls, evidence.problems)
 
 
 def _note(c: Comparison) -> str:

@@ -15,10 +15,11 @@ from multimodal_lab.stats.score import ACCURACY
 from multimodal_lab.stats.verdict import Difference
 from multimodal_lab.study.analysis.acquire import acquire
 from multimodal_lab.study.analysis.best_of_fewer import OverBest, beside, over_best, recorded
+from multimodal_lab.study.analysis.by_class import by_class, by_group
 from multimodal_lab.study.analysis.calibration import calibration
-from multimodal_lab.study.analysis.compare import Comparison
 from multimodal_lab.study.analysis.judge import Answer, Judged, problems
 from multimodal_lab.study.analysis.leak_gap import leak_gap
+from multimodal_lab.study.analysis.methods import lead_of_methods
 from multimodal_lab.study.analysis.modalities import modalities
 from multimodal_lab.study.analysis.overlap import alike
 from multimodal_lab.study.analysis.sentence import Lead, Seen, Unit, lead
@@ -30,13 +31,16 @@ from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
 from multimodal_lab.study.ledger.scoring import RECORDED
 
 FILE = "study.json"
-GROUPS = 20  # told one by one
 
 
 def record(found: Outcomes, answers: Sequence[Answer]) -> dict[str, Any]:
     """The whole of `study.json`; what is not finite is null."""
     study, seen = found.plan.study, modalities(found)
-    best = over_best(answers, seen, found.test_per_train if found.finished else None)
+    best = (
+        {}
+        if study.compares == "methods"
+        else over_best(answers, seen, found.test_per_train if found.finished else None)
+    )
     made: dict[str, Any] = {
         "study": found.folder.name,
         "command": " ".join(["python -m multimodal_lab.run", *_folder_of(found), *found.plan.typed]),
@@ -122,7 +126,8 @@ def _label(found: Outcomes, answer: Answer, seen: Seen, best: OverBest | None) -
     score = scores.by.score if scores is not None else ACCURACY
     title = scores.by.title if scores is not None else ""
     unit = Unit(score, None if chance is None else score.sign * chance, title)
-    told = beside(lead(answer, seen, unit), best, unit, answer)
+    methods = found.plan.study.compares == "methods"
+    told = lead_of_methods(answer, unit) if methods else beside(lead(answer, seen, unit), best, unit, answer)
     said = _lead(told)
     if scores is None or head is None:
         return {
@@ -135,8 +140,10 @@ def _label(found: Outcomes, answer: Answer, seen: Seen, best: OverBest | None) -
     classes = sorted(set(scores.truth.tolist()))
     by = scores.by
     return {
-        "answer": said, "where": where(found, answer, told), "only_fusion": only_fusion(found, answer, told),
-        "acquire": acquire(found, answer, told),
+        "answer": said,
+        "where": [] if methods else where(found, answer, told),
+        "only_fusion": None if methods else only_fusion(found, answer, told),
+        "acquire": [] if methods else acquire(found, answer, told),
         "verdict": {"kind": head.verdict.kind, "arm": head.of.arm, "baseline": head.of.baseline,
                     "sentence": head.verdict.sentence},
         "without": _without(answer),
@@ -150,8 +157,8 @@ def _label(found: Outcomes, answer: Answer, seen: Seen, best: OverBest | None) -
         "arms": {arm: _arm(found, scores, arm, answer.means[arm]) for arm in scores.score},
         "comparisons": [_comparison(j) for j in answer.judged],
         "calibration": calibration(found, scores),
-        "by_class": _by_class(scores, classes),
-        "by_group": _by_group(scores, head.of),
+        "by_class": by_class(scores, classes),
+        "by_group": by_group(scores, head.of),
     }  # fmt: skip
 
 
@@ -212,29 +219,6 @@ def _difference(told: Difference, raw: Crossed) -> dict[str, float]:
         "p_raw": raw.p,
         "p_above": told.one_sided,
     }
-
-
-def _by_class(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
-    if len(classes) > len(scores.ids) // 2:
-        return {}  # numbers, not classes
-    return {name: _share(scores, scores.truth == name) for name in classes}
-
-
-def _by_group(scores: Scores, head: Comparison) -> dict[str, Any]:
-    """The groups in which the headline's two arms differ most, by what they give to the mean."""
-    size = np.abs(head.pairs.by_group)
-    order = [i for i in np.argsort(-size, kind="stable")[:GROUPS] if size[i] > 0]
-    most = []
-    for g in head.pairs.names[order]:
-        rows = scores.groups == g
-        most.append({"group": int(g), "sample": str(scores.ids[np.flatnonzero(rows)[0]]), **_share(scores, rows)})
-    return {"most": most, "count": len(head.pairs.names)}
-
-
-def _share(scores: Scores, rows: np.ndarray) -> dict[str, Any]:
-    tested = rows & ~np.isnan(next(iter(scores.score.values()))[0]).all(0)
-    means = {arm: float(np.nanmean(each[:, :, tested])) if tested.any() else None for arm, each in scores.each.items()}
-    return {"n": int(rows.sum()), "mean": means}
 
 
 def _plain(value: Any) -> Any:

@@ -37,16 +37,24 @@ def audit_data(
         "labels": list(study.labels),
         "source": hashes.source_hash(),
     }
+    if (fitted := _fitted(study, configs)) != "train":
+        of["fitted"] = fitted
     if known is not None and known["of"] == of:
         return dict(known)
     # no network looks at them, and a backbone that would tell its mean is not built
     modality = {name: {k: v for k, v in own.items() if k != "normalise"} for name, own in of["streams"].items()}
     data = factory.prepare(modality, 0)
     splits = repeats(factory, data, study.splits) if len(study.splits) > 1 else None
-    found = audit(data, splits, labels=study.labels or None).record()
+    found = audit(data, splits, labels=study.labels or None, fitted=fitted).record()
     grouped = len(set(data.groups.tolist())) < len(data.groups)
     kinds = {label: _kind(data, label) for label in study.labels if label in data.targets}
     return {"of": of, "grouped": grouped, "kinds": kinds, **found}
+
+
+def _fitted(study: Study, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """The split that the evaluator which judges learns labels on; `train` where arms differ, or trained heads judge."""
+    found = {str((c["evaluate"].get(study.evaluator or "") or {}).get("fit_on", "train")) for c in configs.values()}
+    return found.pop() if len(found) == 1 else "train"
 
 
 def _kind(data: Any, label: str) -> Kind:

@@ -111,6 +111,8 @@ def describe(table: pd.DataFrame, name: str, groups: np.ndarray, by: linked.By, 
         spelt.require_classes(table[name], name, data.kinds)
         _require_classes(table[name], target, name, groups, by, data)
         found = replace(found, notes=(*_alone(target, name, groups, by), *_unknown(table[name], name)))
+    else:
+        spelt.require_lists(table[name], name, data.kinds)
     if found.kind != "several" and name not in asked.asked.differ:
         for column in linked.columns(by):
             _require_alike(table, name, column)

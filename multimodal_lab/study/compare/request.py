@@ -17,7 +17,7 @@ from multimodal_lab.config.overrides import choice_problems, groups, is_choice, 
 from multimodal_lab.config.problem import Problem, not_one_of, unknown_key
 from multimodal_lab.config.rules.wiring import target
 from multimodal_lab.config.signature import signature
-from multimodal_lab.config.study import key, under
+from multimodal_lab.config.study_lines import key, under
 from multimodal_lab.config.suggest import nodes
 from multimodal_lab.study.compare.budget import seconds
 from multimodal_lab.study.design.check import swept_problems

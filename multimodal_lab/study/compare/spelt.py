@@ -38,6 +38,21 @@ def require_classes(column: pd.Series, name: str, kinds: Mapping[str, str]) -> N
     _require_words(counts, name)
 
 
+def require_lists(column: pd.Series, name: str, kinds: Mapping[str, str]) -> None:
+    """Refuse (`StudyError`) lists of numbers, such as coordinates, which would be as many labels as there are numbers."""
+    if name in kinds:
+        return
+    for place, cell in enumerate(column):
+        items = list(cell) if isinstance(cell, list | tuple | set | np.ndarray) else []
+        if any(isinstance(item, float | np.floating) and item % 1 != 0 for item in items):
+            said = ", ".join(f"{item:g}" if isinstance(item, float) else str(item) for item in items[:3])
+            said += ", …" if len(items) > 3 else ""
+            raise StudyError(
+                f"study.labels: {name} holds lists of numbers, such as [{said}] in row {place}; a list "
+                f"is of the labels that a sample has: give each number a column of its own, such as {name}_1"
+            )
+
+
 def unknown(column: pd.Series) -> dict[str, int]:
     """{class: its samples} of those whose name may mean that nobody knows."""
     counts = column.dropna().astype(str).value_counts(sort=False)

@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.study import Study, under
+from multimodal_lab.config.study import Study
+from multimodal_lab.config.study_lines import under
 from multimodal_lab.runs.hashes import config_key, flat
 from multimodal_lab.study.design import retrain
 from multimodal_lab.study.design.plan import Cell, Chosen

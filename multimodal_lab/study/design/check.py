@@ -15,7 +15,8 @@ from multimodal_lab.config.annotations import expected, problems
 from multimodal_lab.config.overrides import choice_problems, parse
 from multimodal_lab.config.problem import Problem
 from multimodal_lab.config.signature import signature
-from multimodal_lab.config.study import FIXED, Study, key, under
+from multimodal_lab.config.study import FIXED, Study
+from multimodal_lab.config.study_lines import key, under
 from multimodal_lab.runs.hashes import config_key, flat
 from multimodal_lab.study import helpers
 from multimodal_lab.study.design import retrain, roles

@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import Any
 
 from multimodal_lab.config.problem import Problem
-from multimodal_lab.config.study import Study, key, under
+from multimodal_lab.config.study import Study
+from multimodal_lab.config.study_lines import key, under
 
 Streams = Mapping[str, Mapping[str, Any]]
 JOIN = "+"  # as in `fused@rgb+uv`

@@ -9,7 +9,8 @@ from typing import Any
 from multimodal_lab.config.facts import fact
 from multimodal_lab.config.problem import Problem, show
 from multimodal_lab.config.rules.wiring import backbones, scored, target, told
-from multimodal_lab.config.study import Study, under
+from multimodal_lab.config.study import Study
+from multimodal_lab.config.study_lines import under
 from multimodal_lab.config.suggest import choices
 from multimodal_lab.runs.hashes import BOOKKEEPING, flat
 from multimodal_lab.study.design.cells import inputs
@@ -21,6 +22,9 @@ MAY_CHANGE = {"shuffled": "data.shuffle", "duplicate": "modality"}
 def problems(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
     """What no baseline, control or judgement of a study may be; `plain` has one config an arm, controls among them."""
     yield from _judgement(study, plain)
+    if study.compares == "methods":
+        yield from _same_modalities(study, plain)
+        return
     for arm in study.baselines:
         if len(own := inputs(plain[arm])) != 1:
             what = f"{arm} has {len(own)} inputs, {', '.join(own)}: expected one, a baseline is a single modality"
@@ -37,6 +41,14 @@ def problems(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
             )
             yield Problem(f"study.controls.{name}.keeps", control.keeps, what, (kept or ["null"])[0])
         yield from wrong
+
+
+def _same_modalities(study: Study, plain: Mapping[str, Tree]) -> Iterator[Problem]:
+    first = next(iter(study.arms))
+    for arm in study.arms:
+        if plain[arm]["modality"] != plain[first]["modality"]:
+            what = f"in arm {arm}, but {show(list(inputs(plain[first])))} in {first}: methods are compared on the same modalities"
+            yield Problem("modality", list(inputs(plain[arm])), what, "study.compares=modalities")
 
 
 def keeping(study: Study, plain: Mapping[str, Tree]) -> Study:

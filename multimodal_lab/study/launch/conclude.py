@@ -13,6 +13,7 @@ from rich.table import Table
 from multimodal_lab import files
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.report import study as report
+from multimodal_lab.report.study.question import question
 from multimodal_lab.study.analysis import gallery, judge, results
 from multimodal_lab.study.launch.explore import explore
 from multimodal_lab.study.ledger import outcomes
@@ -51,17 +52,21 @@ def conclude(folder: Path, console: Console | None = None) -> dict[str, Any]:
 
 
 def _table(made: dict[str, Any]) -> Table:
-    drawn = Table(box=box.SIMPLE_HEAD, title="What does each modality add?", title_justify="left")
+    drawn = Table(box=box.SIMPLE_HEAD, title=question(made).asks, title_justify="left")
     drawn.add_column("label", no_wrap=True)
     drawn.add_column("answer, its verdicts and why")
     for label, own in made["labels"].items():
         said = own["answer"]
-        why = [f"[bold]{_escaped(d['kind'])} over {_escaped(d['over'])}[/bold]: {_escaped(d['sentence'])}"
+        why = [f"[bold]{_escaped(_word(d))}[/bold]: {_escaped(d['sentence'])}"
                for d in said["directions"]]  # fmt: skip
         drawn.add_row(
             _escaped(label), "\n".join([f"[bold]{_escaped(said['sentence'])}[/bold]", *why]), end_section=True
         )
     return drawn
+
+
+def _word(direction: dict[str, Any]) -> str:
+    return f"{direction['kind']} over {direction['over']}" if direction["added"] else str(direction["kind"])
 
 
 def _escaped(text: str) -> str:

@@ -20,7 +20,8 @@ def explore(found: Outcomes, answers: Sequence[Answer]) -> tuple[list[Path], str
     """
     chosen = cell(found, answers)
     if chosen is None:
-        return [], "no finished cell of a fused arm has embeddings"
+        kind = "method" if found.plan.study.compares == "methods" else "fused arm"
+        return [], f"no finished cell of a {kind} has embeddings"
     try:
         return [explorer.write(chosen.folder, found.folder / EXPLORER)], ""
     except (explorer.ExplorerError, OSError) as error:

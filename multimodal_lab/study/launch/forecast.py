@@ -28,6 +28,11 @@ def plan_more(words: dict[str, str]) -> None:
     found = outcomes.load(Path(words["runs"]))
     if not found.finished:
         raise StudyError(f"runs={words['runs']}: no cell is finished, so that there is no pilot to plan from")
+    if found.plan.study.compares == "methods":
+        raise StudyError(
+            f"runs={words['runs']}: compares methods, and what is planned is the power of adds, over a modality and its "
+            "controls; study.json tells the smallest gain that would be called better (detectable)"
+        )
     label = words.get("label")
     if label is not None and label not in found.plan.study.labels:
         near = nearest(label, found.plan.study.labels)[0]

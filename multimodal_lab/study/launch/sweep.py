@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from multimodal_lab.config import redact
 from multimodal_lab.config.problem import StudyError
-from multimodal_lab.config.study import key, read, warnings
+from multimodal_lab.config.study import read, warnings
+from multimodal_lab.config.study_lines import key
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.runs.lease import wait_for_renewal
 from multimodal_lab.study import helpers

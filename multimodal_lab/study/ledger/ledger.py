@@ -24,7 +24,7 @@ from multimodal_lab.study.design.plan import Cell, StudyPlan
 State = Literal["finished", "running", "failed", "partial", "waiting"]
 BEGUN = "cell.json"
 LIBRARIES = ("python", "torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn")
-TOGETHER = ("fused", "late")  # what speaks for an arm of several modalities
+TOGETHER = ("fused", "joined", "late")  # what speaks for an arm of several modalities
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,9 @@ def _seen(made: StudyPlan, tried: Sequence[Entry]) -> Iterator[str]:
         tests = [
             folder / c.folder
             for c in made.cells
-            if c.split == split and c.role in ("baseline", "fused") and (folder / c.folder / DATA).exists()
+            if c.split == split
+            and c.role in ("baseline", "fused", "reference", "method")
+            and (folder / c.folder / DATA).exists()
         ][:1]
         for own in tests:
             parts, held = (_parts(f / DATA) for f in (first, own))

@@ -36,3 +36,9 @@ def test_every_planted_fault_is_named(name):
 
 def test_two_dozen_faults():
     assert len(FAULTS) >= 24
+
+
+def test_one_class_in_train_is_no_void_where_a_probe_is_fitted_on_val():
+    case, _ = spoilt("one class in train")
+    found = [f for f in audit(case.prepare(), case.splits, fitted="val").findings if f.kind == "single class"]
+    assert [(f.void, f.sentence) for f in found] == [(False, "train has only 'bird' of kind; it is told on val alone")]
