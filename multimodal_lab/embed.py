@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab import progress, stage
-from multimodal_lab.config import compose, redact, resolvers, schema
+from multimodal_lab.config import compose, redact, resolvers, schema, written
 from multimodal_lab.config.apply import apply
 from multimodal_lab.config.check import check_command, refuse, sweep_problems
 from multimodal_lab.config.directories import absent
@@ -51,7 +51,8 @@ def configured(folder: Path, overrides: list[str]) -> DictConfig:
     `data=…` chooses another data set; one read by the class that reads the run's own keeps the run's settings, and if it
     is the run's own, all that the line leaves alone. `ConfigError` for words that can't be followed.
     """
-    cfg = OmegaConf.create(read_config(folder))
+    written.require_whole(config := read_config(folder), folder)
+    cfg = OmegaConf.create(config)
     if not overrides:
         return cfg
     known = groups((conf_dir(),))

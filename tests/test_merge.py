@@ -57,7 +57,8 @@ def runs(cli, pairs, tower, tmp_path_factory):
         "experiment=clip_lora", f"data.root={pairs}", "data.batch_size=8", "data.size=16", "log=none", "figures=[]",
         "evaluate=[retrieval]", "head.dim=8", "head.hidden=16", f"backbones.text.weights={tower}", "train.max_steps=4",
         "optim.lr=0.01", "backbone=vit_small", "backbone.model=test_vit", "backbone.freeze=false",
-        "adapt.modules=[backbones.each.text,backbones.each.image]", "train.validate_every=0", f"dir={run}",
+        "backbones.text.dropout=0.25", "adapt.modules=[backbones.each.text,backbones.each.image]", "train.validate_every=0",
+        f"dir={run}",
     ]  # fmt: skip
     told = cli(*words, small=False).stdout
     return SimpleNamespace(
@@ -93,6 +94,18 @@ def test_its_backbones_begin_others(runs):
         own, expected = module.state_dict(), merged.system.backbones.each[name].state_dict()
         assert own.keys() == expected.keys()
         assert all(torch.equal(x, own[k]) for k, x in expected.items())
+
+
+def test_the_dropout_that_a_tower_was_trained_with_goes_along(runs, tower):
+    """config.json of the merged weights says it, and a backbone of them has it unless told otherwise; the tower keeps its own."""
+    own, merged = (read_json(folder / "config.json") for folder in (tower, runs.out / "weights/text"))
+    assert own["text_config"]["attention_dropout"] == 0
+    assert merged.get("text_config", merged)["attention_dropout"] == 0.25
+    stream = load(runs.out, "cpu").streams["text"]
+    for asked, found in ((None, 0.25), (0.0, 0.0), (0.5, 0.5)):
+        text = TransformersText(stream, weights=str(runs.out / "weights/text"), dropout=asked)
+        assert text.model.config.attention_dropout == found
+        assert {m.dropout for m in text.model.modules() if isinstance(getattr(m, "dropout", None), float)} == {found}
 
 
 def test_it_is_a_source_of_encoders_and_the_run_before_is_not(runs):

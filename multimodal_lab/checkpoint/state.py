@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.text import expected_one_of
 
+SHOWN = 3  # names in a message
 PARTS = ("model", "optimizer", "scaler", "ema", "meters", "state")
 ADAPTER = "adapter"  # the part of a training whose `adapt` acts while it trains
 
@@ -93,10 +94,16 @@ def require_parts(found: Mapping[str, Any], doing: str, like: Collection[str] | 
 
 
 def require_same(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse missing and extra keys by name."""
+    """Refuse missing and extra keys by name, and tensors of another shape."""
     for word, keys in (("lacks", wanted.keys() - found.keys()), ("has no place for", found.keys() - wanted.keys())):
         if keys:
-            raise ValueError(f"{owner} {word} {', '.join(map(str, sorted(keys)))}")
+            names = [*map(str, sorted(keys))]
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            raise ValueError(f"{owner} {word} {', '.join(names[:SHOWN])}{more}")
+    for key, value in wanted.items():
+        shapes = [tuple(getattr(of, "shape", ())) for of in (found[key], value)]
+        if isinstance(value, Tensor) and shapes[0] != shapes[1]:
+            raise ValueError(f"{owner} has {key} of shape {shapes[0]}, expected {shapes[1]}")
 
 
 def size(parts: TrainingState) -> int:

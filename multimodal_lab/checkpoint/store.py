@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_lab.checkpoint.frozen import FROZEN, require_known
+from multimodal_lab.checkpoint.later import with_later
 from multimodal_lab.checkpoint.manifest import CORRUPT, MANIFEST, CheckpointError, manifest, verify
 from multimodal_lab.checkpoint.safetensors_reader import read as read_tensors
 from multimodal_lab.checkpoint.safetensors_writer import write
@@ -168,6 +169,7 @@ def load(folder: Path, parts: TrainingState) -> None:
         file = folder / f"{name}.safetensors"
         state = join(plain[name], read_tensors(file) if file.exists() else {})
         if name == "model":
+            state = with_later(part, state)
             require_same(f"the model in {folder}", state, part.state_dict())
         part.load_state_dict(state)
         if isinstance(part, torch.optim.Optimizer):
@@ -183,6 +185,13 @@ def load_weights(folder: Path, system: nn.Module, rename: Callable[[str], str] |
     if left := left_out(folder):
         require_known(system.state_dict(), left, folder)
         found = {**system.state_dict(), **found}
+    found = with_later(system, found)
+    try:
+        require_same(f"{folder}: the checkpoint", found, system.state_dict())
+    except ValueError as error:
+        raise CheckpointError(
+            f"{error}; the run's config and data record say another system than it trained"
+        ) from error
     system.load_state_dict(found)
 
 

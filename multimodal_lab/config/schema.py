@@ -83,11 +83,20 @@ class Config:
 def check(cfg: DictConfig | dict[str, Any]) -> list[Problem]:
     """Everything that is wrong with a composed config, the `hydra` node left out; [] if it may run."""
     tree, lost = resolved(cfg if isinstance(cfg, DictConfig) else OmegaConf.create(cfg))
+    return [*_typed(tree), *lost] or rule_problems(tree)
+
+
+def type_problems(cfg: DictConfig | dict[str, Any]) -> list[Problem]:
+    """The same without the rules: what is no value of its key's type, or of no key."""
+    tree, lost = resolved(cfg if isinstance(cfg, DictConfig) else OmegaConf.create(cfg))
+    return [*_typed(tree), *lost]
+
+
+def _typed(tree: dict[str, Any]) -> list[Problem]:
     found = [*field_problems(signature(f"{__name__}.Config"), tree, "")]
     found += [Problem(k, MISSING, _give(k, tree)) for k, value in _places(tree, "") if value == MISSING]
     found += node_problems(tree, "")
-    found += kind_problems(tree.get("modality"))
-    return [*found, *lost] or rule_problems(tree)
+    return [*found, *kind_problems(tree.get("modality"))]
 
 
 def resolved(cfg: DictConfig) -> tuple[dict[str, Any], list[Problem]]:

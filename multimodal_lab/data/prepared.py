@@ -85,7 +85,7 @@ class Prepared:
         self.numbers = {
             label: moments(t.values[splits.get("train", slice(None))]) for label, t in targets.items() if not t.classes
         }
-        self.numbers |= {k: (torch.tensor(m), torch.tensor(s)) for k, (m, s) in (numbers or {}).items()}
+        self.numbers |= {k: (_numbers(m), _numbers(s)) for k, (m, s) in (numbers or {}).items()}
         self.counts = {s: {label: counts(t, rows) for label, t in targets.items()} for s, rows in splits.items()}
         self.ids = stable_ids([str(i) for i in self.samples["id"]])
         first = first_rows(reader.source)
@@ -224,6 +224,11 @@ class Prepared:
     def texts(self, rows: np.ndarray) -> dict[str, list[list[str]]]:
         """{stream: the texts that each row holds}, of those to be produced too, see `Collator.texts`."""
         return self.stack.texts(rows)
+
+
+def _numbers(recorded: list[float | None]) -> torch.Tensor:
+    """As a record has them: null is NaN, of what was nowhere measured."""
+    return torch.tensor([float("nan") if x is None else float(x) for x in recorded])
 
 
 class _Fetch:

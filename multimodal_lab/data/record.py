@@ -11,6 +11,7 @@ import numpy as np
 from multimodal_lab.data.fitted_cache import choices
 from multimodal_lab.data.fitted_cache import restore as restore_tokens
 from multimodal_lab.data.kind import StreamPlan, StreamStatistics
+from multimodal_lab.data.learnt_form import require_learnt
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split.split import SplitRows
 from multimodal_lab.data.streams import scaling, taken_frames
@@ -95,6 +96,7 @@ def restore(frozen: dict[str, Any], samples: SampleReader, fingerprint: str) -> 
         known = {
             k: facts[k] for k in StreamStatistics.__dataclass_fields__ if k in facts
         }  # an earlier version had fewer
+        require_learnt(name, facts, samples.policies[name])
         samples.fitted[name] = StreamStatistics(**known)
     restore_tokens(samples)
     if frozen["fingerprint"] != fingerprint:

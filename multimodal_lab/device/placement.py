@@ -10,9 +10,13 @@ from multimodal_lab.device import distributed
 
 
 def pick_device(wanted: str) -> torch.device:
-    """`auto` is this rank's GPU where there is one, else the CPU; ValueError for a GPU that is not there."""
+    """`auto` is this rank's GPU where there is one, else the CPU; ValueError for a GPU that is not there, and for no device."""
     if wanted != "auto":
-        device, found = torch.device(wanted), torch.cuda.device_count()
+        try:
+            device = torch.device(wanted)
+        except RuntimeError as error:
+            raise ValueError(f"device={wanted}: expected auto, cpu, cuda or cuda:N") from error
+        found = torch.cuda.device_count()
         if device.type == "cuda" and (device.index or 0) >= found:
             raise ValueError(f"device={wanted}: there is no such GPU here (found {found}); use device=cpu")
         return device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ class Queue(nn.Module):
     A row that is missing, has no id (-1) or is not finite takes a place that is never compared: ranks stay in step.
     """
 
+    came_later: ClassVar[tuple[str, ...]] = ("_text",)  # -1: what the keys of an earlier version hold is not known
     at: Tensor
 
     def __init__(self, size: Count, dim: Count) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from multimodal_lab.data import kinds
@@ -27,7 +28,7 @@ class Expected:
     layout: Mapping[str, Any]
     steps: int | None = None
     rate: float | None = None
-    frames: Mapping[str, Any] = field(default_factory=dict)
+    frames: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_text(self) -> bool:

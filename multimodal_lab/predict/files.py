@@ -87,7 +87,7 @@ class Files:
         if seen:
             node["frames"] = _one_clip({**FRAMES, **(one.frames or EVERY)})
             videos = self._opened({**node, "_target_": VIDEO}, seen, ())
-            if HEARD not in videos[0].source.field_bands:
+            if HEARD not in getattr(videos[0].source, "field_bands", ()):
                 raise DataError(f"stream {one.name}: {seen[0]}: a video without an audio track")
             made |= dict(zip(seen, (replace(each, field=HEARD) for each in videos), strict=True))
         return [made[path] for path in paths]

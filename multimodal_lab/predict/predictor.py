@@ -17,6 +17,7 @@ from PIL.Image import Image
 
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.written import require_whole
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.streams.own_scaling import spelt_out
@@ -56,9 +57,10 @@ class Predictor:
         if not (folder / CONFIG).is_file():
             raise DataError(f"{folder}: no run here (expected {CONFIG} in it)")
         require_readable(folder)
+        require_whole(config := read_config(folder), folder)
         self.folder, self.device, self.record = folder, pick_device(device), read_record(folder)
-        self._cfg = OmegaConf.create(read_config(folder))
         try:
+            self._cfg = OmegaConf.create(config)
             plain = as_plain(self._cfg)
             node, self.source_node = plain["data"], plain["data"]["source"]
             own = {k: v for k, v in node.items() if k not in NOT_OURS}
@@ -226,9 +228,8 @@ class Predictor:
     def _predictions(self, found: Embeddings, data: Prepared, threshold: float | None) -> Predictions:
         targets = {name: data.tokens[name] for name in data.target_streams if name in data.tokens}
         said = {head: own for head, own in found.said.items() if not own.of_pixels}
-        return Predictions(
-            found.ids, answers(said, kinds_of(self.record), data.classes, targets, self._thresholds(threshold))
-        )
+        made = answers(said, kinds_of(self.record), data.classes, targets, self._thresholds(threshold))
+        return Predictions(found.ids, made)
 
 
 def _paths(samples: Any) -> list[Path]:

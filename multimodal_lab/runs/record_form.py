@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 
 RECORD: dict[str, Any] = {
     "labels": list[str],
+    "split": dict[str, Any],
     "classes": dict[str, list[str]],
     "several": list[str],
     "numbers": dict[str, list[list[float | None]]],  # null is NaN, as of a band that was nowhere measured
@@ -34,6 +35,7 @@ STREAM: dict[str, Any] = {
 }
 CHOICES: dict[str, Any] = {"scaling": dict[str, Any], "resize": dict[str, Any], "background": str}
 SCALING: dict[str, Any] = {"policy": str}
+SPLIT: dict[str, Any] = {"by": str | list[str] | None, "stratify": str | None, "column": str | None}
 LAYOUT: dict[str, Any] = {
     "shape": list[int],
     "dtype": str | None,
@@ -48,6 +50,7 @@ def unlike(record: Mapping[str, Any]) -> str:
     chosen = record["choices"]
     said = _of(record, RECORD, "") or _of(chosen, CHOICES, "choices.")
     said = said or _of(chosen.get("scaling", {}), SCALING, "choices.scaling.")
+    said = said or _of(record.get("split", {}), SPLIT, "split.")
     for name, own in record["streams"].items():
         where = f"streams.{name}"
         said = said or _of(own, STREAM, f"{where}.") or _of(own.get("layout", {}), LAYOUT, f"{where}.layout.")

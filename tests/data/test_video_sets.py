@@ -140,27 +140,28 @@ def test_activitynet(tmp_path, one, composed):
         "sentences": ["first ", " second", "third"],
     }
     (tmp_path / "captions").mkdir()
-    for name, videos in (("train.json", ["v_a-1", "v_gone"]), ("val_1.json", ["v_b"]), ("val_2.json", ["v_c"])):
+    for name, videos in (("train.json", ["v_a-1", "v_gone"]), ("val_1.json", ["v_b", "v_c"]), ("val_2.json", ["v_b"])):
         (tmp_path / "captions" / name).write_text(json.dumps(dict.fromkeys(videos, facts)))
     words = ["data=activitynet", "modality=video_text", f"data.root={tmp_path}", "data.size=8"]
     cfg = composed(*words, "data.source.frames.count=4", small=False)
     found = safe_instantiate(cfg.data).prepare(OmegaConf.to_container(cfg.modality, resolve=True), seed=0)
     table = found.samples
     assert table["id"].tolist() == ["v_a-1#0", "v_a-1#1", "v_b#0", "v_b#1", "v_c#0", "v_c#1"]
-    assert table["split"].tolist() == ["train"] * 2 + ["val"] * 2 + ["test"] * 2
+    assert table["split"].tolist() == ["train"] * 2 + ["test"] * 4
     assert table[["start", "end"]].values.tolist()[:2] == [[0.2, 0.6], [0.4, 0.8]]
     notes = " ".join(found.notes)
     assert "end before they begin, and are turned round: v_a-1#1, v_gone#1" in notes
     assert "no length, and are left out: v_a-1#2" in notes
     assert "v_gone" in notes
+    assert "captions/val_2.json: left out, as it describes the videos of captions/val_1.json again" in notes
     source = ActivityNet(str(tmp_path), frames=Frames(None, "dense"))
     stream = Stream("v", "image", source.field_bands["video"], field="video")
     assert brightness(source.read(1, [stream]).inputs["v"]) == [*range(10, 20)]
     paragraph = ActivityNet(str(tmp_path), rows="paragraph").samples
     assert paragraph["caption"].tolist() == ["first second third"] * 3
-    (tmp_path / "captions/val_2.json").write_text(json.dumps({"v_b": facts}))
+    both = {"val": "captions/val_1.json", "test": "captions/val_2.json"}
     with pytest.raises(DataError, match=r"val_2.json: video v_b is in val, too; expected each in one split"):
-        ActivityNet(str(tmp_path))
-    (tmp_path / "captions/val_2.json").write_text(json.dumps({"v_c": {**facts, "sentences": ["one"]}}))
-    with pytest.raises(DataError, match=r"val_2.json: v_c: expected duration, and as many timestamps as sentences"):
+        ActivityNet(str(tmp_path), captions=both)
+    (tmp_path / "captions/val_1.json").write_text(json.dumps({"v_c": {**facts, "sentences": ["one"]}}))
+    with pytest.raises(DataError, match=r"val_1.json: v_c: expected duration, and as many timestamps as sentences"):
         ActivityNet(str(tmp_path))

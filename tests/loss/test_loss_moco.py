@@ -12,6 +12,9 @@ import torch.distributed as td
 from loss_oracle import cos, mean
 from torch import nn
 
+from multimodal_lab.checkpoint.frozen import Trained
+from multimodal_lab.checkpoint.later import with_later
+from multimodal_lab.checkpoint.state import require_same
 from multimodal_lab.fusion.separate import Separate
 from multimodal_lab.head.projection import Projection
 from multimodal_lab.keyed import Keyed
@@ -236,3 +239,19 @@ def test_two_processes_equal_one(tmp_path):
     for _, found in ranks:
         for key, x in state.items():
             torch.testing.assert_close(found[key], x, rtol=1e-9, atol=1e-9, msg=key)
+
+
+def test_a_checkpoint_of_before_the_ids_of_texts_is_gone_on_with():
+    """What its keys hold is not known, and equal to nothing; a buffer that was always there is asked for by name."""
+    one, two = step(), step()
+    before = one.system.state_dict()
+    gone = [name for name in before if name.endswith("_text")]
+    assert len(gone) == 2
+    old = {name: x for name, x in before.items() if name not in gone}
+    found = with_later(two.system, old)
+    assert found.keys() == before.keys()
+    assert all((found[name] == -1).all() for name in gone)
+    assert with_later(Trained.of(two.system), old).keys() == before.keys()
+    lacking = {name: x for name, x in old.items() if not name.endswith("image_ids")}
+    with pytest.raises(ValueError, match=r"the model lacks losses\..*image_ids$"):
+        require_same("the model", with_later(two.system, lacking), before)

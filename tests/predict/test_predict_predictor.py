@@ -1,13 +1,24 @@
 """A trained run is asked about samples without its data: it says what it said when it was judged."""
 
+import copy
+import functools
 import json
+import math
+import operator
+import random
+import re
 import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from multimodal_lab import stage
+from multimodal_lab.checkpoint.manifest import CheckpointError
+from multimodal_lab.data.learnt_form import require_learnt
 from multimodal_lab.data.source import DataError
+from multimodal_lab.data.streams.scaling import DatasetStats
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.experiment import run as experiment
 from multimodal_lab.predict import load
@@ -127,6 +138,77 @@ def test_a_record_that_is_not_whole_is_one_sentence(run, tmp_path):
         (tmp_path / "broken/data.json").write_text(json.dumps({**record, **spoil}))
         with pytest.raises(LayoutError, match=r"are not whole, or not of one run|not as a run writes it"):
             load(tmp_path / "broken")
+
+
+def places(x, path=()):
+    """The path of every part of nested values; of a list the first item alone."""
+    inside = x.items() if isinstance(x, dict) else enumerate(x[:1]) if isinstance(x, list) else ()
+    yield path
+    for key, value in inside:
+        yield from places(value, (*path, key))
+
+
+@pytest.mark.parametrize("file", ["data.json", "config.yaml"])
+def test_whatever_stands_in_a_record_or_a_config_is_a_sentence_or_of_no_matter(run, tmp_path, file):
+    """Any part of either replaced by nothing, a list, a text, a number beyond all bounds and NaN; a sample of 45, by a seed."""
+    here = shutil.copytree(run, tmp_path / "run")
+    text = (run / file).read_text()
+    whole = yaml.safe_load(text) if file == "config.yaml" else json.loads(text)
+    odd = [None, [1], "odd", 10**30, math.nan]
+    cases = [(path, value) for path in places(whole) for value in odd if path]
+    refused, escaped = 0, []
+    for path, value in random.Random(0).sample(cases, 45):
+        made = copy.deepcopy(whole)
+        at = functools.reduce(operator.getitem, path[:-1], made)
+        at[path[-1]] = value
+        (here / file).write_text(json.dumps(made) if file == "data.json" else yaml.safe_dump(made))
+        try:
+            load(here, "cpu")
+        except Exception as error:
+            refused += 1
+            escaped += [] if stage.deliberate(error) else [(path, value, error)]
+    assert not escaped
+    assert refused > 10
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"std": [1.0]}, "streams.rgb.std is [1.0], expected 3 numbers, one a band"),
+        ({"mean": [0.0, None, 0.0]}, "streams.rgb.mean is [0.0, None, 0.0], expected 3 numbers"),
+        ({"fill": [0.0, math.nan, 0.0]}, "streams.rgb.fill is"),
+        ({"scaling": {"mean": [1, 2, 3, 4], "std": [None] * 4}}, "streams.rgb.scaling.std is [None, None,"),
+        ({"scaling": {"mean": [1, 2, 3, 4]}}, "streams.rgb.scaling.std is None, expected 4 numbers"),
+        ({"pca": {"mean": [0.0] * 4, "components": [[1.0] * 4] * 2}}, "streams.rgb.pca.components is [0.0, 0.0], expected 3"),
+        ({"pca": {"mean": [0.0] * 4, "components": [[1.0] * 4, [1e39] * 4, []]}}, "streams.rgb.pca.components.1 is [1e+39"),
+    ],
+)  # fmt: skip
+def test_what_a_stream_learnt_are_as_many_numbers_as_it_has_bands(changed, said):
+    facts = {
+        "stored": [["a"]] * 4,
+        "bands": [["a"]] * 3,
+        "scaling": {"mean": [1.0] * 4, "std": [1.0] * 4},
+        "mean": [0.0] * 3,
+    }
+    require_learnt("rgb", facts, DatasetStats())
+    with pytest.raises(DataError, match=re.escape(said)):
+        require_learnt("rgb", facts | changed, DatasetStats())
+
+
+def test_weights_of_another_system_are_one_sentence(run, tmp_path):
+    here = shutil.copytree(run, tmp_path / "run")
+    whole = yaml.safe_load((here / "config.yaml").read_text())
+    for widths, said in (([4, 16], "has backbones.*of shape "), ([8, 16, 16], "lacks backbones.* and .* more")):
+        for node in (
+            n for path in places(whole) if isinstance(n := functools.reduce(operator.getitem, path, whole), dict)
+        ):
+            if "widths" in node:
+                node["widths"] = widths
+        (here / "config.yaml").write_text(yaml.safe_dump(whole))
+        with pytest.raises(
+            CheckpointError, match=rf"step_00000002: the checkpoint {said}.*say another system than it trained"
+        ):
+            load(here, "cpu")
 
 
 def test_a_run_without_a_head_that_tells_a_label_embeds_and_says_so(composed, tmp_path, specimens):

@@ -19,7 +19,9 @@ from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.video_file import SUFFIXES, Colour
 from multimodal_lab.data.source import DataError
 
-FILES = {"train": "train.json", "val": "val_1.json", "test": "val_2.json"}  # the test set's sentences are not published
+# The sentences of its test set are not published: its validation videos are what is tested on.
+FILES = {"train": "train.json", "test": "val_1.json"}
+AGAIN = "val_2.json"  # other sentences, of another person, of the videos of val_1.json
 PLACES = ("annotations", "captions", "")
 
 
@@ -27,11 +29,11 @@ class ActivityNet(MediaTable):
     """The captioned parts of the videos below `root`: columns `video`, `start`, `end`, `caption` and `split`.
 
     captions: {split: file} of {video: {duration, timestamps, sentences}}; None: those of `FILES` that are there, also in
-    `captions/`. Videos are found anywhere below the root by their names (`v_QOlSCBRmfWY.mp4`), with or without `v_`. rows:
-    `segment`, a row a sentence with its part of the video, or `paragraph`, a row a video with all its sentences as one text
-    (Zhang 2018). Times that are turned round, of which the published files have a few, are put in order, and parts without
-    length left out, both with a count. A video is in one split. missing: videos that are gone: `drop` leaves them out, with
-    a count.
+    `captions/`: train.json, and val_1.json as the test; val_2.json describes the same videos again, and is left out. Videos are
+    found anywhere below the root by their names (`v_QOlSCBRmfWY.mp4`), with or without `v_`. rows: `segment`, a row a sentence
+    with its part of the video, or `paragraph`, a row a video with all its sentences as one text (Zhang 2018). Times that are
+    turned round, of which the published files have a few, are put in order, and parts without length left out, both with a
+    count. A video is in one split. missing: videos that are gone: `drop` leaves them out, with a count.
     """
 
     requires: ClassVar[dict[str, str]] = {"av": "video"}
@@ -79,7 +81,13 @@ class ActivityNet(MediaTable):
                         "caption": text,
                     }
                     made += [row] * (start != end)
-        notes = [f"{len(turned)} parts end before they begin, and are turned round: {some(turned)}"] if turned else []
+        again = None if captions else placed(base, PLACES, AGAIN)
+        notes = (
+            [f"{again}: left out, as it describes the videos of {files['test']} again"]
+            if again and "test" in files
+            else []
+        )
+        notes += [f"{len(turned)} parts end before they begin, and are turned round: {some(turned)}"] if turned else []
         notes += [f"{len(empty)} parts have no length, and are left out: {some(empty)}"] if empty else []
         super().__init__(
             base, some(list(files.values())), made, notes, images=[], texts=["caption"],

@@ -19,18 +19,18 @@ from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.source import DataError
 
 COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
-PLACES = ("", "dataset", "csv")  # folders of the tables
+PLACES = ("", "dataset", "dataset2.0", "csv")  # folders of the tables
 NAMES = ("{id}", "Y{id}", "{id}_{start}", "Y{id}_{start}", "{id}_{ms}", "Y{id}_{ms}", "{id}_{start}_{end}", "{cap}")
 
 
 class AudioCaps(MediaTable):
     """The clips of AudioCaps below `root`: columns `audio`, `caption` and `split`.
 
-    tables: {split: file} with the columns audiocap_id, youtube_id, start_time, caption; None: train.csv, val.csv and test.csv, in
-    the root, `dataset/` or `csv/`. Training clips have one caption, the others five. Sounds are found anywhere below the root by
-    name: the YouTube id, with or without a `Y` before it, alone or followed by `_START` (seconds or milliseconds) or
-    `_START_END`, or the audiocap_id. rows: `audio`, a row a clip with a list of captions, or `caption`. missing: clips whose
-    sound is gone, which many are: `drop` leaves them out with a count.
+    tables: {split: file} with the columns audiocap_id, youtube_id, start_time, caption; None: train.csv, val.csv and test.csv,
+    in the root, `dataset/`, `dataset2.0/` or `csv/`. Training clips have one caption, the others five. Sounds are found
+    anywhere below the root by name: the YouTube id, with or without a `Y` before it, alone or followed by `_START` (seconds or
+    milliseconds) or `_START_END`, or the audiocap_id. rows: `audio`, a row a clip with a list of captions, or `caption`.
+    missing: clips whose sound is gone, which many are: `drop` leaves them out with a count.
     """
 
     requires: ClassVar[dict[str, str]] = {"soundfile": "audio", "soxr": "audio"}
@@ -74,7 +74,7 @@ def _tables(root: Path) -> dict[str, str]:
         if there := {split: name for split, name in names.items() if (root / name).is_file()}:
             return there
     raise DataError(
-        f"{root}: none of train.csv, val.csv, test.csv, there or in dataset/; name them: data.source.tables"
+        f"{root}: none of train.csv, val.csv, test.csv, there or in dataset/ or dataset2.0/; name them: data.source.tables"
     )
 
 

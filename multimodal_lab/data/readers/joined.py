@@ -60,8 +60,8 @@ class Joined:
         self.bands: tuple[Band, ...] = tuple(dict.fromkeys(b for m in self.members.values() for b in m.source.bands))
         self.aliases = self._aliases()
         self.scaled_fields = self._columns("scaled_fields")
-        told = {name: getattr(member.source, "sampled", {}) for name, member in self.members.items()}
-        self.sampled = {f"{name}.{field}": how for name, of in told.items() for field, how in of.items()}
+        taken = {name: getattr(member.source, "sampled", {}) for name, member in self.members.items()}
+        self.sampled = {f"{name}.{field}": how for name, of in taken.items() for field, how in of.items()}
         ids, self._rows, told = join(self.members, by, missing)
         made = joined_table(self.members, ids, self._rows, leave_out or {}, root)
         self.notes = [*notes(self.members), told]

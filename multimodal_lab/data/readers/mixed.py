@@ -64,8 +64,8 @@ class Mixed:
         self.samples: pd.DataFrame = table
         self.together = SAME if SAME in table else None
         self.scaled_fields = [f for m in self.members.values() for f in getattr(m.source, "scaled_fields", ())]
-        told = [getattr(m.source, "sampled", {}) for m in self.members.values()]
-        self.sampled = {f: how for of in told for f, how in of.items() if all(o.get(f, how) == how for o in told)}
+        taken = [getattr(m.source, "sampled", {}) for m in self.members.values()]
+        self.sampled = {f: how for of in taken for f, how in of.items() if all(o.get(f, how) == how for o in taken)}
         self.items = {c.removeprefix(ITEM): c for c in table.columns if str(c).startswith(ITEM)}
         self.text_columns = list(
             dict.fromkeys(c for m in self.members.values() for c in getattr(m.source, "text_columns", ()))

@@ -20,7 +20,7 @@ from multimodal_lab.data.readers.video_file import SUFFIXES, Colour
 from multimodal_lab.data.source import DataError
 
 FILES = (("MSRVTT_data.json",), ("train_val_videodatainfo.json", "test_videodatainfo.json"), ("videodatainfo.json",))
-PLACES = ("", "annotation", "annotations")
+PLACES = ("", "annotation", "annotations", "msrvtt_data")
 SPLITS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
 # of the 1k-A split (Yu 2018, Gabeur 2020): 9,000 videos to train, 1,000 to test, one sentence each
 ONE_K = {"train": "MSRVTT_train.9k.csv", "test": "MSRVTT_JSFUSION_test.csv"}
@@ -29,10 +29,11 @@ ONE_K = {"train": "MSRVTT_train.9k.csv", "test": "MSRVTT_JSFUSION_test.csv"}
 class MsrVtt(MediaTable):
     """The videos of MSR-VTT below `root`: columns `video`, `caption`, `category` and `split`; see `VideoColumns`.
 
-    captions: files with `videos` and `sentences`; None: those of `FILES` that are there, also in `annotation/`. Videos are found
-    anywhere below the root by their names (`video7.mp4`). protocol: `official`, 6,513, 497 and 2,990 videos; or `1k-a`, by the
-    tables of `ONE_K`: videos in neither are left out, and a test video has the one sentence that its table says. rows: `video`,
-    a row a video with a list of sentences, or `caption`. missing: videos that are not there: `drop` leaves them out with a count.
+    captions: files with `videos` and `sentences`; None: those of `FILES` that are there, also in `annotation/` or
+    `msrvtt_data/`. Videos are found anywhere below the root by their names (`video7.mp4`). protocol: `official`, 6,513, 497 and
+    2,990 videos; or `1k-a`, by the tables of `ONE_K`: videos in neither are left out, and a test video has the one sentence
+    that its table says. rows: `video`, a row a video with a list of sentences, or `caption`. missing: videos that are not
+    there: `drop` leaves them out with a count.
     """
 
     requires: ClassVar[dict[str, str]] = {"av": "video"}

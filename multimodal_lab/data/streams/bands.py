@@ -110,7 +110,7 @@ def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream
         if {"bands", "pca", "repeat"} & facts.keys():
             raise DataError(f"modality.{name}: a {kind} stream has no bands; name its column with `field`")
         return Stream(name, kind, field=field or name)
-    if "bands" not in facts:
+    if facts.get("bands") is None:
         raise DataError(f"modality.{name}: no `bands`; name them, or `bands: all`")
     chosen = select(facts["bands"], bands, f"modality.{name}.take") * int(facts.get("repeat", 1))
     return Stream(name, kind, tuple(bands[i] for i in chosen), field=field)

@@ -6,7 +6,8 @@ the same shape. `mask` is (H, W) bool or None. Policies that learn nothing don't
 measured: it teaches nothing and stays NaN. A policy that leaves values in the units of the stored type has
 `unit(high, full_scale)` too, a power of two that spans what it makes, where |x| <= `high` in the training split:
 augmentations take it for 1. What other policies make spans about 1. A policy that gives every value by itself, whatever
-stands beside it in its sample, says `elementwise = True`: many vectors, (C, n), are then scaled at once.
+stands beside it in its sample, says `elementwise = True`: many vectors, (C, n), are then scaled at once. One that learns a number
+of every stored band names those facts in `per_band`.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ class Percentile:
 
     choice = "percentile"
     elementwise = True
+    per_band = ("low", "high")
 
     def __init__(
         self, *, low: float = 1.0, high: float = 99.0, clip: bool = False, pixels_per_sample: Count = 1024
@@ -138,6 +140,7 @@ class DatasetStats:
 
     choice = "dataset_stats"
     elementwise = True
+    per_band = ("mean", "std")
 
     def fit(self, pixels: Pixels) -> Facts:
         """mean, std: C stored values each."""

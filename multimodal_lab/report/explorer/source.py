@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,10 +167,10 @@ def _scores(path: Path) -> tuple[str, dict[str, float], str]:
     try:
         found = read_json(path)
         split, scores = of_split(
-            {k: float(v) for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
+            {k: float(v) for k, v in found.items() if isinstance(v, int | float) and math.isfinite(v)}
         )
         return split, scores, hashes.judge(found)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, OverflowError, AttributeError):
         return "test", {}, ""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from multimodal_lab.data.readers.decode import Refused
 from multimodal_lab.data.readers.decode.video_times import Times
-from multimodal_lab.data.readers.decode.video_turn import turned, upright
+from multimodal_lab.data.readers.decode.video_turn import Shown, Turn, turned
 from multimodal_lab.data.streams.scaled_size import scaled_size
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def read(
     ):  # or the decoder would fill in what it can't read, and flag the one frame where that happened at the most
         track.codec_context.options = {"err_detect": "explode"}
     wanted, back = np.unique(frames, return_inverse=True)
-    deep, made = bits(track), None
+    deep, made, shown = bits(track), None, Shown()
     _require(1, track.height, track.width, len(PLANES[rgb]), deep, most)
     for k, frame in enumerate(_decoded(container, track, times, wanted.tolist(), strict)):
-        planes = [_shrunk(plane, resize) for plane in _planes(frame, FORMATS[rgb, deep], PLANES[rgb])]
+        planes = [_shrunk(plane, resize) for plane in _planes(frame, FORMATS[rgb, deep], PLANES[rgb], shown.of(frame))]
         height, width = planes[0].shape
         if made is None:
             _require(len(frames), height, width, len(planes), deep, most)
@@ -81,6 +81,7 @@ def _shrunk(x: np.ndarray, resize: dict[str, Any] | None) -> np.ndarray:
         return x
     from PIL import Image
 
+    x = np.ascontiguousarray(x)
     by = Image.Resampling.BICUBIC if resize["rule"] == "bicubic" else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(x).resize((wide, high), by))
 
@@ -150,13 +151,12 @@ def _cut_short(place: int, times: Times) -> Refused:
     )
 
 
-def _planes(frame: Any, form: str, order: tuple[int, ...]) -> list[np.ndarray]:
-    """(H, W) of each band, turned and mirrored as the file says the frame is shown."""
-    how = upright(frame)
+def _planes(frame: Any, form: str, order: tuple[int, ...], how: Turn) -> list[np.ndarray]:
+    """(H, W) of each band, turned and mirrored as the file says the frame is shown: views of what the decoder has made."""
     planes = frame.reformat(format=form).planes
     dtype = np.dtype("<u2" if form.endswith("16le") else np.uint8)
     found = []
     for plane in (planes[i] for i in order):
         rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)
-        found.append(np.ascontiguousarray(turned(rows[:, : plane.width], how)))
+        found.append(turned(rows[:, : plane.width], how))
     return found
