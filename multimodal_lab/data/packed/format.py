@@ -223,7 +223,7 @@ def as_text(value: Any) -> Any:
 
 def pread(file: int, buffer: np.ndarray, offset: int) -> int:
     """Fill `buffer` from `offset` on; returns how many bytes there were."""
-    done = os.preadv(file, [buffer], offset)
+    done = os.preadv(file, [buffer.data], offset)
     while 0 < done < len(buffer):  # it may give fewer bytes than asked for, without an error
         if (got := os.preadv(file, [buffer.data[done:]], offset + done)) == 0:
             break
