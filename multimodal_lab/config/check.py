@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from multimodal_lab.config import compose, schema
 from multimodal_lab.config.apply import apply
 from multimodal_lab.config.directories import absent, at_home, misplaced
 from multimodal_lab.config.hydra_allowlist import Refused
+from multimodal_lab.config.hydra_error import problem_of
 from multimodal_lab.config.overrides import choice_problems, groups, is_choice, parse
-from multimodal_lab.config.problem import ConfigError, Problem, not_one_of
+from multimodal_lab.config.problem import ConfigError, Problem
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.targets import conf_dir
-from multimodal_lab.text import distinct, expected_one_of, nearest
+from multimodal_lab.text import distinct, expected_one_of
 
 SHOWN = 12
 
@@ -147,6 +147,15 @@ class SweepJobs:
                 return cfg, found
             raise
 
+    def composed(self, lines: list[str]) -> DictConfig:
+        """The config of these lines; `ConfigError`, as of a run, for what is wrong with them."""
+        try:
+            cfg, found = self.configured(lines)
+        except (HydraException, OmegaConfBaseException) as error:
+            cfg, found = DictConfig({}), [problem_of(error, lines, self.known)]
+        refuse(found)
+        return cfg
+
     def run(self, task: TaskFunction) -> None:
         """Run them, once they are known to be good."""
         (self.hydra.multirun if self.several else self.hydra.run)(self.name, task, self.lines)
@@ -218,27 +227,6 @@ def sweep_problems(
         several += [f"{listed} for a list"]
     what = "several values: add -m to run one job for each" if sweeps else "several values, where one is taken"
     yield Problem(key, text, what, ", or ".join(several))
-
-
-def problem_of(error: Exception, lines: list[str], known: dict[str, list[str]]) -> Problem:
-    """Hydra's own error as a problem: its first sentences, the override it speaks of, the nearest one that works."""
-    sentences = [s.strip() for s in str(error.__cause__ or error).splitlines() if s.strip()]
-    words = " ".join(sentences[:2]) or type(error).__name__
-    named = [one for one in lines if one.lstrip("+~").partition("=")[0].partition("@")[0] in words]
-    key, _, value = (named or lines or ["config"])[0].partition("=")
-    group = key.lstrip("+~").partition("@")[0]
-    added = re.search(r"use (\+\S+)", " ".join(sentences))
-    if options := list(getattr(error, "options", None) or []):
-        return not_one_of(key, value, options)
-    if added:
-        words, near = "is not among the choices made so far; add it", added[1]
-    elif "Could not delete" in words:
-        near = f"{group}=none" if "none" in known.get(group, []) else f"{group}=[]"
-    elif "Multiple values" in words:
-        words, near = "has a choice already; change it without the +", f"{group}={value}"
-    else:
-        near = f"{group}={(nearest(value, known[group]) or [''])[0]}" if group in known else ""
-    return Problem(key, value, words, near if near != f"{key}={value}" else "")
 
 
 def refuse(found: list[Problem]) -> None:

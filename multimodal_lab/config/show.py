@@ -11,7 +11,8 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config import compose
-from multimodal_lab.config.check import asked, config_folders, flags, problem_of, refuse
+from multimodal_lab.config.check import asked, config_folders, flags, refuse
+from multimodal_lab.config.hydra_error import problem_of
 from multimodal_lab.config.overrides import quoted_pattern
 from multimodal_lab.config.problem import ConfigError, Problem
 

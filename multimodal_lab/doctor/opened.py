@@ -28,8 +28,7 @@ def configured(words: Sequence[str]) -> DictConfig:
     found += [p for o in read for p in (*choice_problems(o, known), *sweep_problems(o))]
     refuse(found)
     jobs = SweepJobs("config", (conf_dir(),), known)
-    cfg, found = jobs.configured([str(o.input_line) for o in read])
-    refuse(found)
+    cfg = jobs.composed([str(o.input_line) for o in read])
     OmegaConf.set_struct(cfg, False)
     refuse([p for p in schema.check(cfg) if p.key.split(".")[0] in OURS])
     del cfg["hydra"]

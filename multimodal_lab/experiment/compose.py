@@ -87,8 +87,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     top = sorted({*(g for g in known if "/" not in g), *signature(f"{schema.__name__}.Config").parameters})
     read, found = parse(list(overrides), top, known)
     refuse([*found, *(p for o in read for p in choice_problems(o, known))])
-    cfg, found = SweepJobs("config", folders, known).configured([str(o.input_line) for o in read])
-    refuse(found)
+    cfg = SweepJobs("config", folders, known).composed([str(o.input_line) for o in read])
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]
     return cfg

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from multimodal_lab.pretrained.hub import directory
+from multimodal_lab.pretrained.hub import CONFIG, directory
+from multimodal_lab.pretrained.tokenizer import read
 
 FILES = ("preprocessor_config.json", "processor_config.json")
 RESAMPLING = {2: "area", 3: "bicubic"}  # PIL's BILINEAR and BICUBIC, by the names of `data.resize`
@@ -16,7 +17,8 @@ def processor(model: str, key: str) -> Any:
     folder = directory(model, key)
     if not any((folder / name).is_file() for name in FILES):
         raise ValueError(
-            f"{key}={model}: no {' or '.join(FILES)} is in it, so that nothing says how its images were resized"
+            f"{key}={model}: no {' or '.join(FILES)} is in it, so that nothing says how its images were resized; its {CONFIG} is "
+            f"of a {read(folder / CONFIG).get('model_type', 'model without a name')}"
         )
     from transformers import AutoImageProcessor
 

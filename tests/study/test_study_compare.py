@@ -363,6 +363,10 @@ def test_a_modality_that_a_class_never_has_would_tell_the_class(tmp_path):
         ("study.fusions=[blend]", r"study.fusions=blend: expected one of early, late, concat, attention"),
         ("seed=3", r"a study has several; give study.seeds"),
         ("experiment=clip", r"an experiment chooses head, loss and fusion"),
+        (
+            "backbone@backbones.a=vector",
+            r"among the choices made so far; add it \(nearest: \+backbone@backbones.a=vector\)",
+        ),
         ("study.seds=[0]", r"study.seds=\[0\]: no such key.*nearest: study.seeds"),
     ],
 )

@@ -169,7 +169,7 @@ def test_a_gain_in_another_score_is_told_in_its_unit():
         "1 point",
         "3.4 points",
         "51 points",
-        "3.51 points",
+        "3.5 points",
     ]
     assert unit.range(Difference(0.004, -np.inf, np.inf, 1.0)) == "+0.4 points"
     r2, loss = sentence.Unit(named("r2")), sentence.Unit(named("log_loss"))

@@ -34,7 +34,8 @@ MODALITIES = Question(
     (
         INTERVALS
         + "p of an arm's gain (p Holm) and of its leads over controls are adjusted by Holm, in verdicts' sentences "
-        "too; p of a control's own gain is not.",
+        "too; p of a control's own gain is not. Where few groups differ, or a class stands in few, the interval has a floor (the "
+        "variance of these groups says too little), and p has not: it may be small beside a wide interval.",
         "The verdict rests on the gain (one-sided, at .045, where it is claimed; two-sided, at .05, where a loss is), on the "
         "test of equivalence, on the controls' gains and the arm's leads over them, and on the smallest gain at which it would "
         "be adds with 80 % chance (sees); the others stand beside it.",

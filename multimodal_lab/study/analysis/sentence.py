@@ -14,7 +14,7 @@ from multimodal_lab.stats.verdict import REQUIRED, Difference
 from multimodal_lab.study.analysis.judge import Answer, Judged
 
 Seen = Mapping[str, tuple[str, ...]]
-WHOLE = 0.1  # from this gain on, points are told without decimals
+WHOLE = 0.1  # from this gain on, points are told without decimals, below with one
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Unit:
 
     def size(self, gain: float) -> str:
         """`51 points`, `3.4 points of R²`, `0.034`."""
-        gain = abs(round(gain, 2) if self.score.share and abs(gain) >= WHOLE else gain)
+        gain = abs(round(gain, 2 if abs(gain) >= WHOLE else 3) if self.score.share else gain)
         return self.score.size(gain) + (
             f" of {self.score.title}" if self.score.share and self.score.name != "accuracy" else ""
         )

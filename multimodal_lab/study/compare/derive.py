@@ -108,8 +108,7 @@ def _full(facts: Facts, asked: Request) -> Design:
 def _base(asked: Request) -> DictConfig:
     """The config of the line without its study: what the data and the modality are."""
     jobs = SweepJobs("config", asked.folders, asked.known)
-    cfg, found = jobs.configured([str(o.input_line) for o in (*asked.choices, *asked.values)])
-    refuse(found)
+    cfg = jobs.composed([str(o.input_line) for o in (*asked.choices, *asked.values)])
     refuse(list(absent(cfg)))
     refuse([p for p in schema.check(cfg) if p.key.split(".")[0] in ("data", "modality")])
     if len(own := inputs(as_plain(without_hydra(cfg)))) < 2:
