@@ -45,7 +45,8 @@ class Thumbnails:
     def __init__(self, rows: np.ndarray, images: Mapping[str, np.ndarray]) -> None:
         self._places = {int(row): i for i, row in enumerate(rows)}
         self._images = images
-        self.streams, self.played = [*images], list[str]()
+        self.streams = [*images]
+        self.played: list[str] = []
 
     def has(self, number: int) -> bool:
         """Whether it is among the first."""
