@@ -134,7 +134,9 @@ def splits_there(tree: Tree) -> Iterator[Problem]:
     readers = {f"evaluate.{name} as it is set reads": node for name, node in (tree.get("evaluate") or {}).items()}
     wanted = [(one, who) for who, node in readers.items() if isinstance(node, dict)
               for one in fact(target(node), "splits", (), node) if one != scored]  # fmt: skip
-    own = [] if tree.get("study") else [(scored, f"eval_split={scored} scores")]  # a study says what to set in its cells
+    own = (
+        [] if tree.get("study") else [(scored, f"eval_split={scored} scores")]
+    )  # a study says what to set in its cells
     for one, who in [*own, *wanted]:
         if split.get(one) == 0 and split.get("column") is None:
             yield Problem(f"data.split.{one}", 0, f"leaves no {one} split, which {who}", f"data.split.{one}=0.1")
