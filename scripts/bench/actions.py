@@ -97,7 +97,7 @@ class Bench:
 
     def alone(self, stream: str, chosen: list[str]) -> list[float]:
         """Accuracy of the chosen candidate on each split's held-out subjects."""
-        found = {}
+        found: dict[int, dict[str, Any]] = {}
         for candidate in dict.fromkeys(chosen):
             splits = [k for k, c in enumerate(chosen) if c == candidate]
             words = [*ALONE[stream], *CANDIDATES[stream][candidate][0], "embed.splits=[test]"]
@@ -106,7 +106,7 @@ class Bench:
 
     def joint(self, arm: str, chosen: dict[str, list[str]]) -> list[dict[str, Any]]:
         """The summaries of an arm of all streams, each split with what it has chosen."""
-        found = {}
+        found: dict[int, dict[str, Any]] = {}
         for own in product(*(dict.fromkeys(chosen[s]) for s in STREAMS)):
             splits = [k for k in range(self.splits) if own == tuple(chosen[s][k] for s in STREAMS)]
             names = [encoder(s, c).replace(", ", "_").replace(" ", "_") for s, c in zip(STREAMS, own, strict=True)]
@@ -115,7 +115,9 @@ class Bench:
             words += [*FUSIONS[arm], "embed.splits=[test]"]
             words += [f"adapt.runs=[{','.join(runs)}]"] if "adapt=encoders" in words else []
             if splits:
-                found |= dict(zip(splits, self.run(" ".join([arm, *own]), words, STREAMS, splits), strict=True))
+                found |= dict(
+                    zip(splits, self.run(" ".join([arm, *filter(None, own)]), words, STREAMS, splits), strict=True)
+                )
         return [found[k] for k in range(self.splits)]
 
 
