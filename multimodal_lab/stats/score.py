@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multimodal_lab.stats import influence, loss
-from multimodal_lab.stats.answers import Answers, Kind
+from multimodal_lab.stats.answers import ENOUGH, Answers, Kind
 from multimodal_lab.stats.paired import Reach
 from multimodal_lab.stats.score_names import ScoreName
 from multimodal_lab.text import nearest
@@ -28,7 +28,8 @@ class Score:
     as 1 or 0 for a right or wrong answer; its mean is the score unless there is `pseudo`, whose mean is. share: told in points
     of 0.01, all else as plain numbers. outputs: whether it needs an evaluator's probabilities or values, not its choices alone.
     reach: of a score over classes, how much of it one class holds, by the number of classes. area: whether it is one under a
-    curve, whose interval near 1 is widened, see `mover`.
+    curve, whose interval near 1 is widened, see `mover`. enough: of a score by probabilities, in how many groups each class
+    must stand for a difference to be called small.
     """
 
     name: ScoreName
@@ -41,6 +42,7 @@ class Score:
     outputs: bool = True
     reach: Reach | None = None
     area: bool = False
+    enough: int = ENOUGH
 
     @property
     def sign(self) -> int:
@@ -99,7 +101,8 @@ _EVERY = {
         Score("balanced_accuracy", "balanced accuracy", _CLASSES, loss.right, influence.balanced_accuracy, outputs=False,
               reach=_mean),
         Score("macro_f1", "macro F1", _CLASSES, loss.right, influence.macro_f1, outputs=False, reach=_mean),
-        Score("auroc", "AUROC", _CLASSES, influence.ranked_above, influence.auroc, reach=_against_the_rest, area=True),
+        Score("auroc", "AUROC", _CLASSES, influence.ranked_above, influence.auroc, reach=_against_the_rest, area=True,
+              enough=2 * ENOUGH),  # with a class in 12 a difference of the margin was called small in .107 of studies
         Score("average_precision", "average precision", _CLASSES, influence.precision_at, influence.average_precision,
               reach=_against_the_rest, area=True),
         Score("log_loss", "log loss", _CLASSES, loss.log_loss, higher_is_better=False, share=False),

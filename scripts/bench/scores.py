@@ -28,7 +28,7 @@ import numpy as np
 from _rates import lower, upper
 from _scored_worlds import SEEDS, WORLDS, Runs, World, study
 
-from multimodal_lab.stats.answers import ENOUGH, Answers, in_groups, usable
+from multimodal_lab.stats.answers import Answers, in_groups, usable
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.equivalence import within
 from multimodal_lab.stats.mover import Bounds, beyond, mover
@@ -121,8 +121,11 @@ def _few(score: Score, one: Answers) -> bool:
     if not score.outputs or one.kind == "values":
         return False
     if one.kind == "classes":
-        return min(in_groups(one.truth == c, one.groups) for c in np.unique(one.truth)) < ENOUGH
-    return min(in_groups(one.truth[:, k] == v, one.groups) for k in range(one.truth.shape[1]) for v in (0, 1)) < ENOUGH
+        return min(in_groups(one.truth == c, one.groups) for c in np.unique(one.truth)) < score.enough
+    return (
+        min(in_groups(one.truth[:, k] == v, one.groups) for k in range(one.truth.shape[1]) for v in (0, 1))
+        < score.enough
+    )
 
 
 def recall(studies: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multimodal_lab.stats.answers import ENOUGH, in_groups
+from multimodal_lab.stats.answers import in_groups
 from multimodal_lab.study.ledger.outcomes import Scores
 from multimodal_lab.text import split_labels
 
@@ -23,10 +23,10 @@ def too_few(scores: Scores) -> str:
         if scores.by.kind == "labels" and not rows.all():
             found[f"no {name!r}"] = in_groups(~rows, scores.groups)
     rare = min(found, key=lambda what: found[what], default="")
-    if not rare or found[rare] >= ENOUGH:
+    if not rare or found[rare] >= scores.by.score.enough:
         return ""
     stands = f"{rare} stands in {found[rare]} group{'s' * (found[rare] != 1)} of the test part"
-    least = f"where a class stands in fewer than {ENOUGH}"
+    least = f"where a class stands in fewer than {scores.by.score.enough}"
     return f"{stands}, and by {scores.by.title} no difference is called too small to matter {least}"
 
 
