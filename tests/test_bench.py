@@ -86,6 +86,10 @@ def test_the_table_of_actions_asks_for_runs_that_can_be():
 
     from multimodal_lab.config.check import check_command
 
-    words = ["data=utd_mhad_video", "data.root=/nowhere", "data.size=48", *actions.SKELETON, "label=name"]
-    for arm in (actions.ALONE["depth"], actions.FUSIONS["mixture"], actions.FUSIONS["scratch"]):
-        check_command([w for w in arm if w not in ("adapt=encoders", "cache=features")] + words)
+    data = ["data=utd_mhad_video", "data.root=/nowhere", "data.size=48", "label=name"]
+    for stream, own in actions.CANDIDATES.items():
+        for alone, _ in own.values():
+            check_command([*actions.ALONE[stream], *alone, *actions.INNER, *data])
+    beside = [word for own in actions.CANDIDATES.values() for word in next(iter(own.values()))[1]]
+    for arm in actions.FUSIONS.values():
+        check_command([*(w for w in arm if w not in ("adapt=encoders", "cache=features")), *beside, *data])

@@ -93,13 +93,18 @@ def require_parts(found: Mapping[str, Any], doing: str, like: Collection[str] | 
             raise ValueError(f"{doing}: the part {name!r} is missing; the parts are {', '.join(wanted)}")
 
 
-def require_same(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse missing and extra keys by name, and tensors of another shape."""
+def require_keys(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse missing and extra keys by name."""
     for word, keys in (("lacks", wanted.keys() - found.keys()), ("has no place for", found.keys() - wanted.keys())):
         if keys:
             names = [*map(str, sorted(keys))]
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             raise ValueError(f"{owner} {word} {', '.join(names[:SHOWN])}{more}")
+
+
+def require_same(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse missing and extra keys by name, and tensors of another shape."""
+    require_keys(owner, found, wanted)
     for key, value in wanted.items():
         shapes = [tuple(getattr(of, "shape", ())) for of in (found[key], value)]
         if isinstance(value, Tensor) and shapes[0] != shapes[1]:

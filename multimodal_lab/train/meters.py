@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multimodal_lab.checkpoint.state import require_same
+from multimodal_lab.checkpoint.state import require_keys
 from multimodal_lab.device import distributed
 
 NORM = "grad_norm"
@@ -89,7 +89,7 @@ class Meters:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """This rank's own. Of another number of ranks (`resume=drift`) nobody's: the row begins anew."""
-        require_same("meters", state, self.state_dict())
+        require_keys("meters", state, self.state_dict())
         self._moved = True  # a training that has come so far may rest
         rank = distributed.rank()
         self._read = {}

@@ -135,7 +135,8 @@ def test_calibration_of_every_arm_stands_in_the_report(tmp_path):
 
 @pytest.mark.parametrize(("kind", "score", "rare", "says"), [
     ("classes", "log_loss", 6, r"'rare' stands in 6 groups of the test part, and by log loss no difference .* fewer than 10"),
-    ("classes", "log_loss", 12, ""), ("classes", "auroc", 12, ".* by AUROC no .* fewer than 20"), ("classes", "accuracy", 6, ""), ("values", "squared_error", 6, ""),
+    ("classes", "log_loss", 12, ""), ("classes", "auroc", 12, ".* by AUROC no .* fewer than 20"),
+    ("classes", "accuracy", 6, ""), ("values", "squared_error", 6, ""),
     ("labels", "auroc", 3, r"'rare' stands in 3 groups"), ("labels", "accuracy", 3, ""),
 ])  # fmt: skip
 def test_where_a_class_stands_in_few_groups_its_probabilities_show_nothing_to_be_small(kind, score, rare, says):
