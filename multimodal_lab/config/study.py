@@ -151,7 +151,7 @@ def problems(study: Study) -> Iterator[Problem]:
     if study.retrain in (*study.baselines, *([study.subsets] if study.subsets else [])):
         yield Problem("study.retrain", study.retrain, "expected a fused arm, which is compared with the baselines",
                       study.fused[0] if study.fused else "")  # fmt: skip
-    yield from method_problems(study)
+    yield from method_problems(vars(study))
     if study.tune is not None:
         own = {**study.arms, **{name: c.set for name, c in study.controls.items()}}
         yield from tune_problems(study.tune, own, study.seeds)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from multimodal_lab.config.problem import Problem
 
-if TYPE_CHECKING:
-    from multimodal_lab.config.study import Study
 
+def method_problems(study: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a study of methods may not have: several references, and what asks about modalities; nothing of other studies.
 
-def method_problems(study: Study) -> Iterator[Problem]:
-    """What a study of methods may not have: several references, and what asks about modalities; nothing of other studies."""
-    if study.compares != "methods":
+    study: the fields of `config.study.Study`.
+    """
+    if study["compares"] != "methods":
         return
-    if len(study.baselines) > 1:
+    references = study["baselines"]
+    if len(references) > 1:
         what = "expected one arm, the method that all others are held against"
-        yield Problem("study.baselines", study.baselines, what, f"study.baselines=[{study.baselines[0]}]")
-    asks = {"controls": [*study.controls], "subsets": study.subsets, "retrain": study.retrain, "by": study.by}
+        yield Problem("study.baselines", references, what, f"study.baselines=[{references[0]}]")
+    asks = {"controls": [*study["controls"]], **{k: study[k] for k in ("subsets", "retrain", "by")}}
     for name, given in asks.items():
         if given:
             none = {"controls": "{}", "by": "[]"}.get(name, "null")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.files import file_hash, json_hash, read_failure, retried
-from multimodal_lab.pretrained.hub import whole
 from multimodal_lab.runs import guarded
 
 # Keys that change no number: where files lie, how they are loaded, what is kept.
@@ -81,7 +80,8 @@ def weights_hash(path: Path) -> list[str]:
     if path.is_file():
         at = path.stat()
         return [_of_large(path, at.st_size, at.st_mtime_ns)]
-    folders = dict.fromkeys([path, whole(path)])
+    # beside a model of sentence-transformers in a folder of its own stand its pooling and its last layers
+    folders = [path, *([path.parent] if (path.parent / "modules.json").is_file() else [])]
     if own := [p for f in folders for pattern in OF_A_MODEL for p in sorted(f.glob(pattern)) if p.is_file()]:
         return [digest for p in own for digest in weights_hash(p)]
     return [digest for p in sorted(path.glob("checkpoints/*/manifest.json")) for digest in _in_checkpoint(p)]
