@@ -10,7 +10,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Question:
     """asks: the title. rests: what stands above all comparisons. rules: what the words mean. gains: the figure's caption; over:
-    what its differences are taken from. sees: the head of the smallest gain that is found."""
+    what its differences are taken from."""
 
     asks: str
     rests: tuple[str, ...]
