@@ -49,15 +49,13 @@ class OptunaSweeper(Sweeper):
         if find_spec("optuna") is None:
             what = "needs the package optuna, which is not installed: pip install -e '.[sweep]', or pip install optuna"
             return [Problem("hydra/sweeper", "optuna", what, "hydra/sweeper=basic")]
+        if all(o.get_key_element() != "eval_split" for o in overrides):
+            jobs.lines, overrides = [*jobs.lines, JUDGED], [*overrides, compose.read(JUDGED)]
         cfg, found = jobs.configured(jobs.lines, RunMode.MULTIRUN)
         own = cfg.hydra.sweeper
-        if cfg.get("eval_split") != "val":
-            named = {*(o.get_key_element() for o in overrides), *own.params}
-            if "eval_split" in named:
-                what = "trials are chosen by their scores, and the test split is read once, by what was chosen"
-                return [Problem("eval_split", cfg.get("eval_split"), what, "eval_split=val")]
-            jobs.lines, overrides = [*jobs.lines, JUDGED], [*overrides, compose.read(JUDGED)]
-            cfg, found = jobs.configured(jobs.lines, RunMode.MULTIRUN)
+        if not found and (cfg.eval_split != "val" or "eval_split" in own.params):
+            what = "trials are chosen by their scores, and the test split is read once, by what was chosen"
+            return [Problem("eval_split", cfg.eval_split, what, "eval_split=val")]
         if own.direction not in DIRECTIONS:
             found += [not_one_of("hydra.sweeper.direction", own.direction, [*DIRECTIONS])]
         elif cfg.get("objective") is None and not judge(_evaluated(cfg)):
