@@ -42,6 +42,13 @@ class Page:
             assert time.monotonic() < end, f"never came: {code}; {self.driver.get_log('browser')}"
             time.sleep(0.02)
 
+    def becomes(self, look, wanted):
+        """What `look()` gives once it is `wanted`, or after ten seconds: a page acts by timers of its own, Plotly too."""
+        end = time.monotonic() + 10
+        while (found := look()) != wanted and time.monotonic() < end:
+            time.sleep(0.02)
+        return found
+
     def said(self):
         """(what went wrong by the console, what was asked for by address) since the last call."""
         errors = [line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
@@ -53,7 +60,7 @@ class Page:
         """What a piece of script gives; it runs as the driver's own, not as the page's."""
         return self.driver.execute_script(code, *words)
 
-    def fix_ddp_buckets(self):
+    def settle(self):
         """Until two frames have been drawn."""
         self.driver.execute_async_script(
             "const f = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => f()))"
@@ -72,4 +79,4 @@ class Page:
         if press:
             pointer.pointer_up()
         chain.perform()
-        self.fix_ddp_buckets()
+        self.settle()

@@ -59,7 +59,7 @@ def choose(page, label):
         "const s = document.getElementById('label'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))",
         label,
     )
-    page.fix_ddp_buckets()
+    page.settle()
 
 
 def place(page, panel, point):
@@ -77,12 +77,25 @@ def rows(e, panel):
     return np.flatnonzero(e.present[NAMES[panel]])
 
 
-def selected(page, e):
+def selected(page, e, wanted):
     """The rows that stand out, panel by panel; None where none do."""
-    found = page.js(
-        "return [...document.querySelectorAll('.plot')].map(p => p.data[0].selectedpoints && [...p.data[0].selectedpoints])"
-    )
-    return [None if points is None else rows(e, i)[points].tolist() for i, points in enumerate(found)]
+
+    def look():
+        found = page.js(
+            "return [...document.querySelectorAll('.plot')].map(p => p.data[0].selectedpoints && [...p.data[0].selectedpoints])"
+        )
+        return [None if points is None else rows(e, i)[points].tolist() for i, points in enumerate(found)]
+
+    return page.becomes(look, wanted)
+
+
+def in_panels(e, chosen):
+    """The rows of each panel that are among the chosen."""
+    return [sorted({int(row) for row in chosen} & set(rows(e, i).tolist())) for i in range(3)]
+
+
+def type_search(page, words):
+    page.js("const f = document.getElementById('find'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))", words)
 
 
 def pixels(page):
@@ -165,24 +178,22 @@ def test_a_selection_is_the_same_samples_in_every_panel(page, made, tool):
     page.point(*path, press=True)
     wanted = rows(e, 1)[((spots > low) & (spots < high)).all(1)]
     assert 3 < len(wanted) < 30
-    assert selected(page, e) == [sorted(set(wanted) & set(rows(e, i))) for i in range(3)]
+    assert selected(page, e, in_panels(e, wanted)) == in_panels(e, wanted)
     shown = page.js("return [...document.querySelectorAll('#selection .thumb')].map(t => Number(t.dataset.row))")
     assert shown == wanted.tolist()
     assert f"{len(wanted)} of {len(e)}" in page.js("return document.getElementById('selection').textContent")
     page.js("document.getElementById('clear').click()")
-    assert selected(page, e) == [None] * 3
+    assert selected(page, e, [None] * 3) == [None] * 3
 
 
 def test_a_class_and_a_search_select(page, made):
     e, _ = made
     page.js("document.querySelectorAll('#key .class')[1].click()")
-    page.fix_ddp_buckets()
-    of = np.flatnonzero(e.targets["species"] == 1)
-    assert selected(page, e) == [sorted(set(of) & set(rows(e, i))) for i in range(3)]
-    page.js("const f = document.getElementById('find'); f.value = 'DIR/01'; f.dispatchEvent(new Event('input'))")
-    page.driver.execute_async_script("setTimeout(arguments[0], 350)")
-    page.fix_ddp_buckets()
-    assert selected(page, e)[0] == list(range(10, 20))
+    wanted = in_panels(e, np.flatnonzero(e.targets["species"] == 1))
+    assert selected(page, e, wanted) == wanted
+    type_search(page, "DIR/01")
+    wanted = in_panels(e, range(10, 20))
+    assert selected(page, e, wanted) == wanted
 
 
 def test_a_click_shows_the_nearest_in_every_space(page, made):
@@ -218,14 +229,12 @@ def test_what_a_sample_says_stands_under_the_pointer_and_is_searched(driver, tmp
     assert page.js("return document.querySelector('#tip .caption .soft').textContent") == "uv"
     page.point(place(page, 0, 6))  # says nothing
     assert page.js(texts) == []
-    search = "const f = document.getElementById('find'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))"
-    page.js(search, "BLUE thing")
-    page.driver.execute_async_script("setTimeout(arguments[0], 350)")
-    page.fix_ddp_buckets()
-    assert selected(page, e)[0] == [i for i in range(48) if i % 3 and i % 2]
-    page.js(search, "number 17")
-    page.driver.execute_async_script("setTimeout(arguments[0], 350)")
-    assert page.js("return [...document.querySelectorAll('#sample .caption q')].map(q => q.textContent)") == said[17]
+    type_search(page, "BLUE thing")
+    wanted = in_panels(e, [i for i in range(48) if i % 3 and i % 2])
+    assert selected(page, e, wanted) == wanted
+    type_search(page, "number 17")
+    captions = "return [...document.querySelectorAll('#sample .caption q')].map(q => q.textContent)"
+    assert page.becomes(lambda: page.js(captions), said[17]) == said[17]
     nearest = page.js(
         "return [...document.querySelectorAll('.near[data-query=rgb][data-key=uv] .spoken')].map(s => s.textContent)"
     )
@@ -251,7 +260,7 @@ def test_hostile_words_stay_words(driver, tmp_path):
     for row in range(0, len(words), 12):
         page.point(place(page, 0, row))
         page.point(place(page, 0, row), press=True)
-    page.fix_ddp_buckets()
+    page.settle()
     errors, asked = page.said()
     assert errors == []
     assert {u.split(":")[0] for u in asked} == {"file", "data"}
