@@ -9,7 +9,7 @@ Drawn images of 64 pixels with five captions each are written as COCO has them, 
 tars of webdataset, on which open_clip's users train (one caption an image). Both sides are their own command line, with the
 same modules (open_clip's CLIP, 8.9 M parameters), crop, AdamW, schedule, clipping and fp32, one thread to train and one to
 read, which is a thread of ours and a process of open_clip's. They train in turn, so many steps at a time, while the other
-stands still. Needs webdataset and braceexpand, as `open_clip_torch[training]` has them.
+stands still. Needs `open_clip_torch[training]`: webdataset after 0.2.86 gives what open_clip's reader ends at.
 """
 
 from __future__ import annotations
