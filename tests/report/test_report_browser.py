@@ -95,7 +95,9 @@ def in_panels(e, chosen):
 
 
 def type_search(page, words):
-    page.js("const f = document.getElementById('find'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))", words)
+    page.js(
+        "const f = document.getElementById('find'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))", words
+    )
 
 
 def pixels(page):
@@ -125,8 +127,8 @@ def test_the_pointer_shows_the_sample_under_it(page, made):
     e, _ = made
     row = int(rows(e, 1)[17])
     page.point(place(page, 1, 17))
-    tip = page.js("const t = document.getElementById('tip'); return t.hidden ? null : t.textContent")
-    assert tip is not None
+    page.wait("return !document.getElementById('tip').hidden")
+    tip = page.js("return document.getElementById('tip').textContent")
     for word in (e.ids[row], e.classes["species"][e.targets["species"][row]], e.split[row]):
         assert word in tip
     middles = page.js(
@@ -134,7 +136,7 @@ def test_the_pointer_shows_the_sample_under_it(page, made):
     )
     np.testing.assert_allclose([m[:3] for m in middles], [COLOURS[row], 255 - COLOURS[row]], atol=12)
     page.point((5, 5))
-    assert page.js("return document.getElementById('tip').hidden")
+    page.wait("return document.getElementById('tip').hidden")
 
 
 def test_a_missing_modality_has_no_picture(page, made):
@@ -142,10 +144,9 @@ def test_a_missing_modality_has_no_picture(page, made):
     row = 14  # lacks uv
     assert not e.present["uv"][row]
     page.point(place(page, 0, row))
-    told = page.js(
-        "return [...document.querySelectorAll('#tip .thumb')].map(t => [!!t.querySelector('canvas'), t.textContent])"
-    )
-    assert told == [[True, "rgb"], [False, "no uvuv"]]
+    told = "return [...document.querySelectorAll('#tip .thumb')].map(t => [!!t.querySelector('canvas'), t.textContent])"
+    wanted = [[True, "rgb"], [False, "no uvuv"]]
+    assert page.becomes(lambda: page.js(told), wanted) == wanted
 
 
 def test_a_label_gives_its_colours_and_its_key(page, made):
@@ -200,6 +201,7 @@ def test_a_click_shows_the_nearest_in_every_space(page, made):
     e, _ = made
     row = int(rows(e, 2)[23])
     page.point(place(page, 2, 23), press=True)
+    page.wait("return document.querySelector('.near') !== null")
     found = page.js(
         "return [...document.querySelectorAll('.near')].map(n => [n.dataset.query, n.dataset.key,"
         " [...n.querySelectorAll('.thumb')].map(t => Number(t.dataset.row))])"
@@ -225,10 +227,10 @@ def test_what_a_sample_says_stands_under_the_pointer_and_is_searched(driver, tmp
     page = Page(driver, explorer.write(tmp_path))
     page.point(place(page, 0, 5))
     texts = "return [...document.querySelectorAll('#tip .caption q')].map(q => q.textContent)"
-    assert page.js(texts) == said[5]
+    assert page.becomes(lambda: page.js(texts), said[5]) == said[5]
     assert page.js("return document.querySelector('#tip .caption .soft').textContent") == "uv"
     page.point(place(page, 0, 6))  # says nothing
-    assert page.js(texts) == []
+    assert page.becomes(lambda: page.js(texts), []) == []
     type_search(page, "BLUE thing")
     wanted = in_panels(e, [i for i in range(48) if i % 3 and i % 2])
     assert selected(page, e, wanted) == wanted
@@ -311,6 +313,7 @@ def test_without_webgl_it_is_drawn_all_the_same(driver, made):
     )
     assert drawn == [len(rows(e, i)) for i in range(3)]
     page.point(place(page, 0, 5))
+    page.wait("return !document.getElementById('tip').hidden")
     assert e.ids[5] in page.js("return document.getElementById('tip').textContent")
 
 
