@@ -8,7 +8,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, Node
+from omegaconf import DictConfig, ListConfig, Node
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from multimodal_lab.config.problem import Problem, show, unknown_key
@@ -24,7 +24,7 @@ def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> P
     """Set, add or delete one value of a composed config in place, as Hydra does; the problem if it can't."""
     try:
         ConfigLoaderImpl._apply_overrides_to_config([override], cfg)
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, IndexError) as error:
         return _refusal(override, cfg, known, error)
     return None
 
@@ -32,6 +32,8 @@ def apply(override: Override, cfg: DictConfig, known: dict[str, list[str]]) -> P
 def _refusal(override: Override, cfg: DictConfig, known: dict[str, list[str]], error: Exception) -> Problem:
     """What Hydra says of a value that it can't set, with the keys that are there and the nearest."""
     key, value = override.key_or_group, override.value()
+    if above := _list_above(key, cfg):
+        return Problem(key, value, f"{above} is a list, which has no keys and is given as a whole", f"{above}=[…]")
     found = _walk(cfg, key)[0]
     adds = override.is_add() or override.is_force_add()
     if not found and not adds:
@@ -53,6 +55,16 @@ def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:
             return False, None
         node = node._get_node(part)
     return True, node
+
+
+def _list_above(key: str, cfg: DictConfig) -> str:
+    """The part of `key` that is a list in the config, below which it says more, or ""."""
+    above = key
+    while "." in above:
+        above = above.rpartition(".")[0]
+        if isinstance(_walk(cfg, above)[1], ListConfig):
+            return above
+    return ""
 
 
 def _no_such_key(key: str, value: Any, cfg: DictConfig, known: dict[str, list[str]], adding: bool) -> Problem:

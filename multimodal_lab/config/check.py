@@ -138,7 +138,7 @@ class SweepJobs:
         lines = ordered(lines)
         try:
             return self.hydra.compose_config(self.name, lines, mode), []
-        except HydraException:
+        except (HydraException, ValueError, IndexError):  # the last two of a key below a list
             # Hydra stops at the first value that it can't set: the choices first, then value by value, so that all are reported
             single = [o for o in map(compose.read, lines) if not o.is_sweep_override()]
             chosen = [o for o in single if is_choice(o, self.known) or o.is_hydra_override()]
