@@ -157,7 +157,7 @@ class System(nn.Module):
     ) -> dict[str, Tensor]:
         """The weighted loss terms by name, what they are made of, and their sum, `total`; `progress` in [0, 1] drives schedules.
 
-        shares {term: factor}: what the terms of one batch of several count beside the others, see `train.accumulate`.
+        shares {term: factor}: what the terms of one batch of several count beside the others, see `train.accumulate_steps`.
         """
         return self.judge(self.features(batch), batch, progress, shares)
 

@@ -1,5 +1,9 @@
 """The one alias table: every old name leads to one of today's, and is refused with it in a config of one's own."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from multimodal_lab.config.check import check_command
@@ -57,3 +61,25 @@ def test_a_written_config_has_the_parts_of_a_system_a_second_time():
 def test_rates_become_factors_of_the_learning_rate():
     made = aliases.upgrade_config({"optim": {"lr": 2e-3, "rates": {"backbones": 5e-4}}})
     assert made["optim"]["lr_scale"] == {"backbones": 0.25}
+
+
+def words(file):
+    """Its strings, what an f-string fills in as `x`; a text that is no Python as one."""
+    if file.suffix != ".py":
+        yield file.read_text()
+        return
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "x" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("key", [key for key in aliases.KEYS if "." in key])
+def test_no_message_and_no_page_names_an_old_key(key):
+    root = Path(aliases.__file__).parents[2]
+    old = re.compile(r"(?<![\w.])" + re.escape(key).replace(r"\*", r"[^\s.]+?") + r"(?!\w)")
+    files = [f for room in ("multimodal_lab", "conf", "docs", "scripts") for f in sorted((root / room).rglob("*.*"))]
+    files = [f for f in files if f.suffix in (".py", ".md", ".yaml") and f != Path(aliases.__file__)]
+    assert len(files) > 500
+    assert [str(f) for f in files if key.split(".")[-1] in f.read_text() and any(map(old.search, words(f)))] == []

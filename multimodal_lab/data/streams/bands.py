@@ -112,7 +112,7 @@ def resolve(name: str, facts: dict[str, Any], bands: tuple[Band, ...]) -> Stream
         return Stream(name, kind, field=field or name)
     if facts.get("bands") is None:
         raise DataError(f"modality.{name}: no `bands`; name them, or `bands: all`")
-    chosen = select(facts["bands"], bands, f"modality.{name}.take") * int(facts.get("repeat", 1))
+    chosen = select(facts["bands"], bands, f"modality.{name}.bands") * int(facts.get("repeat", 1))
     return Stream(name, kind, tuple(bands[i] for i in chosen), field=field)
 
 
