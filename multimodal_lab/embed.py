@@ -24,7 +24,7 @@ from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.runs.records import read_config, require_readable
-from multimodal_lab.text import key_values, plain_output, printable
+from multimodal_lab.text import expected_one_of, key_values, plain_output, printable
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
 
@@ -146,7 +146,9 @@ def asked(usage: str, keys: set[str]) -> tuple[dict[str, str], Path, list[str]]:
         print(usage)
         sys.exit()
     if "run" not in words:
-        sys.exit(f"error: run=DIR is missing\n{usage}")
+        odd = next((word for word in rest if not word.startswith(WORDS)), None)
+        why = f"; {odd}: {expected_one_of(odd.partition('=')[0], sorted({'run', *keys, 'data'}))}" if odd else ""
+        sys.exit(f"error: run=DIR is missing{why}\n{usage}")
     folder = Path(words["run"])
     if not (folder / directory.CONFIG).is_file():
         sys.exit(f"error: run={folder}: no run here (expected {directory.CONFIG} in it)")

@@ -18,7 +18,8 @@ def test_a_folder_becomes_a_table(cli, tiffs):
     ("words", "said"),
     [
         (["--help"], "usage: python -m multimodal_lab.predict"),
-        ([], "error: run=DIR is missing"),
+        ([], "error: run=DIR is missing\n"),
+        (["rnu=RUN"], "expected one of data, device, out, pool, run; nearest: run"),
         (["run=/nowhere"], "error: run=/nowhere: no run here (expected config.yaml in it)"),
         (["run=RUN", "out=a.xlsx"], "error: out=a.xlsx: expected one of .csv, .parquet; nearest: "),
         (["run=RUN", "train.epochs=3"], "error: train.epochs=3: only data=… and data.KEY=… can be given"),
