@@ -40,17 +40,9 @@ def examined(words: list[str], limit: int | None) -> dict[str, Any]:
     from multimodal_lab.data.audit.examine import Examination, examine, refused
     from multimodal_lab.data.source import DataError
 
-    bar: list[progress.Bar] = []
-
-    def tell(done: int, of: int) -> None:
-        bar[:] = bar or [progress.Bar("looking for copies and leaks", of)]
-        bar[0].update(done)
-        if done == of:
-            bar[0].stop()
-
     try:
         factory = opened(cfg)
-        return examine(factory, streams(cfg, words, factory), limit, tell).record()
+        return examine(factory, streams(cfg, words, factory), limit).record()
     except DataError as error:
         return Examination(0, 0, [refused(error)]).record()
 

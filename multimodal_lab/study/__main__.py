@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from multimodal_lab import stage
+from multimodal_lab import progress, stage
 from multimodal_lab.config import redact
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.study.audit import record
@@ -56,6 +56,7 @@ def look(words: list[str]) -> int:
             raise StudyError("audit: expected runs=DIR alone, or choices of data such as study=rgb_vs_uv")
         from multimodal_lab.study.audit.standalone import audited
 
+        progress.show(True)
         known = audited(words)
     print("\n".join(printable(line, one_line=True) for line in record.lines(known, shown=None)))
     return 3 if any(f["void"] for f in known["findings"]) else 0

@@ -13,7 +13,7 @@ from multimodal_lab.data.audit import captions, confound, copies, coverage, grid
 from multimodal_lab.data.audit.column_names import classes
 from multimodal_lab.data.audit.finding import Finding
 from multimodal_lab.data.audit.membership import Parts, parts
-from multimodal_lab.data.audit.view import Tell, View, view
+from multimodal_lab.data.audit.view import View, view
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError, content_columns
@@ -46,20 +46,19 @@ class Audit:
 def audit(
     data: Prepared,
     splits: Mapping[str, SplitRows] | None = None,
-    tell: Tell | None = None,
     labels: Collection[str] | None = None,
     fitted: str = "train",
 ) -> Audit:
     """Look at every sample once and at every split: see the modules of this package for what is looked for.
 
     splits: {name: rows of its parts}, such as the repeated splits of a study (`repeats`); None: the data's own. What is
-    found in several is reported once, at its worst, with the names of the splits. tell(done, all): progress of the pass.
+    found in several is reported once, at its worst, with the names of the splits.
     labels: those that are judged; None: all. The data's other labels are columns like others. fitted: see `coverage.classes`.
     Deterministic: the same data and splits give the same findings. Beyond the reading of the data it takes some 30 ms a
     core for each held-out sample, image stream and split.
     """
     asked = dict(splits) if splits is not None else {"": data.splits}
-    seen = view(data, tell)
+    seen = view(data)
     found = [(name, f) for name, rows in asked.items() for f in _of(data, seen, rows, labels, fitted)]
     merged = _merged(found, len(asked))
     ranked = sorted(merged, key=lambda f: not f.void)

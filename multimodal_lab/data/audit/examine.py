@@ -14,7 +14,6 @@ from multimodal_lab.data.audit.finding import RANK, Finding
 from multimodal_lab.data.audit.subset import Subset
 from multimodal_lab.data.audit.survey import Survey, survey
 from multimodal_lab.data.audit.tables import streams_table
-from multimodal_lab.data.audit.view import Tell
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
@@ -53,7 +52,7 @@ class Examination:
         return {**facts, "findings": [f.record() for f in self.findings], **tables}
 
 
-def examine(factory: Data, modality: Mapping[str, Mapping[str, Any]], limit: int | None, tell: Tell) -> Examination:
+def examine(factory: Data, modality: Mapping[str, Mapping[str, Any]], limit: int | None) -> Examination:
     """Read the samples (`limit` of them, evenly spaced; None: all) as stored and as a run would, and tell what is found.
 
     factory: opened so that a file that can't be read is told when it is its turn (`data.on_error=skip`). modality: as for
@@ -74,7 +73,7 @@ def examine(factory: Data, modality: Mapping[str, Mapping[str, Any]], limit: int
     kept = _sound(reader, seen, modality)
     if len(good) and kept:
         factory.source = source if len(good) == count else Subset(source, good)
-        _as_a_run(factory, kept, made, tell)
+        _as_a_run(factory, kept, made)
         factory.source = source
     made.findings.sort(key=lambda f: RANK.index(f.level))
     return made
@@ -97,7 +96,7 @@ def _sound(reader: SampleReader, seen: Survey, modality: Mapping[str, Mapping[st
     return kept
 
 
-def _as_a_run(factory: Data, modality: dict[str, Any], made: Examination, tell: Tell) -> None:
+def _as_a_run(factory: Data, modality: dict[str, Any], made: Examination) -> None:
     """The audit of the data as a run would prepare them; where it refuses them, that, and what else can be told."""
     factory.hold_to_units, factory.on_error, factory.verify, factory.fingerprint = False, "raise", "none", "quick"
     factory.statistics = factory.statistics if not isinstance(factory.statistics, str | int) else QUICK
@@ -110,7 +109,7 @@ def _as_a_run(factory: Data, modality: dict[str, Any], made: Examination, tell: 
         made.splits[part] = {**counts, "labels": data.counts[part]}
     told = {(f.kind, f.where) for f in made.findings}
     try:
-        made.findings += [f for f in audit(data, tell=tell).findings if (f.kind, f.where) not in told]
+        made.findings += [f for f in audit(data).findings if (f.kind, f.where) not in told]
     except DataError as error:  # of a sample that can be read, but not be brought to size
         made.findings.append(refused(error))
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from multimodal_lab.data.audit.candidates import CENTRE, Cells, grey, placed, turned, turned_windows, windows
 from multimodal_lab.data.audit.membership import Parts
 from multimodal_lab.data.audit.registration import aligned, likeness
+from multimodal_lab.progress import Bar, track
 
 LIKEST = 24  # candidates of each image, at most a tenth of the base
 FEWEST = 4
@@ -102,13 +103,18 @@ def candidates(thumbs: np.ndarray, base: np.ndarray, query: np.ndarray) -> Itera
         torch.cat([windows(grey(_images(thumbs, some))) for some in _parts(rows, 8192)]) for rows in (base, query)
     )
     mean = small[:, 9].mean(0)
-    for window, others in ASKED:
-        cells = Cells(F.normalize((small[:, window] - mean).flatten(1)))
-        for start in range(0, len(query), QUERIES):
-            some = slice(start, start + QUERIES)
-            cosine, found = _asked(asked[some], cells, window, others, mean, count)
-            best[some], key[some] = _best(torch.cat([best[some], cosine], 1), torch.cat([key[some], found], 1), count)
-    for start in range(0, len(query), QUERIES):
+    starts = range(0, len(query), QUERIES)
+    with Bar("looking for near copies", len(ASKED) * len(starts)) as bar:
+        for i, (window, others) in enumerate(ASKED):
+            cells = Cells(F.normalize((small[:, window] - mean).flatten(1)))
+            for j, start in enumerate(starts, 1):
+                some = slice(start, start + QUERIES)
+                cosine, found = _asked(asked[some], cells, window, others, mean, count)
+                best[some], key[some] = _best(
+                    torch.cat([best[some], cosine], 1), torch.cat([key[some], found], 1), count
+                )
+                bar.update(i * len(starts) + j)
+    for start in track(starts, "laying the likest over each other", len(starts)):
         row, column = torch.nonzero(best[start : start + QUERIES] >= HOPEFUL, as_tuple=True)
         own = key[start + row, column]
         yield Pairs(

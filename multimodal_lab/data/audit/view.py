@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ from multimodal_lab.data.audit.signature import is_image, of_steps, signature, t
 from multimodal_lab.data.loading.collate import Stacked
 from multimodal_lab.data.packed.format import best_hash, hasher
 from multimodal_lab.data.prepared import Prepared
+from multimodal_lab.progress import Bar
 from multimodal_lab.types import Stream
 
 ENOUGH = 16  # numbers or letters from which equal content can't be chance
 AT_ONCE = 1 << 26  # bytes
-Tell = Callable[[int, int], None]
 
 
 @dataclass
@@ -48,8 +48,8 @@ class View:
     whole: np.ndarray
 
 
-def view(data: Prepared, tell: Tell | None = None) -> View:
-    """Look at every sample as a network sees it, `data.shuffle` left aside; `tell(done, all)` follows the pass.
+def view(data: Prepared) -> View:
+    """Look at every sample as a network sees it, `data.shuffle` left aside.
 
     Costs one reading of the data (none where they are kept in memory), and some 2 KB a sample and stream.
     """
@@ -63,19 +63,19 @@ def view(data: Prepared, tell: Tell | None = None) -> View:
     signatures: dict[str, list[np.ndarray]] = {n: [] for n in arrays}
     texts: dict[str, list[list[str]]] = {n: [] for n in data.streams if n not in arrays}
     share = max(1, min(1024, AT_ONCE // max(1, 4 * sum(_size(s) for s in arrays.values()))))
-    for start in range(0, rows, share):
-        made = plain(np.arange(start, min(rows, start + share)), None)
-        for name in arrays:
-            x, there = made.values[name].numpy(), made.present[name].numpy()
-            marks[name] += [
-                digest(np.ascontiguousarray(one) + np.float32(0)) if t else None for one, t in zip(x, there)
-            ]
-            valid = made.valid[name].numpy() if name in made.valid else None
-            blank[name] += _blank(x, valid).tolist()
-            signatures[name].append(_looks(x, valid, arrays[name]))
-        _add_texts(texts, made)
-        if tell is not None:
-            tell(min(rows, start + share), rows)
+    with Bar("looking for copies and leaks", rows) as bar:
+        for start in range(0, rows, share):
+            made = plain(np.arange(start, min(rows, start + share)), None)
+            for name in arrays:
+                x, there = made.values[name].numpy(), made.present[name].numpy()
+                marks[name] += [
+                    digest(np.ascontiguousarray(one) + np.float32(0)) if t else None for one, t in zip(x, there)
+                ]
+                valid = made.valid[name].numpy() if name in made.valid else None
+                blank[name] += _blank(x, valid).tolist()
+                signatures[name].append(_looks(x, valid, arrays[name]))
+            _add_texts(texts, made)
+            bar.update(min(rows, start + share))
     streams = {n: _array(marks[n], blank[n], signatures[n], arrays[n]) for n in arrays}
     streams |= {n: _text(found) for n, found in texts.items()}
     return View({n: streams[n] for n in data.streams}, _whole(streams, rows))

@@ -14,6 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from multimodal_lab import progress
 from multimodal_lab.config import redact
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import read, warnings
@@ -58,6 +59,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, typed: S
         else:
             configs = partial(looked_at, made.study, compose)
             todo = not made.cells or any(e.state != "finished" for e in before)
+            progress.show(True)
             print("\n".join(record.ensure(folder, made.study, configs, todo)), flush=True)
         if not made.cells:
             _tune(folder, made, launcher)

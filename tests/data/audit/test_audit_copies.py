@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from multimodal_lab import progress
 from multimodal_lab.data.audit import candidates, near_images, registration
 from multimodal_lab.data.audit.membership import parts
 from multimodal_lab.data.audit.signature import thumbnail
@@ -92,6 +93,22 @@ def test_the_original_may_be_the_later_one():
     copies = np.stack([CHANGES[way](x[i]) for i, way in enumerate(ways * 5)])
     made = found(np.concatenate([copies, x[40:], x[: len(copies)]]), len(copies) + len(x[40:90]))
     assert sum(made.get(len(x) - 20 + i, (-1, 0))[0] == i for i in range(20)) >= 19
+
+
+def test_how_far_the_search_is_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr(near_images, "QUERIES", 30)
+    progress.show(True)
+    try:
+        found(drawn(1), BASE)
+    finally:
+        progress.show(False)
+    said = capsys.readouterr().out.splitlines()
+    rounds = -(-OTHERS // 30)
+    assert (
+        f"looking for near copies {len(near_images.ASKED) * rounds}/{len(near_images.ASKED) * rounds} · ETA 0 s" in said
+    )
+    assert f"laying the likest over each other {rounds}/{rounds} · ETA 0 s" in said
 
 
 def test_smooth_skins_of_one_species_are_no_copies():

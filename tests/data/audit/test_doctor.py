@@ -40,7 +40,7 @@ def damaged(good, tmp_path):
 
 
 def of(folder, limit=None):
-    return examine(opened(folder), MODALITY, limit, lambda done, of: None)
+    return examine(opened(folder), MODALITY, limit)
 
 
 def test_a_good_set_has_none_of_the_faults(good):
@@ -190,14 +190,14 @@ def test_data_that_cannot_be_opened_are_a_finding(monkeypatch, capsys, tmp_path)
 def test_labels_are_counted_where_nothing_can_be_split(damaged):
     data = opened(damaged("a misspelt label"))
     data.split.column = "fold"
-    found = examine(data, MODALITY, None, lambda done, of: None)
+    found = examine(data, MODALITY, None)
     assert found.splits["all"]["labels"]["cover"]["Coniferous forest"] == 11
     assert {"refused", "label spelling"} == {f.kind for f in found.findings}
     assert any("no column 'fold'" in f.sentence for f in found.findings)
 
 
 def test_samples_of_all_sizes_need_no_size_in_common_where_they_are_resized(damaged):
-    found = examine(opened(damaged("another size"), size=8), MODALITY, None, lambda done, of: None)
+    found = examine(opened(damaged("another size"), size=8), MODALITY, None)
     (own,) = (f for f in found.findings if f.kind == "other layout")
     assert (own.level, own.count) == ("info", 1)
     assert found.splits["train"]["samples"] == 12  # none is left out
