@@ -66,11 +66,16 @@ class Page:
             "const f = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => f()))"
         )
 
-    def point(self, *places, press=False):
-        """Move the pointer through places (x, y) of the window, the button held from the first to the last if `press`."""
+    def point(self, *places, press=False, key=""):
+        """Move the pointer through places (x, y) of the window, the button held from the first to the last if `press`.
+
+        key: held meanwhile.
+        """
         from selenium.webdriver.common.action_chains import ActionChains
 
         chain = ActionChains(self.driver, duration=30)
+        if key:
+            ActionChains(self.driver, duration=0).key_down(key).perform()
         pointer = chain.w3c_actions.pointer_action
         for i, (x, y) in enumerate(places):
             pointer.move_to_location(round(x), round(y))
@@ -79,4 +84,6 @@ class Page:
         if press:
             pointer.pointer_up()
         chain.perform()
+        if key:
+            ActionChains(self.driver, duration=0).key_up(key).perform()
         self.settle()

@@ -187,6 +187,20 @@ def test_a_selection_is_the_same_samples_in_every_panel(page, made, tool):
     assert selected(page, e, [None] * 3) == [None] * 3
 
 
+def test_shift_adds_to_what_is_selected(page, made):
+    e, _ = made
+    page.js("document.querySelectorAll('#key .class')[1].click()")
+    page.js("document.querySelector('[data-tool=select]').click()")
+    spots = np.array([place(page, 0, k) for k in range(len(rows(e, 0)))])
+    low, high = np.quantile(spots, [0.2, 0.5], axis=0).round()
+    within = rows(e, 0)[((spots > low) & (spots < high)).all(1)]
+    of = np.flatnonzero(e.targets["species"] == 1)
+    assert {*within} - {*of}
+    page.point(low, high, press=True, key="\ue008")
+    wanted = in_panels(e, {*of, *within})
+    assert selected(page, e, wanted) == wanted
+
+
 def test_a_class_and_a_search_select(page, made):
     e, _ = made
     page.js("document.querySelectorAll('#key .class')[1].click()")

@@ -79,7 +79,8 @@ function follow(plot, i) {
 function listen() {
   let pause = 0;
   const later = (act, wait, ...words) => { clearTimeout(pause); pause = setTimeout(act, wait, ...words); };
-  for (const kind of ['keydown', 'keyup', 'mousedown', 'mouseup']) {
+  // not of the keyboard: Plotly tells of a selection some time after the button was let go, and shift may be up by then
+  for (const kind of ['mousedown', 'mouseup']) {
     window.addEventListener(kind, (event) => { shift = event.shiftKey; }, true);
   }
   plots.forEach(follow);
