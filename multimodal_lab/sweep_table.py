@@ -61,7 +61,8 @@ def evaluated(folder: Path) -> dict[str, Any]:
         except LayoutError as error:
             print(printable(f"left out: {error}", one_line=True), file=sys.stderr)
             continue
-        found |= node if isinstance(node, dict) else {}
+        nodes = node if isinstance(node, dict) else {}
+        found |= {name: one for name, one in nodes.items() if isinstance(one, dict)}
     return {"evaluate": found}
 
 

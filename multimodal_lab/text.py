@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ ASCII = {
 }
 SECONDS = 1.0  # of CPU, for one name; what people write takes microseconds
 MANY = 16  # names: more of them are counted, not listed
+SHOWN = 5  # names, of a list that is cut
 
 
 # Signs that a terminal obeys or that reorder what is read: names of files, streams and classes may hold any.
@@ -40,6 +41,16 @@ def printable(text: object, one_line: bool = False) -> str:
     """A text with its control characters escaped, as `\\x1b`; with `one_line` ends of lines and tabs, too."""
     found = _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), str(text))
     return found.replace("\n", "\\n").replace("\t", "\\t") if one_line else found
+
+
+def half_character(text: str) -> str:
+    """The sentence on a text that no encoding has: it holds half of a surrogate pair, as of a cut emoji; "" for any other."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        found = ascii(text[max(0, error.start - 20) : error.end + 20])
+        return f"{found} holds half of a surrogate pair, which is no character; expected a whole one, or none"
+    return ""
 
 
 def show(value: object) -> str:
@@ -53,6 +64,25 @@ def show(value: object) -> str:
     else:
         text = printable(value, one_line=True)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def and_more(found: Sized, shown: int, what: str = "") -> str:
+    """What follows a list that is cut after its first `shown`: `and 3 more`; "" where that is all of it. what: they are."""
+    left = len(found) - shown
+    return f"and {left} more{what and f' {what}'}" if left > 0 else ""
+
+
+def some(names: Sequence[object], shown: int = SHOWN) -> str:
+    """The first few names, and how many more there are: `a, b and 3 more`."""
+    more = and_more(names, shown)
+    return ", ".join(map(str, names[:shown])) + (f" {more}" if more else "")
+
+
+def spanned(names: Sequence[str], what: str) -> str:
+    """Names in an order that has a meaning, as bands have: all of a few; of many the first, the last, and how many."""
+    return (
+        ", ".join(names) if len(names) <= MANY else f"{', '.join(names[:SHOWN])}, … {names[-1]} ({len(names)} {what})"
+    )
 
 
 def join_labels(names: Iterable[str]) -> str:

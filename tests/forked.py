@@ -71,9 +71,7 @@ def command(module: str, words: Sequence[str], cwd: Path | None, env: Mapping[st
 
 def ranks(module: str, words: Sequence[str], nprocs: int, timeout: float = 280):
     """The same on so many ranks, with what torchrun sets in their environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        home = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    home = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     world = {"WORLD_SIZE": str(nprocs), "LOCAL_WORLD_SIZE": str(nprocs), **home, **os.environ, **OWN}
     each = [{**world, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(nprocs)]
     return together(module, words, None, each, timeout)
@@ -122,6 +120,18 @@ class Begun:
         """Wait for its end; what it said."""
         (self.returncode,) = _asked({"pids": [self.pid]}, timeout)
         return Path(self._said.name, "0.out").read_text(), None
+
+
+def meeting(fn: Callable[..., Any], *args: Any, nprocs: int = 2) -> None:
+    """`fn(rank, port, *args)` in as many processes, which meet at a free port of this machine."""
+    spawn(fn, (_free_port(), *args), nprocs)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 def _run(jobs: list[dict[str, Any]], timeout: float) -> list[int]:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from multimodal_lab.text import expected_one_of, join_labels, key_values, nearest, show, split_labels
+from multimodal_lab.text import (
+    and_more,
+    expected_one_of,
+    join_labels,
+    key_values,
+    nearest,
+    show,
+    some,
+    spanned,
+    split_labels,
+)
 
 
 def test_a_wrong_name_is_followed_by_what_there_is_and_the_nearest():
@@ -26,6 +36,20 @@ def test_the_nearest_is_never_empty_where_there_is_a_choice():
     assert nearest("???", ["a", "b"])
     assert not nearest("a", [])
     assert nearest(3, ["1", "3", "33"], 2) == ["3", "33"]
+
+
+def test_a_list_that_is_cut_says_how_many_more_there_are():
+    assert some([]) == ""
+    assert some([1, 2]) == some([1, 2], 2) == "1, 2"
+    assert some("abcdefg") == "a, b, c, d, e and 2 more"
+    assert some([f"{nm}" for nm in range(9)], 1) == "0 and 8 more"
+    assert and_more("abc", 3) == and_more("", 3) == ""
+    assert and_more("abcd", 3, "warnings") == "and 1 more warnings"
+
+
+def test_of_many_names_in_an_order_the_ends_are_told():
+    assert spanned([f"b{i}" for i in range(16)], "bands").endswith("b14, b15")
+    assert spanned([f"b{i}" for i in range(17)], "bands") == "b0, b1, b2, b3, b4, … b16 (17 bands)"
 
 
 def test_words_are_split_at_the_first_equals_sign():

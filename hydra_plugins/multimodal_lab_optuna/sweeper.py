@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -110,8 +111,8 @@ class OptunaSweeper(Sweeper):
             return returns[-1].return_value  # raises what the job did
         best = study.best_trial
         chosen = " ".join(f"{k}={v}" for k, v in best.params.items())
-        score = self.config.objective or "on the validation split"
         folder = folder_of(self.hydra_context.config_loader, self.config, best.number, asked[best.number])
+        score = self.config.objective or _objective(folder)
         print(
             f"best of {len(done)} trials: {best.number} with {best.value:.4g} {score} ({chosen}); to read its test split, once:\n"
             f"python -m multimodal_lab.evaluate run={folder} eval_split=test",
@@ -130,6 +131,17 @@ def drawn(trial: Any, override: Override) -> str:
     low, high, log = _interval(override)
     whole = isinstance(low, int) and isinstance(high, int)
     return f"{key}={(trial.suggest_int if whole else trial.suggest_float)(key, low, high, log=log)}"
+
+
+def _objective(folder: Path) -> str:
+    """The score that the run in `folder` was judged by, where `objective` is null."""
+    from multimodal_lab.runs import hashes
+    from multimodal_lab.runs.guarded import read_json
+
+    try:
+        return str(read_json(folder / hashes.SUMMARY)[hashes.OBJECTIVE])
+    except (OSError, ValueError, KeyError, TypeError):  # such as on the disk of another machine
+        return "on the validation split"
 
 
 def ends(override: Override) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 
 SHOWN = 3  # names in a message
 PARTS = ("model", "optimizer", "scaler", "ema", "meters", "state")
@@ -98,8 +98,7 @@ def require_keys(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]
     for word, keys in (("lacks", wanted.keys() - found.keys()), ("has no place for", found.keys() - wanted.keys())):
         if keys:
             names = [*map(str, sorted(keys))]
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            raise ValueError(f"{owner} {word} {', '.join(names[:SHOWN])}{more}")
+            raise ValueError(f"{owner} {word} {some(names, SHOWN)}")
 
 
 def require_same(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

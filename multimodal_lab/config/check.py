@@ -25,7 +25,7 @@ from multimodal_lab.config.overrides import choice_problems, groups, is_choice, 
 from multimodal_lab.config.problem import ConfigError, Problem
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.targets import conf_dir
-from multimodal_lab.text import distinct, expected_one_of
+from multimodal_lab.text import and_more, distinct, expected_one_of
 
 SHOWN = 12
 
@@ -233,6 +233,5 @@ def refuse(found: list[Problem]) -> None:
     """Raise a `ConfigError` that lists the problems, if there are any."""
     if not found:
         return
-    lines = [str(p) for p in found[:SHOWN]]
-    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-    raise ConfigError("\n".join([*lines, *more]))
+    lines = [*map(str, found[:SHOWN]), and_more(found, SHOWN)]
+    raise ConfigError("\n".join(filter(None, lines)))

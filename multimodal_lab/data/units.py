@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_lab.text import some
 from multimodal_lab.types import Band
 
 BRIGHTEST = 4.0  # times a white reference: the mean of no band is above, a glint may be
@@ -115,8 +116,7 @@ def seen(x: np.ndarray) -> Values | None:
 
 def sentence(stream: str, bands: Sequence[Band], values: Values, found: str, source: Any) -> str:
     """What was found, what the card says, and what to do by keys that `source`, the reader, has. found: see `doubt`."""
-    first = [band.name for band in bands[:SHOWN]]
-    names = ", ".join(first) + (", …" if len(bands) > SHOWN else "")
+    names = some([band.name for band in bands], SHOWN)
     numbers = f"{values.low:.4g} to {values.high:.4g}, mean {values.mean:.4g}"
     what = f"stream {stream}: {names} hold{'s' * (len(bands) == 1)} {numbers}: {found}, and"
     if found == NODATA:

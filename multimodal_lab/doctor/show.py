@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from multimodal_lab.text import printable
+from multimodal_lab.text import and_more, printable
 
 BANDS, CLASSES, FINDINGS = 24, 24, 30  # rows of a table; the rest stands in the JSON file
 STYLE = {"error": "bold red", "warning": "yellow", "info": "cyan"}
@@ -33,8 +33,8 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     found = record["findings"]
     for one in found[:FINDINGS]:
         yield printable(f"{one['severity']} {one['kind']}: {one['sentence']}", one_line=True)
-    if len(found) > FINDINGS:
-        yield f"and {len(found) - FINDINGS} more: out=FILE.json has all"
+    if more := and_more(found, FINDINGS):
+        yield f"{more}: out=FILE.json has all"
     counts = {level: sum(f["severity"] == level for f in found) for level in STYLE}
     said = ", ".join(f"{n} {level if level == 'info' else level + 's' * (n != 1)}" for level, n in counts.items() if n)
     whole = record["looked_at"] == record["samples"]
@@ -56,8 +56,8 @@ def _stream(name: str, facts: Mapping[str, Any]) -> Table:
         table.add_row(
             *(printable(x, one_line=True) for x in (own["band"], _number(own["nm"]), own["unit"])), *numbers, share
         )
-    if len(bands) > BANDS:
-        table.add_row(f"and {len(bands) - BANDS} more", *[""] * 7)
+    if more := and_more(bands, BANDS):
+        table.add_row(more, *[""] * 7)
     return table
 
 
@@ -74,8 +74,8 @@ def _splits(splits: Mapping[str, Any]) -> Table:
         for name in names[:CLASSES]:
             counts = (f"{own['labels'][label].get(name, 0):,}" for own in splits.values())
             table.add_row(printable(f"{label} {name}", one_line=True), *counts)
-        if len(names) > CLASSES:
-            table.add_row(f"{label}: {len(names) - CLASSES} more classes", *[""] * len(splits))
+        if more := and_more(names, CLASSES, "classes"):
+            table.add_row(printable(f"{label} {more}", one_line=True), *[""] * len(splits))
     return table
 
 

@@ -15,7 +15,7 @@ from multimodal_lab.evaluate.said import Said
 from multimodal_lab.metric import multilabel
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.runs.records import LayoutError
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 
 FILE = "thresholds.json"
 UNTUNED = 0.5  # of a class that the validation split has no positive of
@@ -38,10 +38,9 @@ def tune(head: str, val: Embeddings, classes: Sequence[str]) -> np.ndarray:
     known = np.zeros((0, k)) if said is None else val.targets[said.label][said.rows]
     chances = np.zeros((0, k)) if said is None else probabilities(said)[said.rows]
     if lacking := [c for c, there in zip(classes, np.atleast_1d((known > 0).any(0)), strict=True) if not there]:
-        named = ", ".join(lacking[:5]) + (" and others" if len(lacking) > 5 else "")
         log.warning(
             "head %s: the validation split has no positive of %d of %d classes (%s); their threshold stays %g",
-            head, len(lacking), k, named, UNTUNED,
+            head, len(lacking), k, some(lacking), UNTUNED,
         )  # fmt: skip
     return multilabel.best_thresholds(chances, known, UNTUNED)
 

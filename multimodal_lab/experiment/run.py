@@ -43,7 +43,7 @@ from multimodal_lab.files import write_text
 from multimodal_lab.log.log import Log
 from multimodal_lab.runs import directory, hashes, provenance
 from multimodal_lab.runs.records import JOBS, write_job, write_record
-from multimodal_lab.runs.summary import score, write_summary
+from multimodal_lab.runs.summary import score, usual, write_summary
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
 from multimodal_lab.train import resume
@@ -82,6 +82,8 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
             modality(cfg), cfg.seed, memory=memory, encodes=cache is not None, resplit=resplit
         )
     require_eval_split(cfg.eval_split, data)
+    if cfg.train.max_steps != 0:  # a batch that is larger than the training split: before models of minutes are loaded
+        data.steps("train", world=distributed.world(), drop_last=True)
     _require_scores(plain, data)
     last, parts = safe_instantiate(cfg.embed), {name: len(rows) for name, rows in data.splits.items()}
     evaluators = safe_instantiate(cfg.evaluate)
@@ -125,6 +127,7 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
     scores |= held_out
     facts = provenance.facts(cfg.seed, data, device, state, system, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
+    summary[hashes.OBJECTIVE] = cfg.get("objective") or usual(summary, label, judge(plain), cfg.eval_split)
     write_summary(folder, summary, plain)
     return report(cfg, folder, log, summary, label, plain)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import spanned
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,15 @@ def places(raster: Raster, wanted: Sequence[str], given: Sequence[str] | Literal
     if not names:
         raise DataError(
             f"{raster.name} does not name its {raster.count} bands; name them in their order, {key}=[{','.join(wanted[:3])}…], "
-            f"or say {key}=run where they are the run's own {len(wanted)}, in that order: {_some(wanted)}"
+            f"or say {key}=run where they are the run's own {len(wanted)}, in that order: {spanned(wanted, 'bands')}"
         )
     if len(names) != raster.count:
-        raise DataError(f"{raster.name} has {raster.count} bands, and {key} names {len(names)}: {_some(names)}")
+        raise DataError(
+            f"{raster.name} has {raster.count} bands, and {key} names {len(names)}: {spanned(names, 'bands')}"
+        )
     if lacking := [name for name in wanted if name not in names]:
         raise DataError(
-            f"{raster.name} has no band {lacking[0]}, which the run was trained on ({_some(wanted)}); it has {_some(names)}"
+            f"{raster.name} has no band {lacking[0]}, which the run was trained on ({spanned(wanted, 'bands')}); it has "
+            f"{spanned(names, 'bands')}"
         )
     return [list(names).index(name) for name in wanted]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 14 else f"{', '.join(names[:5])}, … {names[-1]} ({len(names)} bands)"

@@ -44,9 +44,9 @@ def _of_configs(
     if any(s is None for s in summaries):
         return rows
     groups = dict.fromkeys(k for s in summaries if s for k in s if k.startswith(_PREFIX))
-    told = [g.removeprefix(_PREFIX) for g in groups if len({(s or {}).get(g) for s in summaries}) > 1]
+    told = [g.removeprefix(_PREFIX) for g in groups if len({str((s or {}).get(g)) for s in summaries}) > 1]
     return [
-        {g: (s or {}).get(_PREFIX + g, "") for g in told}
+        {g: str((s or {}).get(_PREFIX + g, "")) for g in told}
         | {k: v for k, v in row.items() if k.partition(".")[0] not in told}
         for s, row in zip(summaries, rows, strict=True)
     ]
@@ -85,7 +85,7 @@ def differing(configs: Sequence[Any], path: str = "") -> list[dict[str, Any]]:
         values = [t or _short(c) for t, c in zip(targets, configs, strict=True)]
         return [{path.removesuffix(".fn"): v} for v in values]
     if path == "modality":
-        return [{path: "+".join(c)} for c in configs]
+        return [{path: "+".join(map(str, c))} for c in configs]
     keys = dict.fromkeys(k for c in configs for k in c)
     found: list[dict[str, Any]] = [{} for _ in configs]
     for key in keys:
@@ -101,4 +101,4 @@ def _file(config: Any) -> str:
 
 
 def _short(value: Any) -> Any:
-    return "+".join(value) if isinstance(value, dict) else str(value) if isinstance(value, list) else value
+    return "+".join(map(str, value)) if isinstance(value, dict) else str(value) if isinstance(value, list) else value

@@ -25,20 +25,21 @@ def read(path: Path) -> Series:
 
     A last line cut short by a crash is left out; one that is broken before the end is an error that names it.
     """
-    lines = read_bytes(path, MOST_LOG).decode().splitlines()
+    lines = read_bytes(path, MOST_LOG).splitlines()
     found: dict[str, list[tuple[float, float]]] = {}
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
             step = float(row.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            numbers = {k: v for k, v in row.items() if v is None or isinstance(v, int | float)}
+            values = {k: math.nan if v is None else float(v) for k, v in numbers.items()}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             if number == len(lines):
                 log.warning("%s: the last line is incomplete and left out", path)
                 break
             raise ValueError(f"{path}: line {number} is not a JSON object with a number `step`") from None
-        for key, value in row.items():
-            if value is None or isinstance(value, (int, float)):  # null: not finite, a gap in the curve
-                found.setdefault(key, []).append((step, math.nan if value is None else float(value)))
+        for key, value in values.items():  # null: not finite, a gap in the curve
+            found.setdefault(key, []).append((step, value))
     columns = {key: np.array(points).T for key, points in found.items()}
     return {key: (xy[0], xy[1]) for key, xy in columns.items()}
 

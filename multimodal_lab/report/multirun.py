@@ -25,36 +25,45 @@ from multimodal_lab.runs.summary import of_split
 from multimodal_lab.text import printable
 
 NOTHING = "no summary.json"  # nor an error: killed, or stopped
+REPEATED = ("seed", "fold")  # last words of keys that repeat a setting and are none themselves: data.source.fold
+TEST = (
+    "these are scores of the test split, which is read once: to choose between settings, sweep with eval_split=val, then read "
+    "the test split of the chosen run by python -m multimodal_lab.evaluate run=DIR eval_split=test"
+)
 
 
 def collect(folders: Sequence[Path], scored: Sequence[Scored] = ()) -> pd.DataFrame:
     """One row a run: `run`, `status` (`done`, or why not), what was chosen, its `seed`, and its main scores.
 
     A run without a readable summary stays, as failed. Main scores: what evaluators show (`scored`), of pairs the first of
-    it, such as R@1; chance, wall time. `attrs["chosen"]`: the columns of what was chosen.
+    it, such as R@1; chance, wall time. `attrs["chosen"]`: the columns of what was chosen; `attrs["test"]`: whether any score
+    is of the test split.
     """
     found = [_summary(folder) for folder in folders]
     summaries = [one if isinstance(one, dict) else None for one in found]
     made = choices.of(folders, summaries)
-    rows = []
+    rows, test = [], False
     for folder, chosen, one in zip(folders, made, found, strict=True):
         summary = one if isinstance(one, dict) else {}
         split, scores = of_split(summary)
-        main = {k: v for e in scored for k, v in _main(scores, e)}
-        main |= {k: v for k, v in scores.items() if k.startswith("chance/")}
+        main = {k: number(v) for e in scored for k, v in _main(scores, e)}
+        test = test or (bool(main) and split == "test")
+        main |= {k: number(v) for k, v in scores.items() if k.startswith("chance/")}
         main = main if split == "test" else {f"{split}/{k}": v for k, v in main.items()}
         rest = {k: v for k, v in summary.items() if k == "cost/wall_s"}
         rows.append({"run": folder.name, "status": "done" if summary else one, **chosen, **main, **rest})
     runs = pd.DataFrame(rows)
     runs.attrs["chosen"] = [*dict.fromkeys(k for row in made for k in row if k != "seed")]
+    runs.attrs["test"] = test
     return runs
 
 
 def table(folder: Path, scored: Sequence[Scored] = ()) -> RenderableType:
     """Collect every run below `folder` into `folder/sweep.csv`; return the terminal's tables: means ± sd over seeds.
 
-    A row is a setting (all that was chosen but the seed) and a label, a column a stream; pairs of streams stand below, and the
-    jobs that failed, each with why. The CSV has all main scores of each run. scored: what the runs' evaluators state.
+    A row is a setting (all that was chosen but the seed) and a label, a column a stream; pairs of streams stand below, where
+    settings are compared by test scores a sentence about that, and the jobs that failed, each with why. The CSV has all main
+    scores of each run. scored: what the runs' evaluators state.
     """
     there = {p.parent for name in (CONFIG, JOB, ERROR, SUMMARY) for p in folder.glob(f"*/{name}")}
     folders = sorted(there, key=lambda p: (len(p.name), p.name))
@@ -70,7 +79,10 @@ def table(folder: Path, scored: Sequence[Scored] = ()) -> RenderableType:
     labels = [e for e in found if e.by == "label"] or [Scored("", by="label", beside_chance=True)]
     titles = [title, *(e.title or f"by {e.name}" for e in labels[1:])]
     drawn = [_labels(runs, groups, e, t) for e, t in zip(labels, titles, strict=True)]
-    return Group(*drawn, *(_others(runs, groups, e) for e in found if e.by != "label"), *_failed(folder, runs, groups))
+    settings = [key for key in groups if key.rpartition(".")[2] not in REPEATED]
+    told = [Text(TEST)] if settings and runs.attrs["test"] else []
+    others = (_others(runs, groups, e) for e in found if e.by != "label")
+    return Group(*drawn, *others, *told, *_failed(folder, runs, groups))
 
 
 def _failed(folder: Path, runs: pd.DataFrame, groups: list[str]) -> Iterator[Text]:
@@ -138,6 +150,14 @@ def _main(summary: Mapping[str, Any], e: Scored) -> Iterator[tuple[str, Any]]:
         parts = key.split("/")
         if parts[0] == e.name and parts[-1] in wanted and len(parts) == length:
             yield key, value
+
+
+def number(value: object) -> float:
+    """A value of a summary, which anyone may have written, as a number; NaN where it is none."""
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _spread(part: pd.DataFrame, column: str) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from multimodal_lab.metric.direction import Scored, shown
 from multimodal_lab.runs.summary import of_split
-from multimodal_lab.text import printable
+from multimodal_lab.text import printable, some
 
 
 def table(summary: Mapping[str, Any], scored: Sequence[Scored] = ()) -> RenderableType:
@@ -95,7 +95,7 @@ def _absent(summary: Mapping[str, Any], stems: list[str]) -> str:
     """The classes without a positive, `absent@CLASS`, as a list."""
     parts = (key.rpartition("/absent@") for key in summary)
     found = [*dict.fromkeys(name for stem, sign, name in parts if sign and stem in stems)]
-    return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return some(found, _NAMED)
 
 
 def _cells(summary: Mapping[str, Any], e: Scored, stems: list[str], word: str) -> list[Text]:

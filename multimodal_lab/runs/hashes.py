@@ -18,6 +18,7 @@ SUMMARY, PREDICTIONS = "summary.json", "predictions.parquet"
 OF_CONFIG, OF_SOURCE, OF_PREDICTIONS = (f"provenance/{k}" for k in ("config", "source", "predictions"))
 OF_DATA = "provenance/data_fingerprint"
 OLDER = "recorded by a version that left out the middle of files over 1 MiB"  # a fingerprint of another rule
+OBJECTIVE = "provenance/objective"  # the score that a sweeper reads of a run; "" where it has none
 JUDGE = "provenance/judge"  # the evaluator whose predictions a run is judged by
 BOOKKEEPING = {"dir", "name", "log", "resume", "device", "deterministic", "figures", "objective", "report", "study"}
 TRAINED = {

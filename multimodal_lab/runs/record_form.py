@@ -72,6 +72,12 @@ def fits(value: Any, form: Any) -> bool:
     return isinstance(value, form)
 
 
+def entry_unlike(found: Mapping[str, Any], forms: Mapping[str, Any]) -> str:
+    """The first of the entries `forms` that lacks, or has another form, and what it should be; "" for none."""
+    lacking = next((key for key in forms if key not in found), None)
+    return f"{lacking} is missing, expected {_named(forms[lacking])}" if lacking is not None else _of(found, forms, "")
+
+
 def _of(found: Mapping[str, Any], forms: Mapping[str, Any], where: str) -> str:
     wrong = next((key for key, form in forms.items() if key in found and not fits(found[key], form)), None)
     return "" if wrong is None else f"{where}{wrong} is {str(found[wrong])[:40]!r}, expected {_named(forms[wrong])}"

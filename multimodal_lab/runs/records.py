@@ -57,9 +57,11 @@ def read_job(folder: Path) -> dict[str, Any]:
     """The same; nothing where it can't be read, as it only tells what tables call a run."""
     try:
         found = read_json(folder / JOB)
-        return {"overrides": [str(line) for line in found["overrides"]], "of": int(found["of"])}
+        if record_form.fits(found["overrides"], list[str]) and record_form.fits(found["of"], int):
+            return {"overrides": found["overrides"], "of": found["of"]}
     except (OSError, ValueError, KeyError, TypeError):
-        return {"overrides": [], "of": 0}
+        pass
+    return {"overrides": [], "of": 0}
 
 
 def read_batch(folder: Path) -> Any:

@@ -42,21 +42,24 @@ def of_split(summary: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def score(summary: Mapping[str, Any], key: str | None, label: str, judge: str, split: str = "test") -> float:
-    """The number a sweeper reads: `key`, or what the evaluator `judge` has on `label`: accuracy, average_precision_macro or r2.
+    """The number a sweeper reads: `key`, or the `usual` one; NaN where there is none."""
+    if key is not None and key not in summary:
+        raise ValueError(f"objective={key}: the run has no such score; see summary.json for the {len(summary)} it has")
+    found = key or usual(summary, label, judge, split)
+    return float(summary[found]) if found else float("nan")
 
-    It is that of fused, else of the best single stream or head.
+
+def usual(summary: Mapping[str, Any], label: str, judge: str, split: str = "test") -> str:
+    """The score of a run whose `objective` is null: what the evaluator `judge` has on `label`; "" where it has nothing.
+
+    Accuracy, average_precision_macro or r2, of fused, else of the best single stream or head.
     """
-    if key is not None:
-        if key not in summary:
-            raise ValueError(
-                f"objective={key}: the run has no such score; see summary.json for the {len(summary)} it has"
-            )
-        return float(summary[key])
     judge = judge if split == "test" else f"{split}/{judge}"
     for ends in (f"/{label}/{word}" for word in ("accuracy", "average_precision_macro", "r2")):
         found = {
             k: float(v) for k, v in summary.items() if k.startswith(f"{judge}/") and k.endswith(ends) and "@" not in k
         }
         if found:
-            return found.get(f"{judge}/fused{ends}", max(found.values()))
-    return float("nan")
+            fused = f"{judge}/fused{ends}"
+            return fused if fused in found else max(found, key=found.__getitem__)
+    return ""

@@ -24,6 +24,20 @@ import numpy as np
 import tifffile
 import torch
 from _measure import ratios, row
+from _read_passes import (
+    COUNT,
+    CROP,
+    CUBE,
+    DEPTH,
+    SIDE,
+    Pass,
+    each,
+    mapped,
+    plain_crops,
+    raw_crops,
+    raw_files,
+    raw_records,
+)
 from torch.utils.data import DataLoader, Dataset
 
 from multimodal_lab.data.dataset import Data
@@ -37,11 +51,7 @@ from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.types import Stream
 
-COUNT, SIDE, BANDS = 64, 256, ["R", "G", "B", "UV1", "UV2", "UV3", "mask"]
-CARD = card(BANDS, mask_band="mask")
-SEVEN = card([*BANDS[:6], "NIR"])
-CUBE, CROP, DEPTH = 384, 64, 408
-Pass = Callable[[], Any]
+SEVEN = card(["R", "G", "B", "UV1", "UV2", "UV3", "NIR"])
 
 
 def scene(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -69,75 +79,6 @@ def packed_store(source: Any, folder: Path) -> str:
     writer.write(plan, 1, lambda done, total: None)
     finalize.finish(plan, "bench", {}, {}, "report")
     return str(folder)
-
-
-def raw_files(paths: list[Path]) -> Pass:
-    buffer = memoryview(bytearray(max(p.stat().st_size for p in paths)))
-
-    def go() -> None:
-        for path in paths:
-            with path.open("rb", buffering=0) as file:
-                file.readinto(buffer)
-
-    return go
-
-
-def raw_records(path: Path, size: int, order: np.ndarray) -> Pass:
-    buffer = memoryview(bytearray(size))
-    file = path.open("rb", buffering=0)
-
-    def go() -> None:
-        for i in order:
-            file.seek(int(i) * size)
-            file.readinto(buffer)
-
-    return go
-
-
-def raw_crops(path: Path, source: Any, order: np.ndarray) -> Pass:
-    out = np.empty((CROP, CROP * DEPTH), np.uint16)
-    rows = [memoryview(row).cast("B") for row in out]
-    places = source.samples[["top", "left"]].to_numpy()[order]
-    file = path.open("rb", buffering=0)
-
-    def go() -> None:
-        for top, left in places.tolist():
-            for down, line in enumerate(rows):
-                file.seek(((top + down) * CUBE + left) * DEPTH * 2)
-                file.readinto(line)
-
-    return go
-
-
-def mapped(path: Path, order: np.ndarray) -> Pass:
-    """The usual way for a flat file: numpy's memory map, a copy of each record."""
-    records = np.memmap(path, np.uint16, "r").reshape(COUNT, 7, SIDE, SIDE)
-
-    def go() -> None:
-        for i in order:
-            records[i].copy()
-
-    return go
-
-
-def plain_crops(path: Path, source: Any, order: np.ndarray) -> Pass:
-    """The usual way for a cube: h5py's own slices, its cache as by default."""
-    places = source.samples[["top", "left"]].to_numpy()[order].tolist()
-    cube = h5py.File(path, "r")["cube"]
-
-    def go() -> None:
-        for top, left in places:
-            cube[top : top + CROP, left : left + CROP]
-
-    return go
-
-
-def each(source: Any, streams: list[Stream], order: np.ndarray) -> Pass:
-    def go() -> None:
-        for i in order:
-            source.read(int(i), streams)
-
-    return go
 
 
 def images(folder: Path, rounds: int) -> None:

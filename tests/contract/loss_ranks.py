@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from pathlib import Path
 
@@ -21,12 +20,9 @@ HERE = [[1, 1], [1, 1], [1, 0], [0, 1], [1, 1], [0, 0]]  # rank 1 lacks most of 
 
 def parity(one: Made) -> None:
     """Each rank brings half of the samples, unevenly present."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
     whole = _result(one, *_share(range(N)))
     with tempfile.TemporaryDirectory() as folder:
-        forked.spawn(_rank, (port, folder, one), nprocs=WORLD)
+        forked.meeting(_rank, folder, one, nprocs=WORLD)
         halves = [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
     told = f"loss {one.name}: two processes give another"
     mean = sum(value for value, _ in halves) / WORLD

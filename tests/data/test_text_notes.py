@@ -6,6 +6,7 @@ import pytest
 
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.readers.pairs import Pairs
+from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
 from multimodal_lab.data.streams.tokenizer import Tokens
@@ -16,6 +17,8 @@ def test_the_shares_that_are_lost():
     assert tokens.lost(["a red bird", "a red red bird"]) == (0.5, 0.0, 4)
     assert tokens.lost(["a green bird", "a bird"]) == (0.0, 0.2, 3)
     assert tokens.lost([]) == (0.0, 0.0, 0)
+    with pytest.raises(DataError, match="half of a surrogate pair"):
+        tokens.encode("a \ud83d bird")
 
 
 @pytest.fixture
@@ -40,6 +43,19 @@ def test_texts_that_are_cut_and_unknown_words_are_counted_in_each_split(notes):
     assert (
         "modality.words.length=8 keeps the longest (length is 5), modality.words.tokens=bpe and a larger vocab" in said
     )
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "where"),
+    [
+        (["a b", "a \ud83d"], ["a b"], r"index\.jsonl: text of row 2"),
+        (["a b", ["a b", "a \ud83d"]], ["a b"], "stream words"),
+        (["a b", "c d"], ["a b", ["a \ud83d"]], "stream words"),
+    ],
+)
+def test_half_a_character_is_refused_with_its_text(notes, train, test, where):
+    with pytest.raises(DataError, match=rf"{where}: 'a \\ud83d' holds half of a surrogate pair"):
+        notes(train, test, length=5, vocab=40)
 
 
 def test_few_are_told_without_a_warning_and_none_not_at_all(notes):

@@ -1,7 +1,6 @@
 """Two gloo processes under DDP give one process's loss and gradients, however unevenly the valid rows fall."""
 
 import os
-import socket
 from functools import partial
 
 import forked
@@ -156,10 +155,7 @@ def worker(rank, port, folder):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    forked.spawn(worker, (port, str(folder)), nprocs=2)
+    forked.meeting(worker, str(folder))
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import socket
 from functools import partial
 
 import forked
@@ -229,10 +228,7 @@ def worker(rank, port, folder):
 
 
 def test_two_processes_equal_one(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    forked.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    forked.meeting(worker, str(tmp_path))
     values, state = result(slice(None))
     ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     torch.testing.assert_close((ranks[0][0] + ranks[1][0]) / 2, values, rtol=1e-10, atol=1e-12)

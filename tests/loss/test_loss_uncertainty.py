@@ -2,7 +2,6 @@
 
 import math
 import os
-import socket
 from functools import partial
 
 import forked
@@ -167,10 +166,7 @@ def worker(rank, port, folder):
 
 def test_mixed_data_sets_on_two_processes_are_one(tmp_path):
     """Rank 0 has pairs without a class, rank 1 labelled images of which one has a text."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    forked.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    forked.meeting(worker, str(tmp_path))
     for weights in ("fixed", "uncertainty"):
         whole = stepped(system(weights), slice(0, 8))
         terms = len(whole) - len(list(system(weights).parameters()))

@@ -206,9 +206,18 @@ def test_metrics_file_cut_short_or_broken(tmp_path, caplog):
     steps, values = curves.read(file)["a"]
     assert (steps.tolist(), values.tolist()) == ([1, 2], [2, 3])
     assert "incomplete" in caplog.text
-    file.write_text('{"a": 2.0}\n{"step": 2, "a": 3.0}\n')
-    with pytest.raises(ValueError, match="line 1 is not"):
-        curves.read(file)
+    digits = b"9" * 400  # more than a float holds
+    broken = [
+        b'{"a": 2.0}',
+        b'{"step": %s}' % digits,
+        b'{"step": 1, "a": %s}' % digits,
+        b'{"step": 1, "\xff": 2}',
+        b"\0" * 9,
+    ]
+    for line in broken:
+        file.write_bytes(line + b'\n{"step": 2, "a": 3.0}\n')
+        with pytest.raises(ValueError, match=r"metrics\.jsonl: line 1 is not"):
+            curves.read(file)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,23 @@ def test_values_that_no_run_recorded_are_read_from_the_configs(tmp_path):
     assert line(text, "0.2 ")[:4] == ["b", "0.2", "2", "sex"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "key", "told"),
+    [
+        ([["optim.lr=0.1"], ["optim.lr=0.2"]], "probe/rgb/sex/accuracy", True),
+        ([["optim.lr=0.1"], ["optim.lr=0.2"]], "val/probe/rgb/sex/accuracy", False),
+        ([["seed=0"], ["seed=1"]], "probe/rgb/sex/accuracy", False),
+        ([["data.source.fold=1"], ["data.source.fold=2"]], "probe/rgb/sex/accuracy", False),
+        ([["optim.lr=0.1"], ["optim.lr=0.2"]], None, False),  # none has ended yet
+    ],
+)
+def test_where_settings_are_compared_by_test_scores_the_table_says_so(tmp_path, lines, key, told):
+    swept(tmp_path, lines, [key and {key: 0.5}] * 2)
+    text = " ".join(printed(multirun.table(tmp_path, SCORED)).split())
+    assert text.count("scores of the test split") == told
+    assert ("sweep with eval_split=val" in text) == told
+
+
 def test_jobs_without_results_are_named_with_why(tmp_path):
     lines = [[f"data.batch_size={b}"] for b in (4096, 16, 8)]
     folder = swept(tmp_path, lines, [None, {"probe/rgb/sex/accuracy": 0.5}, None], of=5)

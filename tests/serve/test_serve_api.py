@@ -250,6 +250,7 @@ def test_a_picture_that_can_not_be_used_is_one_sentence(client, content, status,
     [
         ("retrieve", {"streams": {"text": "  "}}, 422, "text: an empty text"),
         ("retrieve", {"streams": {"text": "a" * 20_000}}, 422, "the limit is 10,000"),
+        ("retrieve", {"streams": {"text": "red \ud83d"}}, 422, "'red \\ud83d' holds half of a surrogate pair"),
         ("retrieve", {"streams": {"text": 3}}, 422, "text: int, expected a text"),
         ("retrieve", {"streams": {"txt": "a"}}, 422, "streams.txt: expected one of image, text; nearest: text"),
         ("retrieve", {"streams": {}}, 422, "every stream is missing"),

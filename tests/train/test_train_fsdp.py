@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-import socket
 import warnings
 
 import forked
@@ -204,10 +203,7 @@ KNOBS = {"accumulate_steps": 2, "ema": 0.9, "clip_norm": 0.1}
 def trained(composed, tmp_path_factory):
     """The folder of every training above, what each rank found, and a bench for one process."""
     cfg, base = composed(*WORDS), tmp_path_factory.mktemp("ranks")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    forked.spawn(worker, (port, base, cfg), nprocs=2)
+    forked.meeting(worker, base, cfg)
     return base, [torch.load(base / f"{rank}.pt", weights_only=True) for rank in (0, 1)], Bench(cfg, base)
 
 

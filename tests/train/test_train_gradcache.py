@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -302,10 +301,7 @@ def batch_of(rank):
 
 
 def test_two_processes_by_parts_are_one_at_once(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    forked.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    forked.meeting(worker, str(tmp_path))
     ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     for loss in OF_ALL_RANKS:
         expected = at_once(system(loss).double(), batch(n=8))

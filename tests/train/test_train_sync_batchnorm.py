@@ -1,7 +1,6 @@
 """Two gloo ranks with batch norm give the loss, the gradients and the running statistics of one process."""
 
 import os
-import socket
 
 import forked
 import pytest
@@ -65,10 +64,7 @@ def worker(rank, port, folder):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    forked.spawn(worker, (port, str(folder)), nprocs=2)
+    forked.meeting(worker, str(folder))
     return folder
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from multimodal_lab.data.kind import TRAINED, Kind, Learner, StreamPlan, StreamStatistics, looked_at
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.files import tokenizer_digest
+from multimodal_lab.text import half_character
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Text(Kind):
         """All texts of one sample, stripped; empty where missing."""
         text = raw.inputs[name]
         texts = [text] if isinstance(text, str) else list(text or [])
+        if wrong := next((said for t in texts if t and (said := half_character(t))), ""):
+            raise DataError(f"stream {name}: {wrong}")
         return [t.strip() for t in texts if t and t.strip()]
 
     def encode(self, samples: Samples, name: str, text: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from multimodal_lab.data.loading.workers import AHEAD, Task, WorkerError
+from multimodal_lab.text import some
 from multimodal_lab.types import Batch
 
 Fetch = Callable[[np.ndarray, int | None], Batch]
@@ -55,5 +56,5 @@ def _first(waiting: deque[tuple[Task, Future[Batch]]], called: Callable[[int], s
     except TimeoutError:
         if future.done():
             raise
-        names = ", ".join(called(int(r)) for r in rows[:5])
-        raise WorkerError(f"{names}{' and more' * (len(rows) > 5)}: loading hangs: no batch in {TIMEOUT:g} s") from None
+        names = some([called(int(r)) for r in rows])
+        raise WorkerError(f"{names}: loading hangs: no batch in {TIMEOUT:g} s") from None

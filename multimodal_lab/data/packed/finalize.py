@@ -25,13 +25,12 @@ from multimodal_lab.data.packed.format import (
 )
 from multimodal_lab.data.packed.reader import Packed
 from multimodal_lab.data.packed.writer import Packing
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError, Source
 from multimodal_lab.data.split.auto import choose
 from multimodal_lab.data.split.split import Split, SplitRows
 from multimodal_lab.data.streams import taken_frames
 from multimodal_lab.data.streams.labels import CLASSES
-from multimodal_lab.text import show
+from multimodal_lab.text import show, some
 
 
 def split_of(plan: Packing, split: Split, labels: list[str] | str | None) -> SplitRows:

@@ -25,12 +25,12 @@ from multimodal_lab.data.packed.format import (
     whole_table,
 )
 from multimodal_lab.data.packed.layout import Layout, Planes, Recipe, planes_of
-from multimodal_lab.data.readers.folder import existing, some
+from multimodal_lab.data.readers.folder import existing
 from multimodal_lab.data.source import DataError, NoStream, Raw, Rows
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import CLASSES
 from multimodal_lab.data.streams.resize import Resize
-from multimodal_lab.text import show
+from multimodal_lab.text import show, some
 from multimodal_lab.types import Band, Stream
 
 KEPT = 64  # sets of streams whose recipes are kept

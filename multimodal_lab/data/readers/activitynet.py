@@ -11,13 +11,14 @@ from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.coco_captions import read_json
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
-from multimodal_lab.data.readers.folder import existing, find, given, placed, some
+from multimodal_lab.data.readers.folder import existing, find, given, placed
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.video_file import SUFFIXES, Colour
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 # The sentences of its test set are not published: its validation videos are what is tested on.
 FILES = {"train": "train.json", "test": "val_1.json"}

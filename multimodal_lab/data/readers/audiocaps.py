@@ -10,13 +10,14 @@ from multimodal_lab.data.readers import captioned_sounds
 from multimodal_lab.data.readers.audio_file import SUFFIXES, Channels, Silence
 from multimodal_lab.data.readers.captioned_sounds import Captioned, Each
 from multimodal_lab.data.readers.columns.audio import AudioColumns
-from multimodal_lab.data.readers.folder import existing, find, given, some
+from multimodal_lab.data.readers.folder import existing, find, given
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 PLACES = ("", "dataset", "dataset2.0", "csv")  # folders of the tables

@@ -16,7 +16,7 @@ from multimodal_lab.data.readers.band_config import ClassMask, require
 from multimodal_lab.data.readers.band_header import Role, SampleHeader, checked
 from multimodal_lab.data.readers.band_rows import NearestDate
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands
-from multimodal_lab.data.readers.folder import existing, find, left_out, some
+from multimodal_lab.data.readers.folder import existing, find, left_out
 from multimodal_lab.data.readers.gdal_metadata import Described
 from multimodal_lab.data.readers.headers import LazyHeaders, Verify, headers, readable_header
 from multimodal_lab.data.readers.labels import Labels
@@ -27,6 +27,7 @@ from multimodal_lab.data.readers.tiff import read_bands, unmeasured
 from multimodal_lab.data.readers.tiff_header import Header, Layout, read_header
 from multimodal_lab.data.source import Card, DataError, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
+from multimodal_lab.text import some
 from multimodal_lab.types import Band, Stream
 
 Planes = dict[str, tuple[np.ndarray, np.ndarray | None, float]]  # {band: values (1, H, W), missing, full scale}

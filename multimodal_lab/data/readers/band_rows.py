@@ -11,11 +11,10 @@ import pandas as pd
 
 from multimodal_lab.bounds import Natural
 from multimodal_lab.data.readers.coordinates import COLUMNS
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.labels import RESERVED
 from multimodal_lab.data.readers.path_template import GROUP, Match, PathTemplate
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 
 KEEP = "data.source.missing=keep keeps them with these streams missing"
 

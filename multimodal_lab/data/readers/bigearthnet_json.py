@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from multimodal_lab.data.readers.bigearthnet_facts import DROPPED, NINETEEN, RENAMED
-from multimodal_lab.data.readers.folder import readable, some
+from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 ENDING = "_labels_metadata.json"
 EPSG = re.compile(r'AUTHORITY\["EPSG","(\d+)"\]\]$')

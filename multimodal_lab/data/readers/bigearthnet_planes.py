@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data.readers.bigearthnet_facts import COARSE, SENSORS
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.regrid import Rule, regrid
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 Shape = tuple[tuple[int, ...], np.dtype]
 CALLED = {"s2": "Sentinel-2", "s1": "Sentinel-1"}

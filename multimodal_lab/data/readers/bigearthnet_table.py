@@ -11,14 +11,13 @@ import pandas as pd
 
 from multimodal_lab.data.readers.bigearthnet_facts import NINETEEN
 from multimodal_lab.data.readers.bigearthnet_names import told
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import INSTEAD
 from multimodal_lab.data.streams.labels import CLASSES
 from multimodal_lab.device.trim import trim
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 
 Flagged = Literal["exclude", "keep"]
 LOOKED_AT = 4096  # rows, for whether texts are few

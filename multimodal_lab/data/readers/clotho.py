@@ -10,7 +10,7 @@ from multimodal_lab.data.readers import captioned_sounds
 from multimodal_lab.data.readers.audio_file import Channels, Silence
 from multimodal_lab.data.readers.captioned_sounds import Captioned, Each
 from multimodal_lab.data.readers.columns.audio import AudioColumns
-from multimodal_lab.data.readers.folder import existing, some
+from multimodal_lab.data.readers.folder import existing
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.limits import Limits
@@ -18,6 +18,7 @@ from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 PARTS = {"development": "train", "validation": "val", "evaluation": "test"}  # {folder: split}
 TABLE = "clotho_captions_{}.csv"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from multimodal_lab.data.readers import coco_captions
 from multimodal_lab.data.readers.coco_captions import RESTVAL, Captioned
-from multimodal_lab.data.readers.folder import existing, given, some
+from multimodal_lab.data.readers.folder import existing, given
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import Colour
@@ -15,6 +15,7 @@ from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 
 class Coco(MediaTable):

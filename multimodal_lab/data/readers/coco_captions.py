@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_lab.data.readers.delimited import decode
-from multimodal_lab.data.readers.folder import readable, some
+from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 # What other annotation files of COCO hold instead of `caption`.
 OTHERS = {

@@ -11,12 +11,12 @@ import pandas as pd
 import tifffile
 
 from multimodal_lab.data.readers import geotiff
-from multimodal_lab.data.readers.folder import readable, some
+from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.geotiff import Ground
 from multimodal_lab.data.readers.headers import LazyHeaders
 from multimodal_lab.data.readers.utm import RADIUS, lon_lat
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import install_command
+from multimodal_lab.text import install_command, some
 
 COLUMNS = ("crs", "left", "bottom", "right", "top", "lon", "lat")
 EXTRA = "geo"

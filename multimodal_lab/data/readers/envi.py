@@ -13,12 +13,13 @@ from multimodal_lab.bounds import NonNegative
 from multimodal_lab.data.readers import nodata, tiles
 from multimodal_lab.data.readers.card import mask_from_band, pixel_bands, requested_bands, select_planes
 from multimodal_lab.data.readers.envi_header import Header, agreed, read_header, same, told
-from multimodal_lab.data.readers.folder import existing, find, given, readable, some, table
+from multimodal_lab.data.readers.folder import existing, find, given, readable, table
 from multimodal_lab.data.readers.headers import headers, readable_header
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale
 from multimodal_lab.data.streams.bands import need_kind
+from multimodal_lab.text import some
 from multimodal_lab.types import Band, Stream
 
 SUFFIXES = (".bil", ".bip", ".bsq", ".img")  # files that must have a header

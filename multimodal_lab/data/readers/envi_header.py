@@ -20,10 +20,10 @@ from multimodal_lab.data.readers.envi_fields import (
     numbers,
     whole,
 )
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.geotiff import Ground
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.source import Card, DataError
+from multimodal_lab.text import some
 from multimodal_lab.types import Band
 
 TYPES = {"1": "u1", "2": "i2", "3": "i4", "4": "f4", "5": "f8", "12": "u2", "13": "u4", "14": "i8", "15": "u8"}

@@ -8,10 +8,9 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import NAMES, OFFICIAL
-from multimodal_lab.text import Pattern
+from multimodal_lab.text import Pattern, some
 
 # An individual's number is unique within its species only, so `individual` takes the species in.
 PRESETS = {

@@ -13,13 +13,14 @@ from typing import Literal
 from multimodal_lab.data.readers import coco_captions
 from multimodal_lab.data.readers.coco_captions import Captioned
 from multimodal_lab.data.readers.delimited import decode
-from multimodal_lab.data.readers.folder import existing, given, readable, some
+from multimodal_lab.data.readers.folder import existing, given, readable
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import Colour
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 # Files of captions, those that tell the split first, and folders of the images.
 FILES = ("dataset_flickr30k.json", "flickr_annotations_30k.csv", "results_20130124.token", "results.csv")

@@ -15,8 +15,8 @@ import pandas as pd
 from multimodal_lab.data.readers.name_match import look_up
 from multimodal_lab.data.source import DataError
 from multimodal_lab.files import read_failure
+from multimodal_lab.text import some
 
-SHOWN = 5
 LINKED: set[Path] = set()  # folders of links that this process has made, to files that its user named
 PICTURES = {f".{s}" for s in re.findall(r"\w+", """png jpg jpeg jpe jfif tif tiff webp bmp dib gif ppm pgm pnm jp2 avif
                 heic heif psd ico tga exr svg nef cr2 cr3 arw dng orf raf rw2""")}  # fmt: skip
@@ -176,12 +176,6 @@ def table(paths: Sequence[str], suffixes: Sequence[str]) -> pd.DataFrame:
     if twice:
         raise DataError(f"{some(twice)}: the same name with two suffixes, expected one file per sample")
     return samples
-
-
-def some(names: Sequence[object]) -> str:
-    """The first few names, and how many more there are."""
-    more = len(names) - SHOWN
-    return ", ".join(str(n) for n in names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _without_suffix(path: str, suffixes: Sequence[str]) -> str:

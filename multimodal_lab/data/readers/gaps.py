@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from multimodal_lab.data.readers.folder import NoFile, some
+from multimodal_lab.data.readers.folder import NoFile
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 Missing = Literal["refuse", "keep", "drop"]
 Row = dict[str, Any]

@@ -13,6 +13,7 @@ import pandas as pd
 from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.limits import ROW, SMALL, Limits
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 # What HDF5 decodes without loading a plugin from the machine.
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
@@ -100,7 +101,7 @@ def classes(values: pd.Series) -> tuple[pd.Series, str]:
     found = np.unique(kept)
     if not len(found) or len(found) > min(64, max(2, len(kept) // 4)) or (found != np.rint(found)).any():
         return values, ""
-    listed = ", ".join(f"{v:g}" for v in found[:5]) + (", …" if len(found) > 5 else "")
+    listed = some([f"{v:g}" for v in found])
     note = (
         f"labels: {values.name} holds {len(found)} whole numbers ({listed}) as floats, taken for classes; "
         f"data.source.numbers=[{values.name}] takes them for numbers"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from multimodal_lab.data.readers.folder import existing, find, some
+from multimodal_lab.data.readers.folder import existing, find
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import SUFFIXES, Colour
@@ -15,7 +15,7 @@ from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.pair_rows import Rows, from_table
 from multimodal_lab.data.readers.split_folders import split_of
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 NAME = "file_name"  # of an image; X_file_name of a second one, X

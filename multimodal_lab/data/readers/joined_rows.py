@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.members import Member, below, column, listed, same
 from multimodal_lab.data.readers.name_match import SUFFIX
 from multimodal_lab.data.readers.tables import require_column
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 STEM = "stem"
 OWN = ("id", "path")

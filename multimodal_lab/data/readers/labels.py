@@ -12,11 +12,12 @@ import pandas as pd
 
 from multimodal_lab.data.readers import split_lists
 from multimodal_lab.data.readers.filename_labels import PRESETS, compiled, infer, parsed
-from multimodal_lab.data.readers.folder import given, left_out, some
+from multimodal_lab.data.readers.folder import given, left_out
 from multimodal_lab.data.readers.name_match import loosely, parts
 from multimodal_lab.data.readers.tables import doubts, read_table, require_column
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.text import some
 
 RESERVED = ("id", "path", "height", "width")
 KEEP = "data.source.labels.missing_labels"

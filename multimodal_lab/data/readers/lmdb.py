@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.bounds import Count
-from multimodal_lab.data.readers.folder import existing, given, readable, some
+from multimodal_lab.data.readers.folder import existing, given, readable
 from multimodal_lab.data.readers.images import Colour, bands_of, decode
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.lmdb_file import LmdbFile
@@ -18,7 +18,7 @@ from multimodal_lab.data.readers.tables import doubts, read_table, require_colum
 from multimodal_lab.data.source import Card, DataError, Raw, full_scale, need_number
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.streams.labels import COMPLETE
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 from multimodal_lab.types import Band, Stream
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from multimodal_lab.bounds import Positive
 from multimodal_lab.data.readers.clock import TimeUnit, seconds
-from multimodal_lab.data.readers.folder import existing, given, some
+from multimodal_lab.data.readers.folder import existing, given
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.recordings import RECORDING, Recordings, Sensor
 from multimodal_lab.data.readers.resample import require_ordered
@@ -19,6 +19,7 @@ from multimodal_lab.data.readers.tables import read_table, require_column
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.text import some
 from multimodal_lab.types import Band
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from multimodal_lab.data.readers.folder import existing, readable, some
+from multimodal_lab.data.readers.folder import existing, readable
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.pillow import opened
 from multimodal_lab.data.readers.tiff_header import OWN_PAGES
 from multimodal_lab.data.source import DataError, Raw, Source, need_number
+from multimodal_lab.text import some
 from multimodal_lab.types import Band, Stream
 
 MAP = "map"  # the field of the maps

@@ -13,7 +13,6 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.ahead import Ahead, Job
 from multimodal_lab.data.readers.columns.image import ImageColumns
 from multimodal_lab.data.readers.columns.medium import Decoded, Medium, Opening, require_columns
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.gaps import Gaps, Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import Alpha, Colour
@@ -30,6 +29,7 @@ from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import COMPLETE
 from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.text import some
 from multimodal_lab.types import Band, Stream
 
 
@@ -238,7 +238,7 @@ class MediaTable:
     def _table(self, rows: Rows) -> pd.DataFrame:
         for row in rows:
             row[self.id] = str(row[self.id])
-        made = frame(rows)
+        made = frame(rows, self.file)
         for column in [*self.images, *self.text_columns]:
             if column not in made:
                 raise DataError(f"{self.file}: no row has a column {column!r}; there are {some(list(made.columns))}")

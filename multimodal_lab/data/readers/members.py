@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError, NoStream, Raw, Source
 from multimodal_lab.data.streams.labels import CLASSES, COMPLETE
 from multimodal_lab.data.streams.resize import Resize
+from multimodal_lab.text import some
 from multimodal_lab.types import Band, Stream
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import pandas as pd
 from multimodal_lab.data.readers.members import Member, below, column
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.same_image import SAME
+from multimodal_lab.text import some
 from multimodal_lab.types import Band
 
 SOURCE = "source"  # the column that names the set of a row
@@ -55,7 +56,7 @@ def united(of: Mapping[str, tuple[Band, ...]]) -> tuple[tuple[Band, ...], list[s
                 shown = " and ".join(f"{_facts(b)} in {n}" for b, n in ((first, home[band.name]), (band, name)))
                 other.append(f"{band.name} ({shown})")
             home.setdefault(band.name, name)
-    note = f"bands of one name that differ are taken for one: {', '.join(other[:5])}" + " and more" * (len(other) > 5)
+    note = f"bands of one name that differ are taken for one: {some(other)}"
     return tuple(found.values()), [note] if other else []
 
 

@@ -14,12 +14,13 @@ from multimodal_lab.data import kinds
 from multimodal_lab.data.readers import coco_captions
 from multimodal_lab.data.readers.columns.medium import Medium
 from multimodal_lab.data.readers.delimited import decode
-from multimodal_lab.data.readers.folder import existing, find, given, some
+from multimodal_lab.data.readers.folder import existing, find, given
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.name_match import parts
 from multimodal_lab.data.readers.tables import DELIMITED, LINES, read_lines, read_table
 from multimodal_lab.data.source import DataError, NoStream
 from multimodal_lab.data.streams.bands import need_kind
+from multimodal_lab.text import some
 from multimodal_lab.types import Stream
 
 Rows = list[dict[str, Any]]

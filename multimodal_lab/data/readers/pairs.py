@@ -11,7 +11,7 @@ from multimodal_lab.data.readers.columns.image import ImageColumns
 from multimodal_lab.data.readers.columns.medium import Medium
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
-from multimodal_lab.data.readers.folder import existing, some
+from multimodal_lab.data.readers.folder import existing
 from multimodal_lab.data.readers.gaps import Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import Colour
@@ -21,6 +21,7 @@ from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.data.readers.pair_rows import columns_of_texts, from_folders, from_table, the_table
 from multimodal_lab.data.readers.video_file import Colour as VideoColour
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import some
 
 
 class Pairs(MediaTable):

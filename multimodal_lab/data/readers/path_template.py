@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import nearest
+from multimodal_lab.text import nearest, some
 
 GROUP = re.compile(r"\{([A-Za-z_]\w*)(?::([1-9]\d?))?\}")
 BAND = "band"

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.resample import gap_limit, rate_of, resampled
 from multimodal_lab.data.readers.windows import LARGEST, Windows
 from multimodal_lab.data.source import DataError, NoStream, Raw
 from multimodal_lab.data.streams.bands import indices, need_kind
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 from multimodal_lab.types import Band, Stream
 
 RECORDING, START = "recording", "start"

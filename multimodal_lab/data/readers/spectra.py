@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.readers.folder import some
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import Pattern
+from multimodal_lab.text import Pattern, some
 from multimodal_lab.types import Band
 
 Duplicates = Literal["refuse", "mean", "first"]

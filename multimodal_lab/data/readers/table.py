@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.readers.folder import existing, given, readable, some
+from multimodal_lab.data.readers.folder import existing, given, readable
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.spectra import Duplicates, bands_of_columns, in_order
 from multimodal_lab.data.readers.tables import doubts, read_table, require_column
@@ -17,6 +17,7 @@ from multimodal_lab.data.readers.typed_columns import typed
 from multimodal_lab.data.source import DataError, Raw, Rows
 from multimodal_lab.data.streams.bands import indices, need_kind
 from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.text import some
 from multimodal_lab.types import Stream
 
 

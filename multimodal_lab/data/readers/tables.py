@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from multimodal_lab.data.readers.delimited import decode, encoding_note, read_delimited
-from multimodal_lab.data.readers.folder import readable, some
+from multimodal_lab.data.readers.folder import readable
 from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.parquet_lists import read_parquet
 from multimodal_lab.data.readers.typed_columns import as_text, typed
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import MANY, nearest
+from multimodal_lab.text import MANY, half_character, nearest, some
 
 DELIMITED, EXCEL, LINES = (".csv", ".tsv", ".txt"), (".xlsx", ".xlsm", ".xls"), (".jsonl", ".ndjson")
 # Words that other programs write for a missing value, and that are classes of some data set too (Namibia, a control).
@@ -85,7 +85,7 @@ def _read(
             rows, separator = read_parquet(path, lists), None
         elif suffix in LINES:
             found, notes = read_lines(path)
-            rows, separator = frame(found), None
+            rows, separator = frame(found, path.name), None
         else:
             known = ", ".join([*DELIMITED, ".xlsx", ".parquet"])
             raise DataError(f"{path}: expected {known} or .jsonl, found {suffix or 'no suffix'}")
@@ -153,12 +153,17 @@ def read_lines(path: Path) -> tuple[list[dict[str, object]], list[str]]:
     return rows, encoding_note(path.name, encoding)
 
 
-def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """A table of JSON objects; integers stay whole where some are missing."""
+def frame(rows: list[dict[str, object]], file: str) -> pd.DataFrame:
+    """A table of the JSON objects of a file; integers stay whole where some are missing."""
     made = pd.DataFrame(rows, dtype=object)
     for column in made.columns:
         kinds = {type(v) for v in made[column] if v is not None and v == v}
-        made[column] = made[column].astype("Int64") if kinds == {int} else made[column].infer_objects()
+        try:
+            made[column] = made[column].astype("Int64") if kinds == {int} else made[column].infer_objects()
+        except UnicodeEncodeError:
+            texts = ((row, half_character(v)) for row, v in enumerate(made[column], 1) if isinstance(v, str))
+            row, said = next((row, said) for row, said in texts if said)
+            raise DataError(f"{file}: {column} of row {row}: {said}") from None
     return made
 
 

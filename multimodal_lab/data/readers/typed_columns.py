@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal_lab.data.readers.folder import some
+from multimodal_lab.text import some
 
 # A number as written: a leading zero makes it a code ("01"), which stays text.
 _NUMBER = r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"

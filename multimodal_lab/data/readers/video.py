@@ -11,7 +11,7 @@ from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.columns.video import VideoColumns
 from multimodal_lab.data.readers.decode.video_sampling import Frames
 from multimodal_lab.data.readers.delimited import decode
-from multimodal_lab.data.readers.folder import existing, find, given, placed, some, table
+from multimodal_lab.data.readers.folder import existing, find, given, placed, table
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.labels import Labels, labelled
 from multimodal_lab.data.readers.limits import Limits
@@ -21,6 +21,7 @@ from multimodal_lab.data.readers.video_file import SUFFIXES, Colour
 from multimodal_lab.data.readers.windows import Windows
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.labels import COMPLETE
+from multimodal_lab.text import some
 
 COLUMN = "video"
 LISTS = {"train": "trainlist{:02d}.txt", "test": "testlist{:02d}.txt"}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal_lab.data import kinds
-from multimodal_lab.data.readers.folder import existing, find, some
+from multimodal_lab.data.readers.folder import existing, find
 from multimodal_lab.data.readers.gaps import Gaps, Missing
 from multimodal_lab.data.readers.images import SUFFIXES, Colour, bands_of, decode
 from multimodal_lab.data.readers.limits import Limits
@@ -24,7 +24,7 @@ from multimodal_lab.data.readers.tar_index import Sample, load
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.bands import indices
 from multimodal_lab.data.streams.labels import COMPLETE
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 from multimodal_lab.types import Band, Stream
 
 COMMAND = "python scripts/index_tars.py"
@@ -84,7 +84,7 @@ class WebDataset:
         rows = self._settled(rows, [*self.text_columns, *(labels or [])], missing)
         if splits := self._splits(rows):
             rows = [{**row, "split": split} for row, split in zip(rows, splits)]
-        self.samples: pd.DataFrame = frame(rows)
+        self.samples: pd.DataFrame = frame(rows, str(self.root))
         said = f"images: {some(self.images) or 'none'}; texts: {some(self.text_columns) or 'none'}"
         self.notes.append(f"{len(rows)} samples of {len(self.tars)} tars; {said}")
         learnt = [c for c in own if c not in self.text_columns]

@@ -17,7 +17,7 @@ from multimodal_lab.data.streams.map_names import OF_MAP, of_map
 from multimodal_lab.data.streams.normalise import by_name
 from multimodal_lab.files import file_hash
 from multimodal_lab.pretrained.tokenizer import tokenizer_file
-from multimodal_lab.text import MANY, expected_one_of
+from multimodal_lab.text import MANY, expected_one_of, spanned
 from multimodal_lab.types import Band, Stream
 
 RESIZING = ("size", "resize", "resize_mode", "crop_pct", "resize_stored")
@@ -245,5 +245,4 @@ def _closest(wanted: float, nm: np.ndarray, where: str) -> int:
 
 
 def _listing(bands: Sequence[Band]) -> str:
-    names = [band.name for band in bands]
-    return ", ".join(names) if len(names) <= 16 else f"{', '.join(names[:6])}, … {names[-1]} ({len(names)} bands)"
+    return spanned([band.name for band in bands], "bands")

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import expected_one_of, some
 
 LabelKind = Literal["class", "number"]
 COMPLETE = "complete"  # of a sample table's `attrs`: {column: the key of the config that lets it have gaps}
@@ -106,8 +106,7 @@ def require_complete(samples: pd.DataFrame, labels: Sequence[str]) -> None:
     said = []
     for label, missing in gaps.items():
         names = list(samples["id"][missing])
-        more = ", …" if len(names) > 3 else ""
-        said.append(f"{len(names)} of {len(samples)} samples have no {label} ({', '.join(names[:3])}{more})")
+        said.append(f"{len(names)} of {len(samples)} samples have no {label} ({some(names, 3)})")
     others = ", ".join(label for label in labels if label not in gaps)
     key = samples.attrs[COMPLETE][next(iter(gaps))]
     raise DataError(

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from multimodal_lab.data.source import DataError
+from multimodal_lab.text import half_character
 
 SPECIAL = ("[PAD]", "[BOS]", "[EOS]", "[UNK]")
 PAD, BOS, EOS, UNK = range(4)
@@ -75,6 +76,8 @@ class Tokens:
 
     def encode(self, text: str) -> np.ndarray:
         """(length,) int64: what begins, words, what ends, and padding; what is too long loses its end but keeps that mark."""
+        if wrong := half_character(text):
+            raise DataError(f"a text: {wrong}")
         words = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.room]
         ids = [*self.marks.begin, *words, *self.marks.end]
         out = np.full(self.length, self.marks.pad, dtype=np.int64)

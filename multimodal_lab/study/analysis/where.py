@@ -14,6 +14,7 @@ from multimodal_lab.study.analysis.judge import Answer
 from multimodal_lab.study.analysis.overlap import EMBEDDINGS
 from multimodal_lab.study.analysis.sentence import Direction, Lead
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
+from multimodal_lab.text import some
 
 Told = dict[str, Any]
 MOST = 100  # subgroups of one column
@@ -61,7 +62,7 @@ def _sentence(d: Direction, column: str, rows: Sequence[Subgroup]) -> str:
 
 def _found(rows: Sequence[Subgroup], word: str) -> str:
     own = sorted((s for s in rows if s.found == word), key=lambda s: -abs(s.gain.mean))
-    names = ", ".join(s.name for s in own[:5]) + (f" and {len(own) - 5} more" if len(own) > 5 else "")
+    names = some([s.name for s in own])
     return f"{len(own)} of {len(rows)} {'gain' if word == 'gains' else 'lose'} ({names})" if own else ""
 
 

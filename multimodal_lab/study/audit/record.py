@@ -15,6 +15,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.study.helpers import all_cores
+from multimodal_lab.text import and_more
 
 FILE = "audit.json"
 LOCK = "audit.lock"
@@ -98,8 +99,8 @@ def lines(known: Mapping[str, Any], shown: int | None = SHOWN) -> Iterator[str]:
     for one in void:
         yield f"void ({one['label'] or 'every label'}): {one['kind']}: {one['sentence']}"
     yield from (f"warning: {one['kind']}: {one['sentence']}" for one in warn[:shown])
-    if shown is not None and len(warn) > shown:
-        yield f"and {len(warn) - shown} more warnings in {FILE}"
+    if shown is not None and (more := and_more(warn, shown, "warnings")):
+        yield f"{more} in {FILE}"
 
 
 def problems(known: Mapping[str, Any] | None, label: str | None, data: str | None) -> list[str]:

@@ -18,7 +18,7 @@ from multimodal_lab.study.compare import spelt
 from multimodal_lab.study.compare.facts import Kind, Label
 from multimodal_lab.study.compare.heads import key_of
 from multimodal_lab.study.compare.request import Request
-from multimodal_lab.text import nearest
+from multimodal_lab.text import nearest, some
 
 CODES = 12  # distinct whole numbers: so few may be codes of classes
 RARELY = 0.1  # of the groups: a label that differs in so few is the same for all others, and these look like slips
@@ -162,8 +162,8 @@ def _alone(target: Target, name: str, groups: np.ndarray, by: linked.By) -> Iter
     """A class of one group is learnt or held out, and so always answered wrong where it is tested."""
     alone = [c for i, c in enumerate(target.classes) if len(np.unique(groups[target.values == i])) == 1]
     if alone:
-        some = ", ".join(map(repr, alone[:3])) + (f" and {len(alone) - 3} more" if len(alone) > 3 else "")
-        which = f"class {some} is" if len(alone) == 1 else f"{len(alone)} classes ({some}) are each"
+        names = some([*map(repr, alone)], 3)
+        which = f"class {names} is" if len(alone) == 1 else f"{len(alone)} classes ({names}) are each"
         yield f"{name}: {which} in one {linked.unit(by)} only: learnt or held out, never both, so that no arm can tell it"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from multimodal_lab import files
 from multimodal_lab.config import redact
@@ -15,9 +15,24 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.signature import signature
 from multimodal_lab.config.study import Role, Study, problems, read
 from multimodal_lab.runs.guarded import read_json, require_inside
+from multimodal_lab.runs.record_form import entry_unlike
 from multimodal_lab.runs.records import LayoutError, require_known_layout
+from multimodal_lab.text import expected_one_of
 
 FILE = "plan.json"
+FORM: dict[str, Any] = {
+    "study": dict[str, Any],
+    **dict.fromkeys(("cells", "tuning"), list[dict[str, Any]]),
+    **dict.fromkeys(("typed", "warnings"), list[str]),
+    "chosen": dict[str, dict[str, int]],
+    "retrained": dict[str, str],
+}
+CELL: dict[str, Any] = {
+    **dict.fromkeys(("arm", "role", "key"), str),
+    **dict.fromkeys(("seed", "split"), int),
+    "overrides": list[str],
+    "option": int | None,
+}
 Chosen = dict[str, dict[str, int]]  # {arm: {split: place among study.tune.options}}
 
 
@@ -86,27 +101,29 @@ def load(folder: Path) -> StudyPlan:
         raise StudyError(f"runs={folder}: no study here (expected {FILE} in it); multirun/NAME holds one") from None
     except LayoutError as error:
         raise StudyError(str(error)) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StudyError(f"{folder / FILE}: can't be read ({error}); run the study again, its cells are kept") from None
 
 
 def _require_sound(found: dict[str, Any]) -> None:
     """Refuse a plan that no study wrote: a stranger's may name any folder, and hold anything where a study has its words."""
-    wrong = [
-        str(p)
-        for p in value_problems(
-            expected(signature("multimodal_lab.config.schema.Config").parameters["study"]),
-            found["study"],
-            "study",
-        )
-    ]
-    wrong = wrong or [str(p) for p in problems(read(found["study"]))]
+    if not isinstance(found, dict):
+        raise ValueError(f"expected the keys of a plan, found a {type(found).__name__}")
+    if wrong := entry_unlike(found, FORM):
+        raise ValueError(wrong)
+    known = expected(signature("multimodal_lab.config.schema.Config").parameters["study"])
+    if refused := [*value_problems(known, found["study"], "study")] or [*problems(read(found["study"]))]:
+        raise ValueError(str(refused[0]))
+    options = len(found["study"]["tune"]["options"]) if found["study"].get("tune") else 0
     for cell in (*found["cells"], *found["tuning"]):
+        if wrong := entry_unlike(cell, CELL):
+            raise ValueError(f"a cell's {wrong}")
         name = f"{cell['arm']}-{cell['key']}"
-        if not re.fullmatch(r"\w+-\w+", name) or not all(isinstance(cell[k], int) for k in ("seed", "split")):
-            wrong.append(f"a cell is called {name!r}, which is no cell's name")
-    if not all(isinstance(i, int) for own in found["chosen"].values() for i in own.values()):
-        wrong.append("chosen: expected the place of an option for every arm and split")
-    texts = (*found["typed"], *found["warnings"], *found["retrained"], *found["retrained"].values())
-    if wrong or not all(isinstance(word, str) for word in texts):
-        raise ValueError(wrong[0] if wrong else "typed, warnings and retrained hold texts only")
+        if not re.fullmatch(r"\w+-\w+", name):
+            raise ValueError(f"a cell is called {name!r}, which is no cell's name")
+        if cell["role"] not in get_args(Role):
+            raise ValueError(
+                f"the role of cell {name} is {cell['role']!r}; {expected_one_of(cell['role'], get_args(Role))}"
+            )
+    if not all(0 <= place < options for own in found["chosen"].values() for place in own.values()):
+        raise ValueError("chosen: expected the place of an option for every arm and split")

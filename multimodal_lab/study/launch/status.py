@@ -19,7 +19,7 @@ from multimodal_lab.study.design.plan import StudyPlan
 from multimodal_lab.study.ledger import ledger
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry, State
 from multimodal_lab.study.ledger.metric import metric
-from multimodal_lab.text import printable
+from multimodal_lab.text import and_more, printable
 
 STATES: tuple[State, ...] = ("finished", "running", "failed", "partial", "waiting")
 SHOWN = 10
@@ -35,8 +35,8 @@ def lines(folder: Path, made: StudyPlan, found: Sequence[Entry]) -> Iterator[str
         yield "every arm is tuned first: its cells are planned when these are finished"
     failed = [e for e in found if e.state == "failed"]
     yield from (printable(f"failed: {e.folder.name}: {e.why}", one_line=True) for e in failed[:SHOWN])
-    if len(failed) > SHOWN:
-        yield f"and {len(failed) - SHOWN} more failed"
+    if more := and_more(failed, SHOWN, "failed"):
+        yield more
     yield from (printable(f"warning: {said}") for said in [*ledger.mixed(found), *ledger.versions(found)])
     if old := ledger.others(folder, made):
         yield f"{len(old)} directories are no cells of this study as it is now and not counted, such as {old[0]}"
@@ -92,7 +92,8 @@ def _states(own: Sequence[Entry]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    if not values:
+    known = [v for v in values if math.isfinite(v)]  # an undefined score is in no mean
+    if not known:
         return "–"
-    sd = statistics.stdev(values) if len(values) > 1 else math.nan
-    return f"{statistics.fmean(values):.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
+    sd = statistics.stdev(known) if len(known) > 1 else math.nan
+    return f"{statistics.fmean(known):.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")

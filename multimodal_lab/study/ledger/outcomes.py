@@ -19,6 +19,7 @@ from multimodal_lab.study.ledger import ledger, metric, same_samples, tuning
 from multimodal_lab.study.ledger.ledger import TOGETHER, Entry
 from multimodal_lab.study.ledger.predictions import Outcome, not_so, read, same_as
 from multimodal_lab.study.ledger.scoring import Scoring, require_scores, scoring, values
+from multimodal_lab.text import some
 
 
 @dataclass(frozen=True)
@@ -202,8 +203,7 @@ def _unjudged(found: Outcomes) -> Iterator[str]:
             if own and not arms and any(o is not None for o in judged.values()):
                 yield f"{label}: split {split} was judged by no arm and is left out"
             elif lost := [e.folder.name for e in without if e.cell.arm in arms]:
-                names = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
-                yield f"{label}: no sample was judged in {names}; seeds that lack a cell are left out"
+                yield f"{label}: no sample was judged in {some(lost, 3)}; seeds that lack a cell are left out"
 
 
 def _rectangle(whole: Sequence[tuple[int, int]], order: Sequence[int]) -> tuple[list[int], list[int]]:

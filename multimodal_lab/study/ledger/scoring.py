@@ -14,7 +14,7 @@ from multimodal_lab.stats.answers import Answers, Kind, usable
 from multimodal_lab.stats.score import Score, fitting, named
 from multimodal_lab.stats.score_names import ScoreName
 from multimodal_lab.study.ledger.predictions import LARGEST, Outcome
-from multimodal_lab.text import split_labels
+from multimodal_lab.text import some, split_labels
 
 RARE = 0.1  # of the samples that are tested: a class of fewer hardly moves the accuracy
 MOST = 1 + 1e-9  # of a recorded score
@@ -129,8 +129,7 @@ def _alone(score: Score, kind: Kind, o: Outcome) -> str:
         return ""
     names, truth = np.unique(o.truth, return_inverse=True)
     alone = [str(names[k]) for k in np.setdiff1d(truth, usable(kind, truth, o.groups))]
-    more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
-    return f"{', '.join(alone[:5])}{more} in one group only of the test part" if alone else ""
+    return f"{some(alone)} in one group only of the test part" if alone else ""
 
 
 def _default(kind: Kind, tested: Sequence[Outcome]) -> tuple[str, str]:

@@ -17,13 +17,14 @@ from multimodal_lab.data.readers.audio_file import Channels
 from multimodal_lab.data.readers.audio_file import bands_of as sound_bands
 from multimodal_lab.data.readers.columns.medium import WHOLE, Decoded, Medium, Piece
 from multimodal_lab.data.readers.decode.video_sampling import KEY, Frames, Span
-from multimodal_lab.data.readers.folder import inside, some
+from multimodal_lab.data.readers.folder import inside
 from multimodal_lab.data.readers.header_memory import HeaderMemory
 from multimodal_lab.data.readers.headers import LazyHeaders
 from multimodal_lab.data.readers.video_file import Colour, VideoHeader
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.steps import SAME_RATE
+from multimodal_lab.text import some
 from multimodal_lab.types import Stream
 
 SOUND = ".audio"  # of a field: the sound of that column's videos
