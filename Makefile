@@ -27,7 +27,7 @@ $(DEV): pyproject.toml | $(PY)
 	$(PY) -m pip install -q -e '.[dev]' -c constraints.txt
 	@touch $(CORE) $(DEV)
 
-demo: $(CORE)  ## train attention fusion on the embedded RGB + UV specimens, and show what each modality knows
+demo: $(CORE)  ## train attention fusion on the embedded RGB + UV specimens, and show what can be predicted from each modality
 	$(PY) -m multimodal_lab.run fusion=attention modality=rgb_uv
 
 study: $(CORE)  ## does UV add to RGB? every arm, control and seed on the embedded specimens, then the verdicts

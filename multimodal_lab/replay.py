@@ -74,8 +74,11 @@ def main() -> None:
     """The command line."""
     plain_output()
     resolvers.register()
-    if len(sys.argv) != 2 or sys.argv[1] in {"-h", "--help"}:
-        sys.exit(USAGE)
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(USAGE)
+        return
+    if len(sys.argv) != 2:
+        sys.exit(f"error: expected one RUN/bad_batch_RANK\n{USAGE}")
     folder = Path(sys.argv[1])
     if not (folder / BATCH).is_file():
         sys.exit(f"error: {folder}: no kept batch here (expected batch.json in it)")

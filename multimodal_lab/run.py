@@ -26,6 +26,7 @@ from multimodal_lab.config import redact, redacted_files, resolvers
 from multimodal_lab.config.plain import as_plain
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.targets import conf_dir
+from multimodal_lab.log import records
 from multimodal_lab.runs import directory, hashes
 from multimodal_lab.runs.records import JOBS
 from multimodal_lab.stage import TOLD, deliberate, sentence
@@ -35,7 +36,7 @@ resolvers.register()
 # Threads that wait by spinning make a training on shared cores several times slower; read when torch loads OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-HELP = """What does each modality know, what do they know together, and does the second one add anything?
+HELP = """What can be predicted from each modality, what from all of them together, and does the second one add anything?
 
   python -m multimodal_lab.run fusion=attention modality=rgb_uv          one experiment
   python -m multimodal_lab.run -m modality=rgb,uv,rgb_uv seed=0,1,2      a sweep, with a table at the end
@@ -44,7 +45,7 @@ HELP = """What does each modality know, what do they know together, and does the
   python -m multimodal_lab.run data=multispectral_tiff data.root=/folder your own files
   python -m multimodal_lab.run dir=runs/mine resume=auto                 resume a stopped run
   python -m multimodal_lab.embed run=runs/mine data.root=/folder         embed files with a trained run
-  python -m multimodal_lab.predict run=runs/mine data.root=/folder       tell their labels, in a table
+  python -m multimodal_lab.predict run=runs/mine data.root=/folder       predict their labels, in a table
   python -m multimodal_lab.evaluate run=runs/mine data.root=/folder      judge a trained run on them, without training
 
 Choose from a group with GROUP=CHOICE, set a value with KEY=VALUE (fusion.width=64 train.epochs=20), add a key that is
@@ -66,6 +67,7 @@ def job(cfg: DictConfig) -> float:
     gc.enable()
     plain_output()  # a launcher's process has streams of its own
     redacted_files.of_log_records()
+    records.plain()
     own = HydraConfig.get()
     folder = Path(own.runtime.output_dir)
     if own.mode == RunMode.MULTIRUN and cfg.get("study") is None:
@@ -77,6 +79,9 @@ def job(cfg: DictConfig) -> float:
             f"job {own.job.num + 1}{'' if of == '0' else f' of {of}'}: {' '.join(map(redact.line, typed))}",
             flush=True,
         )
+    elif own.mode == RunMode.MULTIRUN:
+        said = [redact.line(line) for line in own.overrides.task if not line.startswith(("study=", "resume="))]
+        print(f"cell {folder.name}: {' '.join(said)}", flush=True)
     try:
         from multimodal_lab.study.ledger import ledger
 
@@ -103,9 +108,11 @@ def job(cfg: DictConfig) -> float:
                 see = "the traceback above"
                 print("" if deliberate(error) else text, end="", file=sys.stderr)
         said = sentence(error, see)
-        if str(folder) not in said:
+        if stopped:
+            said += f"; {to_resume(own, cfg, folder)}"
+        elif str(folder) not in said:
             said += f" ({folder})"
-        said = redact.text(f"{'stopped' if stopped else 'error'}: {said}")
+        said = redact.text(said if stopped else f"error: {said}")
         print(said, file=sys.stderr, flush=True)
         if stopped or own.mode == RunMode.RUN:
             sys.exit(75 if stopped else 1)  # no further job of a sweep after Ctrl-C
@@ -113,6 +120,17 @@ def job(cfg: DictConfig) -> float:
         raise
     finally:
         directory.release(folder)
+
+
+def to_resume(own: Any, cfg: DictConfig, folder: Path) -> str:
+    """How a stopped job goes on: without a directory of its own, the same command would begin in a new one."""
+    if cfg.get("study") is not None:
+        return f"the same command goes on with the study ({folder})"
+    alone, typed = own.mode == RunMode.RUN, [*own.overrides.task, *own.overrides.hydra]
+    key, where = ("dir", folder) if alone else ("hydra.sweep.dir", Path(str(own.sweep.dir)))
+    lacking = [f"{key}={where}"] * (not any(word.startswith(f"{key}=") for word in typed))
+    lacking += ["resume=auto"] * (cfg.resume == "never")
+    return f"the same command{' with ' * bool(lacking)}{' '.join(lacking)} resumes ({folder})"
 
 
 def leave(number: int, _: object) -> None:
@@ -160,6 +178,7 @@ def main() -> None:
     """The command line: exit 0 when done, 2 for a configuration that can't run, 75 when stopped and saved, 1 otherwise."""
     plain_output()
     redacted_files.of_log_records()
+    records.plain()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGUSR1, leave)

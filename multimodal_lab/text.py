@@ -85,6 +85,11 @@ def spanned(names: Sequence[str], what: str) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 band`, `3 bands`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def join_labels(names: Iterable[str]) -> str:
     """Several labels as one text, joined by `+`; a `+` or `\\` in a name has a `\\` before it, for `split_labels`."""
     return "+".join(re.sub(r"([\\+])", r"\\\1", name) for name in names)

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import forked
 import pytest
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 from small import SMALL
 
-from multimodal_lab import run
+from multimodal_lab import embed, explore, merge, replay, run, sweep_table
+from multimodal_lab.doctor import __main__ as doctor
+from multimodal_lab.evaluate import __main__ as evaluate
+from multimodal_lab.predict import __main__ as predict
+from multimodal_lab.serve import __main__ as serve
+from multimodal_lab.study import __main__ as study
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["train.max_steps=3", "train.log_every=1", "evaluate=[knn]"]
@@ -25,6 +32,20 @@ def rows(folder):
 
 def losses(folder):
     return [r["train/total"] for r in rows(folder) if "train/total" in r]
+
+
+def test_every_command_answers_help(monkeypatch, capsys):
+    for command in (doctor, embed, evaluate, explore, merge, predict, replay, serve, study, sweep_table):
+        monkeypatch.setattr(sys, "argv", [command.__name__, "--help"])
+        code = None
+        try:
+            command.main()
+        except SystemExit as left:
+            code = left.code
+        assert not code, command.__name__
+        said = capsys.readouterr()
+        assert said.out.startswith("usage: python -m multimodal_lab."), command.__name__
+        assert not said.err
 
 
 def test_help_and_cfg_answer_without_torch(cli):
@@ -190,6 +211,21 @@ def test_a_sweep_that_can_write_nowhere_names_its_directory(cli, tmp_path):
     assert done.returncode == 1
     assert "give a writable hydra.sweep.dir=…" in done.stderr
     assert "see above" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "typed", "resume", "said"),
+    [
+        (RunMode.RUN, [], "never", "the same command with dir=/runs/x resume=auto resumes (/runs/x)"),
+        (RunMode.RUN, ["dir=/runs/x"], "never", "the same command with resume=auto resumes (/runs/x)"),
+        (RunMode.RUN, ["dir=/runs/x", "resume=auto"], "auto", "the same command resumes (/runs/x)"),
+        (RunMode.MULTIRUN, [], "never", "the same command with hydra.sweep.dir=/sweep resume=auto resumes (/runs/x)"),
+    ],
+)
+def test_a_stopped_job_tells_the_command_that_resumes_it(mode, typed, resume, said):
+    own = OmegaConf.create({"overrides": {"task": typed, "hydra": []}, "sweep": {"dir": "/sweep"}})
+    own.mode = mode
+    assert run.to_resume(own, OmegaConf.create({"resume": resume}), Path("/runs/x")) == said
 
 
 def test_the_last_words_point_above_only_where_a_job_told_its_failure():

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from multimodal_lab.cache.store import CacheError, CacheStore
+from multimodal_lab.cache.store import CacheError, CacheStore, key
+from multimodal_lab.text import counted
 
 
 class StartCache(CacheStore):
@@ -18,26 +19,26 @@ class StartCache(CacheStore):
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.hits = 0
+        self._made: set[str] = set()  # entries of this start, which an earlier one has not left
+        self._found: set[str] = set()
 
     @property
     def notes(self) -> list[str]:
         """What a run says of it."""
-        return (
-            [f"start: {self.hits} things learnt of these data by an earlier start are in {self.root}"]
-            if self.hits
-            else []
-        )
+        found = counted(len(self._found), "result")
+        return [f"start: {found} of an earlier start on these data read from {self.root}"] if self._found else []
 
     def get(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """The value kept under `facts`."""
         found = None
         with contextlib.suppress(CacheError):
             found = super().get(facts)
-        self.hits += found is not None
+        if found is not None and (name := key(facts)) not in self._made:
+            self._found.add(name)
         return found
 
     def put(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """Keep a value, where that can be."""
         with contextlib.suppress(CacheError):
             super().put(facts, found)
+            self._made.add(key(facts))

@@ -13,7 +13,7 @@ from multimodal_lab.config.study_methods import method_problems
 from multimodal_lab.config.study_score import of_label, score_problems
 from multimodal_lab.stats.score_names import ScoreName
 from multimodal_lab.stats.seeds import FEWEST_SEEDS
-from multimodal_lab.text import nearest
+from multimodal_lab.text import counted, nearest
 
 RANDOM = "data.split.group_policy=samples"
 Role = Literal["baseline", "fused", "reference", "method", "control", "subsets", "retrained", "tuning", "leak"]
@@ -176,7 +176,7 @@ def warnings(study: Study) -> list[str]:
     if len(study.seeds) < FEWEST_SEEDS:
         word = "not known" if study.compares == "methods" else "underpowered"
         found.append(
-            f"study.seeds: {len(study.seeds)} seeds, fewer than {FEWEST_SEEDS}: the verdict can only be {word}"
+            f"study.seeds: {counted(len(study.seeds), 'seed')}, fewer than {FEWEST_SEEDS}: the verdict can only be {word}"
         )
     kinds = {c.kind for c in study.controls.values()}
     for kind in ("shuffled", "duplicate") if study.compares == "modalities" else ():

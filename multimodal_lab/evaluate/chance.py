@@ -21,6 +21,13 @@ def beside(scores: Mapping[str, float], train: Embeddings, test: Embeddings) -> 
     return chance(train, replace(test, targets={k: test.targets[k] for k in lacking})) if lacking else {}
 
 
+def of_recordings(scores: Mapping[str, float], train: Embeddings, test: Embeddings) -> dict[str, float]:
+    """An evaluator's `scores` of pooled rows with their chance: `chance@EVALUATOR/LABEL`; `chance/LABEL` is of rows."""
+    name = next((key.partition("/")[0] for key in scores if key.rpartition("/")[2] in JUDGED), "")
+    found = {**scores, **beside(scores, train, test)}
+    return {key.replace("/", f"@{name}/", 1) if key.startswith("chance") else key: x for key, x in found.items()}
+
+
 def chance(train: Embeddings, test: Embeddings) -> dict[str, float]:
     """`chance/<label>` for every label of test that a probe is trained on, over all labelled test rows.
 

@@ -87,7 +87,8 @@ def losses(
     sums: dict[str, float] = {}
     rows = 0
     with distributed.single_process(), torch.no_grad(), eval_mode(system):
-        for batch in data.batches(split, epoch=0, shuffle=False, drop_last=False):
+        batches = data.batches(split, epoch=0, shuffle=False, drop_last=False)
+        for batch in track(batches, f"loss on the {split} split", data.steps(split)):
             with computing(system, f"computing the losses of the {split} split"), autocast():
                 terms = system(augment(batch.to(device), seed, 0), 1.0)
             rows += len(batch)
@@ -140,7 +141,11 @@ def evaluate(
             own_rows = whole if getattr(evaluator, "reads", "") == "heads" else seen
             given = seen_by(evaluator, {**own_rows, "data": data})
             own = call(evaluator, **given, system=system, device=device)
-            scores |= own | chance.beside(scores | own, given["train"], given["test"])
+            train, test = given["train"], given["test"]
+            if test is own_rows["test"]:
+                scores |= own | chance.beside(scores | own, train, test)
+            else:
+                scores |= chance.of_recordings(own, train, test)
             kept += [replace(p, of=given["test"]) for p in getattr(evaluator, "predictions", ())]
             tables += getattr(evaluator, "tables", ())
             tuned += getattr(evaluator, "tuned", ())

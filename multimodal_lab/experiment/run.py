@@ -46,6 +46,7 @@ from multimodal_lab.runs.records import JOBS, write_job, write_record
 from multimodal_lab.runs.summary import score, usual, write_summary
 from multimodal_lab.stage import stage
 from multimodal_lab.system import System
+from multimodal_lab.text import counted
 from multimodal_lab.train import resume
 from multimodal_lab.train.divergence import require_finite_held_out
 from multimodal_lab.train.loop import fit
@@ -100,10 +101,12 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
     store = CheckpointStore(folder / "checkpoints", cfg.train.keep_last)
     if new:
         write_record(folder, data.record())
-    log = Log(folder, build_trackers(cfg, folder, told) if main else (), main)
+    log = Log(folder, main=main)
     label, notes = shown_label(cfg.label, data)
     told_of = [*data.notes, *memory.notes, *last.notes(parts, cfg.eval_split), *judged, *notes]
     log.say("\n".join([describe(system, data), *begins(plain), *told_of, f"writing to {folder}"]))
+    if main:  # after the plan: a tracker may take 15 s to start
+        log.trackers += build_trackers(cfg, folder, told)
     if device.type == "cpu":
         keep()
     state = fit(
@@ -134,7 +137,9 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
 
 def describe(system: System, data: Any) -> str:
     """One line: streams, sizes, parameters."""
-    streams = ", ".join(f"{s.name} ({s.channels} bands)" if s.bands else s.name for s in data.streams.values())
+    streams = ", ".join(
+        f"{s.name} ({counted(s.channels, 'band')})" if s.bands else s.name for s in data.streams.values()
+    )
     counts = ", ".join(f"{len(rows)} {split}" for split, rows in data.splits.items())
     size, trained = provenance.parameters(system)
     told = "" if trained == size else f", {trained / 1e6:.3g} M of them trained ({trained / size:.2%})"

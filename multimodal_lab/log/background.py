@@ -29,7 +29,10 @@ class Background:
         answered = self._made.wait(start)
         self._waited = True
         if not answered:
-            print(f"{name} has not answered for {start:g} s; training continues without it", flush=True)
+            print(
+                f"{name} has not answered for {start:g} s; training begins, and its rows follow once it answers",
+                flush=True,
+            )
         elif self.error is not None:
             raise self.error
 

@@ -45,6 +45,12 @@ class Scored:
         return None if word is None else (self.scores or {})[word]
 
 
+def chance_key(keys: Collection[str], evaluator: str, label: str, what: str = "chance") -> str:
+    """Where the chance of a label lies: `chance@EVALUATOR/LABEL` of one that scores other rows, else `chance/LABEL`."""
+    own = f"{what}@{evaluator}/{label}"
+    return own if own in keys else f"{what}/{label}"
+
+
 def usual(name: str, scored: Sequence[Scored] = (), losses: Collection[str] | None = None) -> Way | None:
     """The better direction of `val/knn/fused/species/accuracy`; None if unknown, as for counts.
 

@@ -19,17 +19,21 @@ from multimodal_lab.predict.given import OfFile
 from multimodal_lab.predict.predictor import Predictor
 
 KEYS = ("data.root", "data.on_error", "data.max_bad", "data.source.alpha", "data.source.limits")
+NAMED = "data=images"
 KEPT = ("alpha", "limits", "on_error")  # keys of a reader
 
 
 def alone(predictor: Predictor, cfg: DictConfig, words: Sequence[str], of: str) -> bool:
-    """Whether `words` name a folder without a table, where the run's reader needs one, and `of` is a stream of pictures."""
+    """Whether `words` name a folder without a table, where the run's reader needs one, and `of` is a stream of pictures.
+
+    data=images says so of a folder that holds a table, too.
+    """
     one, root = predictor.expected[of], Path(str(cfg.data.get("root"))).expanduser()
-    if not all(word.partition("=")[0].startswith(KEYS) for word in words) or one.steps is not None:
+    if not all(word == NAMED or word.partition("=")[0].startswith(KEYS) for word in words) or one.steps is not None:
         return False
     if not kinds.get(one.kind).spatial or Files(predictor.source_node, root).alone is not None:
         return False
-    return not any(p.suffix.lower() in TABLES for p in root.iterdir() if p.is_file())
+    return NAMED in words or not any(p.suffix.lower() in TABLES for p in root.iterdir() if p.is_file())
 
 
 def pictures(predictor: Predictor, cfg: DictConfig, of: str) -> Prepared:

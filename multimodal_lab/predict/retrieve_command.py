@@ -26,8 +26,9 @@ retrieve finds the top_k items that are nearest to words, a picture or a sound.
 query     words, or the path of a picture or a sound; STREAM=… says which stream it is of: text="a red bird", image=a.png
 queries   a text file with a query a line
 of        the stream to search in (default: the other one)
-data      what to search in: data.root=/folder of the run's kind of data or of pictures alone, or data=CHOICE. It is embedded
-          once; its index lies in DIR/indexes and is used again for as long as no file and no weight changes
+data      what to search in: data.root=/folder of the run's kind of data or of pictures alone, or data=CHOICE
+          (data=images: of pictures, whatever tables lie beside them). It is embedded once; its index lies in
+          DIR/indexes and is used again for as long as no file and no weight changes
 among     instead of data: a folder of embeddings or of an index (default: the run's own data, as it embedded them)
 backend   tiles (default) or faiss, for large banks: both are exact; hnsw is approximate, and its recall is told
 out       a file that ends in .html (a page with pictures), .csv or .parquet (default: the terminal)
@@ -106,7 +107,7 @@ def _index(
     cfg.data.cache = False  # a sample is read once at most: none, where the index is used again
     if photos.alone(predictor, cfg, own, of):
         data = photos.pictures(predictor, cfg, of)
-        notes.append(f"data.root={cfg.data.root} holds no table: its {len(data.samples)} pictures are {of}")
+        notes.append(f"data.root={cfg.data.root}: its {len(data.samples)} pictures are searched as stream {of}")
     else:
         data = read_data(cfg, predictor.folder)
     notes += [note for note in data.notes if note.startswith("data.on_error=")]

@@ -81,7 +81,7 @@ def _looked(found: dict[str, np.ndarray], facts: Any, names: list[str]) -> Figur
             else:
                 _picture(axis, own if own.ndim == 2 else own[None], title)
         axes[row, 0].set_ylabel(style.short(facts["ids"][row]), fontsize=7)
-    style.title(figure, "What the embeddings have read: yellow most, black least")
+    style.title(figure, "Attention of the embeddings: yellow most, black least")
     return figure
 
 
@@ -103,7 +103,7 @@ def _nearness(found: dict[str, np.ndarray], facts: Any, image: str, text: str) -
             _picture(axis, overlay(under, x, float(low), float(high)), f"{cleaned(word)[:14]} {x.max():.2f}")
     style.title(
         figure,
-        f"How near each word of {text} lies to each patch of {image}: cosine, with its largest; one scale a row, yellow nearest",
+        f"Cosine of each word of {text} with each patch of {image}, and its maximum; one scale per row, yellow nearest",
     )
     return figure
 

@@ -52,5 +52,5 @@ def _weighted(found: dict[str, np.ndarray], facts: Any, name: str) -> Figure:
             axis.plot(places, np.zeros(len(places)), "^", color=style.INK, ms=4, clip_on=False)  # where they are from
         said.set_ylabel(style.short(facts["ids"][row]), fontsize=7)
     axes[-1, 0].set_xlabel("seconds" if rate else "step", fontsize=8)
-    style.title(figure, f"What each step of {name} weighs in the embedding; grey: all alike")
+    style.title(figure, f"Weight of each step of {name} in the embedding; grey: uniform")
     return figure

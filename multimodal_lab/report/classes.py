@@ -34,7 +34,7 @@ def classes(folder: Path, run_dir: Path) -> list[Path]:
             path = folder / f"classes_by_{named(f'{column}_{head}_{label}')}.png"
             paths.append(style.save(_matrix(table, f"{label}, by {column}: average precision (positives)"), path))
     if not paths:
-        log.info("no figure of classes: no head of the run tells a label of classes")
+        log.info("no figure of classes: no head of this run predicts classes")
     return paths
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from multimodal_lab.metric.direction import Scored, usual
 from multimodal_lab.report import style
@@ -57,7 +58,7 @@ def curves(folder: Path, file: Path, scored: Sequence[Scored] = (), monitor: str
     chosen = {title: {k: v for k, v in series.items() if belongs(k)} for title, belongs in _PANELS.items()}
     chosen = {title: lines for title, lines in chosen.items() if lines}
     if not chosen:
-        log.warning("no learning curves: %s has no rows", file)
+        log.info("no learning curves: %s has no rows", file)
         return []
     with style.look():
         figure, axes = style.panels(1, len(chosen), 4.6, 3.4)
@@ -108,15 +109,23 @@ def _panel(axis: Axes, title: str, lines: Series, first: str | None) -> None:
         x, y = lines[key]
         validation = title == "loss" and key.startswith("val/")
         colour = style.INK if term == "total" else style.colour(terms.index(term) - ("total" in terms))
+        same = next((a for a in axis.lines if np.array_equal(a.get_xydata(), np.array([x, y]).T, equal_nan=True)), None)
+        if same is not None:  # one curve would hide the other
+            if not validation:
+                same.set_label(f"{same.get_label()} = {term}")
+            continue
         (line,) = axis.plot(x, y, color=colour, ls="--" if validation else "-", lw=1.6)
-        line.set_label(f"{term} (validation)" if validation else term)
+        line.set_label(f"_{term}" if validation and f"train/{term}" in lines else term)  # `_`: not in the legend
         if len(x) < 30:
             line.set(marker="o", markersize=3)
     axis.set(title=title, xlabel="optimizer step")
     axis.grid(color="#E8E8E8", lw=0.7)
     axis.set_axisbelow(True)
     if len(names) > 1 or title == "loss":
-        axis.legend(fontsize=7)
+        handles, _ = axis.get_legend_handles_labels()
+        if any(line.get_linestyle() == "--" for line in axis.lines):
+            handles.append(Line2D([], [], color=style.INK, ls="--", lw=1.6, label="dashed: validation"))
+        axis.legend(handles=handles, fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.17), ncols=3)
     values = np.concatenate([y for _, y in lines.values()])
     if title == "gradient norm" and (values > 0).all() and values.max() > 50 * values.min():
         axis.set_yscale("log")

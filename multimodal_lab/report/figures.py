@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -112,10 +113,23 @@ def draw(
     if "explorer" in figures:
         drawn["explorer"] = partial(_explorer, run_dir)
     paths = []
-    for name in track([name for name in FIGURES if name in drawn], "drawing figures", len(drawn)):
-        with stage(f"drawing figure {name}"):
-            paths += drawn[name]()
+    with _only_warnings(tuple(figures) == DEFAULT):
+        for name in track([name for name in FIGURES if name in drawn], "drawing figures", len(drawn)):
+            with stage(f"drawing figure {name}"):
+                paths += drawn[name]()
     return paths
+
+
+@contextlib.contextmanager
+def _only_warnings(wanted: bool) -> Iterator[None]:
+    """That a run has nothing for a figure is told to those who asked for that figure, not of the default ones."""
+    reports = logging.getLogger(__package__)
+    before = reports.level
+    reports.setLevel(logging.WARNING if wanted else before)
+    try:
+        yield
+    finally:
+        reports.setLevel(before)
 
 
 def _explorer(run_dir: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multimodal_lab.files import write_text
-from multimodal_lab.metric.direction import Scored, shown
+from multimodal_lab.metric.direction import Scored, chance_key, shown
 from multimodal_lab.report import choices
 from multimodal_lab.report.summary import words
 from multimodal_lab.runs.directory import CONFIG, ERROR, holder, last_error
@@ -24,7 +24,7 @@ from multimodal_lab.runs.records import JOB, read_job
 from multimodal_lab.runs.summary import of_split
 from multimodal_lab.text import printable
 
-NOTHING = "no summary.json"  # nor an error: killed, or stopped
+NOTHING = "stopped or killed"  # neither a summary.json nor an error.txt
 REPEATED = ("seed", "fold")  # last words of keys that repeat a setting and are none themselves: data.source.fold
 TEST = (
     "these are scores of the test split, which is read once: to choose between settings, sweep with eval_split=val, then read "
@@ -48,7 +48,7 @@ def collect(folders: Sequence[Path], scored: Sequence[Scored] = ()) -> pd.DataFr
         split, scores = of_split(summary)
         main = {k: number(v) for e in scored for k, v in _main(scores, e)}
         test = test or (bool(main) and split == "test")
-        main |= {k: number(v) for k, v in scores.items() if k.startswith("chance/")}
+        main |= {k: number(v) for k, v in scores.items() if k.startswith(("chance/", "chance@"))}
         main = main if split == "test" else {f"{split}/{k}": v for k, v in main.items()}
         rest = {k: v for k, v in summary.items() if k == "cost/wall_s"}
         rows.append({"run": folder.name, "status": "done" if summary else one, **chosen, **main, **rest})
@@ -104,7 +104,8 @@ def _parts(runs: pd.DataFrame, groups: list[str]) -> list[tuple[list[str], pd.Da
 
 
 def _labels(runs: pd.DataFrame, groups: list[str], e: Scored, title: str) -> Table:
-    scores = [c.split("/") for c in map(str, runs.columns) if e.name and c.startswith(f"{e.name}/")]
+    columns = [*map(str, runs.columns)]
+    scores = [c.split("/") for c in columns if e.name and c.startswith(f"{e.name}/")]
     streams = sorted(dict.fromkeys(parts[1] for parts in scores), key="fused".__eq__)
     rows = dict.fromkeys((parts[2], parts[3]) for parts in scores)
     drawn = _table([*groups, "runs", "label"], [*(["chance"] if e.beside_chance else []), *streams], title)
@@ -112,7 +113,7 @@ def _labels(runs: pd.DataFrame, groups: list[str], e: Scored, title: str) -> Tab
     first = dict(reversed(rows))  # chance is of that score alone
     for head, part in _parts(runs, groups):
         for label, word in rows or [("", "")]:
-            by = f"chance/{label}" if e.way(word) == "max" and first.get(label, word) == word else ""
+            by = chance_key(columns, e.name, label) if e.way(word) == "max" and first.get(label, word) == word else ""
             chance = [_spread(part, by)] if e.beside_chance else []
             cells = [_spread(part, f"{e.name}/{stream}/{label}/{word}") for stream in streams]
             drawn.add_row(*map(printable, (*head, f"{label} {word}" if several else label, *chance, *cells)))

@@ -34,7 +34,7 @@ def neighbours(folder: Path, run_dir: Path, label: str | None) -> list[Path]:
     with its rank. `label`: what is of the query's class, though wrong, is marked too.
     """
     if not (run_dir / FILE).is_file():
-        log.warning("no galleries of neighbours: no two streams of this run have a common space")
+        log.info("no galleries of neighbours: no two streams of this run have a common space")
         return []
     found = read_npz(run_dir / FILE)
     facts = parse_json(found.pop("facts").tobytes())

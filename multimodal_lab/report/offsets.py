@@ -54,6 +54,6 @@ def _drawn(head: str, own: pd.DataFrame) -> Figure:
     axes[0, 1].set(title="score at each true offset", xlabel="offset (frames late)", ylabel="true offset")
     colours = [style.PALETTE[1] if k == 0 else style.PALETTE[0] for k in true]
     axes[0, 2].bar(true, own["said_in_step"], color=colours)
-    axes[0, 2].set(title="said to be in step", xlabel="true offset", ylabel="share of clips", ylim=(0, 1.02))
-    style.title(figure, f"Held-out clips shifted by every offset, told by {style.short(head)}")
+    axes[0, 2].set(title="predicted in step", xlabel="true offset", ylabel="share of clips", ylim=(0, 1.02))
+    style.title(figure, f"Held-out clips shifted by every offset: scores of head {style.short(head)}")
     return figure

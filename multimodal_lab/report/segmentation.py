@@ -60,7 +60,7 @@ def _figure(found: dict[str, np.ndarray], head: str, facts: Any) -> Figure:
     patches = [Patch(color=class_colour(k), label=style.short(names[k])) for k in there]
     if patches:
         figure.legend(handles=patches, loc="outside right upper", fontsize=8, alignment="left")
-    style.title(figure, f"Held-out maps told by {head}; white: nobody knows")
+    style.title(figure, f"Held-out maps predicted by {head}; white: not labelled")
     return figure
 
 

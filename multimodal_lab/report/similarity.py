@@ -48,7 +48,7 @@ def _figure(shown: Shown, rows: np.ndarray, label: str | None) -> Figure:
             _classes(axis, e.targets[label][rows], e.classes.get(label))
     figure.colorbar(image, ax=axes.ravel().tolist(), label="cosine similarity", shrink=0.8, extend="min")
     by = "" if label is None else f", ordered by {label}"
-    style.title(figure, f"Similarity of {len(rows)} samples that have every modality{by}")
+    style.title(figure, f"Similarity of {len(rows)} samples with every modality{by} · from {shown.called}")
     return figure
 
 

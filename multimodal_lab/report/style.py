@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ MARKERS = ("o", "^", "s", "D", "v", "P")
 GREY = "#9A9A9A"
 INK = "#222222"
 CLASSES = len(PALETTE) * len(MARKERS)
+LETTER = 0.1  # inches, of a title
 LONGEST = 28  # letters of a name on an axis
 _LOOK = {
     "figure.dpi": 110,
@@ -85,7 +87,9 @@ def panels(rows: int, columns: int, width: float = 4.0, height: float = 3.8) -> 
 
 
 def title(figure: Figure, text: str) -> None:
-    """The figure's title, left-aligned above all panels."""
+    """The figure's title, left-aligned above all panels; a line that is wider than the figure is wrapped."""
+    letters = int(figure.get_figwidth() / LETTER)
+    text = "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
     figure.suptitle(text, x=0.01, ha="left", fontsize=12)
 
 

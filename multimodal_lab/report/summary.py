@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from multimodal_lab.metric.direction import Scored, shown
+from multimodal_lab.metric.direction import Scored, chance_key, shown
 from multimodal_lab.runs.summary import of_split
 from multimodal_lab.text import printable, some
 
@@ -74,7 +74,7 @@ def _labels(summary: Mapping[str, Any], e: Scored) -> RenderableType:
     for label in labels:
         stems = [f"{e.name}/{name}/{label}" for name in streams]
         count = max((int(summary.get(f"{stem}/n", 0)) for stem in stems), default=0)
-        chance = number(summary.get(f"chance/{label}"))
+        chance = number(summary.get(chance_key(summary, e.name, label)))
         given = [word for word in columns if any(f"{stem}/{word}" in summary for stem in stems)]
         for i, word in enumerate(given):
             # chance is of the first score, of a share or of R²

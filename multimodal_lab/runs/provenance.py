@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from multimodal_lab.text import counted
+
 PACKAGES = ("torch", "torchvision", "timm", "kornia", "numpy", "scikit-learn", "hydra-core", "multimodal_lab")
 COSTS = (
     "wall_s", "train_s", "peak_memory_mb", "images_per_s", "steps", "parameters", "trained_parameters", "trained_share",
@@ -33,7 +35,9 @@ def facts(seed: int, data: Any, device: torch.device, state: Any, system: nn.Mod
         "provenance/python": platform.python_version(),
         **{f"provenance/{name}": _version(name) for name in PACKAGES},
         "provenance/code": commit(),
-        "provenance/device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
+        "provenance/device": torch.cuda.get_device_name(device)
+        if cuda
+        else f"cpu, {counted(torch.get_num_threads(), 'thread')}",
         **{f"cost/{name}": value for name, value in zip(COSTS, costs, strict=True)},
         **({"provenance/stands_in": made} if (made := getattr(data, "stands_in", "")) else {}),
         **({"provenance/drift": "; ".join(state.drift)} if state.drift else {}),

@@ -78,6 +78,4 @@ class Stop:
         if self.asked():
             if save is not None:
                 save()
-            raise Interrupted(
-                f"stopped by {self.name} at step {step}, saved; the same command with resume=auto resumes"
-            )
+            raise Interrupted(f"stopped by {self.name} at step {step}, saved")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from multimodal_lab.text import counted
+
 FEW = 100  # optimizer steps: a training of fewer has rarely learnt what there is
 LEARNS_BY = 100  # steps at most, one epoch at most: labels may be so few that the first batches hold none
 
@@ -27,21 +29,17 @@ def length(epochs: int | Literal["auto"], max_steps: int | None, per_epoch: int)
 def told(wanted: int | str, epochs: int, per_epoch: int, total: int, ramp: int = 0) -> list[str]:
     """How long the training is, where that was left to the data or is short."""
     auto = wanted == "auto" and total == epochs * per_epoch  # not cut short by `train.max_steps`
-    found = [f"train.epochs=auto: {epochs} epochs of {_steps(per_epoch)}"] if auto else []
+    found = [f"train.epochs=auto: {epochs} epochs of {counted(per_epoch, 'optimizer step')}"] if auto else []
     if not total:
         found.append("train.max_steps=0: nothing is trained; the system is judged as it begins")
     elif total < FEW:
         found.append(
-            f"warning: {_steps(total)} in all, which rarely train anything; expected {FEW} or more: a larger "
+            f"warning: {counted(total, 'optimizer step')} in all is rarely enough; expected {FEW} or more: a larger "
             "train.epochs, or a smaller data.batch_size"
         )
     if ramp >= total > 0:
         found.append(
-            f"warning: the learning rate warms up over {_steps(ramp)} (train.warmup_steps) of {total} in all, and never reaches "
-            "optim.lr; expected fewer"
+            f"warning: the learning rate warms up over {counted(ramp, 'optimizer step')} (train.warmup_steps) of {total} in "
+            "all, and never reaches optim.lr; expected fewer"
         )
     return found
-
-
-def _steps(count: int) -> str:
-    return f"{count} optimizer step{'s' * (count != 1)}"

@@ -63,7 +63,7 @@ def test_a_file_shorter_than_the_window(tmp_path):
     left = Audio(str(tmp_path), windows=Windows(0.15, shorter="drop"))
     assert left.samples["id"].tolist() == ["long#0"]
     assert "left out" in " ".join(left.notes)
-    assert "behind the last one lie" in " ".join(left.notes)
+    assert "ends that fill no whole window are left out" in " ".join(left.notes)
     with pytest.raises(DataError, match="all files are shorter"):
         Audio(str(tmp_path), windows=Windows(1.0, shorter="drop"))
 

@@ -271,8 +271,7 @@ def test_a_split_that_tears_recordings_is_warned_of_and_one_by_subject_is_not(tm
 def test_what_fills_no_window_is_told(tmp_path):
     written(tmp_path, rows(n=48, subject=1, act="a"))
     assert opened(tmp_path, windows=Windows(1.0)).notes == [
-        "windows: behind the last one lie 0.8 seconds of a recording on average, 0.8 at the most (1 of 1 recordings), which no "
-        "sample has"
+        "windows: ends that fill no whole window are left out: 0.8 seconds on average, 0.8 at most (1 of 1 recordings)"
     ]
 
 

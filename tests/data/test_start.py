@@ -56,6 +56,21 @@ def made(folder: Path, **changes: Any) -> Data:
     return Data(source, scaling=DtypeMax(), split=Split(), labels=[], root=str(folder), **changes)
 
 
+def notes_of(folder: Path) -> list[str]:
+    memory = StartCache()
+    prepared = made(folder).prepare(RGB, 0, memory=memory)
+    prepared.record()
+    prepared.record()
+    return memory.notes
+
+
+def test_only_what_an_earlier_start_has_left_is_told_as_such(folder: Path) -> None:
+    assert notes_of(folder) == []
+    (again,) = notes_of(folder)
+    assert notes_of(folder) == [again]
+    assert f"of an earlier start on these data read from {StartCache().root}" in again
+
+
 def opened(folder: Path, **changes: Any) -> tuple[Counted, Any]:
     data = made(folder, **changes)
     data.source.decoded.clear()  # tiles are looked for when the folder is opened

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from multimodal_lab import progress
 from multimodal_lab.experiment.evaluate import losses
 from multimodal_lab.types import Batch
 
@@ -30,6 +31,9 @@ class Data:
         self.splits = {"test": range(7), "val": ()}
         self.x = torch.arange(7.0)
 
+    def steps(self, split):
+        return 3
+
     def batches(self, split, *, epoch, shuffle, drop_last):
         assert (split, epoch, shuffle, drop_last) == ("test", 0, False, False)
         for part in self.x.split(3):
@@ -51,6 +55,14 @@ def told(split):
 
 def test_each_sample_counts_once():
     assert told("test") == {"test/value": pytest.approx(3.0), "test/total": pytest.approx(6.0)}
+
+
+def test_the_pass_is_told_while_it_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    progress.show(True)
+    told("test")
+    progress.show(False)
+    assert "loss on the test split 2/3" in capsys.readouterr().out
 
 
 def test_an_empty_split_has_no_loss():

@@ -17,7 +17,8 @@ REAL = ROOT.parent / "shared/data/open/uea_timeseries"
 LONG = ["experiment=sensor", "data=long_table", "modality=series", "fusion=separate", "data.source.file=long.csv",
         "data.source.pattern='acc_.*'", "label=act", "data.labels=[act]", "log=none", "figures=[]", "train.epochs=6",
         "data.source.windows.length=1.5", "data.source.windows.stride=0.5", "+modality.series.rate=20",
-        "evaluate.head.pool=recording", "evaluate.probe.pool=recording", "optim.lr=3e-3", "backbone.widths=[16,16]"]  # fmt: skip
+        "evaluate=[head,probe,knn]", "evaluate.head.pool=recording", "evaluate.probe.pool=recording",
+        "optim.lr=3e-3", "backbone.widths=[16,16]"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,11 @@ def test_windows_of_irregular_recordings_are_learnt_and_scored_by_recording(trai
     assert found["head/classifier/act/accuracy"] >= 0.75
     said = pd.read_parquet(trained / "predictions.parquet")
     assert set(said.id) == rows["test"]
+    windows = pd.Series(record["splits"]["test"]).str.split("#").str[0].str[1:].astype(int) % 2
+    once = windows[~pd.Series(record["splits"]["test"]).str.split("#").str[0].duplicated()]
+    for key, acts in (("chance@head/act", once), ("chance@probe/act", once), ("chance/act", windows)):
+        assert found[key] == pytest.approx(max(acts.mean(), 1 - acts.mean())), key
+    assert found["chance@head/act"] != found["chance/act"]  # recordings of one act have more windows
     assert record["streams"]["series"]["steps"] == 30  # 1.5 s at 20 Hz
 
 

@@ -69,7 +69,11 @@ def test_pictures_without_a_table_are_taken_and_said_so(asked, captioned, tmp_pa
     _, kept = captioned
     shutil.copytree(kept / "img", tmp_path / "photos/sub")
     said = asked("text=picture of 3", f"data.root={tmp_path}/photos", "top_k=2", f"out={tmp_path}/page.html")
-    assert "holds no table: its 40 pictures are image" in said
+    assert "its 40 pictures are searched as stream image" in said
+    (tmp_path / "photos/labels.csv").write_text("filename,country\n")
+    again = asked("text=picture of 3", "data=images", f"data.root={tmp_path}/photos", "top_k=2")
+    assert "its 40 pictures are searched as stream image" in again
+    (tmp_path / "photos/labels.csv").unlink()
     page = (tmp_path / "page.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 2
     assert "picture of 3" in page

@@ -357,3 +357,18 @@ def test_a_study_report_runs_no_script_shows_verdicts_first_and_leads_to_the_exp
     assert page.js("return [...document.querySelectorAll('a')].map(a => a.getAttribute('href'))") == [report.EXPLORER]
     page.js("document.querySelector('a').click()")
     page.wait("return location.pathname.endsWith('/mine/explorer.html') && document.body.dataset.ready === 'yes'")
+
+
+def test_a_narrow_window_has_one_map_below_the_other(driver, opened):
+    where = "return [...document.querySelectorAll('.panel')].map(p => [p.getBoundingClientRect().left, p.clientWidth])"
+    drawn = "return [...document.querySelectorAll('.plot')].map(p => p._fullLayout.width)"
+    phone = {"width": 390, "height": 1400, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        assert opened.becomes(lambda: len({left for left, _ in opened.js(where)}), 1) == 1
+        (width,) = {width for _, width in opened.js(where)}
+        assert opened.becomes(lambda: {*opened.js(drawn)} == {width}, True)
+        assert opened.js("return document.documentElement.scrollWidth") <= 390
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert opened.becomes(lambda: len({left for left, _ in opened.js(where)}), 3) == 3

@@ -29,7 +29,8 @@ def unpacked(packed):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     e = run(folder)
-    (folder / "summary.json").write_text('{"probe/uv/species/accuracy": 0.875, "chance/species": 0.25, "code": "x"}')
+    scores = {"probe/uv/species/accuracy": 0.875, "probe/uv/species/n": 80, "chance/species": 0.25, "code": "x"}
+    (folder / "summary.json").write_text(json.dumps(scores))
     return e, content.content(source.read(folder), "mine", "pca"), folder
 
 
@@ -83,14 +84,18 @@ def test_the_page_holds_every_sample_label_and_score(made):
     assert unpacked(labels["species"]["codes"]).tolist() == e.targets["species"].tolist()
     np.testing.assert_allclose(unpacked(labels["mass"]["values"]), e.targets["mass"], rtol=1e-6)
     assert [labels["split"]["classes"][c] for c in unpacked(labels["split"]["codes"])] == e.split.tolist()
-    assert [p["scores"] for p in told["panels"]] == [{}, {"species": "probe accuracy 0.88, chance 0.25"}, {}]
+    assert [p["scores"] for p in told["panels"]] == [
+        {},
+        {"species": "held-out probe accuracy 0.875, chance 0.250, n 80"},
+        {},
+    ]
 
 
 def test_validation_scores_are_called_so(tmp_path):
     run(tmp_path)
     (tmp_path / "summary.json").write_text('{"val/probe/uv/species/accuracy": 0.875, "val/chance/species": 0.25}')
     told = content.content(source.read(tmp_path), "mine", "pca")
-    assert told["panels"][1]["scores"] == {"species": "validation probe accuracy 0.88, chance 0.25"}
+    assert told["panels"][1]["scores"] == {"species": "validation probe accuracy 0.875, chance 0.250"}
 
 
 def test_maps_are_the_figures_own(made):

@@ -1,4 +1,5 @@
 import json
+import logging
 import sys
 from typing import get_args
 
@@ -14,7 +15,7 @@ from multimodal_lab.evaluate import predictions, retrieval_samples
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.metric.direction import Scored
 from multimodal_lab.predict import map_file
-from multimodal_lab.report import answers, curves, figures, modality_gap, palette, projection, run_view
+from multimodal_lab.report import answers, curves, figures, modality_gap, palette, projection, run_view, style
 from multimodal_lab.stats import sphere
 
 OWN = Scored("spread", {"radius": "min", "share": "max", "n": None})
@@ -66,7 +67,18 @@ def test_without_pictures_labels_or_metrics(tmp_path, caplog):
     assert [p.name for p in paths] == [
         "pca.png", "neighbours_rgb_to_uv.png", "neighbours_uv_to_rgb.png", "similarity.png",
     ]  # fmt: skip
+    caplog.set_level(logging.INFO)
+    assert figures.draw(tmp_path, ["curves"]) == []
     assert "no learning curves" in caplog.text
+
+
+def test_what_a_run_has_nothing_for_is_told_where_it_was_asked_for(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    run(tmp_path)
+    figures.draw(tmp_path)
+    assert not caplog.text
+    assert figures.draw(tmp_path, ["classes"]) == []
+    assert "no figure of classes: no head of this run predicts classes" in caplog.text
 
 
 def test_curves_alone_need_no_embeddings(tmp_path):
@@ -235,7 +247,7 @@ def test_metrics_file_cut_short_or_broken(tmp_path, caplog):
 )
 def test_the_score_that_was_watched_is_drawn_whatever_its_name(tmp_path, monkeypatch, stated, monitor, drawn):
     (tmp_path / "metrics.jsonl").write_text(
-        '{"step": 1, "val/total": 2.0, "val/spread/uv/radius": 1.0, "val/spread/rgb/radius": 1.0, '
+        '{"step": 1, "val/total": 2.0, "val/spread/uv/radius": 1.0, "val/spread/rgb/radius": 1.5, '
         '"val/spread/uv/share": 0.5, "val/spread/uv/n": 9}\n'
     )
     panels = {}
@@ -247,6 +259,25 @@ def test_the_score_that_was_watched_is_drawn_whatever_its_name(tmp_path, monkeyp
     curves.curves(tmp_path, tmp_path / "metrics.jsonl", stated, monitor)
     assert {line.get_label() for line in panels["validation"].lines} == drawn
     assert len(panels["loss"].lines) == 1
+
+
+def test_curves_that_are_one_are_drawn_once_and_named_both(tmp_path, monkeypatch):
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 1, "train/total": 2.0, "train/a": 2.0, "train/b": 0.0, "lr/x": 1.0, "lr/y": 1.0}\n'
+        '{"step": 1, "val/total": 3.0, "val/a": 3.0, "val/b": 0.0}\n'
+    )
+    drawn = []
+    monkeypatch.setattr(curves.style, "save", lambda figure, path: [drawn.extend(figure.axes), path][1])
+    curves.curves(tmp_path, tmp_path / "metrics.jsonl")
+    told = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in drawn]
+    assert told == [["total = a", "b", "dashed: validation"], ["x = y"]]
+
+
+def test_a_title_stays_within_its_figure():
+    figure, _ = style.panels(1, 1)
+    style.title(figure, "R@1 0.01, R@5 0.04, R@10 0.08 " * 4)
+    box = figure._suptitle.get_window_extent(figure.canvas.get_renderer())
+    assert box.x1 < figure.bbox.x1
 
 
 def test_tiny_runs_do_not_break(tmp_path):

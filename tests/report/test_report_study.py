@@ -121,7 +121,7 @@ def test_every_number_is_there(made, once):
     assert (
         text.index(answer["sentence"])
         < text.index(answer["directions"][0]["sentence"])
-        < text.index("What each arm knows")
+        < text.index("Scores of each arm")
     )
 
 

@@ -45,6 +45,18 @@ def test_summary_says_every_score_beside_chance():
     assert "seed 3 · wall time 61 s" in text
 
 
+def test_what_scores_recordings_stands_beside_the_chance_of_recordings(tmp_path):
+    each = {"probe/rgb/act/accuracy": 0.6, "probe/rgb/act/n": 60.0, "chance/act": 0.4}
+    scores = each | {"head/classifier/act/accuracy": 0.7, "head/classifier/act/n": 12.0, "chance@head/act": 0.5}
+    head, probe = printed(summary.table(scores, SCORED)).split("by probe")
+    assert line(head, "act ") == ["act", "accuracy", "12", "0.500", "0.700"]
+    assert line(probe, "act ") == ["act", "accuracy", "60", "0.400", "0.600"]
+    made(tmp_path, [{}], [scores])
+    head, probe = printed(multirun.table(tmp_path, SCORED)).split("by probe")
+    assert line(head, "act ")[-2:] == ["0.500", "0.700"]
+    assert line(probe, "act ")[-2:] == ["0.400", "0.600"]
+
+
 def test_summary_falls_back_and_degrades():
     text = printed(summary.table({"knn/rgb/sex/accuracy": 0.5}, SCORED))
     assert "by knn" in text
@@ -79,7 +91,7 @@ def test_sweep_names_what_differs_and_means_over_seeds(tmp_path):
     table = pd.read_csv(tmp_path / "sweep.csv")
     assert table["fusion"].tolist() == ["concat", "concat", "attention", "attention"]
     assert table["seed"].tolist() == [0, 1, 0, 1]
-    assert table["status"].tolist() == ["done"] * 3 + ["no summary.json"]
+    assert table["status"].tolist() == ["done"] * 3 + ["stopped or killed"]
     assert table["probe/rgb/sex/accuracy"].tolist()[:3] == [0.1] * 3
     assert "probe/rgb/species/n" not in table
 

@@ -40,7 +40,7 @@ def test_a_killed_study_goes_on_under_two_launchers_and_trains_no_cell_twice(tmp
     )  # or it runs already
     for text in both:
         assert "error: 1 of 4 cells failed; the same command runs them again" in text
-        assert "1 seeds, fewer than 3" in text
+        assert "1 seed, fewer than 3" in text
         assert "no duplicate control" in text
         assert "Traceback" not in text
     again = [name.partition("-")[0] for text in both for name in trained(text)]

@@ -117,6 +117,12 @@ def test_what_is_typed_beside_a_study_fits_to_it(refusal, line, words):
     assert words in refusal({}, line)
 
 
+def test_what_is_wrong_with_every_arm_is_told_once(refusal):
+    said = refusal({}, "data.batch_size=0")
+    assert said.count("data.batch_size=0") == 1
+    assert "(every arm)" in said
+
+
 def test_options_are_scored_on_a_validation_part_that_is_there(refusal):
     """A split that has none is refused, with what to set; cut off the training part in tuning cells alone, it is there."""
     said = refusal(tune("[[optim.lr=1e-4], []]"), "data.split.val=0", "data.split.train=0.6")

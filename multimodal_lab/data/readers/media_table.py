@@ -169,7 +169,7 @@ class MediaTable:
             others = "".join(f" or {medium.called}s (data.source.{medium.key})" for medium in self.media[1:])
             raise DataError(
                 f"{self.file}: no column names pictures (data.source.images){others}; there are "
-                f"{some(list(dict.fromkeys(c for row in rows for c in row)))}"
+                f"{some(list(dict.fromkeys(c for row in rows for c in row)))}; data=images reads pictures without a table"
             )
 
     def _called(self) -> str:

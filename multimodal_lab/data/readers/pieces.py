@@ -127,8 +127,8 @@ def cut(
     notes = windows.told(lengths)
     if left := sum(u > 1e-3 for u in unused):
         notes.append(
-            f"windows: behind the last one lie {sum(unused) / len(unused):.3g} seconds of a file on average, {max(unused):.3g} "
-            f"at the most ({left} of {len(unused)} files), which no sample has"
+            f"windows: ends that fill no whole window are left out: {sum(unused) / len(unused):.3g} seconds on average, "
+            f"{max(unused):.3g} at most ({left} of {len(unused)} files)"
         )
     return made, notes
 

@@ -209,7 +209,7 @@ class Recordings:
         if left:
             unit = self.windows.unit
             self.notes.append(
-                f"windows: behind the last one lie {np.mean(unused):.3g} {unit} of a recording on average, {max(unused):.3g} at "
-                f"the most ({left} of {len(table)} recordings), which no sample has"
+                f"windows: ends that fill no whole window are left out: {np.mean(unused):.3g} {unit} on average, "
+                f"{max(unused):.3g} at most ({left} of {len(table)} recordings)"
             )
         return np.array(places), np.array(starts), np.array(begins)

@@ -47,8 +47,7 @@ def of_ranges(learnt: Mapping[str, StreamStatistics]) -> list[str]:
     for name, fitted in learnt.items():
         found.setdefault(fitted.unit, []).append(name)
     return [
-        f"augmentation: ops whose strength is a share of the range, as of brightness and noise, take it for 0 to {unit:.3g} in "
-        f"{', '.join(names)}"
+        f"augmentation: brightness, noise and the like are relative to a range of 0 to {unit:.3g} in {', '.join(names)}"
         for unit, names in found.items()
         if unit != 1
     ]

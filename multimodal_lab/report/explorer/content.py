@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.tasks import kind, labelled
+from multimodal_lab.metric.direction import chance_key
 from multimodal_lab.report import projection, style
 from multimodal_lab.report.explorer import near, sprites
 from multimodal_lab.report.explorer.captions import captions
@@ -127,9 +128,11 @@ def _score(source: ExplorerData, name: str, label: str) -> str:
     for judge in dict.fromkeys([source.judge, *others]):
         for metric in ("accuracy", "average_precision_macro", "r2"):
             if (value := source.scores.get(f"{judge}/{name}/{label}/{metric}")) is not None:
-                chance = source.scores.get(f"chance/{label}") if metric == "accuracy" else None
-                of = "validation " if source.split == "val" else ""
-                return f"{of}{judge} {metric} {value:.2f}" + (f", chance {chance:.2f}" if chance is not None else "")
+                chance = source.scores.get(chance_key(source.scores, judge, label)) if metric == "accuracy" else None
+                of = "validation" if source.split == "val" else "held-out"
+                found = f"{of} {judge} {metric} {value:.3f}" + (f", chance {chance:.3f}" if chance is not None else "")
+                n = source.scores.get(f"{judge}/{name}/{label}/n")
+                return found + (f", n {n:.0f}" if n is not None else "")
     return ""
 
 

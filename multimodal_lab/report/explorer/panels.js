@@ -1,7 +1,7 @@
 // The maps, a plot of plotly each, so that one that moves draws itself alone; a browser grants contexts for five.
 const GAP = 14;
 const size = count <= 400 ? 9 : count <= 2500 ? 6 : count <= 8000 ? 4.5 : 3.5;
-const columns = panels.length <= 4 ? panels.length : 3;
+const columns = () => (window.innerWidth <= 640 ? 1 : panels.length <= 4 ? panels.length : 3);
 const plots = [], heads = [], overs = [];
 
 function drawable() {
@@ -12,8 +12,10 @@ function drawable() {
 }
 const webgl = drawable();
 
+const arrange = () => { by('stage').style.gridTemplateColumns = `repeat(${columns()}, minmax(0, 1fr))`; };
+
 function build() {
-  by('stage').style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+  arrange();
   by('stage').replaceChildren(...panels.map((_, i) => {
     const panel = element('div', 'panel'), body = element('div', 'body');
     heads[i] = element('div', 'head');
@@ -29,8 +31,8 @@ function build() {
 }
 
 function extent() {
-  const lines = Math.ceil(panels.length / columns);
-  const width = Math.floor((by('stage').clientWidth - (columns - 1) * GAP) / columns) - 2; // of borders
+  const across = columns(), lines = Math.ceil(panels.length / across);
+  const width = Math.floor((by('stage').clientWidth - (across - 1) * GAP) / across) - 2; // of borders
   return {width, height: lines > 1 ? 300 : Math.round(Math.max(330, Math.min(560, window.innerHeight * 0.5)))};
 }
 
@@ -85,7 +87,10 @@ const mark = () => each((p, plot) => {
 
 const drag = (tool) => each((p, plot) => Plotly.relayout(plot, {dragmode: tool}));
 const whole = () => each((p, plot) => Plotly.relayout(plot, {'xaxis.range': span(p.x), 'yaxis.range': span(p.y)}));
-const resize = () => each((p, plot) => Plotly.relayout(plot, extent())).then(rings);
+const resize = () => {
+  arrange();
+  return each((p, plot) => Plotly.relayout(plot, extent())).then(rings);
+};
 
 function titles() {
   const label = labels[state.label];
@@ -93,7 +98,7 @@ function titles() {
     const first = element('div'), gone = count - p.rows.length;
     const score = Object.hasOwn(p.scores, label.name) ? p.scores[label.name] : '';
     first.append(element('b', '', p.name), element('span', 'score', score));
-    const facts = `${p.width} wide · ${p.ends.join(', ')}${gone ? ` · ${number(gone)} lack it` : ''}`;
+    const facts = `${p.width} dimensions · ${p.ends.join(', ')}${gone ? ` · ${number(gone)} lack it` : ''}`;
     heads[i].replaceChildren(first, element('div', 'soft', facts));
   });
 }

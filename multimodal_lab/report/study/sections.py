@@ -85,7 +85,7 @@ def _arms(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Sect
         scored = f"{own.get('metric') or 'score'}, chance {number(own['chance'])}{judged}"
         said = f"{label}: {own['n']} samples in {own['groups']} groups, {scored}{left}"
         tables.append(Table(("arm", "is", "read from", "mean [95 %]", "runs"), rows, said))
-    yield Section("What each arm knows", ["Scores of held-out samples; intervals take seeds and groups for draws from many."],
+    yield Section("Scores of each arm", ["On held-out samples; the intervals treat seeds and groups as random samples of many."],
                   tables, figure("Scores of the arms", "arms", figures))  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def _comparisons(made: Mapping[str, Any], asked: Question) -> Iterator[Section]:
     if rows:
         yield Section("All comparisons", asked.rests, [Table(head, rows)])
         yield Section(
-            "What more seeds would see", [f"{label}: {n} ({', '.join(of)})" for (label, n), of in notes.items()]
+            "What more seeds would show", [f"{label}: {n} ({', '.join(of)})" for (label, n), of in notes.items()]
         )
 
 

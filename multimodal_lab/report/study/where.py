@@ -43,9 +43,9 @@ def only_fusion(made: Mapping[str, Any], folder: Path) -> Iterator[Section]:
             continue
         luck = ", ".join(f"{arm} {count}" for arm, count in only["by_chance"].items())
         said = [
-            f"{only['count']} of {only['n']} samples are told by {only['arm']} in most seeds, and by none of "
-            f"{', '.join(only['singles'])}.",
-            *([f"So many by luck of the seeds, as controls are alone in telling: {luck}."] if luck else []),
+            f"On {only['count']} of {only['n']} samples {only['arm']} is right in most seeds, and none of "
+            f"{', '.join(only['singles'])} is.",
+            *([f"For comparison, samples on which a control alone is right, by chance: {luck}."] if luck else []),
         ]
         arms = [*only["singles"], only["arm"]]
         rows = [[s["id"], s["truth"], *(number(s["right"][a]) for a in arms)] for s in only["samples"]]
@@ -68,7 +68,7 @@ def acquire(made: Mapping[str, Any], figures: Mapping[str, Path]) -> Iterator[Se
     if not rows:
         return
     said.append(
-        "The share is chosen on four fifths of the groups and its loss told on the others, in turn; the loss is against all "
+        "The share is chosen on four fifths of the groups and its loss measured on the others, in turn; the loss is against all "
         "samples having both. The oracle, who knows which samples gain, is the bound that no order can pass."
     )
     head = ("label", "measured", "beside", "arm", "share", "loss [95 %]", "in random order", "less than the margin")

@@ -15,7 +15,7 @@ from multimodal_lab.config.problem import StudyError
 from multimodal_lab.config.study import Study
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.study.helpers import all_cores
-from multimodal_lab.text import and_more
+from multimodal_lab.text import and_more, counted
 
 FILE = "audit.json"
 LOCK = "audit.lock"
@@ -94,12 +94,12 @@ def lines(known: Mapping[str, Any], shown: int | None = SHOWN) -> Iterator[str]:
     void, warn = ([f for f in known["findings"] if f["void"] is v] for v in (True, False))
     streams, splits = ", ".join(known["streams"]), len(known["splits"])
     looked = f"audit of {known['samples']:,} samples, {streams}" + (f", {splits} splits" if splits > 1 else "")
-    found = [f"{len(own)} {what}" for own, what in ((void, "void"), (warn, "warn")) if own]
+    found = [f"{len(void)} void"] * bool(void) + [counted(len(warn), "warning")] * bool(warn)
     yield f"{looked}: {', '.join(found) or 'nothing found'}"
     for one in void:
         yield f"void ({one['label'] or 'every label'}): {one['kind']}: {one['sentence']}"
     yield from (f"warning: {one['kind']}: {one['sentence']}" for one in warn[:shown])
-    if shown is not None and (more := and_more(warn, shown, "warnings")):
+    if shown is not None and (more := and_more(warn, shown)):
         yield f"{more} in {FILE}"
 
 

@@ -55,7 +55,7 @@ def lines(
     if numbers(facts.labels) and "late" in asked.fusions:
         yield f"  no late      {NO_LATE}"
     if retrains(facts, design):
-        yield "  Shapley      of concat, trained on every subset of the modalities: no cell more"
+        yield "  Shapley      of concat, trained on every subset of the modalities: no further cells"
     if plan.left_out:
         yield f"  left out     {', '.join(plan.left_out)}: over the budget"
     yield f"  written to   {file}"

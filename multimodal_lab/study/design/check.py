@@ -52,6 +52,7 @@ Plain = dict[str, Any]
 def _arms(jobs: SweepJobs, typed: list[Override], study: Study, top: list[str]) -> list[Problem]:
     found: list[Problem] = []
     plain: dict[str, Plain] = {}
+    own_wrong: dict[str, list[Problem]] = {}
     keys = {key(str(o.input_line)): str(o.input_line) for o in typed}
     for arm, own in study.overrides().items():
         for line in own:
@@ -60,10 +61,10 @@ def _arms(jobs: SweepJobs, typed: list[Override], study: Study, top: list[str]) 
                 found.append(Problem(key(line), keys[key(line)].partition("=")[2], what))
         wrong = [Problem(k, line.partition("=")[2], f"is the study's: {SWEPT[k]}") for line in own
                  if (k := key(line)) in SWEPT]  # fmt: skip
-        found += _of_arm(arm, wrong)
         if not wrong:
             plain[arm], wrong = _checked(jobs, typed, study, own, top)
-            found += _of_arm(arm, wrong)
+        own_wrong[arm] = wrong
+    found += _of_arms(own_wrong)
     if study.tune is not None:
         found += [Problem(k, keys[k].partition("=")[2], "is tuned; take it out of study.tune.options, or off the line")
                   for k in dict.fromkeys(key(line) for option in study.tune.options for line in option) if k in keys]  # fmt: skip
@@ -127,6 +128,18 @@ def _checked(
     cfg, wrong = jobs.configured([*jobs.lines, *(str(o.input_line) for o in lines)])
     wrong = wrong or schema.check(cfg)
     return ({}, wrong) if wrong else (at(without_hydra(cfg), study.seeds[0], study.splits[0]), [])
+
+
+def _of_arms(wrong: dict[str, list[Problem]]) -> list[Problem]:
+    """Every problem of an arm, once for all arms that have it."""
+    arms: dict[str, list[str]] = {}
+    first: dict[str, Problem] = {}
+    for arm, own in wrong.items():
+        for p in own:
+            arms.setdefault(str(p), []).append(arm)
+            first.setdefault(str(p), p)
+    called = {said: "every arm" if len(of) == len(wrong) > 1 else f"arm {', '.join(of)}" for said, of in arms.items()}
+    return [replace(p, expected=f"({called[said]}) {p.expected}") for said, p in first.items()]
 
 
 def _of_arm(arm: str, wrong: list[Problem]) -> list[Problem]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from multimodal_lab.metric.direction import chance_key
+
 if TYPE_CHECKING:  # a list of cells needs no statistics
     from multimodal_lab.stats.answers import Kind
 
@@ -28,7 +30,7 @@ def metric(summary: Mapping[str, Any], evaluator: str, label: str) -> str:
 def chance(summary: Mapping[str, Any], evaluator: str, label: str) -> float | None:
     """What a report tells beside it: of classes the most that a constant answer can reach. None where not recorded."""
     several = metric(summary, evaluator, label) == RIGHT
-    return summary.get(f"chance_majority/{label}" if several else f"chance/{label}")
+    return summary.get(chance_key(summary, evaluator, label, "chance_majority" if several else "chance"))
 
 
 def prior(summary: Mapping[str, Any], evaluator: str, label: str) -> float | None:
@@ -36,4 +38,4 @@ def prior(summary: Mapping[str, Any], evaluator: str, label: str) -> float | Non
     told = chance(summary, evaluator, label)
     if metric(summary, evaluator, label) == RIGHT:
         return told
-    return float(summary.get(f"chance_prior/{label}", told or 0.0))
+    return float(summary.get(chance_key(summary, evaluator, label, "chance_prior"), told or 0.0))
