@@ -44,7 +44,7 @@ def test_a_list_that_is_cut_says_how_many_more_there_are():
     assert some("abcdefg") == "a, b, c, d, e and 2 more"
     assert some([f"{nm}" for nm in range(9)], 1) == "0 and 8 more"
     assert and_more("abc", 3) == and_more("", 3) == ""
-    assert and_more("abcd", 3, "warnings") == "and 1 more warnings"
+    assert and_more("abcd", 3, "failed") == "and 1 more failed"
 
 
 def test_of_many_names_in_an_order_the_ends_are_told():

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from multimodal_lab.data.band_learner import BandLearner
 from multimodal_lab.data.kind import Kind, Learner, Samples, StreamPlan, StreamStatistics, looked_at
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams import steps, whole_numbers
-from multimodal_lab.data.streams.nodata import Tally, blank, both, measured
-from multimodal_lab.data.streams.normalise import statistics
-from multimodal_lab.data.streams.ranges import BandRanges
+from multimodal_lab.data.streams.nodata import blank, both, measured
 from multimodal_lab.data.streams.scaling import ends
-from multimodal_lab.data.streams.statistics import BandError, Covariance, Moments, inside_mask
 from multimodal_lab.types import COMPONENT, Band, Stream
 
 Mask = np.ndarray | None  # None: everywhere
@@ -142,7 +140,7 @@ class Array(Kind):
 
     def learner(self, samples: Samples, name: str, train: np.ndarray) -> Learner:
         """Scaling, components, and moments of the finished bands."""
-        return Statistics(samples, name, train)
+        return BandLearner(samples, name, train, self)
 
     def stream(self, plan: StreamPlan, fitted: StreamStatistics) -> Stream:
         """Components are the bands where there are such."""
@@ -153,67 +151,6 @@ class Array(Kind):
         """(C, size, …), with steps (C, T, size, …)."""
         time = () if stream.steps is None else (stream.steps,)
         return (stream.channels, *time, *[stream.size or 0] * self.axes)
-
-
-class Statistics(Learner):
-    """The facts of the scaling policy and the components first, as the moments are of what they make."""
-
-    def __init__(self, samples: Samples, name: str, train: np.ndarray) -> None:
-        super().__init__(samples, name)
-        self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
-        self.kind: Array = samples.kinds[name]  # type: ignore[assignment]  # this kind, whose learner this is
-        self.tally, self.ranges, self.high, self.longest = Tally(), BandRanges(), 0.0, 0
-        try:
-            self.fitted.scaling = samples.policies[name].fit(self._pixels(train, scaled=False))
-        except BandError as error:
-            raise error.named([band.name for band in self.plan.stored.bands]) from error
-        if self.plan.pca:
-            covariance = Covariance()
-            for values in self._pixels(train, scaled=True):
-                covariance.add(values)
-            mean, components = covariance.components(self.plan.pca, f"modality.{name}.pca")
-            self.fitted.pca = {"mean": mean.tolist(), "components": components.tolist()}
-
-    def _pixels(self, rows: np.ndarray, scaled: bool) -> Iterator[np.ndarray]:
-        """(C, n) measured values inside the mask of every row that has the stream, as stored or scaled."""
-        for row in rows:
-            raw = self.samples.raw(int(row))
-            found = self.kind.scaled(self.samples, raw, self.name) if scaled else self._stored(raw)
-            if found is not None:
-                yield inside_mask(*found)
-
-    def _stored(self, raw: Raw) -> tuple[np.ndarray, Mask] | None:
-        x = raw.inputs[self.name]
-        return None if x is None else (x, raw.seen.get(self.name))
-
-    def add(self, raw: Raw) -> None:
-        """The measured values inside the mask."""
-        self.tally.add(raw, self.name, self.samples.nodata, self.kind.spatial)
-        x, seen = self.kind.finish(self.samples, raw, self.name)
-        if x is None:
-            return
-        if self.samples.background == "keep" and self.kind.spatial and raw.mask is not None:
-            own = self.samples.resizes[self.name].small(raw.mask)
-            seen = both(seen, own)  # shown, but the specimen alone is measured
-        self.fitted.size = x.shape[-1] if self.kind.axes else None
-        self.longest = max(self.longest, x.shape[1]) if self.plan.timed else 0
-        values = inside_mask(x, seen)
-        self.moments.add(values)
-        self.high = max(self.high, float(np.fmax.reduce(np.abs(values), None)))
-        if (stored := self._stored(raw)) is not None:
-            self.ranges.add(inside_mask(*stored))
-
-    def finish(self) -> None:
-        """Mean and deviation of each band, what fills its blank pixels, and the unit; a constant one is a `DataError`."""
-        samples, fitted = self.samples, self.fitted
-        names = () if self.plan.pca else tuple(band.name for band in self.plan.stored.bands)
-        mean, std = self.moments.result(f"stream {self.name}", names)
-        fitted.mean, fitted.std = statistics(self.plan, fitted, samples.policies[self.name], mean, std)
-        fitted.missing, fitted.ranges = self.tally.facts(), self.ranges.facts()
-        fitted.steps = (self.plan.stored.steps or self.longest) if self.plan.timed else None
-        fitted.fill = fitted.mean if self.kind.spatial and samples.background != "zero" else []
-        if not self.plan.pca and (unit := getattr(samples.policies[self.name], "unit", None)):
-            fitted.unit = unit(self.high, fitted.layout["full_scale"])
 
 
 def _check_layout(samples: Samples, name: str, x: np.ndarray, raw: Raw, mask: Mask) -> None:

@@ -13,6 +13,12 @@ from multimodal_lab.data.streams import whole_rows
 from multimodal_lab.data.streams.sample import SampleReader
 
 
+def there(samples: SampleReader, raw: Raw, name: str) -> bool:
+    """Whether a sample holds a stream."""
+    kind = samples.kinds[name]
+    return bool(kind.several(samples, raw, name)) if kind.drawn_each_epoch else raw.inputs[name] is not None
+
+
 def complete(
     samples: SampleReader, streams: Sequence[str], rows: np.ndarray, memory: FittedCache | None, mark: str
 ) -> tuple[np.ndarray, str]:
@@ -27,14 +33,10 @@ def complete(
         "rows": named([samples.names[row] for row in rows]),
     }
 
-    def there(raw: Raw, name: str) -> bool:
-        kind = samples.kinds[name]
-        return bool(kind.several(samples, raw, name)) if kind.drawn_each_epoch else raw.inputs[name] is not None
-
     known = None if memory is None else memory.get(facts)
     if known is None:
         seen = progress.track(whole_rows.raws(samples, rows), "looking for complete samples", len(rows))
-        known = {"kept": [row for row, raw in seen if all(there(raw, name) for name in streams)]}
+        known = {"kept": [row for row, raw in seen if all(there(samples, raw, name) for name in streams)]}
         if memory is not None:
             memory.put(facts, known)
     kept = np.array(known["kept"], dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,20 @@ class Content:
     def __init__(self, streams: Collection[str], rows: int) -> None:
         self.digests = {name: np.zeros(rows, dtype=np.uint64) for name in streams}
         self._hash = best_hash()  # by its name, which goes to loading processes
+        self._last: dict[str, tuple[Hashable, int]] = {}  # {stream: (identity, row)} of the last that was hashed
 
     def see(self, row: int, raw: Raw) -> None:
         """Take in what was read of a row."""
         digest = hasher(self._hash)
         for name, known in self.digests.items():
-            x = raw.inputs.get(name)
-            if isinstance(x, np.ndarray) and not known[row] and x.size >= ENOUGH and (x != x.flat[0]).any():
+            x, identity = raw.inputs.get(name), raw.identities.get(name)
+            before = self._last.get(name)
+            if x is not None and identity is not None and before is not None and before[0] == identity:
+                known[row] = known[before[1]]
+            elif isinstance(x, np.ndarray) and not known[row] and x.size >= ENOUGH and (x != x.flat[0]).any():
                 facts = f"{x.dtype.str} {x.shape}".encode()
                 known[row] = np.frombuffer(digest(facts + np.ascontiguousarray(x).tobytes())[:8], np.uint64)[0]
+                self._last[name] = identity, row
 
     def recorded(self, splits: Mapping[str, np.ndarray]) -> dict[str, dict[str, str]]:
         """{stream: {part: its digests}} of the parts that a run learns from, for its record."""

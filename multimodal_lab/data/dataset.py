@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from multimodal_lab.data.loading import first_reading
 from multimodal_lab.data.loading.unreadable import Bad, OnError, find, stand_ins, with_count
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.readers.fingerprint import marked
-from multimodal_lab.data.source import DataError, Source, content_columns
+from multimodal_lab.data.source import DataError, Raw, Source, content_columns, notes_of
 from multimodal_lab.data.split import auto, linked, spatial
 from multimodal_lab.data.split.missing import MissingAtRandom, take_away
 from multimodal_lab.data.split.same_image import require_items, require_whole
@@ -103,6 +104,7 @@ class Data:
         self.shuffle = Shuffle(**shuffle) if isinstance(shuffle, dict) else shuffle
         self.items, self.kinds = items or {}, kinds or {}
         self.hold_to_units = True  # refuse values that can't be of their unit; a look at the data alone tells them
+        self.seen: Callable[[SampleReader, int, Raw], None] | None = None  # as in `SampleReader`
         self.sampling = Sampling(**sampling) if isinstance(sampling, dict) else sampling
         away = missing_at_random
         self.away = MissingAtRandom(**away) if isinstance(away, dict) else away
@@ -134,7 +136,7 @@ class Data:
         samples = SampleReader(self.source, plans, self.scaling, self.resize, self.background, self.nodata, self.cache)
         inputs = [name for name, p in plans.items() if not p.target]
         away = None if resplit == "test" else self.away  # what trains nothing is judged on all there is
-        samples.units = samples.units if self.hold_to_units else {}
+        samples.units, samples.seen = samples.units if self.hold_to_units else {}, self.seen
         mark, whole = marked(self.source, self.root, self.fingerprint)
         memory = memory if whole or encodes else None
         chosen = self._choose(plans, frozen)
@@ -214,7 +216,10 @@ class Data:
         texts = content_columns(self.source)
         texts |= {p.stored.field for p in plans.values() if p.stored.field}
         found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
-        return replace(found, notes=[*getattr(self.source, "notes", []), *all_doubts(self.source), *found.notes])
+        own = found.split
+        columns = {*found.labels, *linked.columns(own.by), own.stratify, own.column}
+        told = notes_of(self.source, [p.stored for p in plans.values()], columns - {None})
+        return replace(found, notes=[*told, *all_doubts(self.source), *found.notes])
 
     def _split(self, split: Split) -> SplitRows:
         """The rows of each split; none that show one thing are torn apart, unless that is to be measured."""

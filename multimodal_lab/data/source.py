@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -32,6 +32,9 @@ class Raw:
     missing[stream] (C, H, W) or (H, W) bool, True where a value was never measured (nodata); a stream without any has no
     entry. NaN in a float image means the same.
 
+    identities[stream]: a name of what the row holds there, which other rows that hold the same have too, so that it is finished
+    once: equal names, equal values. Without one nobody knows.
+
     measured[stream], of images once they are checked, see `nodata.mark`: (H, W) bool, with a time axis (T, H, W), which
     pixels were; None: all. seen[stream]: those of them inside the mask.
     """
@@ -41,6 +44,7 @@ class Raw:
     full_scale: float | dict[str, float] = 1.0
     missing: dict[str, np.ndarray] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
+    identities: dict[str, Hashable] = field(default_factory=dict)
     measured: dict[str, np.ndarray | None] = field(default_factory=dict)
     seen: dict[str, np.ndarray | None] = field(default_factory=dict)
 
@@ -66,15 +70,15 @@ class Source(Protocol):
     may name columns that must have none where they are learnt, see `require_complete`, `samples.attrs["classes"]` {column:
     its classes in order} whatever the rows hold, and `samples.attrs["overlapping"]`
     the column of blocks that share no pixel: rows of one block may, one without a block shares with two. Opening validates
-    headers only. More attributes are read where there: `identity` (choices that change pixels) and `card`, whose
-    `repr` the data's fingerprint takes in, and `notes`, list[str], what was inferred and a run should tell, and
-    `together`, the column whose equal values mark rows that show one thing (captions of one image), and `items`, {field:
-    column}, whose equal values mark rows that hold the same thing in streams of that field (the image itself), and
-    `images`, columns of paths, and `stored_files`, all paths where a sample has several files, and `field_bands`, {field: its
-    bands}, where fields have bands of their own, and `field_kinds`, {field: (kind of stream, whether it has a time axis)}, where
-    a source knows them. A source made of others names them in `members`. So are the methods
-    `to_size(resizes)`, told once what brings each stream to size, for one that decodes frames and may scale them at once (then
-    `scaled_fields` names the fields of these frames), and
+    headers only. More attributes are read where there: `identity` (choices that change pixels) and `card`, whose `repr` the
+    data's fingerprint takes in, and `notes`, list[str], what was inferred and a run should tell (a method `unread(streams,
+    columns)` gives those of them that are about columns which a run does not read), and `together`, the column whose equal
+    values mark rows that show one thing (captions of one image), and `items`, {field: column}, whose equal values mark rows
+    that hold the same thing in streams of that field (the image itself), and `images`, columns of paths, and `stored_files`,
+    all paths where a sample has several files, and `field_bands`, {field: its bands}, where fields have bands of their own,
+    and `field_kinds`, {field: (kind of stream, whether it has a time axis)}, where a source knows them. A source made of
+    others names them in `members`. So are the methods `to_size(resizes)`, told once what brings each stream to size, for one
+    that decodes frames and may scale them at once (then `scaled_fields` names the fields of these frames), and
     `read_rows(index, streams) -> Rows | None`: what `read` would give of many rows (n,) of vectors, at once; None where they
     must be read one by one. And `expect(rows, streams)`, of a source that can begin with what it will be asked for next.
     """
@@ -100,6 +104,13 @@ class Card:
     mask_threshold: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)
     nodata: float | tuple[float | None, ...] | Literal["ignore"] | None = None
+
+
+def notes_of(source: object, streams: Sequence[Stream], columns: Collection[str]) -> list[str]:
+    """What a source tells a run that reads these streams, and these columns of labels, groups and strata."""
+    unread = getattr(source, "unread", None)
+    left = {*unread(streams, columns)} if unread else ()
+    return [note for note in getattr(source, "notes", []) if note not in left]
 
 
 def content_columns(source: object) -> set[str]:

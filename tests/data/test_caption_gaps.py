@@ -85,6 +85,35 @@ def test_blank_ones_among_several_captions(folder):
         assert any("1 rows have blank ones among several texts" in note for note in source.notes)
 
 
+def test_what_a_column_lacks_is_told_to_a_run_that_reads_it(folder):
+    found = [{**row, "drawing": row["image"], "kind": "ab"[i % 2]} for i, row in enumerate(rows())]
+    found[3] |= {"drawing": None, "text": None}
+    found[5] |= {"drawing": None, "kind": None}
+    found[7] |= {"text": ["a", " "]}
+    root = write(folder, found)
+    source = Pairs(root, images=["image", "drawing"], texts=["text"], labels=["kind"], missing="keep")
+    told = {
+        "2 of 12 rows (16.67%) lack something (data.source.missing=keep): 2 x no 'drawing'; the first: row 4",
+        "1 of 12 rows (8.33%) lack something (data.source.missing=keep): 1 x no 'text'; the first: row 4",
+        "1 of 12 rows (8.33%) lack something (data.source.missing=keep): 1 x no 'kind'; the first: row 6",
+        "1 rows have blank ones among several texts, which are left out: row 8",
+    }
+
+    def notes(found):
+        return {t for t in told if any(t in note for note in found)}
+
+    assert notes(source.notes) == told
+    for fields, labels, lacking in (
+        (["image"], [], ()),
+        (["drawing"], [], ("'drawing'",)),
+        (["image", "text"], ["kind"], ("'text'", "blank", "'kind'")),
+    ):
+        made = Data(source, scaling=DtypeMax(), split=Split(by=None), labels=labels, size=4)
+        of = {"text": MODALITY["text"]} | {n: {**MODALITY["image"], "field": n} for n in ("image", "drawing")}
+        prepared = made.prepare({name: of[name] for name in fields}, 0)
+        assert notes(prepared.notes) == {t for t in told if any(word in t for word in lacking)}
+
+
 def test_images_that_are_not_there_by_every_policy(folder):
     root = write(folder, rows(r3={"image": "img/none.png"}, r5={"image": "img/gone.png"}))
     told = r"row 4: no file 'img/none\.png' in .*2 of 12 rows lack something \(16\.67%\); data\.source\.missing=drop leaves"

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from multimodal_lab.data.dataset import Data
+from multimodal_lab.data.kinds.image import Image as Image_
 from multimodal_lab.data.readers import images
 from multimodal_lab.data.readers.easy_vqa import EasyVqa, described
 from multimodal_lab.data.readers.questions import Questions, counted
-from multimodal_lab.data.readers.recent import Recent
+from multimodal_lab.data.recent import Recent
 from multimodal_lab.data.source import DataError
 from multimodal_lab.data.split.split import Split
 from multimodal_lab.data.streams.scaling import DtypeMax
@@ -71,6 +72,33 @@ def test_an_image_of_several_questions_is_decoded_once(tmp_path, monkeypatch):
         source.read(i, [stream])
     assert source._recent.held == 96
     assert len(pickle.loads(pickle.dumps(source))._recent.kept) == 0
+
+
+def test_an_image_of_several_questions_is_finished_once_and_learnt_as_often_as_it_is_asked(tmp_path, monkeypatch):
+    rows = [row for i in range(N) for row in asked(i)]
+    root = write(tmp_path, [*rows, *rows[::2]])
+    made, resized, finish = [], [], Image_.finish
+    monkeypatch.setattr(Image_, "finish", lambda *a: resized.append(a[-1]) or finish(*a))
+    for shared in (True, False):
+        source = Questions(root, type="type")
+        if not shared:
+            source._recent = None
+        factory = Data(source, scaling=DtypeMax(), split=Split(by="image", column="split"), labels=["answer"], size=2)
+        image = {"kind": "image", "bands": "all"}
+        streams = {"image": image, "again": {**image, "bands": ["B", "R"]}, "question": {"kind": "text"}}
+        data = factory.prepare(streams, 0)
+        learning = len(resized)
+        batches = [data.batch(rows) for rows in np.array_split(np.random.default_rng(0).permutation(len(data.ids)), 4)]
+        made.append((data, batches, resized[learning:]))
+    (once, batches, few), (each, expected, every) = made
+    assert sorted(few) == ["again"] * N + ["image"] * N
+    assert len(every) == 2 * len(once.ids)
+    assert once.record() == each.record()
+    assert {(int(x) > 0) for x in once.reader.content.digests["image"]} == {True}
+    np.testing.assert_array_equal(once.reader.content.digests["image"], each.reader.content.digests["image"])
+    for own, other in zip(batches, expected, strict=True):
+        for name in ("image", "again"):
+            np.testing.assert_array_equal(own.inputs[name], other.inputs[name])
 
 
 def test_counts_as_they_are_written_and_the_classes(tmp_path):

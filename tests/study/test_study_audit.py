@@ -88,7 +88,7 @@ def test_the_first_lines_say_what_voids():
     lines = list(record.lines({"findings": [CONFOUND, *[THIN] * 7], "samples": 1200, "streams": ["rgb"], "splits": []}))
     assert lines[0] == "audit of 1,200 samples, rgb: 1 void, 7 warnings"
     assert lines[1] == "void (sex): confounded label: sex goes with day"
-    assert lines[-1] == "and 2 more warnings in audit.json"
+    assert lines[-1] == "and 2 more in audit.json"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +13,16 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 from own_table import table, write
+from PIL import Image
 
+from multimodal_lab.cache.start import StartCache
 from multimodal_lab.config.check import check_command
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.problem import ConfigError, StudyError
 from multimodal_lab.config.study import read
 from multimodal_lab.config.suggest import node
 from multimodal_lab.config.targets import conf_dir
+from multimodal_lab.data.readers.media_table import MediaTable
 from multimodal_lab.study.compare import derive, look, plans, report, size
 from multimodal_lab.study.compare.arms import Design, Parts, arms
 from multimodal_lab.study.compare.budget import seconds, told
@@ -195,6 +199,39 @@ def test_a_plan_tells_and_times_the_first_cell_that_there_will_be(tmp_path, monk
         counts[split] = (len(data.splits["train"]), len(data.splits["test"]))
         assert tuple(map(int, told_so.groups())) == counts[split]
     assert len({*counts.values()}) > 1
+
+
+def test_planning_reads_every_sample_once_and_the_cells_find_what_it_learnt(tmp_path, monkeypatch):
+    rows = []
+    for i in range(12):
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(
+            tmp_path / f"{i}.png"
+        )
+        asked = [
+            {"question": f"is there a {what}?", "answer": "yn"[i % 2], "type": "presence"} for what in ("road", "lake")
+        ]
+        rows += [{"image": f"{i}.png", "split": "train", **row} for row in asked]
+    (tmp_path / "qa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    seen, read, reads = [], MediaTable.read, Counter()
+
+    def counted(source, index, streams):
+        reads[index] += any(stream.kind == "image" for stream in streams)
+        return read(source, index, streams)
+
+    monkeypatch.setattr(MediaTable, "read", counted)
+    monkeypatch.setattr(
+        "multimodal_lab.study.compare.trial.time_cells",
+        lambda configs: seen.append(configs) or Timing(1.0, dict.fromkeys(configs, 1.0)),
+    )
+    words = ["study=compare", "data=rsvqa_lr", f"data.root={tmp_path}", "modality=image_question", "data.cache=false"]
+    derived([*words, "study.labels=[presence]", "study.fusions=[concat]", f"hydra.sweep.dir={tmp_path / 'runs'}"])
+    assert reads == dict.fromkeys(range(24), 1)
+    cfg = seen[0]["concat"]
+    data = safe_instantiate(cfg.data)
+    data.verify = "none"
+    made = data.prepare(OmegaConf.to_container(cfg.modality), 0, memory=StartCache())
+    assert sum(reads.values()) == 24
+    assert made.streams["image"].mean
 
 
 def test_a_budget_is_a_time():

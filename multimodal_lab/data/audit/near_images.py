@@ -56,16 +56,18 @@ class Pairs:
 def near(thumbs: np.ndarray, usable: np.ndarray, content: np.ndarray, parts: Parts) -> Found:
     """Near copies in an earlier part of images (N, C, 32, 32) uint8: turned, mirrored, cropped, shifted, in grey.
 
-    usable (N,): there, and not blank; content (N,): rows of equal content are no near copies. Time grows about as N, memory by
-    some 3 KB an image.
+    usable (N,): there, and not blank; content (N,): rows of equal content are no near copies, and are compared once, so that many
+    rows of one image don't crowd out other candidates. Time grows about as different N, memory by some 3 KB an image.
     """
     best, fine = np.zeros(len(thumbs)), np.zeros(len(thumbs))
     partner, view = np.full(len(thumbs), -1), np.zeros(len(thumbs), dtype=np.int64)
-    train = parts.rows("train")[usable[parts.rows("train")]]
+    train = _different(parts.rows("train")[usable[parts.rows("train")]], content)
     shared = learnt(thumbs, train) if len(train) > 1 else None
     for place in range(len(parts.names) - 1 if shared is not None else 0):
         assert shared is not None
-        base, query = (np.flatnonzero(own & usable) for own in (parts.home == place, parts.home > place))
+        every = np.flatnonzero((parts.home > place) & usable)
+        base = _different(np.flatnonzero((parts.home == place) & usable), content)
+        query = _different(every, content)
         for pairs in candidates(thumbs, base, query) if len(base) and len(query) else ():
             pairs = pairs.take(np.flatnonzero(content[pairs.first] != content[pairs.held]))
             whole, detail = compared(thumbs, pairs, shared)
@@ -73,8 +75,18 @@ def near(thumbs: np.ndarray, usable: np.ndarray, content: np.ndarray, parts: Par
                 row = pairs.held[k]
                 if whole[k] > best[row]:
                     best[row], fine[row], partner[row], view[row] = whole[k], detail[k], pairs.first[k], pairs.view[k]
+        _, first, which = np.unique(content[every], return_index=True, return_inverse=True)
+        same = every[first[which]]  # the row of `query` that each stands for
+        to = best[same] > best[every]
+        for own in (best, fine, partner, view):
+            own[every[to]] = own[same[to]]
     held = np.flatnonzero((partner >= 0) & (best >= WHOLE) & (fine >= FINE))
     return Found(held, partner[held], best[held], view[held])
+
+
+def _different(rows: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """The first of the ascending `rows` with each content."""
+    return rows[np.sort(np.unique(content[rows], return_index=True)[1])]
 
 
 def learnt(thumbs: np.ndarray, train: np.ndarray) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ import pandas as pd
 
 from multimodal_lab.data import kinds
 from multimodal_lab.data.readers.ahead import Ahead, Job
+from multimodal_lab.data.readers.cells import Cells
 from multimodal_lab.data.readers.columns.image import ImageColumns
 from multimodal_lab.data.readers.columns.medium import Decoded, Medium, Opening, require_columns
 from multimodal_lab.data.readers.gaps import Gaps, Missing
@@ -20,10 +21,10 @@ from multimodal_lab.data.readers.limits import Limits
 from multimodal_lab.data.readers.pair_rows import Rows, columns_of_files, columns_of_texts, field_of, name_rows
 from multimodal_lab.data.readers.pieces import CLIP, ENDS, Pieces, cut, in_clips
 from multimodal_lab.data.readers.places import Places
-from multimodal_lab.data.readers.recent import Recent
 from multimodal_lab.data.readers.recordings import RECORDING
-from multimodal_lab.data.readers.tables import doubts, frame
+from multimodal_lab.data.readers.tables import doubts, of_rows
 from multimodal_lab.data.readers.windows import Windows
+from multimodal_lab.data.recent import Recent
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.split.same_image import group
 from multimodal_lab.data.streams.bands import indices
@@ -99,10 +100,11 @@ class MediaTable:
         own = [m.identity for m in self.media[1:] if m.columns]
         self.identity = (self.media[0].columns, self.text_columns, colour, alpha, *own, *self.pieces.identity)
         self.id, told = name_rows(rows, id, self.images, self.file, self._called())
-        made = self.pieces.marked(in_clips(self._table(rows), max(m.clips for m in self.media), self.file))
+        made = of_rows(rows, self.id, self.images, self.text_columns, self.file)
+        made = self.pieces.marked(in_clips(made, max(m.clips for m in self.media), self.file))
         made, self.together = group(made, [self.pieces.item(column) for column in self.images])
-        self._recent = Recent() if self.together else None
-        self._ahead = Ahead()
+        self._recent: Recent[Decoded] | None = Recent() if self.together else None
+        self._ahead, self._cells = Ahead(), Cells()
         self.samples: pd.DataFrame = made if windows is None or windows.length is None else self._cut(made, windows)
         self.samples = self.pieces.clips(self.samples, [c for m in self.media if m.clips > 1 for c in m.columns])
         self.items = {f: self.pieces.item(m.column(f), m.clips > 1) for f, m in self.fields.items()}
@@ -121,23 +123,34 @@ class MediaTable:
         rates: dict[str, float] = {}
         decoded: dict[Hashable, Decoded] = {}
         scales: dict[str, float] = {}
+        identities: dict[str, Hashable] = {}
         for stream in streams:
             field = self._field(stream)
             if kinds.of(stream).stored == "column":
-                value = self.samples[field].iloc[index]
+                value = self._cells(self.samples, field)[index]
                 inputs[stream.name] = value if isinstance(value, str | list) else None
                 continue
             wanted = (field, self.fields[field].wanted(stream))
+            job = self._job(field, index, stream)
             if wanted not in decoded:
-                decoded[wanted] = self._decoded(field, index, stream)
+                decoded[wanted] = Decoded(None) if job is None else self._decoded(field, *job)
             found = decoded[wanted]
             x = found.values
             inputs[stream.name] = None if x is None else x[indices(stream, self.field_bands[field])]
             scales[stream.name] = found.full_scale
+            if self._recent is not None and job is not None:
+                identities[stream.name] = id(self), job[0]  # of two sources in one both may have such a path
             if found.rate is not None:
                 rates[stream.name] = found.rate
         alike = set(scales.values())
-        return Raw(inputs, None, scales if len(alike) > 1 else alike.pop() if alike else 1.0, rates=rates)
+        scale = scales if len(alike) > 1 else alike.pop() if alike else 1.0
+        return Raw(inputs, full_scale=scale, rates=rates, identities=identities)
+
+    def unread(self, streams: Sequence[Stream], columns: Collection[str]) -> list[str]:
+        """Those of `notes` that are about a column which is none of these, and which none of these streams is cut from."""
+        fields = map(self._field, streams)
+        read = {*columns, *(self.fields[f].column(f) if f in self.fields else f for f in fields)}
+        return [note for note, column in self._about.items() if column not in read]
 
     def _cut(self, samples: pd.DataFrame, windows: Windows) -> pd.DataFrame:
         """A row a window of the one column of files with a time axis."""
@@ -183,19 +196,20 @@ class MediaTable:
         kept = self._recent.kept if self._recent is not None else ()
         self._ahead.expect(job for job in jobs if job is not None and job[0] not in kept)
 
-    def _decoded(self, field: str, index: int, stream: Stream) -> Decoded:
-        """One file, or a piece of it."""
-        job = self._job(field, index, stream)
-        if job is None:
-            return Decoded(None)
-        key, read = job
+    def _decoded(self, field: str, key: Hashable, read: Callable[[], Decoded]) -> Decoded:
+        """One file, or a piece of it; one that rows share can't be written to."""
         fresh = partial(self._ahead.get, key, read) if self.fields[field].apart else read
-        return fresh() if self._recent is None else self._recent.get(key, fresh)
+        if self._recent is None:
+            return fresh()
+        found = self._recent.get(key, fresh)
+        if found.values is not None:
+            found.values.flags.writeable = False
+        return found
 
     def _job(self, field: str, index: int, stream: Stream) -> Job | None:
         """The name of what a row has in a field, and what reads it; None where it lacks it."""
         medium = self.fields[field]
-        path = self.samples[column := medium.column(field)].iloc[index]
+        path = self._cells(self.samples, column := medium.column(field))[index]
         if not isinstance(path, str) or not path:
             return None
         piece = self.pieces.of(column, self.samples, index)
@@ -218,7 +232,7 @@ class MediaTable:
         fields: dict[str, list[str]] = {}
         for field, (kind, _) in self.field_kinds.items():
             fields.setdefault(kind, []).append(field)
-        return field_of(stream, fields, self.text_columns, self.file, list(self.samples))
+        return field_of(stream, fields, self.text_columns, self.file, self.samples)
 
     def _settled(self, rows: Rows, needed: Sequence[str], key: str | None, files: Sequence[str]) -> Rows:
         """The rows with their gaps settled by `missing`; names of files become paths."""
@@ -229,21 +243,8 @@ class MediaTable:
             self.pieces.require(number, row)
             renamed += gaps.files(number, row, files, places, self.on_error == "raise")
         taken, notes = gaps.settle(rows)
-        self.notes += notes
+        self.notes, self._about = [*self.notes, *notes], gaps.about
         if renamed:
             (written, path), said = renamed[0], f"{len(renamed)} {self._called()}s have a name written in another way"
             self.notes.append(f"{self.file}: {said}, such as {written!r} for {path}")
         return taken
-
-    def _table(self, rows: Rows) -> pd.DataFrame:
-        for row in rows:
-            row[self.id] = str(row[self.id])
-        made = frame(rows, self.file)
-        for column in [*self.images, *self.text_columns]:
-            if column not in made:
-                raise DataError(f"{self.file}: no row has a column {column!r}; there are {some(list(made.columns))}")
-        if clash := [c for c in ("id", "path") if c in made and c != self.id and c not in self.images]:
-            raise DataError(f"{self.file}: has a column {clash[0]!r}, which is the reader's own; rename it")
-        if "path" not in made:
-            made["path"] = made[self.images[0]] if self.images else self.file
-        return made if self.id == "id" else made.assign(id=made[self.id])

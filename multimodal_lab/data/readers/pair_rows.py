@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ KEYS = {"image": "images", "vector": "audio", "text": "texts"}  # of data.source
 
 
 def field_of(
-    stream: Stream, files: Mapping[str, Sequence[str]], texts: Sequence[str], where: str, columns: Sequence[object]
+    stream: Stream, files: Mapping[str, Sequence[str]], texts: Sequence[str], where: str, columns: Iterable[object]
 ) -> str:
     """The field that a stream is cut from: that of its `field`, or of its own name, or the only one; else `NoStream`.
 
@@ -126,7 +126,7 @@ def field_of(
         return choices[0]
     field = stream.name if unsaid and stream.name in choices else stream.field
     if field not in choices:
-        none = f"there is none; name some of {some(columns)} in data.source.{KEYS.get(kind, 'images')}"
+        none = f"there is none; name some of {some([*columns])} in data.source.{KEYS.get(kind, 'images')}"
         expected = f"one of the {stream.kind} columns of {where}: {', '.join(choices) or none}"
         raise NoStream(f"modality.{stream.name}.field: {stream.field or 'none'}, expected {expected}")
     return field

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -151,6 +152,21 @@ def read_lines(path: Path) -> tuple[list[dict[str, object]], list[str]]:
             raise DataError(f"{path}: line {number} is a JSON {type(row).__name__}, expected an object")
         rows.append(row)
     return rows, encoding_note(path.name, encoding)
+
+
+def of_rows(rows: list[dict[str, Any]], id: str, files: Sequence[str], texts: Sequence[str], file: str) -> pd.DataFrame:
+    """The rows as a sample table, named by their column `id`; `DataError` where a column of `files` or `texts` is not there."""
+    for row in rows:
+        row[id] = str(row[id])
+    made = frame(rows, file)
+    for column in [*files, *texts]:
+        if column not in made:
+            raise DataError(f"{file}: no row has a column {column!r}; there are {some(list(made.columns))}")
+    if clash := [c for c in ("id", "path") if c in made and c != id and c not in files]:
+        raise DataError(f"{file}: has a column {clash[0]!r}, which is the reader's own; rename it")
+    if "path" not in made:
+        made["path"] = made[files[0]] if files else file
+    return made if id == "id" else made.assign(id=made[id])
 
 
 def frame(rows: list[dict[str, object]], file: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,7 +99,7 @@ class WebDataset:
         scales: dict[str, float] = {}
         images: dict[str, np.ndarray] = {}
         for stream in streams:
-            field = field_of(stream, {"image": self.images}, self.text_columns, str(self.root), list(self.samples))
+            field = self._field(stream)
             if kinds.of(stream).stored == "column":
                 value = self.samples[field].iloc[index]
                 inputs[stream.name] = value if isinstance(value, str | list) else None
@@ -114,6 +114,14 @@ class WebDataset:
                 inputs[stream.name] = images[field][indices(stream, self.field_bands[field])]
                 scales[stream.name] = float(np.iinfo(images[field].dtype).max)
         return Raw(inputs, None, scales)
+
+    def unread(self, streams: Sequence[Stream], columns: Collection[str]) -> list[str]:
+        """Those of `notes` that are about a column which is none of these, and which none of these streams is cut from."""
+        read = {*columns, *map(self._field, streams)}
+        return [note for note, column in self._about.items() if column not in read]
+
+    def _field(self, stream: Stream) -> str:
+        return field_of(stream, {"image": self.images}, self.text_columns, str(self.root), self.samples)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": {}}  # open files belong to this process
@@ -191,7 +199,7 @@ class WebDataset:
             gaps.texts(number, row, self.text_columns)
             gaps.columns(number, {**row, **members}, [*needed, *self.images], "id")
         kept, notes = gaps.settle([*zip(rows, self._members)])
-        self.notes += notes
+        self.notes, self._about = [*self.notes, *notes], gaps.about
         self._members = [members for _, members in kept]
         return [row for row, _ in kept]
 

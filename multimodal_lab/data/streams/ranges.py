@@ -13,6 +13,7 @@ class BandRanges:
     def __init__(self) -> None:
         self.low: np.ndarray = np.zeros(0)
         self.high, self.total, self.count = self.low, self.low, self.low
+        self.last = self.low, self.low  # total and count of what was taken in last
         self.same: list[list[int]] = []  # bands that were equal in every sample so far, two or more together
 
     def add(self, x: np.ndarray) -> None:
@@ -21,6 +22,7 @@ class BandRanges:
         low, high = np.fmin.reduce(x, 1).astype(np.float64), np.fmax.reduce(x, 1).astype(np.float64)
         count = np.asarray((~np.isnan(x)).sum(1) if gaps else np.full(len(x), x.shape[1]))
         total = np.asarray((np.nansum if gaps else np.sum)(x, 1, dtype=np.float64))
+        self.last = total, count
         if not len(self.count):
             self.low, self.high, self.total, self.count = low, high, total, count.astype(np.float64)
             self.same = _alike(x, [[*range(len(x))]])
@@ -29,6 +31,10 @@ class BandRanges:
         self.total, self.count = self.total + total, self.count + count
         if self.same:
             self.same = _alike(x, self.same)
+
+    def again(self) -> None:
+        """Take in what was taken in last once more."""
+        self.total, self.count = self.total + self.last[0], self.count + self.last[1]
 
     def facts(self) -> dict[str, Any]:
         """low, high, mean: a number a band, None where it has none. same: places of bands that are equal throughout."""

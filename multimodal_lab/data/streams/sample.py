@@ -16,6 +16,7 @@ from multimodal_lab.data.content import Content
 from multimodal_lab.data.kind import Background, NodataRule, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw, Source
 from multimodal_lab.data.streams import nodata, steps
+from multimodal_lab.data.streams.finished import Finisher
 from multimodal_lab.data.streams.own_scaling import OwnScaling
 from multimodal_lab.data.streams.resize import Resize
 from multimodal_lab.data.streams.scaling import Scaling
@@ -73,6 +74,7 @@ class SampleReader:
             for n, p in plans.items()
         }
         self.fitted = {name: StreamStatistics() for name in plans}
+        self.finisher = Finisher()
         self.tokens: dict[str, Any] = {}
         self.layouts: dict[str, tuple[Any, ...]] = {}  # of the last sample, so that the next is compared at once
         self.content = Content([n for n, kind in self.kinds.items() if kind.has_bands], len(self.names))
@@ -82,6 +84,9 @@ class SampleReader:
         self.gone: dict[str, np.ndarray] = {}  # {stream: (N,) bool}: entries taken away, which are not read
         self.units = {name: units.alike(p.stored.bands) for name, p in plans.items()}  # {}: values are not held to them
         self.watch: Callable[[int], None] | None = None
+        self.seen: Callable[[SampleReader, int, Raw], None] | None = (
+            None  # told of every sample that was read and checked
+        )
 
     @property
     def keeps_stored(self) -> bool:
@@ -134,15 +139,11 @@ class SampleReader:
             self.content.see(row, raw)
             nodata.mark(self, raw)
             self.require_units(raw)
-            for name, plan in self.plans.items():
-                if plan.longer == "cut" and (x := raw.inputs[name]) is not None:
-                    limit = steps.most(plan, self.fitted[name])
-                    raw.inputs[name] = steps.cut(x, limit)
-                    for masks in (raw.measured, raw.seen):
-                        if (mask := masks.get(name)) is not None and mask.ndim == 3:  # (T, H, W)
-                            masks[name] = mask[:limit]
+            steps.shorten(self, raw)
         except DataError as error:
             raise self.named(row, error) from error
+        if self.seen is not None:
+            self.seen(self, row, raw)
         if self.cache:
             self.kept[row] = raw
         else:
@@ -192,7 +193,7 @@ class SampleReader:
                 if kind.drawn_each_epoch:
                     texts[name] = kind.several(self, raw, name)
                     continue
-                inputs[name], mask = kind.finish(self, raw, name)
+                inputs[name], mask = self.finisher(self, kind, raw, name)
                 if kind.spatial and inputs[name] is not None:
                     seen[name] = mask
                 if self.plans[name].timed and (x := inputs[name]) is not None:

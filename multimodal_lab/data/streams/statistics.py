@@ -16,6 +16,7 @@ class Moments:
         self.count = np.zeros(0)
         self.mean = np.zeros(0)
         self.square = np.zeros(0)
+        self.last = self.count, self.mean, self.square  # of what was taken in last
 
     def add(self, x: np.ndarray) -> None:
         """Take in (C, n) values, n >= 1; NaN is none."""
@@ -25,7 +26,12 @@ class Moments:
         if lacking:
             n = (~np.isnan(x)).sum(1).astype(np.float64)
             mean = np.nansum(x, 1) / np.maximum(n, 1)
-        square = (np.nansum if lacking else np.sum)((x - mean[:, None]) ** 2, 1)
+        self.last = n, mean, (np.nansum if lacking else np.sum)((x - mean[:, None]) ** 2, 1)
+        self.again()
+
+    def again(self) -> None:
+        """Take in what was taken in last once more."""
+        n, mean, square = self.last
         if not len(self.count):
             self.count, self.mean, self.square = n, mean, square
             return

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from multimodal_lab.data.kind import NodataRule, StreamPlan, StreamStatistics
+from multimodal_lab.data.kind import NodataRule, Samples, StreamPlan, StreamStatistics
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.data.streams.nodata import measured
 
@@ -45,6 +45,17 @@ def require_rate(name: str, plan: StreamPlan, raw: Raw, first: float | None) -> 
 def cut(x: np.ndarray, limit: int | None) -> np.ndarray:
     """(C, T, …) without what comes after `limit` steps."""
     return x if limit is None else x[:, :limit]
+
+
+def shorten(samples: Samples, raw: Raw) -> None:
+    """Cut at the end the recordings of a sample that may be longer than their stream (`longer=cut`), and their masks."""
+    for name, plan in samples.plans.items():
+        if plan.longer == "cut" and (x := raw.inputs[name]) is not None:
+            limit = most(plan, samples.fitted[name])
+            raw.inputs[name] = cut(x, limit)
+            for masks in (raw.measured, raw.seen):
+                if (mask := masks.get(name)) is not None and mask.ndim == 3:  # (T, H, W)
+                    masks[name] = mask[:limit]
 
 
 def gaps(x: np.ndarray, rule: NodataRule) -> np.ndarray:

@@ -62,6 +62,8 @@ def raws(reader: SampleReader, rows: np.ndarray) -> Iterator[tuple[int, Raw]]:
                 reader.require_units(raw)
             except DataError as error:
                 raise reader.named(row, error) from error
+            if reader.seen is not None:
+                reader.seen(reader, row, raw)
             yield row, raw
 
 

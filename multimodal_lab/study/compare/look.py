@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal_lab.cache.start import StartCache
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.problem import StudyError
 from multimodal_lab.data import kinds
@@ -54,9 +55,10 @@ def look(node: Mapping[str, Any], modality: dict[str, Any], asked: Request) -> F
             raise StudyError("data.split.test: 0 leaves nothing to judge on; expected a share such as 0.3")
         found = [labels.describe(held, name, groups, choice.split.by, factory, asked) for name in chosen]
         factory.labels, factory.split, factory.verify = [*chosen, *beside], choice.split, "none"
-        data = factory.prepare(modality, 0)
+        factory.seen = seen = sound.Seen()
+        data = factory.prepare(modality, 0, memory=StartCache())  # what it learns the cells find
         inputs = tuple(_input(name, data, modality[name]) for name in data.streams)
-        sound.require_streams(data, [label.name for label in found if label.kind == "class"])
+        sound.require_streams(data, [label.name for label in found if label.kind == "class"], seen)
     except DataError as error:
         raise StudyError(f"study=compare: {error}") from error
     node_of_all, apart = _stacked(source, inputs)

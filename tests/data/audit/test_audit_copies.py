@@ -63,11 +63,11 @@ CHANGES = {
 }
 
 
-def found(images, train):
+def found(images, train, content=None):
     """{row: (its likest of the training rows, its view)}"""
     rows = {"train": np.arange(train), "test": np.arange(train, len(images))}
     own = parts(rows, pd.DataFrame({"id": [str(i) for i in range(len(images))]}), np.arange(len(images)), None)
-    usable, content = np.ones(len(images), dtype=bool), np.arange(len(images))
+    usable, content = np.ones(len(images), dtype=bool), np.arange(len(images)) if content is None else content
     made = near_images.near(thumbnail(images.astype(np.float32)), usable, content, own)
     return {h: (f, v) for h, f, v in zip(made.held.tolist(), made.first.tolist(), made.view.tolist(), strict=True)}
 
@@ -109,6 +109,17 @@ def test_how_far_the_search_is_is_told(monkeypatch, capsys):
         f"looking for near copies {len(near_images.ASKED) * rounds}/{len(near_images.ASKED) * rounds} · ETA 0 s" in said
     )
     assert f"laying the likest over each other {rounds}/{rounds} · ETA 0 s" in said
+
+
+def test_an_image_of_many_rows_is_compared_once_and_found_in_each(monkeypatch):
+    x = np.concatenate([drawn(3, count=60), drawn(3, count=60)[:5, :, ::-1]])
+    compared, counts = near_images.compared, []
+    monkeypatch.setattr(near_images, "compared", lambda t, p, s: counts.append(len(p.first)) or compared(t, p, s))
+    once = found(x, 40)
+    times = np.repeat(np.arange(len(x)), 5)
+    assert found(x[times], 200, times) == {5 * h + i: (5 * f, v) for h, (f, v) in once.items() for i in range(5)}
+    assert {h: f for h, (f, _) in once.items()} == {60 + i: i for i in range(5)}
+    assert sum(counts[: len(counts) // 2]) == sum(counts[len(counts) // 2 :])
 
 
 def test_smooth_skins_of_one_species_are_no_copies():

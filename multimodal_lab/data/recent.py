@@ -1,34 +1,42 @@
-"""Recently decoded files are kept: rows that share one, as questions about an image do, decode it once."""
+"""What was made last is kept: rows that share a file, as questions about an image do, decode and resize it once."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any
-
-from multimodal_lab.data.readers.columns.medium import Decoded
+from typing import Any, Generic, Protocol, TypeVar
 
 MOST = 1 << 27  # bytes
 
 
-class Recent:
-    """Decoded files by their names, the last used, `most` bytes at most; threads may share it, a pickled copy is empty."""
+class Held(Protocol):
+    """What knows how much memory it takes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes."""
+        ...
+
+
+T = TypeVar("T", bound=Held)
+
+
+class Recent(Generic[T]):
+    """Values by their names, the last used, `most` bytes at most; threads may share it, a pickled copy is empty."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most, self.held = most, 0
-        self.kept: OrderedDict[Hashable, Decoded] = OrderedDict()
+        self.kept: OrderedDict[Hashable, T] = OrderedDict()
         self.lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Decoded]) -> Decoded:
-        """The file of that name, made where it is not kept; it can't be written to."""
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value of that name, made where it is not kept."""
         with self.lock:
             if key in self.kept:
                 self.kept.move_to_end(key)
                 return self.kept[key]
         made = make()
-        if made.values is not None:
-            made.values.flags.writeable = False
         with self.lock:
             if made.nbytes <= self.most and key not in self.kept:
                 self.kept[key] = made
