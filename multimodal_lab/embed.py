@@ -7,6 +7,7 @@ folder of such files. Scaling, statistics, classes and tokenizers are the traini
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
@@ -24,7 +25,7 @@ from multimodal_lab.config.problem import ConfigError
 from multimodal_lab.runs import directory
 from multimodal_lab.runs.guarded import read_json
 from multimodal_lab.runs.records import read_config, require_readable
-from multimodal_lab.text import expected_one_of, key_values, plain_output, printable
+from multimodal_lab.text import beside, expected_one_of, key_values, meant, plain_output, printable
 
 USAGE = """usage: python -m multimodal_lab.embed run=DIR [out=DIR] [data=CHOICE] [data.KEY=VALUE …]
 
@@ -151,17 +152,18 @@ def asked(usage: str, keys: set[str]) -> tuple[dict[str, str], Path, list[str]]:
         sys.exit(f"error: run=DIR is missing{why}\n{usage}")
     folder = Path(words["run"])
     if not (folder / directory.CONFIG).is_file():
-        sys.exit(f"error: run={folder}: no run here (expected {directory.CONFIG} in it)")
+        sys.exit(f"error: run={folder}: no run here (expected {directory.CONFIG} in it){beside(folder)}")
     return words, folder, rest
 
 
-def opened(folder: Path, rest: list[str], labels: bool = False) -> DictConfig:
+def opened(folder: Path, rest: list[str], labels: bool = False, known: Collection[str] = ()) -> DictConfig:
     """The config of a run for the data that are asked for; refused before anything heavy is imported.
 
-    Data may have no labels, unless these are needed.
+    Data may have no labels, unless these are needed. known: what else the command takes, for the nearest of it.
     """
     if wrong := [a for a in rest if not a.startswith(WORDS)]:
-        raise ConfigError(f"{wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own")
+        near = f" (nearest: {own}=…)" if (own := meant(wrong[0].partition("=")[0], known)) else ""
+        raise ConfigError(f"{wrong[0]}: only data=… and data.KEY=… can be given; the rest is the run's own{near}")
     require_readable(folder)
     cfg = configured(folder, rest)
     refuse([*absent(cfg)])

@@ -50,10 +50,11 @@ class Bar:
 
     def __init__(self, doing: str, total: int, first: int = 0, console: Any = None, at_once: bool = False) -> None:
         global _busy
-        self.doing, self.total, self.first, self.console = doing, total, first, console
+        self.doing, self.total, self.first, self.console, self.at_once = doing, total, first, console, at_once
         self.active = _shown and not _busy
         self._began = time.monotonic()
         self._said = 0.0 if at_once else self._began
+        self._warm = self._began, first  # when the rounds that tell the time that is left began, and after how many
         self._bar: Any = self._started() if self.active and (_out or sys.stdout).isatty() else None
         _busy = _busy or self.active
 
@@ -71,13 +72,14 @@ class Bar:
             self._bar.update(self._bar.task_ids[0], completed=done, description=text or self.doing)
             return
         now = time.monotonic()
+        if self._warm[1] == self.first < done and not self.at_once:
+            self._warm = now, done  # the first round starts worker processes, and is no measure of the others
         last = done == self.total and self._said > self._began
         if now - self._said >= EVERY or last:
             self._said = now
-            gone = done - self.first
+            gone = done - self._warm[1]
             middle = f" · {text}" if text else ""
-            # before the first round is done nothing is known of the rest
-            left = f" · ETA {(now - self._began) / gone * (self.total - done):.0f} s" if gone > 0 else ""
+            left = f" · ETA {(now - self._warm[0]) / gone * (self.total - done):.0f} s" if gone > 0 else ""
             print(f"{self.doing} {done}/{self.total}{middle}{left}", file=_out, flush=True)
 
     def stop(self) -> None:

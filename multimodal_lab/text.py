@@ -28,6 +28,7 @@ ASCII = {
     "µ": "u",
     "’": "'",
 }
+UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf"}  # kinds of signs that leave no ink
 SECONDS = 1.0  # of CPU, for one name; what people write takes microseconds
 MANY = 16  # names: more of them are counted, not listed
 SHOWN = 5  # names, of a list that is cut
@@ -111,6 +112,15 @@ def meant(word: str, choices: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(choices), 1)), "")
 
 
+def beside(path: Path) -> str:
+    """The file or folder whose name a missing path may be a typo of, as `; nearest: PATH`; "" where there is none."""
+    try:
+        there = [p.name for p in path.parent.iterdir() if p.name != path.name]
+    except OSError:
+        return ""
+    return f"; nearest: {path.parent / near}" if (near := meant(path.name, there)) else ""
+
+
 def expected_one_of(found: object, choices: Iterable[str]) -> str:
     """The sentence that follows a name which is none of `choices`: what there is, and the nearest; three of many."""
     names = list(choices)
@@ -173,6 +183,11 @@ class Pattern:
                 f"{self.key}: {self.text!r} takes more than {SECONDS:g} s to match {name[:60]!r}; expected a pattern with one "
                 "way to match, such as without a repetition within a repetition"
             ) from why
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text is seen: none at all, or spaces, controls and marks without a width, such as U+200B."""
+    return not any(c.isalnum() or unicodedata.category(c) not in UNSEEN for c in text)
 
 
 def distinct(values: Iterable[T]) -> list[T]:

@@ -36,12 +36,14 @@ def test_a_pass_is_told_every_five_seconds_and_at_its_end(clock, capsys):
     assert len(lines) == 3
 
 
-def test_nothing_is_foretold_before_the_first_round_is_done(clock, capsys):
-    clock.step = 9.0
-    with Bar("packing", 100000) as bar:
+def test_nothing_is_foretold_by_the_first_round_which_starts_the_workers(clock, capsys):
+    clock.step = 900.0
+    with Bar("packing", 1000) as bar:
         bar.update(0)
         bar.update(1)
-    assert capsys.readouterr().out.splitlines() == ["packing 0/100000", "packing 1/100000 · ETA 1799982 s"]
+        clock.step = 9.0
+        bar.update(4)
+    assert capsys.readouterr().out.splitlines() == ["packing 0/1000", "packing 1/1000", "packing 4/1000 · ETA 2988 s"]
 
 
 def test_a_short_pass_says_nothing_and_a_pass_within_another_has_no_bar(clock, capsys):

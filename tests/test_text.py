@@ -9,7 +9,9 @@ import pytest
 
 from multimodal_lab.text import (
     and_more,
+    beside,
     expected_one_of,
+    is_blank,
     join_labels,
     key_values,
     nearest,
@@ -24,6 +26,17 @@ def test_a_wrong_name_is_followed_by_what_there_is_and_the_nearest():
     assert expected_one_of("fsed", ["rgb", "uv", "fused"]) == "expected one of rgb, uv, fused; nearest: fused"
     assert expected_one_of("x", ["rgb"]) == "expected one of rgb; nearest: rgb"
     assert expected_one_of("x", []) == "there is none"
+
+
+def test_a_missing_path_is_followed_by_the_one_that_may_be_meant(tmp_path):
+    (tmp_path / "lite0.safetensors").touch()
+    assert beside(tmp_path / "lite1.safetensors") == f"; nearest: {tmp_path}/lite0.safetensors"
+    assert beside(tmp_path / "vit.npz") == beside(tmp_path / "none" / "lite0.safetensors") == ""
+
+
+def test_a_text_is_blank_where_nothing_of_it_is_seen():
+    assert all(map(is_blank, ("", " \n\t", "\u00a0\u2003", "\u200b\u200d\ufeff", "\u00ad\x00\u2028")))
+    assert not any(map(is_blank, ("a", " . ", "犬", "😀", "\u200b!", "½")))
 
 
 def test_of_many_names_the_three_nearest_are_told():

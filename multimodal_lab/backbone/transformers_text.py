@@ -105,6 +105,7 @@ class TransformersText(nn.Module):
         begin: towers.Begin = "pretrained",
         pool: str = "auto",
         dropout: float | None = None,
+        key: str = "modality.text",
         **_: Any,
     ) -> None:
         """An error in one sentence, before data are read, for a directory, a tokenizer or a length that can't be."""
@@ -115,14 +116,14 @@ class TransformersText(nn.Module):
             raise ValueError(f"backbone.weights={weights}: a {config.model_type} reads no text; choose a text model")
         if (tokens or "word") in TRAINED and tokenizer_file(weights).is_file():
             raise ValueError(
-                f"tokens={tokens or 'word'} is trained on these data, but the model in {weights} reads by its own tokenizer; "
-                f"give tokens={weights} to the modality's text stream"
+                f"{key}.tokens={tokens or 'word'} is trained on these data, but the model in {weights} reads by its own "
+                f"tokenizer; give {key}.tokens={weights}"
             )
         if pool == "auto" and (hidden := getattr(config, "hidden_size", None)):
             require_dense(directory(weights, "backbone.weights"), hidden, begin)
         if length:
             own = sees_padding(directory(weights, "backbone.weights"), towers.whole_config(weights))
-            _require_length(length, config, None, "length", weights, own)
+            _require_length(length, config, None, f"{key}.length", weights, own)
 
     def forward(self, x: Tensor) -> Features:
         """x (N, L) int64 to tokens (N, L, D), zero where padded, and pooled (N, D)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from multimodal_lab.backbone import dinov3
 from multimodal_lab.files import read_json
+from multimodal_lab.text import beside
 
 FORMATS = (".safetensors", ".pt", ".pth", ".bin")
 INDEX = "model.safetensors.index.json"
@@ -49,7 +50,8 @@ def locate(weights: str, cfg: Mapping[str, Any], model: str) -> Path:
             f"{', '.join(FORMATS)}"
         )
     if not path.is_file():
-        raise FileNotFoundError(f"backbone.weights={weights}: no such file (looked for {path.absolute()})")
+        near = beside(path.absolute())
+        raise FileNotFoundError(f"backbone.weights={weights}: no such file (looked for {path.absolute()}){near}")
     return path
 
 

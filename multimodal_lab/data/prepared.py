@@ -142,8 +142,9 @@ class Prepared:
                 f"data.batch_size {size} can't be shared evenly by {world} processes; take a multiple of {world}"
             )
         if drop_last and count < size:
+            cure = f"at most {count}: data.batch_size={count}" if count > 1 else "give that split more (data.split)"
             raise DataError(
-                f"data.batch_size {size} is more than the {count} samples of {split}; at most {count}: data.batch_size={count}"
+                f"data.batch_size {size} is more than the {count} sample{'s' * (count > 1)} of {split}; {cure}"
             )
         return loader.steps(count, size, drop_last)
 

@@ -96,7 +96,7 @@ def text_stream(data: Any, asked: str | None, key: str) -> str:
 
 def lost(tokens: Any, texts: Sequence[str], stream: str) -> list[str]:
     """What a tokenizer loses of prompts, a sentence or none."""
-    cut, unknown, most = tokens.lost(texts)
+    cut, unknown, most, _ = tokens.lost(texts)
     told = [f"{cut:.0%} of prompts are cut (the longest has {most} tokens)"] if cut else []
     told += [f"{unknown:.0%} of their words are unknown to its tokenizer"] if unknown else []
     shown = f", such as {printable(repr(texts[0]))}" if told else ""

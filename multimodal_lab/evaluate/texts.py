@@ -20,8 +20,8 @@ Texts = dict[str, dict[int, list[str]]]  # {stream: {row of the embeddings: its 
 _SCHEMA = pa.schema([("row", pa.int64()), ("stream", pa.string()), ("text", pa.string())])
 
 
-def save(data: Any, splits: Sequence[str], path: Path) -> bool:
-    """Write the texts of the samples that have a thumbnail; False, and no file, where no stream is text.
+def save(data: Any, splits: Sequence[str], path: Path, most: int | None = LIMIT) -> bool:
+    """Write the texts of the first `most` samples of each split; False, and no file, where no stream is text.
 
     A row of the table is one text: the row of the embeddings that holds it, its stream, and the text itself, whose order is that
     of the sample.
@@ -35,7 +35,7 @@ def save(data: Any, splits: Sequence[str], path: Path) -> bool:
     first = 0
     for split in splits:
         chosen = data.rows(split)
-        for stream, texts in read(chosen[:LIMIT]).items():
+        for stream, texts in read(chosen[:most]).items():
             for place, own in enumerate(texts, first):
                 for text in own[:MOST]:
                     rows.append(place)
@@ -43,6 +43,7 @@ def save(data: Any, splits: Sequence[str], path: Path) -> bool:
                     words.append(shortened(text))
         first += len(chosen)
     table = pa.table([rows, streams, words], schema=_SCHEMA)
+    path.parent.mkdir(parents=True, exist_ok=True)
     files.atomic_write(path, lambda file: pq.write_table(table, file))
     return True
 
@@ -58,6 +59,24 @@ def load(path: Path) -> Texts:
     for row, stream, text in zip(*(column.to_pylist() for column in table.columns), strict=True):
         found.setdefault(stream, {}).setdefault(row, []).append(text)
     return found
+
+
+def beside(embeddings: Path) -> Path:
+    """Where the texts of a folder of embeddings are: a run's beside it, those of `embed` in a folder within, as `Embeddings.load`
+    takes every Parquet file of its own for a stream."""
+    return (embeddings.parent if embeddings.name == "embeddings" else embeddings / "texts") / FILE
+
+
+def of_rows(found: Texts, stream: str, rows: int) -> list[list[str]] | None:
+    """The texts of every row: those of the stream itself, else of the first stream; None where there are none.
+
+    `ValueError` for texts of other embeddings, that have fewer rows."""
+    own = found.get(stream) or next(iter(found.values()), None)
+    if own is None:
+        return None
+    if max(own) >= rows or min(own) < 0:
+        raise ValueError(f"a text of row {max(own)}, but {rows} samples are embedded")
+    return [own.get(row, []) for row in range(rows)]
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ def require_backbones(cfg: DictConfig) -> None:
     """Refuse, before data are read, what a backbone says that it can't be: by its class's `require_possible`, if it has one.
 
     That is given its own arguments and, where it asks for them, the images' `size`, None where only the files tell, and the
-    `tokens` and `length` of a text.
+    `tokens` and `length` of a text, with the `key` that they stand under.
     """
     source = cfg.data.get("source") or {}
     size = cfg.data.get("size") or (source.get("size") if "size" in source else None)
@@ -46,12 +47,20 @@ def require_backbones(cfg: DictConfig) -> None:
             "size": side if isinstance(side, int) else None,
             "tokens": own.get("tokens"),
             "length": own.get("length"),
+            "key": f"modality.{name}",
         }
         known = inspect.signature(check).parameters
         facts = {k: v for k, v in facts.items() if k == "size" or k in known}
         if (factory, facts) not in asked:
             asked.append((factory, facts))
-            check(**{**facts, **factory.keywords})
+            try:
+                check(**{**facts, **factory.keywords})
+            except ValueError as error:
+                if name not in (cfg.get("backbones") or {}):
+                    raise
+                # a class knows its arguments, and not under which key of the config they stand
+                said = re.sub(r"\bbackbone\.(?=[a-z])", f"backbones.{name}.", str(error))
+                raise type(error)(said) from error
 
 
 def take_preprocessing(cfg: DictConfig) -> None:

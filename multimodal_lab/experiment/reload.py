@@ -13,6 +13,7 @@ from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.data.dataset import Resplit
 from multimodal_lab.device.placement import pick_device
+from multimodal_lab.evaluate import texts
 from multimodal_lab.evaluate.embeddings import embed
 from multimodal_lab.experiment.build import build_system
 from multimodal_lab.runs.aliases import upgrade_weight
@@ -28,6 +29,7 @@ def embed_files(cfg: DictConfig, folder: Path, out: Path) -> str:
     with computing(system, "embedding the data"):
         found = embed(system, data, device, ("all",))
     files = found.save(out)
+    texts.save(data, ("all",), texts.beside(out), most=None)
     return f"{len(found)} samples embedded by {path}: {', '.join(sorted(f.name for f in files))} in {out}"
 
 

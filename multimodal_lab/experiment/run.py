@@ -19,6 +19,7 @@ from multimodal_lab.checkpoint.store import CheckpointStore, load_weights
 from multimodal_lab.config import redact
 from multimodal_lab.config.instantiate import safe_instantiate
 from multimodal_lab.config.plain import as_plain
+from multimodal_lab.config.rules.cache import could_be_cached
 from multimodal_lab.config.rules.run import monitor
 from multimodal_lab.config.rules.run import score as objective
 from multimodal_lab.config.rules.wiring import backbones, judge, scored
@@ -147,13 +148,17 @@ def describe(system: System, data: Any) -> str:
 
 
 def begins(plain: dict[str, Any]) -> list[str]:
-    """A line on what backbones of models that others have trained begin with; none where no backbone has a choice of weights."""
+    """What backbones of models that others have trained begin with, and which of them encode the same in every epoch."""
     found = [
         f"{name} {node['model']} weights={node['weights']}"
         for name, node in backbones(plain).items()
         if {"model", "weights"} <= node.keys()
     ]
-    return [f"backbones: {', '.join(found)}"] if found else []
+    told = [f"backbones: {', '.join(found)}"] if found else []
+    if once := could_be_cached(plain):
+        said = f"the backbone of {' and of '.join(once)} is frozen, and reads the same in every epoch"
+        told.append(f"{said}: cache=features encodes each sample once, to the same numbers")
+    return told
 
 
 def shown_label(wanted: str, data: Any) -> tuple[str, list[str]]:

@@ -44,6 +44,7 @@ USAGE += "\n".join(
     for one in (zero_shot_command, retrieve_command, negatives_command, scene_command, separate_command)
 )
 BY_NAME = {"retrieve": retrieve_command, "negatives": negatives_command, "separate": separate_command}
+KEYS = ("run", "out", "device", "pool")
 BY_WORD = (scene_command, zero_shot_command)
 
 
@@ -51,7 +52,7 @@ def predict(words: dict[str, str], folder: Path, rest: list[str]) -> str:
     """Write the table of a data set; what was written where."""
     out = Path(words.get("out", folder / "predicted.csv"))
     require_table(out)
-    cfg = opened(folder, rest)
+    cfg = opened(folder, rest, known=(*KEYS, *zero_shot_command.WORDS, *scene_command.WORDS))
     from multimodal_lab.experiment.reload import read_data
     from multimodal_lab.predict import load
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from multimodal_lab.data import kinds
 from multimodal_lab.data.source import DataError
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.evaluate.pool import Pool
@@ -166,4 +167,6 @@ def require_labels(system: Any, folder: Path) -> None:
         )
     if not system.labels:
         heads = ", ".join(system.heads)
-        raise DataError(f"{folder}: no head of this run tells a label (it has {heads}); embed the samples instead")
+        reads = any(kinds.of(stream).stored == "column" for stream in system.streams.values())
+        own = "name classes of your own, classes=[cat, dog], or " if reads else ""
+        raise DataError(f"{folder}: no head of this run tells a label (it has {heads}); {own}embed the samples instead")

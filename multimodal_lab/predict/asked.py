@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from multimodal_lab.data.readers.images import SUFFIXES
 from multimodal_lab.data.readers.video_file import SUFFIXES as VIDEOS
 from multimodal_lab.data.source import DataError
 from multimodal_lab.predict.expected import Expected
-from multimodal_lab.text import expected_one_of
+from multimodal_lab.text import beside, expected_one_of, is_blank
 
+PATHS = ("/", "./", "../", "~/")
 MOST = 1 << 24  # bytes of a file of queries
 
 
@@ -38,10 +40,12 @@ def stream_of(query: str, expected: Mapping[str, Expected], where: str) -> str:
     texts = [name for name, one in expected.items() if one.is_text]
     images = [name for name, one in expected.items() if kinds.get(one.kind).spatial and one.steps is None]
     path = Path(query).expanduser()
-    is_file, called = _is_file(path), path.suffix.lower() in SUFFIXES
+    is_file, called = _is_file(path), path.suffix.lower() in SUFFIXES or query.startswith(PATHS)
+    if called and not is_file and os.path.isdir(path):
+        raise DataError(f"{where}={query}: a folder, expected words, or one file")
     if called and not is_file and images:
         said = f"; as words: {texts[0]}={query}" if texts else ""
-        raise DataError(f"{where}={query}: no such file{said}")
+        raise DataError(f"{where}={query}: no such file{said}{beside(path)}")
     sounds = [name for name, one in expected.items() if one.is_sound]
     videos = [name for name, one in expected.items() if one.is_video]
     for suffixes, streams in ((SOUNDS, sounds), (VIDEOS, videos)):
@@ -69,7 +73,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _there(where: str, query: str) -> str:
-    if not query.strip():
+    if is_blank(query):
         raise DataError(f"{where}: empty, expected words or the path of a picture")
     return query.strip()
 
@@ -83,6 +87,6 @@ def _lines(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"queries={path}: no text in UTF-8 ({error.reason} at byte {error.start})") from error
-    if not any(line.strip() for line in lines):
+    if all(map(is_blank, lines)):
         raise DataError(f"queries={path}: empty, expected a query a line")
     return [_there(f"queries={path}: line {number}", line) for number, line in enumerate(lines, 1)]

@@ -28,12 +28,12 @@ SEEN = ("fingerprint", "modality", "choices", "streams", "bad")  # of a record: 
 CHANGED = {"data": "the files or how they are read", "weights": "the weights"}
 
 
-def of_embeddings(e: Embeddings, stream: str, data: Prepared | None = None) -> Index:
+def of_embeddings(e: Embeddings, stream: str, texts: Sequence[Sequence[str]] | None = None) -> Index:
     """The items of a stream, each once: what a projection head makes of them, where there is one, else their vectors.
 
     Rows of one image, embedded once for each of its captions, are one item, and so are equal texts, see `gallery`; where
-    nobody said which rows hold the same, rows called NAME_0, NAME_1, … of one vector. Columns: `split`, and with `data`, which
-    `e` was made of, `caption`: the text itself, or the first that stands beside an image.
+    nobody said which rows hold the same, rows called NAME_0, NAME_1, … of one vector. Columns: `split`, and with `texts`, those
+    of every row, see `texts_of`, `caption`: the text itself, or the first that stands beside an image.
     """
     if stream not in e.vectors:
         raise DataError(f"of={stream}: {expected_one_of(stream, e.vectors)}")
@@ -46,8 +46,8 @@ def of_embeddings(e: Embeddings, stream: str, data: Prepared | None = None) -> I
         e = replace(e, items={**e.items, stream: _repeated(e.ids, x)})
     held = gallery(e, stream, e.present[stream], projected)
     columns: dict[str, list[str | None]] = {"split": [str(e.split[row]) for row in held.home]}
-    if (texts := None if data is None else _texts(data, stream)) is not None:
-        columns["caption"] = [texts[row][n] if texts[row] else None for row, n in zip(held.home, held.text)]
+    if texts is not None:
+        columns["caption"] = [texts[row][n] if n < len(texts[row]) else None for row, n in zip(held.home, held.text)]
     made.add(held.x, [str(e.ids[row]) for row in held.home], **columns)
     return made
 
@@ -95,7 +95,7 @@ def _repeated(ids: Sequence[str], x: np.ndarray) -> np.ndarray:
     return np.where(cosine > 1 - ALIKE, first, np.arange(len(first)))
 
 
-def _texts(data: Prepared, stream: str) -> list[list[str]] | None:
+def texts_of(data: Prepared, stream: str) -> list[list[str]] | None:
     """The texts of every row: those of the stream itself, else of the first stream that is text; None where there are none."""
     texts = [name for name, plan in data.reader.plans.items() if kinds.of(plan.stored).stored == "column"]
     name = stream if stream in texts else next(iter(texts), None)

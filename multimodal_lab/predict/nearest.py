@@ -43,6 +43,8 @@ def nearest(query: Embeddings, name: str, index: Index, top_k: int) -> pd.DataFr
             f"{name} has vectors of width {x.shape[1]} and {of} of {index.width}: no loss has put them into one space"
         )
     rows = np.flatnonzero(query.present[name])
+    if not len(rows):
+        raise DataError(f"{name}: nothing is asked: every query is missing or blank")
     scores, found = index.search(x[rows], top_k)
     width = found.shape[1]
     flat = found.reshape(-1)

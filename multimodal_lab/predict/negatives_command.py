@@ -36,7 +36,7 @@ def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
     top_k = words.get("top_k", "10")
     if not top_k.isdecimal() or int(top_k) < 1:
         raise ConfigError(f"top_k={top_k}: expected a whole number from 1")
-    cfg = opened(folder, rest)
+    cfg = opened(folder, rest, known=(*WORDS, "out", "device"))
     cfg.data.cache = False  # a sample is read once
     from multimodal_lab.evaluate.embeddings import embed
     from multimodal_lab.experiment.reload import read_data

@@ -75,7 +75,7 @@ class Predictor:
         self.system, self.checkpoint = load_trained(self._cfg, folder, self._nothing, self.device)
         self.system.eval()
         self.prompts: PromptMemory | None = None  # where the weights stay as they are, as in a server
-        self.streams, self.classes = self._nothing.streams, self._nothing.classes
+        self.streams, self.classes, self.tokens = self._nothing.streams, self._nothing.classes, self._nothing.tokens
 
     def embed(self, samples: Any = None, *, mask: Any = None, **streams: Any) -> Embeddings:
         """The vectors of every stream, of fused and of a projection head."""

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
+from pyarrow import ArrowException
 
 from multimodal_lab.data.prepared import Prepared
 from multimodal_lab.data.source import DataError
+from multimodal_lab.evaluate import texts
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.predict import indexing
 from multimodal_lab.predict.index import TABLE, Index
 from multimodal_lab.predict.nearest import nearest, searched
+from multimodal_lab.runs.directory import CONFIG
 from multimodal_lab.text import expected_one_of
 
 Among = Embeddings | Index | Prepared | str | Path | None
@@ -59,7 +62,9 @@ def index_of(predictor: Embeds, among: Among, of: str) -> Index:
             **{k: v for k, v in wanted.items() if k in among.facts}
         )  # one of vectors of one's own says nothing
         return among
-    return indexing.of_embeddings(among if isinstance(among, Embeddings) else _saved(among, predictor), of)
+    if isinstance(among, Embeddings):
+        return indexing.of_embeddings(among, of)
+    return indexing.of_embeddings(*_saved(among, predictor, of))
 
 
 def kept_index(predictor: Embeds, data: Prepared, where: str, of: str) -> tuple[Index, str]:
@@ -69,14 +74,24 @@ def kept_index(predictor: Embeds, data: Prepared, where: str, of: str) -> tuple[
 
 
 def _of_data(predictor: Embeds, data: Prepared, of: str) -> Index:
-    made = indexing.of_embeddings(predictor.embed_data(data), of, data)
+    made = indexing.of_embeddings(predictor.embed_data(data), of, indexing.texts_of(data, of))
     made.facts |= indexing.facts_of(predictor.folder, predictor.checkpoint, data, of)
     return made
 
 
-def _saved(among: str | Path | None, predictor: Embeds) -> Embeddings:
+def _saved(among: str | Path | None, predictor: Embeds, of: str) -> tuple[Embeddings, str, list[list[str]] | None]:
+    """Saved embeddings, the stream of them, and the texts that are kept of their rows."""
     folder = predictor.folder / "embeddings" if among is None else Path(among).expanduser()
     if not folder.is_dir():
         told = "the run kept no embeddings; name a folder: data.root=…" if among is None else "no folder here"
         raise DataError(f"{folder}: {told}")
-    return Embeddings.load(folder)
+    if among is not None and (folder / CONFIG).is_file() and (folder / "embeddings").is_dir():
+        folder /= "embeddings"  # a run's directory stands for what it embedded
+    found, path = Embeddings.load(folder), texts.beside(folder)
+    if not path.is_file():
+        return found, of, None
+    try:
+        return found, of, texts.of_rows(texts.load(path), of, len(found))
+    except (OSError, ValueError, ArrowException) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path}: no texts of {folder} ({why}); without that file they are not shown") from error

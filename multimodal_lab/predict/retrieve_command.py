@@ -52,11 +52,14 @@ def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
     from multimodal_lab.predict import load
     from multimodal_lab.predict.asked import asked
     from multimodal_lab.predict.nearest import nearest, searched
+    from multimodal_lab.predict.unread import unread
 
     predictor = load(folder, words.get("device", "auto"))
     name, queries = asked(words, named, predictor.expected)
     of = searched(name, words.get("of"), predictor.expected)
     index, data, notes = _index(predictor, words, own, of)
+    if predictor.expected[name].is_text:
+        notes += unread(predictor.tokens.get(name), name, queries)
     for note in notes:
         print(note, flush=True)
     index.use(words.get("backend", "tiles"))

@@ -41,7 +41,7 @@ def tell(words: Mapping[str, str], folder: Path, rest: list[str]) -> str:
     from multimodal_lab.predict import load
 
     asked = _asked_for(words)
-    cfg = opened(folder, rest)
+    cfg = opened(folder, rest, known=(*WORDS, "out", "device"))
     from multimodal_lab.experiment.reload import read_data
 
     predictor = load(folder, words.get("device", "auto"))

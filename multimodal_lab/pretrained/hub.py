@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from multimodal_lab.files import read_json
+from multimodal_lab.text import beside
 
 CONFIG = "config.json"
 MODULES = "modules.json"  # of sentence-transformers: the model, and what stands behind it, each in a folder or beside this file
@@ -48,6 +49,7 @@ def directory(model: str, key: str) -> Path:
     if found is None or not (found / CONFIG).is_file():
         inside = found and inner(found)
         near = f"; {MODULES} says that its model lies in {key}={found / inside}" if found and inside else ""
+        near = near if found else beside(Path(model).expanduser().absolute())
         raise ValueError(
             f"{key}={model}: expected a directory with {CONFIG} and model.safetensors, as save_pretrained of transformers "
             f"writes it, or an id of the Hugging Face hub; found {f'no {CONFIG} in it' if found else 'no such directory'}{near}"

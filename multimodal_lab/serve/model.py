@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from multimodal_lab.predict import load
 from multimodal_lab.predict.files import Files, sources_in
 from multimodal_lab.predict.predictor import Predictor
 from multimodal_lab.predict.prompt_memory import PromptMemory
 from multimodal_lab.predict.trained import kinds_of
+from multimodal_lab.predict.unread import unread
 from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.question import FILE, is_pictured
 from multimodal_lab.serve.uploads import Wanted
@@ -100,17 +100,6 @@ class Model:
             made[FILE] = Wanted(True, False, alpha)
         return made
 
-    @cached_property
-    def tokens(self) -> dict[str, Any]:
-        """{stream: its tokenizer} of texts."""
-        found = self.predictor.prepared(self.predictor.given(["nothing"], {})).tokens
-        return {name: own for name, own in found.items() if name in self.streams}
-
     def lost(self, name: str, text: str) -> list[str]:
         """What the model does not see of a text: words beyond its context, and words that it never learnt, in sentences."""
-        tokens = self.tokens.get(name)
-        if tokens is None:
-            return []
-        cut, unknown, count = tokens.lost([text])
-        said = [f"{name}: {count} words or pieces, of which the run reads the first {tokens.room}"] if cut else []
-        return [*said, *([f"{name}: {unknown:.0%} of the words are unknown to the run"] if unknown else [])]
+        return unread(self.predictor.tokens.get(name), name, [text])

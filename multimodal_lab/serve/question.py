@@ -22,7 +22,7 @@ from multimodal_lab.serve.limits import Limits
 from multimodal_lab.serve.problem import RequestError, malformed, unusable
 from multimodal_lab.serve.reply import Asked
 from multimodal_lab.serve.uploads import Wanted
-from multimodal_lab.text import expected_one_of, show
+from multimodal_lab.text import expected_one_of, is_blank, show
 
 FILE = "file"  # beside the streams: one file that holds all bands of a sample
 
@@ -184,7 +184,7 @@ def given(
 def _text(value: Any, name: str, limits: Limits) -> str:
     if not isinstance(value, str):
         raise unusable(f"{name}: {type(value).__name__}, expected a text")
-    if not value.strip():
+    if is_blank(value):
         raise unusable(f"{name}: an empty text; expected some words")
     if len(value) > limits.letters:
         raise unusable(f"{name}: a text of {len(value):,} letters; the limit is {limits.letters:,}")

@@ -76,9 +76,9 @@ def laid(content: bytes, name: str, folder: Path, wanted: Wanted, limits: Limits
 
 def _opened(content: bytes, name: str, wanted: Wanted, limits: Limits) -> Image.Image | None:
     try:
-        image = opened(io.BytesIO(content), name, FORMATS, limits.pixels)
-    except DataError:
-        raise too_large(f"{name}: its header claims more pixels than the limit, {limits.pixels:,}") from None
+        image = opened(io.BytesIO(content), name, FORMATS, limits.pixels, hint="")
+    except DataError as error:
+        raise too_large(str(error)) from None
     except UnidentifiedImageError:
         if wanted.whole and content.startswith(TIFF):
             return None

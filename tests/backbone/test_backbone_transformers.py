@@ -339,11 +339,11 @@ def test_what_can_be_known_before_data_are_read_is_told_then(tmp_path):
     text_model(tmp_path)
     TransformersText.require_possible(str(tmp_path), tokens=str(tmp_path), length=LENGTH)
     for facts, words in (
-        ({"tokens": "word"}, r"reads by its own tokenizer; give tokens="),
-        ({"tokens": str(tmp_path), "length": 99}, "at most 12"),
+        ({"tokens": "word"}, r"modality\.words\.tokens=word is .* by its own tokenizer; give modality\.words\.tokens="),
+        ({"tokens": str(tmp_path), "length": 99}, r"modality\.words\.length: 99 tokens, .*; at most 12"),
     ):
         with pytest.raises(ValueError, match=words):
-            TransformersText.require_possible(str(tmp_path), **facts)
+            TransformersText.require_possible(str(tmp_path), **facts, key="modality.words")
     with pytest.raises(ValueError, match="a bert reads no images"):
         TransformersImage.require_possible(str(tmp_path))
     saved(ViTModel(ViTConfig(image_size=32, patch_size=8, **SIZE)), tmp_path / "vit")

@@ -8,10 +8,11 @@ from multimodal_lab.backbone.freeze import freeze
 from multimodal_lab.cache.features import moves
 from multimodal_lab.config import schema
 from multimodal_lab.config.plain import as_plain
-from multimodal_lab.config.rules.cache import cached
+from multimodal_lab.config.rules.cache import cached, could_be_cached
 from multimodal_lab.data.synthetic.specimens import Specimens
 from multimodal_lab.evaluate.embeddings import Embeddings
 from multimodal_lab.experiment.reload import embed_files
+from multimodal_lab.experiment.run import begins
 
 BASE = [
     "head=classifier", "loss=cross_entropy", "augment=none", "evaluate=[probe]", "train.epochs=2", "train.log_every=1",
@@ -131,3 +132,27 @@ def test_frozen_is_without_gradient_and_in_evaluation_mode_for_good():
     assert moves(net).startswith("leaves evaluation mode")
     assert not net.training
     assert moves(freeze(net)) == ""
+
+
+LIT = ["experiment=lit", "backbone.weights=/image"]
+LORA = ["experiment=clip_lora", "backbone.weights=/image", "backbones.text.weights=/text"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (LIT, ["image"]),
+        (LORA, ["image"]),  # not the text tower, which LoRA changes
+        ([*LORA, "adapt=freeze"], ["image", "text"]),
+        ([*LIT, "cache=features"], []),
+        ([*LIT, "train.epochs=1"], []),
+        ([*LIT, "train.max_steps=0"], []),
+        ([*LIT, "augment=flips"], []),
+        ([*LIT, "train.precision=bf16"], []),
+        (["experiment=clip"], []),
+    ],
+)
+def test_a_run_is_told_what_it_encodes_anew_to_the_same_features(composed, words, told):
+    plain = as_plain(composed("data.root=/pairs", *words, small=False))
+    assert could_be_cached(plain) == told
+    assert any("cache=features encodes each sample once" in line for line in begins(plain)) is bool(told)

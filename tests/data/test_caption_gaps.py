@@ -48,6 +48,7 @@ def prepared(source, **options):
 BLANK = [
     ({"text": ""}, "row 4 has no 'text'; it has image"),
     ({"text": "  \n"}, "row 4: 'text' is blank"),
+    ({"text": "\u200b \u00ad\ufeff"}, "row 4: 'text' is blank"),  # of signs that nobody sees
     ({"text": None}, "row 4 has no 'text'"),
     ({"text": []}, "row 4 has no 'text'"),
     ({"text": ["", " "]}, "row 4: text 1 of 2 of 'text' is blank"),
@@ -213,3 +214,12 @@ def test_headers_that_an_earlier_start_has_read_are_not_read_again(folder, monke
         for place in (tmp_path / "cache").rglob("headers/*.json"):
             place.write_text(damage)
         assert len(Pairs(root, colour="to_rgb").samples) == N
+
+
+def test_the_one_row_whose_value_is_of_another_kind_is_named(folder):
+    root = write(folder, rows(r3={"text": 5}))
+    with pytest.raises(DataError, match=r"index\.jsonl: row 4: 'text' is 5, expected a text or a list of texts"):
+        Pairs(root)
+    root = write(folder, rows(r3={"image": "img/3.pgn"}))
+    with pytest.raises(DataError, match=r"'image' names such files in 11 of 12 rows, but row 4 has 'img/3\.pgn'"):
+        Pairs(root)

@@ -14,9 +14,10 @@ from multimodal_lab.data.streams.tokenizer import Tokens
 
 def test_the_shares_that_are_lost():
     tokens = Tokens.train(["a red bird", "a blue moth"], 200, 5)
-    assert tokens.lost(["a red bird", "a red red bird"]) == (0.5, 0.0, 4)
-    assert tokens.lost(["a green bird", "a bird"]) == (0.0, 0.2, 3)
-    assert tokens.lost([]) == (0.0, 0.0, 0)
+    assert tokens.lost(["a red bird", "a red red bird"]) == (0.5, 0.0, 4, 0)
+    assert tokens.lost(["a green bird", "a bird"]) == (0.0, 0.2, 3, 0)
+    assert tokens.lost(["green fish", "a bird", ""]) == (0.0, 0.5, 2, 2)
+    assert tokens.lost([]) == (0.0, 0.0, 0, 0)
     with pytest.raises(DataError, match="half of a surrogate pair"):
         tokens.encode("a \ud83d bird")
 
@@ -62,3 +63,15 @@ def test_few_are_told_without_a_warning_and_none_not_at_all(notes):
     assert notes(["a b"] * 3, ["b a"], length=5, vocab=40) == []
     (said,) = notes(["a b"] * 3, ["a b"] * 200 + ["z"], length=5, vocab=40)
     assert said.startswith("text words: 0.0% of texts are cut and 0.2% of words are unknown in test")
+
+
+def test_texts_without_a_known_word_are_counted(notes):
+    (said,) = notes(["a b"] * 3, ["z", "y z", "a"], length=5, vocab=40)
+    assert "75.0% of words are unknown in test (2 of 3 texts have no known word)" in said
+
+
+def test_a_text_too_short_for_a_word_is_refused_by_its_key(notes):
+    with pytest.raises(DataError, match=r"modality\.words\.length=2: expected 3 or more \(nearest: .*length=3\)"):
+        notes(["a b"] * 3, ["a"], length=2, vocab=40)
+    with pytest.raises(DataError, match=r"modality\.words\.vocab=4: expected 5 or more"):
+        notes(["a b"] * 3, ["a"], length=9, vocab=4)

@@ -19,7 +19,7 @@ from multimodal_lab.evaluate.embeddings import Embeddings, embed
 from multimodal_lab.evaluate.pool import pooled, recordings
 from multimodal_lab.evaluate.retrieval import Retrieval
 from multimodal_lab.evaluate.retrieval_samples import _as_ranked, searched
-from multimodal_lab.predict.indexing import of_embeddings
+from multimodal_lab.predict.indexing import of_embeddings, texts_of
 from multimodal_lab.predict.negatives_command import mined
 from multimodal_lab.types import Features
 
@@ -157,7 +157,7 @@ def test_nothing_that_shares_a_text_is_a_hard_negative(found):
 
 def test_an_index_of_saved_embeddings_has_each_text_once(found, tmp_path):
     data, e = found
-    whole = of_embeddings(e, "text", data)
+    whole = of_embeddings(e, "text", texts_of(data, "text"))
     assert sorted(whole.columns["caption"]) == sorted({t for words in held().values() for t in words})
     e.save(tmp_path, ["parquet"])
     saved = of_embeddings(Embeddings.load(tmp_path), "text")

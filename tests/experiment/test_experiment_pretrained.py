@@ -208,3 +208,10 @@ def test_heads_on_two_frozen_towers_are_trained_on_what_these_say_once(composed,
     assert held
     assert not [name for name in held if name.startswith("backbones.")]
     assert len([*(tmp_path / "cache").rglob("tensors.safetensors")]) == 2
+
+
+def test_a_tower_of_its_own_is_told_of_by_its_own_key(composed):
+    words = ["backbone@backbones.text=transformers_text", "backbones.text.weights=someone/other"]
+    cfg = composed("experiment=clip", *words, "modality.text.tokens=/dir", "data.root=/pairs", small=False)
+    with pytest.raises(ValueError, match=r"^backbones\.text\.weights=someone/other: no such directory"):
+        require_backbones(cfg)

@@ -1,5 +1,6 @@
 """Which pairs of streams are compared, and how much each counts: a hub, weights, several positives, hard negatives."""
 
+import math
 from functools import partial
 
 import loss_oracle as oracle
@@ -186,3 +187,8 @@ def test_a_hub_or_a_pair_that_is_not_there_is_told(hub, pair_weights, argument, 
     assert said in str(error.value)
     with pytest.raises(ValueError, match=f"loss clip: {argument}="):
         clip(dict(zip(NAMES, streams())), IDS, there(), 0.1, hub=hub, pair_weights=pair_weights)
+
+
+def test_siglip_from_scratch_begins_with_the_share_of_pairs_in_its_batch(composed):
+    cfg = composed("experiment=siglip", "data.root=/pairs", small=False)
+    assert 1 / (1 + math.exp(-cfg.loss.bias.init)) == pytest.approx(1 / cfg.data.batch_size, rel=0.2)

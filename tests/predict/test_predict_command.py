@@ -23,7 +23,9 @@ def test_a_folder_becomes_a_table(cli, tiffs):
         (["run=/nowhere"], "error: run=/nowhere: no run here (expected config.yaml in it)"),
         (["run=RUN", "out=a.xlsx"], "error: out=a.xlsx: expected one of .csv, .parquet; nearest: "),
         (["run=RUN", "train.epochs=3"], "error: train.epochs=3: only data=… and data.KEY=… can be given"),
-        (["run=RUN", "data.root=KEPT"], "no head of this run tells a label (it has projection)"),
+        (["run=RUN", "clases=[a,b]"], "the rest is the run's own (nearest: classes=…)"),
+        (["run=RUN", "classes=[a,b]", "template=x"], "the rest is the run's own (nearest: templates=…)"),
+        (["run=RUN", "data.root=KEPT"], "name classes of your own, classes=[cat, dog], or embed"),
         (["retrieve", "run=RUN"], "error: retrieve: expected one query, such as query="),
         (
             ["retrieve", "run=RUN", "txt=a"],

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from multimodal_lab.data.source import DataError
+from multimodal_lab.embed import configured
+from multimodal_lab.experiment.reload import embed_files
 from multimodal_lab.predict import load
 from multimodal_lab.predict.index import Index
 from multimodal_lab.predict.retrieval_page import Hit, Query, html
@@ -114,7 +116,10 @@ def test_the_page_escapes_what_it_shows():
         (["query=a", "out=a.xlsx"], "error: out=a.xlsx: expected one of .csv, .parquet, .html"),
         (["query=a", "backend=annoy"], "error: backend=annoy: expected one of tiles, faiss, hnsw; nearest: "),
         (["query=  "], "error: query: empty, expected words or the path of a picture"),
+        (["text=\u200b"], "error: query: empty, expected words or the path of a picture"),
         (["query=/none/a.png"], "error: query=/none/a.png: no such file; as words: text=/none/a.png"),
+        (["query=/none/words"], "error: query=/none/words: no such file; as words: text=/none/words"),
+        (["query=KEPT/img"], "img: a folder, expected words, or one file"),
         (["query=KEPT/captions.csv"], "a file and words; say which: image=… or text=…"),
         (["queries=/none.txt"], "error: queries=/none.txt: no such file"),
         (["query=a", "of=txt"], "error: of=txt: expected one of image, text; nearest: text"),
@@ -163,3 +168,50 @@ def test_an_index_of_other_weights_or_another_stream_or_of_nothing_is_refused(ca
         predictor.retrieve(text="a", among=other)
     with pytest.raises(DataError, match="k is called top_k now: top_k=3"):
         predictor.retrieve(text="a", k=3)
+
+
+def test_the_words_of_what_the_run_embedded_stand_beside_it(asked, captioned, tmp_path):
+    run, _ = captioned
+    told = asked("query=picture of 3", "top_k=40").splitlines()[-40:]
+    for line in told:  # img/7.png … picture of 7
+        number = re.search(r"img/(\d+)\.png", line)[1]
+        assert line.endswith(f" picture of {number}")
+    asked("query=picture of 3", "top_k=2", f"out={tmp_path}/page.html")
+    assert (tmp_path / "page.html").read_text().count("picture of ") >= 3
+    index = load(run).index(among=run, of="text")  # the run's directory stands for its embeddings
+    assert sorted(index.columns["caption"]) == sorted(f"picture of {i}" for i in range(40))
+
+
+def test_what_embed_wrote_is_searched_with_its_words(asked, captioned, few, tmp_path):
+    run, _ = captioned
+    embed_files(configured(run, [f"data.root={few}"]), run, tmp_path / "own")
+    index = load(run).index(among=tmp_path / "own", of="text")
+    assert sorted(index.columns["caption"]) == sorted(
+        [*(f"picture of {i}" for i in range(8)), "another of 3", "a third"]
+    )
+    assert "picture of 3" in asked("query=picture of 3", f"among={tmp_path}/own", "top_k=20")
+    (tmp_path / "own/texts/texts.parquet").write_bytes(b"no table")
+    told = asked("query=picture of 3", f"among={tmp_path}/own")
+    assert re.match(r"error: .*own/texts/texts\.parquet: no texts of .*without that file they are not shown\n?$", told)
+    (tmp_path / "own/texts/texts.parquet").unlink()
+    assert "picture of" not in asked("query=picture of 3", f"among={tmp_path}/own")
+
+
+def test_a_picture_that_can_not_be_one_is_told_by_itself(asked, tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    assert re.match(rf"error: {tmp_path}/a\.png: not a whole, readable image", asked(f"query={tmp_path}/a.png"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/captions.csv").write_text("image,caption\n")
+    assert asked("query=a", f"data.root={tmp_path}/own").startswith("error: captions.csv: no sample in it")
+
+
+def test_words_that_the_run_never_read_are_told_before_what_they_find(asked, captioned, tmp_path):
+    told = asked("query=xyz qrs", "top_k=1").splitlines()
+    assert told[0] == "text: no word is known to the run, so that what it gives for it says nothing"
+    assert asked("query=picture of xyz", "top_k=1").startswith("text: 33% of the words are unknown to the run")
+    (tmp_path / "asked.txt").write_text("picture of 3\nxyz\n" + "picture " * 99)
+    told = asked(f"queries={tmp_path}/asked.txt", "top_k=1")
+    assert "text: 33% of 3 texts are longer (99 at most), of which the run reads the first 22" in told
+    assert "text: of 1 of 3 texts no word is known to the run" in told
+    with pytest.raises(DataError, match="text: nothing is asked: every query is missing or blank"):
+        load(captioned[0]).retrieve(text=" ")

@@ -223,7 +223,7 @@ def transparent():
 @pytest.mark.parametrize(
     ("content", "status", "said"),
     [
-        (bomb(), 413, "its header claims"),
+        (bomb(), 413, "its header claims 900,000,000 pixels; the limit is 50,000,000"),
         (bomb(9000, 9000), 413, "its header claims 9,000 x 9,000 pixels; the limit is 50,000,000"),
         (png(drawn("red", 3))[:-200], 422, "can't be decoded"),
         (png(drawn("red", 3), format="JPEG")[:300], 422, "image: a damaged picture (Truncated File Read)"),
@@ -249,6 +249,7 @@ def test_a_picture_that_can_not_be_used_is_one_sentence(client, content, status,
     ("path", "content", "status", "said"),
     [
         ("retrieve", {"streams": {"text": "  "}}, 422, "text: an empty text"),
+        ("retrieve", {"streams": {"text": "\u200b"}}, 422, "text: an empty text"),
         ("retrieve", {"streams": {"text": "a" * 20_000}}, 422, "the limit is 10,000"),
         ("retrieve", {"streams": {"text": "red \ud83d"}}, 422, "'red \\ud83d' holds half of a surrogate pair"),
         ("retrieve", {"streams": {"text": 3}}, 422, "text: int, expected a text"),

@@ -30,6 +30,15 @@ def cached(tree: Tree) -> Iterator[Problem]:
         yield Problem("train.precision", precision, "cache=features stores features in fp32", "train.precision=fp32")
 
 
+def could_be_cached(tree: Tree) -> list[str]:
+    """The streams that are encoded anew in every epoch to the same features, which cache=features would keep."""
+    epochs, steps = tree["train"].get("epochs"), tree["train"].get("max_steps")
+    if target(tree.get("cache") or {}) or epochs == 1 or steps in (0, 1):
+        return []
+    stay = [name for name in streams(tree) if _stays_frozen(tree, name)]
+    return stay if stay and not list(cached({**tree, "cache": {"_target_": "any"}})) else []
+
+
 def trained_runs(tree: Tree) -> Iterator[Problem]:
     """Encoders, and the weights of a warm start, come from runs that are there, and from one or the other."""
     node = tree.get("adapt") or {}
@@ -62,6 +71,17 @@ def _not_kept(tree: Tree, name: str) -> Problem | None:
         expects = "this backbone trains, and cache=features caches the outputs of frozen ones"
         return Problem(f"{key}.freeze", node.get("freeze"), expects, f"{key}.freeze=true, or adapt=freeze")
     return None
+
+
+def _stays_frozen(tree: Tree, name: str) -> bool:
+    """Whether the backbone of a stream has weights, and is known to keep them."""
+    own = tree.get("backbones") or {}
+    node = own.get(name, tree["backbone"])
+    return (
+        can_freeze(node)
+        and not reads_all(node)
+        and (node.get("freeze") is True or (frozen(tree) is not None and adapted(tree, name)))
+    )
 
 
 def _inputs(tree: Tree, kept: list[str]) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from multimodal_lab.data.kind import TRAINED, Kind, Learner, StreamPlan, StreamStatistics, looked_at
 from multimodal_lab.data.source import DataError, Raw
 from multimodal_lab.files import tokenizer_digest
-from multimodal_lab.text import half_character
+from multimodal_lab.text import half_character, is_blank
 from multimodal_lab.types import Stream
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Text(Kind):
         texts = [text] if isinstance(text, str) else list(text or [])
         if wrong := next((said for t in texts if t and (said := half_character(t))), ""):
             raise DataError(f"stream {name}: {wrong}")
-        return [t.strip() for t in texts if t and t.strip()]
+        return [t.strip() for t in texts if t and not is_blank(t)]
 
     def encode(self, samples: Samples, name: str, text: str) -> np.ndarray:
         """(L,) int64."""
@@ -49,17 +49,19 @@ class Text(Kind):
     def notes(
         self, samples: Samples, name: str, read: Callable[[int], Raw], splits: Mapping[str, np.ndarray]
     ) -> list[str]:
-        """What is lost: the share of texts that are cut at `length`, and of words that the tokenizer does not know.
+        """What is lost: the share of texts that are cut at `length`, and of words that the tokenizer does not know, and how
+        many texts have none that it knows, so that a tower can't tell them apart.
 
         Of the samples of each split that are `looked_at`; more than 1 % is a warning.
         """
         told, worst, longest = [], 0.0, 0
         for split, rows in splits.items():
             texts = [t for row in looked_at(rows) for t in self.several(samples, read(int(row)), name)]
-            cut, unknown, most = samples.tokens[name].lost(texts)
+            cut, unknown, most, nothing = samples.tokens[name].lost(texts)
             worst, longest = max(worst, cut, unknown), max(longest, most)
-            if cut or unknown:
-                told.append(f"{cut:.1%} of texts are cut and {unknown:.1%} of words are unknown in {split}")
+            if cut or unknown or nothing:
+                empty = f" ({nothing} of {len(texts)} texts have no known word)" if nothing else ""
+                told.append(f"{cut:.1%} of texts are cut and {unknown:.1%} of words are unknown in {split}{empty}")
         of_file = _of_file(samples, name)
         if not told:
             return of_file
@@ -114,8 +116,13 @@ class Vocabulary(Learner):
         plan, fitted = self.samples.plans[self.name], self.samples.fitted[self.name]
         if not self.texts:
             raise DataError(f"stream {self.name}: no sample of the training split has text in {plan.stored.field!r}")
-        from multimodal_lab.data.streams.tokenizer import Tokens
+        from multimodal_lab.data.streams.tokenizer import SPECIAL, Tokens
 
+        for key, found, least in (("vocab", plan.vocab, len(SPECIAL) + 1), ("length", plan.length, 3)):
+            if found < least:
+                raise DataError(
+                    f"modality.{self.name}.{key}={found}: expected {least} or more (nearest: modality.{self.name}.{key}={least})"
+                )
         model: Literal["word", "bpe"] = "bpe" if plan.model == "bpe" else "word"
         trained = Tokens.train(self.texts, plan.vocab, plan.length, model)
         self.samples.tokens[self.name] = trained

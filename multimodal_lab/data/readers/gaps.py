@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from multimodal_lab.data.readers.folder import NoFile
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.source import DataError
-from multimodal_lab.text import some
+from multimodal_lab.text import is_blank, some
 
 Missing = Literal["refuse", "keep", "drop"]
 Row = dict[str, Any]
@@ -45,10 +45,10 @@ class Gaps:
             if not all(isinstance(text, str) for text in found):
                 expected = "expected a text or a list of texts"
                 raise DataError(f"{self.file}: {self.called(number)}: {column!r} is {value!r}, {expected}")
-            kept = [text for text in found if text and not text.isspace()]
+            kept = [text for text in found if not is_blank(text)]
             if len(kept) == len(found):
                 continue
-            at = next(i for i, text in enumerate(found) if not text or text.isspace())
+            at = next(i for i, text in enumerate(found) if is_blank(text))
             told = f"text {at + 1} of {len(found)} of {column!r} is blank" if several else f"{column!r} is blank"
             if kept:
                 self.blank.setdefault(column, []).append(f"{self.called(number)}: {told}")

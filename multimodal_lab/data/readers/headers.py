@@ -49,7 +49,7 @@ def headers(
             made.append(error)
     bad = [found for found in made if isinstance(found, DataError)]
     if made and first is None:
-        raise DataError(f"{len(made)} files, none of which can be read: {bad[0]}")
+        raise _none(len(made), bad[0])
     if bad and on_error == "raise":
         raise DataError(f"{bad[0]} ({counted(len(bad), len(made), 'files')})") from bad[0]
     return made
@@ -64,7 +64,7 @@ class LazyHeaders:
         self._first: tuple[str, Any] | None = None
         good = next((i for i in range(len(paths)) if not isinstance(self[i], DataError)), None)
         if good is None:
-            raise DataError(f"{len(paths)} files, none of which can be read: {self[0]}")
+            raise _none(len(paths), self[0])
         self.first = self._first = paths[good], self[good]
 
     def __getitem__(self, index: int) -> Any:
@@ -95,3 +95,8 @@ def sized(paths: Sequence[str], suffixes: Sequence[str], found: Sequence[object]
         return table(paths, suffixes).assign(height=first.height, width=first.width)
     sizes = {name: [getattr(header, name, 0) for header in found] for name in ("height", "width")}
     return table(paths, suffixes).assign(**sizes)
+
+
+def _none(files: int, first: DataError) -> DataError:
+    """Of a set of files none can be read, of which there may be one alone."""
+    return first if files == 1 else DataError(f"{files} files, none of which can be read: {first}")

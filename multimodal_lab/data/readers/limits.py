@@ -61,7 +61,9 @@ class Limits:
 
     def count(self, where: str, samples: int) -> None:
         """Refuse (`DataError`) a set of no samples, or of more than the limit."""
-        if not 1 <= samples <= self.samples:
+        if not samples:
+            raise DataError(f"{where}: no sample in it, expected one at least")
+        if samples > self.samples:
             raise DataError(
-                f"{where}: {samples:,} samples, expected 1 to {self.samples:,} (data.source.limits.samples raises it)"
+                f"{where}: {samples:,} samples, expected at most {self.samples:,} (data.source.limits.samples raises it)"
             )

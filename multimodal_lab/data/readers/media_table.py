@@ -18,7 +18,7 @@ from multimodal_lab.data.readers.gaps import Gaps, Missing
 from multimodal_lab.data.readers.headers import Verify
 from multimodal_lab.data.readers.images import Alpha, Colour
 from multimodal_lab.data.readers.limits import Limits
-from multimodal_lab.data.readers.pair_rows import Rows, columns_of_files, columns_of_texts, field_of, name_rows
+from multimodal_lab.data.readers.pair_rows import Rows, columns_of_files, columns_of_texts, field_of, name_rows, no_file
 from multimodal_lab.data.readers.pieces import CLIP, ENDS, Pieces, cut, in_clips
 from multimodal_lab.data.readers.places import Places
 from multimodal_lab.data.readers.recordings import RECORDING
@@ -179,11 +179,8 @@ class MediaTable:
                 medium.columns = found
         self.images = list(dict.fromkeys(column for medium in self.media for column in medium.columns))
         if not self.images and self.media[0].asked is None:
-            others = "".join(f" or {medium.called}s (data.source.{medium.key})" for medium in self.media[1:])
-            raise DataError(
-                f"{self.file}: no column names pictures (data.source.images){others}; there are "
-                f"{some(list(dict.fromkeys(c for row in rows for c in row)))}; data=images reads pictures without a table"
-            )
+            others = [f"{medium.called}s (data.source.{medium.key})" for medium in self.media[1:]]
+            raise no_file(self.file, rows, self.media[0].named, others)
 
     def _called(self) -> str:
         """What the file that names a row is called."""

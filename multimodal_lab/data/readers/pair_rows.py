@@ -100,10 +100,26 @@ def columns_of_files(rows: Rows, suffixes: Collection[str]) -> list[str]:
     ]
 
 
+def no_file(file: str, rows: Rows, suffixes: Collection[str], others: Sequence[str]) -> DataError:
+    """No column names pictures, or one of the `others`: told by the first value of a column that mostly does and is none, else
+    by what columns there are."""
+    said = f"{file}: no column names {' or '.join(['pictures (data.source.images)', *others])}"
+    for c in _columns(rows):
+        wrong = [n for n, row in enumerate(rows, 1) if _known([row], c) and not _ends_in(row[c], suffixes)]
+        if 0 < len(wrong) < len(known := _known(rows, c)) / 2:
+            most, row = (
+                f"{len(known) - len(wrong)} of {len(known)} rows",
+                f"row {wrong[0]} has {rows[wrong[0] - 1][c]!r}",
+            )
+            return DataError(f"{said}; {c!r} names such files in {most}, but {row}")
+    return DataError(f"{said}; there are {some(_columns(rows))}; data=images reads pictures without a table")
+
+
 def columns_of_texts(rows: Rows) -> list[str]:
-    """The columns of text, by their usual names, the likeliest first."""
+    """The columns of text, by their usual names, the likeliest first; a row whose value is none is told once texts are read."""
     there = _columns(rows)
-    return [c for name in TEXTS for c in there if c.lower() == name and all(map(_is_text, _known(rows, c)))]
+    named = [c for name in TEXTS for c in there if c.lower() == name]
+    return [c for c in named if not (known := _known(rows, c)) or any(map(_is_text, known))]
 
 
 KEYS = {"image": "images", "vector": "audio", "text": "texts"}  # of data.source, that list the columns of a kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -12,11 +13,12 @@ from PIL import Image
 from multimodal_lab.data.source import DataError
 
 _OWN = Image.MAX_IMAGE_PIXELS
+RAISED = " (data.source.limits.pixels raises it)"
 _LIMIT = threading.Lock()  # it is one of the process, and pictures are opened by several threads
 
 
-def opened(file: Path | IO[bytes], name: str, formats: tuple[str, ...], pixels: int) -> Image.Image:
-    """The picture in `file`, of one of `formats`; nothing is decoded. name: of the file, for messages.
+def opened(file: Path | IO[bytes], name: str, formats: tuple[str, ...], pixels: int, hint: str = RAISED) -> Image.Image:
+    """The picture in `file`, of one of `formats`; nothing is decoded. name: of the file, for messages, which end in `hint`.
 
     pixels: the most that the caller takes (`Limits.pixels`), and holds the size against. Pillow refuses more than twice its own
     limit, which is raised to that for as long as the header is read; what it refuses then is a `DataError`.
@@ -33,6 +35,6 @@ def opened(file: Path | IO[bytes], name: str, formats: tuple[str, ...], pixels: 
                 finally:
                     Image.MAX_IMAGE_PIXELS = _OWN
         except Image.DecompressionBombError as error:
-            raise DataError(
-                f"{name}: its header claims more pixels than the limit, {pixels:,} (data.source.limits.pixels raises it)"
-            ) from error
+            found = re.search(r"\d+", str(error))  # all that Pillow tells of the size
+            claims = f"{int(found[0]):,} pixels" if found else "more pixels"
+            raise DataError(f"{name}: its header claims {claims}; the limit is {pixels:,}{hint}") from error

@@ -84,13 +84,15 @@ class Tokens:
         out[slice(self.length - len(ids), None) if self.marks.left else slice(len(ids))] = ids
         return out
 
-    def lost(self, texts: Sequence[str]) -> tuple[float, float, int]:
-        """The share of texts that `encode` cuts, the share of words that are unknown, and the most words of a text."""
+    def lost(self, texts: Sequence[str]) -> tuple[float, float, int, int]:
+        """The share of texts that `encode` cuts, that of words that are unknown, the most words of a text, and how many texts
+        have no known word at all."""
         found = [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
         lengths = [len(ids) for ids in found]
         cut = sum(n > self.room for n in lengths) / max(1, len(found))
-        unknown = 0 if self.marks.unk is None else sum(ids.count(self.marks.unk) for ids in found)
-        return cut, unknown / max(1, sum(lengths)), max(lengths, default=0)
+        unknown = [0 if self.marks.unk is None else ids.count(self.marks.unk) for ids in found]
+        nothing = sum(map(int.__eq__, unknown, lengths))
+        return cut, sum(unknown) / max(1, sum(lengths)), max(lengths, default=0), nothing
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """The text up to the first EOS, marks left out, words parted by one space."""
