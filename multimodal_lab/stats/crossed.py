@@ -19,8 +19,8 @@ class Crossed:
 
     fixed_variance: the part of se^2 that more seeds can't lower (groups, splits); seed_variance: the part that falls as
     1 / seeds. se is infinite (p is 1) with one seed or one group: then nothing says how far either would move the mean.
-    least: an se below which nothing is detectable, see `rare`. few_df: degrees of freedom for claims that a difference is small,
-    see `fewest_df`; None: df.
+    least: an se below which nothing is detectable, see `rare`; least_df: its degrees of freedom where they are more than df.
+    few_df: degrees of freedom for claims that a difference is small, see `fewest_df`; None: df.
     """
 
     mean: float
@@ -35,6 +35,7 @@ class Crossed:
     seed_variance: float
     fixed_variance: float
     least: float = 0.0
+    least_df: float = 0.0
     few_df: float | None = None
 
     @property
@@ -53,7 +54,7 @@ class Crossed:
         """The same with the interval of `cautious` where it is wider: arms that agree on a test part may differ on others."""
         if not self.se < self.least:
             return self
-        reach = self.least * float(stats.t.ppf((1 + level) / 2, self.df))
+        reach = self.least * float(stats.t.ppf((1 + level) / 2, max(self.df, self.least_df)))
         return replace(self, low=self.mean - reach, high=self.mean + reach)
 
 
@@ -85,15 +86,17 @@ def crossed(pairs: Paired, test_per_train: float | None = None, level: float = 0
         return unknown(pairs.mean, pairs.sums.shape)
     seed = seed_source(pairs.each)
     both = sum(both_variance(moved(arm)) for arm in pairs.each)
-    group = Source(group_variance(pairs), group_df(pairs))
+    few = fewest_df(pairs)
+    group = Source(group_variance(pairs), few if pairs.uneven else group_df(pairs))
     folds = None
     if splits > 1 and test_per_train is not None:
         folds = Source(corrected_variance(pairs.by_split, test_per_train), splits - 1.0)
     found, fewer = (
-        combined(pairs.mean, pairs.sums.shape, seed, both, of, folds, level)
-        for of in (group, replace(group, df=fewest_df(pairs)))
+        combined(pairs.mean, pairs.sums.shape, seed, both, of, folds, level) for of in (group, replace(group, df=few))
     )
-    return replace(found, least=least_se(pairs), few_df=fewer.df)
+    # df is then of the one or two classes or groups that differ, the floor of all: t of that df would widen it for a second time
+    whole = pairs.effective_groups - 1 if pairs.strata or pairs.uneven else 0.0
+    return replace(found, least=least_se(pairs), least_df=whole, few_df=fewer.df)
 
 
 def seed_source(arms: Sequence[Paired]) -> Source:

@@ -32,7 +32,8 @@ class Paired:
     stand in the test part of the split; names (G,): the groups. arms (2, S, R, G): the sums of the baseline's and of the arm's
     own scores, whose difference `sums` is; samples: the differences of single samples; both None where they are not known.
     strata: of a score over classes, for each of these how much of the score it holds and its own differences, from which the
-    degrees of freedom and the floor of `rare` follow.
+    degrees of freedom and the floor of `rare` follow. uneven: that few groups may move the mean more than the others do, so that
+    every claim takes the degrees of freedom of `crossed.fewest_df`.
     """
 
     sums: np.ndarray
@@ -41,6 +42,7 @@ class Paired:
     arms: np.ndarray | None = None
     samples: Samples | None = None
     strata: tuple[tuple[float, Paired], ...] = ()
+    uneven: bool = False
 
     @property
     def each(self) -> list[Paired]:

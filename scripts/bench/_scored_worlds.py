@@ -33,7 +33,7 @@ WORLDS = (
     World("single samples", "classes", 200),
     World("24 unequal groups", "classes", 24, 8, suits=0.5),
     World("4 classes, 40 groups", "classes", 40, 5, share=(0.4, 0.3, 0.2, 0.1), suits=0.3),
-    World("rare class, 12 of 400 samples", "classes", 400, share=(0.97, 0.03)),
+    *(World(f"rare class, {n} of 400 samples", "classes", 400, share=(1 - n / 400, n / 400)) for n in (12, 20, 30, 40)),
     World("rare class, 6 of 60 groups", "classes", 60, 5, share=(0.9, 0.1), suits=0.3),
     World("several labels, single samples", "labels", 200, share=(0.4, 0.25, 0.15)),
     World("several labels, 24 unequal groups", "labels", 24, 8, share=(0.4, 0.25, 0.15), suits=0.5),

@@ -28,7 +28,7 @@ import numpy as np
 from _rates import lower, upper
 from _scored_worlds import SEEDS, WORLDS, Runs, World, study
 
-from multimodal_lab.stats.answers import Answers, in_groups, usable
+from multimodal_lab.stats.answers import ENOUGH, Answers, in_groups, usable
 from multimodal_lab.stats.crossed import Crossed, crossed
 from multimodal_lab.stats.equivalence import within
 from multimodal_lab.stats.mover import Bounds, beyond, mover
@@ -40,17 +40,18 @@ GAIN = 0.5  # of the fused arm's clearness
 WEAK = -0.25  # of a weak control's
 ARMS = (0.0, 0.0, 0.0, 0.0, WEAK, WEAK, GAIN, GAIN)
 BASELINE, FUSED, FIRST, SECOND, POOR, POORER, BETTER, AS_GOOD = range(len(ARMS))
+_KEPT: dict[tuple[str, int], tuple[np.ndarray, ...]] = {}
 COLUMNS = ("test", "adds", "adds, weak", "adds, capacity", "harms", "redundant", "covered")
 
 
 def tested(score: Score, runs: Runs) -> tuple[Paired, Crossed, Bounds | None]:
     """The differences of a score, the study's test of them, and the further interval that an area under a curve has."""
     one = runs[0][0]
-    baseline, arm = (np.stack([score.values(a) for a in own])[:, None] for own in runs)
-    beside, each = (np.stack([score.each(a) for a in own])[:, None] for own in runs)
+    (baseline, beside), (arm, each) = (_scored(score, own) for own in runs)
+    uneven = one.kind == "labels" or _few(score, one, ENOUGH)
 
     def pairs_of(low: np.ndarray, high: np.ndarray, low_each: np.ndarray, high_each: np.ndarray) -> Paired:
-        pairs = paired(low, high, one.groups)
+        pairs = replace(paired(low, high, one.groups), uneven=uneven)
         if score.reach is not None and one.kind == "classes":
             pairs = stratified(pairs, low_each, high_each, one.groups, one.truth, score.reach)
         return pairs
@@ -64,6 +65,14 @@ def tested(score: Score, runs: Runs) -> tuple[Paired, Crossed, Bounds | None]:
     bounds = partial(mover, own[0], own[1], found)
     low, high = bounds(0.95)
     return pairs, replace(found, low=min(found.low, low), high=max(found.high, high)), bounds
+
+
+def _scored(score: Score, arm: list[Answers]) -> tuple[np.ndarray, np.ndarray]:
+    """What each sample gives to the score of each seed, and by itself, (S, 1, N) both; kept while the study is judged."""
+    key = (score.name, id(arm))
+    if key not in _KEPT:
+        _KEPT[key] = tuple(np.stack([of(a) for a in arm])[:, None] for of in (score.values, score.each))
+    return _KEPT[key]
 
 
 def true(score: Score, world: World) -> float:
@@ -85,6 +94,7 @@ def row(world: World, studies: int, asked: Sequence[str]) -> None:
     for i in range(studies):
         runs = study(world, ARMS, np.random.default_rng([i, world.groups]))
         for s in scores:
+            _KEPT.clear()
             if s.pseudo is None or len(usable(runs[0][0].kind, runs[0][0].truth, runs[0][0].groups)):
                 counts[s.name] += [1, *_found(s, runs, truth[s.name])]
     for s in scores:
@@ -111,21 +121,18 @@ def _found(score: Score, runs: Runs, at: float) -> list[bool]:
         sure and all(test(c, FUSED).p_above < ONE_SIDED for c in (POOR, POORER)),
         claims and all(test(c, BETTER).p_above < ONE_SIDED for c in (AS_GOOD, FIRST)),
         gain.mean < 0 and gain.p < 0.05,
-        apart < 0.05 and not _few(score, runs[0][0]),
+        apart < score.small and not _few(score, runs[0][0], score.enough),
         real.low <= at <= real.high,
     ]
 
 
-def _few(score: Score, one: Answers) -> bool:
-    """Whether no difference by this score is called small, as in `study.analysis.few_groups`."""
+def _few(score: Score, one: Answers, enough: int) -> bool:
+    """Whether a class stands in so few groups that its probabilities say little, as in `study.analysis.few_groups`."""
     if not score.outputs or one.kind == "values":
         return False
     if one.kind == "classes":
-        return min(in_groups(one.truth == c, one.groups) for c in np.unique(one.truth)) < score.enough
-    return (
-        min(in_groups(one.truth[:, k] == v, one.groups) for k in range(one.truth.shape[1]) for v in (0, 1))
-        < score.enough
-    )
+        return min(in_groups(one.truth == c, one.groups) for c in np.unique(one.truth)) < enough
+    return min(in_groups(one.truth[:, k] == v, one.groups) for k in range(one.truth.shape[1]) for v in (0, 1)) < enough
 
 
 def recall(studies: int) -> None:
@@ -140,6 +147,7 @@ def recall(studies: int) -> None:
         counts = np.zeros(3, int)
         for i in range(studies):
             runs = _rare(samples, size, np.random.default_rng([samples, size, i]))
+            _KEPT.clear()
             accuracy, balanced = (tested(named(name), runs) for name in ("accuracy", "balanced_accuracy"))
             counts += [
                 within(*accuracy[:2], 0.02) < 0.05,

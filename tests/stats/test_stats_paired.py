@@ -221,6 +221,9 @@ def test_the_degrees_of_freedom_of_smallness_are_those_of_the_groups_that_move_t
     assert fewest_df(pairs) == pytest.approx(min(1 / sum(s**2 for s in share) - 1, max(1, min(by_size, by_moment))))
     assert crossed(pairs).few_df <= crossed(pairs).df
     assert within(pairs, crossed(pairs), 2.0) >= within(pairs, replace(crossed(pairs), few_df=None), 2.0)
+    uneven = crossed(replace(pairs, uneven=True))
+    assert (uneven.df, uneven.few_df, uneven.se) == (crossed(pairs).few_df, crossed(pairs).few_df, crossed(pairs).se)
+    assert uneven.p >= crossed(pairs).p
 
 
 def test_a_margin_beyond_every_difference_is_a_margin_all_the_same():

@@ -6,7 +6,7 @@ from scipy import stats
 
 from multimodal_lab.stats.crossed import crossed
 from multimodal_lab.stats.equivalence import equivalence, tost
-from multimodal_lab.stats.paired import paired
+from multimodal_lab.stats.paired import paired, stratified
 from multimodal_lab.stats.rare import least_se
 
 
@@ -48,6 +48,21 @@ def test_where_all_groups_differ_the_floor_is_their_own_spread():
     pairs = paired(make.normal(size=(4, 1, 50)), make.normal(size=(4, 1, 50)))
     assert least_se(pairs) == pytest.approx(((pairs.by_group - pairs.mean * pairs.shares) ** 2).sum() ** 0.5)
     assert crossed(pairs).cautious.se >= crossed(pairs).least
+
+
+def test_the_floor_of_a_score_over_classes_has_the_degrees_of_freedom_of_all_groups():
+    """One class of four differs, in one of its three groups: the floor is of all twelve, whose t it takes."""
+    groups, each = np.arange(12), np.zeros((3, 1, 12))
+    arm = each.copy()
+    arm[:, :, 0] = 1
+    plain = paired(each, arm)
+    pairs = stratified(plain, each, arm, groups, groups // 3, lambda classes: 1 / classes)
+    found = crossed(pairs)
+    assert found.df == pytest.approx(2) and found.se < found.least
+    wide = found.widened()
+    assert wide.high - found.mean == pytest.approx(found.least * stats.t.ppf(0.975, 11))
+    alone = crossed(plain)
+    assert alone.widened().high - alone.mean == pytest.approx(alone.least * stats.t.ppf(0.975, alone.df))
 
 
 def test_a_gain_on_every_one_of_two_samples_is_not_sure():

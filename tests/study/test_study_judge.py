@@ -1,6 +1,7 @@
 """From cells to verdicts: what was put into the predictions comes out as a word, a number and a reason."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,11 @@ def test_all_of_three_modalities_are_held_against_the_best_two(tmp_path, every, 
     scores = answer.scores
     again = crossed(paired(scores.score["two"], scores.score["fused"], scores.groups), found.test_per_train)
     assert (own.raw, own.gain.p) == (again, again.p)
+    few = np.where(scores.groups == scores.groups[0], "rare", scores.truth)
+    by_loss = replace(scores, truth=few, by=replace(scores.by, score=named("log_loss")))
+    told = best_of_fewer.over_best([replace(answer, scores=by_loss)], THREE, found.test_per_train)["sex"]
+    assert told.equivalence.p == 1
+    assert every != 0.7 or own.equivalence.p < 0.6
 
 
 def test_of_equal_pairs_the_chosen_one_counts_and_labels_are_corrected_together(tmp_path):

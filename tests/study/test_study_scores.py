@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made import LEVELS, study
+from scipy.stats import t
 from sklearn import metrics
 
 from multimodal_lab.config.problem import StudyError
@@ -19,7 +20,7 @@ from multimodal_lab.files import file_hash
 from multimodal_lab.runs import hashes
 from multimodal_lab.stats.score import named as score_named
 from multimodal_lab.study.analysis import judge, results
-from multimodal_lab.study.analysis.few_groups import too_few
+from multimodal_lab.study.analysis.few_groups import too_few, uneven
 from multimodal_lab.study.launch.conclude import conclude
 from multimodal_lab.study.ledger import outcomes
 from multimodal_lab.study.ledger.scoring import require_fitting
@@ -146,4 +147,26 @@ def test_where_a_class_stands_in_few_groups_its_probabilities_show_nothing_to_be
     if kind == "labels":
         truth[groups > 20] = ""
     by = SimpleNamespace(score=score_named(score), kind=kind, title=score_named(score).title)
-    assert re.match(says or "$", too_few(SimpleNamespace(by=by, truth=truth, groups=groups)))
+    scores = SimpleNamespace(by=by, truth=truth, groups=groups)
+    assert re.match(says or "$", too_few(scores))
+    assert uneven(scores) == (kind == "labels" or (score == "log_loss" and rare < 10))
+
+
+@pytest.mark.parametrize(("score", "level"), [("auroc", 0.95), ("average_precision", 0.95), ("brier", 0.9)])
+def test_an_area_under_a_curve_is_called_equal_by_its_95_percent_interval(tmp_path, score, level):
+    folder = said_again(study(tmp_path, groups=60, score=score), lambda i: i % 2, recall)
+    (answer,) = judge.judge(outcomes.load(folder))
+    of = answer.headline.of
+    reach = t.ppf((1 + level) / 2, of.gain.few_df) * of.gain.cautious.se
+    assert of.equivalence.low - 1e-9 <= of.gain.mean - reach < of.gain.mean + reach <= of.equivalence.high + 1e-9
+    assert answer.headline.equivalence.alpha == pytest.approx((1 - level) / 2)
+
+
+def test_of_a_rare_class_by_its_probabilities_every_claim_takes_the_fewer_degrees_of_freedom(tmp_path):
+    made = {}
+    for name in ("accuracy", "log_loss"):
+        folder = said_again(study(tmp_path / name, groups=60, score=name), rare, recall)
+        (answer,) = judge.judge(outcomes.load(folder))
+        made[name] = answer.headline.of.gain
+    assert made["log_loss"].df == made["log_loss"].few_df
+    assert made["accuracy"].df > made["accuracy"].few_df

@@ -18,6 +18,7 @@ from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.seeds import FEWEST_SEEDS
 from multimodal_lab.stats.verdict import Difference, difference
 from multimodal_lab.study.analysis.compare import ALPHA, bounds, distinct, pair, runs, test
+from multimodal_lab.study.analysis.few_groups import too_few
 from multimodal_lab.study.analysis.judge import Answer
 from multimodal_lab.study.analysis.sentence import Lead, Seen, Unit
 from multimodal_lab.study.ledger.outcomes import Scores
@@ -95,9 +96,11 @@ def _compared(scores: Scores, arm: str, seen: Mapping[str, tuple[str, ...]], rat
     best = max(fewer, key=lambda a: runs(scores.score[a]).mean())
     raw, pairs = test(scores, best, arm, ratio), pair(scores, best, arm)
     among = rivals([test(scores, other, best, ratio) for other in fewer if other != best])
-    same = equivalence(pairs, raw, scores.by.margin, ALPHA, among, bounds(scores, best, arm, ratio, raw))
+    by = scores.by
+    same = equivalence(pairs, raw, by.margin, by.score.small, among, bounds(scores, best, arm, ratio, raw))
+    same = replace(same, p=1.0) if too_few(scores) else same
     added = tuple(m for m in seen[arm] if m not in seen[best])
-    gain = difference(raw, raw.p, raw.p_above, score=scores.by.score)
+    gain = difference(raw, raw.p, raw.p_above, score=by.score)
     return OverBest(arm, best, seen[best], added, gain, raw, same, among, len(distinct(scores, best, arm)))
 
 

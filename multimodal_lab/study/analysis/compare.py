@@ -20,7 +20,7 @@ from multimodal_lab.stats.permutation import SignFlip, sign_flip, wilcoxon
 from multimodal_lab.stats.power import Asked, Needed, detectable, seeds_needed
 from multimodal_lab.stats.verdict import ONE_SIDED, REQUIRED
 from multimodal_lab.study.analysis.control_name import control_name
-from multimodal_lab.study.analysis.few_groups import too_few
+from multimodal_lab.study.analysis.few_groups import too_few, uneven
 from multimodal_lab.study.ledger.outcomes import Scores
 from multimodal_lab.study.ledger.scoring import Scoring
 
@@ -71,7 +71,7 @@ class Comparison:
     @cached_property
     def equivalence(self) -> Equivalence:
         """Whether the difference is shown to be within the margin, of this arm alone."""
-        found = equivalence(self.pairs, self.gain, self.margin, ALPHA, self.among, self.bounds)
+        found = equivalence(self.pairs, self.gain, self.margin, self.by.score.small, self.among, self.bounds)
         return replace(found, p=1.0) if self.few else found
 
     @property
@@ -201,7 +201,8 @@ def pair(scores: Scores, baseline: str | None, arm: str) -> Paired:
     other, beside = (np.where(np.isnan(x), np.nan, 0.0) for x in (values, each))
     if baseline is not None:
         other, beside = scores.score[baseline][seeds], scores.each[baseline][seeds]
-    pairs, reach = paired(other, values, scores.groups), scores.by.score.reach
+    pairs = replace(paired(other, values, scores.groups), uneven=uneven(scores))
+    reach = scores.by.score.reach
     if reach is None or scores.by.kind != "classes":
         return pairs
     return stratified(pairs, beside, each, scores.groups, scores.truth.astype(str), reach)

@@ -14,7 +14,7 @@ from multimodal_lab.stats.holm import holm
 from multimodal_lab.stats.method_verdict import method_verdict
 from multimodal_lab.stats.verdict import ONE_SIDED, ControlEvidence, Difference, Evidence, Verdict, difference, verdict
 from multimodal_lab.study.analysis.collapse import Collapse, collapsed, without
-from multimodal_lab.study.analysis.compare import ALPHA, Comparison, Guard, compare, mean, repeats
+from multimodal_lab.study.analysis.compare import Comparison, Guard, compare, mean, repeats
 from multimodal_lab.study.audit import record
 from multimodal_lab.study.ledger import metric
 from multimodal_lab.study.ledger.outcomes import Outcomes, Scores
@@ -166,7 +166,7 @@ def _note(c: Comparison) -> str:
 
 
 def _small(guard: Guard, c: Comparison) -> bool:
-    return within(guard.pairs, guard.gain, c.margin) < ALPHA
+    return within(guard.pairs, guard.gain, c.margin) < c.by.score.small
 
 
 def _one_class(answer: Answer) -> list[str]:
