@@ -217,8 +217,8 @@ class Data:
         texts |= {p.stored.field for p in plans.values() if p.stored.field}
         found = auto.choose(table, self.labels, self.split, texts, getattr(self.source, "together", None))
         own = found.split
-        columns = {*found.labels, *linked.columns(own.by), own.stratify, own.column}
-        told = notes_of(self.source, [p.stored for p in plans.values()], columns - {None})
+        columns = [*found.labels, *linked.columns(own.by), *(c for c in (own.stratify, own.column) if c)]
+        told = notes_of(self.source, [p.stored for p in plans.values()], columns)
         return replace(found, notes=[*told, *all_doubts(self.source), *found.notes])
 
     def _split(self, split: Split) -> SplitRows:

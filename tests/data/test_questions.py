@@ -10,6 +10,7 @@ from PIL import Image
 
 from multimodal_lab.data.dataset import Data
 from multimodal_lab.data.kinds.image import Image as Image_
+from multimodal_lab.data.loading.collate import Collator
 from multimodal_lab.data.readers import images
 from multimodal_lab.data.readers.easy_vqa import EasyVqa, described
 from multimodal_lab.data.readers.questions import Questions, counted
@@ -99,6 +100,17 @@ def test_an_image_of_several_questions_is_finished_once_and_learnt_as_often_as_i
     for own, other in zip(batches, expected, strict=True):
         for name in ("image", "again"):
             np.testing.assert_array_equal(own.inputs[name], other.inputs[name])
+
+
+def test_memory_holds_no_image_once_for_each_of_its_questions(tmp_path, monkeypatch):
+    source = Questions(write(tmp_path, [row for i in range(N) for row in asked(i)]))
+    keep, held = Collator.keep, []
+    monkeypatch.setattr(Collator, "keep", lambda self: held.append(len(self.reader.kept)) or keep(self))
+    split = Split(by="image", column="split")
+    factory = Data(source, scaling=DtypeMax(), split=split, labels=["answer"], size=2, cache=True)
+    data = factory.prepare({"image": {"kind": "image", "bands": "all"}}, 0)
+    assert held == [0]
+    assert data.stack.kept.values["image"].shape == (3 * N, 3, 2, 2)
 
 
 def test_counts_as_they_are_written_and_the_classes(tmp_path):

@@ -59,12 +59,12 @@ def configured(folder, *terms):
     (folder / "config.yaml").write_text(yaml.safe_dump(tree))
 
 
-def keep(folder, names, projected=(), split="test", groups=40):
+def keep(folder, names, projected=(), split="test", groups=40, train="train"):
     """Embeddings of 4 samples a group, made of one hidden space that all names see."""
     n = 4 * groups
     hidden = np.random.default_rng(0).normal(size=(groups, 5)).repeat(4, 0)
     seen = {name: hidden + 0.3 * np.random.default_rng([*map(ord, name)]).normal(size=(n, 5)) for name in names}
-    label, parts = np.arange(groups).repeat(4) % 2, np.where(np.arange(n) % 4 < 2, "train", split)
+    label, parts = np.arange(groups).repeat(4) % 2, np.where(np.arange(n) % 4 < 2, train, split)
     Embeddings(
         {k: v.astype(np.float32) for k, v in seen.items()}, {k: np.ones(n, bool) for k in names}, {"sex": label},
         {"sex": ["f", "m"]}, [f"{i:04d}" for i in range(n)], np.arange(groups).repeat(4), parts,
@@ -110,6 +110,18 @@ def test_without_one_space_neither_is_told_and_that_is_said(found, config):
     told = overlap.alike(whole)
     assert not [m for m in told["measures"] if "fused" in m["name"]]
     assert told["notes"] == [overlap.APART]
+
+
+def test_without_training_samples_no_information_is_divided_and_that_is_said(found):
+    whole, own = found
+    configured(own["fused"], CLIP)
+    assert overlap.alike(whole)["information"]["sex"]
+    for arm in ("rgb", "uv"):
+        keep(own[arm], [arm], train="test")
+    told = overlap.alike(whole)
+    assert told["information"] == {}
+    assert told["notes"] == [overlap.UNTAUGHT]
+    assert {m["name"] for m in told["measures"]} >= {"mutual k-NN", "uniformity"}
 
 
 def test_few_groups_have_no_chance_level_and_that_is_said(found):

@@ -144,7 +144,8 @@ class SampleReader:
             raise self.named(row, error) from error
         if self.seen is not None:
             self.seen(self, row, raw)
-        if self.cache:
+        # what rows share is read again rather than kept: questions about one image would each keep it whole
+        if self.cache and (self.keeps_stored or not raw.identities):
             self.kept[row] = raw
         else:
             self.last[thread] = row, raw

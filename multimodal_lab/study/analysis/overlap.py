@@ -25,6 +25,10 @@ EMBEDDINGS = "embeddings"
 LIMIT = 500  # samples of a measure, whose cost grows with their square
 PERMUTATIONS = 99
 APART = "modality gap and alignment are not reported: no arm of this seed has streams that were trained into one space"
+UNTAUGHT = (
+    "what each alone and both tell of a label is not divided: it is learnt from embeddings of training samples, "
+    "and there are none (embed.splits)"
+)
 CLASSES = 16  # of a label whose information is divided
 COARSE = 8  # codes of a space, about, at most
 NAMES = {
@@ -54,8 +58,10 @@ def alike(found: Outcomes) -> dict[str, Any] | None:
             continue
         told += [_measure([a, b], name, one) for name, one in _measures(x, y).items()]
         notes += [f"{a} and {b}: {said}" for said in [too_few(len(np.unique(x.groups)))] if said]
-        if len(spaces) == 2:
+        if len(spaces) == 2 and all((e.split == "train").any() for e in spaces.values()):
             information = _information(found, (a, b), (spaces[a], spaces[b]), x, y)
+        elif len(spaces) == 2:
+            notes.append(UNTAUGHT)
     first = next(iter(cells.values())).cell
     near = _one_space(found, first.seed, first.split)
     notes += [] if near else [APART]
