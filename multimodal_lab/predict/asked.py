@@ -40,10 +40,11 @@ def stream_of(query: str, expected: Mapping[str, Expected], where: str) -> str:
     texts = [name for name, one in expected.items() if one.is_text]
     images = [name for name, one in expected.items() if kinds.get(one.kind).spatial and one.steps is None]
     path = Path(query).expanduser()
-    is_file, called = _is_file(path), path.suffix.lower() in SUFFIXES or query.startswith(PATHS)
-    if called and not is_file and os.path.isdir(path):
+    is_file, called = _is_file(path), path.suffix.lower() in SUFFIXES
+    no_file = not is_file and (called or query.startswith(PATHS))
+    if no_file and os.path.isdir(path):
         raise DataError(f"{where}={query}: a folder, expected words, or one file")
-    if called and not is_file and images:
+    if no_file and images:
         said = f"; as words: {texts[0]}={query}" if texts else ""
         raise DataError(f"{where}={query}: no such file{said}{beside(path)}")
     sounds = [name for name, one in expected.items() if one.is_sound]

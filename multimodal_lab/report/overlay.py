@@ -15,7 +15,7 @@ def overlay(picture: np.ndarray, found: np.ndarray, low: float | None = None, hi
 
     low, high: the values of the ends of the colours, by default those of the map. (H, W, 3) uint8.
     """
-    x = torch.as_tensor(found, dtype=torch.float32)[None, None]
+    x = torch.tensor(found, dtype=torch.float32)[None, None]  # a copy: what was loaded may not be written to
     large = F.interpolate(x, size=picture.shape[:2], mode="bilinear", align_corners=False)[0, 0].numpy()
     low, high = (float(found.min()) if low is None else low), (float(found.max()) if high is None else high)
     share = ((large - low) / max(high - low, 1e-12)).clip(0, 1)

@@ -143,7 +143,7 @@ def test_bad_rows_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"index\.jsonl: line 3 is not JSON"):
         opened(tmp_path)
     (tmp_path / "index.jsonl").write_text("\n")
-    with pytest.raises(DataError, match=r"index\.jsonl: 0 samples"):
+    with pytest.raises(DataError, match=r"index\.jsonl: no sample in it"):
         opened(tmp_path)
 
 

@@ -75,8 +75,8 @@ def _not_kept(tree: Tree, name: str) -> Problem | None:
 
 def _stays_frozen(tree: Tree, name: str) -> bool:
     """Whether the backbone of a stream has weights, and is known to keep them."""
-    own = tree.get("backbones") or {}
-    node = own.get(name, tree["backbone"])
+    own: Tree = tree.get("backbones") or {}
+    node: Tree = own.get(name) or tree["backbone"]
     return (
         can_freeze(node)
         and not reads_all(node)
