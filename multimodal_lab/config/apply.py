@@ -8,7 +8,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, Node
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from multimodal_lab.config.problem import Problem, show, unknown_key
@@ -49,11 +49,11 @@ def _refusal(override: Override, cfg: DictConfig, known: dict[str, list[str]], e
 
 def _walk(cfg: DictConfig, key: str) -> tuple[bool, Any]:
     """Whether `key` is there, and its node, unresolved."""
-    node: Any = cfg
+    node = _plain(cfg)
     for part in key.split(".") if key else ():
-        if not isinstance(node, DictConfig) or node._is_none() or node._is_missing() or part not in list(node.keys()):
+        if not isinstance(node, dict) or part not in node:
             return False, None
-        node = node._get_node(part)
+        node = node[part]
     return True, node
 
 
@@ -62,9 +62,13 @@ def _list_above(key: str, cfg: DictConfig) -> str:
     above = key
     while "." in above:
         above = above.rpartition(".")[0]
-        if isinstance(_walk(cfg, above)[1], ListConfig):
+        if isinstance(_walk(cfg, above)[1], list):
             return above
     return ""
+
+
+def _plain(cfg: DictConfig) -> Any:
+    return OmegaConf.to_container(cfg, resolve=False)
 
 
 def _no_such_key(key: str, value: Any, cfg: DictConfig, known: dict[str, list[str]], adding: bool) -> Problem:
@@ -80,10 +84,9 @@ def _may_be_added(key: str, cfg: DictConfig) -> bool:
     """Whether the schema, or what its node builds, knows a key that the config leaves out."""
     parent, _, name = key.rpartition(".")
     found, node = _walk(cfg, parent)
-    if not found or not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+    if not found or not isinstance(node, dict):
         return False
-    raw = node._get_node("_target_") if "_target_" in list(node.keys()) else None
-    target = raw._value() if isinstance(raw, Node) else STREAM if re.fullmatch(r"modality\.\w+", parent) else None
+    target = node.get("_target_", STREAM if re.fullmatch(r"modality\.\w+", parent) else None)
     return isinstance(target, str) and (target == STREAM or is_allowed(target)) and name in signature(target).parameters
 
 
@@ -96,15 +99,15 @@ def _nearest_key(key: str, cfg: DictConfig, known: dict[str, list[str]]) -> str:
 
 def _neighbours(key: str, cfg: DictConfig, known: dict[str, list[str]]) -> tuple[str, list[str]]:
     """The deepest part of `key` that is there, and the names it holds."""
-    node: Any = cfg
+    node = _plain(cfg)
     walked: list[str] = []
     for part in key.split("."):
-        below = node._get_node(part) if isinstance(node, DictConfig) and part in list(node.keys()) else None
-        if not isinstance(below, DictConfig) or below._is_none() or below._is_missing():
+        below = node.get(part)
+        if not isinstance(below, dict):
             break
         node = below
         walked.append(part)
-    names = [str(k) for k in node if not str(k).startswith("_")] if isinstance(node, DictConfig) else []
+    names = [str(k) for k in node if not str(k).startswith("_")]
     if not walked:
         names = sorted({*names, *(g for g in known if "/" not in g)} - {"hydra"})
     return ".".join(walked), names

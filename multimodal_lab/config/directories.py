@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from multimodal_lab.config.facts import fact
@@ -21,9 +21,9 @@ def misplaced(cfg: DictConfig, overrides: list[Override], several: bool) -> Iter
     """Directories that this command would not use: a sweep's runs lie below `hydra.sweep.dir`, a single one in `dir`."""
     ignored = ("dir", "hydra.run.dir") if several else ("hydra.sweep.dir", "hydra.sweep.subdir")
     typed = {o.key_or_group: o.get_value_string() for o in overrides if o.key_or_group in ignored and not o.is_delete()}
-    own = cfg._get_node("dir") if "dir" in cfg else None
-    if several and isinstance(own, Node) and "${run_id:" not in str(own._value()):
-        typed.setdefault("dir", str(own._value()))
+    own = _written(cfg)
+    if several and own is not None and "${run_id:" not in own:
+        typed.setdefault("dir", own)
     if several:
         expects, near = (
             "a sweep or study gives each run a directory of its own, below hydra.sweep.dir",
@@ -39,9 +39,17 @@ def at_home(cfg: DictConfig, several: bool) -> list[str]:
     """The override that gives a directory which begins with `~` in full: in a quoted word no shell expands it."""
     part = "sweep" if several else "run"
     plain: Any = OmegaConf.to_container(cfg.hydra[part], resolve=False)
-    own = cfg._get_node("dir") if "dir" in cfg else None
-    folder = str(own._value() if plain["dir"] == "${dir}" and isinstance(own, Node) else plain["dir"])
+    own = _written(cfg) if plain["dir"] == "${dir}" else None
+    folder = str(plain["dir"]) if own is None else own
     return [f"hydra.{part}.dir={quoted(os.path.expanduser(folder))}"] if folder.startswith("~") else []
+
+
+def _written(cfg: DictConfig) -> str | None:
+    """`dir` as it is written, unresolved: its default names a time."""
+    if "dir" not in cfg:
+        return None
+    found: Any = OmegaConf.to_container(OmegaConf.masked_copy(cfg, ["dir"]), resolve=False)
+    return str(found["dir"])
 
 
 def absent(cfg: DictConfig) -> Iterator[Problem]:

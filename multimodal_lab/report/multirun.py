@@ -41,7 +41,7 @@ def collect(folders: Sequence[Path], scored: Sequence[Scored] = ()) -> pd.DataFr
     """
     found = [_summary(folder) for folder in folders]
     summaries = [one if isinstance(one, dict) else None for one in found]
-    made = choices.of(folders, summaries)
+    made = [_encodable(row) for row in choices.of(folders, summaries)]
     rows, test = [], False
     for folder, chosen, one in zip(folders, made, found, strict=True):
         summary = one if isinstance(one, dict) else {}
@@ -51,7 +51,8 @@ def collect(folders: Sequence[Path], scored: Sequence[Scored] = ()) -> pd.DataFr
         main |= {k: number(v) for k, v in scores.items() if k.startswith(("chance/", "chance@"))}
         main = main if split == "test" else {f"{split}/{k}": v for k, v in main.items()}
         rest = {k: v for k, v in summary.items() if k == "cost/wall_s"}
-        rows.append({"run": folder.name, "status": "done" if summary else one, **chosen, **main, **rest})
+        told = _encodable({"run": folder.name, "status": "done" if summary else one})
+        rows.append({**told, **chosen, **_encodable(main), **rest})
     runs = pd.DataFrame(rows)
     runs.attrs["chosen"] = [*dict.fromkeys(k for row in made for k in row if k != "seed")]
     runs.attrs["test"] = test
@@ -151,6 +152,11 @@ def _main(summary: Mapping[str, Any], e: Scored) -> Iterator[tuple[str, Any]]:
         parts = key.split("/")
         if parts[0] == e.name and parts[-1] in wanted and len(parts) == length:
             yield key, value
+
+
+def _encodable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose texts any table takes: what was typed, or a folder, may be of bytes that are no text."""
+    return {printable(k): printable(v) if isinstance(v, str) else v for k, v in row.items()}
 
 
 def number(value: object) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from multimodal_lab.checkpoint.state import require_same
 from multimodal_lab.system import System
@@ -41,9 +42,8 @@ class Average:
     @torch.no_grad()
     def _take_in(self, most: float) -> None:
         decay = min(most, (1 + self.count) / (10 + self.count))
-        moving = self.moving
-        torch._foreach_lerp_([local(self.kept[k]) for k in moving], [local(self.live[k]) for k in moving], 1 - decay)
-        _copy({k: self.live[k] for k in self.kept.keys() - set(moving)}, self.kept)
+        _follow(((local(self.kept[k]), local(self.live[k])) for k in self.moving), decay)
+        _copy({k: self.live[k] for k in self.kept.keys() - set(self.moving)}, self.kept)
         self.count += 1
 
     @contextlib.contextmanager
@@ -106,8 +106,8 @@ class Teacher(nn.Module):
     def follow(self, system: System) -> None:
         """Take in the weights of the step just made."""
         trained = {name: p for name, p in system.named_parameters() if p.requires_grad}
-        pairs = [(p, trained[name]) for name, p in self.system.named_parameters() if name in trained]
-        torch._foreach_lerp_([own for own, _ in pairs], [p.detach() for _, p in pairs], 1 - self.momentum)
+        pairs = ((p, trained[name].detach()) for name, p in self.system.named_parameters() if name in trained)
+        _follow(pairs, self.momentum)
         live = dict(system.named_buffers())
         for name, own in self.system.named_buffers():
             own.copy_(live[name])
@@ -117,6 +117,13 @@ def _unaveraged(system: nn.Module) -> Iterator[str]:
     """The modules that an average copies, by name."""
     for name, module in system.named_modules():
         yield from (f"{name}.{part}" for part in getattr(module, "unaveraged", ()))
+
+
+def _follow(pairs: Iterable[tuple[Tensor, Tensor]], decay: float) -> None:
+    """Move the first of each pair to the second, by 1 - `decay`."""
+    if both := [*pairs]:
+        kept, live = zip(*both, strict=True)
+        get_ema_multi_avg_fn(decay)(kept, live, 0)  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()

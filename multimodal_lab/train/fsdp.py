@@ -189,5 +189,4 @@ def _twin(system: System) -> System:
 
 
 def _square(tensors: list[Tensor]) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
-    return norm.double().square()
+    return nn.utils.get_total_norm(tensors).double().square()

@@ -94,9 +94,10 @@ def kept(file: Path, typed: list[str]) -> bool:
     if not file.is_file():
         return False
     try:
-        known: dict[str, Any] = read_json(_note(file))
+        found = read_json(_note(file))
     except (OSError, ValueError):
-        known = {}
+        found = None
+    known: dict[str, Any] = found if isinstance(found, dict) else {}
     if known.get("typed") == typed:
         return True
     if known.get("file") != file_hash(file):
