@@ -80,8 +80,8 @@ def job(cfg: DictConfig) -> float:
             flush=True,
         )
     elif own.mode == RunMode.MULTIRUN:
-        said = [redact.line(line) for line in own.overrides.task if not line.startswith(("study=", "resume="))]
-        print(f"cell {folder.name}: {' '.join(said)}", flush=True)
+        sets = [redact.line(line) for line in own.overrides.task if not line.startswith(("study=", "resume="))]
+        print(f"cell {folder.name}: {' '.join(sets)}", flush=True)
     try:
         from multimodal_lab.study.ledger import ledger
 

@@ -114,7 +114,8 @@ class OptunaSweeper(Sweeper):
         folder = folder_of(self.hydra_context.config_loader, self.config, best.number, asked[best.number])
         score = self.config.objective or _objective(folder)
         print(
-            f"best of {len(done)} trials: {best.number} with {best.value:.4g} {score} ({chosen}); to read its test split, once:\n"
+            f"best of {len(done)} trials: trial {best.number}, {score} = {best.value:.4g} on the validation split ({chosen}); "
+            "to read its test split, once:\n"
             f"python -m multimodal_lab.evaluate run={folder} eval_split=test",
             flush=True,
         )
