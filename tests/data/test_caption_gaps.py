@@ -223,3 +223,17 @@ def test_the_one_row_whose_value_is_of_another_kind_is_named(folder):
     root = write(folder, rows(r3={"image": "img/3.pgn"}))
     with pytest.raises(DataError, match=r"'image' names such files in 11 of 12 rows, but row 4 has 'img/3\.pgn'"):
         Pairs(root)
+
+
+def test_a_split_of_one_sample_is_not_told_to_take_batches_of_one(folder):
+    few = prepared(Pairs(write(folder, rows()[:3])))
+    with pytest.raises(
+        DataError, match=r"batch_size 2 is more than the 1 sample of train; give that split more \(data\.split\)"
+    ):
+        few.steps("train", batch_size=2, drop_last=True)
+    many = prepared(Pairs(write(folder, rows())))
+    count = len(many.rows("train"))
+    with pytest.raises(
+        DataError, match=rf"more than the {count} samples of train; at most {count}: data\.batch_size={count}"
+    ):
+        many.steps("train", batch_size=99, drop_last=True)
