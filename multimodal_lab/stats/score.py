@@ -19,7 +19,7 @@ from multimodal_lab.text import nearest
 
 MARGIN = 0.02
 SMALL = 0.05
-# At .05 a true difference of the margin was called smaller in .06 to .085 of studies by the AUROC of a class of 20 to 60 samples,
+# At .05 a true difference of the margin was called smaller in .06 to .074 of studies by the AUROC of a class of 20 to 60 samples,
 # and in .06 by the average precision of labels: few of a class say little of how far an area lies below its ceiling.
 SMALL_AREA = 0.025
 ENOUGH_RANKS = 2 * ENOUGH  # with a class of 12 it was in .107 at .05

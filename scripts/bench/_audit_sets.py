@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _audit_made import faces, frames, shapes, trifeature
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
@@ -130,4 +131,10 @@ SETS: dict[str, Callable[[], Images]] = {
     "depth frames": depth,
     "skins": lambda: skins(8, 1, 12),
     "smoother skins": lambda: skins(5, 0.5, 12),
+    "one fixed camera": lambda: frames(1, 0.25),
+    "10 fixed cameras": lambda: frames(10, 0.25),
+    "40 fixed cameras": lambda: frames(40, 0.25),
+    "trifeature": trifeature,
+    "drawn faces": faces,
+    "drawn shapes": shapes,
 }

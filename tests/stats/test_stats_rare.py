@@ -58,7 +58,8 @@ def test_the_floor_of_a_score_over_classes_has_the_degrees_of_freedom_of_all_gro
     plain = paired(each, arm)
     pairs = stratified(plain, each, arm, groups, groups // 3, lambda classes: 1 / classes)
     found = crossed(pairs)
-    assert found.df == pytest.approx(2) and found.se < found.least
+    assert found.df == pytest.approx(2)
+    assert found.se < found.least
     wide = found.widened()
     assert wide.high - found.mean == pytest.approx(found.least * stats.t.ppf(0.975, 11))
     alone = crossed(plain)

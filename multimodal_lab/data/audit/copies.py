@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from multimodal_lab.data.audit.space import BITS, space, within
 from multimodal_lab.data.audit.view import ENOUGH, Seen, View
 
 DISTANCE = 7  # of 64 bits
+BARE = 0.75  # of an image without any detail: of drawn shapes more, of specimens and emoji less
 ALIKE = 0.99  # correlation of deviations from which two samples count as copies
 _TURNED = ["", ", turned by 90°", ", turned by 180°", ", turned by 270°", ", mirrored", *[", mirrored and turned"] * 3]
 
@@ -101,7 +103,10 @@ def near(view: View, parts: Parts, labels: Collection[str] = ()) -> Iterator[Fin
             ranked = Crossing(found.held[order], found.first[order], parts)
             told = zip(ranked.pairs("≈"), alike[order], how[order], strict=False)
             pairs = tuple(f"{pair}, r {r:.3f}{_TURNED[v]}" for pair, r, v in told)
-            yield _leak("near duplicate", name, f"nearly, in stream {name}", ranked, pairs, False, labels)
+            made = _leak("near duplicate", name, f"nearly, in stream {name}", ranked, pairs, False, labels)
+            bare = 0 if seen.thumbs is None else int((near_images.plain(seen.thumbs[found.held]) >= BARE).sum())
+            told_bare = f"; {bare} of them are little on a plain ground, where others drawn alike look like copies, too"
+            yield replace(made, sentence=made.sentence + told_bare) if bare else made
 
 
 def _near(seen: Seen, parts: Parts) -> tuple[Crossing, np.ndarray]:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from multimodal_lab.data.audit.candidates import CENTRE, Cells, grey, placed, turned, turned_windows, windows
 from multimodal_lab.data.audit.membership import Parts
 from multimodal_lab.data.audit.registration import aligned, likeness
+from multimodal_lab.data.audit.signature import SIDE
 from multimodal_lab.progress import Bar, track
 
 LIKEST = 24  # candidates of each image, at most a tenth of the base
@@ -21,9 +22,11 @@ HOPEFUL = 0.4  # cosine from which a candidate is looked at
 LEARNT = 4096  # training images that the mean is learnt from, evenly spaced
 QUERIES = 1024  # at a time
 PAIRS = 2048
+STILL = 3  # of 255, by which neighbouring pixels of a plain ground differ
 COMPONENTS = 8  # of the training images, at most one for 20
 WHOLE = 0.92  # correlation of what not all share, and
-FINE = 0.75  # of fine detail, from which two images count as copies
+FINE = 0.75  # of fine detail, from which two images count as copies, where
+APART = 0.8  # times their variance is the most by which any place differs: frames of one camera differ where an animal stands
 # windows of the base and of the query that are compared: the whole with all, and what is shifted with the middle
 ASKED = [*((w, (9, CENTRE)) for w in range(9)), (9, tuple(range(10)))]
 
@@ -87,6 +90,14 @@ def near(thumbs: np.ndarray, usable: np.ndarray, content: np.ndarray, parts: Par
 def _different(rows: np.ndarray, content: np.ndarray) -> np.ndarray:
     """The first of the ascending `rows` with each content."""
     return rows[np.sort(np.unique(content[rows], return_index=True)[1])]
+
+
+def plain(thumbs: np.ndarray) -> np.ndarray:
+    """(n,): the share of each image (n, C, 32, 32) uint8 in which neighbouring pixels are the same, nearly."""
+    x = thumbs.astype(int)
+    down, across = (np.abs(np.diff(x, axis=axis)).max(1)[:, : SIDE - 1, : SIDE - 1] for axis in (2, 3))
+    still: np.ndarray = (np.maximum(down, across) <= STILL).mean((1, 2))
+    return still
 
 
 def learnt(thumbs: np.ndarray, train: np.ndarray) -> Tensor:
@@ -166,8 +177,8 @@ def compared(thumbs: np.ndarray, pairs: Pairs, shared: Tensor) -> tuple[np.ndarr
         if not hopeful.any():
             continue
         kept = some[hopeful.numpy()]
-        found = likeness(fixed[hopeful], moving[hopeful], matrix, shared)
-        whole[kept], fine[kept] = (x.numpy() for x in found)
+        *found, apart = likeness(fixed[hopeful], moving[hopeful], matrix, shared)
+        whole[kept], fine[kept] = (torch.where(apart <= APART, x, 0.0).numpy() for x in found)
     return whole, fine
 
 

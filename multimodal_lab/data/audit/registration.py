@@ -12,6 +12,7 @@ LEVELS = ((16, 10), (32, 6))  # (pixels, iterations), coarse to fine
 SIFTED = 16  # pixels at which pairs are sifted:
 LIKELY = 0.4  # correlation from which the finest level is looked at
 BLUR = 5  # pixels that fine detail is what differs from the mean of
+SEEN = 0.75  # of such a window, of the most that is seen of any
 LEAST = 0.35  # of the image that must be seen in both, without
 MARGIN = 0.1  # of the half side of each, where turning and shifting leave what is no picture
 STEEPEST = 0.35  # of rotation (radians), zoom and shift (of the half side) within which copies lie
@@ -33,7 +34,7 @@ def aligned(fixed: Tensor, moving: Tensor, shared: Tensor, start: Tensor) -> tup
         a, b = (F.adaptive_avg_pool2d(x[kept, None], side) for x in (fixed, moving))
         matrix = _stepped(_standard(a), _standard(b), matrix, steps)
         if side == SIFTED:
-            whole, _ = likeness(a, b, matrix[:, :2], F.adaptive_avg_pool2d(shared, side)[:, None])
+            whole = likeness(a, b, matrix[:, :2], F.adaptive_avg_pool2d(shared, side)[:, None])[0]
             matrix, kept = matrix[whole >= LIKELY], kept[whole >= LIKELY]
     chosen = torch.zeros(len(start), dtype=torch.bool)
     chosen[kept] = True
@@ -66,15 +67,16 @@ def sampled(x: Tensor, matrix: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False), inside
 
 
-def likeness(fixed: Tensor, moving: Tensor, matrix: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
-    """(n,) correlations of images (n, C, S, S), laid over each other: of what is not `shared` (K, C, S, S), and of fine detail.
+def likeness(fixed: Tensor, moving: Tensor, matrix: Tensor, shared: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(n,) correlations of images (n, C, S, S), laid over each other: of what is not `shared` (K, C, S, S), and of fine detail;
+    and how much they differ where they differ most, see `_apart`.
 
     0 where too little is seen in both. Where one has no colour, the other is taken in the grey that is likest (as any grey of a
     colour image is a mixture of its bands).
     """
     seen, inside = sampled(moving, matrix, fixed.shape[-1])
     one = _colourless(fixed, inside) ^ _colourless(seen, inside)
-    found = torch.zeros(2, len(fixed))
+    found = torch.zeros(3, len(fixed))
     if (both := ~one).any():
         found[:, both] = _correlations(fixed[both], seen[both], inside[both], shared)
     if one.any():
@@ -88,14 +90,29 @@ def likeness(fixed: Tensor, moving: Tensor, matrix: Tensor, shared: Tensor) -> t
     turn = matrix[:, :, :2] - torch.eye(2)
     near = (turn.abs().amax((1, 2)) < STEEPEST) & (matrix[:, :, 2].abs().amax(1) < STEEPEST)
     near &= inside.flatten(1).mean(1) >= LEAST
-    return found[0] * near, found[1] * near
+    return found[0] * near, found[1] * near, found[2]
 
 
 def _correlations(a: Tensor, b: Tensor, inside: Tensor, shared: Tensor) -> Tensor:
-    """(2, n): of all that is not shared, and of what of it differs from the mean around."""
+    """(3, n): of all that is not shared, of what of it differs from the mean around, and `_apart`."""
+    apart = _apart(
+        a, b, inside
+    )  # with what is shared: of one camera little else is left, and a turned copy differs there
     a, b = (_without(x, shared, inside) for x in (a, b))
     fine, also = (x - _blurred(x) for x in (a, b))
-    return torch.stack([_correlation(a, b, inside), _correlation(fine, also, inside)])
+    return torch.stack([_correlation(a, b, inside), _correlation(fine, also, inside), apart])
+
+
+def _apart(a: Tensor, b: Tensor, inside: Tensor) -> Tensor:
+    """(n,): the largest mean squared difference around a pixel, of images of deviation 1.
+
+    A copy is like its original everywhere, two frames of one camera only where nothing has moved.
+    """
+    a, b = (_standard(x, inside) * inside for x in (a, b))
+    seen = _blurred(inside)
+    gap = _blurred((a - b).square().mean(1, keepdim=True)) / seen.clamp_min(1e-6)
+    # windows that are hardly seen say little
+    return torch.where(seen >= SEEN * seen.amax((1, 2, 3), keepdim=True), gap, torch.zeros(())).amax((1, 2, 3))
 
 
 def _blurred(x: Tensor) -> Tensor:

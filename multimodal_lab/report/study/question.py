@@ -20,8 +20,8 @@ class Question:
 
 
 INTERVALS = (
-    "Intervals are 95 % each and unadjusted (90 % where a verdict says that a difference is within the margin, but for areas under "
-    "curves). "
+    "Intervals are 95 % each and unadjusted (90 % where a verdict says that a difference is within the margin, but for "
+    "areas under curves). "
 )
 COLUMNS = (
     "p and p Holm are two-sided. equivalent: whether the difference is shown to be within the margin, and the p of that. sees is "

@@ -8,9 +8,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from multimodal_lab import progress
-from multimodal_lab.data.audit import candidates, near_images, registration
+from multimodal_lab.data.audit import candidates, copies, near_images, registration
 from multimodal_lab.data.audit.membership import parts
 from multimodal_lab.data.audit.signature import thumbnail
+from multimodal_lab.data.audit.view import Seen, View
 
 SIDE, BASE, OTHERS, COPIES = 64, 90, 90, 10
 
@@ -161,3 +162,37 @@ def test_a_search_in_cells_finds_the_likest():
     few, none = candidates.Cells(base[:3]).likest(query, 4)
     assert (none[:, 3] == -1).all()
     torch.testing.assert_close(few[:, :3], (query @ base[:3].T).sort(dim=1, descending=True).values)
+
+
+def test_frames_of_one_camera_are_no_copies_where_an_animal_stands_elsewhere():
+    """Their ground is correlated by more than .92, its fine detail by more than .75; a noisy copy differs nowhere as much."""
+    ground = drawn(3, seed=3, count=40, detail=40)
+    frames, others = ground.copy(), ground.copy()
+    tone = (ground.mean((2, 3)) + 2 * ground.std((2, 3)))[..., None, None]
+    frames[:, :, 12:20, 12:20] = others[:, :, 44:52, 40:48] = tone
+    thumbs = thumbnail(np.concatenate([frames, others, CHANGES["noisy"](frames)]).astype(np.float32))
+    rows, start = np.arange(40), torch.eye(2, 3).expand(40, 2, 3)
+    shared = torch.zeros(1, 3, 32, 32)
+    pairs = [near_images.Pairs(rows, rows + by, torch.zeros(40, dtype=torch.long), start) for by in (40, 80)]
+    frame, copy = (near_images.compared(thumbs, own, shared) for own in pairs)
+    x = torch.from_numpy(thumbs).float() / 255
+    whole, fine, _ = registration.likeness(x[:40], x[40:80], start, shared)
+    alike = ((whole >= near_images.WHOLE) & (fine >= near_images.FINE)).numpy()
+    assert alike.sum() >= 20
+    assert (frame[0][alike] == 0).mean() >= 0.9
+    assert (copy[0] > 0.95).all()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_of_drawings_on_a_plain_ground_the_finding_says_that_others_look_alike(plain):
+    x = drawn(3, count=60)
+    if plain:
+        x[:, :, :24] = x[:, :, 40:] = x[:, :, :, :24] = x[:, :, :, 40:] = 255
+    x = np.concatenate([x, np.stack([CHANGES["noisy"](one) if not plain else one[..., ::-1] for one in x[:5]])])
+    seen = Seen(content=np.arange(65), present=np.ones(65, bool), blank=np.zeros(65, bool), size=1,
+                thumbs=thumbnail(x.astype(np.float32)))  # fmt: skip
+    rows = {"train": np.arange(60), "test": np.arange(60, 65)}
+    own = parts(rows, pd.DataFrame({"id": [str(i) for i in range(65)]}), np.arange(65), None)
+    (finding,) = copies.near(View({"rgb": seen}, np.arange(65)), own)
+    assert (finding.count, finding.void, finding.level) == (5, False, "warning")
+    assert ("5 of them are little on a plain ground" in finding.sentence) == plain
