@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Mapping
@@ -59,6 +60,8 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
     resplit: with `test` every sample is held out (see `Data.prepare`): for what trains nothing.
     """
     began = time.monotonic()
+    # What a job before in this process held lies in cycles, decoded data too, and Python's own full collection may be cells away.
+    gc.collect()
     provenance.restart_peak()
     device = pick_device(cfg.device)
     repeatable(device, cfg.deterministic)
