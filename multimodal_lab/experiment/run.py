@@ -134,7 +134,7 @@ def run(cfg: DictConfig, folder: Path, resplit: Resplit = "never") -> float:
     scores |= held_out
     facts = provenance.facts(cfg.seed, data, device, state, system, time.monotonic() - began)
     summary = {**scores, **facts, **_choices(), hashes.JUDGE: judge(plain)}
-    summary[hashes.OBJECTIVE] = cfg.get("objective") or usual(summary, label, judge(plain), cfg.eval_split)
+    summary[hashes.OBJECTIVE] = told.get("objective") or usual(summary, label, judge(plain), cfg.eval_split)
     write_summary(folder, summary, plain)
     return report(cfg, folder, log, summary, label, plain)
 

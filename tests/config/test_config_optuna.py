@@ -81,7 +81,7 @@ def test_its_trials_stand_in_the_table(cli, tmp_path):
     assert "job 3 of 3: " in done.stdout
     assert "± is over seeds, on the validation split" in " ".join(done.stdout.split())
     (said,) = (line for line in done.stdout.splitlines() if line.startswith("best of "))
-    assert " val/probe/fused/species/accuracy (" in said  # which score it is, where `objective` is null
+    assert ", val/probe/fused/species/accuracy = " in said  # which score it is, where `objective` is null
     (command,) = (line for line in done.stdout.splitlines() if line.startswith("python -m multimodal_lab.evaluate "))
     best = Path(command.split("run=")[1].split()[0])
     assert json.loads((best / "summary.json").read_text())["val/probe/fused/species/accuracy"] > 0
