@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -14,14 +14,28 @@ from multimodal_lab.data.streams.normalise import statistics
 from multimodal_lab.data.streams.ranges import BandRanges
 from multimodal_lab.data.streams.statistics import BandError, Covariance, Moments, inside_mask
 
-if TYPE_CHECKING:
-    from multimodal_lab.data.array import Array
+Pixels = tuple[np.ndarray, np.ndarray | None]  # what is there, and which of it was measured
+
+
+class Bands(Protocol):
+    """What a learner asks of the kind of a stream of bands."""
+
+    spatial: ClassVar[bool]
+    axes: ClassVar[int]
+
+    def scaled(self, samples: Samples, raw: Raw, name: str) -> Pixels | None:
+        """The values under the scaling policy alone; None where the sample lacks the stream."""
+        ...
+
+    def finish(self, samples: Samples, raw: Raw, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The values as a network is given them, but for mean and deviation."""
+        ...
 
 
 class BandLearner(Learner):
     """The facts of the scaling policy and the components first, as the moments are of what they make."""
 
-    def __init__(self, samples: Samples, name: str, train: np.ndarray, kind: Array) -> None:
+    def __init__(self, samples: Samples, name: str, train: np.ndarray, kind: Bands) -> None:
         super().__init__(samples, name)
         self.plan, self.fitted, self.moments = samples.plans[name], samples.fitted[name], Moments()
         self.kind, self.tally, self.ranges, self.high, self.longest = kind, Tally(), BandRanges(), 0.0, 0
@@ -45,7 +59,7 @@ class BandLearner(Learner):
             if found is not None:
                 yield inside_mask(*found)
 
-    def _stored(self, raw: Raw) -> tuple[np.ndarray, np.ndarray | None] | None:
+    def _stored(self, raw: Raw) -> Pixels | None:
         x = raw.inputs[self.name]
         return None if x is None else (x, raw.seen.get(self.name))
 

@@ -95,9 +95,8 @@ def likeness(fixed: Tensor, moving: Tensor, matrix: Tensor, shared: Tensor) -> t
 
 def _correlations(a: Tensor, b: Tensor, inside: Tensor, shared: Tensor) -> Tensor:
     """(3, n): of all that is not shared, of what of it differs from the mean around, and `_apart`."""
-    apart = _apart(
-        a, b, inside
-    )  # with what is shared: of one camera little else is left, and a turned copy differs there
+    # with what is shared: of one camera little else is left, and a turned copy differs there
+    apart = _apart(a, b, inside)
     a, b = (_without(x, shared, inside) for x in (a, b))
     fine, also = (x - _blurred(x) for x in (a, b))
     return torch.stack([_correlation(a, b, inside), _correlation(fine, also, inside), apart])
